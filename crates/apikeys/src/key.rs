@@ -1,0 +1,147 @@
+use std::fmt;
+
+use base64::{Engine, engine::general_purpose::URL_SAFE};
+use ring::{
+    digest::{SHA256, digest},
+    rand::{SecureRandom, SystemRandom},
+};
+use thiserror::Error;
+
+/// What every key begins with, so that secret scanners and people know one when they see it.
+pub const PREFIX: &str = "agis_";
+
+const RANDOM_BYTES: usize = 32;
+const ENCODED_CHARS: usize = 44;
+
+/// An API key: `agis_` and the padded URL-safe base64 (RFC 4648, section 5) of 32 random bytes.
+///
+/// It can be shown once, by [`Key::reveal`]; it cannot be printed or compared. What is stored is its [`Digest`].
+pub struct Key(String);
+
+/// The text has not the form of a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("an API key is 'agis_' and 44 characters of URL-safe base64")]
+pub struct Malformed;
+
+/// The system gave no randomness.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("the system's random source failed")]
+pub struct NoRandomness;
+
+impl Key {
+    /// A new key from the system's random source.
+    ///
+    /// # Errors
+    /// Where that source fails.
+    pub fn generate() -> Result<Self, NoRandomness> {
+        let mut bytes = [0; RANDOM_BYTES];
+        SystemRandom::new().fill(&mut bytes).map_err(|_| NoRandomness)?;
+        Ok(Self(format!("{PREFIX}{}", URL_SAFE.encode(bytes))))
+    }
+
+    /// Reads a key that a caller presents. Looks at nothing but its form.
+    ///
+    /// # Errors
+    /// Where it has not the form of a key.
+    pub fn parse(text: &str) -> Result<Self, Malformed> {
+        let encoded = text.strip_prefix(PREFIX).ok_or(Malformed)?;
+        if encoded.len() != ENCODED_CHARS {
+            return Err(Malformed);
+        }
+        let mut bytes = [0; RANDOM_BYTES + 1];
+        match URL_SAFE.decode_slice(encoded, &mut bytes) {
+            Ok(RANDOM_BYTES) => Ok(Self(text.to_owned())),
+            _ => Err(Malformed),
+        }
+    }
+
+    /// The SHA-256 digest of the whole text, prefix included.
+    pub fn digest(&self) -> Digest {
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(digest(&SHA256, self.0.as_bytes()).as_ref());
+        Digest(bytes)
+    }
+
+    /// The key, to be shown to its owner, once.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Key(…)")
+    }
+}
+
+/// The SHA-256 digest of a key. It is no secret that opens anything, and is looked up by a unique index; the random
+/// 256 bits behind it leave nothing to guess from the time a look-up takes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Digest([u8; 32]);
+
+impl Digest {
+    /// Lower-case hexadecimal, as `api_keys.key_hash` holds it.
+    pub fn to_hex(self) -> String {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        self.0
+            .iter()
+            .flat_map(|byte| [byte >> 4, byte & 15])
+            .map(|nibble| char::from(DIGITS[usize::from(nibble)]))
+            .collect()
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Digest(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_new_key_has_the_form_that_is_read_and_is_never_printed() {
+        let key = Key::generate().expect("randomness");
+        let read = Key::parse(key.reveal()).expect("its own form");
+        assert_eq!(key.reveal().len(), 49);
+        assert_eq!(read.digest(), key.digest());
+        assert_eq!(format!("{key:?} {:?}", key.digest()), "Key(…) Digest(…)");
+        assert_ne!(Key::generate().expect("randomness").digest(), key.digest());
+    }
+
+    #[test]
+    fn the_digest_is_sha_256_of_the_whole_text() {
+        // printf %s 'agis_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=' | sha256sum
+        let key = Key::parse("agis_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=").expect("a key");
+        assert_eq!(key.digest().to_hex(), "30f0b79592ad6523795ddc5e9467a02fc49a0af10c2e97ab5b78647c820e1416");
+    }
+
+    #[test]
+    fn what_has_another_form_is_refused() {
+        for text in [
+            "",
+            "agis_",
+            "123456789012345678",
+            "agis_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+            "AGIS_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+            "agis_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+            "agis_++AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+            "agis_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAB=", // bits that no byte holds
+        ] {
+            assert_eq!(Key::parse(text).err(), Some(Malformed), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_the_reader_panic_and_what_it_takes_is_canonical(text in ".{0,60}") {
+            if let Ok(key) = Key::parse(&text) {
+                prop_assert_eq!(key.reveal(), text);
+            }
+        }
+    }
+}

@@ -1,0 +1,123 @@
+use std::{fmt, str::FromStr, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use uuid::Uuid;
+
+macro_rules! serial_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub i32);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = std::num::ParseIntError;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                text.parse().map(Self)
+            }
+        }
+    };
+}
+
+serial_id! {
+    /// A game server (`game_servers.id`).
+    ServerId
+}
+serial_id! {
+    /// A schedule (`server_schedules.id`).
+    ScheduleId
+}
+serial_id! {
+    /// An API key (`api_keys.id`); not the key itself.
+    KeyId
+}
+
+/// An operation on a server (`operations.id`), a UUIDv7: sorted by the time it was accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct OperationId(pub Uuid);
+
+impl OperationId {
+    /// A new id, later than all made before it in this process.
+    pub fn new() -> Self {
+        Self(Uuid::now_v7())
+    }
+}
+
+impl Default for OperationId {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Display for OperationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for OperationId {
+    type Err = uuid::Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self)
+    }
+}
+
+/// A user: their Discord id, a snowflake in decimal. It is public and so never a proof of who calls.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
+pub struct UserId(Arc<str>);
+
+/// The text is not a Discord id.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error("a Discord user id is 1 to 20 decimal digits, for example 123456789012345678")]
+pub struct InvalidUserId;
+
+impl UserId {
+    /// Takes over an id as a database holds it; rows older than this program are not judged.
+    pub fn from_stored(text: &str) -> Self {
+        Self(text.into())
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for UserId {
+    type Err = InvalidUserId;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let digits = (1..=20).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+        digits.then(|| Self(text.into())).ok_or(InvalidUserId)
+    }
+}
+
+impl fmt::Display for UserId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_id_is_decimal_digits() {
+        assert_eq!("123".parse::<UserId>().map(|id| id.to_string()), Ok("123".to_owned()));
+        for wrong in ["", "12a", "-1", "123456789012345678901", "１２"] {
+            assert_eq!(wrong.parse::<UserId>(), Err(InvalidUserId), "{wrong}");
+        }
+    }
+}

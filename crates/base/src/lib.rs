@@ -1,0 +1,12 @@
+//! Words that two or more domains share: typed ids, the moment, what a store may answer.
+//!
+//! This crate names nobody. What only one domain needs lives in that domain.
+
+mod error;
+mod id;
+
+pub use error::StoreError;
+pub use id::{InvalidUserId, KeyId, OperationId, ScheduleId, ServerId, UserId};
+
+/// A moment. Everything inside the house is UTC; zones exist only in cron expressions and on screens.
+pub type Timestamp = chrono::DateTime<chrono::Utc>;

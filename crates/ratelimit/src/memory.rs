@@ -1,0 +1,155 @@
+use std::{
+    collections::{HashMap, hash_map::RandomState},
+    hash::BuildHasher,
+    sync::{Mutex, PoisonError},
+    time::Instant,
+};
+
+use async_trait::async_trait;
+
+use crate::{
+    decision::Decision,
+    limiter::{Bucket, Limiter},
+    quota::Quota,
+};
+
+const SHARDS: usize = 64;
+/// How many buckets are looked at to find one to forget when a shard is full.
+const EVICTION_SAMPLE: usize = 16;
+
+/// A limiter in this process. Two processes have two: with N replicas a caller may get N times their quota.
+///
+/// Its size is bounded: full buckets are forgotten by [`MemoryLimiter::sweep`], and where there is no room the fullest of
+/// a few makes way.
+#[derive(Debug)]
+pub struct MemoryLimiter {
+    start: Instant,
+    hasher: RandomState,
+    per_shard: usize,
+    shards: Vec<Mutex<HashMap<Bucket, u64>>>,
+}
+
+impl MemoryLimiter {
+    /// A limiter for at most about `buckets` callers at once.
+    pub fn new(buckets: usize) -> Self {
+        Self {
+            start: Instant::now(),
+            hasher: RandomState::new(),
+            per_shard: buckets.div_ceil(SHARDS).max(1),
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+        }
+    }
+
+    /// Takes one token at this instant.
+    pub fn take_at(&self, bucket: Bucket, quota: Quota, now: Instant) -> Decision {
+        let now = self.nanos(now);
+        let shard = &self.shards[self.hasher.hash_one(bucket) as usize % SHARDS];
+        let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(full_at) = shard.get_mut(&bucket) {
+            let (decision, taken) = quota.take(*full_at, now);
+            *full_at = taken.unwrap_or(*full_at);
+            return decision;
+        }
+        let (decision, taken) = quota.take(now, now);
+        if shard.len() >= self.per_shard {
+            forget_one(&mut shard);
+        }
+        shard.insert(bucket, taken.unwrap_or(now));
+        decision
+    }
+
+    /// Forgets the buckets that are full at this instant; one that is not known is full anyway.
+    pub fn sweep(&self, now: Instant) {
+        let now = self.nanos(now);
+        for shard in &self.shards {
+            let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            shard.retain(|_, full_at| *full_at > now);
+            if shard.len() < shard.capacity() / 4 {
+                shard.shrink_to_fit();
+            }
+        }
+    }
+
+    /// How many buckets are known.
+    pub fn len(&self) -> usize {
+        self.shards.iter().map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner).len()).sum()
+    }
+
+    /// Whether no bucket is known.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn nanos(&self, now: Instant) -> u64 {
+        // 2^64 ns are 584 years.
+        u64::try_from(now.saturating_duration_since(self.start).as_nanos()).unwrap_or(u64::MAX / 2)
+    }
+}
+
+fn forget_one(shard: &mut HashMap<Bucket, u64>) {
+    let fullest = shard.iter().take(EVICTION_SAMPLE).min_by_key(|(_, full_at)| **full_at).map(|(bucket, _)| *bucket);
+    if let Some(bucket) = fullest {
+        shard.remove(&bucket);
+    }
+}
+
+#[async_trait]
+impl Limiter for MemoryLimiter {
+    async fn take(&self, bucket: Bucket, quota: Quota) -> Decision {
+        self.take_at(bucket, quota, Instant::now())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn key(id: i64) -> Bucket {
+        Bucket { kind: "key", id }
+    }
+
+    #[test]
+    fn callers_do_not_share_tokens() {
+        let limiter = MemoryLimiter::new(100);
+        let now = Instant::now();
+        assert!(limiter.take_at(key(1), Quota::per_hour(1), now).allowed);
+        assert!(!limiter.take_at(key(1), Quota::per_hour(1), now).allowed);
+        assert!(limiter.take_at(key(2), Quota::per_hour(1), now).allowed);
+        assert!(limiter.take_at(Bucket { kind: "user", id: 1 }, Quota::per_hour(1), now).allowed);
+    }
+
+    #[test]
+    fn a_sweep_forgets_full_buckets_only() {
+        let limiter = MemoryLimiter::new(1000);
+        let now = Instant::now();
+        limiter.take_at(key(1), Quota::per_hour(3600), now);
+        limiter.take_at(key(2), Quota::per_hour(1), now);
+        limiter.sweep(now + Duration::from_secs(2));
+        assert_eq!(limiter.len(), 1);
+        assert!(!limiter.take_at(key(2), Quota::per_hour(1), now + Duration::from_secs(2)).allowed);
+    }
+
+    #[test]
+    fn its_size_is_bounded_whoever_calls() {
+        let limiter = MemoryLimiter::new(640);
+        let now = Instant::now();
+        for id in 0..10_000 {
+            limiter.take_at(key(id), Quota::per_hour(100), now);
+        }
+        assert!(limiter.len() <= 640, "{}", limiter.len());
+    }
+
+    #[test]
+    fn threads_together_get_no_more_than_the_quota() {
+        let limiter = MemoryLimiter::new(10);
+        let now = Instant::now();
+        let allowed: usize = std::thread::scope(|scope| {
+            let take = || (0..100).filter(|_| limiter.take_at(key(1), Quota::per_hour(100), now).allowed).count();
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(take)).collect();
+            threads.into_iter().map(|thread| thread.join().expect("a thread")).sum()
+        });
+        assert_eq!(allowed, 100);
+    }
+}

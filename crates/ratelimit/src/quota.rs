@@ -1,0 +1,120 @@
+use std::time::Duration;
+
+use crate::decision::Decision;
+
+const HOUR_NS: u64 = 3_600_000_000_000;
+
+/// How much: a bucket of `limit` tokens, refilled at `limit` per hour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Quota {
+    limit: u32,
+}
+
+impl Quota {
+    /// A quota per hour; zero is taken as one, so that arithmetic never divides by it.
+    pub fn per_hour(limit: u32) -> Self {
+        Self { limit: limit.max(1) }
+    }
+
+    /// The size of the bucket.
+    pub fn limit(self) -> u32 {
+        self.limit
+    }
+
+    /// Nanoseconds between two tokens.
+    fn interval(self) -> u64 {
+        HOUR_NS / u64::from(self.limit)
+    }
+
+    /// Takes a token at `now`, both in nanoseconds since a fixed start. `full_at` is when the bucket is full again, the
+    /// one value that is kept; anything up to `now` means that it is full. Answers with the new value where a token was
+    /// there.
+    ///
+    /// This is GCRA (ATM Forum, Traffic Management 4.0, section 4.4.2): no fraction of a token is ever lost.
+    pub fn take(self, full_at: u64, now: u64) -> (Decision, Option<u64>) {
+        let interval = self.interval();
+        let capacity = interval * u64::from(self.limit);
+        // A smaller quota than before must not keep its owner out for longer than one whole bucket.
+        let full_at = full_at.clamp(now, now + capacity);
+        let taken = full_at + interval;
+        let allowed = taken <= now + capacity;
+        let full_at = if allowed { taken } else { full_at };
+        let free = now + capacity - full_at;
+        let decision = Decision {
+            allowed,
+            limit: self.limit,
+            // At most `limit`, which is a u32.
+            remaining: u32::try_from(free / interval).unwrap_or(self.limit),
+            full_in: Duration::from_nanos(full_at - now),
+            retry_in: Duration::from_nanos(interval.saturating_sub(free)),
+        };
+        (decision, allowed.then_some(full_at))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_hundred_pass_and_the_next_is_told_when_to_come_back() {
+        let quota = Quota::per_hour(100);
+        let mut full_at = 0;
+        for remaining in (0..100).rev() {
+            let (decision, next) = quota.take(full_at, 5);
+            assert!(decision.allowed);
+            assert_eq!(decision.remaining, remaining);
+            full_at = next.expect("taken");
+        }
+        let (decision, next) = quota.take(full_at, 5);
+        assert_eq!(next, None);
+        assert_eq!(
+            decision,
+            Decision {
+                allowed: false,
+                limit: 100,
+                remaining: 0,
+                full_in: Duration::from_secs(3600),
+                retry_in: Duration::from_secs(36),
+            }
+        );
+        assert!(quota.take(full_at, 5 + 36_000_000_000).0.allowed);
+        assert!(!quota.take(full_at, 4 + 36_000_000_000).0.allowed);
+    }
+
+    #[test]
+    fn a_smaller_quota_never_locks_out_for_more_than_a_bucket() {
+        let (_, full_at) = Quota::per_hour(1).take(0, 0);
+        let (decision, _) = Quota::per_hour(100).take(full_at.expect("taken") * 10, 0);
+        assert_eq!(decision.retry_in, Duration::from_secs(36));
+    }
+
+    proptest! {
+        /// The oracle keeps tokens as exact fractions: `tokens` counts in units of 1/interval.
+        #[test]
+        fn it_agrees_with_a_bucket_of_fractions(
+            limit in 1_u32..5000,
+            steps in prop::collection::vec(0_u64..200_000_000_000, 1..200),
+        ) {
+            let quota = Quota::per_hour(limit);
+            let interval = u128::from(HOUR_NS / u64::from(limit));
+            let capacity = interval * u128::from(limit);
+            let (mut now, mut full_at, mut tokens) = (1_u64, 0, capacity);
+            for step in steps {
+                now += step;
+                tokens = capacity.min(tokens + u128::from(step));
+                let (decision, next) = quota.take(full_at, now);
+                prop_assert_eq!(decision.allowed, tokens >= interval);
+                if decision.allowed {
+                    tokens -= interval;
+                }
+                full_at = next.unwrap_or(full_at);
+                prop_assert_eq!(u128::from(decision.remaining), tokens / interval);
+                prop_assert_eq!(decision.full_in.as_nanos(), capacity - tokens);
+                prop_assert_eq!(decision.retry_in.as_nanos(), interval.saturating_sub(tokens));
+            }
+        }
+    }
+}

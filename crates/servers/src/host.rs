@@ -1,0 +1,129 @@
+//! What a host of game servers promises. `host-process` and `host-agones` keep it.
+
+use std::sync::Arc;
+
+use agis_base::{OperationId, ServerId};
+use async_trait::async_trait;
+use thiserror::Error;
+
+use crate::game::Game;
+
+/// How often what a server should be doing has changed. The transaction that accepts an operation decides it; a host
+/// persists the highest it saw and refuses less, so what a worker says after it lost its lease has no effect.
+pub type Generation = i64;
+
+/// A place where game servers run: this machine, or a cluster.
+#[async_trait]
+pub trait Host: Send + Sync {
+    /// The name that `game_servers.host` holds for servers that live here.
+    fn name(&self) -> &str;
+
+    /// Brings a server to what the order says and returns once it is there.
+    ///
+    /// Idempotent: the same order again waits for, or confirms, the same effect. A start that has already ended at this
+    /// generation is not begun again. Dropping the future gives up the waiting, never the server.
+    async fn apply(&self, order: &Order) -> Result<Reached, HostError>;
+
+    /// What stands here for a server now.
+    async fn observe(&self, server: ServerId) -> Result<Observed, HostError>;
+
+    /// Resolves when a server here may have changed without an order since the last call. It may resolve for nothing,
+    /// and it may miss a change: callers look again after a while all the same.
+    async fn changed(&self);
+}
+
+/// "Be at generation n in state s."
+#[derive(Debug, Clone)]
+pub struct Order {
+    /// Which server.
+    pub server: ServerId,
+    /// On whose behalf; hosts label what they create with it.
+    pub operation: OperationId,
+    /// n
+    pub generation: Generation,
+    /// s
+    pub target: Target,
+}
+
+/// The state that an order asks for.
+#[derive(Debug, Clone)]
+pub enum Target {
+    /// Ready for players. What runs at a lower generation is stopped first.
+    Running(Launch),
+    /// Nothing runs; the world is kept.
+    Stopped,
+    /// Nothing runs, the address is given back, and the world goes to where it is kept for seven days.
+    Deleted,
+}
+
+/// What is needed to start a server.
+#[derive(Debug, Clone)]
+pub struct Launch {
+    /// The game it plays.
+    pub game: Arc<Game>,
+    /// Its name, as its owner typed it: one argument or a piece of a file, never part of a shell line.
+    pub server_name: String,
+}
+
+/// What an order has led to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reached {
+    /// Ready for players, at this address.
+    Running(Endpoint),
+    /// Nothing runs.
+    Stopped,
+    /// Nothing runs, and nothing is left but the kept world.
+    Deleted,
+}
+
+/// Where players connect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// A host name or an address.
+    pub address: String,
+    /// The port.
+    pub port: u16,
+}
+
+/// What stands on a host for a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Observed {
+    /// Begun, not yet ready for players.
+    Starting {
+        /// The generation it was started at.
+        generation: Generation,
+    },
+    /// Ready for players.
+    Running {
+        /// The generation it was started at.
+        generation: Generation,
+        /// Where players connect.
+        endpoint: Endpoint,
+    },
+    /// It ran and ended.
+    Ended {
+        /// The generation it was started at.
+        generation: Generation,
+        /// How it ended, for people: "exited with status 1", "killed by signal 9".
+        how: String,
+    },
+    /// The host knows nothing of it.
+    Absent,
+}
+
+/// Why an order was not carried out.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum HostError {
+    /// The host has seen a newer generation: whoever gave this order has been overtaken.
+    #[error("overtaken: the host has seen generation {seen}")]
+    Stale {
+        /// The highest generation that the host saw.
+        seen: Generation,
+    },
+    /// It cannot be done, and trying again will not help; the text says why, to people.
+    #[error("{0}")]
+    Failed(String),
+    /// The host cannot be reached or lacks something for the moment; the same order may be given again.
+    #[error("{0}")]
+    Unavailable(String),
+}

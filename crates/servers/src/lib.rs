@@ -1,0 +1,21 @@
+//! Which game servers exist, and what should they be doing?
+//!
+//! - [`server`]: a server as people know it
+//! - [`operation`]: start, stop, restart, delete as durable requests
+//! - [`power`]: what meets what (pure)
+//! - [`game`]: the catalogue
+//! - [`host`]: what a place that runs servers promises
+//! - [`store`]: what a database promises
+//! - [`service`]: the rules that both transports share
+
+pub mod game;
+pub mod host;
+pub mod operation;
+pub mod power;
+pub mod server;
+pub mod service;
+pub mod store;
+
+pub use operation::{Action, Operation, Origin, Request, State};
+pub use server::{NewServer, Server, ServerChange, Status};
+pub use service::{Policy, Servers, ServersError};

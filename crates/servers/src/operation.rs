@@ -1,0 +1,109 @@
+use agis_base::{OperationId, ServerId, Timestamp, UserId};
+
+use crate::{host::Generation, server::words};
+
+words! {
+    /// What can be asked of a server.
+    Action {
+        /// Be ready for players.
+        Start = "start",
+        /// Run nothing.
+        Stop = "stop",
+        /// Stop what runs, then start; a stopped or crashed server is started.
+        Restart = "restart",
+        /// Go away; the world is kept for seven days.
+        Delete = "delete",
+    }
+}
+
+words! {
+    /// How far an operation has come.
+    State {
+        /// Accepted, waits for a worker.
+        Queued = "queued",
+        /// A worker has it.
+        Running = "running",
+        /// The server reached the wanted state.
+        Succeeded = "succeeded",
+        /// It could not be done; `error` says why.
+        Failed = "failed",
+        /// A newer operation on the same server took its place.
+        Superseded = "superseded",
+        /// Nobody could take it for an hour.
+        Expired = "expired",
+    }
+}
+
+impl State {
+    /// Whether nothing more will happen.
+    pub fn is_final(self) -> bool {
+        !matches!(self, Self::Queued | Self::Running)
+    }
+}
+
+words! {
+    /// Where an operation came from.
+    Origin {
+        /// The REST API.
+        Rest = "rest",
+        /// A Discord command.
+        Discord = "discord",
+        /// A schedule that fired.
+        Schedule = "schedule",
+        /// An operator, or the program on an operator's behalf.
+        Operator = "operator",
+    }
+}
+
+/// A durable request on a server, and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Operation {
+    /// Its id.
+    pub id: OperationId,
+    /// On which server.
+    pub server: ServerId,
+    /// What was asked.
+    pub action: Action,
+    /// How far it has come.
+    pub state: State,
+    /// Where it came from.
+    pub origin: Origin,
+    /// Who asked.
+    pub actor: UserId,
+    /// The generation that it brings the server to.
+    pub generation: Generation,
+    /// Why it failed, was superseded or expired, for people.
+    pub error: Option<String>,
+    /// When it was accepted.
+    pub created_at: Timestamp,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+}
+
+/// A request for an operation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// On which server.
+    pub server: ServerId,
+    /// What is asked.
+    pub action: Action,
+    /// Where it comes from.
+    pub origin: Origin,
+    /// Who asks; their authority is checked in the transaction that accepts the request.
+    pub actor: UserId,
+    /// Two requests with one key are one request: the second is answered with the first one's operation.
+    pub idempotency_key: Option<String>,
+}
+
+/// Why a request for an operation was not accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// There is no such server, or none that the actor may know of.
+    NotFound,
+    /// The actor may see the server, not act on it.
+    NotAllowed,
+    /// The server is being deleted.
+    Deleting,
+    /// No host of ours has this server: it was taken over from the Go version and has not been moved.
+    NoHost,
+}

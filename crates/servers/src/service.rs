@@ -1,0 +1,237 @@
+use std::sync::Arc;
+
+use agis_base::{OperationId, ServerId, StoreError, UserId};
+use thiserror::Error;
+
+use crate::{
+    game::Catalogue,
+    operation::{Operation, Refusal, Request},
+    server::{NewServer, Server, ServerChange},
+    store::{OperationStore, Page, ServerStore, Terms, WriteError},
+};
+
+const NAME_MAX: usize = 100;
+const DESCRIPTION_MAX: usize = 1000;
+
+/// What an operator decides about servers.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    /// The host on which new servers are created.
+    pub host: String,
+    /// How many servers a user may have.
+    pub servers_per_user: u32,
+}
+
+/// The rules about servers, for every transport.
+#[derive(Clone)]
+pub struct Servers {
+    servers: Arc<dyn ServerStore>,
+    operations: Arc<dyn OperationStore>,
+    catalogue: Arc<Catalogue>,
+    policy: Policy,
+}
+
+/// Why a request about servers was refused.
+#[derive(Debug, Error)]
+pub enum ServersError {
+    /// There is no such server or operation, or none that the caller may know of.
+    #[error("there is no such {0}, or it is not yours")]
+    NotFound(&'static str),
+    /// The caller may see the server, not act on it.
+    #[error("this server is not yours to change")]
+    NotAllowed,
+    /// A value cannot be taken.
+    #[error("{field}: {rule}")]
+    Invalid {
+        /// Which value.
+        field: &'static str,
+        /// What it must be.
+        rule: String,
+    },
+    /// The owner has another server of that name.
+    #[error("you already have a server of that name; choose another")]
+    NameTaken,
+    /// The owner has as many servers as allowed.
+    #[error("you have {0} servers, as many as allowed here; delete one first")]
+    TooMany(u32),
+    /// The server is being deleted.
+    #[error("this server is being deleted and takes no other operation")]
+    Deleting,
+    /// No host of ours has this server.
+    #[error("this server was made by an earlier version and no host here runs it; create it anew")]
+    NoHost,
+    /// The store itself.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<Refusal> for ServersError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::NotFound => Self::NotFound("server"),
+            Refusal::NotAllowed => Self::NotAllowed,
+            Refusal::Deleting => Self::Deleting,
+            Refusal::NoHost => Self::NoHost,
+        }
+    }
+}
+
+impl Servers {
+    /// The rules over these stores.
+    pub fn new(
+        servers: Arc<dyn ServerStore>,
+        operations: Arc<dyn OperationStore>,
+        catalogue: Arc<Catalogue>,
+        policy: Policy,
+    ) -> Self {
+        Self { servers, operations, catalogue, policy }
+    }
+
+    /// The games that can be played.
+    pub fn catalogue(&self) -> &Catalogue {
+        &self.catalogue
+    }
+
+    /// Adds a server; it is stopped.
+    ///
+    /// # Errors
+    /// Where a value cannot be taken, or the owner has too many servers.
+    pub async fn create(&self, owner: &UserId, new: NewServer) -> Result<Server, ServersError> {
+        let new = NewServer {
+            name: checked_name(&new.name)?,
+            description: new.description.as_deref().map(checked_description).transpose()?,
+            ..new
+        };
+        let Some(game) = self.catalogue.get(&new.game_type) else {
+            let keys: Vec<_> = self.catalogue.games().map(|game| game.key.as_str()).collect();
+            return Err(invalid("game_type", format!("is one of: {}", keys.join(", "))));
+        };
+        let terms = Terms {
+            host: self.policy.host.clone(),
+            cost_per_hour: game.cost_per_hour,
+            limit: self.policy.servers_per_user,
+        };
+        self.servers.create(owner, &new, &terms).await.map_err(|error| self.refused(error))
+    }
+
+    /// A server that the caller may see.
+    ///
+    /// # Errors
+    /// [`ServersError::NotFound`] where there is none.
+    pub async fn get(&self, caller: &UserId, id: ServerId) -> Result<Server, ServersError> {
+        let server = self.servers.find(id).await?;
+        server.filter(|server| server.is_visible_to(caller)).ok_or(ServersError::NotFound("server"))
+    }
+
+    /// A server that the caller may act on.
+    ///
+    /// # Errors
+    /// [`ServersError::NotFound`] where the caller may not even see it, [`ServersError::NotAllowed`] where they may.
+    pub async fn controlled(&self, caller: &UserId, id: ServerId) -> Result<Server, ServersError> {
+        let server = self.get(caller, id).await?;
+        if server.is_controlled_by(caller) { Ok(server) } else { Err(ServersError::NotAllowed) }
+    }
+
+    /// The caller's own servers.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn list(&self, caller: &UserId, page: Page<ServerId>) -> Result<Vec<Server>, ServersError> {
+        Ok(self.servers.list(caller, page).await?)
+    }
+
+    /// Changes a server.
+    ///
+    /// # Errors
+    /// As for [`Self::controlled`], and where a value cannot be taken.
+    pub async fn change(
+        &self,
+        caller: &UserId,
+        id: ServerId,
+        change: ServerChange,
+    ) -> Result<Server, ServersError> {
+        let change = ServerChange {
+            name: change.name.as_deref().map(checked_name).transpose()?,
+            description: match change.description {
+                Some(Some(text)) => Some(Some(checked_description(&text)?)),
+                other => other,
+            },
+            ..change
+        };
+        self.controlled(caller, id).await?;
+        let changed = self.servers.change(caller, id, &change).await.map_err(|error| self.refused(error))?;
+        changed.ok_or(ServersError::NotFound("server"))
+    }
+
+    /// Asks for an operation.
+    ///
+    /// # Errors
+    /// Where the actor may not do this, or the server cannot take it.
+    pub async fn request(&self, request: Request) -> Result<Operation, ServersError> {
+        let answers = self.operations.accept(std::slice::from_ref(&request)).await?;
+        match answers.into_iter().next() {
+            Some(answer) => Ok(answer?),
+            None => Err(StoreError::Internal("no answer to a request".into()).into()),
+        }
+    }
+
+    /// An operation on a server that the caller may see; its owner sees it also when the server is gone.
+    ///
+    /// # Errors
+    /// [`ServersError::NotFound`] where there is none.
+    pub async fn operation(&self, caller: &UserId, id: OperationId) -> Result<Operation, ServersError> {
+        let found = self.operations.operation(id).await?;
+        let (operation, owner) = found.ok_or(ServersError::NotFound("operation"))?;
+        if owner != *caller {
+            self.get(caller, operation.server).await.map_err(|error| match error {
+                ServersError::NotFound(_) => ServersError::NotFound("operation"),
+                other => other,
+            })?;
+        }
+        Ok(operation)
+    }
+
+    /// The operations of a server, the newest first.
+    ///
+    /// # Errors
+    /// As for [`Self::get`].
+    pub async fn history(
+        &self,
+        caller: &UserId,
+        id: ServerId,
+        page: Page<OperationId>,
+    ) -> Result<Vec<Operation>, ServersError> {
+        self.get(caller, id).await?;
+        Ok(self.operations.history(id, page).await?)
+    }
+
+    fn refused(&self, error: WriteError) -> ServersError {
+        match error {
+            WriteError::NameTaken => ServersError::NameTaken,
+            WriteError::TooMany => ServersError::TooMany(self.policy.servers_per_user),
+            WriteError::NoUser => ServersError::NotFound("user"),
+            WriteError::Store(error) => ServersError::Store(error),
+        }
+    }
+}
+
+fn invalid(field: &'static str, rule: String) -> ServersError {
+    ServersError::Invalid { field, rule }
+}
+
+/// A name goes into a game's configuration file and onto Discord: one line, and something to see.
+fn checked_name(name: &str) -> Result<String, ServersError> {
+    let name = name.trim();
+    if name.is_empty() || name.chars().count() > NAME_MAX || name.chars().any(char::is_control) {
+        return Err(invalid("name", format!("has 1 to {NAME_MAX} characters on one line")));
+    }
+    Ok(name.to_owned())
+}
+
+fn checked_description(text: &str) -> Result<String, ServersError> {
+    let text = text.trim();
+    if text.chars().count() > DESCRIPTION_MAX || text.contains('\0') {
+        return Err(invalid("description", format!("has at most {DESCRIPTION_MAX} characters")));
+    }
+    Ok(text.to_owned())
+}

@@ -1,0 +1,184 @@
+//! What a database promises. Every method is one whole decision; no transaction crosses these traits.
+
+use std::time::Duration;
+
+use agis_base::{OperationId, ServerId, StoreError, UserId};
+use async_trait::async_trait;
+use thiserror::Error;
+
+use crate::{
+    host::{Endpoint, Generation},
+    operation::{Operation, Refusal, Request, State},
+    server::{NewServer, Server, ServerChange, Status},
+};
+
+/// A piece of a list: at most `limit` items behind the one that `after` names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Page<Id> {
+    /// The last item of the piece before.
+    pub after: Option<Id>,
+    /// How many.
+    pub limit: u32,
+}
+
+/// Servers as rows.
+#[async_trait]
+pub trait ServerStore: Send + Sync {
+    /// Adds a server. Name and number are checked with the owner locked, so two requests cannot both take the last
+    /// place.
+    async fn create(&self, owner: &UserId, new: &NewServer, terms: &Terms) -> Result<Server, WriteError>;
+
+    /// A server that is not deleted.
+    async fn find(&self, id: ServerId) -> Result<Option<Server>, StoreError>;
+
+    /// A user's own servers, by id.
+    async fn list(&self, owner: &UserId, page: Page<ServerId>) -> Result<Vec<Server>, StoreError>;
+
+    /// Changes what an owner may change; `None` where the owner has no such server.
+    async fn change(
+        &self,
+        owner: &UserId,
+        id: ServerId,
+        change: &ServerChange,
+    ) -> Result<Option<Server>, WriteError>;
+}
+
+/// On what terms a server is created.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Terms {
+    /// The host that will run it.
+    pub host: String,
+    /// Credits per hour.
+    pub cost_per_hour: i32,
+    /// How many servers its owner may have.
+    pub limit: u32,
+}
+
+/// Why a server was not written.
+#[derive(Debug, Error)]
+pub enum WriteError {
+    /// The owner has another server of that name.
+    #[error("the name is taken")]
+    NameTaken,
+    /// The owner has as many servers as allowed.
+    #[error("too many servers")]
+    TooMany,
+    /// There is no such user.
+    #[error("no such user")]
+    NoUser,
+    /// The store itself.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Operations as rows, seen from those who ask for them.
+#[async_trait]
+pub trait OperationStore: Send + Sync {
+    /// Accepts requests, each by [`crate::power::accept`] under the lock of its server's row, all in one transaction.
+    /// The answers stand in the order of the requests.
+    async fn accept(&self, requests: &[Request]) -> Result<Vec<Result<Operation, Refusal>>, StoreError>;
+
+    /// An operation, and the owner of its server, who sees it also when the server is gone.
+    async fn operation(&self, id: OperationId) -> Result<Option<(Operation, UserId)>, StoreError>;
+
+    /// The operations of those ids, in any order.
+    async fn operations(&self, ids: &[OperationId]) -> Result<Vec<Operation>, StoreError>;
+
+    /// A server's operations, the newest first.
+    async fn history(&self, server: ServerId, page: Page<OperationId>) -> Result<Vec<Operation>, StoreError>;
+}
+
+/// Operations as work, seen from those who carry them out. Terms of leases are by the database's clock.
+#[async_trait]
+pub trait WorkStore: Send + Sync {
+    /// Leases up to `limit` operations on servers of these hosts: queued ones whose time has come, and running ones
+    /// whose lease ran out. At most one a server runs. The servers' statuses follow.
+    async fn claim(&self, hosts: &[String], limit: u32, lease: Duration) -> Result<Vec<Claim>, StoreError>;
+
+    /// Prolongs a lease, counted from now; false where the claim is no longer ours.
+    async fn renew(&self, claim: &Claim, lease: Duration) -> Result<bool, StoreError>;
+
+    /// Gives an operation back, to be claimed again after `delay`; false where the claim is no longer ours.
+    async fn postpone(&self, claim: &Claim, delay: Duration, why: &str) -> Result<bool, StoreError>;
+
+    /// Ends an operation and publishes what it led to, in one transaction; false, and nothing is published, where the
+    /// claim is no longer ours.
+    async fn finish(&self, claim: &Claim, outcome: &Outcome) -> Result<bool, StoreError>;
+
+    /// Ends what has been queued for longer than `age`.
+    async fn expire(&self, age: Duration) -> Result<Vec<Operation>, StoreError>;
+
+    /// The servers of these hosts that are published as running.
+    async fn published(&self, hosts: &[String]) -> Result<Vec<Published>, StoreError>;
+
+    /// Records that a running server has ended by itself at this generation; false where that is no news.
+    async fn crashed(&self, server: ServerId, generation: Generation, how: &str) -> Result<bool, StoreError>;
+
+    /// Asks for a stop of everything that runs, or is about to, on these hosts, on the operator's behalf.
+    async fn stop_all(&self, hosts: &[String]) -> Result<Vec<Operation>, StoreError>;
+
+    /// How many servers of each game are running.
+    async fn running_by_game(&self) -> Result<Vec<(String, i64)>, StoreError>;
+
+    /// Forgets idempotency keys older than `age`.
+    async fn forget_keys(&self, age: Duration) -> Result<(), StoreError>;
+}
+
+/// A leased operation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// The operation.
+    pub operation: Operation,
+    /// Its server, as it is now.
+    pub server: Server,
+    /// Which attempt this is, from 1. It fences: what a worker says of an attempt that was taken over is not heard.
+    pub attempt: i32,
+}
+
+/// What an operation led to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The server is ready for players.
+    Running(Endpoint),
+    /// Nothing runs.
+    Stopped,
+    /// It is gone.
+    Deleted,
+    /// It could not be done.
+    Failed(String),
+    /// The host has seen a newer generation.
+    Superseded,
+}
+
+impl Outcome {
+    /// The state in which the operation ends.
+    pub fn state(&self) -> State {
+        match self {
+            Self::Running(_) | Self::Stopped | Self::Deleted => State::Succeeded,
+            Self::Failed(_) => State::Failed,
+            Self::Superseded => State::Superseded,
+        }
+    }
+
+    /// The status that is published, if any.
+    pub fn status(&self) -> Option<Status> {
+        match self {
+            Self::Running(_) => Some(Status::Running),
+            Self::Stopped | Self::Deleted => Some(Status::Stopped),
+            Self::Failed(_) => Some(Status::Failed),
+            Self::Superseded => None,
+        }
+    }
+}
+
+/// A server that is published as running.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Published {
+    /// Which one.
+    pub server: ServerId,
+    /// At which generation.
+    pub generation: Generation,
+    /// On which host.
+    pub host: String,
+}
+
