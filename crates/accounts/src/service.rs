@@ -1,3 +1,5 @@
+//! The rules about users that both transports share.
+
 use std::sync::Arc;
 
 use agis_base::{StoreError, UserId};

@@ -1,3 +1,5 @@
+//! A user as people know them.
+
 use agis_base::{Timestamp, UserId};
 
 /// The credits that a new user gets.

@@ -1,3 +1,5 @@
+//! The key itself, which cannot be printed, and its digest.
+
 use std::fmt;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE};

@@ -1,3 +1,5 @@
+//! What a key may do.
+
 use std::{fmt, str::FromStr};
 
 use thiserror::Error;

@@ -1,3 +1,5 @@
+//! The rules about keys that both transports share.
+
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},

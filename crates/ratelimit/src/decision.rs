@@ -1,3 +1,5 @@
+//! The answer, and what its headers say.
+
 use std::time::Duration;
 
 /// Whether a request may pass, and what to tell its sender.

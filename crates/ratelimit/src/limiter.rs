@@ -1,3 +1,5 @@
+//! What a limiter promises.
+
 use async_trait::async_trait;
 
 use crate::{decision::Decision, quota::Quota};

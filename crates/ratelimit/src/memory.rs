@@ -1,3 +1,5 @@
+//! A limiter in this process.
+
 use std::{
     collections::{HashMap, hash_map::RandomState},
     hash::BuildHasher,

@@ -1,3 +1,5 @@
+//! How much, and the arithmetic of the bucket (pure).
+
 use std::time::Duration;
 
 use crate::decision::Decision;

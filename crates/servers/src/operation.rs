@@ -1,3 +1,5 @@
+//! Start, stop, restart, delete as durable requests.
+
 use agis_base::{OperationId, ServerId, Timestamp, UserId};
 
 use crate::{host::Generation, server::words};
@@ -106,4 +108,9 @@ pub enum Refusal {
     Deleting,
     /// No host of ours has this server: it was taken over from the Go version and has not been moved.
     NoHost,
+}
+
+/// Counts an operation that has ended, in `agis_bot_operations_total`.
+pub fn count(action: Action, state: State) {
+    metrics::counter!("agis_bot_operations_total", "action" => action.as_str(), "status" => state.as_str()).increment(1);
 }

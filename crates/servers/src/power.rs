@@ -3,9 +3,11 @@
 //! A newer operation supersedes those that are queued. A stop or a delete also interrupts a start that runs; every
 //! other operation waits for the running one.
 
+use agis_base::UserId;
+
 use crate::{
     host::Generation,
-    operation::{Action, Refusal, Request},
+    operation::{Action, Origin, Refusal, Request},
     server::{Desired, Server, Status},
 };
 
@@ -28,11 +30,8 @@ pub struct Decision {
 /// # Errors
 /// Where the actor may not do this, or the server cannot take it.
 pub fn accept(server: &Server, request: &Request) -> Result<Decision, Refusal> {
-    if !server.is_visible_to(&request.actor) {
-        return Err(Refusal::NotFound);
-    }
-    if !server.is_controlled_by(&request.actor) {
-        return Err(Refusal::NotAllowed);
+    if request.origin != Origin::Operator {
+        authorize(server, &request.actor)?;
     }
     if server.desired == Desired::Deleted && request.action != Action::Delete {
         return Err(Refusal::Deleting);
@@ -58,6 +57,14 @@ pub fn accept(server: &Server, request: &Request) -> Result<Decision, Refusal> {
     })
 }
 
+fn authorize(server: &Server, actor: &UserId) -> Result<(), Refusal> {
+    match (server.is_controlled_by(actor), server.is_visible_to(actor)) {
+        (true, _) => Ok(()),
+        (false, true) => Err(Refusal::NotAllowed),
+        (false, false) => Err(Refusal::NotFound),
+    }
+}
+
 /// The status of a server while an operation runs. A start that finds the server running changes nothing.
 pub fn status_while(action: Action, status: Status) -> Status {
     match action {
@@ -70,10 +77,9 @@ pub fn status_while(action: Action, status: Status) -> Status {
 
 #[cfg(test)]
 mod tests {
-    use agis_base::{ServerId, UserId};
+    use agis_base::ServerId;
 
     use super::*;
-    use crate::operation::Origin;
 
     fn server(desired: Desired, status: Status) -> Server {
         Server {
@@ -138,7 +144,8 @@ mod tests {
         let stranger = Request { actor: UserId::from_stored("2"), ..request(Action::Stop) };
         let hidden = server(Desired::Running, Status::Running);
         assert_eq!(accept(&hidden, &stranger), Err(Refusal::NotFound));
-        assert_eq!(accept(&Server { is_public: true, ..hidden }, &stranger), Err(Refusal::NotAllowed));
+        assert_eq!(accept(&Server { is_public: true, ..hidden.clone() }, &stranger), Err(Refusal::NotAllowed));
+        assert!(accept(&hidden, &Request { origin: Origin::Operator, ..stranger }).is_ok());
     }
 
     #[test]

@@ -1,3 +1,5 @@
+//! A server as people know it.
+
 use agis_base::{ServerId, Timestamp, UserId};
 
 use crate::host::{Endpoint, Generation};

@@ -1,3 +1,5 @@
+//! The rules about servers that both transports share.
+
 use std::sync::Arc;
 
 use agis_base::{OperationId, ServerId, StoreError, UserId};
@@ -5,7 +7,7 @@ use thiserror::Error;
 
 use crate::{
     game::Catalogue,
-    operation::{Operation, Refusal, Request},
+    operation::{self, Operation, Refusal, Request, State},
     server::{NewServer, Server, ServerChange},
     store::{OperationStore, Page, ServerStore, Terms, WriteError},
 };
@@ -168,11 +170,30 @@ impl Servers {
     /// # Errors
     /// Where the actor may not do this, or the server cannot take it.
     pub async fn request(&self, request: Request) -> Result<Operation, ServersError> {
-        let answers = self.operations.accept(std::slice::from_ref(&request)).await?;
-        match answers.into_iter().next() {
+        match self.request_all(std::slice::from_ref(&request)).await?.pop() {
             Some(answer) => Ok(answer?),
             None => Err(StoreError::Internal("no answer to a request".into()).into()),
         }
+    }
+
+    /// Asks for many operations in one transaction; the answers stand in the order of the requests.
+    ///
+    /// # Errors
+    /// The store's; then none was accepted.
+    pub async fn request_all(&self, requests: &[Request]) -> Result<Vec<Result<Operation, Refusal>>, StoreError> {
+        let accepted = self.operations.accept(requests).await?;
+        for action in accepted.superseded {
+            operation::count(action, State::Superseded);
+        }
+        Ok(accepted.answers)
+    }
+
+    /// The operations of those ids, in any order, whoever asked for them: for the program itself.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn operations(&self, ids: &[OperationId]) -> Result<Vec<Operation>, StoreError> {
+        self.operations.operations(ids).await
     }
 
     /// An operation on a server that the caller may see; its owner sees it also when the server is gone.

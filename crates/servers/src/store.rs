@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use crate::{
     host::{Endpoint, Generation},
-    operation::{Operation, Refusal, Request, State},
+    operation::{Action, Operation, Refusal, Request, State},
     server::{NewServer, Server, ServerChange, Status},
 };
 
@@ -75,8 +75,7 @@ pub enum WriteError {
 #[async_trait]
 pub trait OperationStore: Send + Sync {
     /// Accepts requests, each by [`crate::power::accept`] under the lock of its server's row, all in one transaction.
-    /// The answers stand in the order of the requests.
-    async fn accept(&self, requests: &[Request]) -> Result<Vec<Result<Operation, Refusal>>, StoreError>;
+    async fn accept(&self, requests: &[Request]) -> Result<Accepted, StoreError>;
 
     /// An operation, and the owner of its server, who sees it also when the server is gone.
     async fn operation(&self, id: OperationId) -> Result<Option<(Operation, UserId)>, StoreError>;
@@ -86,6 +85,15 @@ pub trait OperationStore: Send + Sync {
 
     /// A server's operations, the newest first.
     async fn history(&self, server: ServerId, page: Page<OperationId>) -> Result<Vec<Operation>, StoreError>;
+}
+
+/// What became of requests.
+#[derive(Debug, Clone, Default)]
+pub struct Accepted {
+    /// The answers, in the order of the requests.
+    pub answers: Vec<Result<Operation, Refusal>>,
+    /// What the operations that were superseded by this had asked for.
+    pub superseded: Vec<Action>,
 }
 
 /// Operations as work, seen from those who carry them out. Terms of leases are by the database's clock.
@@ -105,7 +113,7 @@ pub trait WorkStore: Send + Sync {
     /// claim is no longer ours.
     async fn finish(&self, claim: &Claim, outcome: &Outcome) -> Result<bool, StoreError>;
 
-    /// Ends what has been queued for longer than `age`.
+    /// Ends what has been queued for longer than `age`; a server that waited for it is failed.
     async fn expire(&self, age: Duration) -> Result<Vec<Operation>, StoreError>;
 
     /// The servers of these hosts that are published as running.
@@ -114,8 +122,8 @@ pub trait WorkStore: Send + Sync {
     /// Records that a running server has ended by itself at this generation; false where that is no news.
     async fn crashed(&self, server: ServerId, generation: Generation, how: &str) -> Result<bool, StoreError>;
 
-    /// Asks for a stop of everything that runs, or is about to, on these hosts, on the operator's behalf.
-    async fn stop_all(&self, hosts: &[String]) -> Result<Vec<Operation>, StoreError>;
+    /// The servers of these hosts that should be running.
+    async fn wanted(&self, hosts: &[String]) -> Result<Vec<ServerId>, StoreError>;
 
     /// How many servers of each game are running.
     async fn running_by_game(&self) -> Result<Vec<(String, i64)>, StoreError>;
@@ -176,7 +184,7 @@ impl Outcome {
 pub struct Published {
     /// Which one.
     pub server: ServerId,
-    /// At which generation.
+    /// The generation at which it was published.
     pub generation: Generation,
     /// On which host.
     pub host: String,

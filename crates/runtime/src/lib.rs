@@ -1,0 +1,20 @@
+//! Environment, telemetry, health, shutdown: what every binary needs and no domain knows.
+//!
+//! - [`env`]: reads configuration once, reports all its errors together
+//! - [`telemetry`]: logs and metrics
+//! - [`health`]: what works, and what does not
+//! - [`ops`]: the HTTP server for probes and scrapes
+//! - [`every`]: a loop that survives its failures
+//! - [`shutdown`]: the signal that ends everything
+
+pub mod env;
+pub mod every;
+pub mod health;
+pub mod ops;
+pub mod shutdown;
+pub mod telemetry;
+
+pub use env::{ConfigErrors, Env};
+pub use every::every;
+pub use health::{Component, Health};
+pub use telemetry::Metrics;

@@ -1,0 +1,41 @@
+//! The HTTP server for probes and scrapes, on a port of its own.
+
+use std::net::TcpListener;
+
+use actix_web::{App, HttpResponse, HttpServer, dev::Server, http::header::ContentType, web};
+
+use crate::{health::Health, telemetry::Metrics};
+
+/// `/healthz`, `/readyz` and `/metrics`. It runs until its future is dropped.
+///
+/// # Errors
+/// Where the listener cannot be used.
+pub fn serve(listener: TcpListener, health: Health, metrics: Metrics) -> std::io::Result<Server> {
+    let server = HttpServer::new(move || {
+        let metrics = metrics.clone();
+        let scrape = move || {
+            let text = metrics.render();
+            async { HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(text) }
+        };
+        App::new().configure(probes(health.clone())).route("/metrics", web::get().to(scrape))
+    });
+    Ok(server.workers(1).disable_signals().listen(listener)?.run())
+}
+
+/// The probes, to stand on any server: `/healthz` (the process answers), `/readyz` and `/api/health` (traffic may come).
+pub fn probes(health: Health) -> impl Fn(&mut web::ServiceConfig) + Clone {
+    move |config| {
+        let health = health.clone();
+        let ready = move || {
+            let report = health.report();
+            let mut answer =
+                if report.is_ready() { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
+            async move { answer.insert_header(("Cache-Control", "no-store")).json(report) }
+        };
+        let alive = || async { HttpResponse::Ok().content_type(ContentType::plaintext()).body("ok\n") };
+        config
+            .route("/healthz", web::get().to(alive))
+            .route("/readyz", web::get().to(ready.clone()))
+            .route("/api/health", web::get().to(ready));
+    }
+}

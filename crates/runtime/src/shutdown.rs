@@ -1,0 +1,17 @@
+//! The signal that ends everything.
+
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Resolves at SIGTERM (Kubernetes, `systemctl stop`) or SIGINT (Ctrl-C).
+///
+/// # Errors
+/// Where the handlers cannot be installed.
+pub async fn requested() -> std::io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}

@@ -1,0 +1,126 @@
+//! The rules about schedules that both transports share.
+
+use std::sync::Arc;
+
+use agis_base::{ScheduleId, StoreError, Timestamp, UserId};
+use thiserror::Error;
+
+use crate::{
+    firing::Run,
+    schedule::{NewSchedule, Schedule, ScheduleChange, Timing, TimingError},
+    store::{Query, ScheduleStore, WriteError},
+};
+
+/// The rules about schedules, for every transport. Whether a user may act on a server is not known here: transports ask
+/// that first, and it is asked again at every firing.
+#[derive(Clone)]
+pub struct Schedules {
+    store: Arc<dyn ScheduleStore>,
+    per_server: u32,
+}
+
+/// Why a request about schedules was refused.
+#[derive(Debug, Error)]
+pub enum SchedulesError {
+    /// There is no such schedule, or it is another's.
+    #[error("there is no such schedule, or it is not yours")]
+    NotFound,
+    /// The server is gone.
+    #[error("there is no such server, or it is not yours")]
+    NoServer,
+    /// The timing cannot be used.
+    #[error(transparent)]
+    Timing(#[from] TimingError),
+    /// The server has as many schedules as allowed.
+    #[error("this server has {0} schedules, as many as allowed here; delete one first")]
+    TooMany(u32),
+    /// The store itself.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Schedules {
+    /// The rules over this store; a server may have so many schedules.
+    pub fn new(store: Arc<dyn ScheduleStore>, per_server: u32) -> Self {
+        Self { store, per_server }
+    }
+
+    /// Adds a schedule.
+    ///
+    /// # Errors
+    /// Where its timing never fires, or its server has too many.
+    pub async fn create(&self, new: NewSchedule) -> Result<Schedule, SchedulesError> {
+        self.store.create(&new, self.per_server).await.map_err(|error| self.refused(error))
+    }
+
+    /// A schedule of the caller.
+    ///
+    /// # Errors
+    /// [`SchedulesError::NotFound`] where there is none.
+    pub async fn get(&self, caller: &UserId, id: ScheduleId) -> Result<Schedule, SchedulesError> {
+        self.store.find(caller, id).await?.ok_or(SchedulesError::NotFound)
+    }
+
+    /// The caller's schedules.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn list(&self, query: &Query) -> Result<Vec<Schedule>, SchedulesError> {
+        Ok(self.store.list(query).await?)
+    }
+
+    /// Changes a schedule.
+    ///
+    /// # Errors
+    /// Where there is none, or the new timing cannot be used.
+    pub async fn change(
+        &self,
+        caller: &UserId,
+        id: ScheduleId,
+        change: &ScheduleChange,
+    ) -> Result<Schedule, SchedulesError> {
+        let changed = self.store.change(caller, id, change).await.map_err(|error| self.refused(error))?;
+        changed.ok_or(SchedulesError::NotFound)
+    }
+
+    /// Removes a schedule and its history.
+    ///
+    /// # Errors
+    /// [`SchedulesError::NotFound`] where there is none.
+    pub async fn delete(&self, caller: &UserId, id: ScheduleId) -> Result<(), SchedulesError> {
+        self.store.delete(caller, id).await?.then_some(()).ok_or(SchedulesError::NotFound)
+    }
+
+    /// A schedule's history, the newest first, from before `before`.
+    ///
+    /// # Errors
+    /// [`SchedulesError::NotFound`] where there is no such schedule.
+    pub async fn runs(
+        &self,
+        caller: &UserId,
+        id: ScheduleId,
+        before: Option<Timestamp>,
+        limit: u32,
+    ) -> Result<Vec<Run>, SchedulesError> {
+        self.get(caller, id).await?;
+        Ok(self.store.runs(id, before, limit).await?)
+    }
+
+    /// The next runs of a timing that is not stored.
+    ///
+    /// # Errors
+    /// Where it never fires.
+    pub fn preview(&self, timing: &Timing, now: Timestamp, count: usize) -> Result<Vec<Timestamp>, SchedulesError> {
+        timing.next_run(now)?;
+        Ok(timing.next_runs(now, count))
+    }
+
+    fn refused(&self, error: WriteError) -> SchedulesError {
+        match error {
+            WriteError::Timing(error) => SchedulesError::Timing(error),
+            WriteError::TooMany => SchedulesError::TooMany(self.per_server),
+            WriteError::NoServer => SchedulesError::NoServer,
+            WriteError::Store(error) => SchedulesError::Store(error),
+        }
+    }
+}

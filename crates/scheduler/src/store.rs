@@ -1,0 +1,121 @@
+//! What a database promises. Every method is one whole decision; no transaction crosses these traits.
+
+use std::time::Duration;
+
+use agis_base::{OperationId, ScheduleId, ServerId, StoreError, Timestamp, UserId};
+use async_trait::async_trait;
+use thiserror::Error;
+
+use crate::{
+    firing::{Firing, FiringId, Run, RunState},
+    schedule::{Action, NewSchedule, Schedule, ScheduleChange, TimingError},
+};
+
+/// Which schedules, and which piece of their list: at most `limit` behind the one that `after` names, by id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Query {
+    /// Made by this user.
+    pub owner: UserId,
+    /// Of this server only.
+    pub server: Option<ServerId>,
+    /// The last schedule of the piece before.
+    pub after: Option<ScheduleId>,
+    /// How many.
+    pub limit: u32,
+}
+
+/// Schedules as rows.
+#[async_trait]
+pub trait ScheduleStore: Send + Sync {
+    /// Adds a schedule; the first run is counted from the database's now. The number of schedules of a server is
+    /// checked with the server locked.
+    async fn create(&self, new: &NewSchedule, limit: u32) -> Result<Schedule, WriteError>;
+
+    /// A schedule of this user.
+    async fn find(&self, owner: &UserId, id: ScheduleId) -> Result<Option<Schedule>, StoreError>;
+
+    /// A user's schedules, by id.
+    async fn list(&self, query: &Query) -> Result<Vec<Schedule>, StoreError>;
+
+    /// Changes a schedule by [`Schedule::changed`] with its row locked; `None` where the user has no such schedule.
+    async fn change(
+        &self,
+        owner: &UserId,
+        id: ScheduleId,
+        change: &ScheduleChange,
+    ) -> Result<Option<Schedule>, WriteError>;
+
+    /// Removes a schedule and its history; false where the user has no such schedule.
+    async fn delete(&self, owner: &UserId, id: ScheduleId) -> Result<bool, StoreError>;
+
+    /// A schedule's history, the newest first, from before `before`.
+    async fn runs(&self, id: ScheduleId, before: Option<Timestamp>, limit: u32) -> Result<Vec<Run>, StoreError>;
+}
+
+/// Why a schedule was not written.
+#[derive(Debug, Error)]
+pub enum WriteError {
+    /// The timing cannot be used.
+    #[error(transparent)]
+    Timing(#[from] TimingError),
+    /// The server has as many schedules as allowed.
+    #[error("too many schedules")]
+    TooMany,
+    /// There is no such server.
+    #[error("no such server")]
+    NoServer,
+    /// The store itself.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Firings, seen from the loop that makes them and from those who turn them into operations.
+#[async_trait]
+pub trait FiringStore: Send + Sync {
+    /// How long until the nearest schedule is due, by the database's clock; zero where one is due already.
+    async fn until_next(&self) -> Result<Option<Duration>, StoreError>;
+
+    /// Claims up to `limit` due schedules: writes a row for every slot that has passed, by [`crate::firing::plan`], and
+    /// moves `next_run` on, in one transaction. What others are claiming is passed over.
+    async fn claim_due(&self, limit: u32) -> Result<Claimed, StoreError>;
+
+    /// Up to `limit` pending firings that no operation belongs to yet, the oldest first. With `min_age`, only those
+    /// claimed at least that long ago: whoever claimed them may be gone.
+    async fn unassigned(&self, min_age: Duration, limit: u32) -> Result<Vec<Firing>, StoreError>;
+
+    /// Notes the operations that firings became.
+    async fn assign(&self, operations: &[(FiringId, OperationId)]) -> Result<(), StoreError>;
+
+    /// Up to `limit` pending firings that have an operation, behind `after`.
+    async fn in_progress(
+        &self,
+        after: Option<FiringId>,
+        limit: u32,
+    ) -> Result<Vec<(FiringId, OperationId)>, StoreError>;
+
+    /// Ends firings; answers with those for which this is news, so that each is counted once.
+    async fn finish(&self, ends: &[(FiringId, End)]) -> Result<Vec<(Action, RunState)>, StoreError>;
+
+    /// How many schedules are enabled.
+    async fn active(&self) -> Result<i64, StoreError>;
+}
+
+/// What a claim has brought.
+#[derive(Debug, Clone, Default)]
+pub struct Claimed {
+    /// How many schedules were due, up to the limit.
+    pub schedules: usize,
+    /// The firings to turn into operations, with their lateness.
+    pub firings: Vec<(Firing, Duration)>,
+    /// The slots that were missed: whose action, and how many.
+    pub missed: Vec<(Action, i64)>,
+}
+
+/// How a firing ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct End {
+    /// Not [`RunState::Pending`].
+    pub state: RunState,
+    /// Why, where it did not succeed.
+    pub reason: Option<String>,
+}

@@ -1,0 +1,173 @@
+use std::time::Duration;
+
+use agis_base::StoreError;
+use diesel_async::{
+    AsyncConnection, AsyncPgConnection, SimpleAsyncConnection,
+    pooled_connection::{
+        AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod,
+        deadpool::{Object, Pool, PoolError},
+    },
+};
+use futures_util::FutureExt;
+use thiserror::Error;
+
+use crate::error::Fault;
+
+/// How long a connection may take to be made.
+const CONNECT: Duration = Duration::from_secs(5);
+/// How long a call may wait for a connection of the pool.
+const CHECKOUT: Duration = Duration::from_secs(3);
+/// How long a call may take on its connection.
+const CALL: Duration = Duration::from_secs(10);
+/// The same limits at the server, for a client that vanished or is frozen in the middle: its locks must not outlive it
+/// for long.
+const SERVER_LIMITS: &str = "-c statement_timeout=8000 -c idle_in_transaction_session_timeout=8000";
+
+/// How to reach the database.
+#[derive(Clone)]
+pub struct DbConfig {
+    /// `postgres://user:password@host:port/database`
+    pub url: String,
+    /// How many connections the pool may have.
+    pub connections: usize,
+}
+
+/// Postgres: a pool of connections, and a deadline for whatever is done on one.
+#[derive(Clone)]
+pub struct Db {
+    pool: Pool<AsyncPgConnection>,
+}
+
+/// The database cannot be used as configured.
+#[derive(Debug, Error)]
+pub enum DbError {
+    /// The URL cannot be read.
+    #[error("DATABASE_URL is not a Postgres URL: {0}")]
+    Url(#[source] tokio_postgres::Error),
+    /// The pool cannot be built.
+    #[error("the connection pool cannot be built: {0}")]
+    Pool(String),
+}
+
+/// How full the pool is.
+#[derive(Debug, Clone, Copy)]
+pub struct PoolState {
+    /// The most connections it may have.
+    pub max: usize,
+    /// Connections that exist.
+    pub size: usize,
+    /// Connections that wait for work.
+    pub idle: usize,
+    /// Calls that wait for a connection.
+    pub waiting: usize,
+}
+
+impl Db {
+    /// A pool that connects when it is first used.
+    ///
+    /// # Errors
+    /// Where the configuration cannot be used.
+    pub fn new(config: &DbConfig) -> Result<Self, DbError> {
+        config.url.parse::<tokio_postgres::Config>().map_err(DbError::Url)?;
+        let mut manager = ManagerConfig::default();
+        manager.custom_setup = Box::new(|url| connect(url).boxed());
+        // The pool drops a connection that is closed or in a transaction; asking the server each time halves the rate.
+        manager.recycling_method = RecyclingMethod::Fast;
+        let manager = AsyncDieselConnectionManager::new_with_config(&config.url, manager);
+        let pool = Pool::builder(manager)
+            .max_size(config.connections)
+            .build()
+            .map_err(|error| DbError::Pool(error.to_string()))?;
+        Ok(Self { pool })
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// Where it does not.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.run(async |conn| Ok(conn.batch_execute("select 1").await?)).await
+    }
+
+    /// How full the pool is.
+    pub fn pool(&self) -> PoolState {
+        let status = self.pool.status();
+        PoolState { max: status.max_size, size: status.size, idle: status.available, waiting: status.waiting }
+    }
+
+    /// Does a piece of work on a connection. A connection on which a call took too long is thrown away: its answer may
+    /// still come.
+    pub(crate) async fn run<T, R, F>(&self, work: F) -> Result<T, R>
+    where
+        R: From<StoreError>,
+        for<'c> F: AsyncFnOnce(&'c mut AsyncPgConnection) -> Result<T, Fault<R>>
+            + Work<&'c mut AsyncPgConnection, Result<T, Fault<R>>, Future: Send>,
+    {
+        let mut conn = self.checkout().await?;
+        match tokio::time::timeout(CALL, work(&mut conn)).await {
+            Ok(result) => result.map_err(Fault::into_error),
+            Err(_) => {
+                drop(Object::take(conn));
+                Err(StoreError::Unavailable(format!("no answer within {} s", CALL.as_secs())).into())
+            }
+        }
+    }
+
+    /// Does a piece of work in a transaction: all of it, or nothing.
+    pub(crate) async fn transaction<T, R, F>(&self, work: F) -> Result<T, R>
+    where
+        T: Send,
+        R: From<StoreError> + Send,
+        for<'c> F: AsyncFnOnce(&'c mut AsyncPgConnection) -> Result<T, Fault<R>>
+            + Work<&'c mut AsyncPgConnection, Result<T, Fault<R>>, Future: Send>
+            + Send,
+    {
+        self.run(async |conn| conn.transaction(work).await).await
+    }
+
+    async fn checkout(&self) -> Result<Object<AsyncPgConnection>, StoreError> {
+        let conn = tokio::time::timeout(CHECKOUT, self.pool.get()).await;
+        let conn = conn.map_err(|_| StoreError::Unavailable("no connection became free".into()))?;
+        conn.map_err(|error: PoolError| StoreError::Unavailable(error.to_string()))
+    }
+}
+
+/// An async closure whose future can be named, and so be asked to be `Send`; `AsyncFnOnce` alone cannot say that yet.
+pub(crate) trait Work<T, R>: FnOnce(T) -> <Self as Work<T, R>>::Future {
+    type Future: Future<Output = R>;
+}
+
+impl<F, T, R, Fut> Work<T, R> for F
+where
+    F: FnOnce(T) -> Fut,
+    Fut: Future<Output = R>,
+{
+    type Future = Fut;
+}
+
+/// A connection with this program's limits, for the pool or for [`crate::notify`].
+pub(crate) async fn connect(url: &str) -> diesel::ConnectionResult<AsyncPgConnection> {
+    let failed = |error: String| diesel::ConnectionError::BadConnection(error);
+    let mut config: tokio_postgres::Config = url.parse().map_err(|error| failed(format!("{error}")))?;
+    config
+        .application_name("agis")
+        .connect_timeout(CONNECT)
+        .tcp_user_timeout(CALL)
+        .keepalives_idle(CALL)
+        .options(SERVER_LIMITS);
+    let connected = tokio::time::timeout(CONNECT, config.connect(tokio_postgres::NoTls)).await;
+    let (client, connection) =
+        connected.map_err(|_| failed("no answer".into()))?.map_err(|error| failed(text(&error)))?;
+    AsyncPgConnection::try_from_client_and_connection(client, connection).await
+}
+
+/// tokio-postgres keeps the server's words in the source of its error.
+fn text(error: &tokio_postgres::Error) -> String {
+    match error.as_db_error() {
+        Some(server) => server.message().to_owned(),
+        None => match std::error::Error::source(error) {
+            Some(source) => format!("{error}: {source}"),
+            None => error.to_string(),
+        },
+    }
+}

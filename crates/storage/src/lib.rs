@@ -1,0 +1,25 @@
+//! Postgres behind every domain's store trait. The only crate that names diesel.
+//!
+//! - `db`: the pool, and the deadline of every call
+//! - [`migrations`]: up, down, status
+//! - [`notify`]: what Postgres tells us
+//! - `schema`: the tables
+//! - a module per table, or per view of it, implementing that domain's trait
+//!
+//! Locks are taken in one order, so that nothing deadlocks: schedules, users, servers by id, then operations. Claims
+//! never wait for a lock: what others hold is passed over.
+
+mod db;
+mod error;
+mod firings;
+mod keys;
+pub mod migrations;
+pub mod notify;
+mod operations;
+mod schedules;
+mod schema;
+mod servers;
+mod users;
+mod work;
+
+pub use db::{Db, DbConfig, PoolState};

@@ -1,0 +1,325 @@
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use agis_base::{OperationId, ServerId, StoreError, Timestamp, UserId};
+use agis_servers::{
+    Action, Operation, Origin, Request, Server, State,
+    operation::Refusal,
+    power,
+    server::Desired,
+    store::{Accepted, OperationStore, Page},
+};
+use async_trait::async_trait;
+use diesel::{
+    prelude::*,
+    sql_types::{Array, BigInt, Integer, Text},
+};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use uuid::Uuid;
+
+use crate::{
+    db::Db,
+    error::{Fault, unknown_word},
+    notify::OPERATIONS,
+    schema::{game_servers, now, operations, server_schedules},
+    servers,
+};
+
+/// Rows of one INSERT; Postgres takes 65,535 values.
+const BATCH: usize = 1000;
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = operations)]
+pub(crate) struct Row {
+    id: Uuid,
+    server_id: i32,
+    action: String,
+    state: String,
+    origin: String,
+    actor: String,
+    generation: i64,
+    error: Option<String>,
+    created_at: Timestamp,
+    finished_at: Option<Timestamp>,
+}
+
+impl Row {
+    pub(crate) fn into_operation<R: From<StoreError>>(self) -> Result<Operation, Fault<R>> {
+        Ok(Operation {
+            id: OperationId(self.id),
+            server: ServerId(self.server_id),
+            action: Action::from_word(&self.action).ok_or_else(|| unknown_word("operations.action", &self.action))?,
+            state: State::from_word(&self.state).ok_or_else(|| unknown_word("operations.state", &self.state))?,
+            origin: Origin::from_word(&self.origin).ok_or_else(|| unknown_word("operations.origin", &self.origin))?,
+            actor: UserId::from_stored(&self.actor),
+            generation: self.generation,
+            error: self.error,
+            created_at: self.created_at,
+            finished_at: self.finished_at,
+        })
+    }
+}
+
+#[derive(Insertable)]
+#[diesel(table_name = operations)]
+struct NewRow {
+    id: Uuid,
+    server_id: i32,
+    action: &'static str,
+    state: &'static str,
+    origin: &'static str,
+    actor: String,
+    idempotency_key: Option<String>,
+    generation: i64,
+    error: Option<&'static str>,
+    finished_at: Option<Timestamp>,
+}
+
+#[async_trait]
+impl OperationStore for Db {
+    async fn accept(&self, requests: &[Request]) -> Result<Accepted, StoreError> {
+        self.transaction(async |conn| {
+            let at: Timestamp = diesel::select(now()).get_result(conn).await?;
+            let servers = lock_servers(conn, requests).await?;
+            let known = known_keys(conn, requests).await?;
+            let draft = Draft::new(requests, servers, known, at);
+            let superseded = supersede(conn, &draft).await?;
+            let written = insert(conn, &draft).await?;
+            update_servers(conn, &draft).await?;
+            if !draft.rows.is_empty() {
+                diesel::sql_query(format!("notify {OPERATIONS}")).execute(conn).await?;
+            }
+            Ok(draft.answers(written, superseded))
+        })
+        .await
+    }
+
+    async fn operation(&self, id: OperationId) -> Result<Option<(Operation, UserId)>, StoreError> {
+        self.run(async |conn| {
+            let row: Option<(Row, String)> = operations::table
+                .inner_join(game_servers::table)
+                .filter(operations::id.eq(id.0))
+                .select((Row::as_select(), game_servers::discord_id))
+                .first(conn)
+                .await
+                .optional()?;
+            row.map(|(row, owner)| Ok((row.into_operation()?, UserId::from_stored(&owner)))).transpose()
+        })
+        .await
+    }
+
+    async fn operations(&self, ids: &[OperationId]) -> Result<Vec<Operation>, StoreError> {
+        let ids: Vec<_> = ids.iter().map(|id| id.0).collect();
+        self.run(async |conn| {
+            let rows: Vec<Row> =
+                operations::table.filter(operations::id.eq_any(ids)).select(Row::as_select()).load(conn).await?;
+            rows.into_iter().map(Row::into_operation).collect()
+        })
+        .await
+    }
+
+    async fn history(&self, server: ServerId, page: Page<OperationId>) -> Result<Vec<Operation>, StoreError> {
+        self.run(async |conn| {
+            let rows: Vec<Row> = operations::table
+                .filter(operations::server_id.eq(server.0))
+                .filter(operations::id.lt(page.after.map_or(Uuid::max(), |id| id.0)))
+                .order(operations::id.desc())
+                .limit(page.limit.into())
+                .select(Row::as_select())
+                .load(conn)
+                .await?;
+            rows.into_iter().map(Row::into_operation).collect()
+        })
+        .await
+    }
+}
+
+/// What the requests of one transaction come to, before it is written.
+struct Draft {
+    answers: Vec<Answer>,
+    rows: Vec<NewRow>,
+    /// The servers that change, as they will be.
+    changed: BTreeMap<ServerId, Server>,
+    /// Those whose running start is given up.
+    interrupted: BTreeSet<ServerId>,
+}
+
+enum Answer {
+    New(Uuid),
+    Known(Box<Operation>),
+    Refused(Refusal),
+}
+
+impl Draft {
+    fn new(
+        requests: &[Request],
+        mut servers: BTreeMap<ServerId, Server>,
+        mut known: HashMap<String, Answer>,
+        at: Timestamp,
+    ) -> Self {
+        let mut draft = Self { answers: vec![], rows: vec![], changed: BTreeMap::new(), interrupted: BTreeSet::new() };
+        for request in requests {
+            let answer = match request.idempotency_key.as_ref().and_then(|key| known.remove(key)) {
+                Some(answer) => answer,
+                None => match servers.get_mut(&request.server) {
+                    Some(server) => draft.decide(request, server, at),
+                    None => Answer::Refused(Refusal::NotFound),
+                },
+            };
+            if let (Some(key), Answer::New(id)) = (&request.idempotency_key, &answer) {
+                known.insert(key.clone(), Answer::New(*id));
+            }
+            draft.answers.push(answer);
+        }
+        draft
+    }
+
+    fn decide(&mut self, request: &Request, server: &mut Server, at: Timestamp) -> Answer {
+        let decision = match power::accept(server, request) {
+            Ok(decision) => decision,
+            Err(refusal) => return Answer::Refused(refusal),
+        };
+        server.desired = decision.desired;
+        server.generation = decision.generation;
+        if decision.interrupts {
+            self.interrupted.insert(server.id);
+        }
+        self.changed.insert(server.id, server.clone());
+        for earlier in self.rows.iter_mut().filter(|row| row.server_id == server.id.0) {
+            earlier.state = State::Superseded.as_str();
+            earlier.error = Some(SUPERSEDED);
+            earlier.finished_at = Some(at);
+        }
+        let id = OperationId::new().0;
+        self.rows.push(NewRow {
+            id,
+            server_id: server.id.0,
+            action: request.action.as_str(),
+            state: State::Queued.as_str(),
+            origin: request.origin.as_str(),
+            actor: request.actor.to_string(),
+            idempotency_key: request.idempotency_key.clone(),
+            generation: decision.generation,
+            error: None,
+            finished_at: None,
+        });
+        Answer::New(id)
+    }
+
+    fn answers(self, written: Vec<Operation>, superseded: Vec<Action>) -> Accepted {
+        let at_once = written.iter().filter(|operation| operation.state == State::Superseded).map(|it| it.action);
+        let superseded = superseded.into_iter().chain(at_once).collect();
+        let written: HashMap<_, _> = written.into_iter().map(|operation| (operation.id.0, operation)).collect();
+        let answers = self.answers.into_iter().map(|answer| match answer {
+            // What was inserted in this transaction was returned by it.
+            Answer::New(id) => written.get(&id).cloned().ok_or(Refusal::NotFound),
+            Answer::Known(operation) => Ok(*operation),
+            Answer::Refused(refusal) => Err(refusal),
+        });
+        Accepted { answers: answers.collect(), superseded }
+    }
+}
+
+const SUPERSEDED: &str = "a newer operation took its place";
+
+async fn lock_servers(
+    conn: &mut AsyncPgConnection,
+    requests: &[Request],
+) -> Result<BTreeMap<ServerId, Server>, Fault<StoreError>> {
+    let ids: BTreeSet<_> = requests.iter().map(|request| request.server.0).collect();
+    let rows: Vec<servers::Row> = game_servers::table
+        .filter(game_servers::id.eq_any(ids).and(game_servers::deleted_at.is_null()))
+        .order(game_servers::id)
+        .select(servers::Row::as_select())
+        .for_update()
+        .load(conn)
+        .await?;
+    rows.into_iter().map(|row| row.into_server().map(|server| (server.id, server))).collect()
+}
+
+async fn known_keys(
+    conn: &mut AsyncPgConnection,
+    requests: &[Request],
+) -> Result<HashMap<String, Answer>, Fault<StoreError>> {
+    let keys: Vec<_> = requests.iter().filter_map(|request| request.idempotency_key.as_ref()).collect();
+    if keys.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows: Vec<(Option<String>, Row)> = operations::table
+        .filter(operations::idempotency_key.eq_any(keys))
+        .select((operations::idempotency_key, Row::as_select()))
+        .load(conn)
+        .await?;
+    rows.into_iter()
+        .filter_map(|(key, row)| key.map(|key| (key, row)))
+        .map(|(key, row)| Ok((key, Answer::Known(Box::new(row.into_operation()?)))))
+        .collect()
+}
+
+async fn supersede(conn: &mut AsyncPgConnection, draft: &Draft) -> Result<Vec<Action>, Fault<StoreError>> {
+    let servers: Vec<_> = draft.changed.keys().map(|id| id.0).collect();
+    let interrupted: Vec<_> = draft.interrupted.iter().map(|id| id.0).collect();
+    let waits = operations::state.eq(State::Queued.as_str()).and(operations::server_id.eq_any(servers));
+    let starts = operations::state
+        .eq(State::Running.as_str())
+        .and(operations::server_id.eq_any(interrupted))
+        .and(operations::action.eq_any([Action::Start.as_str(), Action::Restart.as_str()]));
+    let actions: Vec<String> = diesel::update(operations::table.filter(waits.or(starts)))
+        .set((
+            operations::state.eq(State::Superseded.as_str()),
+            operations::error.eq(SUPERSEDED),
+            operations::lease_until.eq(None::<Timestamp>),
+            operations::finished_at.eq(now().nullable()),
+        ))
+        .returning(operations::action)
+        .get_results(conn)
+        .await?;
+    actions.iter().map(|word| Action::from_word(word).ok_or_else(|| unknown_word("operations.action", word))).collect()
+}
+
+async fn insert(conn: &mut AsyncPgConnection, draft: &Draft) -> Result<Vec<Operation>, Fault<StoreError>> {
+    let mut written = Vec::with_capacity(draft.rows.len());
+    for rows in draft.rows.chunks(BATCH) {
+        let rows: Vec<Row> = diesel::insert_into(operations::table)
+            .values(rows)
+            .returning(Row::as_returning())
+            .get_results(conn)
+            .await?;
+        for row in rows {
+            written.push(row.into_operation()?);
+        }
+    }
+    Ok(written)
+}
+
+async fn update_servers(conn: &mut AsyncPgConnection, draft: &Draft) -> Result<(), Fault<StoreError>> {
+    let servers: Vec<_> = draft.changed.values().collect();
+    if servers.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<_> = servers.iter().map(|server| server.id.0).collect();
+    let desired: Vec<_> = servers.iter().map(|server| server.desired.as_str()).collect();
+    let generations: Vec<_> = servers.iter().map(|server| server.generation).collect();
+    diesel::sql_query(
+        "update game_servers s set desired = u.desired, generation = u.generation, updated_at = now()
+         from unnest($1, $2, $3) as u(id, desired, generation) where s.id = u.id",
+    )
+    .bind::<Array<Integer>, _>(ids)
+    .bind::<Array<Text>, _>(desired)
+    .bind::<Array<BigInt>, _>(generations)
+    .execute(conn)
+    .await?;
+
+    let deleted: Vec<_> =
+        servers.iter().filter(|server| server.desired == Desired::Deleted).map(|server| server.id.0).collect();
+    if !deleted.is_empty() {
+        diesel::update(server_schedules::table.filter(server_schedules::server_id.eq_any(deleted)))
+            .set((
+                server_schedules::enabled.eq(false),
+                server_schedules::next_run.eq(None::<Timestamp>),
+                server_schedules::disabled_reason.eq("the server was deleted"),
+            ))
+            .execute(conn)
+            .await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,223 @@
+use agis_base::{OperationId, ScheduleId, ServerId, StoreError, Timestamp, UserId};
+use agis_scheduler::{
+    Action, MissedRunPolicy, NewSchedule, Run, RunState, Schedule, ScheduleChange,
+    store::{Query, ScheduleStore, WriteError},
+};
+use async_trait::async_trait;
+use chrono::NaiveDateTime;
+use diesel::prelude::*;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use uuid::Uuid;
+
+use crate::{
+    db::Db,
+    error::{Fault, unknown_word},
+    notify::SCHEDULES,
+    schema::{game_servers, now, schedule_runs, server_schedules},
+};
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = server_schedules)]
+pub(crate) struct Row {
+    id: i32,
+    server_id: i32,
+    discord_id: String,
+    action: String,
+    cron_expression: String,
+    timezone: String,
+    enabled: bool,
+    disabled_reason: Option<String>,
+    missed_run_policy: String,
+    last_run: Option<Timestamp>,
+    next_run: Option<Timestamp>,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+}
+
+impl Row {
+    pub(crate) fn into_schedule<R: From<StoreError>>(self) -> Result<Schedule, Fault<R>> {
+        Ok(Schedule {
+            id: ScheduleId(self.id),
+            server: ServerId(self.server_id),
+            owner: UserId::from_stored(&self.discord_id),
+            action: action(&self.action)?,
+            cron_expression: self.cron_expression,
+            timezone: self.timezone,
+            enabled: self.enabled,
+            disabled_reason: self.disabled_reason,
+            missed_run_policy: MissedRunPolicy::from_word(&self.missed_run_policy)
+                .ok_or_else(|| unknown_word("server_schedules.missed_run_policy", &self.missed_run_policy))?,
+            last_run: self.last_run,
+            next_run: self.next_run,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+        })
+    }
+}
+
+pub(crate) fn action<R: From<StoreError>>(word: &str) -> Result<Action, Fault<R>> {
+    Action::from_word(word).ok_or_else(|| unknown_word("action", word))
+}
+
+#[async_trait]
+impl ScheduleStore for Db {
+    async fn create(&self, new: &NewSchedule, limit: u32) -> Result<Schedule, WriteError> {
+        self.transaction(async |conn| {
+            let server = game_servers::table
+                .filter(game_servers::id.eq(new.server.0).and(game_servers::desired.ne("deleted")))
+                .select(game_servers::id)
+                .for_update();
+            if server.first::<i32>(conn).await.optional()?.is_none() {
+                return Err(Fault::Refused(WriteError::NoServer));
+            }
+            let of_server = server_schedules::table.filter(server_schedules::server_id.eq(new.server.0));
+            let schedules: i64 = of_server.count().get_result(conn).await?;
+            if schedules >= i64::from(limit) {
+                return Err(Fault::Refused(WriteError::TooMany));
+            }
+            let at: Timestamp = diesel::select(now()).get_result(conn).await?;
+            let next_run = new.timing.next_run(at).map_err(|error| Fault::Refused(error.into()))?;
+            let row: Row = diesel::insert_into(server_schedules::table)
+                .values((
+                    server_schedules::server_id.eq(new.server.0),
+                    server_schedules::discord_id.eq(new.owner.as_str()),
+                    server_schedules::action.eq(new.action.as_str()),
+                    server_schedules::cron_expression.eq(new.timing.cron.to_string()),
+                    server_schedules::timezone.eq(new.timing.zone.name()),
+                    server_schedules::enabled.eq(new.enabled),
+                    server_schedules::missed_run_policy.eq(new.missed_run_policy.as_str()),
+                    server_schedules::next_run.eq(new.enabled.then_some(next_run)),
+                ))
+                .returning(Row::as_returning())
+                .get_result(conn)
+                .await?;
+            notify(conn).await?;
+            row.into_schedule()
+        })
+        .await
+    }
+
+    async fn find(&self, owner: &UserId, id: ScheduleId) -> Result<Option<Schedule>, StoreError> {
+        self.run(async |conn| {
+            let own = server_schedules::id.eq(id.0).and(server_schedules::discord_id.eq(owner.as_str()));
+            let row: Option<Row> =
+                server_schedules::table.filter(own).select(Row::as_select()).first(conn).await.optional()?;
+            row.map(Row::into_schedule).transpose()
+        })
+        .await
+    }
+
+    async fn list(&self, query: &Query) -> Result<Vec<Schedule>, StoreError> {
+        self.run(async |conn| {
+            let mut rows = server_schedules::table
+                .filter(server_schedules::discord_id.eq(query.owner.as_str()))
+                .filter(server_schedules::id.gt(query.after.map_or(0, |id| id.0)))
+                .order(server_schedules::id)
+                .limit(query.limit.into())
+                .select(Row::as_select())
+                .into_boxed();
+            if let Some(server) = query.server {
+                rows = rows.filter(server_schedules::server_id.eq(server.0));
+            }
+            let rows: Vec<Row> = rows.load(conn).await?;
+            rows.into_iter().map(Row::into_schedule).collect()
+        })
+        .await
+    }
+
+    async fn change(
+        &self,
+        owner: &UserId,
+        id: ScheduleId,
+        change: &ScheduleChange,
+    ) -> Result<Option<Schedule>, WriteError> {
+        self.transaction(async |conn| {
+            let own = server_schedules::id.eq(id.0).and(server_schedules::discord_id.eq(owner.as_str()));
+            let row: Option<Row> = server_schedules::table
+                .filter(own)
+                .select(Row::as_select())
+                .for_update()
+                .first(conn)
+                .await
+                .optional()?;
+            let Some(row) = row else { return Ok(None) };
+            let at: Timestamp = diesel::select(now()).get_result(conn).await?;
+            let changed =
+                row.into_schedule()?.changed(change, at).map_err(|error| Fault::Refused(WriteError::from(error)))?;
+            let row: Row = diesel::update(server_schedules::table.find(id.0))
+                .set((
+                    server_schedules::action.eq(changed.action.as_str()),
+                    server_schedules::cron_expression.eq(&changed.cron_expression),
+                    server_schedules::timezone.eq(&changed.timezone),
+                    server_schedules::enabled.eq(changed.enabled),
+                    server_schedules::disabled_reason.eq(&changed.disabled_reason),
+                    server_schedules::missed_run_policy.eq(changed.missed_run_policy.as_str()),
+                    server_schedules::next_run.eq(changed.next_run),
+                    server_schedules::updated_at.eq(now()),
+                ))
+                .returning(Row::as_returning())
+                .get_result(conn)
+                .await?;
+            notify(conn).await?;
+            row.into_schedule().map(Some)
+        })
+        .await
+    }
+
+    async fn delete(&self, owner: &UserId, id: ScheduleId) -> Result<bool, StoreError> {
+        self.run(async |conn| {
+            let own = server_schedules::id.eq(id.0).and(server_schedules::discord_id.eq(owner.as_str()));
+            Ok(diesel::delete(server_schedules::table.filter(own)).execute(conn).await? > 0)
+        })
+        .await
+    }
+
+    async fn runs(&self, id: ScheduleId, before: Option<Timestamp>, limit: u32) -> Result<Vec<Run>, StoreError> {
+        self.run(async |conn| {
+            let mut rows = schedule_runs::table
+                .filter(schedule_runs::schedule_id.eq(id.0))
+                .order(schedule_runs::slot.desc())
+                .limit(limit.into())
+                .select(RunRow::as_select())
+                .into_boxed();
+            if let Some(before) = before {
+                rows = rows.filter(schedule_runs::slot.lt(before));
+            }
+            let rows: Vec<RunRow> = rows.load(conn).await?;
+            rows.into_iter().map(RunRow::into_run).collect()
+        })
+        .await
+    }
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = schedule_runs)]
+struct RunRow {
+    slot: Timestamp,
+    local_slots: Vec<NaiveDateTime>,
+    state: String,
+    reason: Option<String>,
+    slots: i64,
+    claimed_at: Timestamp,
+    operation_id: Option<Uuid>,
+}
+
+impl RunRow {
+    fn into_run(self) -> Result<Run, Fault<StoreError>> {
+        Ok(Run {
+            slot: self.slot,
+            local_slots: self.local_slots,
+            state: RunState::from_word(&self.state).ok_or_else(|| unknown_word("schedule_runs.state", &self.state))?,
+            reason: self.reason,
+            lateness: self.claimed_at - self.slot,
+            slots: self.slots,
+            operation: self.operation_id.map(OperationId),
+        })
+    }
+}
+
+/// The loop that sleeps until the nearest run has another one to look at.
+async fn notify(conn: &mut AsyncPgConnection) -> Result<(), Fault<WriteError>> {
+    diesel::sql_query(format!("notify {SCHEDULES}")).execute(conn).await?;
+    Ok(())
+}

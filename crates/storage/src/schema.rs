@@ -1,0 +1,117 @@
+//! The columns that this program reads or writes; `migrations/` is the authority.
+
+diesel::table! {
+    users (discord_id) {
+        discord_id -> Text,
+        credits -> Integer,
+        tier -> Text,
+        join_date -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    game_servers (id) {
+        id -> Integer,
+        discord_id -> Text,
+        name -> Text,
+        game_type -> Text,
+        description -> Nullable<Text>,
+        is_public -> Bool,
+        status -> Text,
+        desired -> Text,
+        generation -> BigInt,
+        status_generation -> BigInt,
+        host -> Nullable<Text>,
+        address -> Nullable<Text>,
+        port -> Nullable<Integer>,
+        error_message -> Nullable<Text>,
+        cost_per_hour -> Integer,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+        stopped_at -> Nullable<Timestamptz>,
+        deleted_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    operations (id) {
+        id -> Uuid,
+        server_id -> Integer,
+        action -> Text,
+        state -> Text,
+        origin -> Text,
+        actor -> Text,
+        idempotency_key -> Nullable<Text>,
+        generation -> BigInt,
+        error -> Nullable<Text>,
+        attempt -> Integer,
+        lease_until -> Nullable<Timestamptz>,
+        available_at -> Timestamptz,
+        created_at -> Timestamptz,
+        finished_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    server_schedules (id) {
+        id -> Integer,
+        server_id -> Integer,
+        discord_id -> Text,
+        action -> Text,
+        cron_expression -> Text,
+        timezone -> Text,
+        enabled -> Bool,
+        disabled_reason -> Nullable<Text>,
+        missed_run_policy -> Text,
+        last_run -> Nullable<Timestamptz>,
+        next_run -> Nullable<Timestamptz>,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    schedule_runs (schedule_id, slot) {
+        schedule_id -> Integer,
+        slot -> Timestamptz,
+        action -> Text,
+        local_slots -> Array<Timestamp>,
+        state -> Text,
+        reason -> Nullable<Text>,
+        slots -> BigInt,
+        claimed_at -> Timestamptz,
+        operation_id -> Nullable<Uuid>,
+        finished_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    api_keys (id) {
+        id -> Integer,
+        key_hash -> Text,
+        discord_id -> Text,
+        name -> Text,
+        scopes -> Array<Text>,
+        rate_limit -> Integer,
+        last_used -> Nullable<Timestamptz>,
+        created_at -> Timestamptz,
+        expires_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::joinable!(operations -> game_servers (server_id));
+diesel::joinable!(schedule_runs -> server_schedules (schedule_id));
+diesel::allow_tables_to_appear_in_same_query!(
+    users,
+    game_servers,
+    operations,
+    server_schedules,
+    schedule_runs,
+    api_keys,
+);
+
+// `diesel::dsl::now` is a timestamp without a zone.
+diesel::define_sql_function! {
+    /// The beginning of the transaction, by the server's clock.
+    fn now() -> Timestamptz;
+}

@@ -1,0 +1,168 @@
+use agis_base::{ServerId, StoreError, Timestamp, UserId};
+use agis_servers::{
+    NewServer, Server, ServerChange, Status,
+    host::Endpoint,
+    server::Desired,
+    store::{Page, ServerStore, Terms, WriteError},
+};
+use async_trait::async_trait;
+use diesel::prelude::*;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+
+use crate::{
+    db::Db,
+    error::{Fault, unknown_word},
+    schema::{game_servers, now, users},
+};
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = game_servers)]
+pub(crate) struct Row {
+    id: i32,
+    discord_id: String,
+    name: String,
+    game_type: String,
+    description: Option<String>,
+    is_public: bool,
+    status: String,
+    desired: String,
+    generation: i64,
+    host: Option<String>,
+    address: Option<String>,
+    port: Option<i32>,
+    error_message: Option<String>,
+    cost_per_hour: i32,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+}
+
+impl Row {
+    pub(crate) fn into_server<R: From<StoreError>>(self) -> Result<Server, Fault<R>> {
+        let port = self.port.and_then(|port| u16::try_from(port).ok());
+        Ok(Server {
+            id: ServerId(self.id),
+            owner: UserId::from_stored(&self.discord_id),
+            name: self.name,
+            game_type: self.game_type,
+            description: self.description,
+            is_public: self.is_public,
+            status: Status::from_word(&self.status).ok_or_else(|| unknown_word("game_servers.status", &self.status))?,
+            desired: Desired::from_word(&self.desired)
+                .ok_or_else(|| unknown_word("game_servers.desired", &self.desired))?,
+            generation: self.generation,
+            host: self.host,
+            endpoint: self.address.zip(port).map(|(address, port)| Endpoint { address, port }),
+            error: self.error_message,
+            cost_per_hour: self.cost_per_hour,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+        })
+    }
+}
+
+#[async_trait]
+impl ServerStore for Db {
+    async fn create(&self, owner: &UserId, new: &NewServer, terms: &Terms) -> Result<Server, WriteError> {
+        self.transaction(async |conn| {
+            lock_owner(conn, owner).await?;
+            let own = game_servers::table
+                .filter(game_servers::discord_id.eq(owner.as_str()).and(game_servers::deleted_at.is_null()));
+            let servers: i64 = own.count().get_result(conn).await?;
+            if servers >= i64::from(terms.limit) {
+                return Err(Fault::Refused(WriteError::TooMany));
+            }
+            check_name(conn, owner, &new.name, None).await?;
+            let row: Row = diesel::insert_into(game_servers::table)
+                .values((
+                    game_servers::discord_id.eq(owner.as_str()),
+                    game_servers::name.eq(&new.name),
+                    game_servers::game_type.eq(&new.game_type),
+                    game_servers::description.eq(&new.description),
+                    game_servers::is_public.eq(new.is_public),
+                    game_servers::cost_per_hour.eq(terms.cost_per_hour),
+                    game_servers::host.eq(&terms.host),
+                ))
+                .returning(Row::as_returning())
+                .get_result(conn)
+                .await?;
+            row.into_server()
+        })
+        .await
+    }
+
+    async fn find(&self, id: ServerId) -> Result<Option<Server>, StoreError> {
+        self.run(async |conn| {
+            let row: Option<Row> = game_servers::table
+                .filter(game_servers::id.eq(id.0).and(game_servers::deleted_at.is_null()))
+                .select(Row::as_select())
+                .first(conn)
+                .await
+                .optional()?;
+            row.map(Row::into_server).transpose()
+        })
+        .await
+    }
+
+    async fn list(&self, owner: &UserId, page: Page<ServerId>) -> Result<Vec<Server>, StoreError> {
+        self.run(async |conn| {
+            let rows: Vec<Row> = game_servers::table
+                .filter(game_servers::discord_id.eq(owner.as_str()).and(game_servers::deleted_at.is_null()))
+                .filter(game_servers::id.gt(page.after.map_or(0, |id| id.0)))
+                .order(game_servers::id)
+                .limit(page.limit.into())
+                .select(Row::as_select())
+                .load(conn)
+                .await?;
+            rows.into_iter().map(Row::into_server).collect()
+        })
+        .await
+    }
+
+    async fn change(&self, owner: &UserId, id: ServerId, change: &ServerChange) -> Result<Option<Server>, WriteError> {
+        self.transaction(async |conn| {
+            lock_owner(conn, owner).await?;
+            if let Some(name) = &change.name {
+                check_name(conn, owner, name, Some(id)).await?;
+            }
+            let own = game_servers::id.eq(id.0).and(game_servers::discord_id.eq(owner.as_str()));
+            let row: Option<Row> = diesel::update(game_servers::table.filter(own))
+                .filter(game_servers::deleted_at.is_null())
+                .set((
+                    change.name.as_ref().map(|name| game_servers::name.eq(name)),
+                    change.description.as_ref().map(|text| game_servers::description.eq(text)),
+                    change.is_public.map(|public| game_servers::is_public.eq(public)),
+                    game_servers::updated_at.eq(now()),
+                ))
+                .returning(Row::as_returning())
+                .get_result(conn)
+                .await
+                .optional()?;
+            row.map(Row::into_server).transpose()
+        })
+        .await
+    }
+}
+
+/// What an owner has is counted and named with the owner's row locked.
+async fn lock_owner(conn: &mut AsyncPgConnection, owner: &UserId) -> Result<(), Fault<WriteError>> {
+    let locked = users::table.find(owner.as_str()).select(users::discord_id).for_update();
+    let found: Option<String> = locked.first(conn).await.optional()?;
+    found.map(drop).ok_or(Fault::Refused(WriteError::NoUser))
+}
+
+async fn check_name(
+    conn: &mut AsyncPgConnection,
+    owner: &UserId,
+    name: &str,
+    except: Option<ServerId>,
+) -> Result<(), Fault<WriteError>> {
+    diesel::define_sql_function!(fn lower(text: diesel::sql_types::Text) -> diesel::sql_types::Text);
+    let taken: i64 = game_servers::table
+        .filter(game_servers::discord_id.eq(owner.as_str()).and(game_servers::deleted_at.is_null()))
+        .filter(lower(game_servers::name).eq(lower(name)))
+        .filter(game_servers::id.ne(except.map_or(0, |id| id.0)))
+        .count()
+        .get_result(conn)
+        .await?;
+    if taken > 0 { Err(Fault::Refused(WriteError::NameTaken)) } else { Ok(()) }
+}

@@ -1,0 +1,48 @@
+use agis_accounts::{User, UserStore};
+use agis_base::{StoreError, Timestamp, UserId};
+use async_trait::async_trait;
+use diesel::{dsl::count_star, prelude::*};
+use diesel_async::RunQueryDsl;
+
+use crate::{
+    db::Db,
+    schema::{game_servers, users},
+};
+
+#[async_trait]
+impl UserStore for Db {
+    async fn find(&self, id: &UserId) -> Result<Option<User>, StoreError> {
+        self.run(async |conn| {
+            let servers = game_servers::table
+                .filter(game_servers::discord_id.eq(users::discord_id).and(game_servers::deleted_at.is_null()))
+                .select(count_star())
+                .single_value();
+            let row: Option<(i32, String, Timestamp, Option<i64>)> = users::table
+                .find(id.as_str())
+                .select((users::credits, users::tier, users::join_date, servers))
+                .first(conn)
+                .await
+                .optional()?;
+            Ok(row.map(|(credits, tier, joined_at, servers)| User {
+                id: id.clone(),
+                credits,
+                tier,
+                servers: servers.unwrap_or(0),
+                joined_at,
+            }))
+        })
+        .await
+    }
+
+    async fn ensure(&self, id: &UserId, credits: i32) -> Result<(), StoreError> {
+        self.run(async |conn| {
+            diesel::insert_into(users::table)
+                .values((users::discord_id.eq(id.as_str()), users::credits.eq(credits)))
+                .on_conflict_do_nothing()
+                .execute(conn)
+                .await?;
+            Ok(())
+        })
+        .await
+    }
+}

@@ -1,0 +1,345 @@
+use std::time::Duration;
+
+use agis_base::{ServerId, StoreError, Timestamp};
+use agis_servers::{
+    Operation, State, Status,
+    host::Generation,
+    power,
+    server::Desired,
+    store::{Claim, Outcome, Published, WorkStore},
+};
+use async_trait::async_trait;
+use chrono::TimeDelta;
+use diesel::{
+    dsl::{count_star, exists, not},
+    prelude::*,
+    sql_types::{Array, BigInt, Double, Integer, Text},
+};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use uuid::Uuid;
+
+use crate::{
+    db::Db,
+    error::Fault,
+    notify::OPERATIONS,
+    operations,
+    schema::{game_servers, now, operations as ops},
+    servers,
+};
+
+#[async_trait]
+impl WorkStore for Db {
+    async fn claim(&self, hosts: &[String], limit: u32, lease: Duration) -> Result<Vec<Claim>, StoreError> {
+        self.transaction(async |conn| {
+            let ids = lease_rows(conn, hosts, limit, lease).await?;
+            if ids.is_empty() {
+                return Ok(vec![]);
+            }
+            let rows: Vec<(operations::Row, servers::Row, i32)> = ops::table
+                .inner_join(game_servers::table)
+                .filter(ops::id.eq_any(ids))
+                .order(ops::id)
+                .select((operations::Row::as_select(), servers::Row::as_select(), ops::attempt))
+                .load(conn)
+                .await?;
+            let mut claims = Vec::with_capacity(rows.len());
+            for (operation, server, attempt) in rows {
+                let (operation, mut server) = (operation.into_operation()?, server.into_server()?);
+                server.status = power::status_while(operation.action, server.status);
+                claims.push(Claim { operation, server, attempt });
+            }
+            let servers: Vec<_> = claims.iter().map(|claim| claim.server.id.0).collect();
+            let statuses: Vec<_> = claims.iter().map(|claim| claim.server.status.as_str()).collect();
+            diesel::sql_query(
+                "update game_servers s set status = u.status, error_message = null, updated_at = now()
+                 from unnest($1, $2) as u(id, status) where s.id = u.id and s.status <> u.status",
+            )
+            .bind::<Array<Integer>, _>(servers)
+            .bind::<Array<Text>, _>(statuses)
+            .execute(conn)
+            .await?;
+            Ok(claims)
+        })
+        .await
+    }
+
+    async fn renew(&self, claim: &Claim, lease: Duration) -> Result<bool, StoreError> {
+        self.run(async |conn| {
+            let renewed = diesel::sql_query(
+                "update operations set lease_until = clock_timestamp() + make_interval(secs => $3)
+                 where id = $1 and attempt = $2 and state = 'running'",
+            )
+            .bind::<diesel::sql_types::Uuid, _>(claim.operation.id.0)
+            .bind::<Integer, _>(claim.attempt)
+            .bind::<Double, _>(lease.as_secs_f64())
+            .execute(conn)
+            .await?;
+            Ok(renewed == 1)
+        })
+        .await
+    }
+
+    async fn postpone(&self, claim: &Claim, delay: Duration, why: &str) -> Result<bool, StoreError> {
+        self.transaction(async |conn| {
+            lock_server(conn, claim.server.id).await?;
+            // One waits per server: where a newer one does, this one is over.
+            let newer =
+                ops::table.filter(ops::server_id.eq(claim.server.id.0).and(ops::state.eq(State::Queued.as_str())));
+            let overtaken: bool = diesel::select(exists(newer)).get_result(conn).await?;
+            if overtaken {
+                return end(conn, claim, State::Superseded, Some("a newer operation took its place")).await;
+            }
+            let delay = TimeDelta::from_std(delay).unwrap_or(TimeDelta::MAX);
+            let at: Timestamp = diesel::select(now()).get_result(conn).await?;
+            let updated = diesel::update(ours(claim))
+                .set((
+                    ops::state.eq(State::Queued.as_str()),
+                    ops::lease_until.eq(None::<Timestamp>),
+                    ops::available_at.eq(at + delay),
+                    ops::error.eq(why),
+                ))
+                .execute(conn)
+                .await?;
+            Ok(updated == 1)
+        })
+        .await
+    }
+
+    async fn finish(&self, claim: &Claim, outcome: &Outcome) -> Result<bool, StoreError> {
+        self.transaction(async |conn| {
+            lock_server(conn, claim.server.id).await?;
+            let error = match outcome {
+                Outcome::Failed(why) => Some(why.as_str()),
+                Outcome::Superseded => Some("the server's host has seen a newer operation"),
+                _ => None,
+            };
+            if !end(conn, claim, outcome.state(), error).await? {
+                return Ok(false);
+            }
+            publish(conn, &claim.operation, outcome).await?;
+            // What waits behind this one can begin.
+            diesel::sql_query(format!("notify {OPERATIONS}")).execute(conn).await?;
+            Ok(true)
+        })
+        .await
+    }
+
+    async fn expire(&self, age: Duration) -> Result<Vec<Operation>, StoreError> {
+        let age = TimeDelta::from_std(age).unwrap_or(TimeDelta::MAX);
+        self.transaction(async |conn| {
+            let at: Timestamp = diesel::select(now()).get_result(conn).await?;
+            let old = ops::state.eq(State::Queued.as_str()).and(ops::created_at.lt(at - age));
+            let waiting: Vec<(Uuid, i32)> = ops::table
+                .inner_join(game_servers::table)
+                .filter(old)
+                .select((ops::id, ops::server_id))
+                .limit(1000)
+                .for_update()
+                .skip_locked()
+                .load(conn)
+                .await?;
+            let (ids, servers): (Vec<_>, Vec<_>) = waiting.into_iter().unzip();
+            let rows: Vec<operations::Row> = diesel::update(ops::table.filter(ops::id.eq_any(ids)))
+                .set((ops::state.eq(State::Expired.as_str()), ops::finished_at.eq(now().nullable())))
+                .returning(operations::Row::as_returning())
+                .get_results(conn)
+                .await?;
+            let between = [Status::Starting, Status::Stopping, Status::Deleting].map(Status::as_str);
+            diesel::update(game_servers::table.filter(game_servers::id.eq_any(servers)))
+                .filter(game_servers::status.eq_any(between).and(not(exists(running_operation()))))
+                .set((
+                    game_servers::status.eq(Status::Failed.as_str()),
+                    game_servers::error_message.eq("nobody could carry out the last operation in time"),
+                    game_servers::updated_at.eq(now()),
+                ))
+                .execute(conn)
+                .await?;
+            rows.into_iter().map(operations::Row::into_operation).collect()
+        })
+        .await
+    }
+
+    async fn published(&self, hosts: &[String]) -> Result<Vec<Published>, StoreError> {
+        self.run(async |conn| {
+            let rows: Vec<(i32, i64, Option<String>)> = game_servers::table
+                .filter(game_servers::status.eq(Status::Running.as_str()).and(game_servers::host.eq_any(hosts)))
+                .select((game_servers::id, game_servers::status_generation, game_servers::host))
+                .load(conn)
+                .await?;
+            let known = |(id, generation, host): (i32, i64, Option<String>)| {
+                host.map(|host| Published { server: ServerId(id), generation, host })
+            };
+            Ok(rows.into_iter().filter_map(known).collect())
+        })
+        .await
+    }
+
+    async fn crashed(&self, server: ServerId, generation: Generation, how: &str) -> Result<bool, StoreError> {
+        self.run(async |conn| {
+            let as_published =
+                game_servers::status.eq(Status::Running.as_str()).and(game_servers::status_generation.eq(generation));
+            let updated = diesel::update(game_servers::table.find(server.0))
+                .filter(as_published)
+                .set((
+                    game_servers::status.eq(Status::Crashed.as_str()),
+                    game_servers::error_message.eq(how),
+                    game_servers::stopped_at.eq(now().nullable()),
+                    game_servers::updated_at.eq(now()),
+                ))
+                .execute(conn)
+                .await?;
+            Ok(updated == 1)
+        })
+        .await
+    }
+
+    async fn wanted(&self, hosts: &[String]) -> Result<Vec<ServerId>, StoreError> {
+        self.run(async |conn| {
+            let ids: Vec<i32> = game_servers::table
+                .filter(game_servers::desired.eq(Desired::Running.as_str()).and(game_servers::host.eq_any(hosts)))
+                .filter(game_servers::status.ne_all([Status::Crashed, Status::Failed].map(Status::as_str)))
+                .select(game_servers::id)
+                .load(conn)
+                .await?;
+            Ok(ids.into_iter().map(ServerId).collect())
+        })
+        .await
+    }
+
+    async fn running_by_game(&self) -> Result<Vec<(String, i64)>, StoreError> {
+        self.run(async |conn| {
+            Ok(game_servers::table
+                .filter(game_servers::status.eq(Status::Running.as_str()))
+                .group_by(game_servers::game_type)
+                .select((game_servers::game_type, count_star()))
+                .load(conn)
+                .await?)
+        })
+        .await
+    }
+
+    async fn forget_keys(&self, age: Duration) -> Result<(), StoreError> {
+        let age = TimeDelta::from_std(age).unwrap_or(TimeDelta::MAX);
+        self.run(async |conn| {
+            let at: Timestamp = diesel::select(now()).get_result(conn).await?;
+            let old = ops::idempotency_key.is_not_null().and(ops::created_at.lt(at - age));
+            diesel::update(ops::table.filter(old.and(ops::finished_at.is_not_null())))
+                .set(ops::idempotency_key.eq(None::<String>))
+                .execute(conn)
+                .await?;
+            Ok(())
+        })
+        .await
+    }
+}
+
+/// Leases what can be begun or taken over. The server's row is locked with the operation's, and neither is waited for;
+/// a queued operation behind a running one waits for it.
+async fn lease_rows(
+    conn: &mut AsyncPgConnection,
+    hosts: &[String],
+    limit: u32,
+    lease: Duration,
+) -> Result<Vec<Uuid>, Fault<StoreError>> {
+    #[derive(QueryableByName)]
+    struct Id {
+        #[diesel(sql_type = diesel::sql_types::Uuid)]
+        id: Uuid,
+    }
+    let ids: Vec<Id> = diesel::sql_query(
+        "with due as (
+             select o.id from operations o join game_servers s on s.id = o.server_id
+             where s.host = any($1)
+               and (o.state = 'queued' and o.available_at <= now()
+                    and not exists (select from operations r where r.server_id = o.server_id and r.state = 'running')
+                 or o.state = 'running' and o.lease_until <= now())
+             order by o.available_at limit $2
+             for update skip locked)
+         update operations o set state = 'running', attempt = attempt + 1, error = null,
+                lease_until = clock_timestamp() + make_interval(secs => $3)
+         from due where o.id = due.id returning o.id",
+    )
+    .bind::<Array<Text>, _>(hosts)
+    .bind::<BigInt, _>(i64::from(limit))
+    .bind::<Double, _>(lease.as_secs_f64())
+    .get_results(conn)
+    .await?;
+    Ok(ids.into_iter().map(|row| row.id).collect())
+}
+
+async fn lock_server(conn: &mut AsyncPgConnection, id: ServerId) -> Result<(), Fault<StoreError>> {
+    let locked = game_servers::table.find(id.0).select(game_servers::id).for_update();
+    locked.first::<i32>(conn).await?;
+    Ok(())
+}
+
+/// The operation, if this attempt still has it.
+#[diesel::dsl::auto_type(no_type_alias)]
+fn ours<'a>(claim: &'a Claim) -> _ {
+    let id: Uuid = claim.operation.id.0;
+    let attempt: i32 = claim.attempt;
+    ops::table.filter(ops::id.eq(id).and(ops::attempt.eq(attempt)).and(ops::state.eq("running")))
+}
+
+#[diesel::dsl::auto_type(no_type_alias)]
+fn running_operation() -> _ {
+    ops::table.filter(ops::server_id.eq(game_servers::id).and(ops::state.eq("running")))
+}
+
+async fn end(
+    conn: &mut AsyncPgConnection,
+    claim: &Claim,
+    state: State,
+    error: Option<&str>,
+) -> Result<bool, Fault<StoreError>> {
+    let ended = diesel::update(ours(claim))
+        .set((
+            ops::state.eq(state.as_str()),
+            ops::lease_until.eq(None::<Timestamp>),
+            ops::error.eq(error),
+            ops::finished_at.eq(now().nullable()),
+        ))
+        .execute(conn)
+        .await?;
+    Ok(ended == 1)
+}
+
+async fn publish(
+    conn: &mut AsyncPgConnection,
+    operation: &Operation,
+    outcome: &Outcome,
+) -> Result<(), Fault<StoreError>> {
+    let Some(status) = outcome.status() else { return Ok(()) };
+    let server = game_servers::table.find(operation.server.0);
+    let common = (
+        game_servers::status.eq(status.as_str()),
+        game_servers::status_generation.eq(operation.generation),
+        game_servers::updated_at.eq(now()),
+    );
+    match outcome {
+        Outcome::Running(endpoint) => {
+            let address = (
+                game_servers::address.eq(&endpoint.address),
+                game_servers::port.eq(i32::from(endpoint.port)),
+                game_servers::error_message.eq(None::<String>),
+            );
+            diesel::update(server).set((common, address)).execute(conn).await?;
+        }
+        Outcome::Stopped => {
+            let stopped =
+                (game_servers::stopped_at.eq(now().nullable()), game_servers::error_message.eq(None::<String>));
+            diesel::update(server).set((common, stopped)).execute(conn).await?;
+        }
+        Outcome::Deleted => {
+            let deleted =
+                (game_servers::stopped_at.eq(now().nullable()), game_servers::deleted_at.eq(now().nullable()));
+            diesel::update(server).set((common, deleted)).execute(conn).await?;
+        }
+        Outcome::Failed(why) => {
+            let failed = (game_servers::stopped_at.eq(now().nullable()), game_servers::error_message.eq(why));
+            diesel::update(server).set((common, failed)).execute(conn).await?;
+        }
+        Outcome::Superseded => {}
+    }
+    Ok(())
+}
