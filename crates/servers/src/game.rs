@@ -139,7 +139,7 @@ impl Default for Stop {
 }
 
 /// Every game that can be played here, in the order of their keys.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Catalogue(BTreeMap<String, Arc<Game>>);
 
 /// The catalogue cannot be used.

@@ -68,9 +68,7 @@ impl Db {
     /// # Errors
     /// Where the database cannot be reached.
     pub async fn is_migrated(&self) -> Result<bool, StoreError> {
-        let all = MigrationSource::<Pg>::migrations(&MIGRATIONS)
-            .map_err(|error| StoreError::Internal(format!("migrations: {error}")))?;
-        let all: Vec<_> = all.iter().map(|migration| migration.name().version().to_string()).collect();
+        let all = versions()?;
         self.run(async |conn| {
             // A database that was never migrated has no such table.
             let exists: bool = diesel::select(sql::<Bool>("to_regclass('__diesel_schema_migrations') is not null"))
@@ -90,6 +88,12 @@ impl Db {
         })
         .await
     }
+}
+
+fn versions() -> Result<Vec<String>, StoreError> {
+    let all = MigrationSource::<Pg>::migrations(&MIGRATIONS);
+    let all = all.map_err(|error| StoreError::Internal(format!("migrations: {error}")))?;
+    Ok(all.iter().map(|migration| migration.name().version().to_string()).collect())
 }
 
 type Harness = AsyncMigrationHarness<AsyncPgConnection>;

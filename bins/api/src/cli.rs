@@ -1,0 +1,108 @@
+//! What can be typed.
+
+use std::{ffi::OsString, fmt::Display, io::Write};
+
+use agis_base::UserId;
+use clap::{Args, Parser, Subcommand};
+
+/// The REST API of AGIS, its scheduler and its workers. Configured by the environment; see docs/CONFIGURATION.md.
+#[derive(Parser)]
+#[command(name = "agis-api", version)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Serve REST and run the background loops (the default)
+    Serve,
+    /// Bring the database's schema up to date, or back
+    Migrate {
+        #[command(subcommand)]
+        direction: Direction,
+    },
+    /// API keys, for an operator
+    Keys {
+        #[command(subcommand)]
+        command: KeysCommand,
+    },
+    #[command(name = agis_host_process::SHIM, hide = true)]
+    GameShim,
+    #[command(name = agis_host_process::GAME_EXEC, hide = true)]
+    GameExec {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
+    #[command(name = agis_host_process::DEMO_GAME, hide = true, disable_help_flag = true)]
+    DemoGame {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
+}
+
+#[derive(Subcommand, Clone, Copy)]
+pub(crate) enum Direction {
+    /// Apply what is pending
+    Up,
+    /// Revert the last migration; what only it can hold is lost
+    Down,
+    /// Revert the last migration and apply it again
+    Redo,
+    /// List the migrations and whether they are applied
+    Status,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum KeysCommand {
+    /// Make a key, and its user where there is none yet; prints the key, once, and nothing else, to standard output
+    Create(CreateKey),
+}
+
+#[derive(Args)]
+pub(crate) struct CreateKey {
+    /// Whose key: a Discord user id
+    #[arg(long)]
+    pub(crate) user: UserId,
+    /// What its owner will call it
+    #[arg(long, default_value = "operator")]
+    pub(crate) name: String,
+    /// What it may do; may be given several times
+    #[arg(long = "scope", default_value = "*")]
+    pub(crate) scopes: Vec<agis_apikeys::Scope>,
+    /// Requests per hour
+    #[arg(long)]
+    pub(crate) rate_limit: Option<u32>,
+    /// Days until it ends; it does not end if this is not given
+    #[arg(long)]
+    pub(crate) ttl_days: Option<u32>,
+}
+
+/// Why a command ended badly, for the person who typed it.
+pub(crate) struct Failure(String);
+
+impl Failure {
+    pub(crate) fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    pub(crate) fn from_display(error: impl Display) -> Self {
+        Self(error.to_string())
+    }
+
+    pub(crate) fn print(&self) {
+        // Nobody is left to hear that this failed.
+        let _ = writeln!(std::io::stderr(), "agis-api: {}", self.0);
+    }
+}
+
+/// Prints a line of an answer.
+pub(crate) fn answer(line: &str) -> Result<(), Failure> {
+    writeln!(std::io::stdout(), "{line}").map_err(Failure::from_display)
+}
+
+/// Prints a line beside the answer.
+pub(crate) fn remark(line: &str) {
+    // An answer that was printed is not taken back because a remark could not be.
+    let _ = writeln!(std::io::stderr(), "{line}");
+}

@@ -1,0 +1,42 @@
+//! Stops the games at a shutdown, by the same operations as everybody else.
+
+use std::time::{Duration, Instant};
+
+use agis_base::{OperationId, UserId};
+use agis_http_api::Services;
+use agis_servers::{Action, Origin, Request, store::WorkStore};
+use agis_storage::Db;
+
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Asks every server of this host to stop and waits until they have, or `within` is over.
+pub(crate) async fn stop(db: &Db, services: &Services, host: &str, within: Duration) {
+    let until = Instant::now() + within;
+    let operations = match ask(db, services, host).await {
+        Ok(operations) => operations,
+        Err(error) => return tracing::warn!(%error, "the games could not be asked to stop and run on"),
+    };
+    tracing::info!(games = operations.len(), "Stopping the games");
+    while Instant::now() < until {
+        let open = services.servers.operations(&operations).await;
+        if open.is_ok_and(|operations| operations.iter().all(|operation| operation.state.is_final())) {
+            return;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    tracing::warn!("not every game has stopped in time; those run on");
+}
+
+async fn ask(db: &Db, services: &Services, host: &str) -> Result<Vec<OperationId>, agis_base::StoreError> {
+    let servers = db.wanted(&[host.to_owned()]).await?;
+    let stop = |server| Request {
+        server,
+        action: Action::Stop,
+        origin: Origin::Operator,
+        actor: UserId::from_stored("operator"),
+        idempotency_key: None,
+    };
+    let requests: Vec<_> = servers.into_iter().map(stop).collect();
+    let answers = services.servers.request_all(&requests).await?;
+    Ok(answers.into_iter().flatten().map(|operation| operation.id).collect())
+}

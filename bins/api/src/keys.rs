@@ -1,0 +1,37 @@
+//! `agis-api keys`
+
+use std::sync::Arc;
+
+use agis_accounts::Accounts;
+use agis_apikeys::{ApiKeys, NewKey, Scope};
+use agis_storage::{Db, DbConfig};
+
+use crate::{
+    cli::{CreateKey, Failure, KeysCommand, answer, remark},
+    config,
+};
+
+pub(crate) async fn keys(KeysCommand::Create(wanted): KeysCommand) -> Result<(), Failure> {
+    let url = config::database_url(&config::environment).map_err(Failure::from_display)?;
+    let policy = config::keys_policy(&config::environment).map_err(Failure::from_display)?;
+    let db = Arc::new(Db::new(&DbConfig { url, connections: 2 }).map_err(Failure::from_display)?);
+    if !db.is_migrated().await.map_err(Failure::from_display)? {
+        return Err(Failure::new("the database has not this version's schema; run 'agis-api migrate up' first"));
+    }
+
+    let CreateKey { user, name, scopes, rate_limit, ttl_days } = wanted;
+    Accounts::new(db.clone()).welcome(&user).await.map_err(Failure::from_display)?;
+    let new = NewKey { name, scopes: scopes.into_iter().collect(), rate_limit, ttl_days };
+    let (key, stored) = ApiKeys::new(db, policy).create(&user, None, new).await.map_err(Failure::from_display)?;
+
+    let scopes: Vec<_> = stored.scopes.iter().map(Scope::as_str).collect();
+    let end = stored.expires_at.map_or_else(|| "never".to_owned(), |at| at.format("%Y-%m-%d").to_string());
+    remark(&format!(
+        "key {} '{}' of user {user}: scopes {}, {} requests per hour, ends {end}; it is shown only now",
+        stored.id,
+        stored.name,
+        scopes.join(" "),
+        stored.rate_limit,
+    ));
+    answer(key.reveal())
+}

@@ -1,0 +1,40 @@
+//! `agis-api`: REST and the background loops. What each part does stands in its crate; this one reads the
+//! configuration, composes, and runs.
+
+mod cli;
+mod config;
+mod games;
+mod keys;
+mod migrate;
+mod serve;
+mod services;
+
+use std::process::ExitCode;
+
+use agis_host_process::{demo_game, game_exec, shim};
+use clap::Parser;
+use cli::{Cli, Command, Failure};
+
+fn main() -> ExitCode {
+    // The hidden ones come before the runtime: a shim lives as long as its game and should stay small.
+    let done = match Cli::parse().command.unwrap_or(Command::Serve) {
+        Command::GameShim => return shim::main(),
+        Command::GameExec { args } => return game_exec::main(args),
+        Command::DemoGame { args } => return demo_game::main(args),
+        Command::Serve => run(serve::serve()),
+        Command::Migrate { direction } => run(migrate::migrate(direction)),
+        Command::Keys { command } => run(keys::keys(command)),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.print();
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::from_display)?;
+    runtime.block_on(work)
+}

@@ -1,0 +1,39 @@
+//! `agis-api migrate`
+
+use agis_storage::migrations;
+
+use crate::{
+    cli::{Direction, Failure, answer},
+    config,
+};
+
+pub(crate) async fn migrate(direction: Direction) -> Result<(), Failure> {
+    let url = config::database_url(&config::environment).map_err(Failure::from_display)?;
+    match direction {
+        Direction::Up => up(&url).await,
+        Direction::Down => down(&url).await,
+        Direction::Redo => {
+            down(&url).await?;
+            up(&url).await
+        }
+        Direction::Status => {
+            for migration in migrations::status(&url).await.map_err(Failure::from_display)? {
+                answer(&format!("{} {}", if migration.applied { "applied" } else { "pending" }, migration.name))?;
+            }
+            Ok(())
+        }
+    }
+}
+
+async fn up(url: &str) -> Result<(), Failure> {
+    let applied = migrations::up(url).await.map_err(Failure::from_display)?;
+    for name in &applied {
+        answer(&format!("applied {name}"))?;
+    }
+    if applied.is_empty() { answer("the schema is up to date") } else { Ok(()) }
+}
+
+async fn down(url: &str) -> Result<(), Failure> {
+    let name = migrations::down(url).await.map_err(Failure::from_display)?;
+    answer(&format!("reverted {name}"))
+}

@@ -1,0 +1,204 @@
+//! `agis-api serve`: composes, runs, and ends in order.
+
+use std::{
+    convert::Infallible,
+    net::{IpAddr, SocketAddr, TcpListener},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use agis_automation::{Housekeeping, Scheduler, Settler, Watcher, Workers, housekeeping};
+use agis_base::StoreError;
+use agis_host_process::ProcessHost;
+use agis_http_api::Services;
+use agis_ratelimit::MemoryLimiter;
+use agis_runtime::{Component, Health, Metrics, every, ops, shutdown, telemetry};
+use agis_servers::host::Host;
+use agis_storage::{
+    Db,
+    notify::{Bells, listen},
+};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    cli::Failure,
+    config::{self, Config},
+    games, services,
+};
+
+const FLUSH: Duration = Duration::from_secs(5);
+const SWEEP: Duration = Duration::from_secs(60);
+const PING: Duration = Duration::from_secs(2);
+/// Without a round for so long, the scheduler is named in readiness.
+const SCHEDULER_SILENCE: Duration = Duration::from_secs(30);
+/// How long games may take to stop at a shutdown that stops them.
+const GAMES: Duration = Duration::from_secs(45);
+/// How long background jobs may take to end.
+const JOBS: Duration = Duration::from_secs(15);
+
+pub(crate) async fn serve() -> Result<(), Failure> {
+    let logs = config::logs(&config::environment).map_err(Failure::from_display)?;
+    telemetry::init_logs(logs.format, &logs.filter).map_err(Failure::new)?;
+    let config = config::read(&config::environment).map_err(Failure::from_display)?;
+    let metrics = Metrics::install().map_err(Failure::from_display)?;
+    let api = bind("API_PORT", config.bind, config.api_port)?;
+    let ops = bind("METRICS_PORT", config.bind, config.metrics_port)?;
+
+    let health = Health::default();
+    let db = Arc::new(Db::new(&config.database).map_err(Failure::from_display)?);
+    let (services, limiter) = services::compose(&config, &db);
+    let host: Arc<dyn Host> = Arc::new(ProcessHost::new(config.host.clone()).map_err(Failure::from_display)?);
+
+    let ops = ops::serve(ops, health.clone(), metrics.clone()).map_err(Failure::from_display)?;
+    tokio::spawn(ops);
+    let mut loops = Loops::default();
+    loops.start_jobs(&config, &db, &services, limiter, &health, metrics);
+    loops.start_automation(&config, &db, &services, &host, &health);
+
+    let address = api.local_addr().map_err(Failure::from_display)?;
+    let api = agis_http_api::serve(api, services.clone(), ops::probes(health.clone()), config.drain)
+        .map_err(Failure::from_display)?;
+    let handle = api.handle();
+    let api = tokio::spawn(api);
+    tracing::info!(%address, metrics_port = config.metrics_port, host = host.name(), "API server listening");
+
+    loops.until_shutdown().await?;
+    tracing::info!("Shutting down: no more traffic");
+    health.drain();
+    handle.stop(true).await;
+    let _ = api.await;
+    loops.firing.cancel();
+    if config.stop_games {
+        games::stop(&db, &services, host.name(), GAMES).await;
+    }
+    loops.end().await;
+    tracing::info!("Shut down");
+    Ok(())
+}
+
+fn bind(key: &str, address: IpAddr, port: u16) -> Result<TcpListener, Failure> {
+    let address = SocketAddr::new(address, port);
+    TcpListener::bind(address)
+        .map_err(|error| Failure::new(format!("cannot listen on {address}: {error}; set {key} to a port that is free")))
+}
+
+/// The background loops, ended in this order: what fires, what works, what is done now and then.
+#[derive(Default)]
+struct Loops {
+    tasks: JoinSet<()>,
+    firing: CancellationToken,
+    working: CancellationToken,
+}
+
+impl Loops {
+    fn start_jobs(
+        &mut self,
+        config: &Config,
+        db: &Arc<Db>,
+        services: &Services,
+        limiter: Arc<MemoryLimiter>,
+        health: &Health,
+        metrics: Metrics,
+    ) {
+        let stop = &self.working;
+        let keys = services.keys.clone();
+        self.tasks.spawn(every("flush last uses of keys", FLUSH, stop.clone(), async move || keys.flush().await));
+        self.tasks.spawn(every("sweep limits", SWEEP, stop.clone(), async move || {
+            limiter.sweep(Instant::now());
+            metrics::gauge!("agis_bot_rate_limit_buckets").set(count(limiter.len()));
+            Ok::<(), Infallible>(())
+        }));
+        let database = health.component("database", PING * 5);
+        let pinged = db.clone();
+        self.tasks.spawn(every("ping the database", PING, stop.clone(), async move || {
+            ping(&pinged, &database).await;
+            Ok::<(), Infallible>(())
+        }));
+        self.tasks.spawn(every("metrics upkeep", telemetry::UPKEEP, stop.clone(), async move || {
+            metrics.upkeep();
+            Ok::<(), Infallible>(())
+        }));
+        let house = Housekeeping { firings: db.clone(), work: db.clone(), catalogue: config.catalogue.clone() };
+        self.tasks
+            .spawn(every("housekeeping", housekeeping::INTERVAL, stop.clone(), async move || house.round().await));
+    }
+
+    fn start_automation(
+        &mut self,
+        config: &Config,
+        db: &Arc<Db>,
+        services: &Services,
+        host: &Arc<dyn Host>,
+        health: &Health,
+    ) {
+        let bells = Bells::default();
+        let scheduler =
+            Scheduler { firings: db.clone(), servers: services.servers.clone(), bell: bells.schedules.subscribe() };
+        let settler =
+            Settler { firings: db.clone(), servers: services.servers.clone(), bell: bells.operations.subscribe() };
+        let workers = Workers {
+            store: db.clone(),
+            hosts: vec![host.clone()],
+            catalogue: config.catalogue.clone(),
+            concurrency: config.workers,
+            lease: config.lease,
+            bell: bells.operations.subscribe(),
+        };
+        let watcher = Watcher { store: db.clone(), host: host.clone() };
+        let heartbeat = health.component("scheduler", SCHEDULER_SILENCE);
+        self.tasks.spawn(scheduler.run(self.firing.clone(), move |round| beat(&heartbeat, round)));
+        self.tasks.spawn(workers.run(self.working.clone()));
+        self.tasks.spawn(settler.run(self.working.clone()));
+        self.tasks.spawn(watcher.run(self.working.clone()));
+        let (url, stop) = (config.database.url.clone(), self.working.clone());
+        self.tasks.spawn(async move {
+            stop.run_until_cancelled(listen(url, bells)).await;
+        });
+    }
+
+    /// Resolves when the process is asked to end. A loop that ends by itself is a bug; the process ends too, so that
+    /// whoever supervises it starts it anew.
+    async fn until_shutdown(&mut self) -> Result<(), Failure> {
+        tokio::select! {
+            asked = shutdown::requested() => asked.map_err(Failure::from_display),
+            ended = self.tasks.join_next() => {
+                tracing::error!(?ended, "a background loop has ended");
+                Err(Failure::new("a background loop has ended by itself; this is a bug"))
+            }
+        }
+    }
+
+    async fn end(mut self) {
+        self.working.cancel();
+        let ended = tokio::time::timeout(JOBS, async { while self.tasks.join_next().await.is_some() {} }).await;
+        if ended.is_err() {
+            tracing::warn!("background jobs did not end in time and were cut off");
+        }
+    }
+}
+
+async fn ping(db: &Db, database: &Component) {
+    match db.is_migrated().await {
+        Ok(true) => database.ok(),
+        Ok(false) => database.trouble("the schema is not this version's; run 'agis-api migrate up'"),
+        Err(error) => database.trouble(&error.to_string()),
+    }
+    let pool = db.pool();
+    metrics::gauge!("agis_bot_db_pool_connections", "state" => "idle").set(count(pool.idle));
+    metrics::gauge!("agis_bot_db_pool_connections", "state" => "busy").set(count(pool.size.saturating_sub(pool.idle)));
+    metrics::gauge!("agis_bot_db_pool_waiting").set(count(pool.waiting));
+    metrics::gauge!("agis_bot_db_pool_max").set(count(pool.max));
+}
+
+fn beat(heartbeat: &Component, round: Result<(), &StoreError>) {
+    match round {
+        Ok(()) => heartbeat.ok(),
+        Err(error) => heartbeat.trouble(&error.to_string()),
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "no process has 2^52 of anything")]
+fn count(number: usize) -> f64 {
+    number as f64
+}

@@ -1,0 +1,26 @@
+//! The domain services over one database.
+
+use std::sync::Arc;
+
+use agis_accounts::Accounts;
+use agis_apikeys::ApiKeys;
+use agis_http_api::Services;
+use agis_ratelimit::MemoryLimiter;
+use agis_scheduler::Schedules;
+use agis_servers::Servers;
+use agis_storage::Db;
+
+use crate::config::Config;
+
+/// Composes them; the limiter is handed out as well, to be swept.
+pub(crate) fn compose(config: &Config, db: &Arc<Db>) -> (Services, Arc<MemoryLimiter>) {
+    let limiter = Arc::new(MemoryLimiter::new(config.buckets));
+    let services = Services {
+        keys: ApiKeys::new(db.clone(), config.keys.clone()),
+        limiter: limiter.clone(),
+        servers: Servers::new(db.clone(), db.clone(), config.catalogue.clone(), config.servers.clone()),
+        schedules: Schedules::new(db.clone(), config.schedules_per_server),
+        accounts: Accounts::new(db.clone()),
+    };
+    (services, limiter)
+}

@@ -1,0 +1,51 @@
+//! What expires, is forgotten, or is counted.
+
+use std::{sync::Arc, time::Duration};
+
+use agis_base::StoreError;
+use agis_scheduler::store::FiringStore;
+use agis_servers::{State, game::Catalogue, store::WorkStore};
+
+use crate::worker::count_ended;
+
+/// How long an operation waits for a worker.
+const EXPIRES: Duration = Duration::from_secs(3600);
+/// How long an idempotency key is remembered.
+const KEYS: Duration = Duration::from_secs(24 * 3600);
+
+/// How often it is due.
+pub const INTERVAL: Duration = Duration::from_secs(15);
+
+/// The small jobs.
+pub struct Housekeeping {
+    /// Schedules, to be counted.
+    pub firings: Arc<dyn FiringStore>,
+    /// Operations, to expire.
+    pub work: Arc<dyn WorkStore>,
+    /// The games, whose servers are counted.
+    pub catalogue: Arc<Catalogue>,
+}
+
+impl Housekeeping {
+    /// Does them all.
+    ///
+    /// # Errors
+    /// The store's; the rest is done the next time.
+    pub async fn round(&self) -> Result<(), StoreError> {
+        let expired = self.work.expire(EXPIRES).await?;
+        count_ended(&expired, State::Expired);
+        self.work.forget_keys(KEYS).await?;
+        self.gauges().await
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "no installation has 2^52 of anything")]
+    async fn gauges(&self) -> Result<(), StoreError> {
+        metrics::gauge!("agis_bot_scheduler_active_schedules").set(self.firings.active().await? as f64);
+        let running = self.work.running_by_game().await?;
+        for game in self.catalogue.games() {
+            let servers = running.iter().find(|(key, _)| *key == game.key).map_or(0, |(_, servers)| *servers);
+            metrics::gauge!("agis_bot_servers_active", "game_type" => game.key.clone()).set(servers as f64);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,149 @@
+//! Due schedules become firings, firings become operations.
+
+use std::{sync::Arc, time::Duration};
+
+use agis_base::StoreError;
+use agis_scheduler::{
+    Action, Firing, RunState,
+    store::{End, FiringStore},
+};
+use agis_servers::{self as servers, Origin, Request, Servers, operation::Refusal};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+/// How many schedules are claimed in one transaction.
+const BATCH: u32 = 500;
+/// The longest sleep: the safety net under lost notices.
+const POLL: Duration = Duration::from_secs(5);
+/// After a failure.
+const RETRY: Duration = Duration::from_secs(1);
+/// A firing without an operation for so long has lost who claimed it.
+const ORPHANED: Duration = Duration::from_secs(5);
+
+/// The loop that fires schedules.
+pub struct Scheduler {
+    /// Firings.
+    pub firings: Arc<dyn FiringStore>,
+    /// What they act on.
+    pub servers: Servers,
+    /// Rings when a next run may have changed.
+    pub bell: watch::Receiver<()>,
+}
+
+impl Scheduler {
+    /// Runs until `stop`. `beat` is called after every round: with nothing where it went well.
+    pub async fn run(mut self, stop: CancellationToken, beat: impl Fn(Result<(), &StoreError>)) {
+        tracing::info!("Scheduler started");
+        while !stop.is_cancelled() {
+            let round = self.round().await;
+            beat(round.as_ref().map(drop));
+            let sleep = match &round {
+                Ok(until_next) => until_next.unwrap_or(POLL).min(POLL),
+                Err(error) => {
+                    tracing::warn!(%error, "the scheduler will try again");
+                    RETRY
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(sleep) => {}
+                // A closed bell never rings again.
+                Ok(()) = self.bell.changed(), if round.is_ok() => {}
+            }
+        }
+    }
+
+    /// Fires what is due and picks up what others have left; answers with the time until the next is due.
+    async fn round(&self) -> Result<Option<Duration>, StoreError> {
+        let mut until_next = self.firings.until_next().await?;
+        while until_next.is_some_and(|wait| wait.is_zero()) {
+            let claimed = self.firings.claim_due(BATCH).await?;
+            for (action, slots) in &claimed.missed {
+                tracing::warn!(action = action.as_str(), slots, "scheduled runs were missed");
+                count(*action, RunState::Missed, slots.unsigned_abs());
+            }
+            for (firing, lateness) in &claimed.firings {
+                metrics::histogram!("agis_bot_scheduler_lateness_seconds").record(*lateness);
+                announce(firing, *lateness);
+            }
+            let firings: Vec<_> = claimed.firings.into_iter().map(|(firing, _)| firing).collect();
+            self.submit(&firings).await?;
+            if claimed.schedules == 0 {
+                // Due, but held by another process, which fires it.
+                return Ok(Some(RETRY));
+            }
+            until_next = self.firings.until_next().await?;
+        }
+        let orphans = self.firings.unassigned(ORPHANED, BATCH).await?;
+        self.submit(&orphans).await?;
+        Ok(until_next)
+    }
+
+    /// Turns firings into operations. The firing is the idempotency key, so a second try finds the first one's.
+    async fn submit(&self, firings: &[Firing]) -> Result<(), StoreError> {
+        if firings.is_empty() {
+            return Ok(());
+        }
+        let requests: Vec<_> = firings.iter().map(request).collect();
+        let answers = self.servers.request_all(&requests).await?;
+        let mut operations = Vec::with_capacity(firings.len());
+        let mut refused = vec![];
+        for (firing, answer) in firings.iter().zip(answers) {
+            match answer {
+                Ok(operation) => operations.push((firing.id, operation.id)),
+                Err(refusal) => refused.push((firing.id, skipped(refusal))),
+            }
+        }
+        self.firings.assign(&operations).await?;
+        if !refused.is_empty() {
+            for (action, state) in self.firings.finish(&refused).await? {
+                count(action, state, 1);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn announce(firing: &Firing, lateness: Duration) {
+    tracing::info!(
+        schedule_id = firing.id.schedule.0,
+        server_id = firing.server.0,
+        slot = %firing.id.slot.format("%Y-%m-%dT%H:%M:%SZ"),
+        lateness_ms = lateness.as_millis(),
+        "Executing scheduled {}",
+        firing.action.as_str(),
+    );
+}
+
+fn request(firing: &Firing) -> Request {
+    Request {
+        server: firing.server,
+        action: match firing.action {
+            Action::Start => servers::Action::Start,
+            Action::Stop => servers::Action::Stop,
+            Action::Restart => servers::Action::Restart,
+        },
+        origin: Origin::Schedule,
+        actor: firing.owner.clone(),
+        idempotency_key: Some(format!("firing:{}", firing.id)),
+    }
+}
+
+fn skipped(refusal: Refusal) -> End {
+    let reason = match refusal {
+        Refusal::NotFound | Refusal::NotAllowed => "not_allowed",
+        Refusal::Deleting => "server_deleted",
+        Refusal::NoHost => "no_host",
+    };
+    End { state: RunState::Skipped, reason: Some(reason.to_owned()) }
+}
+
+/// Counts runs that have ended, in `agis_bot_scheduler_executions_total`.
+pub(crate) fn count(action: Action, state: RunState, runs: u64) {
+    metrics::counter!(
+        "agis_bot_scheduler_executions_total",
+        "action" => action.as_str(),
+        "status" => state.metric(),
+    )
+    .increment(runs);
+}

@@ -1,0 +1,70 @@
+//! Servers that end by themselves are published as crashed.
+
+use std::{sync::Arc, time::Duration};
+
+use agis_base::StoreError;
+use agis_servers::{
+    host::{Host, Observed},
+    store::{Published, WorkStore},
+};
+use tokio_util::sync::CancellationToken;
+
+/// The longest sleep: what no notice told of, or ended while nobody watched, is found by then.
+const POLL: Duration = Duration::from_secs(10);
+/// A host's notices come in swarms.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// The loop that watches a host.
+pub struct Watcher {
+    /// Where crashes are published.
+    pub store: Arc<dyn WorkStore>,
+    /// The host.
+    pub host: Arc<dyn Host>,
+}
+
+impl Watcher {
+    /// Runs until `stop`. The first round adopts what an earlier process has left running.
+    pub async fn run(self, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            if let Err(error) = self.round().await {
+                tracing::warn!(host = self.host.name(), %error, "servers could not be watched");
+            }
+            let changed = async {
+                tokio::time::sleep(PAUSE).await;
+                self.host.changed().await;
+            };
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(POLL) => {}
+                () = changed => {}
+            }
+        }
+    }
+
+    /// What is published is read before the host is looked at, so a server that was restarted between the two is seen
+    /// at another generation than the one it was published at, and left alone.
+    async fn round(&self) -> Result<(), StoreError> {
+        let hosts = [self.host.name().to_owned()];
+        for published in self.store.published(&hosts).await? {
+            let how = match self.host.observe(published.server).await {
+                Ok(Observed::Ended { generation, how }) if generation == published.generation => how,
+                Ok(Observed::Absent) => "its host knows nothing of it any more".to_owned(),
+                Ok(_) => continue,
+                Err(error) => {
+                    tracing::warn!(server_id = published.server.0, %error, "a server could not be looked at");
+                    continue;
+                }
+            };
+            self.publish(&published, &how).await?;
+        }
+        Ok(())
+    }
+
+    async fn publish(&self, published: &Published, how: &str) -> Result<(), StoreError> {
+        if self.store.crashed(published.server, published.generation, how).await? {
+            tracing::warn!(server_id = published.server.0, how, "Server crashed");
+            metrics::counter!("agis_bot_server_crashes_total").increment(1);
+        }
+        Ok(())
+    }
+}

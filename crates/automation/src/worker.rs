@@ -1,0 +1,243 @@
+//! Operations are carried out on hosts.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use agis_servers::{
+    Action, State,
+    game::Catalogue,
+    host::{Host, HostError, Launch, Order, Reached, Target},
+    operation,
+    store::{Claim, Outcome, WorkStore},
+};
+use tokio::{sync::watch, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+/// The longest sleep: the safety net under lost notices, and the grain of postponed operations.
+const POLL: Duration = Duration::from_secs(1);
+/// After a failure of the store.
+const RETRY: Duration = Duration::from_millis(500);
+/// The longest wait before an operation that its host could not take is tried again.
+const POSTPONE_MAX: Duration = Duration::from_secs(30);
+/// A running operation looks no more often than this whether it was interrupted.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// The loop that carries out operations.
+pub struct Workers {
+    /// Operations.
+    pub store: Arc<dyn WorkStore>,
+    /// The hosts that this process serves.
+    pub hosts: Vec<Arc<dyn Host>>,
+    /// What can be started.
+    pub catalogue: Arc<Catalogue>,
+    /// How many operations run at once.
+    pub concurrency: usize,
+    /// For how long one is ours without a sign of life.
+    pub lease: Duration,
+    /// Rings when an operation may wait or was interrupted.
+    pub bell: watch::Receiver<()>,
+}
+
+impl Workers {
+    /// Runs until `stop`. What runs then is handed back: its next worker goes on with it.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let hosts: Vec<_> = self.hosts.iter().map(|host| host.name().to_owned()).collect();
+        let mut attempts = JoinSet::new();
+        while !stop.is_cancelled() {
+            let free = self.concurrency.saturating_sub(attempts.len());
+            let claims = if free == 0 {
+                vec![]
+            } else {
+                let limit = u32::try_from(free).unwrap_or(u32::MAX);
+                self.store.claim(&hosts, limit, self.lease).await.unwrap_or_else(|error| {
+                    tracing::warn!(%error, "no operations could be claimed");
+                    vec![]
+                })
+            };
+            let full = !claims.is_empty() && claims.len() == free;
+            for claim in claims {
+                if let Some(attempt) = self.attempt(claim) {
+                    let stop = stop.clone();
+                    attempts.spawn(attempt.run(stop));
+                }
+            }
+            if full && attempts.len() < self.concurrency {
+                continue;
+            }
+            tokio::select! {
+                () = stop.cancelled() => {}
+                Some(_) = attempts.join_next() => {}
+                () = tokio::time::sleep(POLL) => {}
+                Ok(()) = self.bell.changed(), if attempts.len() < self.concurrency => {}
+            }
+            // Take what else has ended, so that the next claim fills every place.
+            while attempts.try_join_next().is_some() {}
+        }
+        while attempts.join_next().await.is_some() {}
+    }
+
+    fn attempt(&self, claim: Claim) -> Option<Attempt> {
+        let host = claim.server.host.as_ref()?;
+        let host = self.hosts.iter().find(|known| known.name() == host)?.clone();
+        Some(Attempt {
+            store: self.store.clone(),
+            host,
+            catalogue: self.catalogue.clone(),
+            began: Instant::now(),
+            claim,
+            lease: self.lease,
+            bell: self.bell.clone(),
+        })
+    }
+}
+
+/// One try at one operation.
+struct Attempt {
+    store: Arc<dyn WorkStore>,
+    host: Arc<dyn Host>,
+    catalogue: Arc<Catalogue>,
+    claim: Claim,
+    began: Instant,
+    lease: Duration,
+    bell: watch::Receiver<()>,
+}
+
+enum End {
+    Applied(Result<Outcome, HostError>),
+    /// Interrupted, or taken over.
+    Lost,
+    Stopped,
+}
+
+impl Attempt {
+    async fn run(mut self, stop: CancellationToken) {
+        tracing::info!(
+            operation_id = %self.claim.operation.id,
+            server_id = self.claim.server.id.0,
+            attempt = self.claim.attempt,
+            "Operation {} begins",
+            self.claim.operation.action,
+        );
+        let (host, order) = (self.host.clone(), self.order());
+        let apply = async {
+            match order {
+                Ok(order) => host.apply(&order).await.map(outcome),
+                Err(why) => Ok(Outcome::Failed(why)),
+            }
+        };
+        let end = tokio::select! {
+            applied = apply => End::Applied(applied),
+            () = self.until_lost() => End::Lost,
+            () = stop.cancelled() => End::Stopped,
+        };
+        match end {
+            End::Applied(Ok(outcome)) => self.finish(outcome).await,
+            End::Applied(Err(HostError::Failed(why))) => self.finish(Outcome::Failed(why)).await,
+            End::Applied(Err(HostError::Stale { .. })) => self.finish(Outcome::Superseded).await,
+            End::Applied(Err(HostError::Unavailable(why))) => self.postpone(self.backoff(), &why).await,
+            End::Stopped => self.postpone(Duration::ZERO, "handed over by a process that was stopped").await,
+            End::Lost => tracing::info!(operation_id = %self.claim.operation.id, "Operation given up: it is another's"),
+        }
+    }
+
+    fn order(&self) -> Result<Order, String> {
+        let Claim { operation, server, .. } = &self.claim;
+        let target = match operation.action {
+            Action::Start | Action::Restart => {
+                let game = self.catalogue.get(&server.game_type).ok_or_else(|| {
+                    format!("the game '{}' is not in the catalogue of this installation", server.game_type)
+                })?;
+                Target::Running(Launch { game: game.clone(), server_name: server.name.clone() })
+            }
+            Action::Stop => Target::Stopped,
+            Action::Delete => Target::Deleted,
+        };
+        Ok(Order { server: server.id, operation: operation.id, generation: operation.generation, target })
+    }
+
+    /// Keeps the lease, and resolves when it is lost: another has it, the operation was interrupted, or no sign of life
+    /// reached the store in time.
+    async fn until_lost(&mut self) {
+        let mut good_until = self.began + self.lease;
+        let mut renew_at = self.began + self.lease / 3;
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep_until(renew_at.into()) => {}
+                Ok(()) = self.bell.changed() => tokio::time::sleep(LOOK).await,
+            }
+            // The term counts from before the call: the store may have counted from any moment of it.
+            let asked = Instant::now();
+            match self.store.renew(&self.claim, self.lease).await {
+                Ok(true) => {
+                    good_until = asked + self.lease;
+                    renew_at = asked + self.lease / 3;
+                }
+                Ok(false) => return,
+                Err(_) if Instant::now() >= good_until => return,
+                Err(_) => renew_at = Instant::now() + RETRY,
+            }
+        }
+    }
+
+    /// Writes the end, for as long as it is ours to write; after that whoever takes over finds the same end.
+    async fn finish(&self, outcome: Outcome) {
+        let until = Instant::now() + self.lease;
+        loop {
+            match self.store.finish(&self.claim, &outcome).await {
+                Ok(true) => return self.ended(&outcome),
+                Ok(false) => return,
+                Err(error) if Instant::now() >= until => {
+                    tracing::warn!(operation_id = %self.claim.operation.id, %error, "the end could not be written");
+                    return;
+                }
+                Err(_) => tokio::time::sleep(RETRY).await,
+            }
+        }
+    }
+
+    fn ended(&self, outcome: &Outcome) {
+        let Claim { operation, server, .. } = &self.claim;
+        operation::count(operation.action, outcome.state());
+        match outcome {
+            Outcome::Failed(why) => tracing::warn!(
+                operation_id = %operation.id, server_id = server.id.0, why, "Operation {} failed", operation.action,
+            ),
+            _ => tracing::info!(
+                operation_id = %operation.id,
+                server_id = server.id.0,
+                took_ms = self.began.elapsed().as_millis(),
+                "Operation {} {}", operation.action, outcome.state(),
+            ),
+        }
+    }
+
+    async fn postpone(&self, delay: Duration, why: &str) {
+        tracing::info!(operation_id = %self.claim.operation.id, delay_s = delay.as_secs(), why, "Operation put off");
+        if let Err(error) = self.store.postpone(&self.claim, delay, why).await {
+            // Its lease runs out, and it is claimed again.
+            tracing::warn!(operation_id = %self.claim.operation.id, %error, "an operation could not be given back");
+        }
+    }
+
+    fn backoff(&self) -> Duration {
+        let doublings = self.claim.attempt.clamp(1, 6).unsigned_abs() - 1;
+        Duration::from_secs(1 << doublings).min(POSTPONE_MAX)
+    }
+}
+
+fn outcome(reached: Reached) -> Outcome {
+    match reached {
+        Reached::Running(endpoint) => Outcome::Running(endpoint),
+        Reached::Stopped => Outcome::Stopped,
+        Reached::Deleted => Outcome::Deleted,
+    }
+}
+
+/// Counts operations that ended without a worker.
+pub(crate) fn count_ended(operations: &[agis_servers::Operation], state: State) {
+    for ended in operations {
+        operation::count(ended.action, state);
+    }
+}

@@ -1,0 +1,170 @@
+//! A server's console as it is kept: every line with the moment it was read, in files of bounded size.
+
+use std::{
+    collections::VecDeque,
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
+
+use chrono::{SecondsFormat, Utc};
+use tokio::{io::AsyncReadExt, net::unix::pipe::Receiver};
+
+/// The size at which a file is put aside, in bytes.
+pub(crate) const FILE_BYTES: u64 = 8 * 1024 * 1024;
+/// Longer lines are kept in pieces of so many bytes.
+const LINE_BYTES: usize = 8 * 1024;
+/// How much of the end is remembered, to tell why a game did not start.
+const LAST_LINES: usize = 3;
+const LAST_CHARS: usize = 200;
+
+/// `console.log`, which turns into `console.log.1`, that into `console.log.2`, and that is lost.
+#[derive(Debug)]
+pub(crate) struct Console {
+    path: PathBuf,
+    file: File,
+    bytes: u64,
+    limit: u64,
+    last: VecDeque<String>,
+}
+
+impl Console {
+    /// Goes on where an earlier run left off.
+    pub(crate) fn open(path: &Path, limit: u64) -> io::Result<Self> {
+        let file = append(path)?;
+        let bytes = file.metadata()?.len();
+        Ok(Self { path: path.to_owned(), file, bytes, limit, last: VecDeque::new() })
+    }
+
+    /// Keeps a line: a moment in RFC 3339 (UTC, milliseconds), a space, the text.
+    pub(crate) fn keep(&mut self, text: &str) {
+        let now = Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);
+        let line = format!("{now} {text}\n");
+        if self.bytes > 0 && self.bytes + line.len() as u64 > self.limit {
+            // Where there is no room or no right any more the game goes on, and the old file with it.
+            let _ = self.rotate();
+        }
+        if self.file.write_all(line.as_bytes()).is_ok() {
+            self.bytes += line.len() as u64;
+        }
+        if !text.trim().is_empty() {
+            self.last.truncate(LAST_LINES - 1);
+            self.last.push_front(text.chars().take(LAST_CHARS).collect());
+        }
+    }
+
+    /// The last lines of this run, or nothing.
+    pub(crate) fn last_words(&self) -> Option<String> {
+        let lines: Vec<_> = self.last.iter().rev().map(String::as_str).collect();
+        (!lines.is_empty()).then(|| lines.join(" | "))
+    }
+
+    fn rotate(&mut self) -> io::Result<()> {
+        let aside = |n| self.path.with_extension(format!("log.{n}"));
+        if aside(1).exists() {
+            fs::rename(aside(1), aside(2))?;
+        }
+        fs::rename(&self.path, aside(1))?;
+        self.file = append(&self.path)?;
+        self.bytes = 0;
+        Ok(())
+    }
+}
+
+fn append(path: &Path) -> io::Result<File> {
+    OpenOptions::new().append(true).create(true).mode(0o640).open(path)
+}
+
+/// What a game writes, line by line.
+#[derive(Debug)]
+pub(crate) struct Lines {
+    pipe: Receiver,
+    read: Vec<u8>,
+}
+
+impl Lines {
+    pub(crate) fn new(pipe: Receiver) -> Self {
+        Self { pipe, read: Vec::with_capacity(LINE_BYTES) }
+    }
+
+    /// The next line, or piece of a long one; nothing after the end. Dropping the future loses nothing.
+    pub(crate) async fn next(&mut self) -> Option<String> {
+        loop {
+            if let Some(line) = self.take() {
+                return Some(line);
+            }
+            match self.pipe.read_buf(&mut self.read).await {
+                Ok(0) | Err(_) if self.read.is_empty() => return None,
+                Ok(0) | Err(_) => return Some(text(&std::mem::take(&mut self.read))),
+                Ok(_) => {}
+            }
+        }
+    }
+
+    fn take(&mut self) -> Option<String> {
+        let end = self.read.iter().take(LINE_BYTES).position(|byte| *byte == b'\n');
+        let (line, rest) = match end {
+            Some(end) => (text(&self.read[..end]), end + 1),
+            None if self.read.len() >= LINE_BYTES => (text(&self.read[..LINE_BYTES]), LINE_BYTES),
+            None => return None,
+        };
+        self.read.drain(..rest);
+        Some(line)
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).trim_end_matches('\r').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+
+    #[test]
+    fn a_full_file_is_put_aside_and_the_third_is_the_last() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("console.log");
+        for run in 0..2 {
+            let mut console = Console::open(&path, 200).expect("a console");
+            for line in 0..20 {
+                console.keep(&format!("run {run} line {line}"));
+            }
+        }
+        let mut names: Vec<_> = fs::read_dir(dir.path()).expect("a directory").map(|f| f.expect("f").path()).collect();
+        names.sort();
+        let whole: String = names.iter().rev().map(|name| fs::read_to_string(name).expect("text")).collect();
+        assert_eq!(names.len(), 3);
+        assert!(names.iter().all(|name| fs::metadata(name).expect("a file").len() <= 200));
+        assert!(whole.ends_with("run 1 line 19\n") && whole.contains("run 1 line 12\n"), "{whole}");
+    }
+
+    #[test]
+    fn the_last_words_are_few_and_short() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut console = Console::open(&dir.path().join("console.log"), 1000).expect("a console");
+        assert_eq!(console.last_words(), None);
+        for line in ["one", "two", "", "three", &"4".repeat(5000)] {
+            console.keep(line);
+        }
+        assert_eq!(console.last_words(), Some(format!("two | three | {}", "4".repeat(200))));
+    }
+
+    #[tokio::test]
+    async fn long_lines_come_in_pieces_and_the_rest_at_the_end() {
+        let (mut sender, receiver) = tokio::net::unix::pipe::pipe().expect("a pipe");
+        let mut lines = Lines::new(receiver);
+        let mut sent = vec![b'x'; LINE_BYTES + 3];
+        sent.extend_from_slice(b"\r\n\xff\nrest");
+        sender.write_all(&sent).await.expect("room in the pipe");
+        drop(sender);
+        let mut got = Vec::new();
+        while let Some(line) = lines.next().await {
+            got.push(line);
+        }
+        assert_eq!(got, ["x".repeat(LINE_BYTES), "xxx".to_owned(), "\u{fffd}".to_owned(), "rest".to_owned()]);
+    }
+}

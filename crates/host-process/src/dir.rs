@@ -1,0 +1,159 @@
+//! A server's directory, and the fence in it: what is decided about a server is decided behind one short lock, whichever
+//! program decides.
+//!
+//! - `generation`: the highest one that was ordered. It outlives the server, so that no late order revives it.
+//! - `generation.lock`: the gate, held for a moment by whoever reads or changes what follows
+//! - `run.lock`: held by the shim and by everything of the game for as long as they live
+//! - `status.json`: what the shim last said ([`Status`])
+//! - `port`, `world/` (the game's working directory), `console.log` (`.1`, `.2`), `shim.log`
+
+use std::{
+    fs::{self, Permissions},
+    io,
+    os::unix::fs::{DirBuilderExt, PermissionsExt, lchown},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use agis_servers::host::{Generation, HostError};
+
+use crate::{
+    account::Account,
+    lock::{self, Brief},
+    status::{self, Status},
+};
+
+/// Far longer than anything that is done behind the gate takes.
+const GATE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// A server's directory. Its path is canonical, so that descriptors in `/proc` can be compared with it.
+#[derive(Debug, Clone)]
+pub(crate) struct ServerDir(PathBuf);
+
+/// The right to decide about a server, until dropped.
+#[derive(Debug)]
+pub(crate) struct Gate<'a> {
+    dir: &'a ServerDir,
+    _lock: Brief,
+}
+
+impl ServerDir {
+    pub(crate) fn new(path: PathBuf) -> Self {
+        Self(path)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    pub(crate) fn world(&self) -> PathBuf {
+        self.file("world")
+    }
+
+    pub(crate) fn run_lock(&self) -> PathBuf {
+        self.file("run.lock")
+    }
+
+    pub(crate) fn status(&self) -> PathBuf {
+        self.file("status.json")
+    }
+
+    /// Persists the generation of an order, and refuses one that has been overtaken.
+    pub(crate) fn raise(&self, generation: Generation) -> Result<(), HostError> {
+        make_dir(&self.0, 0o711).map_err(|error| self.unavailable(&error))?;
+        let gate = self.gate()?;
+        if gate.up_to_date(generation)? < Some(generation) {
+            status::write_atomically(&self.file("generation"), generation.to_string().as_bytes())
+                .map_err(|error| self.unavailable(&error))?;
+        }
+        Ok(())
+    }
+
+    /// Waits for the gate.
+    pub(crate) fn gate(&self) -> Result<Gate<'_>, HostError> {
+        let lock = Brief::within(&self.file("generation.lock"), GATE_PATIENCE);
+        Ok(Gate { dir: self, _lock: lock.map_err(|error| self.unavailable(&error))? })
+    }
+
+    /// The highest generation that was ordered.
+    pub(crate) fn seen(&self) -> Result<Option<Generation>, HostError> {
+        match fs::read_to_string(self.file("generation")) {
+            Ok(text) => match text.trim().parse() {
+                Ok(generation) => Ok(Some(generation)),
+                // Guessing would lift the fence.
+                Err(_) => Err(HostError::Unavailable(format!("{}/generation holds no number", self.0.display()))),
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(self.unavailable(&error)),
+        }
+    }
+
+    /// The port that the server got when it was last started.
+    pub(crate) fn port(&self) -> io::Result<Option<u16>> {
+        match fs::read_to_string(self.file("port")) {
+            Ok(text) => Ok(text.parse().ok()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(crate) fn keep_port(&self, port: u16) -> io::Result<()> {
+        status::write_atomically(&self.file("port"), port.to_string().as_bytes())
+    }
+
+    /// Makes the game's working directory, for its owner alone. The directory above belongs to this program, so no
+    /// game can put another thing in its place.
+    pub(crate) fn make_world(&self, owner: Option<Account>) -> io::Result<()> {
+        make_dir(&self.world(), 0o700)?;
+        match owner {
+            Some(account) => lchown(self.world(), Some(account.uid), Some(account.gid)),
+            None => Ok(()),
+        }
+    }
+
+    /// A failure of the machine, as an answer to an order.
+    pub(crate) fn unavailable(&self, error: &io::Error) -> HostError {
+        HostError::Unavailable(format!("{}: {error}", self.0.display()))
+    }
+}
+
+impl Gate<'_> {
+    /// The highest generation that was ordered, unless it is above this one: then whoever asks has been overtaken.
+    pub(crate) fn up_to_date(&self, generation: Generation) -> Result<Option<Generation>, HostError> {
+        match self.dir.seen()? {
+            Some(seen) if seen > generation => Err(HostError::Stale { seen }),
+            seen => Ok(seen),
+        }
+    }
+
+    /// Whether anything of a run lives.
+    pub(crate) fn is_held(&self) -> Result<bool, HostError> {
+        lock::is_held(&self.dir.run_lock()).map_err(|error| self.dir.unavailable(&error))
+    }
+
+    /// What the latest shim said.
+    pub(crate) fn status(&self) -> Result<Option<Status>, HostError> {
+        Status::read(&self.dir.status()).map_err(|error| self.dir.unavailable(&error))
+    }
+}
+
+/// Makes a directory of that mode where there is none, whatever the umask.
+pub(crate) fn make_dir(path: &Path, mode: u32) -> io::Result<()> {
+    match fs::DirBuilder::new().mode(mode).create(path) {
+        Ok(()) => fs::set_permissions(path, Permissions::from_mode(mode)),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Runs what may block off the async threads.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, HostError> + Send + 'static,
+) -> Result<T, HostError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|error| Err(HostError::Unavailable(format!("the host's work was cut short: {error}"))))
+}

@@ -1,0 +1,80 @@
+//! The last step before a game, taken as the game's account: what the game must not be able to undo.
+
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    fs::{self, File, OpenOptions},
+    io::{self, Read, Write},
+    os::{fd::AsFd, unix::process::CommandExt},
+    path::{Path, PathBuf},
+    process::{Command, ExitCode},
+};
+
+use rustix::process::{Signal, geteuid, getppid, getuid, set_parent_process_death_signal};
+
+use crate::spec::OWN_PROGRAM;
+
+/// Becomes the game. `args`: the shim's process id, the length of the files' description, then the program and its
+/// arguments. The description stands at the beginning of standard input; the rest of it is the game's console.
+///
+/// Returns only where it failed; the reason goes to standard error, which is the server's log.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let Err(error) = become_game(args.into_iter());
+    let _ = writeln!(io::stderr(), "the game was not begun: {error}");
+    ExitCode::FAILURE
+}
+
+fn become_game(mut args: impl Iterator<Item = OsString>) -> io::Result<std::convert::Infallible> {
+    let mut next = || args.next().ok_or_else(|| io::Error::other("an argument is missing"));
+    let (shim, length, program) = (number(next()?)?, number(next()?)?, next()?);
+    tie_down(shim)?;
+    write_files(length)?;
+    let mut game = Command::new(&program);
+    if program == OWN_PROGRAM {
+        game.arg0("agis-game");
+    }
+    let error = game.args(args).exec();
+    Err(io::Error::new(error.kind(), format!("{}: {error}", program.display())))
+}
+
+fn number(text: OsString) -> io::Result<u32> {
+    text.to_str().and_then(|text| text.parse().ok()).ok_or_else(|| io::Error::other("an argument is not a number"))
+}
+
+/// Never root, no way back to it, and no life without the shim.
+fn tie_down(shim: u32) -> io::Result<()> {
+    if getuid().is_root() || geteuid().is_root() {
+        return Err(io::Error::other("games never run as root"));
+    }
+    rustix::thread::set_no_new_privs(true)?;
+    // A change of account clears this, which is why it is not the shim that sets it.
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    // The shim may have died before the signal was arranged.
+    let parent = getppid().and_then(|pid| u32::try_from(pid.as_raw_nonzero().get()).ok());
+    if parent == Some(shim) { Ok(()) } else { Err(io::Error::other("the supervisor is gone")) }
+}
+
+/// Reads the description to its last byte and no further: what follows is typed for the game.
+fn write_files(length: u32) -> io::Result<()> {
+    let mut console = File::from(io::stdin().as_fd().try_clone_to_owned()?);
+    let mut text = vec![0; length as usize];
+    console.read_exact(&mut text)?;
+    let files: BTreeMap<PathBuf, String> = serde_json::from_slice(&text)?;
+    for (path, text) in &files {
+        write_where_absent(path, text)
+            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
+    }
+    Ok(())
+}
+
+/// With the game's own rights, so a link that it left behind leads nowhere it could not go by itself.
+fn write_where_absent(path: &Path, text: &str) -> io::Result<()> {
+    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        fs::create_dir_all(parent)?;
+    }
+    match OpenOptions::new().write(true).create_new(true).open(path) {
+        Ok(mut file) => file.write_all(text.as_bytes()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,89 @@
+use std::sync::Arc;
+
+use agis_base::ServerId;
+use agis_servers::host::{Host, HostError, Observed, Order, Reached, Target};
+use async_trait::async_trait;
+
+use crate::{
+    config::{Config, SetupError},
+    dir::blocking,
+    place::Place,
+    start,
+    status::{Phase, Status},
+    stop, trash,
+    watch::Watches,
+};
+
+/// Game servers as processes of this machine.
+///
+/// It keeps nothing that matters in memory: any number of programs may share a data directory, and each carries on with
+/// what another began.
+#[derive(Debug)]
+pub struct ProcessHost {
+    place: Arc<Place>,
+    watches: Watches,
+}
+
+impl ProcessHost {
+    /// Checks the configuration and makes the directories.
+    ///
+    /// # Errors
+    /// Where the data directory, the address or the account cannot be used.
+    pub fn new(config: Config) -> Result<Self, SetupError> {
+        let place = Place::new(config)?;
+        place.trash.sweep();
+        Ok(Self { place: Arc::new(place), watches: Watches::default() })
+    }
+}
+
+#[async_trait]
+impl Host for ProcessHost {
+    fn name(&self) -> &str {
+        &self.place.name
+    }
+
+    async fn apply(&self, order: &Order) -> Result<Reached, HostError> {
+        let Order { server, generation, operation, .. } = *order;
+        let dir = self.place.dir(server);
+        let fence = dir.clone();
+        blocking(move || fence.raise(generation)).await?;
+        tracing::debug!(%server, %operation, generation, "order accepted");
+        match &order.target {
+            Target::Running(launch) => {
+                start::running(&self.place, server, generation, launch).await.map(Reached::Running)
+            }
+            Target::Stopped => {
+                stop::bring_down(&dir, generation, generation.saturating_add(1)).await.map(|()| Reached::Stopped)
+            }
+            Target::Deleted => {
+                stop::bring_down(&dir, generation, generation.saturating_add(1)).await?;
+                let place = Arc::clone(&self.place);
+                blocking(move || trash::delete(&place, server, generation)).await.map(|()| Reached::Deleted)
+            }
+        }
+    }
+
+    async fn observe(&self, server: ServerId) -> Result<Observed, HostError> {
+        let dir = self.place.dir(server);
+        let standing =
+            blocking(move || Status::standing(&dir.status()).map_err(|error| dir.unavailable(&error))).await?;
+        let Some((status, shim)) = standing else {
+            self.watches.forget(server);
+            return Ok(Observed::Absent);
+        };
+        match shim {
+            Some(pidfd) => self.watches.keep(server, &status.shim, pidfd),
+            None => self.watches.forget(server),
+        }
+        let Status { generation, phase, port, .. } = status;
+        Ok(match phase {
+            Phase::Starting => Observed::Starting { generation },
+            Phase::Ready => Observed::Running { generation, endpoint: self.place.endpoint(port) },
+            Phase::Ended { how } => Observed::Ended { generation, how },
+        })
+    }
+
+    async fn changed(&self) {
+        self.watches.fired().await;
+    }
+}

@@ -1,0 +1,58 @@
+use std::{
+    fs,
+    net::{TcpListener, UdpSocket},
+    path::PathBuf,
+};
+
+use agis_base::ServerId;
+use agis_servers::host::Endpoint;
+
+use crate::{
+    account::Account,
+    config::{Config, SetupError},
+    dir::{ServerDir, make_dir},
+    ports::Ports,
+    trash::Trash,
+};
+
+/// What is fixed when a host is set up.
+#[derive(Debug)]
+pub(crate) struct Place {
+    pub(crate) name: String,
+    pub(crate) public_address: String,
+    pub(crate) exe: PathBuf,
+    pub(crate) account: Option<Account>,
+    pub(crate) ports: Ports,
+    pub(crate) trash: Trash,
+    servers: PathBuf,
+}
+
+impl Place {
+    /// Checks the configuration and makes the directories.
+    pub(crate) fn new(config: Config) -> Result<Self, SetupError> {
+        let Config { data_dir, name, public_address, bind_address: bind, game_user, exe } = config;
+        let address = |source| SetupError::Address { address: bind.clone(), source };
+        TcpListener::bind((bind.as_str(), 0)).map_err(address)?;
+        UdpSocket::bind((bind.as_str(), 0)).map_err(address)?;
+
+        let wrong = |source| SetupError::Directory { path: data_dir.clone(), source };
+        fs::create_dir_all(&data_dir).map_err(wrong)?;
+        let root = data_dir.canonicalize().map_err(wrong)?;
+        let [servers, ports, trash] = ["servers", "ports", "trash"].map(|name| root.join(name));
+        // Games pass through `servers` to their worlds; what was deleted is nobody's to look at.
+        for (path, mode) in [(&servers, 0o711), (&ports, 0o700), (&trash, 0o700)] {
+            make_dir(path, mode).map_err(wrong)?;
+        }
+        let account = Account::for_games(&game_user)?;
+        let ports = Ports { dir: ports, bind };
+        Ok(Self { name, public_address, exe, account, ports, trash: Trash::new(trash), servers })
+    }
+
+    pub(crate) fn dir(&self, server: ServerId) -> ServerDir {
+        ServerDir::new(self.servers.join(server.to_string()))
+    }
+
+    pub(crate) fn endpoint(&self, port: u16) -> Endpoint {
+        Endpoint { address: self.public_address.clone(), port }
+    }
+}

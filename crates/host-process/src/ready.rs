@@ -1,0 +1,51 @@
+//! The sign that players can join.
+
+use std::fs;
+
+use agis_servers::game::Protocol;
+
+/// Whether a process of this machine's network listens on the port. Nothing is sent to the game: some count a
+/// connection as a player.
+pub(crate) fn is_open(port: u16, protocol: Protocol) -> bool {
+    let (tables, state) = match protocol {
+        Protocol::Tcp => (["/proc/net/tcp", "/proc/net/tcp6"], Some("0A")),
+        Protocol::Udp => (["/proc/net/udp", "/proc/net/udp6"], None),
+    };
+    tables.iter().any(|table| fs::read_to_string(table).is_ok_and(|table| lists(&table, port, state)))
+}
+
+/// proc(5), `/proc/net/tcp`: a heading, then a number, the local address and port in hexadecimal, the remote ones, the
+/// state (0A is LISTEN).
+fn lists(table: &str, port: u16, state: Option<&str>) -> bool {
+    let ending = format!(":{port:04X}");
+    table.lines().skip(1).any(|line| {
+        let fields: Vec<_> = line.split_ascii_whitespace().take(4).collect();
+        fields.len() == 4 && fields[1].ends_with(&ending) && state.is_none_or(|state| fields[3] == state)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, TcpStream, UdpSocket};
+
+    use super::*;
+
+    #[test]
+    fn a_listener_is_seen_by_its_protocol_only() {
+        for listener in [TcpListener::bind((Ipv4Addr::LOCALHOST, 0)), TcpListener::bind((Ipv6Addr::LOCALHOST, 0))] {
+            let Ok(listener) = listener else { continue };
+            let port = listener.local_addr().expect("an address").port();
+            assert!(is_open(port, Protocol::Tcp));
+            assert!(!is_open(port, Protocol::Udp));
+        }
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a socket");
+        assert!(is_open(socket.local_addr().expect("an address").port(), Protocol::Udp));
+    }
+
+    #[test]
+    fn a_connection_is_not_a_listener() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a listener");
+        let client = TcpStream::connect(listener.local_addr().expect("an address")).expect("a connection");
+        assert!(!is_open(client.local_addr().expect("an address").port(), Protocol::Tcp));
+    }
+}

@@ -1,0 +1,100 @@
+//! The supervisor of one run of one server: a process of its own, in a session of its own, which outlives the program
+//! that started it.
+
+use std::{
+    io::{self, Read, Write},
+    os::fd::OwnedFd,
+    process::ExitCode,
+};
+
+use agis_servers::host::HostError;
+use rustix::{
+    io::{FdFlags, fcntl_setfd},
+    process::setsid,
+};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::{
+    dir::ServerDir,
+    identity::Process,
+    lock,
+    spec::Spec,
+    status::{Phase, Status},
+    supervise,
+};
+
+/// The status of a shim that gave way: to a newer order, to a run of the same order, or to what still holds the lock.
+pub(crate) const REFUSED: i32 = 3;
+
+/// More than any catalogue's files; a bound all the same.
+const SPEC_BYTES: u64 = 16 * 1024 * 1024;
+
+/// Reads what to run from standard input, runs it, and returns when it has ended. Complaints go to standard error.
+///
+/// Called before any async runtime is started; it starts one.
+pub fn main() -> ExitCode {
+    match run() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(REFUSED as u8),
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether the run took place.
+fn run() -> io::Result<bool> {
+    setsid()?;
+    let mut text = Vec::new();
+    io::stdin().take(SPEC_BYTES).read_to_end(&mut text)?;
+    let spec: Spec = serde_json::from_slice(&text)?;
+    // One thread: the game dies with the thread that spawned it (prctl(2), PR_SET_PDEATHSIG).
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        // Before anybody can know this process and send it signals.
+        let signals = Signals::install()?;
+        let Some((_lock, status)) = begin(&spec).map_err(io::Error::other)? else { return Ok(false) };
+        supervise::supervise(spec, status, signals).await.map(|()| true)
+    })
+}
+
+/// The signals that do not end a shim at once.
+pub(crate) struct Signals {
+    /// End the game.
+    pub(crate) terminate: Signal,
+    /// Nothing: there is no terminal.
+    pub(crate) ignored: [Signal; 3],
+}
+
+impl Signals {
+    fn install() -> io::Result<Self> {
+        let ignored = [SignalKind::hangup(), SignalKind::interrupt(), SignalKind::quit()];
+        let [hangup, interrupt, quit] = ignored.map(signal);
+        Ok(Self { terminate: signal(SignalKind::terminate())?, ignored: [hangup?, interrupt?, quit?] })
+    }
+}
+
+/// Takes the lock and says so, or gives way. Behind the gate: so exactly one shim begins a generation, and none begins
+/// one that has been overtaken.
+fn begin(spec: &Spec) -> Result<Option<(OwnedFd, Status)>, HostError> {
+    let dir = ServerDir::new(spec.dir.clone());
+    let wrong = |error: io::Error| dir.unavailable(&error);
+    let gate = dir.gate()?;
+    if dir.seen()? != Some(spec.generation) || gate.status()?.is_some_and(|last| last.generation >= spec.generation) {
+        return Ok(None);
+    }
+    let Some(lock) = lock::try_exclusive(&dir.run_lock()).map_err(wrong)? else { return Ok(None) };
+    // The game inherits the lock: while anything of it lives, no second copy starts, whatever becomes of this process.
+    fcntl_setfd(&lock, FdFlags::empty()).map_err(|error| wrong(error.into()))?;
+    let status = Status {
+        generation: spec.generation,
+        phase: Phase::Starting,
+        port: spec.port,
+        grace_s: spec.stop.grace_s,
+        shim: Process::of(std::process::id()).map_err(wrong)?,
+        game: None,
+    };
+    status.write(&dir.status()).map_err(wrong)?;
+    Ok(Some((lock, status)))
+}

@@ -1,0 +1,147 @@
+//! Ready for players.
+
+use std::{
+    fs::{self, File},
+    io,
+    process::{ExitStatus, Stdio},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use agis_base::ServerId;
+use agis_servers::host::{Endpoint, Generation, HostError, Launch};
+use tokio::{
+    io::AsyncWriteExt,
+    process::{Child, Command},
+    time::sleep,
+};
+
+use crate::{
+    SHIM,
+    dir::{ServerDir, blocking},
+    launch::{self, Site},
+    place::Place,
+    shim,
+    spec::Spec,
+    status::{Phase, Status},
+    stop,
+};
+
+/// What a shim may need beside the time that the catalogue gives the game to become ready and to end.
+const SLACK: Duration = Duration::from_secs(15);
+const POLL: Duration = Duration::from_millis(50);
+
+/// Starts the server at this generation, unless it has been, and waits until players can join.
+pub(crate) async fn running(
+    place: &Arc<Place>,
+    server: ServerId,
+    generation: Generation,
+    launch: &Launch,
+) -> Result<Endpoint, HostError> {
+    let dir = place.dir(server);
+    // Does nothing where this generation has begun already, here or from another program.
+    stop::bring_down(&dir, generation, generation).await?;
+    let (site, wanted) = (Arc::clone(place), launch.clone());
+    let shim = match blocking(move || prepare(&site, server, generation, &wanted)).await? {
+        Some(spec) => Some(spawn(place, server, &spec).await?),
+        None => None,
+    };
+    let patience = launch.game.ready.within() + launch.game.stop.grace() + SLACK;
+    let port = until_ready(&dir, generation, shim, patience).await?;
+    Ok(place.endpoint(port))
+}
+
+/// Decides, behind the gate, what to run; nothing where this generation has begun already.
+fn prepare(
+    place: &Place,
+    server: ServerId,
+    generation: Generation,
+    launch: &Launch,
+) -> Result<Option<Spec>, HostError> {
+    let dir = place.dir(server);
+    let gate = dir.gate()?;
+    gate.up_to_date(generation)?;
+    if gate.status()?.is_some_and(|status| status.generation >= generation) {
+        return Ok(None);
+    }
+    if gate.is_held()? {
+        return Err(HostError::Unavailable("what ran before is still ending".to_owned()));
+    }
+    let wrong = |error| dir.unavailable(&error);
+    let had = dir.port().map_err(wrong)?;
+    let port = place.ports.claim(server, had, launch.game.port)?;
+    let site = Site { dir: &dir, generation, port, bind: &place.ports.bind, account: place.account };
+    let spec = launch::spec(launch, &site)?;
+    dir.keep_port(port).map_err(wrong)?;
+    dir.make_world(place.account).map_err(wrong)?;
+    Ok(Some(spec))
+}
+
+async fn spawn(place: &Place, server: ServerId, spec: &Spec) -> Result<Child, HostError> {
+    let wrong = |error: io::Error| HostError::Unavailable(format!("a supervisor cannot be started: {error}"));
+    let log = File::create(spec.dir.join("shim.log")).map_err(wrong)?;
+    // An empty environment: what this program was told, its database's password too, is not for games to find.
+    let mut shim = Command::new(&place.exe)
+        .arg0(format!("agis-shim {server}"))
+        .arg(SHIM)
+        .env_clear()
+        .current_dir("/")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .map_err(wrong)?;
+    if let Some(mut orders) = shim.stdin.take() {
+        let text = serde_json::to_vec(spec).map_err(|error| wrong(error.into()))?;
+        // A shim that is gone already says why in its log.
+        let _ = orders.write_all(&text).await;
+    }
+    Ok(shim)
+}
+
+/// Follows what the shim says. Dropping this leaves the shim to itself; its end is still collected by the runtime.
+async fn until_ready(
+    dir: &ServerDir,
+    generation: Generation,
+    mut shim: Option<Child>,
+    patience: Duration,
+) -> Result<u16, HostError> {
+    let until = Instant::now() + patience;
+    loop {
+        // Looked at before the shim's word, which is then its last.
+        let gone = shim.as_mut().and_then(|shim| shim.try_wait().ok().flatten());
+        match (look(dir, generation).await?, gone) {
+            (Some(Status { phase: Phase::Ready, port, .. }), _) => return Ok(port),
+            (Some(Status { phase: Phase::Ended { how }, .. }), _) => return Err(HostError::Failed(how)),
+            (None, Some(exit)) => return Err(refusal(dir, exit)),
+            (Some(Status { phase: Phase::Starting, .. }), _) | (None, None) => {}
+        }
+        if Instant::now() > until {
+            return Err(HostError::Unavailable("the supervisor of this server does not say how it stands".to_owned()));
+        }
+        sleep(POLL).await;
+    }
+}
+
+/// Where the run of this generation stands, if it has begun.
+async fn look(dir: &ServerDir, generation: Generation) -> Result<Option<Status>, HostError> {
+    let dir = dir.clone();
+    blocking(move || {
+        if let Some(seen) = dir.seen()?.filter(|seen| *seen > generation) {
+            return Err(HostError::Stale { seen });
+        }
+        let standing = Status::standing(&dir.status()).map_err(|error| dir.unavailable(&error))?;
+        Ok(standing.map(|(status, _)| status).filter(|status| status.generation == generation))
+    })
+    .await
+}
+
+/// Why a shim ended before it began anything.
+fn refusal(dir: &ServerDir, exit: ExitStatus) -> HostError {
+    if exit.code() == Some(shim::REFUSED) {
+        return HostError::Unavailable("what ran before is still ending".to_owned());
+    }
+    let log = fs::read(dir.file("shim.log")).unwrap_or_default();
+    let tail = String::from_utf8_lossy(&log[log.len().saturating_sub(500)..]).trim().to_owned();
+    HostError::Failed(format!("the supervisor ended ({exit}): {tail}"))
+}

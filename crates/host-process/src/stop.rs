@@ -1,0 +1,113 @@
+//! Nothing runs any more.
+
+use std::time::{Duration, Instant};
+
+use agis_servers::host::{Generation, HostError};
+use rustix::{
+    io::Errno,
+    process::{Signal, pidfd_send_signal},
+};
+use tokio::time::sleep;
+
+use crate::{
+    dir::{Gate, ServerDir, blocking},
+    identity::Process,
+    lock,
+    status::{Phase, Status},
+};
+
+/// What a shim needs beside the game's grace: to notice, to drain the console, to write its last word.
+const SLACK: Duration = Duration::from_secs(5);
+/// How long the kernel may take to end what was killed.
+const KILL_PATIENCE: Duration = Duration::from_secs(10);
+const POLL: Duration = Duration::from_millis(50);
+
+/// Ends what runs at a generation below `below`; on behalf of an order of `generation`.
+///
+/// The shim is asked first, and has the game's grace for it. Then whatever holds the run's lock is killed.
+///
+/// # Errors
+/// Stale where a newer order has come meanwhile; failed where even SIGKILL did not end it.
+pub(crate) async fn bring_down(dir: &ServerDir, generation: Generation, below: Generation) -> Result<(), HostError> {
+    let ending = Ending { dir: dir.clone(), generation, below };
+    let Some(found) = ending.look().await? else { return Ok(()) };
+    if let Some((shim, grace)) = ending.ask(found)?
+        && ending.done_within(grace + SLACK, Some(&shim)).await?
+    {
+        return Ok(());
+    }
+    let killing = ending.clone();
+    blocking(move || killing.kill()).await?;
+    if ending.done_within(KILL_PATIENCE, None).await? {
+        return Ok(());
+    }
+    Err(HostError::Failed("a process of this server does not end, although it was killed".to_owned()))
+}
+
+#[derive(Clone)]
+struct Ending {
+    dir: ServerDir,
+    generation: Generation,
+    below: Generation,
+}
+
+/// Something of a run lives.
+struct Remains {
+    /// What its shim said last.
+    status: Option<Status>,
+}
+
+impl Ending {
+    fn remains(&self, gate: &Gate<'_>) -> Result<Option<Remains>, HostError> {
+        gate.up_to_date(self.generation)?;
+        let status = gate.status()?;
+        let newer = status.as_ref().is_some_and(|status| status.generation >= self.below);
+        Ok((!newer && gate.is_held()?).then_some(Remains { status }))
+    }
+
+    async fn look(&self) -> Result<Option<Remains>, HostError> {
+        let ending = self.clone();
+        blocking(move || ending.remains(&ending.dir.gate()?)).await
+    }
+
+    /// Waits until nothing remains; gives up after a while, or when the shim has gone and left something behind.
+    async fn done_within(&self, patience: Duration, shim: Option<&Process>) -> Result<bool, HostError> {
+        let until = Instant::now() + patience;
+        loop {
+            // Looked at before the lock, which a shim releases before it is gone.
+            let gone = shim.is_some_and(|shim| matches!(shim.open(), Ok(None)));
+            if self.look().await?.is_none() {
+                return Ok(true);
+            }
+            if gone || Instant::now() > until {
+                return Ok(false);
+            }
+            sleep(POLL).await;
+        }
+    }
+
+    /// Asks the shim to end the game; the shim and how long that may take, or nothing where no shim lives.
+    fn ask(&self, found: Remains) -> Result<Option<(Process, Duration)>, HostError> {
+        let Some(status) = found.status else { return Ok(None) };
+        let Some(shim) = status.shim.open().map_err(|error| self.dir.unavailable(&error))? else { return Ok(None) };
+        match pidfd_send_signal(&shim, Signal::TERM) {
+            Ok(()) | Err(Errno::SRCH) => Ok(Some((status.shim, Duration::from_secs(status.grace_s.into())))),
+            Err(error) => Err(HostError::Failed(format!("the supervisor of this server cannot be told: {error}"))),
+        }
+    }
+
+    /// Behind the gate, so that nothing newer can have taken the lock.
+    fn kill(&self) -> Result<(), HostError> {
+        let wrong = |error| self.dir.unavailable(&error);
+        let gate = self.dir.gate()?;
+        let Some(found) = self.remains(&gate)? else { return Ok(()) };
+        lock::kill_holders(&self.dir.run_lock()).map_err(wrong)?;
+        match found.status {
+            Some(status) if !matches!(status.phase, Phase::Ended { .. }) => {
+                let how = "killed: it did not end when it was asked to".to_owned();
+                Status { phase: Phase::Ended { how }, ..status }.write(&self.dir.status()).map_err(wrong)
+            }
+            _ => Ok(()),
+        }
+    }
+}

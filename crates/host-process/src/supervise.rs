@@ -1,0 +1,177 @@
+//! A run from its start to its end.
+
+use std::{io, path::PathBuf, time::Duration};
+
+use agis_servers::game::ReadyWhen;
+use tokio::time::{Instant, interval, sleep_until, timeout};
+
+use crate::{
+    console::{Console, FILE_BYTES},
+    game::{Game, describe},
+    ready,
+    shim::Signals,
+    spec::Spec,
+    status::{Phase, Status},
+};
+
+/// How often an open port is looked for.
+const TICK: Duration = Duration::from_millis(100);
+/// How long the pipes are read after the game's end; only a process that left its group can keep them open.
+const DRAIN: Duration = Duration::from_millis(500);
+
+/// Runs the game and writes what becomes of it into the status.
+pub(crate) async fn supervise(spec: Spec, status: Status, signals: Signals) -> io::Result<()> {
+    let console = Console::open(&spec.dir.join("console.log"), FILE_BYTES)?;
+    let mut record = Record { path: spec.dir.join("status.json"), status };
+    match Game::start(&spec).await {
+        Ok(game) => {
+            record.status.game = Some(game.process()?);
+            record.enter(Phase::Starting)?;
+            let deadline = Some(Instant::now() + spec.ready.within());
+            let stage = Stage::Starting { since: Instant::now() };
+            Supervisor { spec, record, console, stage, deadline }.run(game, signals).await
+        }
+        Err(error) => {
+            let mut how = format!("could not be started in {}: {error}", spec.dir.join("world").display());
+            if error.kind() == io::ErrorKind::PermissionDenied {
+                how += " (the account that games run as must be able to enter every directory above)";
+            }
+            record.enter(Phase::Ended { how })
+        }
+    }
+}
+
+struct Record {
+    path: PathBuf,
+    status: Status,
+}
+
+impl Record {
+    fn enter(&mut self, phase: Phase) -> io::Result<()> {
+        self.status.phase = phase;
+        self.status.write(&self.path)
+    }
+}
+
+enum Stage {
+    Starting {
+        since: Instant,
+    },
+    Ready,
+    /// It was asked to end.
+    Stopping {
+        /// Why.
+        how: String,
+        killed: bool,
+    },
+}
+
+struct Supervisor {
+    spec: Spec,
+    record: Record,
+    console: Console,
+    stage: Stage,
+    /// When the stage takes too long.
+    deadline: Option<Instant>,
+}
+
+impl Supervisor {
+    async fn run(mut self, mut game: Game, mut signals: Signals) -> io::Result<()> {
+        let mut tick = interval(TICK);
+        let mut writes = true;
+        let [hangup, interrupt, quit] = &mut signals.ignored;
+        loop {
+            let deadline = self.deadline.unwrap_or_else(Instant::now);
+            tokio::select! {
+                line = game.lines.next(), if writes => match line {
+                    Some(line) => self.hear(&line)?,
+                    None => writes = false,
+                },
+                _ = game.ended.readable() => break,
+                _ = signals.terminate.recv() => self.stop(&mut game, "stopped".to_owned()).await,
+                _ = tick.tick(), if matches!(self.stage, Stage::Starting { .. }) => self.look()?,
+                () = sleep_until(deadline), if self.deadline.is_some() => self.overdue(&mut game).await,
+                _ = hangup.recv() => {}
+                _ = interrupt.recv() => {}
+                _ = quit.recv() => {}
+            }
+        }
+        game.kill();
+        let _ = timeout(DRAIN, async {
+            while let Some(line) = game.lines.next().await {
+                self.console.keep(&line);
+            }
+        })
+        .await;
+        let exit = describe(game.end()?);
+        let how = self.tell(exit);
+        self.record.enter(Phase::Ended { how })
+    }
+
+    fn hear(&mut self, line: &str) -> io::Result<()> {
+        self.console.keep(line);
+        match (&self.stage, &self.spec.ready.when) {
+            (Stage::Starting { .. }, ReadyWhen::Log(sign)) if line.contains(sign) => self.become_ready(),
+            _ => Ok(()),
+        }
+    }
+
+    fn look(&mut self) -> io::Result<()> {
+        let Stage::Starting { since } = self.stage else { return Ok(()) };
+        let ready = match self.spec.ready.when {
+            ReadyWhen::Log(_) => false,
+            ReadyWhen::Port => ready::is_open(self.spec.port, self.spec.protocol),
+            ReadyWhen::Delay(seconds) => since.elapsed() >= Duration::from_secs(seconds.into()),
+        };
+        if ready { self.become_ready() } else { Ok(()) }
+    }
+
+    fn become_ready(&mut self) -> io::Result<()> {
+        self.stage = Stage::Ready;
+        self.deadline = None;
+        self.record.enter(Phase::Ready)
+    }
+
+    async fn stop(&mut self, game: &mut Game, how: String) {
+        if !matches!(self.stage, Stage::Stopping { .. }) {
+            self.stage = Stage::Stopping { how, killed: false };
+            self.deadline = Some(Instant::now() + self.spec.stop.grace());
+            game.ask_to_end(&self.spec.stop.how).await;
+        }
+    }
+
+    async fn overdue(&mut self, game: &mut Game) {
+        match &mut self.stage {
+            Stage::Starting { .. } => {
+                let late = format!("not ready within {} s", self.spec.ready.within_s);
+                let how = self.with_last_words(late);
+                self.stop(game, how).await;
+            }
+            Stage::Stopping { killed, .. } => {
+                *killed = true;
+                self.deadline = None;
+                game.kill();
+            }
+            Stage::Ready => {}
+        }
+    }
+
+    /// How it ended, for people.
+    fn tell(&self, exit: String) -> String {
+        match &self.stage {
+            Stage::Starting { .. } => self.with_last_words(format!("{exit} before it was ready")),
+            Stage::Ready => exit,
+            Stage::Stopping { how, killed: false } => how.clone(),
+            Stage::Stopping { how, killed: true } => {
+                format!("{how} (killed: it did not end within {} s)", self.spec.stop.grace_s)
+            }
+        }
+    }
+
+    fn with_last_words(&self, how: String) -> String {
+        match self.console.last_words() {
+            Some(words) => format!("{how}; its last words: {words}"),
+            None => how,
+        }
+    }
+}

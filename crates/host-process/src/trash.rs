@@ -1,0 +1,91 @@
+//! What is left of deleted servers.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use agis_base::ServerId;
+use agis_servers::host::{Generation, HostError};
+
+use crate::{dir::ServerDir, place::Place};
+
+/// How long a deleted server's world is kept.
+const KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// Worlds of deleted servers, each in `<server>-<seconds since 1970>`.
+#[derive(Debug)]
+pub(crate) struct Trash(PathBuf);
+
+impl Trash {
+    pub(crate) fn new(path: PathBuf) -> Self {
+        Self(path)
+    }
+
+    /// Takes a world in.
+    fn take(&self, server: ServerId, world: &Path) -> io::Result<()> {
+        match fs::rename(world, self.0.join(format!("{server}-{}", now().as_secs()))) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            moved => moved,
+        }
+    }
+
+    /// Removes what has been kept long enough. What cannot be removed is logged and tried again next time.
+    pub(crate) fn sweep(&self) {
+        let entries = fs::read_dir(&self.0).into_iter().flatten().flatten();
+        for entry in entries.filter(|entry| is_old(&entry.file_name().to_string_lossy(), now())) {
+            if let Err(error) = fs::remove_dir_all(entry.path()) {
+                tracing::warn!(path = %entry.path().display(), %error, "a deleted world stays");
+            }
+        }
+    }
+}
+
+fn now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+fn is_old(name: &str, now: Duration) -> bool {
+    let deleted = name.rsplit_once('-').and_then(|(_, seconds)| seconds.parse().ok());
+    deleted.is_some_and(|seconds| Duration::from_secs(seconds) + KEPT < now)
+}
+
+/// Gives the port back, moves the world away and removes the rest, except the fence: an order from before the deletion
+/// must never revive the server. Nothing of it runs.
+pub(crate) fn delete(place: &Place, server: ServerId, generation: Generation) -> Result<(), HostError> {
+    let dir = place.dir(server);
+    let gate = dir.gate()?;
+    gate.up_to_date(generation)?;
+    remove(place, server, &dir).map_err(|error| dir.unavailable(&error))?;
+    drop(gate);
+    place.trash.sweep();
+    Ok(())
+}
+
+fn remove(place: &Place, server: ServerId, dir: &ServerDir) -> io::Result<()> {
+    if let Some(port) = dir.port()? {
+        place.ports.release(server, port)?;
+    }
+    place.trash.take(server, &dir.world())?;
+    for entry in fs::read_dir(dir.path())? {
+        let entry = entry?;
+        if !matches!(entry.file_name().to_str(), Some("generation" | "generation.lock")) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_world_is_kept_for_seven_days() {
+        let now = Duration::from_secs(1_000_000_000);
+        assert!(!is_old("7-999395200", now));
+        assert!(is_old("7-999395199", now));
+        assert!(!is_old("lost+found", now) && !is_old("somebody-else", now));
+    }
+}

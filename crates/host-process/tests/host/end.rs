@@ -1,0 +1,138 @@
+//! How servers end: asked, by themselves, or by force.
+
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
+
+use agis_servers::host::{Host, HostError, Observed, Reached};
+
+use crate::{
+    ONE, TWO,
+    bench::{self, Bench, demo, ended, process_is_gone, within},
+};
+
+#[tokio::test]
+async fn a_graceful_stop_lets_the_game_save() {
+    for stop in ["{ signal = 'SIGTERM' }", "{ console = 'stop' }"] {
+        let bench = Bench::new();
+        let host = bench.host();
+        bench
+            .start(&host, ONE, 1, &demo(&format!("stop = {{ how = {stop}, grace_s = 20 }}")))
+            .await
+            .expect("it starts");
+        assert_eq!(bench.stop(&host, ONE, 2).await, Ok(Reached::Stopped));
+        assert_eq!(within(host.observe(ONE)).await, Ok(ended(1, "stopped")));
+        assert!(bench.server(ONE).join("world/world.json").exists());
+        assert_eq!(bench.stop(&host, ONE, 2).await, Ok(Reached::Stopped), "told again");
+    }
+}
+
+#[tokio::test]
+async fn a_game_that_ignores_the_signal_is_killed_after_its_grace() {
+    let bench = Bench::new();
+    let host = bench.host();
+    let game = demo("args = --ignore-sigterm\nstop = { how = { signal = 'SIGTERM' }, grace_s = 1 }");
+    bench.start(&host, ONE, 1, &game).await.expect("it starts");
+    let began = Instant::now();
+    assert_eq!(bench.stop(&host, ONE, 2).await, Ok(Reached::Stopped));
+    assert!(began.elapsed() >= Duration::from_secs(1));
+    let how = "stopped (killed: it did not end within 1 s)";
+    assert_eq!(within(host.observe(ONE)).await, Ok(ended(1, how)));
+}
+
+#[tokio::test]
+async fn a_crash_is_noticed() {
+    let bench = Bench::new();
+    let host = bench.host();
+    bench.start(&host, ONE, 1, &demo("args = --exit-after, 800")).await.expect("it starts");
+    assert!(matches!(within(host.observe(ONE)).await, Ok(Observed::Running { .. })));
+    within(host.changed()).await;
+    assert_eq!(within(host.observe(ONE)).await, Ok(ended(1, "exited with status 1")));
+}
+
+#[tokio::test]
+async fn a_game_does_not_outlive_its_shim() {
+    let bench = Bench::new();
+    let host = bench.host();
+    let before = bench.start(&host, ONE, 1, &demo("")).await.expect("it starts");
+    assert!(matches!(within(host.observe(ONE)).await, Ok(Observed::Running { .. })));
+    let game = bench.pid(ONE, "game");
+    bench::kill(bench.pid(ONE, "shim"));
+    within(host.changed()).await;
+    let how = "ended unobserved (the machine restarted, or its supervisor was killed)";
+    assert_eq!(within(host.observe(ONE)).await, Ok(ended(1, how)));
+    process_is_gone(game).await;
+    assert_eq!(bench.start(&host, ONE, 1, &demo("")).await, Err(HostError::Failed(how.to_owned())));
+    assert_eq!(bench.start(&host, ONE, 2, &demo("")).await, Ok(before), "the next one, at the same port");
+}
+
+#[tokio::test]
+async fn what_a_game_leaves_behind_is_found_by_the_lock() {
+    let bench = Bench::new();
+    let host = bench.host();
+    let script = "setsid sleep 1000 & echo $! > left; echo ready; wait";
+    let game = bench::script(script, "ready = { when = { log = 'ready' } }");
+    for generation in [1, 3] {
+        bench.start(&host, ONE, generation, &game).await.expect("it starts");
+        let left = fs::read_to_string(bench.server(ONE).join("world/left")).expect("a pid");
+        let left = left.trim().parse().expect("a pid");
+        if generation == 1 {
+            bench::kill(bench.pid(ONE, "shim"));
+        }
+        assert_eq!(bench.stop(&host, ONE, generation + 1).await, Ok(Reached::Stopped));
+        process_is_gone(left).await;
+    }
+}
+
+#[tokio::test]
+async fn a_frozen_shim_stops_nobody() {
+    let bench = Bench::new();
+    let host = bench.host();
+    bench.start(&host, ONE, 1, &demo("stop = { how = { signal = 'SIGTERM' }, grace_s = 1 }")).await.expect("it starts");
+    bench::freeze(bench.pid(ONE, "shim"));
+    let game = bench.pid(ONE, "game");
+    assert_eq!(bench.stop(&host, ONE, 2).await, Ok(Reached::Stopped));
+    process_is_gone(game).await;
+    assert_eq!(within(host.observe(ONE)).await, Ok(ended(1, "killed: it did not end when it was asked to")));
+}
+
+#[tokio::test]
+async fn a_restart_replaces_the_process_and_keeps_the_port() {
+    let bench = Bench::new();
+    let host = bench.host();
+    let first = bench.start(&host, ONE, 1, &demo("")).await.expect("it starts");
+    let before = bench.pid(ONE, "game");
+    let second = bench.start(&host, ONE, 2, &demo("")).await.expect("it restarts");
+    assert_eq!(first, second);
+    process_is_gone(before).await;
+    assert!(bench.server(ONE).join("world/world.json").exists(), "the first one was asked, not killed");
+}
+
+#[tokio::test]
+async fn a_deleted_server_leaves_its_world_and_the_fence() {
+    let bench = Bench::new();
+    let host = bench.host();
+    let game = demo("");
+    let endpoint = bench.start(&host, ONE, 1, &game).await.expect("it starts");
+    assert_eq!(bench.delete(&host, ONE, 2).await, Ok(Reached::Deleted));
+    assert_eq!(bench.delete(&host, ONE, 2).await, Ok(Reached::Deleted), "told again");
+    assert_eq!(within(host.observe(ONE)).await, Ok(Observed::Absent));
+
+    let kept: Vec<_> = fs::read_dir(bench.data().join("trash")).expect("the trash").flatten().collect();
+    assert_eq!(kept.len(), 1);
+    assert!(kept[0].file_name().to_string_lossy().starts_with("1-") && kept[0].path().join("world.json").exists());
+    assert_eq!(bench.start(&host, ONE, 1, &game).await, Err(HostError::Stale { seen: 2 }));
+    let next = bench.start(&host, TWO, 1, &game).await.expect("it starts");
+    assert_eq!(next.port, endpoint.port, "the port was given back");
+}
+
+#[tokio::test]
+async fn a_server_that_was_never_started_can_be_stopped_and_deleted() {
+    let bench = Bench::new();
+    let host = bench.host();
+    assert_eq!(within(host.observe(ONE)).await, Ok(Observed::Absent));
+    assert_eq!(bench.stop(&host, ONE, 1).await, Ok(Reached::Stopped));
+    assert_eq!(bench.delete(&host, ONE, 2).await, Ok(Reached::Deleted));
+    assert_eq!(within(host.observe(ONE)).await, Ok(Observed::Absent));
+}

@@ -1,0 +1,11 @@
+//! What a host promises, seen on real processes.
+
+mod bench;
+mod end;
+mod share;
+mod start;
+
+use agis_base::ServerId;
+
+const ONE: ServerId = ServerId(1);
+const TWO: ServerId = ServerId(2);

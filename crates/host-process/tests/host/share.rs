@@ -1,0 +1,84 @@
+//! Several programs on one data directory, one after the other or at once.
+
+use std::time::Duration;
+
+use agis_servers::host::{Host, HostError, Observed, Reached};
+
+use crate::{
+    ONE,
+    bench::{self, Bench, demo, ended, eventually, within},
+};
+
+#[tokio::test]
+async fn many_workers_start_one_process() {
+    let bench = Bench::new();
+    let game = demo("");
+    let [a, b, c] = [bench.host(), bench.host(), bench.host()];
+    for generation in [1, 2] {
+        let start = |host| bench.start(host, ONE, generation, &game);
+        let (first, second, third) = tokio::join!(start(&a), start(&b), start(&c));
+        assert!(first.is_ok() && first == second && second == third, "{first:?} {second:?} {third:?}");
+    }
+    let began = bench.console(ONE).matches("ready for players").count();
+    assert_eq!(began, 2, "one for each generation");
+}
+
+#[tokio::test]
+async fn who_was_overtaken_has_no_effect() {
+    let bench = Bench::new();
+    let host = bench.host();
+    bench.start(&host, ONE, 5, &demo("")).await.expect("it starts");
+    let stale = HostError::Stale { seen: 5 };
+    assert_eq!(bench.start(&host, ONE, 4, &demo("")).await, Err(stale.clone()));
+    assert_eq!(bench.stop(&host, ONE, 4).await, Err(stale.clone()));
+    assert_eq!(bench.delete(&host, ONE, 4).await, Err(stale));
+    assert!(matches!(within(host.observe(ONE)).await, Ok(Observed::Running { generation: 5, .. })));
+}
+
+#[tokio::test]
+async fn a_stop_interrupts_a_start() {
+    let bench = Bench::new();
+    let (host, other) = (bench.host(), bench.host());
+    let game = demo("args = --never-ready\nready = { when = { log = 'ready' }, within_s = 60 }");
+    let stop = async {
+        eventually(async || matches!(other.observe(ONE).await, Ok(Observed::Starting { generation: 1 }))).await;
+        bench.stop(&other, ONE, 2).await
+    };
+    let (started, stopped) = tokio::join!(bench.start(&host, ONE, 1, &game), stop);
+    assert_eq!(started, Err(HostError::Stale { seen: 2 }));
+    assert_eq!(stopped, Ok(Reached::Stopped));
+}
+
+#[tokio::test]
+async fn giving_up_the_waiting_leaves_the_start_going() {
+    let bench = Bench::new();
+    let host = bench.host();
+    let game = demo("args = --never-ready\nready = { when = { delay = 2 } }");
+    let early = tokio::time::timeout(Duration::from_millis(700), bench.start(&host, ONE, 1, &game)).await;
+    assert!(early.is_err());
+    drop(host);
+    let next = bench.host();
+    bench.start(&next, ONE, 1, &game).await.expect("the same start, taken up by the next program");
+    assert_eq!(bench.stop(&next, ONE, 2).await, Ok(Reached::Stopped));
+}
+
+#[tokio::test]
+async fn the_next_program_adopts_what_runs() {
+    let bench = Bench::new();
+    let first = bench.host();
+    let endpoint = bench.start(&first, ONE, 1, &demo("")).await.expect("it starts");
+    drop(first);
+    let next = bench.host();
+    assert_eq!(within(next.observe(ONE)).await, Ok(Observed::Running { generation: 1, endpoint: endpoint.clone() }));
+    assert_eq!(bench.start(&next, ONE, 1, &demo("")).await, Ok(endpoint), "confirmed, not begun");
+    bench::kill(bench.pid(ONE, "game"));
+    within(next.changed()).await;
+    assert_eq!(within(next.observe(ONE)).await, Ok(ended(1, "killed by signal 9")));
+}
+
+#[tokio::test]
+async fn the_fence_needs_no_server() {
+    let bench = Bench::new();
+    assert_eq!(bench.stop(&bench.host(), ONE, 7).await, Ok(Reached::Stopped));
+    assert_eq!(bench.stop(&bench.host(), ONE, 6).await, Err(HostError::Stale { seen: 7 }));
+}

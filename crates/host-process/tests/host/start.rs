@@ -1,0 +1,172 @@
+//! From an order to players who can join.
+
+use std::{fs, os::unix::fs::MetadataExt};
+
+use agis_base::ServerId;
+use agis_servers::{
+    game::{BUILT_IN, Catalogue},
+    host::{Host, HostError, Observed, Reached},
+};
+
+use crate::{
+    ONE, TWO,
+    bench::{self, Bench, demo, ended, process_is_gone, within},
+};
+
+#[tokio::test]
+async fn a_started_server_is_ready_for_players() {
+    let bench = Bench::new();
+    let host = bench.host();
+    let endpoint = bench.start(&host, ONE, 1, &demo("")).await.expect("it starts");
+    assert_eq!(endpoint.address, "games.example.org");
+    assert_eq!(within(host.observe(ONE)).await, Ok(Observed::Running { generation: 1, endpoint: endpoint.clone() }));
+
+    let status = bench::query(endpoint.port).await;
+    assert_eq!(status["name"], "Friday {port} night; $(reboot)");
+    assert_eq!(status["game"], "demo");
+}
+
+#[tokio::test]
+async fn a_game_runs_unprivileged_in_a_cleared_environment_and_its_own_directory() {
+    let bench = Bench::new();
+    let host = bench.host();
+    bench.start(&host, ONE, 1, &demo("env = { MOTD = 'hello' }")).await.expect("it starts");
+    let game = bench.pid(ONE, "game");
+
+    let status = fs::read_to_string(format!("/proc/{game}/status")).expect("the game lives");
+    let ids = status.lines().filter(|line| line.starts_with("Uid:") || line.starts_with("Gid:"));
+    let ids: Vec<&str> = ids.flat_map(|line| line.split_whitespace().skip(1)).collect();
+    assert!(ids.len() == 8 && !ids.contains(&"0"), "{ids:?}");
+    assert!(status.contains("NoNewPrivs:\t1"), "{status}");
+    if rustix_is_root() {
+        assert!(status.lines().any(|line| line.trim_end() == "Groups:"), "{status}");
+    }
+
+    let world = bench.server(ONE).join("world");
+    let environ = fs::read_to_string(format!("/proc/{game}/environ")).expect("the game lives");
+    let mut names: Vec<_> = environ.split('\0').filter_map(|pair| pair.split_once('=')).collect();
+    names.sort_unstable();
+    let home = world.display().to_string();
+    let path = "/usr/local/bin:/usr/bin:/bin:/usr/local/games:/usr/games";
+    assert_eq!(names, [("HOME", &*home), ("LANG", "C.UTF-8"), ("MOTD", "hello"), ("PATH", path)]);
+    assert_eq!(fs::read_link(format!("/proc/{game}/cwd")).expect("the game lives"), world);
+    assert_eq!(fs::metadata(&world).expect("a world").mode() & 0o777, 0o700);
+    let shim = fs::read(format!("/proc/{}/environ", bench.pid(ONE, "shim"))).expect("the shim lives");
+    assert!(shim.is_empty());
+}
+
+fn rustix_is_root() -> bool {
+    fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
+}
+
+#[tokio::test]
+async fn files_of_the_catalogue_are_filled_in_once_and_then_left_to_the_server() {
+    let bench = Bench::new();
+    let host = bench.host();
+    let game = demo("files = { 'conf/demo.cfg' = 'name = {name}, port = {port}, {other}' }");
+    let endpoint = bench.start(&host, ONE, 1, &game).await.expect("it starts");
+    let path = bench.server(ONE).join("world/conf/demo.cfg");
+    let wanted = format!("name = Friday {{port}} night; $(reboot), port = {}, {{other}}", endpoint.port);
+    assert_eq!(fs::read_to_string(&path).expect("the file"), wanted);
+    let owner = fs::metadata(bench.server(ONE).join("world")).expect("the world").uid();
+    assert_eq!(fs::metadata(&path).expect("the file").uid(), owner);
+
+    fs::write(&path, "changed by its owner").expect("a writable file");
+    bench.start(&host, ONE, 2, &game).await.expect("it starts again");
+    assert_eq!(fs::read_to_string(&path).expect("the file"), "changed by its owner");
+}
+
+#[tokio::test]
+async fn a_game_that_does_not_become_ready_is_taken_down() {
+    let bench = Bench::new();
+    let host = bench.host();
+    let game = demo("args = --never-ready\nready = { when = { log = 'ready' }, within_s = 1 }");
+    let refused = bench.start(&host, ONE, 1, &game).await;
+    assert_eq!(refused, Err(HostError::Failed("not ready within 1 s".to_owned())));
+    process_is_gone(bench.pid(ONE, "game")).await;
+}
+
+#[tokio::test]
+async fn an_open_port_or_a_delay_can_be_the_sign() {
+    for ready in ["'port'", "{ delay = 1 }"] {
+        let bench = Bench::new();
+        let host = bench.host();
+        let game = demo(&format!("args = --never-ready\nready = {{ when = {ready}, within_s = 20 }}"));
+        let endpoint = bench.start(&host, ONE, 1, &game).await.expect("it starts");
+        assert_eq!(bench::query(endpoint.port).await["players"], 0);
+    }
+}
+
+#[tokio::test]
+async fn a_start_that_fails_says_the_last_words_and_is_not_begun_again() {
+    let bench = Bench::new();
+    let host = bench.host();
+    let game = demo("args = --never-ready, --exit-after, 100");
+    let text = "exited with status 1 before it was ready; its last words: leaving early";
+    let failed = Err(HostError::Failed(text.to_owned()));
+    assert_eq!(bench.start(&host, ONE, 1, &game).await, failed);
+    let log = bench.console(ONE);
+    assert_eq!(bench.start(&host, ONE, 1, &game).await, failed, "told again");
+    assert_eq!(bench.console(ONE), log, "nothing ran meanwhile");
+    assert_eq!(within(host.observe(ONE)).await, Ok(ended(1, text)));
+    bench.start(&host, ONE, 2, &demo("")).await.expect("a newer order starts it");
+}
+
+#[tokio::test]
+async fn each_server_has_its_own_port_and_a_taken_one_is_passed_over() {
+    let bench = Bench::new();
+    let host = bench.host();
+    let game = demo("");
+    let one = bench.start(&host, ONE, 1, &game).await.expect("it starts");
+    let two = bench.start(&host, TWO, 1, &game).await.expect("it starts");
+    assert!(two.port > one.port);
+
+    assert_eq!(bench.stop(&host, ONE, 2).await, Ok(Reached::Stopped));
+    let _stranger = std::net::UdpSocket::bind(("127.0.0.1", one.port)).expect("the port is free again");
+    let moved = bench.start(&host, ONE, 3, &game).await.expect("it starts");
+    assert!(moved.port != one.port && moved.port != two.port);
+}
+
+#[tokio::test]
+async fn every_line_of_the_console_has_its_moment() {
+    let bench = Bench::new();
+    let host = bench.host();
+    let game = bench::script("echo out; echo err >&2; printf 'no end'", "ready = { when = { log = 'never' } }");
+    let text = "exited with status 0 before it was ready; its last words: out | err | no end";
+    assert_eq!(bench.start(&host, ONE, 1, &game).await, Err(HostError::Failed(text.to_owned())));
+    let log = bench.console(ONE);
+    let lines: Vec<_> = log.lines().map(|line| line.split_once(' ').expect("a moment and a text")).collect();
+    assert_eq!(lines.iter().map(|(_, text)| *text).collect::<Vec<_>>(), ["out", "err", "no end"]);
+    for (moment, _) in lines {
+        // 2026-01-31T12:00:00.000Z
+        assert!(moment.len() == 24 && moment.ends_with('Z') && moment.as_bytes()[19] == b'.', "{moment}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_installed_is_named() {
+    let bench = Bench::new();
+    let host = bench.host();
+    let game = bench::game("command = ['no-such-game', '{port}']\nready = { when = 'port' }");
+    let text = "game is not installed on this host: the program 'no-such-game' was not found";
+    assert_eq!(bench.start(&host, ONE, 1, &game).await, Err(HostError::Failed(text.to_owned())));
+    assert_eq!(within(host.observe(ONE)).await, Ok(Observed::Absent));
+}
+
+/// The demo always, and of the others what this machine has; twice, since a second start finds a world.
+#[tokio::test]
+async fn the_games_of_the_catalogue_start_and_stop() {
+    let bench = Bench::new();
+    let host = bench.host();
+    let catalogue = Catalogue::parse(BUILT_IN).expect("our own catalogue");
+    for (id, game) in (1..).map(ServerId).zip(catalogue.games()) {
+        for generation in [1, 3] {
+            match bench.start(&host, id, generation, game).await {
+                Ok(_) => assert_eq!(bench.stop(&host, id, generation + 1).await, Ok(Reached::Stopped), "{}", game.key),
+                Err(HostError::Failed(why)) if why.contains("is not installed") && game.key != "demo" => break,
+                Err(error) => panic!("{}: {error}\n{}", game.key, bench.console(id)),
+            }
+            assert_eq!(within(host.observe(id)).await, Ok(ended(generation, "stopped")), "{}", game.key);
+        }
+    }
+}

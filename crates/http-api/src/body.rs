@@ -1,0 +1,73 @@
+//! What comes in.
+
+use std::{future::Future, pin::Pin};
+
+use actix_web::{
+    FromRequest, HttpRequest,
+    dev::Payload,
+    http::{StatusCode, header::CONTENT_TYPE},
+    web::{Bytes, BytesMut},
+};
+use futures_util::StreamExt;
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+
+use crate::problem::Problem;
+
+/// No resource here is larger.
+const BODY_MAX: usize = 64 * 1024;
+
+/// A JSON body. What is wrong with it is said by the name of the field.
+pub(crate) struct Body<T>(pub(crate) T);
+
+impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
+    type Error = Problem;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let is_json = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(|value| {
+            value.split(';').next().is_some_and(|mime| mime.trim().eq_ignore_ascii_case("application/json"))
+        });
+        let payload = payload.take();
+        Box::pin(async move {
+            if !is_json {
+                let detail = "send the body as JSON, with the header 'Content-Type: application/json'";
+                return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_json", detail));
+            }
+            read(&collect(payload).await?).map(Self)
+        })
+    }
+}
+
+async fn collect(mut payload: Payload) -> Result<Bytes, Problem> {
+    let mut body = BytesMut::new();
+    while let Some(chunk) = payload.next().await {
+        let chunk = chunk.map_err(|error| Problem::new(StatusCode::BAD_REQUEST, "invalid_body", error.to_string()))?;
+        if body.len() + chunk.len() > BODY_MAX {
+            let detail = format!("the body is larger than {BODY_MAX} bytes");
+            return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.freeze())
+}
+
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let invalid = |detail: String| Problem::new(StatusCode::BAD_REQUEST, "invalid_body", detail);
+    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let path = error.path().to_string();
+        let what = error.inner();
+        invalid(if path == "." { what.to_string() } else { format!("{path}: {what}") })
+    })?;
+    json.end().map_err(|error| invalid(error.to_string()))?;
+    Ok(value)
+}
+
+/// Tells `null` (take the value away) from an absent field (leave it).
+pub(crate) fn nullable<'de, T, D>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    Option::deserialize(deserializer).map(Some)
+}

@@ -1,0 +1,23 @@
+//! REST over the domain services. The only crate that knows both HTTP and the domains.
+//!
+//! - [`server`]: the server, its limits, and the table of routes
+//! - `auth`: who calls, and how often; the scope that a handler asks for stands in its signature
+//! - `problem`: every error, as RFC 9457 says it
+//! - `observe`: request ids, log lines, metrics
+//! - `body`, `page`: what comes in, what goes out
+//! - a module per resource
+
+mod auth;
+mod body;
+mod games;
+mod keys;
+mod observe;
+mod operations;
+mod page;
+mod problem;
+mod schedules;
+pub mod server;
+mod servers;
+mod users;
+
+pub use server::{Services, serve};

@@ -1,0 +1,80 @@
+//! `/operations`
+
+use actix_web::{
+    HttpRequest,
+    http::StatusCode,
+    web::{Data, Json, Path, Query},
+};
+use agis_base::{OperationId, ServerId, Timestamp, UserId};
+use agis_servers::{Operation, store::Page};
+use serde::Serialize;
+
+use crate::{
+    auth::{May, ReadServers},
+    page::{List, PageQuery},
+    problem::Problem,
+    server::Services,
+};
+
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+const IDEMPOTENCY_KEY_MAX: usize = 255;
+
+#[derive(Serialize)]
+pub(crate) struct OperationDto {
+    id: OperationId,
+    server_id: ServerId,
+    action: &'static str,
+    state: &'static str,
+    origin: &'static str,
+    actor: UserId,
+    error: Option<String>,
+    created_at: Timestamp,
+    finished_at: Option<Timestamp>,
+}
+
+impl From<Operation> for OperationDto {
+    fn from(operation: Operation) -> Self {
+        Self {
+            id: operation.id,
+            server_id: operation.server,
+            action: operation.action.as_str(),
+            state: operation.state.as_str(),
+            origin: operation.origin.as_str(),
+            actor: operation.actor,
+            error: operation.error,
+            created_at: operation.created_at,
+            finished_at: operation.finished_at,
+        }
+    }
+}
+
+pub(crate) async fn get(
+    caller: May<ReadServers>,
+    services: Data<Services>,
+    id: Path<OperationId>,
+) -> Result<Json<OperationDto>, Problem> {
+    Ok(Json(services.servers.operation(caller.user(), *id).await?.into()))
+}
+
+pub(crate) async fn of_server(
+    caller: May<ReadServers>,
+    services: Data<Services>,
+    id: Path<ServerId>,
+    page: Query<PageQuery>,
+) -> Result<Json<List<OperationDto>>, Problem> {
+    let limit = page.limit()?;
+    let operations = services.servers.history(caller.user(), *id, Page { after: page.after()?, limit }).await?;
+    let operations = operations.into_iter().map(OperationDto::from).collect();
+    Ok(Json(List::new(operations, limit, |operation: &OperationDto| operation.id.to_string())))
+}
+
+/// The `Idempotency-Key` header, made the caller's and this route's own.
+pub(crate) fn idempotency_key(http: &HttpRequest, user: &UserId) -> Result<Option<String>, Problem> {
+    let Some(value) = http.headers().get(IDEMPOTENCY_KEY) else { return Ok(None) };
+    let key = value.to_str().ok().map(str::trim).filter(|key| (1..=IDEMPOTENCY_KEY_MAX).contains(&key.len()));
+    let key = key.ok_or_else(|| {
+        let detail = format!("the header Idempotency-Key has 1 to {IDEMPOTENCY_KEY_MAX} visible ASCII characters");
+        Problem::new(StatusCode::BAD_REQUEST, "invalid_idempotency_key", detail)
+    })?;
+    Ok(Some(format!("rest:{user}:{} {}:{key}", http.method(), http.path())))
+}

@@ -1,0 +1,207 @@
+//! Every error, as RFC 9457 says it: `application/problem+json` with a stable `code` and the `request_id`.
+
+use std::fmt;
+
+use actix_web::{
+    HttpRequest, HttpResponse, Responder, ResponseError,
+    body::BoxBody,
+    http::{
+        StatusCode,
+        header::{RETRY_AFTER, WWW_AUTHENTICATE},
+    },
+};
+use agis_apikeys::{KeysError, service::AuthError};
+use agis_base::StoreError;
+use agis_scheduler::{SchedulesError, TimingError};
+use agis_servers::ServersError;
+use serde::Serialize;
+
+use crate::observe;
+
+/// Seconds after which a caller should try again when the database was away.
+const RETRY_S: u64 = 2;
+
+/// An error for a caller.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Problem {
+    status: StatusCode,
+    code: &'static str,
+    detail: String,
+    retry_after: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    r#type: &'static str,
+    title: &'a str,
+    status: u16,
+    code: &'static str,
+    detail: &'a str,
+    request_id: String,
+}
+
+impl Problem {
+    pub(crate) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Self { status, code, detail: detail.into(), retry_after: None }
+    }
+
+    pub(crate) fn not_found(detail: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", detail)
+    }
+
+    pub(crate) fn method_not_allowed() -> Self {
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this resource does not take that method")
+    }
+
+    pub(crate) fn invalid_query(error: &dyn fmt::Display) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid_query", error.to_string())
+    }
+
+    pub(crate) fn invalid_value(field: &str, rule: impl fmt::Display) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_value", format!("{field}: {rule}"))
+    }
+
+    pub(crate) fn missing_key() -> Self {
+        let detail = "send an API key in the header 'Authorization: Bearer agis_…'";
+        Self::new(StatusCode::UNAUTHORIZED, "missing_key", detail)
+    }
+
+    pub(crate) fn missing_scope(scope: agis_apikeys::Scope) -> Self {
+        let detail = format!("this needs the scope '{scope}', which your API key has not");
+        Self::new(StatusCode::FORBIDDEN, "missing_scope", detail)
+    }
+
+    pub(crate) fn rate_limited(limit: u32, retry_after: u64) -> Self {
+        let detail =
+            format!("this API key has used its {limit} requests per hour; the next is free in {retry_after} s");
+        Self { retry_after: Some(retry_after), ..Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail) }
+    }
+
+    /// Says nothing of the inside; the log does, under the request id.
+    pub(crate) fn internal(error: &dyn fmt::Display) -> Self {
+        tracing::error!(%error, "a request failed");
+        let detail = "something went wrong here; the request_id leads an operator to the cause";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.detail)
+    }
+}
+
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        self.status
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let mut response = HttpResponse::build(self.status);
+        if let Some(seconds) = self.retry_after {
+            response.insert_header((RETRY_AFTER, seconds));
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            response.insert_header((WWW_AUTHENTICATE, "Bearer realm=\"AGIS\""));
+        }
+        response.content_type("application/problem+json").json(Body {
+            r#type: "about:blank",
+            title: self.status.canonical_reason().unwrap_or("Error"),
+            status: self.status.as_u16(),
+            code: self.code,
+            detail: &self.detail,
+            request_id: observe::request_id(),
+        })
+    }
+}
+
+impl Responder for Problem {
+    type Body = BoxBody;
+
+    fn respond_to(self, _: &HttpRequest) -> HttpResponse {
+        self.error_response()
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(why) => {
+                tracing::warn!(why, "the database is not available");
+                let detail = "the database is not available at the moment; nothing was changed for good, try again";
+                Self { retry_after: Some(RETRY_S), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail) }
+            }
+            StoreError::Conflict(why) => {
+                tracing::info!(why, "a conflict");
+                Self::new(StatusCode::CONFLICT, "conflict", "this has changed meanwhile; look again and retry")
+            }
+            StoreError::Internal(_) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<AuthError> for Problem {
+    fn from(error: AuthError) -> Self {
+        let code = match error {
+            AuthError::Malformed(_) => "malformed_key",
+            AuthError::Unknown => "invalid_key",
+            AuthError::Expired(_) => "expired_key",
+            AuthError::Store(error) => return error.into(),
+        };
+        Self::new(StatusCode::UNAUTHORIZED, code, error.to_string())
+    }
+}
+
+impl From<KeysError> for Problem {
+    fn from(error: KeysError) -> Self {
+        let detail = error.to_string();
+        match error {
+            KeysError::NotFound => Self::not_found(&detail),
+            KeysError::NoUser => Self::new(StatusCode::CONFLICT, "no_user", detail),
+            KeysError::Invalid { field, rule } => Self::invalid_value(field, rule),
+            KeysError::Beyond(_) => Self::new(StatusCode::FORBIDDEN, "scope_beyond_key", detail),
+            KeysError::TooMany(_) => Self::new(StatusCode::CONFLICT, "too_many_keys", detail),
+            KeysError::NoRandomness(error) => Self::internal(&error),
+            KeysError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<ServersError> for Problem {
+    fn from(error: ServersError) -> Self {
+        let detail = error.to_string();
+        match error {
+            ServersError::NotFound(_) => Self::not_found(&detail),
+            ServersError::NotAllowed => Self::new(StatusCode::FORBIDDEN, "not_allowed", detail),
+            ServersError::Invalid { field, rule } => Self::invalid_value(field, rule),
+            ServersError::NameTaken => Self::new(StatusCode::CONFLICT, "name_taken", detail),
+            ServersError::TooMany(_) => Self::new(StatusCode::CONFLICT, "too_many_servers", detail),
+            ServersError::Deleting => Self::new(StatusCode::CONFLICT, "deleting", detail),
+            ServersError::NoHost => Self::new(StatusCode::CONFLICT, "no_host", detail),
+            ServersError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<SchedulesError> for Problem {
+    fn from(error: SchedulesError) -> Self {
+        let detail = error.to_string();
+        match error {
+            SchedulesError::NotFound | SchedulesError::NoServer => Self::not_found(&detail),
+            SchedulesError::Timing(error) => error.into(),
+            SchedulesError::TooMany(_) => Self::new(StatusCode::CONFLICT, "too_many_schedules", detail),
+            SchedulesError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<TimingError> for Problem {
+    fn from(error: TimingError) -> Self {
+        let (code, field) = match error {
+            TimingError::Cron(_) => ("invalid_cron", "cron_expression"),
+            TimingError::Zone(_) => ("invalid_timezone", "timezone"),
+            TimingError::NeverFires(_) => ("never_fires", "cron_expression"),
+        };
+        Self { code, ..Self::invalid_value(field, error) }
+    }
+}

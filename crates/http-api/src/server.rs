@@ -1,0 +1,136 @@
+//! The server, its limits, and the table of routes.
+
+use std::{net::TcpListener, sync::Arc, time::Duration};
+
+use actix_web::{
+    App, HttpServer,
+    dev::{Server, ServiceFactory, ServiceRequest},
+    middleware::from_fn,
+    web::{self, ServiceConfig},
+};
+use agis_accounts::Accounts;
+use agis_apikeys::ApiKeys;
+use agis_ratelimit::Limiter;
+use agis_scheduler::Schedules;
+use agis_servers::Servers;
+
+use crate::{auth, games, keys, observe, operations, problem::Problem, schedules, servers, users};
+
+/// A client that has not sent its head by then is disconnected.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// An idle connection is kept so long.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// Connections of one worker thread.
+const CONNECTIONS: usize = 10_000;
+
+/// What the routes speak to.
+#[derive(Clone)]
+pub struct Services {
+    /// Keys.
+    pub keys: ApiKeys,
+    /// Limits.
+    pub limiter: Arc<dyn Limiter>,
+    /// Servers and operations.
+    pub servers: Servers,
+    /// Schedules.
+    pub schedules: Schedules,
+    /// Users.
+    pub accounts: Accounts,
+}
+
+/// Serves until its handle is told to stop, which lets running requests end for `drain`.
+///
+/// # Errors
+/// Where the listener cannot be used.
+pub fn serve(
+    listener: TcpListener,
+    services: Services,
+    probes: impl Fn(&mut ServiceConfig) + Clone + Send + 'static,
+    drain: Duration,
+) -> std::io::Result<Server> {
+    let server = HttpServer::new(move || app(services.clone(), probes.clone()))
+        .client_request_timeout(HEAD_TIMEOUT)
+        .keep_alive(KEEP_ALIVE)
+        .max_connections(CONNECTIONS)
+        .shutdown_timeout(drain.as_secs())
+        .disable_signals();
+    Ok(server.listen(listener)?.run())
+}
+
+fn app(
+    services: Services,
+    probes: impl Fn(&mut ServiceConfig) + 'static,
+) -> App<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = actix_web::dev::ServiceResponse<impl actix_web::body::MessageBody>,
+        Error = actix_web::Error,
+        InitError = (),
+    >,
+> {
+    App::new()
+        .app_data(web::Data::new(services))
+        .app_data(web::PathConfig::default().error_handler(|_, _| Problem::not_found("no such resource").into()))
+        .app_data(web::QueryConfig::default().error_handler(|error, _| Problem::invalid_query(&error).into()))
+        .configure(probes)
+        .service(routes())
+        .default_service(web::to(no_route))
+        .wrap(from_fn(observe::observe))
+}
+
+fn routes() -> impl actix_web::dev::HttpServiceFactory {
+    web::scope("/api/v1")
+        .service(resource("/auth/keys").get(keys::list).post(keys::create))
+        .service(resource("/auth/keys/{id}").get(keys::get).delete(keys::revoke))
+        .service(resource("/servers").get(servers::list).post(servers::create))
+        .service(resource("/servers/{id}").get(servers::get).patch(servers::change).delete(servers::delete))
+        .service(resource("/servers/{id}/start").post(servers::start))
+        .service(resource("/servers/{id}/stop").post(servers::stop))
+        .service(resource("/servers/{id}/restart").post(servers::restart))
+        .service(resource("/servers/{id}/operations").get(operations::of_server))
+        .service(resource("/servers/{id}/schedules").get(schedules::of_server))
+        .service(resource("/operations/{id}").get(operations::get))
+        .service(resource("/schedules").get(schedules::list).post(schedules::create))
+        .service(resource("/schedules/preview").post(schedules::preview))
+        .service(resource("/schedules/{id}").get(schedules::get).patch(schedules::change).delete(schedules::delete))
+        .service(resource("/schedules/{id}/run").post(schedules::run_now))
+        .service(resource("/schedules/{id}/runs").get(schedules::runs))
+        .service(resource("/users/me").get(users::me))
+        .service(resource("/games").get(games::list))
+        .default_service(web::to(no_route))
+        .wrap(from_fn(auth::authenticate))
+}
+
+async fn no_route() -> Problem {
+    Problem::not_found("no such resource; see the documentation for the paths there are")
+}
+
+/// A resource that answers every method that it does not know with a problem.
+fn resource(path: &str) -> Resource {
+    Resource(web::resource(path).default_service(web::to(|| async { Problem::method_not_allowed() })))
+}
+
+struct Resource(actix_web::Resource);
+
+macro_rules! methods {
+    ($($method:ident)+) => {
+        impl Resource {
+            $(fn $method<F, Args>(self, handler: F) -> Self
+            where
+                F: actix_web::Handler<Args>,
+                Args: actix_web::FromRequest + 'static,
+                F::Output: actix_web::Responder + 'static,
+            {
+                Self(self.0.route(web::$method().to(handler)))
+            })+
+        }
+    };
+}
+methods! { get post patch delete }
+
+impl actix_web::dev::HttpServiceFactory for Resource {
+    fn register(self, config: &mut actix_web::dev::AppService) {
+        self.0.register(config);
+    }
+}

@@ -1,0 +1,21 @@
+//! When is work due?
+//!
+//! - [`cron`]: the expression, as crontab(5) means it
+//! - [`occurrence`]: the walk over its instants (pure)
+//! - [`schedule`]: a schedule as people know it
+//! - [`firing`]: what becomes of the slots that have passed (pure)
+//! - [`store`]: what a database promises
+//! - [`service`]: the rules that both transports share
+
+pub mod cron;
+pub mod firing;
+pub mod occurrence;
+pub mod schedule;
+pub mod service;
+pub mod store;
+
+pub use self::cron::{CronError, CronExpression, CronField};
+pub use firing::{Firing, FiringId, Run, RunState};
+pub use occurrence::{Occurrences, Slot};
+pub use schedule::{Action, MissedRunPolicy, NewSchedule, Schedule, ScheduleChange, Timing, TimingError};
+pub use service::{Schedules, SchedulesError};

@@ -1,0 +1,20 @@
+//! Real parts for tests, and what brings them up.
+//!
+//! - [`postgres`]: a private PostgreSQL cluster, found or fetched, never run as root
+//! - [`Database`]: an empty database for one test
+//! - [`proxy`]: a TCP proxy that loses the connection on purpose
+//! - [`wait`]: the one place where a test may sleep
+//! - [`account`], [`leash`]: who a helper process runs as, and how it ends when its parent is killed
+
+pub mod account;
+mod database;
+mod error;
+pub mod leash;
+pub mod postgres;
+pub mod proxy;
+mod random;
+mod sql;
+pub mod wait;
+
+pub use database::Database;
+pub use error::{Error, Result};

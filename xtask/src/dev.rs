@@ -1,0 +1,97 @@
+//! `cargo xtask dev`: AGIS on this machine, from nothing to a running API.
+
+mod api;
+mod http;
+mod settings;
+mod summary;
+
+use std::env;
+use std::time::Duration;
+
+use api::Api;
+use settings::Settings;
+
+use crate::build;
+use crate::database::{DevDatabase, given};
+use crate::dev_env::DevEnv;
+use crate::failure::{Failure, Result};
+use crate::run::step;
+use crate::signals::Interrupts;
+use crate::state::{State, make_enterable};
+
+/// Bring AGIS up on this machine and keep it running until Ctrl-C
+///
+/// Finds or fetches PostgreSQL, runs a private one, migrates it, starts agis-api and makes an API key. Address and
+/// key are printed, and written to .agis/dev.env for a shell to source. The data is kept for the next time.
+///
+/// Environment: API_PORT (8080), METRICS_PORT (8081), BIND_ADDRESS (127.0.0.1), AGIS_STATE_DIR (.agis),
+/// DATABASE_URL (a PostgreSQL of your own), PG_BIN_DIR (where initdb and postgres are).
+#[derive(clap::Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Args {
+    /// Throw away the database and the games of earlier runs first
+    #[arg(long)]
+    fresh: bool,
+    /// Build and run the optimised agis-api
+    #[arg(long)]
+    release: bool,
+}
+
+pub(crate) fn run(args: &Args, interrupts: &Interrupts) -> Result {
+    let settings = Settings::from_env()?;
+    let state = State::locate()?;
+    let lock = state.lock()?;
+    step(format_args!("state in {}", state.dir().display()));
+    settings.check_ports()?;
+    if args.fresh {
+        wipe(&state)?;
+    }
+    let program = build::agis_api(args.release, interrupts)?;
+    let database = DevDatabase::start(&state, lock)?;
+    if !database.is_private() {
+        step("using the PostgreSQL of DATABASE_URL");
+    }
+    make_enterable(&state.data())?;
+
+    let mut api = Api::new(program, &settings, &database, &state, interrupts);
+    step("migrating the database");
+    api.run(&["migrate", "up"])?;
+    step("starting agis-api");
+    api.start()?;
+    api.wait_until_ready()?;
+    let dev_env = DevEnv {
+        api_url: settings.api_url(),
+        metrics_url: settings.metrics_url(),
+        api_key: api.working_key(DevEnv::read("AGIS_API_KEY"))?,
+        database_url: database.url().to_owned(),
+        database_is_private: database.is_private(),
+    };
+    dev_env.write()?;
+    if env::var_os("DISCORD_TOKEN").is_some() {
+        step("DISCORD_TOKEN is set, but this version has no Discord bot to start yet");
+    }
+    summary::print(&dev_env);
+
+    while interrupts.wait(Duration::from_millis(200)).is_none() {
+        api.check_alive()?;
+    }
+    step("stopping agis-api and its game servers (Ctrl-C again kills)");
+    drop(api);
+    if database.is_private() {
+        step("stopping PostgreSQL");
+    }
+    drop(database);
+    step("stopped");
+    Ok(())
+}
+
+fn wipe(state: &State) -> Result {
+    if given().is_some() {
+        return Err(Failure::new(
+            "--fresh throws away the private database only, and DATABASE_URL names another one. Unset DATABASE_URL, or \
+             leave --fresh out.",
+        ));
+    }
+    step("throwing away the database and the games of earlier runs");
+    state.wipe()
+}

@@ -1,0 +1,52 @@
+use std::io::Write;
+use std::process::{ExitCode, ExitStatus};
+
+use crate::run::say;
+
+/// What most of this program returns.
+pub(crate) type Result<T = ()> = std::result::Result<T, Failure>;
+
+/// Why a command ends without success.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// One paragraph for the person at the terminal.
+    Message(String),
+    /// A program that we ran has said why; its status becomes ours.
+    Status(ExitStatus),
+    /// Ctrl-C, or a polite kill.
+    Interrupted,
+}
+
+impl Failure {
+    pub(crate) fn new(text: impl Into<String>) -> Self {
+        Self::Message(text.into())
+    }
+
+    /// Says what has not been said yet, and turns into the exit code.
+    pub(crate) fn report(&self) -> ExitCode {
+        match self {
+            Self::Message(text) => {
+                say(&mut std::io::stderr(), format_args!("error: {text}"));
+                ExitCode::FAILURE
+            }
+            Self::Status(status) => ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)),
+            Self::Interrupted => {
+                let _ = std::io::stderr().flush();
+                // What a shell reports for Ctrl-C.
+                ExitCode::from(130)
+            }
+        }
+    }
+}
+
+impl From<agis_test_support::Error> for Failure {
+    fn from(error: agis_test_support::Error) -> Self {
+        Self::Message(error.to_string())
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::Message(error.to_string())
+    }
+}

@@ -1,0 +1,79 @@
+//! Everything a contributor runs: `cargo xtask <command>`.
+
+mod build;
+mod ci;
+mod clean;
+mod coverage;
+mod database;
+mod db;
+mod deny;
+mod dev;
+mod dev_env;
+mod failure;
+mod fmt;
+mod lint;
+mod migrate;
+mod run;
+mod signals;
+mod state;
+mod test;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::failure::Result;
+use crate::signals::Interrupts;
+
+/// Everything a contributor runs
+///
+/// `cargo xtask dev` brings AGIS up on this machine, `cargo xtask test` runs every test; both bring up the
+/// PostgreSQL that they need.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", disable_version_flag = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Dev(dev::Args),
+    Build(build::Args),
+    Test(test::Args),
+    /// What has to pass before a change lands: fmt, lint, deny, test, docs
+    Ci,
+    /// Run clippy on everything, warnings are errors
+    Lint,
+    Fmt(fmt::Args),
+    Migrate(migrate::Args),
+    Db(db::Args),
+    Deny(deny::Args),
+    Coverage(coverage::Args),
+    Clean(clean::Args),
+}
+
+fn main() -> ExitCode {
+    match dispatch(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn dispatch(command: Command) -> Result {
+    std::env::set_current_dir(state::checkout())?;
+    let interrupts = Interrupts::listen()?;
+    match command {
+        Command::Dev(args) => dev::run(&args, &interrupts),
+        Command::Build(args) => build::run(&args, &interrupts),
+        Command::Test(args) => test::run(&args, &interrupts),
+        Command::Ci => ci::run(&interrupts),
+        Command::Lint => lint::run(&interrupts),
+        Command::Fmt(args) => fmt::run(&args, &interrupts),
+        Command::Migrate(args) => migrate::run(&args, &interrupts),
+        Command::Db(args) => db::run(&args),
+        Command::Deny(args) => deny::run(&args, &interrupts),
+        Command::Coverage(args) => coverage::run(&args, &interrupts),
+        Command::Clean(args) => clean::run(&args, &interrupts),
+    }
+}

@@ -1,0 +1,145 @@
+//! Where things lie: the checkout, cargo's output, and the state of `cargo xtask dev`.
+
+use std::env;
+use std::fs::{self, File, Permissions, TryLockError};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use agis_test_support::account::Account;
+
+use crate::failure::{Failure, Result};
+
+/// The root of the checkout.
+pub(crate) fn checkout() -> &'static Path {
+    let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
+    xtask.parent().unwrap_or(xtask)
+}
+
+/// Cargo's output folder: the one that this very program was built into, whatever the configuration calls it.
+pub(crate) fn target() -> Result<PathBuf> {
+    let program = env::current_exe()?;
+    program.ancestors().nth(2).map(Path::to_path_buf).ok_or_else(|| Failure::new("cannot tell cargo's output folder"))
+}
+
+/// The folder that holds the dev database, the games and a fetched PostgreSQL.
+#[derive(Debug)]
+pub(crate) struct State {
+    dir: PathBuf,
+}
+
+impl State {
+    /// `AGIS_STATE_DIR`, else `.agis` in the checkout, else, where the account that PostgreSQL and the games run as
+    /// may not enter the checkout, a folder of the system's.
+    pub(crate) fn locate() -> Result<Self> {
+        let account = Account::unprivileged()?;
+        let inside = checkout().join(".agis");
+        let dir = match env::var_os("AGIS_STATE_DIR") {
+            Some(named) => std::path::absolute(named)?,
+            None if account.may_enter(&inside) => inside,
+            None => PathBuf::from(format!("/var/lib/agis-dev-{:08x}", hash(checkout()))),
+        };
+        if !account.may_enter(&dir) {
+            return Err(Failure::new(format!(
+                "PostgreSQL and games do not run as root, and the account that they run as may not enter {}. Set \
+                 AGIS_STATE_DIR to a folder that everybody may enter.",
+                dir.display()
+            )));
+        }
+        make_enterable(&dir)?;
+        Ok(Self { dir })
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub(crate) fn postgres(&self) -> PathBuf {
+        self.dir.join("postgres")
+    }
+
+    /// Where a PostgreSQL is kept that the machine does not have.
+    pub(crate) fn downloads(&self) -> PathBuf {
+        self.dir.join("postgresql")
+    }
+
+    pub(crate) fn data(&self) -> PathBuf {
+        self.dir.join("data")
+    }
+
+    /// Takes the state for ourselves until the file is closed; nothing where another process has it. The kernel
+    /// lets go of it when we die.
+    pub(crate) fn try_lock(&self) -> Result<Option<File>> {
+        let path = self.dir.join("dev.lock");
+        let named = |error: std::io::Error| Failure::new(format!("{}: {error}", path.display()));
+        let file = File::options().write(true).create(true).truncate(false).open(&path).map_err(named)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(file)),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(named(error)),
+        }
+    }
+
+    pub(crate) fn lock(&self) -> Result<File> {
+        self.try_lock()?.ok_or_else(|| {
+            Failure::new(format!(
+                "`cargo xtask dev` (or `migrate`, or `db`) already runs on {}. End it first, or set AGIS_STATE_DIR to \
+                 another folder for a second one.",
+                self.dir.display()
+            ))
+        })
+    }
+
+    /// Removes the dev database and the games; a fetched PostgreSQL stays. The caller holds the lock.
+    pub(crate) fn wipe(&self) -> Result {
+        let holders = holders(&self.data());
+        if !holders.is_empty() {
+            return Err(Failure::new(format!(
+                "these processes still work in {}: {}. An earlier `agis-api` was killed and its game servers run on: \
+                 `cargo xtask dev` without --fresh takes them over and stops them on Ctrl-C.",
+                self.data().display(),
+                holders.join(", ")
+            )));
+        }
+        agis_test_support::postgres::Cluster::remove(self.postgres())?;
+        match fs::remove_dir_all(self.data()) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Makes a folder that other accounts may enter, whatever our umask. What exists stays as its owner wants it.
+pub(crate) fn make_enterable(dir: &Path) -> Result {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = dir.parent() {
+        make_enterable(parent)?;
+    }
+    let made = fs::create_dir(dir).and_then(|()| fs::set_permissions(dir, Permissions::from_mode(0o755)));
+    made.map_err(|error| Failure::new(format!("{}: {error}", dir.display())))
+}
+
+/// The processes that have `dir` as their working folder or a file in it open, as "pid (name)".
+fn holders(dir: &Path) -> Vec<String> {
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    processes
+        .map(|process| process.path())
+        .filter(|process| process.join("comm").exists() && holds(process, dir))
+        .map(|process| {
+            let name = fs::read_to_string(process.join("comm")).unwrap_or_default();
+            format!("{} ({})", process.file_name().unwrap_or_default().to_string_lossy(), name.trim())
+        })
+        .collect()
+}
+
+fn holds(process: &Path, dir: &Path) -> bool {
+    let open = fs::read_dir(process.join("fd")).into_iter().flatten().flatten().map(|file| file.path());
+    open.chain([process.join("cwd")]).any(|link| fs::read_link(link).is_ok_and(|place| place.starts_with(dir)))
+}
+
+/// FNV-1a: tells checkouts apart, the same in every release.
+fn hash(path: &Path) -> u32 {
+    let bytes = path.as_os_str().as_encoded_bytes();
+    bytes.iter().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
+}

@@ -1,0 +1,72 @@
+use std::process::Command;
+
+use agis_test_support::postgres::{Cluster, Options};
+
+use crate::failure::Result;
+use crate::run::{cargo, has_cargo, run as run_command, step};
+use crate::signals::Interrupts;
+use crate::state::State;
+
+/// Run the tests, with a PostgreSQL brought up for them and thrown away afterwards
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Passed on to the test runner (cargo-nextest where it is installed, else cargo test), such as a filter or
+    /// `-p agis-scheduler`
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    args: Vec<String>,
+}
+
+pub(crate) fn run(args: &Args, interrupts: &Interrupts) -> Result {
+    all(&args.args, interrupts)
+}
+
+/// Runs the tests that `args` select: all of the workspace's unless they name packages.
+pub(crate) fn all(args: &[String], interrupts: &Interrupts) -> Result {
+    let cluster = start_postgres()?;
+    let scope = (!names_packages(args)).then_some("--workspace");
+    if scope.is_some() {
+        step("building all binaries");
+        // Tests run binaries of other packages too, which the runner would not build for them.
+        run_command(cargo().args(["build", "--workspace", "--bins"]), interrupts)?;
+    }
+    step("running tests");
+    let mut tests = cargo();
+    if has_cargo("nextest") {
+        tests.args(["nextest", "run"]);
+    } else {
+        tests.args(["test", "--tests"]);
+    }
+    run_command(with_postgres(tests.args(scope).args(args), &cluster), interrupts)
+}
+
+/// A throw-away PostgreSQL, stopped and removed with the value.
+pub(crate) fn start_postgres() -> Result<Cluster> {
+    step("starting PostgreSQL");
+    let downloads = State::locate()?.downloads();
+    Ok(Cluster::start(Options::throwaway().fetch_into(downloads).max_connections(300))?)
+}
+
+/// Tells the tests about the server and its programs, and nothing about the caller's own database.
+pub(crate) fn with_postgres<'a>(tests: &'a mut Command, cluster: &Cluster) -> &'a mut Command {
+    tests
+        .env("AGIS_TEST_DATABASE_URL", cluster.url("postgres"))
+        .env("PG_BIN_DIR", cluster.bin_dir())
+        .env_remove("DATABASE_URL")
+}
+
+fn names_packages(args: &[String]) -> bool {
+    let ours = args.iter().take_while(|arg| *arg != "--");
+    ours.into_iter().any(|arg| arg.starts_with("-p") || arg.starts_with("--package"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::names_packages;
+
+    #[test]
+    fn a_package_narrows_the_scope_and_a_filter_does_not() {
+        let given = |args: &[&str]| names_packages(&args.iter().map(ToString::to_string).collect::<Vec<_>>());
+        assert!(given(&["-p", "agis-base"]) && given(&["--package=agis-base"]));
+        assert!(!given(&["restart"]) && !given(&["restart", "--", "-p"]));
+    }
+}
