@@ -108,12 +108,7 @@ pub(crate) async fn authenticate(
     let decision = services.limiter.take(Bucket { kind: "key", id: key.id.0.into() }, quota).await;
     let mut response = if decision.allowed {
         request.extensions_mut().insert(Caller(Rc::new(key)));
-        let http = request.request().clone();
-        // An error is an authenticated answer as well, and carries the headers.
-        match next.call(request).await {
-            Ok(response) => response.map_into_boxed_body(),
-            Err(error) => ServiceResponse::new(http, error.error_response()),
-        }
+        next.call(request).await?.map_into_boxed_body()
     } else {
         refused(request, &Problem::rate_limited(decision.limit, seconds_up(decision.retry_in)))
     };

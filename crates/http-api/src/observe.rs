@@ -37,17 +37,13 @@ pub(crate) async fn observe(
     let method = method(request.method());
     let span = tracing::info_span!("request", request_id = %id);
     let inner = async {
-        let http = request.request().clone();
-        // An error becomes its answer in here, where the id is known.
-        let response = match next.call(request).await {
-            Ok(response) => response.map_into_boxed_body(),
-            Err(error) => ServiceResponse::new(http, error.error_response()),
-        };
+        // What a handler or an extractor refuses has become an answer in here, where the id is known.
+        let response = next.call(request).await?;
         let endpoint = response.request().match_pattern().unwrap_or_else(|| "unmatched".to_owned());
         record(method, endpoint, response.status().as_u16(), began);
-        response
+        Ok::<_, Error>(response)
     };
-    let mut response = CURRENT.scope(id.clone(), inner).instrument(span).await;
+    let mut response = CURRENT.scope(id.clone(), inner).instrument(span).await?;
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, id);
     }

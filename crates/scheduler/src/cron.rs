@@ -1,0 +1,140 @@
+//! Cron expressions as crontab(5) describes them.
+//!
+//! The `cron` crate reads the sets of values; its dialect differs (seconds first, weekdays from 1, no OR of the day
+//! fields), so each field is checked against crontab(5) and rewritten before it gets there.
+
+mod error;
+mod field;
+#[cfg(test)]
+mod tests;
+
+use std::{fmt, str::FromStr};
+
+use ::cron::{Schedule, TimeUnitSpec};
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+
+pub use self::{error::CronError, field::CronField};
+use crate::occurrence::Occurrences;
+
+/// Five fields (minute, hour, day of month, month, day of week) or a shorthand such as `@daily`, as in crontab(5).
+///
+/// Where implementations differ, cronie is followed:
+/// - A day matches when both day fields match; but when neither *starts with* `*`, one that matches is enough
+///   (`*/2` starts with `*`).
+/// - A step needs `*` or a range before it; `5/10` is refused.
+/// - A step larger than its range leaves the first value, so `0 */24 * * *` is midnight.
+///
+/// Beyond crontab(5), shorthands may be typed in capitals, and a range of names may end on Sunday (`fri-sun`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CronExpression {
+    text: String,
+    sets: FieldSets,
+}
+
+/// The values that the five fields name: bit n stands for value n, except that the weekdays' bit 0 is Sunday.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FieldSets {
+    pub(crate) minutes: u64,
+    pub(crate) hours: u32,
+    pub(crate) days_of_month: u32,
+    pub(crate) months: u16,
+    pub(crate) weekdays: u8,
+    /// One of the day fields is enough.
+    pub(crate) either_day: bool,
+    /// The minute or hour field starts with `*`: the expression means real time, not times of the local day.
+    pub(crate) every_instant: bool,
+}
+
+impl CronExpression {
+    /// The longest text that is accepted, in characters, after runs of blanks were folded.
+    pub const MAX_LENGTH: usize = 100;
+
+    /// The instants after `after` (exclusive) at which the expression is due in `zone`; see [`Occurrences`].
+    ///
+    /// An expression that never fires, such as `0 0 31 2 *`, gives an empty iterator.
+    pub fn after(&self, zone: Tz, after: DateTime<Utc>) -> Occurrences {
+        Occurrences::new(self.sets, zone, after)
+    }
+
+    /// What the author may not have meant, as a sentence to show beside the next runs.
+    ///
+    /// Said when both day fields are restricted: crontab(5) then runs on days that match *either*.
+    pub fn warning(&self) -> Option<&'static str> {
+        self.sets.either_day.then_some(
+            "Both day fields are set, so this runs on every day that matches either of them: `0 0 13 * 5` runs on the \
+             13th and on every Friday, not only on Friday the 13th.",
+        )
+    }
+}
+
+/// The text as typed, with runs of blanks folded to one space.
+impl fmt::Display for CronExpression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl FromStr for CronExpression {
+    type Err = CronError;
+
+    fn from_str(typed: &str) -> Result<Self, CronError> {
+        let text = typed.split_whitespace().collect::<Vec<_>>().join(" ");
+        let length = text.chars().count();
+        if length > Self::MAX_LENGTH {
+            return Err(CronError::TooLong { length });
+        }
+        let long_form = match text.strip_prefix('@') {
+            Some(word) => expand(word)?,
+            None => &text,
+        };
+        let fields: Vec<&str> = long_form.split_whitespace().collect();
+        let &[minute, hour, day_of_month, month, weekday] = fields.as_slice() else {
+            return Err(CronError::FieldCount { found: fields.len() });
+        };
+        let sets = FieldSets::parse(minute, hour, day_of_month, month, weekday)?;
+        Ok(Self { text, sets })
+    }
+}
+
+impl FieldSets {
+    fn parse(minute: &str, hour: &str, day_of_month: &str, month: &str, weekday: &str) -> Result<Self, CronError> {
+        let translated = format!(
+            "0 {} {} {} {} {}",
+            CronField::Minute.translate(minute)?,
+            CronField::Hour.translate(hour)?,
+            CronField::DayOfMonth.translate(day_of_month)?,
+            CronField::Month.translate(month)?,
+            CronField::DayOfWeek.translate(weekday)?,
+        );
+        let schedule = Schedule::from_str(&translated)
+            .expect("only numbers, ranges and steps that were checked against the field's limits are left");
+        let starred = |field: &str| field.starts_with('*');
+        Ok(Self {
+            minutes: mask(schedule.minutes()),
+            hours: mask(schedule.hours()) as u32,
+            days_of_month: mask(schedule.days_of_month()) as u32,
+            months: mask(schedule.months()) as u16,
+            weekdays: (mask(schedule.days_of_week()) >> 1) as u8,
+            either_day: !starred(day_of_month) && !starred(weekday),
+            every_instant: starred(minute) || starred(hour),
+        })
+    }
+}
+
+fn mask(values: &impl TimeUnitSpec) -> u64 {
+    values.iter().fold(0, |mask, value| mask | 1 << value)
+}
+
+/// The five fields that crontab(5) gives for a shorthand.
+fn expand(word: &str) -> Result<&'static str, CronError> {
+    match word.to_ascii_lowercase().as_str() {
+        "yearly" | "annually" => Ok("0 0 1 1 *"),
+        "monthly" => Ok("0 0 1 * *"),
+        "weekly" => Ok("0 0 * * 0"),
+        "daily" | "midnight" => Ok("0 0 * * *"),
+        "hourly" => Ok("0 * * * *"),
+        "reboot" => Err(CronError::Reboot),
+        _ => Err(CronError::UnknownShorthand),
+    }
+}

@@ -1,0 +1,167 @@
+use std::{fmt, ops::RangeInclusive};
+
+use super::CronError;
+
+/// One of the five fields of crontab(5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CronField {
+    /// 0 to 59.
+    Minute,
+    /// 0 to 23.
+    Hour,
+    /// 1 to 31.
+    DayOfMonth,
+    /// 1 to 12, or English names of three letters.
+    Month,
+    /// 0 to 7, or English names of three letters. Both 0 and 7 are Sunday.
+    DayOfWeek,
+}
+
+impl fmt::Display for CronField {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Minute => "minute",
+            Self::Hour => "hour",
+            Self::DayOfMonth => "day-of-month",
+            Self::Month => "month",
+            Self::DayOfWeek => "day-of-week",
+        })
+    }
+}
+
+impl CronField {
+    /// What the field takes, in words.
+    pub(super) fn allowed(self) -> &'static str {
+        match self {
+            Self::Minute => "0 to 59",
+            Self::Hour => "0 to 23",
+            Self::DayOfMonth => "1 to 31",
+            Self::Month => "1 to 12 or jan to dec",
+            Self::DayOfWeek => "0 to 7 (0 and 7 are Sunday) or sun to sat",
+        }
+    }
+
+    /// Texts that the field takes.
+    pub(super) fn example(self) -> &'static str {
+        match self {
+            Self::Minute => "*, 30, 0,15,45 or */10",
+            Self::Hour => "*, 4, 8-18 or */6",
+            Self::DayOfMonth => "*, 1, 1,15 or 1-7",
+            Self::Month => "*, 12, jun-aug or */3",
+            Self::DayOfWeek => "*, mon, 1-5 or sat,sun",
+        }
+    }
+
+    pub(super) fn highest(self) -> u32 {
+        *self.values().end()
+    }
+
+    fn values(self) -> RangeInclusive<u32> {
+        match self {
+            Self::Minute => 0..=59,
+            Self::Hour => 0..=23,
+            Self::DayOfMonth => 1..=31,
+            Self::Month => 1..=12,
+            Self::DayOfWeek => 0..=7,
+        }
+    }
+
+    /// Names in the order of their numbers, from the field's lowest value.
+    fn names(self) -> &'static [&'static str] {
+        match self {
+            Self::Minute | Self::Hour | Self::DayOfMonth => &[],
+            Self::Month => &["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"],
+            Self::DayOfWeek => &["sun", "mon", "tue", "wed", "thu", "fri", "sat"],
+        }
+    }
+
+    /// Checks the field against crontab(5) and rewrites it for the `cron` crate, whose grammar is wider.
+    pub(super) fn translate(self, text: &str) -> Result<String, CronError> {
+        let parts: Result<Vec<_>, _> = text.split(',').map(|part| self.translate_part(part)).collect();
+        Ok(parts?.join(","))
+    }
+
+    fn translate_part(self, part: &str) -> Result<String, CronError> {
+        if is_other_dialect(part) {
+            return Err(CronError::OtherDialect { field: self, part: part.to_owned() });
+        }
+        let (range, step) = match part.split_once('/') {
+            Some((range, step)) => (range, Some(step)),
+            None => (part, None),
+        };
+        let span = self.span(part, range)?;
+        let Some(step) = step else { return Ok(self.rewrite(span, 1)) };
+        let width = self.step(part, step)?;
+        if range != "*" && !range.contains('-') {
+            let (start, step) = (range.to_owned(), step.to_owned());
+            return Err(CronError::StepWithoutRange { field: self, part: part.to_owned(), start, step });
+        }
+        Ok(self.rewrite(span, width))
+    }
+
+    /// The values from first to last that `*`, `a` or `a-b` names, before any step.
+    fn span(self, part: &str, range: &str) -> Result<RangeInclusive<u32>, CronError> {
+        if range == "*" {
+            return Ok(self.values());
+        }
+        let Some((from, to)) = range.split_once('-') else {
+            let value = self.value(part, range)?;
+            return Ok(value..=value);
+        };
+        let (first, mut last) = (self.value(part, from)?, self.value(part, to)?);
+        // People write fri-sun. By name only: 5-0 is refused, as crontab(5) refuses it.
+        if self == Self::DayOfWeek && first > last && to.eq_ignore_ascii_case("sun") {
+            last = 7;
+        }
+        if first > last {
+            return Err(CronError::Backwards { field: self, range: range.to_owned() });
+        }
+        Ok(first..=last)
+    }
+
+    fn value(self, part: &str, text: &str) -> Result<u32, CronError> {
+        if is_number(text) {
+            let known = text.parse().ok().filter(|value| self.values().contains(value));
+            return known.ok_or_else(|| CronError::OutOfRange { field: self, value: text.to_owned() });
+        }
+        let named = self.values().zip(self.names()).find(|(_, name)| name.eq_ignore_ascii_case(text));
+        let (value, _) = named.ok_or_else(|| self.unreadable(part))?;
+        Ok(value)
+    }
+
+    /// As in crontab(5) a step may be larger than its range (`0 */24 * * *`): only the first value is left.
+    fn step(self, part: &str, text: &str) -> Result<u32, CronError> {
+        if !is_number(text) {
+            return Err(self.unreadable(part));
+        }
+        match text.parse().unwrap_or(u32::MAX) {
+            0 => Err(CronError::ZeroStep { field: self, part: part.to_owned() }),
+            step => Ok(step),
+        }
+    }
+
+    /// In the `cron` crate weekdays run from 1 (Sunday) to 7, and a step must be smaller than its field.
+    fn rewrite(self, span: RangeInclusive<u32>, step: u32) -> String {
+        let (first, last) = span.into_inner();
+        if self == Self::DayOfWeek {
+            let days = (first..=last).step_by(step as usize).map(|day| (day % 7 + 1).to_string());
+            return days.collect::<Vec<_>>().join(",");
+        }
+        if step > last - first { first.to_string() } else { format!("{first}-{last}/{step}") }
+    }
+
+    fn unreadable(self, part: &str) -> CronError {
+        CronError::Unreadable { field: self, part: part.to_owned() }
+    }
+}
+
+/// Stricter than `str::parse`, which takes a plus sign.
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// `?` and `#` anywhere, `L` and `W` alone or beside numbers (`5L`, `LW`, `15W`, `L-3`), but not in names (`jul`).
+fn is_other_dialect(part: &str) -> bool {
+    let letters: String = part.chars().filter(char::is_ascii_alphabetic).collect();
+    part.contains(['?', '#']) || ["l", "w", "lw"].iter().any(|sign| letters.eq_ignore_ascii_case(sign))
+}
