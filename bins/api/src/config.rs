@@ -48,7 +48,7 @@ pub(crate) fn logs(get: &dyn Fn(&str) -> Option<String>) -> Result<Logs, ConfigE
         "pretty" => LogFormat::Pretty,
         _ => LogFormat::of_terminal(),
     };
-    let filter = env.text("RUST_LOG").unwrap_or_else(|| "info".to_owned());
+    let filter = env.text("RUST_LOG").unwrap_or_else(|| "info,actix_server=warn".to_owned());
     env.finish().map(|()| Logs { format, filter })
 }
 

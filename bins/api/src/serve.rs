@@ -50,6 +50,7 @@ pub(crate) async fn serve() -> Result<(), Failure> {
     let (services, limiter) = services::compose(&config, &db);
     let host: Arc<dyn Host> = Arc::new(ProcessHost::new(config.host.clone()).map_err(Failure::from_display)?);
 
+    let metrics_address = ops.local_addr().map_err(Failure::from_display)?;
     let ops = ops::serve(ops, health.clone(), metrics.clone()).map_err(Failure::from_display)?;
     tokio::spawn(ops);
     let mut loops = Loops::default();
@@ -61,7 +62,7 @@ pub(crate) async fn serve() -> Result<(), Failure> {
         .map_err(Failure::from_display)?;
     let handle = api.handle();
     let api = tokio::spawn(api);
-    tracing::info!(%address, metrics_port = config.metrics_port, host = host.name(), "API server listening");
+    tracing::info!(%address, %metrics_address, host = host.name(), "API server listening");
 
     loops.until_shutdown().await?;
     tracing::info!("Shutting down: no more traffic");

@@ -98,7 +98,10 @@ fn forget_one(shard: &mut HashMap<Bucket, u64>) {
 #[async_trait]
 impl Limiter for MemoryLimiter {
     async fn take(&self, bucket: Bucket, quota: Quota) -> Decision {
-        self.take_at(bucket, quota, Instant::now())
+        let decision = self.take_at(bucket, quota, Instant::now());
+        let outcome = if decision.allowed { "allowed" } else { "denied" };
+        metrics::counter!("agis_bot_rate_limit_decisions_total", "backend" => "memory", "outcome" => outcome).increment(1);
+        decision
     }
 }
 

@@ -1,0 +1,378 @@
+//! The real program on a real database: what both test binaries stand on.
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
+use std::{
+    io::{BufRead, BufReader},
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{Arc, Mutex, mpsc},
+    time::Duration,
+};
+
+use agis_test_support::{Database, wait};
+use reqwest::{Method, StatusCode, header::HeaderMap};
+use serde_json::{Value, json};
+
+/// The user whose key [`Stack::start`] makes.
+pub(crate) const OWNER: &str = "100000000000000001";
+/// Another one.
+pub(crate) const STRANGER: &str = "100000000000000002";
+/// For what takes a moment on a busy machine.
+pub(crate) const SOON: Duration = Duration::from_secs(30);
+
+const BIN: &str = env!("CARGO_BIN_EXE_agis-api");
+
+/// A database, a directory for games, and a key; any number of `agis-api` processes may be started on it.
+pub(crate) struct Stack {
+    pub(crate) url: String,
+    pub(crate) key: String,
+    pub(crate) client: reqwest::Client,
+    data: tempfile::TempDir,
+    games: PathBuf,
+    host: String,
+    // Dropped last: processes that still run would hold it.
+    _database: Option<Database>,
+}
+
+impl Stack {
+    pub(crate) async fn start() -> Self {
+        let database = Database::create().await;
+        Self::on(database.url().to_owned(), Some(database)).await
+    }
+
+    /// On a database of the test's own, not yet migrated.
+    pub(crate) async fn on(url: String, database: Option<Database>) -> Self {
+        let data = tempfile::tempdir().expect("a directory");
+        std::fs::set_permissions(data.path(), std::fs::Permissions::from_mode(0o755)).expect("permissions");
+        let games = data.path().join("games.toml");
+        std::fs::write(&games, catalogue()).expect("a catalogue");
+        let host = format!("host-{}", data.path().file_name().expect("a name").to_string_lossy());
+        let client = reqwest::Client::builder().timeout(SOON).build().expect("a client");
+        let mut stack = Self { url, key: String::new(), client, data, games, host, _database: database };
+        stack.command(&["migrate", "up"]);
+        stack.key = stack.make_key(OWNER, &["--rate-limit", "10000"]);
+        stack
+    }
+
+    /// Runs a subcommand to its end and answers with what it printed.
+    pub(crate) fn command(&self, args: &[&str]) -> String {
+        let output = self.prepare(&[]).args(args).output().expect("agis-api runs");
+        assert!(output.status.success(), "agis-api {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("text").trim().to_owned()
+    }
+
+    /// A key by the operator's command.
+    pub(crate) fn make_key(&self, user: &str, args: &[&str]) -> String {
+        self.command(&[&["keys", "create", "--user", user], args].concat())
+    }
+
+    /// Starts a process with these settings beside the usual ones and waits until it listens.
+    pub(crate) async fn api(&self, settings: &[(&str, &str)]) -> Api {
+        Api::start(self, settings).await
+    }
+
+    /// A connection to look at, or change, what is stored.
+    pub(crate) async fn sql(&self) -> tokio_postgres::Client {
+        let (client, connection) =
+            tokio_postgres::connect(&self.url, tokio_postgres::NoTls).await.expect("a connection");
+        tokio::spawn(connection);
+        client
+    }
+
+    /// The directory of a server on the host.
+    pub(crate) fn server_dir(&self, server: i64) -> PathBuf {
+        self.data.path().join("data/servers").join(server.to_string())
+    }
+
+    /// What the host has written about a server's process: `shim.pid`, `game.pid`, `generation`, `phase`.
+    pub(crate) fn process_of(&self, server: i64) -> Option<Value> {
+        serde_json::from_slice(&std::fs::read(self.server_dir(server).join("status.json")).ok()?).ok()
+    }
+
+    fn prepare(&self, settings: &[(&str, &str)]) -> Command {
+        let mut command = Command::new(BIN);
+        command
+            .env_clear()
+            .env("DATABASE_URL", &self.url)
+            .env("AGIS_DATA_DIR", self.data.path().join("data"))
+            .env("AGIS_HOST_NAME", &self.host)
+            .env("GAMES_FILE", &self.games)
+            .env("BIND_ADDRESS", "127.0.0.1")
+            .env("GAME_BIND_ADDRESS", "127.0.0.1")
+            .env("PUBLIC_ADDRESS", "127.0.0.1")
+            .env("API_PORT", "0")
+            .env("METRICS_PORT", "0")
+            .env("LOG_FORMAT", "json")
+            .env("SHUTDOWN_DRAIN_SECONDS", "5")
+            .envs(settings.iter().copied());
+        command
+    }
+}
+
+impl Drop for Stack {
+    /// Games outlive `agis-api` by design, not this test.
+    fn drop(&mut self) {
+        let servers = std::fs::read_dir(self.data.path().join("data/servers")).into_iter().flatten().flatten();
+        for server in servers {
+            let status = std::fs::read(server.path().join("status.json")).unwrap_or_default();
+            let status: Value = serde_json::from_slice(&status).unwrap_or_default();
+            if let Some(pid) = status["shim"]["pid"].as_i64().filter(|pid| is_shim(*pid)) {
+                signal(pid, "KILL");
+            }
+        }
+    }
+}
+
+/// A number that the system has given to somebody else meanwhile is not killed.
+fn is_shim(pid: i64) -> bool {
+    std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.starts_with(b"agis-shim"))
+}
+
+/// Sends a signal by the system's own `kill`.
+pub(crate) fn signal(pid: i64, name: &str) {
+    let _ = Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).stderr(Stdio::null()).status();
+}
+
+/// Whether a process of this number lives; a zombie does not.
+pub(crate) fn is_alive(pid: i64) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+}
+
+/// Games for tests: ports differ between test processes, which run at the same time.
+fn catalogue() -> String {
+    let port = 10_000 + std::process::id() * 41 % 18_000;
+    format!(
+        r#"
+        [demo]
+        title = "Demo"
+        command = ["{{agis}}", "demo-game", "--bind", "{{bind}}", "--port", "{{port}}", "--name", "{{name}}"]
+        port = {port}
+        cost_per_hour = 0
+        ready = {{ when = {{ log = "ready for players" }}, within_s = 30 }}
+        stop = {{ how = {{ signal = "SIGTERM" }}, grace_s = 10 }}
+
+        [slow]
+        title = "Never ready"
+        command = ["{{agis}}", "demo-game", "--bind", "{{bind}}", "--port", "{{port}}", "--name", "{{name}}", "--never-ready"]
+        port = {port}
+        cost_per_hour = 0
+        ready = {{ when = {{ log = "ready for players" }}, within_s = 60 }}
+
+        [unready]
+        title = "Not ready in time"
+        command = ["{{agis}}", "demo-game", "--bind", "{{bind}}", "--port", "{{port}}", "--name", "{{name}}", "--never-ready"]
+        port = {port}
+        cost_per_hour = 5
+        ready = {{ when = {{ log = "ready for players" }}, within_s = 1 }}
+
+        [sleeper]
+        title = "Sleeper"
+        command = ["sleep", "100000"]
+        port = {port}
+        cost_per_hour = 0
+        ready = {{ when = {{ delay = 0 }}, within_s = 30 }}
+        stop = {{ how = {{ signal = "SIGTERM" }}, grace_s = 5 }}
+        "#
+    )
+}
+
+/// An answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Value,
+}
+
+impl Answer {
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+
+    /// The body of an answer that must be of this status.
+    pub(crate) fn expect(self, status: u16) -> Value {
+        assert_eq!(self.status.as_u16(), status, "{}", self.body);
+        self.body
+    }
+}
+
+/// A running `agis-api serve`.
+pub(crate) struct Api {
+    child: Child,
+    pub(crate) base: String,
+    pub(crate) metrics: String,
+    key: String,
+    client: reqwest::Client,
+    log: Arc<Mutex<Vec<Value>>>,
+}
+
+impl Api {
+    async fn start(stack: &Stack, settings: &[(&str, &str)]) -> Self {
+        let mut child = stack
+            .prepare(settings)
+            .arg("serve")
+            .stderr(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("agis-api");
+        let stderr = BufReader::new(child.stderr.take().expect("a pipe"));
+        let log = Arc::new(Mutex::new(vec![]));
+        let (listening, address) = mpsc::channel();
+        let lines = log.clone();
+        std::thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                let line = serde_json::from_str(&line).unwrap_or_else(|_| json!({ "text": line }));
+                if line["message"] == "API server listening" {
+                    let _ = listening.send(line.clone());
+                }
+                lines.lock().expect("the log").push(line);
+            }
+        });
+        let told = tokio::task::spawn_blocking(move || address.recv_timeout(SOON)).await.expect("a thread");
+        let told = told.unwrap_or_else(|_| panic!("agis-api does not listen: {:?}", log.lock().expect("the log")));
+        let url = |field: &str| format!("http://{}", told[field].as_str().expect("an address"));
+        Self {
+            child,
+            base: url("address"),
+            metrics: url("metrics_address"),
+            key: stack.key.clone(),
+            client: stack.client.clone(),
+            log,
+        }
+    }
+
+    /// A request with the owner's key.
+    pub(crate) async fn call(&self, method: &str, path: &str, body: Option<Value>) -> Answer {
+        self.call_as(Some(&self.key), method, path, body).await
+    }
+
+    /// A request with this key, or none.
+    pub(crate) async fn call_as(&self, key: Option<&str>, method: &str, path: &str, body: Option<Value>) -> Answer {
+        let method: Method = method.parse().expect("a method");
+        let mut request = self.client.request(method, format!("{}{path}", self.base));
+        if let Some(key) = key {
+            request = request.bearer_auth(key);
+        }
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        self.send(request).await.expect("an answer")
+    }
+
+    /// A request of the test's own making.
+    pub(crate) async fn send(&self, request: reqwest::RequestBuilder) -> reqwest::Result<Answer> {
+        let response = request.send().await?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let text = response.text().await?;
+        let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
+        Ok(Answer { status, headers, body })
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.call("GET", path, None).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
+        self.call("POST", path, Some(body)).await
+    }
+
+    /// Creates a server of a game and answers with its id.
+    pub(crate) async fn server(&self, name: &str, game: &str) -> i64 {
+        let server = self.post("/api/v1/servers", json!({ "name": name, "game_type": game })).await.expect(201);
+        server["id"].as_i64().expect("an id")
+    }
+
+    /// Asks for an action and answers with the operation's id.
+    pub(crate) async fn ask(&self, server: i64, action: &str) -> String {
+        let operation = self.call("POST", &format!("/api/v1/servers/{server}/{action}"), None).await.expect(202);
+        operation["id"].as_str().expect("an id").to_owned()
+    }
+
+    /// Waits until an operation has ended, and answers with it.
+    pub(crate) async fn ended(&self, operation: &str) -> Value {
+        wait::until(SOON, "an operation to end", async || {
+            let operation = self.get(&format!("/api/v1/operations/{operation}")).await.body;
+            (!operation["finished_at"].is_null() && operation["state"].is_string()).then_some(operation)
+        })
+        .await
+    }
+
+    /// Does an action and waits for its success.
+    pub(crate) async fn act(&self, server: i64, action: &str) {
+        let operation = self.ended(&self.ask(server, action).await).await;
+        assert_eq!(operation["state"], "succeeded", "{operation}");
+    }
+
+    /// Waits until a server has a status, and answers with it.
+    pub(crate) async fn until_status(&self, server: i64, status: &str) -> Value {
+        wait::until(SOON, &format!("server {server} to be {status}"), async || {
+            let server = self.get(&format!("/api/v1/servers/{server}")).await.body;
+            (server["status"] == status).then_some(server)
+        })
+        .await
+    }
+
+    /// A sample of `/metrics`, by its name and labels as they are printed; zero where there is none.
+    pub(crate) async fn metric(&self, sample: &str) -> f64 {
+        let text = self.client.get(format!("{}/metrics", self.metrics)).send().await.expect("metrics");
+        let text = text.text().await.expect("text");
+        let line = text.lines().find_map(|line| line.strip_prefix(sample)?.strip_prefix(' '));
+        line.map_or(0.0, |value| value.parse().expect("a number"))
+    }
+
+    pub(crate) async fn ready(&self) -> Answer {
+        self.send(self.client.get(format!("{}/readyz", self.metrics))).await.expect("an answer")
+    }
+
+    /// The lines that were logged so far.
+    pub(crate) fn log(&self) -> Vec<Value> {
+        self.log.lock().expect("the log").clone()
+    }
+
+    pub(crate) fn pid(&self) -> i64 {
+        self.child.id().into()
+    }
+
+    pub(crate) fn freeze(&self) {
+        signal(self.pid(), "STOP");
+    }
+
+    pub(crate) fn thaw(&self) {
+        signal(self.pid(), "CONT");
+    }
+
+    /// SIGKILL.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().expect("killed");
+        self.child.wait().expect("reaped");
+    }
+
+    /// SIGTERM, and the end.
+    pub(crate) async fn stop(mut self) -> ExitStatus {
+        signal(self.pid(), "TERM");
+        wait::until(Duration::from_secs(60), "agis-api to end", async || self.child.try_wait().expect("a child")).await
+    }
+}
+
+impl Drop for Api {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Asks a game for its status over its own protocol.
+pub(crate) async fn query_game(port: u16) -> std::io::Result<Value> {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await?;
+    stream.write_all(b"status\n").await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    Ok(serde_json::from_str(answer.lines().next().unwrap_or_default())?)
+}
+
+/// The path of a file beside the tests.
+pub(crate) fn beside(file: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(file)
+}
