@@ -127,14 +127,12 @@ mod tests {
             (Scope::WriteSchedules, "read:schedules write:schedules"),
             (Scope::ReadKeys, "read:keys"),
             (Scope::WriteKeys, "read:keys write:keys"),
-            (
-                Scope::All,
-                "read:servers write:servers read:schedules write:schedules read:keys write:keys *",
-            ),
+            (Scope::All, "read:servers write:servers read:schedules write:schedules read:keys write:keys *"),
         ];
         for (held, allowed) in table {
             let expected: Vec<_> = allowed.split(' ').collect();
-            let actual: Vec<_> = Scope::ALL.into_iter().filter(|needed| held.includes(*needed)).map(Scope::as_str).collect();
+            let actual: Vec<_> =
+                Scope::ALL.into_iter().filter(|needed| held.includes(*needed)).map(Scope::as_str).collect();
             assert_eq!(actual, expected, "{held}");
         }
     }

@@ -126,12 +126,7 @@ impl ApiKeys {
     ///
     /// # Errors
     /// Where a value cannot be taken, or the new key could do more than the one that asks.
-    pub async fn create(
-        &self,
-        owner: &UserId,
-        held: Option<&Scopes>,
-        new: NewKey,
-    ) -> Result<(Key, ApiKey), KeysError> {
+    pub async fn create(&self, owner: &UserId, held: Option<&Scopes>, new: NewKey) -> Result<(Key, ApiKey), KeysError> {
         if let Some(scope) = held.and_then(|held| held.first_beyond(&new.scopes)) {
             return Err(KeysError::Beyond(scope));
         }
@@ -198,7 +193,11 @@ impl ApiKeys {
     fn checked_limit(&self, limit: Option<u32>) -> Result<u32, KeysError> {
         let limit = limit.unwrap_or(self.policy.default_rate_limit);
         let max = self.policy.max_rate_limit;
-        if (1..=max).contains(&limit) { Ok(limit) } else { Err(invalid("rate_limit", format!("is 1 to {max} per hour"))) }
+        if (1..=max).contains(&limit) {
+            Ok(limit)
+        } else {
+            Err(invalid("rate_limit", format!("is 1 to {max} per hour")))
+        }
     }
 }
 

@@ -58,8 +58,11 @@ impl Scheduler {
         let mut until_next = self.firings.until_next().await?;
         while until_next.is_some_and(|wait| wait.is_zero()) {
             let claimed = self.firings.claim_due(BATCH).await?;
+            let missed: i64 = claimed.missed.iter().map(|(_, slots)| slots).sum();
+            if missed > 0 {
+                tracing::warn!(slots = missed, "scheduled runs were missed; each stands in its schedule's history");
+            }
             for (action, slots) in &claimed.missed {
-                tracing::warn!(action = action.as_str(), slots, "scheduled runs were missed");
                 count(*action, RunState::Missed, slots.unsigned_abs());
             }
             for (firing, lateness) in &claimed.firings {
@@ -109,7 +112,7 @@ fn announce(firing: &Firing, lateness: Duration) {
         schedule_id = firing.id.schedule.0,
         server_id = firing.server.0,
         slot = %firing.id.slot.format("%Y-%m-%dT%H:%M:%SZ"),
-        lateness_ms = lateness.as_millis(),
+        lateness_ms = lateness.as_millis() as u64,
         "Executing scheduled {}",
         firing.action.as_str(),
     );

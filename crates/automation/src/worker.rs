@@ -207,7 +207,7 @@ impl Attempt {
             _ => tracing::info!(
                 operation_id = %operation.id,
                 server_id = server.id.0,
-                took_ms = self.began.elapsed().as_millis(),
+                took_ms = self.began.elapsed().as_millis() as u64,
                 "Operation {} {}", operation.action, outcome.state(),
             ),
         }

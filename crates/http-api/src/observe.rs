@@ -73,7 +73,7 @@ fn method(method: &Method) -> &'static str {
 
 fn record(method: &'static str, endpoint: String, status: u16, began: Instant) {
     let took = began.elapsed();
-    tracing::info!(method, endpoint, status, took_us = took.as_micros(), "request");
+    tracing::info!(method, endpoint, status, took_us = took.as_micros() as u64, "request");
     metrics::histogram!(
         "agis_bot_api_request_duration_seconds", "method" => method, "endpoint" => endpoint.clone(),
     )

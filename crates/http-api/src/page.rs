@@ -15,7 +15,8 @@ const MAX: u32 = 100;
 #[serde(deny_unknown_fields)]
 pub(crate) struct PageQuery {
     cursor: Option<String>,
-    limit: Option<u32>,
+    // As text: what is wrong with it is then said by its name.
+    limit: Option<String>,
 }
 
 /// A piece of a list.
@@ -28,12 +29,10 @@ pub(crate) struct List<T> {
 impl PageQuery {
     /// How many items.
     pub(crate) fn limit(&self) -> Result<u32, Problem> {
-        let limit = self.limit.unwrap_or(DEFAULT);
-        if (1..=MAX).contains(&limit) {
-            Ok(limit)
-        } else {
-            Err(Problem::invalid_query(&format!("limit: is 1 to {MAX}")))
-        }
+        let limit = self.limit.as_deref().map_or(Some(DEFAULT), |text| text.parse().ok());
+        limit
+            .filter(|limit| (1..=MAX).contains(limit))
+            .ok_or_else(|| Problem::invalid_query(&format!("limit: is 1 to {MAX}")))
     }
 
     /// What the cursor stands for.

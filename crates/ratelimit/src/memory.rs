@@ -100,7 +100,8 @@ impl Limiter for MemoryLimiter {
     async fn take(&self, bucket: Bucket, quota: Quota) -> Decision {
         let decision = self.take_at(bucket, quota, Instant::now());
         let outcome = if decision.allowed { "allowed" } else { "denied" };
-        metrics::counter!("agis_bot_rate_limit_decisions_total", "backend" => "memory", "outcome" => outcome).increment(1);
+        metrics::counter!("agis_bot_rate_limit_decisions_total", "backend" => "memory", "outcome" => outcome)
+            .increment(1);
         decision
     }
 }

@@ -28,8 +28,7 @@ pub fn probes(health: Health) -> impl Fn(&mut web::ServiceConfig) + Clone {
         let health = health.clone();
         let ready = move || {
             let report = health.report();
-            let mut answer =
-                if report.is_ready() { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
+            let mut answer = if report.is_ready() { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
             async move { answer.insert_header(("Cache-Control", "no-store")).json(report) }
         };
         let alive = || async { HttpResponse::Ok().content_type(ContentType::plaintext()).body("ok\n") };

@@ -112,5 +112,6 @@ pub enum Refusal {
 
 /// Counts an operation that has ended, in `agis_bot_operations_total`.
 pub fn count(action: Action, state: State) {
-    metrics::counter!("agis_bot_operations_total", "action" => action.as_str(), "status" => state.as_str()).increment(1);
+    metrics::counter!("agis_bot_operations_total", "action" => action.as_str(), "status" => state.as_str())
+        .increment(1);
 }

@@ -146,12 +146,7 @@ impl Servers {
     ///
     /// # Errors
     /// As for [`Self::controlled`], and where a value cannot be taken.
-    pub async fn change(
-        &self,
-        caller: &UserId,
-        id: ServerId,
-        change: ServerChange,
-    ) -> Result<Server, ServersError> {
+    pub async fn change(&self, caller: &UserId, id: ServerId, change: ServerChange) -> Result<Server, ServersError> {
         let change = ServerChange {
             name: change.name.as_deref().map(checked_name).transpose()?,
             description: match change.description {

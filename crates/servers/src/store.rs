@@ -35,12 +35,7 @@ pub trait ServerStore: Send + Sync {
     async fn list(&self, owner: &UserId, page: Page<ServerId>) -> Result<Vec<Server>, StoreError>;
 
     /// Changes what an owner may change; `None` where the owner has no such server.
-    async fn change(
-        &self,
-        owner: &UserId,
-        id: ServerId,
-        change: &ServerChange,
-    ) -> Result<Option<Server>, WriteError>;
+    async fn change(&self, owner: &UserId, id: ServerId, change: &ServerChange) -> Result<Option<Server>, WriteError>;
 }
 
 /// On what terms a server is created.
@@ -189,4 +184,3 @@ pub struct Published {
     /// On which host.
     pub host: String,
 }
-
