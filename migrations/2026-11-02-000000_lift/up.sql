@@ -134,7 +134,8 @@ create unique index idx_operations_one_runs on operations (server_id) where stat
 create unique index idx_operations_one_waits on operations (server_id) where state = 'queued';
 create index idx_operations_open on operations (available_at) where state in ('queued', 'running');
 create index idx_operations_server on operations (server_id, id desc);
-create index idx_operations_keys on operations (created_at) where idempotency_key is not null;
+create index idx_operations_keys on operations (created_at) where idempotency_key is not null and origin <> 'schedule';
+create index idx_operations_finished on operations (finished_at);
 
 -- schedule_runs ------------------------------------------------------------------------------------------------------
 create table schedule_runs (
@@ -154,3 +155,5 @@ create table schedule_runs (
     constraint schedule_runs_finished check ((state = 'pending') = (finished_at is null))
 );
 create index idx_schedule_runs_pending on schedule_runs (schedule_id, slot) where state = 'pending';
+create index idx_schedule_runs_operation on schedule_runs (operation_id) where operation_id is not null;
+create index idx_schedule_runs_finished on schedule_runs (finished_at);

@@ -12,12 +12,17 @@ use agis_base::StoreError;
 use agis_host_process::ProcessHost;
 use agis_http_api::Services;
 use agis_ratelimit::MemoryLimiter;
-use agis_runtime::{Component, Health, Metrics, every, ops, shutdown, telemetry};
+use agis_runtime::{
+    Component, Health, Metrics, every,
+    ops::{self, Detail},
+    shutdown, telemetry,
+};
 use agis_servers::host::Host;
 use agis_storage::{
     Db,
     notify::{Bells, listen},
 };
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -41,6 +46,8 @@ pub(crate) async fn serve() -> Result<(), Failure> {
     let logs = config::logs(&config::environment).map_err(Failure::from_display)?;
     telemetry::init_logs(logs.format, &logs.filter).map_err(Failure::new)?;
     let config = config::read(&config::environment).map_err(Failure::from_display)?;
+    // Games may run under the same account; they shall not read our environment from /proc, the database's password in it.
+    set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(Failure::from_display)?;
     let metrics = Metrics::install().map_err(Failure::from_display)?;
     let api = bind("API_PORT", config.bind, config.api_port)?;
     let ops = bind("METRICS_PORT", config.bind, config.metrics_port)?;
@@ -58,7 +65,7 @@ pub(crate) async fn serve() -> Result<(), Failure> {
     loops.start_automation(&config, &db, &services, &host, &health);
 
     let address = api.local_addr().map_err(Failure::from_display)?;
-    let api = agis_http_api::serve(api, services.clone(), ops::probes(health.clone()), config.drain)
+    let api = agis_http_api::serve(api, services.clone(), ops::probes(health.clone(), Detail::Names), config.drain)
         .map_err(Failure::from_display)?;
     let handle = api.handle();
     let api = tokio::spawn(api);

@@ -71,6 +71,9 @@ pub enum KeysError {
     /// The key that asks may not give this scope.
     #[error("your key has not the scope '{0}' and cannot give it to another")]
     Beyond(Scope),
+    /// The key that asks has a lower limit.
+    #[error("your key has {0} requests per hour and cannot give more to another")]
+    LimitBeyond(u32),
     /// The owner has as many keys as allowed.
     #[error("you have {0} keys, as many as allowed here; revoke one first")]
     TooMany(u32),
@@ -122,21 +125,31 @@ impl ApiKeys {
         Ok(key)
     }
 
-    /// Makes a key. `held` are the scopes of the key that asks; none where a person or an operator asks.
+    /// Makes a key. `held` is the key that asks; none where a person or an operator asks. A key never makes one that
+    /// can do more than itself: not in scopes, not in requests, and not for longer, so the new one ends with it at the
+    /// latest.
     ///
     /// # Errors
     /// Where a value cannot be taken, or the new key could do more than the one that asks.
-    pub async fn create(&self, owner: &UserId, held: Option<&Scopes>, new: NewKey) -> Result<(Key, ApiKey), KeysError> {
-        if let Some(scope) = held.and_then(|held| held.first_beyond(&new.scopes)) {
+    pub async fn create(&self, owner: &UserId, held: Option<&ApiKey>, new: NewKey) -> Result<(Key, ApiKey), KeysError> {
+        if let Some(scope) = held.and_then(|held| held.scopes.first_beyond(&new.scopes)) {
             return Err(KeysError::Beyond(scope));
         }
+        let rate_limit = match (new.rate_limit, held) {
+            (Some(limit), Some(held)) if limit > held.rate_limit => {
+                return Err(KeysError::LimitBeyond(held.rate_limit));
+            }
+            (None, Some(held)) => self.policy.default_rate_limit.min(held.rate_limit),
+            (limit, _) => limit.unwrap_or(self.policy.default_rate_limit),
+        };
         let key = Key::generate()?;
         let row = KeyRow {
             owner: owner.clone(),
             name: checked_name(&new.name)?,
             digest: key.digest(),
-            rate_limit: self.checked_limit(new.rate_limit)?,
+            rate_limit: self.checked_limit(rate_limit)?,
             ttl_days: new.ttl_days.map(checked_ttl).transpose()?,
+            not_after: held.and_then(|held| held.expires_at),
             scopes: checked_scopes(new.scopes)?,
         };
         let stored = self.store.create(&row, self.policy.keys_per_user).await.map_err(|error| match error {
@@ -190,8 +203,7 @@ impl ApiKeys {
         written
     }
 
-    fn checked_limit(&self, limit: Option<u32>) -> Result<u32, KeysError> {
-        let limit = limit.unwrap_or(self.policy.default_rate_limit);
+    fn checked_limit(&self, limit: u32) -> Result<u32, KeysError> {
         let max = self.policy.max_rate_limit;
         if (1..=max).contains(&limit) {
             Ok(limit)

@@ -40,8 +40,10 @@ pub struct KeyRow {
     pub scopes: Scopes,
     /// Requests per hour.
     pub rate_limit: u32,
-    /// Days from the database's now; none where it does not end.
+    /// Days from the database's now; none where it does not end by itself.
     pub ttl_days: Option<u32>,
+    /// It ends no later than this.
+    pub not_after: Option<Timestamp>,
 }
 
 /// Keys as rows.

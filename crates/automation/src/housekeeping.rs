@@ -10,8 +10,13 @@ use crate::worker::count_ended;
 
 /// How long an operation waits for a worker.
 const EXPIRES: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(24 * 3600);
 /// How long an idempotency key is remembered.
-const KEYS: Duration = Duration::from_secs(24 * 3600);
+const KEYS: Duration = DAY;
+/// How long ended operations and runs are remembered.
+const HISTORY: Duration = Duration::from_secs(90 * 24 * 3600);
+/// How much is forgotten in one round, so that a backlog never makes a round fail.
+const BATCH: u32 = 5000;
 
 /// How often it is due.
 pub const INTERVAL: Duration = Duration::from_secs(15);
@@ -27,15 +32,18 @@ pub struct Housekeeping {
 }
 
 impl Housekeeping {
-    /// Does them all.
+    /// Does them all, each whatever becomes of the others.
     ///
     /// # Errors
-    /// The store's; the rest is done the next time.
+    /// The first of the store's errors; what failed is done the next time.
     pub async fn round(&self) -> Result<(), StoreError> {
-        let expired = self.work.expire(EXPIRES).await?;
-        count_ended(&expired, State::Expired);
-        self.work.forget_keys(KEYS).await?;
-        self.gauges().await
+        let expired = self.work.expire(EXPIRES).await;
+        count_ended(expired.as_deref().unwrap_or_default(), State::Expired);
+        let keys = self.work.forget_keys(KEYS, BATCH).await;
+        let runs = self.firings.forget_runs(HISTORY, BATCH).await;
+        let operations = self.work.forget_operations(HISTORY, BATCH).await;
+        let gauges = self.gauges().await;
+        expired.map(drop).and(keys).and(runs).and(operations).and(gauges)
     }
 
     #[expect(clippy::cast_precision_loss, reason = "no installation has 2^52 of anything")]

@@ -1,6 +1,9 @@
 //! Due schedules become firings, firings become operations.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use agis_base::StoreError;
 use agis_scheduler::{
@@ -19,6 +22,10 @@ const POLL: Duration = Duration::from_secs(5);
 const RETRY: Duration = Duration::from_secs(1);
 /// A firing without an operation for so long has lost who claimed it.
 const ORPHANED: Duration = Duration::from_secs(5);
+/// A firing without an operation for so long is over; an operation would have expired as well.
+const EXPIRED: Duration = Duration::from_secs(3600);
+/// How long is spent on finding out which firing of a batch cannot be accepted.
+const PATIENCE: Duration = Duration::from_secs(12);
 
 /// The loop that fires schedules.
 pub struct Scheduler {
@@ -70,16 +77,38 @@ impl Scheduler {
                 announce(firing, *lateness);
             }
             let firings: Vec<_> = claimed.firings.into_iter().map(|(firing, _)| firing).collect();
-            self.submit(&firings).await?;
+            self.submit_apart(&firings).await;
             if claimed.schedules == 0 {
                 // Due, but held by another process, which fires it.
                 return Ok(Some(RETRY));
             }
             until_next = self.firings.until_next().await?;
         }
+        for (action, state) in self.firings.expire_unassigned(EXPIRED).await? {
+            count(action, state, 1);
+        }
         let orphans = self.firings.unassigned(ORPHANED, BATCH).await?;
-        self.submit(&orphans).await?;
+        self.submit_apart(&orphans).await;
         Ok(until_next)
+    }
+
+    /// Submits firings together, and, where that fails, in ever smaller parts: one that cannot be accepted now (somebody
+    /// holds its server's row) must not hold up the others. What is left is an orphan, and is tried again.
+    async fn submit_apart(&self, firings: &[Firing]) {
+        let until = Instant::now() + PATIENCE;
+        let mut parts = vec![firings];
+        while let Some(part) = parts.pop() {
+            let Err(error) = self.submit(part).await else { continue };
+            if part.len() <= 1 || Instant::now() > until {
+                tracing::warn!(%error, firings = part.len(), "firings wait for their operations");
+                if Instant::now() > until {
+                    return;
+                }
+                continue;
+            }
+            let (left, right) = part.split_at(part.len() / 2);
+            parts.extend([right, left]);
+        }
     }
 
     /// Turns firings into operations. The firing is the idempotency key, so a second try finds the first one's.
@@ -121,14 +150,18 @@ fn announce(firing: &Firing, lateness: Duration) {
 fn request(firing: &Firing) -> Request {
     Request {
         server: firing.server,
-        action: match firing.action {
-            Action::Start => servers::Action::Start,
-            Action::Stop => servers::Action::Stop,
-            Action::Restart => servers::Action::Restart,
-        },
+        action: operation_of(firing.action),
         origin: Origin::Schedule,
         actor: firing.owner.clone(),
         idempotency_key: Some(format!("firing:{}", firing.id)),
+    }
+}
+
+fn operation_of(action: Action) -> servers::Action {
+    match action {
+        Action::Start => servers::Action::Start,
+        Action::Stop => servers::Action::Stop,
+        Action::Restart => servers::Action::Restart,
     }
 }
 

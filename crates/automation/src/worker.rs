@@ -6,7 +6,7 @@ use std::{
 };
 
 use agis_servers::{
-    Action, State,
+    Action, State, Status,
     game::Catalogue,
     host::{Host, HostError, Launch, Order, Reached, Target},
     operation,
@@ -46,11 +46,14 @@ impl Workers {
         let hosts: Vec<_> = self.hosts.iter().map(|host| host.name().to_owned()).collect();
         let mut attempts = JoinSet::new();
         while !stop.is_cancelled() {
+            // A lease counts from before it was asked for: the store may have counted from any moment of the call.
+            let mut asked = Instant::now();
             let free = self.concurrency.saturating_sub(attempts.len());
             let claims = if free == 0 {
                 vec![]
             } else {
                 let limit = u32::try_from(free).unwrap_or(u32::MAX);
+                asked = Instant::now();
                 self.store.claim(&hosts, limit, self.lease).await.unwrap_or_else(|error| {
                     tracing::warn!(%error, "no operations could be claimed");
                     vec![]
@@ -58,7 +61,7 @@ impl Workers {
             };
             let full = !claims.is_empty() && claims.len() == free;
             for claim in claims {
-                if let Some(attempt) = self.attempt(claim) {
+                if let Some(attempt) = self.attempt(claim, asked) {
                     let stop = stop.clone();
                     attempts.spawn(attempt.run(stop));
                 }
@@ -78,14 +81,14 @@ impl Workers {
         while attempts.join_next().await.is_some() {}
     }
 
-    fn attempt(&self, claim: Claim) -> Option<Attempt> {
+    fn attempt(&self, claim: Claim, began: Instant) -> Option<Attempt> {
         let host = claim.server.host.as_ref()?;
         let host = self.hosts.iter().find(|known| known.name() == host)?.clone();
         Some(Attempt {
             store: self.store.clone(),
             host,
             catalogue: self.catalogue.clone(),
-            began: Instant::now(),
+            began,
             claim,
             lease: self.lease,
             bell: self.bell.clone(),
@@ -134,8 +137,9 @@ impl Attempt {
         };
         match end {
             End::Applied(Ok(outcome)) => self.finish(outcome).await,
+            End::Applied(Err(HostError::Failed(how))) if self.was_running() => self.revive(&how).await,
             End::Applied(Err(HostError::Failed(why))) => self.finish(Outcome::Failed(why)).await,
-            End::Applied(Err(HostError::Stale { .. })) => self.finish(Outcome::Superseded).await,
+            End::Applied(Err(HostError::Stale { seen })) => self.finish(Outcome::Stale(seen)).await,
             End::Applied(Err(HostError::Unavailable(why))) => self.postpone(self.backoff(), &why).await,
             End::Stopped => self.postpone(Duration::ZERO, "handed over by a process that was stopped").await,
             End::Lost => tracing::info!(operation_id = %self.claim.operation.id, "Operation given up: it is another's"),
@@ -167,7 +171,6 @@ impl Attempt {
                 () = tokio::time::sleep_until(renew_at.into()) => {}
                 Ok(()) = self.bell.changed() => tokio::time::sleep(LOOK).await,
             }
-            // The term counts from before the call: the store may have counted from any moment of it.
             let asked = Instant::now();
             match self.store.renew(&self.claim, self.lease).await {
                 Ok(true) => {
@@ -186,8 +189,8 @@ impl Attempt {
         let until = Instant::now() + self.lease;
         loop {
             match self.store.finish(&self.claim, &outcome).await {
-                Ok(true) => return self.ended(&outcome),
-                Ok(false) => return,
+                Ok(Some(state)) => return self.ended(&outcome, state),
+                Ok(None) => return,
                 Err(error) if Instant::now() >= until => {
                     tracing::warn!(operation_id = %self.claim.operation.id, %error, "the end could not be written");
                     return;
@@ -197,9 +200,9 @@ impl Attempt {
         }
     }
 
-    fn ended(&self, outcome: &Outcome) {
+    fn ended(&self, outcome: &Outcome, state: State) {
         let Claim { operation, server, .. } = &self.claim;
-        operation::count(operation.action, outcome.state());
+        operation::count(operation.action, state);
         match outcome {
             Outcome::Failed(why) => tracing::warn!(
                 operation_id = %operation.id, server_id = server.id.0, why, "Operation {} failed", operation.action,
@@ -208,16 +211,37 @@ impl Attempt {
                 operation_id = %operation.id,
                 server_id = server.id.0,
                 took_ms = self.began.elapsed().as_millis() as u64,
-                "Operation {} {}", operation.action, outcome.state(),
+                "Operation {} {}", operation.action, state,
             ),
         }
     }
 
     async fn postpone(&self, delay: Duration, why: &str) {
         tracing::info!(operation_id = %self.claim.operation.id, delay_s = delay.as_secs(), why, "Operation put off");
-        if let Err(error) = self.store.postpone(&self.claim, delay, why).await {
+        match self.store.postpone(&self.claim, delay, why).await {
+            Ok(Some(state)) if state.is_final() => operation::count(self.claim.operation.action, state),
+            Ok(_) => {}
             // Its lease runs out, and it is claimed again.
-            tracing::warn!(operation_id = %self.claim.operation.id, %error, "an operation could not be given back");
+            Err(error) => {
+                tracing::warn!(operation_id = %self.claim.operation.id, %error, "an operation could not be given back");
+            }
+        }
+    }
+
+    /// A start keeps its generation where the server is published as running. If the host says that it has ended, it
+    /// crashed and nobody had looked yet: after a power cut, say.
+    fn was_running(&self) -> bool {
+        self.claim.operation.action == Action::Start && self.claim.server.status == Status::Running
+    }
+
+    async fn revive(&self, how: &str) {
+        tracing::warn!(server_id = self.claim.server.id.0, how, "Server crashed; its start begins anew");
+        match self.store.revive(&self.claim, how).await {
+            Ok(true) => metrics::counter!("agis_bot_server_crashes_total").increment(1),
+            Ok(false) => {}
+            Err(error) => {
+                tracing::warn!(operation_id = %self.claim.operation.id, %error, "a start waits for its lease")
+            }
         }
     }
 

@@ -32,6 +32,19 @@ pub enum SetupError {
         /// Why.
         source: io::Error,
     },
+    /// The data directory is another host's.
+    #[error(
+        "the data directory {path} belongs to the host '{owner}', and this is '{name}': set AGIS_HOST_NAME={owner}, or \
+         another AGIS_DATA_DIR"
+    )]
+    Owner {
+        /// Which one.
+        path: PathBuf,
+        /// Whose it is.
+        owner: String,
+        /// Who wants it.
+        name: String,
+    },
     /// Games cannot listen on the configured address.
     #[error("the address for games, '{address}': {source}")]
     Address {

@@ -50,7 +50,10 @@ impl Host for ProcessHost {
         tracing::debug!(%server, %operation, generation, "order accepted");
         match &order.target {
             Target::Running(launch) => {
-                start::running(&self.place, server, generation, launch).await.map(Reached::Running)
+                let endpoint = start::running(&self.place, server, generation, launch).await?;
+                // From now on its end is noticed at once. It runs, whatever this says.
+                let _ = self.observe(server).await;
+                Ok(Reached::Running(endpoint))
             }
             Target::Stopped => {
                 stop::bring_down(&dir, generation, generation.saturating_add(1)).await.map(|()| Reached::Stopped)

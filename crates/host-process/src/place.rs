@@ -1,7 +1,7 @@
 use std::{
-    fs,
+    fs, io,
     net::{TcpListener, UdpSocket},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use agis_base::ServerId;
@@ -43,6 +43,10 @@ impl Place {
         for (path, mode) in [(&servers, 0o711), (&ports, 0o700), (&trash, 0o700)] {
             make_dir(path, mode).map_err(wrong)?;
         }
+        let owner = owner(&root, &name).map_err(wrong)?;
+        if owner != name {
+            return Err(SetupError::Owner { path: data_dir, owner, name });
+        }
         let account = Account::for_games(&game_user)?;
         let ports = Ports { dir: ports, bind };
         Ok(Self { name, public_address, exe, account, ports, trash: Trash::new(trash), servers })
@@ -54,5 +58,20 @@ impl Place {
 
     pub(crate) fn endpoint(&self, port: u16) -> Endpoint {
         Endpoint { address: self.public_address.clone(), port }
+    }
+}
+
+/// The host that a data directory belongs to: the first that used it. A machine that was renamed would otherwise find
+/// none of its servers, and two hosts in one directory would each take the other's for its own.
+fn owner(root: &Path, name: &str) -> io::Result<String> {
+    let file = root.join("host");
+    // A link appears with its content, so whoever comes second reads the whole name.
+    let draft = root.join(format!("host.{}", std::process::id()));
+    fs::write(&draft, name)?;
+    let linked = fs::hard_link(&draft, &file);
+    fs::remove_file(&draft)?;
+    match linked {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => fs::read_to_string(file),
     }
 }

@@ -46,20 +46,26 @@ impl FromRequest for Caller {
     }
 }
 
-/// A scope as a type.
+/// What a handler asks for, as a type: one of these scopes.
 pub(crate) trait Needed: 'static {
-    const SCOPE: Scope;
+    const ANY_OF: &[Scope];
 }
 
 macro_rules! scopes {
     ($($name:ident)+) => {
         $(pub(crate) struct $name;
         impl Needed for $name {
-            const SCOPE: Scope = Scope::$name;
+            const ANY_OF: &[Scope] = &[Scope::$name];
         })+
     };
 }
 scopes! { ReadServers WriteServers ReadSchedules WriteSchedules ReadKeys WriteKeys }
+
+/// To see a server includes to see that server's schedules.
+pub(crate) struct ReadSchedulesOfServer;
+impl Needed for ReadSchedulesOfServer {
+    const ANY_OF: &[Scope] = &[Scope::ReadServers, Scope::ReadSchedules];
+}
 
 /// A caller whose key has this scope.
 pub(crate) struct May<S> {
@@ -82,8 +88,8 @@ impl<S: Needed> FromRequest for May<S> {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let caller = Caller::from_request(request, payload).into_inner();
         ready(caller.and_then(|caller| {
-            let allowed = caller.key().scopes.allow(S::SCOPE);
-            allowed.then_some(Self { caller, scope: PhantomData }).ok_or_else(|| Problem::missing_scope(S::SCOPE))
+            let allowed = S::ANY_OF.iter().any(|scope| caller.key().scopes.allow(*scope));
+            allowed.then_some(Self { caller, scope: PhantomData }).ok_or_else(|| Problem::missing_scope(S::ANY_OF))
         }))
     }
 }

@@ -54,10 +54,14 @@ async fn collect(mut payload: Payload) -> Result<Bytes, Problem> {
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     let mut json = serde_json::Deserializer::from_slice(body);
     let invalid = |detail: String| Problem::new(StatusCode::BAD_REQUEST, "invalid_body", detail);
+    // An array would do as well: its items would be taken for the fields, in the order of the source.
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return Err(invalid("the body is not a JSON object".to_owned()));
+    }
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();
         let what = error.inner();
-        invalid(if path == "." { what.to_string() } else { format!("{path}: {what}") })
+        invalid(if matches!(path.as_str(), "." | "?") { what.to_string() } else { format!("{path}: {what}") })
     })?;
     json.end().map_err(|error| invalid(error.to_string()))?;
     Ok(value)

@@ -66,7 +66,7 @@ pub(crate) async fn create(
     let scopes: Result<Scopes, _> = scopes.iter().map(|scope| scope.parse::<Scope>()).collect();
     let scopes = scopes.map_err(|error| Problem::invalid_value("scopes", error))?;
     let new = NewKey { name, scopes, rate_limit, ttl_days };
-    let (key, stored) = services.keys.create(caller.user(), Some(&caller.key().scopes), new).await?;
+    let (key, stored) = services.keys.create(caller.user(), Some(caller.key()), new).await?;
     Ok(HttpResponse::Created()
         .insert_header(("Location", format!("/api/v1/auth/keys/{}", stored.id)))
         .insert_header(("Cache-Control", "no-store"))

@@ -38,10 +38,13 @@ impl PageQuery {
     /// What the cursor stands for.
     pub(crate) fn after<Id: FromStr>(&self) -> Result<Option<Id>, Problem> {
         let parsed = self.cursor.as_deref().map(str::parse).transpose();
-        parsed.map_err(|_| {
-            let detail = "cursor: is the next_cursor of an earlier answer, unchanged";
-            Problem::new(StatusCode::BAD_REQUEST, "invalid_cursor", detail)
-        })
+        parsed.map_err(|_| Self::invalid_cursor())
+    }
+
+    /// The cursor is not one of ours.
+    pub(crate) fn invalid_cursor() -> Problem {
+        let detail = "cursor: is the next_cursor of an earlier answer, unchanged";
+        Problem::new(StatusCode::BAD_REQUEST, "invalid_cursor", detail)
     }
 }
 

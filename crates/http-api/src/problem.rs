@@ -66,8 +66,9 @@ impl Problem {
         Self::new(StatusCode::UNAUTHORIZED, "missing_key", detail)
     }
 
-    pub(crate) fn missing_scope(scope: agis_apikeys::Scope) -> Self {
-        let detail = format!("this needs the scope '{scope}', which your API key has not");
+    pub(crate) fn missing_scope(any_of: &[agis_apikeys::Scope]) -> Self {
+        let scopes: Vec<_> = any_of.iter().map(|scope| format!("'{scope}'")).collect();
+        let detail = format!("this needs the scope {}, which your API key has not", scopes.join(" or "));
         Self::new(StatusCode::FORBIDDEN, "missing_scope", detail)
     }
 
@@ -128,7 +129,8 @@ impl From<StoreError> for Problem {
         match error {
             StoreError::Unavailable(why) => {
                 tracing::warn!(why, "the database is not available");
-                let detail = "the database is not available at the moment; nothing was changed for good, try again";
+                let detail =
+                    "the database is not available at the moment; look whether this took effect before you repeat it";
                 Self { retry_after: Some(RETRY_S), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail) }
             }
             StoreError::Conflict(why) => {
@@ -160,6 +162,7 @@ impl From<KeysError> for Problem {
             KeysError::NoUser => Self::new(StatusCode::CONFLICT, "no_user", detail),
             KeysError::Invalid { field, rule } => Self::invalid_value(field, rule),
             KeysError::Beyond(_) => Self::new(StatusCode::FORBIDDEN, "scope_beyond_key", detail),
+            KeysError::LimitBeyond(_) => Self::new(StatusCode::FORBIDDEN, "limit_beyond_key", detail),
             KeysError::TooMany(_) => Self::new(StatusCode::CONFLICT, "too_many_keys", detail),
             KeysError::NoRandomness(error) => Self::internal(&error),
             KeysError::Store(error) => error.into(),

@@ -7,12 +7,12 @@ use actix_web::{
 use agis_base::{OperationId, ScheduleId, ServerId, Timestamp};
 use agis_scheduler::{Action, MissedRunPolicy, NewSchedule, Run, Schedule, ScheduleChange, Timing, store};
 use agis_servers as servers;
-use chrono::{DateTime, NaiveDateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Datelike, NaiveDateTime, SecondsFormat, Utc};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    auth::{May, ReadSchedules, WriteSchedules},
+    auth::{Caller, May, ReadSchedules, ReadSchedulesOfServer, WriteSchedules},
     body::Body,
     page::{List, PageQuery},
     problem::Problem,
@@ -84,8 +84,9 @@ pub(crate) struct ScheduleDto {
 impl From<Schedule> for ScheduleDto {
     fn from(schedule: Schedule) -> Self {
         let now = Utc::now();
-        // A schedule of an older program that cannot be read has no next runs, and says why elsewhere.
-        let next_runs = schedule.timing().ok().filter(|_| schedule.enabled).map(|timing| {
+        // A schedule of an older program that cannot be read has no next runs, and says why elsewhere. One that is
+        // disabled shows when it would run.
+        let next_runs = schedule.timing().ok().map(|timing| {
             let runs = timing.next_runs(now, NEXT_RUNS);
             runs.into_iter().map(|at| local(at, timing.zone)).collect()
         });
@@ -177,7 +178,7 @@ pub(crate) async fn list(
 }
 
 pub(crate) async fn of_server(
-    caller: May<ReadSchedules>,
+    caller: May<ReadSchedulesOfServer>,
     services: Data<Services>,
     server: Path<ServerId>,
     page: Query<PageQuery>,
@@ -187,7 +188,7 @@ pub(crate) async fn of_server(
 }
 
 async fn listed(
-    caller: &May<ReadSchedules>,
+    caller: &Caller,
     services: &Services,
     page: &PageQuery,
     server: Option<ServerId>,
@@ -256,6 +257,10 @@ pub(crate) async fn runs(
 ) -> Result<Json<List<RunDto>>, Problem> {
     let limit = page.limit()?;
     let before: Option<DateTime<Utc>> = page.after()?;
+    // Beyond these years Postgres and chrono do not understand each other.
+    if before.is_some_and(|before| !(1970..10_000).contains(&before.year())) {
+        return Err(PageQuery::invalid_cursor());
+    }
     let runs = services.schedules.runs(caller.user(), *id, before, limit).await?;
     let runs = runs.into_iter().map(RunDto::from).collect();
     Ok(Json(List::new(runs, limit, |run: &RunDto| run.slot.to_rfc3339_opts(SecondsFormat::Micros, true))))

@@ -17,17 +17,29 @@ pub fn serve(listener: TcpListener, health: Health, metrics: Metrics) -> std::io
             let text = metrics.render();
             async { HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(text) }
         };
-        App::new().configure(probes(health.clone())).route("/metrics", web::get().to(scrape))
+        App::new().configure(probes(health.clone(), Detail::Full)).route("/metrics", web::get().to(scrape))
     });
     Ok(server.workers(1).disable_signals().listen(listener)?.run())
 }
 
+/// How much a probe tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Detail {
+    /// What is degraded, and why: for operators.
+    Full,
+    /// What is degraded: for everybody.
+    Names,
+}
+
 /// The probes, to stand on any server: `/healthz` (the process answers), `/readyz` and `/api/health` (traffic may come).
-pub fn probes(health: Health) -> impl Fn(&mut web::ServiceConfig) + Clone {
+pub fn probes(health: Health, detail: Detail) -> impl Fn(&mut web::ServiceConfig) + Clone {
     move |config| {
         let health = health.clone();
         let ready = move || {
-            let report = health.report();
+            let mut report = health.report();
+            if detail == Detail::Names {
+                report.degraded.values_mut().for_each(|why| "degraded".clone_into(why));
+            }
             let mut answer = if report.is_ready() { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
             async move { answer.insert_header(("Cache-Control", "no-store")).json(report) }
         };

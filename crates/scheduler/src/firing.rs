@@ -13,7 +13,7 @@ use crate::{
 /// How late a slot may be claimed, its successor not yet due, and still run whatever the policy says.
 pub const LATE: TimeDelta = TimeDelta::minutes(5);
 
-/// How many missed slots get a row of their own; older ones share one.
+/// How many rows the missed slots of one claim get; the oldest of them share one.
 pub const MISSED_ROWS: usize = 1440;
 
 /// Why a slot is missed.
@@ -153,8 +153,8 @@ pub fn plan(timing: &Timing, policy: MissedRunPolicy, due: Timestamp, now: Times
             break;
         }
         passed.push_back(slot);
-        // One more than the rows allowed for missed slots: the last one may yet run.
-        if passed.len() > MISSED_ROWS + 1 {
+        // The folded row is one of those allowed; the latest slot may be missed too.
+        if passed.len() >= MISSED_ROWS {
             let slots = folded.map_or(0, |run| run.slots) + 1;
             folded = passed.pop_front().map(|slot| PlannedRun { slot, state: RunState::Missed, slots });
         }
@@ -216,9 +216,9 @@ mod tests {
         let now = at(2000) + TimeDelta::seconds(1);
         let plan = planned("* * * * *", MissedRunPolicy::RunOnce, 0, now);
         assert_eq!(plan.runs.iter().map(|run| run.slots).sum::<i64>(), 2001);
-        assert_eq!(plan.runs.len(), MISSED_ROWS + 2);
-        assert_eq!(plan.runs[0].slots, 2001 - 1441);
-        assert_eq!(plan.runs[0].slot.at, at(2001 - 1441 - 1));
+        assert_eq!(plan.runs.len(), MISSED_ROWS_ROWS);
+        assert_eq!(plan.runs[0].slots, 2001 - (MISSED_ROWS as i64 - 1));
+        assert_eq!(plan.runs[0].slot.at, at(2001 - MISSED_ROWS as i64));
         assert_eq!(plan.runs.iter().filter(|run| run.state == RunState::Pending).count(), 1);
     }
 

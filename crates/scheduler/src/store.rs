@@ -83,6 +83,12 @@ pub trait FiringStore: Send + Sync {
     /// claimed at least that long ago: whoever claimed them may be gone.
     async fn unassigned(&self, min_age: Duration, limit: u32) -> Result<Vec<Firing>, StoreError>;
 
+    /// Ends pending firings that became no operation within `age`: what is so late is not wanted any more.
+    async fn expire_unassigned(&self, age: Duration) -> Result<Vec<(Action, RunState)>, StoreError>;
+
+    /// Forgets up to `limit` runs that ended longer than `age` ago.
+    async fn forget_runs(&self, age: Duration, limit: u32) -> Result<(), StoreError>;
+
     /// Notes the operations that firings became.
     async fn assign(&self, operations: &[(FiringId, OperationId)]) -> Result<(), StoreError>;
 

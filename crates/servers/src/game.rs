@@ -181,6 +181,9 @@ impl Catalogue {
                 if matches!(&game.ready.when, ReadyWhen::Log(text) if text.is_empty()) || game.ready.within_s == 0 {
                     return Err(rule("the ready line is not empty, and the wait is not zero"));
                 }
+                if matches!(game.ready.when, ReadyWhen::Delay(delay) if delay >= game.ready.within_s) {
+                    return Err(rule("the ready delay is shorter than the wait"));
+                }
                 let outside = |path: &String| {
                     std::path::Path::new(path).components().any(|part| !matches!(part, std::path::Component::Normal(_)))
                 };

@@ -121,8 +121,13 @@ impl Servers {
     /// # Errors
     /// [`ServersError::NotFound`] where there is none.
     pub async fn get(&self, caller: &UserId, id: ServerId) -> Result<Server, ServersError> {
-        let server = self.servers.find(id).await?;
-        server.filter(|server| server.is_visible_to(caller)).ok_or(ServersError::NotFound("server"))
+        let server = self.servers.find(id).await?.filter(|server| server.is_visible_to(caller));
+        let mut server = server.ok_or(ServersError::NotFound("server"))?;
+        if !server.is_controlled_by(caller) {
+            // It may quote the console.
+            server.error = None;
+        }
+        Ok(server)
     }
 
     /// A server that the caller may act on.
@@ -191,15 +196,16 @@ impl Servers {
         self.operations.operations(ids).await
     }
 
-    /// An operation on a server that the caller may see; its owner sees it also when the server is gone.
+    /// An operation on a server that the caller may act on; its owner sees it also when the server is gone.
     ///
     /// # Errors
-    /// [`ServersError::NotFound`] where there is none.
+    /// [`ServersError::NotFound`] where there is none that the caller may know of, [`ServersError::NotAllowed`] where
+    /// they may only see its server.
     pub async fn operation(&self, caller: &UserId, id: OperationId) -> Result<Operation, ServersError> {
         let found = self.operations.operation(id).await?;
         let (operation, owner) = found.ok_or(ServersError::NotFound("operation"))?;
         if owner != *caller {
-            self.get(caller, operation.server).await.map_err(|error| match error {
+            self.controlled(caller, operation.server).await.map_err(|error| match error {
                 ServersError::NotFound(_) => ServersError::NotFound("operation"),
                 other => other,
             })?;
@@ -210,14 +216,14 @@ impl Servers {
     /// The operations of a server, the newest first.
     ///
     /// # Errors
-    /// As for [`Self::get`].
+    /// As for [`Self::controlled`].
     pub async fn history(
         &self,
         caller: &UserId,
         id: ServerId,
         page: Page<OperationId>,
     ) -> Result<Vec<Operation>, ServersError> {
-        self.get(caller, id).await?;
+        self.controlled(caller, id).await?;
         Ok(self.operations.history(id, page).await?)
     }
 

@@ -101,12 +101,17 @@ pub trait WorkStore: Send + Sync {
     /// Prolongs a lease, counted from now; false where the claim is no longer ours.
     async fn renew(&self, claim: &Claim, lease: Duration) -> Result<bool, StoreError>;
 
-    /// Gives an operation back, to be claimed again after `delay`; false where the claim is no longer ours.
-    async fn postpone(&self, claim: &Claim, delay: Duration, why: &str) -> Result<bool, StoreError>;
+    /// Gives an operation back, to be claimed again after `delay`, or ends it where a newer one waits; answers with its
+    /// state, `None` where the claim is no longer ours.
+    async fn postpone(&self, claim: &Claim, delay: Duration, why: &str) -> Result<Option<State>, StoreError>;
 
-    /// Ends an operation and publishes what it led to, in one transaction; false, and nothing is published, where the
-    /// claim is no longer ours.
-    async fn finish(&self, claim: &Claim, outcome: &Outcome) -> Result<bool, StoreError>;
+    /// Ends an operation and publishes what it led to, in one transaction, and answers with the state in which it ended;
+    /// `None`, and nothing is published, where the claim is no longer ours.
+    async fn finish(&self, claim: &Claim, outcome: &Outcome) -> Result<Option<State>, StoreError>;
+
+    /// A start found that the server, published as running, has ended: publishes the crash and queues the operation
+    /// again at the next generation, in one transaction. False where the claim is no longer ours.
+    async fn revive(&self, claim: &Claim, how: &str) -> Result<bool, StoreError>;
 
     /// Ends what has been queued for longer than `age`; a server that waited for it is failed.
     async fn expire(&self, age: Duration) -> Result<Vec<Operation>, StoreError>;
@@ -123,8 +128,11 @@ pub trait WorkStore: Send + Sync {
     /// How many servers of each game are running.
     async fn running_by_game(&self) -> Result<Vec<(String, i64)>, StoreError>;
 
-    /// Forgets idempotency keys older than `age`.
-    async fn forget_keys(&self, age: Duration) -> Result<(), StoreError>;
+    /// Forgets up to `limit` idempotency keys older than `age`. Those of firings stay with their operations.
+    async fn forget_keys(&self, age: Duration, limit: u32) -> Result<(), StoreError>;
+
+    /// Forgets up to `limit` operations that ended longer than `age` ago.
+    async fn forget_operations(&self, age: Duration, limit: u32) -> Result<(), StoreError>;
 }
 
 /// A leased operation.
@@ -149,8 +157,10 @@ pub enum Outcome {
     Deleted,
     /// It could not be done.
     Failed(String),
-    /// The host has seen a newer generation.
-    Superseded,
+    /// The host has seen this newer generation. Where a newer operation was accepted, that is why; where none was, the
+    /// database is older than the host (it was restored, or made anew): the operation fails, and the server's generation
+    /// goes up to what the host saw, so that the next operation is heard.
+    Stale(Generation),
 }
 
 impl Outcome {
@@ -158,18 +168,16 @@ impl Outcome {
     pub fn state(&self) -> State {
         match self {
             Self::Running(_) | Self::Stopped | Self::Deleted => State::Succeeded,
-            Self::Failed(_) => State::Failed,
-            Self::Superseded => State::Superseded,
+            Self::Failed(_) | Self::Stale(_) => State::Failed,
         }
     }
 
-    /// The status that is published, if any.
-    pub fn status(&self) -> Option<Status> {
+    /// The status that is published.
+    pub fn status(&self) -> Status {
         match self {
-            Self::Running(_) => Some(Status::Running),
-            Self::Stopped | Self::Deleted => Some(Status::Stopped),
-            Self::Failed(_) => Some(Status::Failed),
-            Self::Superseded => None,
+            Self::Running(_) => Status::Running,
+            Self::Stopped | Self::Deleted => Status::Stopped,
+            Self::Failed(_) | Self::Stale(_) => Status::Failed,
         }
     }
 }

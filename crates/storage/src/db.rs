@@ -21,7 +21,8 @@ const CHECKOUT: Duration = Duration::from_secs(3);
 const CALL: Duration = Duration::from_secs(10);
 /// The same limits at the server, for a client that vanished or is frozen in the middle: its locks must not outlive it
 /// for long.
-const SERVER_LIMITS: &str = "-c statement_timeout=8000 -c idle_in_transaction_session_timeout=8000";
+const SERVER_LIMITS: &str =
+    "-c statement_timeout=8000 -c idle_in_transaction_session_timeout=8000 -c lock_timeout=2000";
 
 /// How to reach the database.
 #[derive(Clone)]
@@ -95,21 +96,22 @@ impl Db {
         PoolState { max: status.max_size, size: status.size, idle: status.available, waiting: status.waiting }
     }
 
-    /// Does a piece of work on a connection. A connection on which a call took too long is thrown away: its answer may
-    /// still come.
+    /// Does a piece of work on a connection. One on which a call was given up, because it took too long or because
+    /// nobody waits for it any more, is thrown away: it may be in the middle of a transaction, and hold its locks.
     pub(crate) async fn run<T, R, F>(&self, work: F) -> Result<T, R>
     where
         R: From<StoreError>,
         for<'c> F: AsyncFnOnce(&'c mut AsyncPgConnection) -> Result<T, Fault<R>>
             + Work<&'c mut AsyncPgConnection, Result<T, Fault<R>>, Future: Send>,
     {
-        let mut conn = self.checkout().await?;
-        match tokio::time::timeout(CALL, work(&mut conn)).await {
-            Ok(result) => result.map_err(Fault::into_error),
-            Err(_) => {
-                drop(Object::take(conn));
-                Err(StoreError::Unavailable(format!("no answer within {} s", CALL.as_secs())).into())
+        let mut lent = Lent(Some(self.checkout().await?));
+        let Some(conn) = &mut lent.0 else { return Err(StoreError::Internal("no connection".into()).into()) };
+        match tokio::time::timeout(CALL, work(conn)).await {
+            Ok(result) => {
+                lent.give_back();
+                result.map_err(Fault::into_error)
             }
+            Err(_) => Err(StoreError::Unavailable(format!("no answer within {} s", CALL.as_secs())).into()),
         }
     }
 
@@ -129,6 +131,23 @@ impl Db {
         let conn = tokio::time::timeout(CHECKOUT, self.pool.get()).await;
         let conn = conn.map_err(|_| StoreError::Unavailable("no connection became free".into()))?;
         conn.map_err(|error: PoolError| StoreError::Unavailable(error.to_string()))
+    }
+}
+
+/// A connection of the pool, closed unless it is given back.
+struct Lent(Option<Object<AsyncPgConnection>>);
+
+impl Lent {
+    fn give_back(&mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if let Some(conn) = self.0.take() {
+            drop(Object::take(conn));
+        }
     }
 }
 

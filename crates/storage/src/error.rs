@@ -55,6 +55,7 @@ fn passes(message: &str) -> bool {
     const PASSING: &[&str] = &[
         "terminating connection",
         "canceling statement",
+        "lock timeout",
         "deadlock detected",
         "the database system is",
         "too many clients",

@@ -9,8 +9,10 @@ use agis_scheduler::{
 use async_trait::async_trait;
 use chrono::{NaiveDateTime, TimeDelta};
 use diesel::{
+    dsl::sql,
+    expression::SqlLiteral,
     prelude::*,
-    sql_types::{Array, Double, Integer, Nullable, Text, Timestamptz},
+    sql_types::{Array, Bool, Double, Integer, Nullable, Text, Timestamptz},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
@@ -24,6 +26,9 @@ use crate::{
 
 /// Rows of one INSERT; Postgres takes 65,535 values.
 const BATCH: usize = 2000;
+/// Slots that one transaction plans, and so rows that it writes, before it leaves the other schedules to the next: after
+/// a long outage it must end before its deadline all the same.
+const SLOTS: i64 = 10_000;
 
 #[async_trait]
 impl FiringStore for Db {
@@ -53,15 +58,20 @@ impl FiringStore for Db {
                 .order(server_schedules::next_run)
                 .limit(limit.into())
                 .select((schedules::Row::as_select(), now()))
-                .for_update()
+                .for_no_key_update()
                 .skip_locked()
                 .load(conn)
                 .await?;
             let mut due = Vec::with_capacity(rows.len());
+            let mut slots = 0;
             for (row, at) in rows {
                 let schedule = row.into_schedule()?;
                 let planned = plan(&schedule, at);
+                slots += planned.iter().flat_map(|plan| &plan.runs).map(|run| run.slots).sum::<i64>();
                 due.push((schedule, planned, at));
+                if slots >= SLOTS {
+                    break;
+                }
             }
             let written = write_runs(conn, &due).await?;
             move_on(conn, &due).await?;
@@ -76,7 +86,7 @@ impl FiringStore for Db {
             let at: Timestamp = diesel::select(now()).get_result(conn).await?;
             let rows: Vec<(i32, Timestamp, String, i32, String)> = schedule_runs::table
                 .inner_join(server_schedules::table)
-                .filter(schedule_runs::state.eq("pending").and(schedule_runs::operation_id.is_null()))
+                .filter(pending().and(schedule_runs::operation_id.is_null()))
                 .filter(schedule_runs::claimed_at.le(at - min_age))
                 .order(schedule_runs::claimed_at)
                 .limit(limit.into())
@@ -100,6 +110,36 @@ impl FiringStore for Db {
                 })
                 .collect()
         })
+        .await
+    }
+
+    async fn expire_unassigned(&self, age: Duration) -> Result<Vec<(Action, RunState)>, StoreError> {
+        let age = TimeDelta::from_std(age).unwrap_or(TimeDelta::MAX);
+        self.run(async |conn| {
+            let at: Timestamp = diesel::select(now()).get_result(conn).await?;
+            let old = pending().and(schedule_runs::operation_id.is_null()).and(schedule_runs::claimed_at.lt(at - age));
+            let actions: Vec<String> = diesel::update(schedule_runs::table.filter(old))
+                .set((
+                    schedule_runs::state.eq(RunState::Failed.as_str()),
+                    schedule_runs::reason.eq("expired"),
+                    schedule_runs::finished_at.eq(now().nullable()),
+                ))
+                .returning(schedule_runs::action)
+                .get_results(conn)
+                .await?;
+            actions.iter().map(|word| Ok((action(word)?, RunState::Failed))).collect()
+        })
+        .await
+    }
+
+    async fn forget_runs(&self, age: Duration, limit: u32) -> Result<(), StoreError> {
+        self.forget(
+            "delete from schedule_runs where (schedule_id, slot) in
+                 (select schedule_id, slot from schedule_runs where finished_at < $1
+                  order by finished_at limit $2 for update skip locked)",
+            age,
+            limit,
+        )
         .await
     }
 
@@ -129,7 +169,7 @@ impl FiringStore for Db {
     ) -> Result<Vec<(FiringId, OperationId)>, StoreError> {
         self.run(async |conn| {
             let mut rows = schedule_runs::table
-                .filter(schedule_runs::state.eq("pending"))
+                .filter(pending())
                 .order((schedule_runs::schedule_id, schedule_runs::slot))
                 .limit(limit.into())
                 .select((
@@ -140,8 +180,13 @@ impl FiringStore for Db {
                 .filter(schedule_runs::operation_id.is_not_null())
                 .into_boxed();
             if let Some(after) = after {
-                let later = schedule_runs::schedule_id.eq(after.schedule.0).and(schedule_runs::slot.gt(after.slot));
-                rows = rows.filter(schedule_runs::schedule_id.gt(after.schedule.0).or(later));
+                // A comparison of rows is a range of the index.
+                let later = sql::<Bool>("(schedule_runs.schedule_id, schedule_runs.slot) > (")
+                    .bind::<Integer, _>(after.schedule.0)
+                    .sql(", ")
+                    .bind::<Timestamptz, _>(after.slot)
+                    .sql(")");
+                rows = rows.filter(later);
             }
             let rows: Vec<(i32, Timestamp, Uuid)> = rows.load(conn).await?;
             let known = |(schedule, slot, operation)| {
@@ -189,6 +234,11 @@ impl FiringStore for Db {
         })
         .await
     }
+}
+
+/// A literal, so that a prepared plan can use the partial index.
+fn pending() -> SqlLiteral<Bool> {
+    sql("schedule_runs.state = 'pending'")
 }
 
 /// A schedule that is due, and what to write for it; the text says why it cannot go on.

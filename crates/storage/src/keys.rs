@@ -46,12 +46,17 @@ impl From<Row> for ApiKey {
     }
 }
 
+fn expires_at(row: &KeyRow, now: Timestamp) -> Option<Timestamp> {
+    let wanted = row.ttl_days.map(|days| now + TimeDelta::days(days.into()));
+    wanted.into_iter().chain(row.not_after).min()
+}
+
 #[async_trait]
 impl KeyStore for Db {
     async fn create(&self, row: &KeyRow, limit: u32) -> Result<ApiKey, WriteError> {
         self.transaction(async |conn| {
             let owner = row.owner.as_str();
-            let locked = users::table.find(owner).select(users::discord_id).for_update();
+            let locked = users::table.find(owner).select(users::discord_id).for_no_key_update();
             if locked.first::<String>(conn).await.optional()?.is_none() {
                 return Err(Fault::Refused(WriteError::NoUser));
             }
@@ -70,7 +75,7 @@ impl KeyStore for Db {
                     api_keys::name.eq(&row.name),
                     api_keys::scopes.eq(scopes),
                     api_keys::rate_limit.eq(i32::try_from(row.rate_limit).unwrap_or(i32::MAX)),
-                    api_keys::expires_at.eq(row.ttl_days.map(|days| at + TimeDelta::days(days.into()))),
+                    api_keys::expires_at.eq(expires_at(row, at)),
                 ))
                 .returning(Row::as_returning())
                 .get_result(conn)
@@ -129,7 +134,10 @@ impl KeyStore for Db {
     }
 
     async fn touch(&self, used: &[(KeyId, Timestamp)]) -> Result<(), StoreError> {
-        let (ids, times): (Vec<_>, Vec<_>) = used.iter().map(|(id, at)| (id.0, *at)).unzip();
+        // In one order in every process, so that two flushes do not deadlock.
+        let mut used = used.to_vec();
+        used.sort_unstable();
+        let (ids, times): (Vec<_>, Vec<_>) = used.into_iter().map(|(id, at)| (id.0, at)).unzip();
         self.run(async |conn| {
             diesel::sql_query(
                 "update api_keys k set last_used = greatest(k.last_used, u.at)

@@ -6,8 +6,8 @@
 //! - `schema`: the tables
 //! - a module per table, or per view of it, implementing that domain's trait
 //!
-//! Locks are taken in one order, so that nothing deadlocks: schedules, users, servers by id, then operations. Claims
-//! never wait for a lock: what others hold is passed over.
+//! Locks are taken in one order, so that nothing deadlocks: users, servers by id, operations, schedules. They are `FOR
+//! NO KEY UPDATE`, which foreign keys do not wait for. Claims never wait for a lock: what others hold is passed over.
 
 mod db;
 mod error;

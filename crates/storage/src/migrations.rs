@@ -3,7 +3,7 @@
 use agis_base::StoreError;
 use diesel::{
     dsl::sql,
-    migration::MigrationSource,
+    migration::{MigrationSource, MigrationVersion},
     pg::Pg,
     sql_types::{Array, BigInt, Bool, Text},
 };
@@ -33,7 +33,7 @@ pub struct MigrationStatus {
 pub async fn up(url: &str) -> Result<Vec<String>, StoreError> {
     with_lock(url, |harness| {
         let applied = harness.run_pending_migrations(MIGRATIONS)?;
-        Ok(applied.iter().map(ToString::to_string).collect())
+        applied.iter().map(name).collect()
     })
     .await
 }
@@ -43,7 +43,7 @@ pub async fn up(url: &str) -> Result<Vec<String>, StoreError> {
 /// # Errors
 /// As for [`up`], and where there is none to revert.
 pub async fn down(url: &str) -> Result<String, StoreError> {
-    with_lock(url, |harness| Ok(harness.revert_last_migration(MIGRATIONS)?.to_string())).await
+    with_lock(url, |harness| name(&harness.revert_last_migration(MIGRATIONS)?)).await
 }
 
 /// Every migration of this program, in order.
@@ -90,6 +90,13 @@ impl Db {
     }
 }
 
+/// The name that a version has: the harness speaks of versions, people know the names.
+fn name(version: &MigrationVersion<'_>) -> MigrationResult<String> {
+    let all = MigrationSource::<Pg>::migrations(&MIGRATIONS)?;
+    let known = all.iter().map(|migration| migration.name()).find(|name| name.version() == *version);
+    Ok(known.map_or_else(|| version.to_string(), ToString::to_string))
+}
+
 fn versions() -> Result<Vec<String>, StoreError> {
     let all = MigrationSource::<Pg>::migrations(&MIGRATIONS);
     let all = all.map_err(|error| StoreError::Internal(format!("migrations: {error}")))?;
@@ -105,7 +112,7 @@ async fn with_lock<T: Send + 'static>(
 ) -> Result<T, StoreError> {
     let mut conn = db::connect(url).await.map_err(|error| StoreError::Unavailable(error.to_string()))?;
     // A migration of a large table takes its time, and so does the one before us.
-    conn.batch_execute(&format!("set statement_timeout = 0; select pg_advisory_lock({LOCK})"))
+    conn.batch_execute(&format!("set statement_timeout = 0; set lock_timeout = 0; select pg_advisory_lock({LOCK})"))
         .await
         .map_err(|error| StoreError::Unavailable(error.to_string()))?;
     // The harness blocks its thread; the lock goes with the connection.

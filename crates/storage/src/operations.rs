@@ -230,7 +230,7 @@ async fn lock_servers(
         .filter(game_servers::id.eq_any(ids).and(game_servers::deleted_at.is_null()))
         .order(game_servers::id)
         .select(servers::Row::as_select())
-        .for_update()
+        .for_no_key_update()
         .load(conn)
         .await?;
     rows.into_iter().map(|row| row.into_server().map(|server| (server.id, server))).collect()

@@ -5,7 +5,7 @@ use agis_scheduler::{
 };
 use async_trait::async_trait;
 use chrono::NaiveDateTime;
-use diesel::prelude::*;
+use diesel::{dsl::exists, prelude::*};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
@@ -66,7 +66,7 @@ impl ScheduleStore for Db {
             let server = game_servers::table
                 .filter(game_servers::id.eq(new.server.0).and(game_servers::desired.ne("deleted")))
                 .select(game_servers::id)
-                .for_update();
+                .for_no_key_update();
             if server.first::<i32>(conn).await.optional()?.is_none() {
                 return Err(Fault::Refused(WriteError::NoServer));
             }
@@ -136,12 +136,19 @@ impl ScheduleStore for Db {
             let row: Option<Row> = server_schedules::table
                 .filter(own)
                 .select(Row::as_select())
-                .for_update()
+                .for_no_key_update()
                 .first(conn)
                 .await
                 .optional()?;
             let Some(row) = row else { return Ok(None) };
             let at: Timestamp = diesel::select(now()).get_result(conn).await?;
+            if change.enabled == Some(true) {
+                // Without a lock: a deletion at this moment waits for our schedule and disables it afterwards.
+                let server = game_servers::table.find(row.server_id).filter(game_servers::desired.ne("deleted"));
+                if !diesel::select(exists(server)).get_result::<bool>(conn).await? {
+                    return Err(Fault::Refused(WriteError::NoServer));
+                }
+            }
             let changed =
                 row.into_schedule()?.changed(change, at).map_err(|error| Fault::Refused(WriteError::from(error)))?;
             let row: Row = diesel::update(server_schedules::table.find(id.0))

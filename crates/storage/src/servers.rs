@@ -145,7 +145,7 @@ impl ServerStore for Db {
 
 /// What an owner has is counted and named with the owner's row locked.
 async fn lock_owner(conn: &mut AsyncPgConnection, owner: &UserId) -> Result<(), Fault<WriteError>> {
-    let locked = users::table.find(owner.as_str()).select(users::discord_id).for_update();
+    let locked = users::table.find(owner.as_str()).select(users::discord_id).for_no_key_update();
     let found: Option<String> = locked.first(conn).await.optional()?;
     found.map(drop).ok_or(Fault::Refused(WriteError::NoUser))
 }

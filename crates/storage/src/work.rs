@@ -13,7 +13,7 @@ use chrono::TimeDelta;
 use diesel::{
     dsl::{count_star, exists, not},
     prelude::*,
-    sql_types::{Array, BigInt, Double, Integer, Text},
+    sql_types::{Array, BigInt, Double, Integer, Text, Timestamptz},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
@@ -79,47 +79,57 @@ impl WorkStore for Db {
         .await
     }
 
-    async fn postpone(&self, claim: &Claim, delay: Duration, why: &str) -> Result<bool, StoreError> {
+    async fn postpone(&self, claim: &Claim, delay: Duration, why: &str) -> Result<Option<State>, StoreError> {
+        let delay = TimeDelta::from_std(delay).unwrap_or(TimeDelta::MAX);
         self.transaction(async |conn| {
             lock_server(conn, claim.server.id).await?;
-            // One waits per server: where a newer one does, this one is over.
-            let newer =
-                ops::table.filter(ops::server_id.eq(claim.server.id.0).and(ops::state.eq(State::Queued.as_str())));
-            let overtaken: bool = diesel::select(exists(newer)).get_result(conn).await?;
-            if overtaken {
-                return end(conn, claim, State::Superseded, Some("a newer operation took its place")).await;
-            }
-            let delay = TimeDelta::from_std(delay).unwrap_or(TimeDelta::MAX);
-            let at: Timestamp = diesel::select(now()).get_result(conn).await?;
-            let updated = diesel::update(ours(claim))
-                .set((
-                    ops::state.eq(State::Queued.as_str()),
-                    ops::lease_until.eq(None::<Timestamp>),
-                    ops::available_at.eq(at + delay),
-                    ops::error.eq(why),
-                ))
-                .execute(conn)
-                .await?;
-            Ok(updated == 1)
+            requeue(conn, claim, claim.operation.generation, delay, why).await
         })
         .await
     }
 
-    async fn finish(&self, claim: &Claim, outcome: &Outcome) -> Result<bool, StoreError> {
+    async fn revive(&self, claim: &Claim, how: &str) -> Result<bool, StoreError> {
         self.transaction(async |conn| {
-            lock_server(conn, claim.server.id).await?;
-            let error = match outcome {
-                Outcome::Failed(why) => Some(why.as_str()),
-                Outcome::Superseded => Some("the server's host has seen a newer operation"),
-                _ => None,
-            };
-            if !end(conn, claim, outcome.state(), error).await? {
-                return Ok(false);
+            let generation = lock_server(conn, claim.server.id).await?;
+            let next = generation.max(claim.operation.generation) + 1;
+            let queued = requeue(conn, claim, next, TimeDelta::zero(), how).await?;
+            // Where a newer one waits it finds the same, and does this.
+            let again = queued == Some(State::Queued);
+            if again {
+                diesel::update(game_servers::table.find(claim.server.id.0))
+                    .set((
+                        game_servers::generation.eq(next),
+                        game_servers::status.eq(Status::Crashed.as_str()),
+                        game_servers::error_message.eq(how),
+                        game_servers::stopped_at.eq(now().nullable()),
+                        game_servers::updated_at.eq(now()),
+                    ))
+                    .execute(conn)
+                    .await?;
             }
-            publish(conn, &claim.operation, outcome).await?;
+            Ok(again)
+        })
+        .await
+    }
+
+    async fn finish(&self, claim: &Claim, outcome: &Outcome) -> Result<Option<State>, StoreError> {
+        self.transaction(async |conn| {
+            let generation = lock_server(conn, claim.server.id).await?;
+            let (state, error) = match outcome {
+                Outcome::Stale(_) if generation > claim.operation.generation => (State::Superseded, Some(SUPERSEDED)),
+                Outcome::Stale(_) => (State::Failed, Some(BEHIND_ITS_HOST)),
+                Outcome::Failed(why) => (State::Failed, Some(why.as_str())),
+                _ => (outcome.state(), None),
+            };
+            if !end(conn, claim, state, error).await? {
+                return Ok(None);
+            }
+            if state != State::Superseded {
+                publish(conn, &claim.operation, outcome).await?;
+            }
             // What waits behind this one can begin.
             diesel::sql_query(format!("notify {OPERATIONS}")).execute(conn).await?;
-            Ok(true)
+            Ok(Some(state))
         })
         .await
     }
@@ -134,7 +144,7 @@ impl WorkStore for Db {
                 .filter(old)
                 .select((ops::id, ops::server_id))
                 .limit(1000)
-                .for_update()
+                .for_no_key_update()
                 .skip_locked()
                 .load(conn)
                 .await?;
@@ -218,13 +228,39 @@ impl WorkStore for Db {
         .await
     }
 
-    async fn forget_keys(&self, age: Duration) -> Result<(), StoreError> {
+    async fn forget_keys(&self, age: Duration, limit: u32) -> Result<(), StoreError> {
+        self.forget(
+            "update operations set idempotency_key = null where id in
+                 (select id from operations where idempotency_key is not null and origin <> 'schedule'
+                    and created_at < $1 and finished_at is not null
+                  order by created_at limit $2 for update skip locked)",
+            age,
+            limit,
+        )
+        .await
+    }
+
+    async fn forget_operations(&self, age: Duration, limit: u32) -> Result<(), StoreError> {
+        self.forget(
+            "delete from operations where id in
+                 (select id from operations where finished_at < $1
+                  order by finished_at limit $2 for update skip locked)",
+            age,
+            limit,
+        )
+        .await
+    }
+}
+
+impl Db {
+    /// Runs a statement that takes a moment, `age` ago, and a limit.
+    pub(crate) async fn forget(&self, statement: &str, age: Duration, limit: u32) -> Result<(), StoreError> {
         let age = TimeDelta::from_std(age).unwrap_or(TimeDelta::MAX);
         self.run(async |conn| {
             let at: Timestamp = diesel::select(now()).get_result(conn).await?;
-            let old = ops::idempotency_key.is_not_null().and(ops::created_at.lt(at - age));
-            diesel::update(ops::table.filter(old.and(ops::finished_at.is_not_null())))
-                .set(ops::idempotency_key.eq(None::<String>))
+            diesel::sql_query(statement)
+                .bind::<Timestamptz, _>(at - age)
+                .bind::<BigInt, _>(i64::from(limit))
                 .execute(conn)
                 .await?;
             Ok(())
@@ -232,6 +268,10 @@ impl WorkStore for Db {
         .await
     }
 }
+
+const SUPERSEDED: &str = "a newer operation took its place";
+const BEHIND_ITS_HOST: &str =
+    "the server's host has seen newer operations than this database, which may have been restored; try again";
 
 /// Leases what can be begun or taken over. The server's row is locked with the operation's, and neither is waited for;
 /// a queued operation behind a running one waits for it.
@@ -254,7 +294,7 @@ async fn lease_rows(
                     and not exists (select from operations r where r.server_id = o.server_id and r.state = 'running')
                  or o.state = 'running' and o.lease_until <= now())
              order by o.available_at limit $2
-             for update skip locked)
+             for no key update skip locked)
          update operations o set state = 'running', attempt = attempt + 1, error = null,
                 lease_until = clock_timestamp() + make_interval(secs => $3)
          from due where o.id = due.id returning o.id",
@@ -267,10 +307,37 @@ async fn lease_rows(
     Ok(ids.into_iter().map(|row| row.id).collect())
 }
 
-async fn lock_server(conn: &mut AsyncPgConnection, id: ServerId) -> Result<(), Fault<StoreError>> {
-    let locked = game_servers::table.find(id.0).select(game_servers::id).for_update();
-    locked.first::<i32>(conn).await?;
-    Ok(())
+/// Locks a server's row; answers with its generation.
+async fn lock_server(conn: &mut AsyncPgConnection, id: ServerId) -> Result<Generation, Fault<StoreError>> {
+    let locked = game_servers::table.find(id.0).select(game_servers::generation).for_no_key_update();
+    Ok(locked.first(conn).await?)
+}
+
+/// Queues an operation again, or ends it where a newer one waits: one waits per server.
+async fn requeue(
+    conn: &mut AsyncPgConnection,
+    claim: &Claim,
+    generation: Generation,
+    delay: TimeDelta,
+    why: &str,
+) -> Result<Option<State>, Fault<StoreError>> {
+    let newer = ops::table.filter(ops::server_id.eq(claim.server.id.0).and(ops::state.eq(State::Queued.as_str())));
+    if diesel::select(exists(newer)).get_result(conn).await? {
+        let ended = end(conn, claim, State::Superseded, Some(SUPERSEDED)).await?;
+        return Ok(ended.then_some(State::Superseded));
+    }
+    let at: Timestamp = diesel::select(now()).get_result(conn).await?;
+    let updated = diesel::update(ours(claim))
+        .set((
+            ops::state.eq(State::Queued.as_str()),
+            ops::lease_until.eq(None::<Timestamp>),
+            ops::generation.eq(generation),
+            ops::available_at.eq(at + delay),
+            ops::error.eq(why),
+        ))
+        .execute(conn)
+        .await?;
+    Ok((updated == 1).then_some(State::Queued))
 }
 
 /// The operation, if this attempt still has it.
@@ -309,10 +376,9 @@ async fn publish(
     operation: &Operation,
     outcome: &Outcome,
 ) -> Result<(), Fault<StoreError>> {
-    let Some(status) = outcome.status() else { return Ok(()) };
     let server = game_servers::table.find(operation.server.0);
     let common = (
-        game_servers::status.eq(status.as_str()),
+        game_servers::status.eq(outcome.status().as_str()),
         game_servers::status_generation.eq(operation.generation),
         game_servers::updated_at.eq(now()),
     );
@@ -339,7 +405,10 @@ async fn publish(
             let failed = (game_servers::stopped_at.eq(now().nullable()), game_servers::error_message.eq(why));
             diesel::update(server).set((common, failed)).execute(conn).await?;
         }
-        Outcome::Superseded => {}
+        Outcome::Stale(seen) => {
+            let behind = (game_servers::generation.eq(seen), game_servers::error_message.eq(BEHIND_ITS_HOST));
+            diesel::update(server).set((common, behind)).execute(conn).await?;
+        }
     }
     Ok(())
 }

@@ -48,9 +48,11 @@ impl<'a> Api<'a> {
             ("METRICS_PORT", settings.metrics_port.to_string().into()),
             ("BIND_ADDRESS", settings.bind_address.clone().into()),
         ];
-        let defaults: [(_, OsString); 4] = [
+        let defaults: [(_, OsString); 5] = [
             ("AGIS_DATA_DIR", state.data().into()),
             ("PUBLIC_ADDRESS", "127.0.0.1".into()),
+            // A laptop is renamed by the network it is in; its servers stay its own.
+            ("AGIS_HOST_NAME", "dev".into()),
             ("GAME_BIND_ADDRESS", "127.0.0.1".into()),
             ("GAMES_ON_SHUTDOWN", "stop".into()),
         ];

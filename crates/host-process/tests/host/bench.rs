@@ -9,7 +9,7 @@ use std::{
 };
 
 use agis_base::{OperationId, ServerId};
-use agis_host_process::{Config, ProcessHost};
+use agis_host_process::{Config, ProcessHost, SetupError};
 use agis_servers::{
     game::{Catalogue, Game},
     host::{Endpoint, Generation, Host, HostError, Launch, Observed, Order, Reached, Target},
@@ -46,15 +46,18 @@ impl Bench {
 
     /// Another program's view of the same data.
     pub(crate) fn host(&self) -> ProcessHost {
+        self.host_called("here").expect("a host")
+    }
+
+    pub(crate) fn host_called(&self, name: &str) -> Result<ProcessHost, SetupError> {
         ProcessHost::new(Config {
             data_dir: self.data.path().to_owned(),
-            name: "here".to_owned(),
+            name: name.to_owned(),
             public_address: "games.example.org".to_owned(),
             bind_address: "127.0.0.1".to_owned(),
             game_user: "nobody".to_owned(),
             exe: hidden(),
         })
-        .expect("a host")
     }
 
     pub(crate) async fn start(

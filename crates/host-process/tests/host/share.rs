@@ -82,3 +82,12 @@ async fn the_fence_needs_no_server() {
     assert_eq!(bench.stop(&bench.host(), ONE, 7).await, Ok(Reached::Stopped));
     assert_eq!(bench.stop(&bench.host(), ONE, 6).await, Err(HostError::Stale { seen: 7 }));
 }
+
+#[test]
+fn a_data_directory_stays_its_first_hosts() {
+    let bench = Bench::new();
+    drop(bench.host());
+    drop(bench.host());
+    let error = bench.host_called("elsewhere").err().expect("refused").to_string();
+    assert!(error.contains("belongs to the host 'here'") && error.contains("AGIS_HOST_NAME=here"), "{error}");
+}
