@@ -137,7 +137,7 @@ impl Attempt {
         };
         match end {
             End::Applied(Ok(outcome)) => self.finish(outcome).await,
-            End::Applied(Err(HostError::Failed(how))) if self.was_running() => self.revive(&how).await,
+            End::Applied(Err(HostError::Failed(how))) if self.had_run() => self.revive(&how).await,
             End::Applied(Err(HostError::Failed(why))) => self.finish(Outcome::Failed(why)).await,
             End::Applied(Err(HostError::Stale { seen })) => self.finish(Outcome::Stale(seen)).await,
             End::Applied(Err(HostError::Unavailable(why))) => self.postpone(self.backoff(), &why).await,
@@ -228,17 +228,23 @@ impl Attempt {
         }
     }
 
-    /// A start keeps its generation where the server is published as running. If the host says that it has ended, it
-    /// crashed and nobody had looked yet: after a power cut, say.
-    fn was_running(&self) -> bool {
-        self.claim.operation.action == Action::Start && self.claim.server.status == Status::Running
+    /// A start keeps its generation where the server runs or is about to. If the host says that this generation has
+    /// ended, it ended after the start was accepted, or before anybody had looked: after a power cut, say.
+    fn had_run(&self) -> bool {
+        let Claim { operation, published, .. } = &self.claim;
+        operation.action == Action::Start && operation.generation == *published
     }
 
     async fn revive(&self, how: &str) {
-        tracing::warn!(server_id = self.claim.server.id.0, how, "Server crashed; its start begins anew");
+        tracing::warn!(
+            server_id = self.claim.server.id.0,
+            how,
+            "The server has ended meanwhile; its start begins anew"
+        );
+        let is_news = self.claim.server.status == Status::Running;
         match self.store.revive(&self.claim, how).await {
-            Ok(true) => metrics::counter!("agis_bot_server_crashes_total").increment(1),
-            Ok(false) => {}
+            Ok(true) if is_news => metrics::counter!("agis_bot_server_crashes_total").increment(1),
+            Ok(_) => {}
             Err(error) => {
                 tracing::warn!(operation_id = %self.claim.operation.id, %error, "a start waits for its lease")
             }

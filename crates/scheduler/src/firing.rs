@@ -216,7 +216,7 @@ mod tests {
         let now = at(2000) + TimeDelta::seconds(1);
         let plan = planned("* * * * *", MissedRunPolicy::RunOnce, 0, now);
         assert_eq!(plan.runs.iter().map(|run| run.slots).sum::<i64>(), 2001);
-        assert_eq!(plan.runs.len(), MISSED_ROWS_ROWS);
+        assert_eq!(plan.runs.len(), MISSED_ROWS);
         assert_eq!(plan.runs[0].slots, 2001 - (MISSED_ROWS as i64 - 1));
         assert_eq!(plan.runs[0].slot.at, at(2001 - MISSED_ROWS as i64));
         assert_eq!(plan.runs.iter().filter(|run| run.state == RunState::Pending).count(), 1);

@@ -109,8 +109,8 @@ pub trait WorkStore: Send + Sync {
     /// `None`, and nothing is published, where the claim is no longer ours.
     async fn finish(&self, claim: &Claim, outcome: &Outcome) -> Result<Option<State>, StoreError>;
 
-    /// A start found that the server, published as running, has ended: publishes the crash and queues the operation
-    /// again at the next generation, in one transaction. False where the claim is no longer ours.
+    /// A start found that the server, published at the same generation, has ended: publishes the crash and queues the
+    /// operation again at the next generation, in one transaction. False where the claim is no longer ours.
     async fn revive(&self, claim: &Claim, how: &str) -> Result<bool, StoreError>;
 
     /// Ends what has been queued for longer than `age`; a server that waited for it is failed.
@@ -142,6 +142,8 @@ pub struct Claim {
     pub operation: Operation,
     /// Its server, as it is now.
     pub server: Server,
+    /// The generation at which the server's status was last published by an operation that ended.
+    pub published: Generation,
     /// Which attempt this is, from 1. It fences: what a worker says of an attempt that was taken over is not heard.
     pub attempt: i32,
 }

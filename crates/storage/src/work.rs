@@ -35,18 +35,23 @@ impl WorkStore for Db {
             if ids.is_empty() {
                 return Ok(vec![]);
             }
-            let rows: Vec<(operations::Row, servers::Row, i32)> = ops::table
+            let rows: Vec<(operations::Row, servers::Row, i32, Generation)> = ops::table
                 .inner_join(game_servers::table)
                 .filter(ops::id.eq_any(ids))
                 .order(ops::id)
-                .select((operations::Row::as_select(), servers::Row::as_select(), ops::attempt))
+                .select((
+                    operations::Row::as_select(),
+                    servers::Row::as_select(),
+                    ops::attempt,
+                    game_servers::status_generation,
+                ))
                 .load(conn)
                 .await?;
             let mut claims = Vec::with_capacity(rows.len());
-            for (operation, server, attempt) in rows {
+            for (operation, server, attempt, published) in rows {
                 let (operation, mut server) = (operation.into_operation()?, server.into_server()?);
                 server.status = power::status_while(operation.action, server.status);
-                claims.push(Claim { operation, server, attempt });
+                claims.push(Claim { operation, server, published, attempt });
             }
             let servers: Vec<_> = claims.iter().map(|claim| claim.server.id.0).collect();
             let statuses: Vec<_> = claims.iter().map(|claim| claim.server.status.as_str()).collect();

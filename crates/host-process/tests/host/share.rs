@@ -88,6 +88,6 @@ fn a_data_directory_stays_its_first_hosts() {
     let bench = Bench::new();
     drop(bench.host());
     drop(bench.host());
-    let error = bench.host_called("elsewhere").err().expect("refused").to_string();
+    let error = bench.host_called("elsewhere").expect_err("refused").to_string();
     assert!(error.contains("belongs to the host 'here'") && error.contains("AGIS_HOST_NAME=here"), "{error}");
 }
