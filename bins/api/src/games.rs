@@ -12,9 +12,15 @@ const LOOK: Duration = Duration::from_millis(200);
 /// Asks every server of this host to stop and waits until they have, or `within` is over.
 pub(crate) async fn stop(db: &Db, services: &Services, host: &str, within: Duration) {
     let until = Instant::now() + within;
-    let operations = match ask(db, services, host).await {
-        Ok(operations) => operations,
-        Err(error) => return tracing::warn!(%error, "the games could not be asked to stop and run on"),
+    let operations = loop {
+        match ask(db, services, host).await {
+            Ok(operations) => break operations,
+            Err(error) if Instant::now() >= until => {
+                return tracing::warn!(%error, "the games could not be asked to stop and run on");
+            }
+            // Whoever held a lock, or the database itself, may be back in a moment; to ask twice does no harm.
+            Err(_) => tokio::time::sleep(LOOK).await,
+        }
     };
     tracing::info!(games = operations.len(), "Stopping the games");
     while Instant::now() < until {

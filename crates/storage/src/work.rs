@@ -342,6 +342,10 @@ async fn requeue(
         ))
         .execute(conn)
         .await?;
+    if updated == 1 && delay.is_zero() {
+        // Another worker can have it at once.
+        diesel::sql_query(format!("notify {OPERATIONS}")).execute(conn).await?;
+    }
     Ok((updated == 1).then_some(State::Queued))
 }
 

@@ -2,4 +2,13 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod keys;
+mod limits;
+mod migrations;
+mod operations;
+mod pages;
+mod process;
+mod refusal;
+mod schedules;
 mod servers;
+mod snapshots;

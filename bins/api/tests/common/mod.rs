@@ -62,6 +62,11 @@ impl Stack {
         String::from_utf8(output.stdout).expect("text").trim().to_owned()
     }
 
+    /// Runs the program with these settings beside the usual ones to its end, however it ends.
+    pub(crate) fn output(&self, settings: &[(&str, &str)], args: &[&str]) -> std::process::Output {
+        self.prepare(settings).args(args).output().expect("agis-api runs")
+    }
+
     /// A key by the operator's command.
     pub(crate) fn make_key(&self, user: &str, args: &[&str]) -> String {
         self.command(&[&["keys", "create", "--user", user], args].concat())

@@ -1,4 +1,21 @@
-use crate::common::{Stack, query_game};
+//! What becomes of games while `agis-api`, their shims, or they themselves are killed.
+
+use agis_test_support::wait;
+use serde_json::Value;
+
+use crate::{
+    common::{Api, SOON, Stack, is_alive, query_game, signal},
+    fleet::{self, SHORT_LEASE, games_file},
+};
+
+/// Does not end when it is asked to; it is killed after a while.
+const STUBBORN: &str = r#"
+    title = "Stubborn"
+    command = ["{agis}", "demo-game", "--bind", "{bind}", "--port", "{port}", "--name", "{name}", "--ignore-sigterm"]
+    cost_per_hour = 0
+    ready = { when = { log = "ready for players" }, within_s = 30 }
+    stop = { how = { signal = "SIGTERM" }, grace_s = 4 }
+"#;
 
 #[tokio::test]
 async fn a_killed_api_leaves_its_games_running_and_the_next_one_adopts_them() {
@@ -17,4 +34,162 @@ async fn a_killed_api_leaves_its_games_running_and_the_next_one_adopts_them() {
     assert_eq!(stack.process_of(id).expect("a process"), process, "no second copy was started");
     next.act(id, "stop").await;
     assert!(query_game(port).await.is_err(), "nobody listens any more");
+}
+
+/// A running demo game: its server's id, and what the host has written of it.
+async fn running(stack: &Stack, api: &Api) -> (i64, Value) {
+    let id = api.server("victim", "demo").await;
+    api.act(id, "start").await;
+    (id, stack.process_of(id).expect("a process"))
+}
+
+fn pid(process: &Value, of: &str) -> i64 {
+    process[of]["pid"].as_i64().expect("a pid")
+}
+
+/// It is published as crashed, and counted as one crash however many processes watch; a start begins it anew.
+async fn assert_crashed_once(stack: &Stack, apis: &[&Api], id: i64, why: &str) {
+    let crashed = apis[0].until_status(id, "crashed").await;
+    assert!(crashed["error"].as_str().is_some_and(|error| error.contains(why)), "{crashed}");
+    apis[0].act(id, "start").await;
+    fleet::assert_one_copy_each(stack, &[id], 2).await;
+    let mut crashes = 0.0;
+    for api in apis {
+        crashes += api.metric("agis_bot_server_crashes_total").await;
+    }
+    assert!((crashes - 1.0).abs() < 0.1, "{crashes} crashes were counted");
+}
+
+#[tokio::test]
+async fn a_killed_game_is_noticed_and_recorded_once() {
+    let stack = Stack::start().await;
+    fleet::own_ids(&stack.sql().await).await;
+    let (one, two) = (stack.api(&[]).await, stack.api(&[]).await);
+    let (id, process) = running(&stack, &one).await;
+    signal(pid(&process, "game"), "KILL");
+    assert_crashed_once(&stack, &[&two, &one], id, "signal 9").await;
+}
+
+#[tokio::test]
+async fn a_killed_shim_takes_its_game_along_and_is_recorded_once() {
+    let stack = Stack::start().await;
+    fleet::own_ids(&stack.sql().await).await;
+    let (one, two) = (stack.api(&[]).await, stack.api(&[]).await);
+    let (id, process) = running(&stack, &one).await;
+    signal(pid(&process, "shim"), "KILL");
+    wait::until(SOON, "the game to end", async || (!is_alive(pid(&process, "game"))).then_some(())).await;
+    assert_crashed_once(&stack, &[&one, &two], id, "unobserved").await;
+}
+
+#[tokio::test]
+async fn a_crash_that_nobody_saw_is_found_by_the_next_api() {
+    let stack = Stack::start().await;
+    fleet::own_ids(&stack.sql().await).await;
+    let api = stack.api(&[]).await;
+    let (id, process) = running(&stack, &api).await;
+    api.kill();
+    signal(pid(&process, "game"), "KILL");
+    wait::until(SOON, "the shim to end", async || (!is_alive(pid(&process, "shim"))).then_some(())).await;
+    let next = stack.api(&[]).await;
+    assert_crashed_once(&stack, &[&next], id, "signal 9").await;
+}
+
+#[tokio::test]
+async fn a_stop_whose_process_was_killed_is_finished_by_the_next() {
+    let (stack, games) = (Stack::start().await, games_file("stubborn", STUBBORN));
+    let settings = [SHORT_LEASE, games.setting()];
+    let sql = stack.sql().await;
+    fleet::own_ids(&sql).await;
+    let api = stack.api(&settings).await;
+    let id = api.server("stubborn", "stubborn").await;
+    api.act(id, "start").await;
+    let operation = api.ask(id, "stop").await;
+    wait::until(SOON, "the host to know of the stop", async || {
+        let seen = std::fs::read_to_string(stack.server_dir(id).join("generation"));
+        seen.is_ok_and(|seen| seen == "2").then_some(())
+    })
+    .await;
+    api.kill();
+    let game = pid(&stack.process_of(id).expect("a process"), "game");
+    assert!(is_alive(game), "the stop takes a while");
+
+    let next = stack.api(&settings).await;
+    let ended = next.ended(&operation).await;
+    assert_eq!(ended["state"], "succeeded", "{ended}");
+    next.until_status(id, "stopped").await;
+    assert!(!is_alive(game));
+    fleet::assert_no_copy(&stack, id);
+    let attempt: i32 = fleet::one(&sql, &format!("select attempt from operations where id = '{operation}'")).await;
+    assert_eq!(attempt, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn starts_asked_of_two_processes_at_once_give_one_game() {
+    const ROUNDS: usize = 10;
+    let stack = Stack::start().await;
+    fleet::own_ids(&stack.sql().await).await;
+    let (one, two) = (stack.api(&[]).await, stack.api(&[]).await);
+    let id = one.server("wanted", "sleeper").await;
+    let mut asked = vec![];
+    for _ in 0..ROUNDS {
+        let (left, right) = tokio::join!(one.ask(id, "start"), two.ask(id, "start"));
+        asked.extend([left, right]);
+    }
+    let mut succeeded = 0;
+    { for o in &asked { one.ended(o).await; } for r in fleet::rows(&stack.sql().await, "select state, to_char(created_at,'SS.MS'), to_char(finished_at,'SS.MS'), attempt::text, generation::text, error from operations order by created_at").await { eprintln!("MEASURE {r:?}"); }
+      for (n, api) in [&one,&two].iter().enumerate() { for l in api.log() { if l["message"]!="request" { eprintln!("MEASURE {n} {} {} {} {} {}", l["timestamp"], l["level"], l["message"], l["operation_id"], l["took_ms"]); } } } }
+    for operation in asked {
+        let ended = one.ended(&operation).await;
+        assert!(["succeeded", "superseded"].map(Value::from).contains(&ended["state"]), "{ended}");
+        succeeded += usize::from(ended["state"] == "succeeded");
+    }
+    assert!(succeeded > 0);
+    two.until_status(id, "running").await;
+    fleet::assert_one_copy_each(&stack, &[id], 1).await;
+}
+
+#[tokio::test]
+async fn a_real_game_of_the_built_in_catalogue_runs_is_adopted_and_stops() {
+    let installed = ["/usr/games/bzfs", "/usr/bin/bzfs"].iter().any(|path| std::path::Path::new(path).exists());
+    if !installed {
+        return untried("bzfs is not installed (Debian: apt-get install bzflag-server)");
+    }
+    let stack = Stack::start().await;
+    fleet::own_ids(&stack.sql().await).await;
+    let built_in = [("GAMES_FILE", "")];
+    let api = stack.api(&built_in).await;
+    let id = api.server("A \"real\" game; $(true)", "bzflag").await;
+    api.act(id, "start").await;
+    let port = api.until_status(id, "running").await["port"].as_u64().expect("a port");
+    assert_eq!(greeting(port).await, "BZFS", "a client is welcomed");
+    let process = stack.process_of(id).expect("a process");
+    api.kill();
+
+    let next = stack.api(&built_in).await;
+    assert_eq!(greeting(port).await, "BZFS");
+    assert_eq!(stack.process_of(id).expect("a process"), process);
+    next.act(id, "restart").await;
+    fleet::assert_one_copy_each(&stack, &[id], 2).await;
+    assert_eq!(greeting(port).await, "BZFS", "on the same port as before");
+    next.act(id, "stop").await;
+    fleet::assert_no_copy(&stack, id);
+}
+
+/// What BZFlag's server answers to a client that introduces itself, up to its version.
+async fn greeting(port: u64) -> String {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let address = ("127.0.0.1", u16::try_from(port).expect("a port"));
+    let asked = async {
+        let mut stream = tokio::net::TcpStream::connect(address).await?;
+        stream.write_all(b"BZFLAG\r\n\r\n").await?;
+        let mut answer = [0; 4];
+        stream.read_exact(&mut answer).await?;
+        Ok::<_, std::io::Error>(String::from_utf8_lossy(&answer).into_owned())
+    };
+    tokio::time::timeout(SOON, asked).await.expect("an answer in time").expect("an answer")
+}
+
+#[expect(clippy::print_stderr, reason = "whoever runs the tests shall know what was not tried")]
+fn untried(why: &str) {
+    eprintln!("not tried: {why}");
 }

@@ -1,5 +1,12 @@
 //! What must hold while processes are killed and the database goes away.
 
+mod authority;
 #[path = "../common/mod.rs"]
 mod common;
+mod database;
+mod exactly_once;
+mod fleet;
 mod games;
+mod leases;
+mod missed;
+mod recovery;

@@ -1,0 +1,185 @@
+//! The schema: up, down, and who notices.
+
+use std::process::Output;
+
+use agis_test_support::wait;
+use serde_json::json;
+
+use crate::common::{SOON, Stack};
+
+const FIRST: &str = "2026-11-01-000000_v1_7_0";
+const SECOND: &str = "2026-11-02-000000_lift";
+
+/// A stack whose database is as a new one: without a table.
+async fn unmigrated() -> Stack {
+    let stack = Stack::start().await;
+    let sql = stack.sql().await;
+    sql.batch_execute("drop schema public cascade; create schema public").await.expect("an empty database");
+    stack
+}
+
+fn migrate(stack: &Stack, direction: &str) -> String {
+    stack.command(&["migrate", direction])
+}
+
+/// Every column, with what matters of it.
+async fn columns(stack: &Stack) -> Vec<String> {
+    let query = "select format('%s.%s %s(%s) null=%s default=%s', table_name, column_name, data_type,
+                               character_maximum_length, is_nullable, column_default)
+                 from information_schema.columns
+                 where table_schema = 'public' and table_name <> '__diesel_schema_migrations' order by 1";
+    texts(stack, query).await
+}
+
+async fn texts(stack: &Stack, query: &str) -> Vec<String> {
+    stack.sql().await.query(query, &[]).await.expect("rows").iter().map(|row| row.get(0)).collect()
+}
+
+async fn indexes(stack: &Stack) -> Vec<String> {
+    texts(stack, "select indexdef from pg_indexes where schemaname = 'public' order by 1").await
+}
+
+async fn constraints(stack: &Stack) -> Vec<String> {
+    let query = "select format('%s %s %s', conrelid::regclass, conname, pg_get_constraintdef(oid)) from pg_constraint
+                 where connamespace = 'public'::regnamespace
+                 and conname not like '%diesel%' order by 1";
+    texts(stack, query).await
+}
+
+#[tokio::test]
+async fn each_direction_says_what_it_did() {
+    let stack = unmigrated().await;
+    assert_eq!(migrate(&stack, "status"), format!("pending {FIRST}\npending {SECOND}"));
+    assert_eq!(migrate(&stack, "up"), format!("applied {FIRST}\napplied {SECOND}"));
+    assert_eq!(migrate(&stack, "up"), "the schema is up to date");
+    assert_eq!(migrate(&stack, "redo"), format!("reverted {SECOND}\napplied {SECOND}"));
+    assert_eq!(migrate(&stack, "down"), format!("reverted {SECOND}"));
+    assert_eq!(migrate(&stack, "status"), format!("applied {FIRST}\npending {SECOND}"));
+    assert_eq!(migrate(&stack, "down"), format!("reverted {FIRST}"));
+
+    let nothing_left = stack.output(&[], &["migrate", "down"]);
+    assert_eq!(nothing_left.status.code(), Some(1), "there is nothing to revert");
+    let unreachable = stack.output(&[("DATABASE_URL", "postgres://nobody@127.0.0.1:1/agis")], &["migrate", "up"]);
+    let error = String::from_utf8(unreachable.stderr).expect("text");
+    assert!(unreachable.status.code() == Some(1) && error.contains("the database is not available"), "{error}");
+}
+
+#[tokio::test]
+async fn two_that_migrate_at_once_take_turns() {
+    let stack = unmigrated().await;
+    let outputs: Vec<Output> = std::thread::scope(|scope| {
+        let up = || scope.spawn(|| stack.output(&[], &["migrate", "up"]));
+        let both = [up(), up()];
+        both.into_iter().map(|thread| thread.join().expect("a thread")).collect()
+    });
+    let mut said: Vec<_> = outputs.into_iter().map(|output| (output.status.code(), output.stdout)).collect();
+    said.sort();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+    assert_eq!((said[0].0, said[1].0), (Some(0), Some(0)), "{said:?}");
+    assert_eq!(text(&said[0].1), format!("applied {FIRST}\napplied {SECOND}"));
+    assert_eq!(text(&said[1].1), "the schema is up to date");
+}
+
+#[tokio::test]
+async fn down_to_the_bottom_leaves_nothing_and_up_again_is_the_same() {
+    let stack = unmigrated().await;
+    migrate(&stack, "up");
+    let lifted = (columns(&stack).await, indexes(&stack).await, constraints(&stack).await);
+    migrate(&stack, "down");
+    migrate(&stack, "down");
+    let tables = texts(&stack, "select tablename::text from pg_tables where schemaname = 'public'").await;
+    assert_eq!(tables, ["__diesel_schema_migrations"]);
+    let functions =
+        texts(&stack, "select proname::text from pg_proc where pronamespace = 'public'::regnamespace").await;
+    assert_eq!(functions, Vec::<String>::new());
+    migrate(&stack, "up");
+    assert_eq!((columns(&stack).await, indexes(&stack).await, constraints(&stack).await), lifted);
+}
+
+#[tokio::test]
+async fn one_down_is_the_schema_of_v1_7_0() {
+    let (stack, old) = (unmigrated().await, unmigrated().await);
+    let sql = old.sql().await;
+    let v1_7_0 = include_str!("../../../../migrations/2026-11-01-000000_v1_7_0/up.sql");
+    sql.batch_execute(v1_7_0).await.expect("the old schema");
+    migrate(&stack, "up");
+    migrate(&stack, "down");
+    assert_eq!(columns(&stack).await, columns(&old).await);
+    assert_eq!(constraints(&stack).await, constraints(&old).await);
+    let own = |index: &String| !index.contains("__diesel");
+    let left: Vec<_> = indexes(&stack).await.into_iter().filter(own).collect();
+    assert_eq!(left, indexes(&old).await);
+}
+
+#[tokio::test]
+async fn a_database_of_v1_7_0_is_taken_over_with_its_rows() {
+    let stack = unmigrated().await;
+    let sql = stack.sql().await;
+    let v1_7_0 = include_str!("../../../../migrations/2026-11-01-000000_v1_7_0/up.sql");
+    sql.batch_execute(v1_7_0).await.expect("the old schema");
+    sql.batch_execute(
+        "insert into users (discord_id, credits, tier) values ('100000000000000001', 42, null);
+         insert into game_servers (discord_id, name, game_type, status) values
+             ('100000000000000001', 'old', 'minecraft', 'ready');
+         insert into server_schedules (server_id, discord_id, action, cron_expression, timezone) values
+             (1, '100000000000000001', 'stop', '0 4 * * *', null);",
+    )
+    .await
+    .expect("old rows");
+    assert_eq!(migrate(&stack, "up"), format!("applied {FIRST}\napplied {SECOND}"));
+    let key = stack.make_key("100000000000000001", &[]);
+    let api = stack.api(&[]).await;
+    let ask = async |method: &str, path: &str| api.call_as(Some(&key), method, path, None).await;
+    let me = ask("GET", "/api/v1/users/me").await.expect(200);
+    assert_eq!((&me["credits"], &me["tier"], &me["servers"]), (&json!(42), &json!("free"), &json!(1)));
+    let server = ask("GET", "/api/v1/servers/1").await.expect(200);
+    assert_eq!((&server["name"], &server["status"]), (&json!("old"), &json!("running")));
+    let schedule = ask("GET", "/api/v1/schedules/1").await.expect(200);
+    assert_eq!((&schedule["timezone"], &schedule["enabled"]), (&json!("UTC"), &json!(true)));
+    assert_eq!(ask("POST", "/api/v1/servers/1/stop").await.expect(409)["code"], "no_host");
+}
+
+#[tokio::test]
+async fn the_names_that_operators_know_are_there() {
+    let stack = Stack::start().await;
+    let names = texts(&stack, "select indexname::text from pg_indexes where schemaname = 'public'").await;
+    for index in [
+        "idx_users_tier",
+        "idx_users_credits",
+        "idx_users_servers_used",
+        "idx_schedules_next_run",
+        "idx_schedules_discord_id",
+        "idx_schedules_server_id",
+        "idx_api_keys_hash",
+        "idx_api_keys_discord_id",
+        "api_keys_key_hash_key",
+    ] {
+        assert!(names.iter().any(|name| name == index), "{index} is not in {names:?}");
+    }
+    let sql = stack.sql().await;
+    sql.execute("insert into user_stats (discord_id, updated_at) values ('100000000000000001', '2020-01-01')", &[])
+        .await
+        .expect("stats");
+    sql.execute("update user_stats set total_commands_used = 1", &[]).await.expect("a command");
+    let fresh = sql.query_one("select updated_at = now() or updated_at > '2026-01-01' from user_stats", &[]).await;
+    assert!(fresh.expect("a row").get::<_, bool>(0), "trigger_user_stats_updated_at touches what changes");
+}
+
+#[tokio::test]
+async fn a_process_on_a_database_without_the_schema_waits_and_is_ready_once_it_is_there() {
+    let stack = unmigrated().await;
+    let api = stack.api(&[]).await;
+    let waiting = wait::until(SOON, "the process to say what is missing", async || {
+        let answer = api.ready().await;
+        answer.body.to_string().contains("agis-api migrate up").then_some(answer)
+    })
+    .await;
+    assert_eq!((waiting.status.as_u16(), &waiting.body["status"]), (503, &json!("starting")));
+    migrate(&stack, "up");
+    let ready = wait::until(SOON, "the process to be ready", async || {
+        let answer = api.ready().await;
+        (answer.status == 200).then_some(answer)
+    })
+    .await;
+    assert_eq!(ready.body, json!({ "status": "ok" }));
+}

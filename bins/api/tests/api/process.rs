@@ -1,0 +1,222 @@
+//! The process: how it begins, what it tells of itself, how it ends.
+
+use std::{
+    collections::BTreeSet,
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+    time::{Duration, Instant},
+};
+
+use agis_test_support::wait;
+use serde_json::{Value, json};
+
+use crate::common::{Api, SOON, Stack, is_alive, query_game, signal};
+
+async fn fetched(stack: &Stack, url: String) -> reqwest::Response {
+    stack.client.get(url).send().await.expect("an answer")
+}
+
+#[tokio::test]
+async fn everything_that_is_wrong_with_the_configuration_is_told_at_once() {
+    let stack = Stack::start().await;
+    let wrong = [
+        ("DATABASE_URL", ""),
+        ("API_PORT", "high"),
+        ("BIND_ADDRESS", "everywhere"),
+        ("OPERATION_LEASE_SECONDS", "0"),
+        ("GAMES_FILE", "/nowhere.toml"),
+        ("GAMES_ON_SHUTDOWN", "explode"),
+        ("AGIS_DATA_DIR", "relative"),
+    ];
+    let output = stack.output(&wrong, &["serve"]);
+    let error = String::from_utf8(output.stderr).expect("text");
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    for (key, value) in wrong {
+        let line = error.lines().find(|line| line.trim_start().starts_with(key));
+        assert!(line.is_some_and(|line| line.contains(value)), "{key} is not told in:\n{error}");
+    }
+    assert!(error.contains("7 error(s)"), "{error}");
+
+    let url = stack.output(&[("DATABASE_URL", "mysql://here")], &["serve"]);
+    let error = String::from_utf8(url.stderr).expect("text");
+    assert!(url.status.code() == Some(1) && error.contains("DATABASE_URL is not a Postgres URL"), "{error}");
+    let filter = stack.output(&[("RUST_LOG", "a=b=c")], &["serve"]);
+    let error = String::from_utf8(filter.stderr).expect("text");
+    assert!(filter.status.code() == Some(1) && error.contains("RUST_LOG"), "{error}");
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_is_a_clear_error() {
+    let stack = Stack::start().await;
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("an address");
+    for key in ["API_PORT", "METRICS_PORT"] {
+        let output = stack.output(&[(key, &address.port().to_string())], &["serve"]);
+        let error = String::from_utf8(output.stderr).expect("text");
+        assert_eq!(output.status.code(), Some(1), "{error}");
+        assert!(error.contains(&format!("cannot listen on {address}")) && error.contains(key), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn the_log_says_what_an_operator_looks_for_and_each_request_by_its_id() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    let message = |text: &str| api.log().into_iter().find(|line| line["message"] == text);
+    let listening = message("API server listening").expect("the line");
+    assert_eq!(listening["address"], api.base.strip_prefix("http://").expect("an address"));
+    wait::until(SOON, "the scheduler to be told", async || message("Scheduler started")).await;
+
+    let request = stack.client.get(format!("{}/api/v1/servers/99?limit=1", api.base)).header("X-Request-Id", "look-1");
+    api.send(request.bearer_auth(&stack.key)).await.expect("an answer").expect(404);
+    let line = wait::until(SOON, "the request's line", async || {
+        api.log().into_iter().find(|line| line["span"]["request_id"] == "look-1")
+    })
+    .await;
+    let told = ["message", "method", "endpoint"].map(|field| line[field].as_str().unwrap_or_default().to_owned());
+    assert_eq!(told, ["request", "GET", "/api/v1/servers/{id}"], "{line}");
+    assert_eq!((&line["status"], line["took_us"].is_number()), (&json!(404), true), "{line}");
+    assert!(api.log().iter().all(|line| line["text"].is_null()), "every line is JSON");
+}
+
+#[tokio::test]
+async fn probes_and_metrics_need_no_key() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    wait::until(SOON, "the process to be ready", async || (api.ready().await.status == 200).then_some(())).await;
+    for (base, path) in [
+        (&api.base, "/healthz"),
+        (&api.base, "/readyz"),
+        (&api.base, "/api/health"),
+        (&api.metrics, "/healthz"),
+        (&api.metrics, "/readyz"),
+        (&api.metrics, "/metrics"),
+    ] {
+        let answer = fetched(&stack, format!("{base}{path}")).await;
+        assert_eq!(answer.status(), 200, "{base}{path}");
+    }
+    let metrics = fetched(&stack, format!("{}/metrics", api.metrics)).await;
+    assert!(metrics.headers()["content-type"].to_str().expect("text").starts_with("text/plain"));
+    let on_the_public_port = fetched(&stack, format!("{}/metrics", api.base)).await;
+    assert_eq!(on_the_public_port.status(), 404, "metrics are for the inside");
+}
+
+/// The series of `/metrics`, without their values and without what comes with time.
+async fn series(stack: &Stack, api: &Api) -> BTreeSet<String> {
+    let text = fetched(stack, format!("{}/metrics", api.metrics)).await.text().await.expect("text");
+    let lines = text.lines().filter(|line| line.starts_with("agis_bot_api_") || line.starts_with("agis_bot_rate_"));
+    lines.map(|line| line.rsplit_once(' ').expect("a value").0.to_owned()).collect()
+}
+
+/// Requests for what is not there, by methods that nobody knows.
+async fn hostile(stack: &Stack, api: &Api, salt: u32) {
+    for number in 0..100 {
+        let word = format!("x{salt}y{number}");
+        let paths = [
+            format!("/{word}"),
+            format!("/api/v1/{word}"),
+            format!("/api/v1/servers/{word}"),
+            format!("/api/v1/servers/{number}/{word}"),
+            format!("/api/v1/servers?{word}={word}"),
+        ];
+        let methods = ["GET", "PUT", "BREW", "PROPFIND", &format!("M{}", word.to_uppercase())].map(str::to_owned);
+        let (path, method) = (&paths[number % paths.len()], &methods[number / paths.len() % methods.len()]);
+        let request = stack.client.request(method.parse().expect("a method"), format!("{}{path}", api.base));
+        let request = if number % 2 == 0 { request.bearer_auth(&stack.key) } else { request.bearer_auth(&word) };
+        let answer = api.send(request.header("X-Request-Id", &word)).await.expect("an answer");
+        assert!(answer.status.is_client_error(), "{method} {path}: {}", answer.status);
+    }
+}
+
+#[tokio::test]
+async fn hostile_requests_make_no_new_series() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    hostile(&stack, &api, 1).await;
+    let after_once = series(&stack, &api).await;
+    hostile(&stack, &api, 2).await;
+    let after_twice = series(&stack, &api).await;
+    assert_eq!(after_twice, after_once);
+    for name in ["x1y", "x2y", "BREW", "MX1Y"] {
+        assert!(!after_twice.iter().any(|series| series.contains(name)), "{name} is a label");
+    }
+    let requests = after_twice.iter().filter(|series| series.starts_with("agis_bot_api_requests_total"));
+    let requests: Vec<_> = requests.collect();
+    assert!((1..40).contains(&requests.len()), "{requests:#?}");
+    assert!(requests.iter().any(|it| it.contains(r#"method="OTHER""#)), "{requests:#?}");
+    assert!(requests.iter().any(|it| it.contains(r#"endpoint="/api/v1/servers/{id}""#)), "{requests:#?}");
+}
+
+#[tokio::test]
+async fn a_shutdown_is_announced_lets_a_running_request_end_and_is_a_success() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    wait::until(SOON, "the process to be ready", async || (api.ready().await.status == 200).then_some(())).await;
+    let body = json!({ "name": "the last one", "game_type": "demo" }).to_string();
+    let mut late = TcpStream::connect(api.base.strip_prefix("http://").expect("an address")).expect("a connection");
+    late.set_read_timeout(Some(SOON)).expect("a limit");
+    let head = format!(
+        "POST /api/v1/servers HTTP/1.1\r\nHost: agis\r\nAuthorization: Bearer {}\r\nConnection: close\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+        stack.key,
+        body.len()
+    );
+    late.write_all(head.as_bytes()).expect("half a request");
+    // Whoever is answered after it came later: the half request is being read.
+    api.get("/api/v1/users/me").await.expect(200);
+
+    signal(api.pid(), "TERM");
+    let draining = wait::until(SOON, "readiness to go off", async || {
+        let answer = api.ready().await;
+        (answer.status == 503).then_some(answer)
+    })
+    .await;
+    assert_eq!(draining.body["status"], "draining");
+    late.write_all(body.as_bytes()).expect("the other half");
+    let mut answer = String::new();
+    late.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
+    assert!(api.stop().await.success());
+}
+
+#[tokio::test]
+async fn a_process_that_nobody_uses_ends_within_seconds() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    // A client that keeps its connection, as every one does.
+    api.get("/api/v1/users/me").await.expect(200);
+    let asked = Instant::now();
+    let status = api.stop().await;
+    assert!(status.success(), "{status}");
+    // It drains for at most 5 s here.
+    assert!(asked.elapsed() < Duration::from_secs(10), "{:?}", asked.elapsed());
+}
+
+#[tokio::test]
+async fn a_shutdown_that_stops_the_games_lets_them_save_and_the_next_process_knows() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[("GAMES_ON_SHUTDOWN", "stop")]).await;
+    let (ready, starting) = (api.server("saves", "demo").await, api.server("slow", "slow").await);
+    api.act(ready, "start").await;
+    api.ask(starting, "start").await;
+    let pid = async |server: i64| {
+        let process = async || stack.process_of(server)?["game"]["pid"].as_i64();
+        wait::until(SOON, "the game's process", process).await
+    };
+    let games = [pid(ready).await, pid(starting).await];
+    let port = api.get(&format!("/api/v1/servers/{ready}")).await.expect(200)["port"].as_u64().expect("a port");
+    assert!(api.stop().await.success());
+
+    let alive: Vec<_> = games.into_iter().filter(|game| is_alive(*game)).collect();
+    assert_eq!(alive, Vec::<i64>::new(), "of {games:?}");
+    assert!(query_game(u16::try_from(port).expect("a port")).await.is_err());
+    let world = std::fs::read(stack.server_dir(ready).join("world/world.json")).expect("the world was saved");
+    assert_eq!(serde_json::from_slice::<Value>(&world).expect("JSON"), json!({ "name": "saves" }));
+
+    let next = stack.api(&[]).await;
+    for server in [ready, starting] {
+        let server = next.get(&format!("/api/v1/servers/{server}")).await.expect(200);
+        assert_eq!((&server["status"], &server["error"]), (&json!("stopped"), &Value::Null));
+    }
+    next.act(ready, "start").await;
+}

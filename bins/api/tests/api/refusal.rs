@@ -1,0 +1,205 @@
+//! Who may not, learns nothing and changes nothing: every route, every way of not being allowed.
+
+mod routes;
+
+use std::collections::HashMap;
+
+use serde_json::{Value, json};
+
+use self::routes::{ROUTES, Route, World};
+use crate::common::{Answer, Api, OWNER, STRANGER, Stack};
+
+/// Every scope but `*`.
+const SCOPES: [&str; 6] =
+    ["read:servers", "write:servers", "read:schedules", "write:schedules", "read:keys", "write:keys"];
+
+/// What REST can change, as one text. Keys are compared without the times of their use, which are written later.
+async fn stored(sql: &tokio_postgres::Client) -> String {
+    let mut all = String::new();
+    for table in ["game_servers", "server_schedules", "api_keys", "operations", "schedule_runs", "users"] {
+        let rows = format!("select (to_jsonb(t) - 'last_used')::text as r from {table} t");
+        let query = format!("select count(*), coalesce(md5(string_agg(r, ',' order by r)), '') from ({rows}) x");
+        let row = sql.query_one(&query, &[]).await.expect("a digest");
+        all += &format!("{table}: {} {}\n", row.get::<_, i64>(0), row.get::<_, String>(1));
+    }
+    all
+}
+
+async fn ask(api: &Api, authorization: Option<&str>, route: &Route, world: &World) -> Answer {
+    let client = reqwest::Client::new();
+    let url = format!("{}{}", api.base, route.path_in(world));
+    let mut request = client.request(route.method.parse().expect("a method"), url);
+    if let Some(authorization) = authorization {
+        request = request.header("Authorization", authorization);
+    }
+    if let Some(body) = route.body_in(world) {
+        request = request.json(&body);
+    }
+    api.send(request).await.expect("an answer")
+}
+
+fn assert_refused(answer: &Answer, status: u16, code: &str, what: &str) {
+    assert_eq!((answer.status.as_u16(), &answer.body["code"]), (status, &json!(code)), "{what}: {}", answer.body);
+    assert_eq!(answer.header("content-type"), "application/problem+json", "{what}");
+    assert_eq!(answer.body["request_id"], answer.header("x-request-id"), "{what}");
+}
+
+async fn key_id(api: &Api, name: &str) -> i32 {
+    let keys = api.get("/api/v1/auth/keys").await.expect(200);
+    let key = keys["items"].as_array().expect("items").iter().find(|key| key["name"] == name).expect("the key");
+    key["id"].as_str().expect("text").parse().expect("a number")
+}
+
+async fn minted(api: &Api, name: &str, scopes: &[&str]) -> String {
+    let body = json!({ "name": name, "scopes": scopes, "rate_limit": 10_000 });
+    let made = api.post("/api/v1/auth/keys", body).await.expect(201);
+    made["key"].as_str().expect("a key").to_owned()
+}
+
+#[test]
+fn the_table_of_this_test_has_every_route_that_the_server_has() {
+    let mut served = routes::served();
+    let mut tested: Vec<_> = ROUTES.iter().map(|route| (route.path.to_owned(), route.method.to_owned())).collect();
+    served.sort();
+    tested.sort();
+    assert!(served.len() > 20, "the source was understood: {served:?}");
+    assert_eq!(tested, served);
+}
+
+#[tokio::test]
+async fn without_a_valid_key_every_route_is_401_and_nothing_changes() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    let world = World::create(&api).await;
+    let sql = stack.sql().await;
+    let (expired, revoked) = (minted(&api, "expired", &["*"]).await, minted(&api, "revoked", &["*"]).await);
+    let gone = key_id(&api, "revoked").await;
+    sql.execute("update api_keys set expires_at = now() - interval '1 second' where name = 'expired'", &[])
+        .await
+        .expect("expired");
+    assert_eq!(api.call("DELETE", &format!("/api/v1/auth/keys/{gone}"), None).await.status, 204);
+
+    let unknown = "agis_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+    let cases = [
+        (None, "missing_key"),
+        (Some(format!("Basic {}", stack.key)), "missing_key"),
+        (Some(stack.key.clone()), "missing_key"),
+        (Some("Bearer".to_owned()), "missing_key"),
+        (Some(format!("Bearer {OWNER}")), "malformed_key"),
+        (Some(format!("Bearer {}", &stack.key[..48])), "malformed_key"),
+        (Some(format!("Bearer {unknown}")), "invalid_key"),
+        (Some(format!("Bearer {expired}")), "expired_key"),
+        (Some(format!("Bearer {revoked}")), "invalid_key"),
+    ];
+    let before = stored(&sql).await;
+    for route in ROUTES {
+        for (authorization, code) in &cases {
+            let what = format!("{} {} with {authorization:?}", route.method, route.path);
+            let answer = ask(&api, authorization.as_deref(), route, &world).await;
+            assert_refused(&answer, 401, code, &what);
+            assert_eq!(answer.header("www-authenticate"), "Bearer realm=\"AGIS\"", "{what}");
+            assert_eq!(answer.header("x-ratelimit-limit"), "", "{what}: nobody's limit is told");
+            assert_eq!(stored(&sql).await, before, "{what} changed something");
+        }
+    }
+    let answer = api.call_as(Some(&stack.key), "GET", "/api/v1/users/me", None).await;
+    assert_eq!(answer.status, 200, "the key that was cut short above is itself good");
+}
+
+#[tokio::test]
+async fn a_key_with_every_scope_but_the_needed_one_is_403_on_every_route_and_nothing_changes() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    let world = World::create(&api).await;
+    let sql = stack.sql().await;
+    let mut keys = HashMap::new();
+    for route in ROUTES.iter().filter(|route| route.needs_a_scope()) {
+        let others: Vec<_> = SCOPES.into_iter().filter(|scope| !route.is_open_to(scope)).collect();
+        if !keys.contains_key(&others) {
+            keys.insert(others.clone(), minted(&api, &format!("only {others:?}"), &others).await);
+        }
+    }
+    let before = stored(&sql).await;
+    for route in ROUTES.iter().filter(|route| route.needs_a_scope()) {
+        let others: Vec<_> = SCOPES.into_iter().filter(|scope| !route.is_open_to(scope)).collect();
+        let what = format!("{} {} with only {others:?}", route.method, route.path);
+        let answer = ask(&api, Some(&format!("Bearer {}", keys[&others])), route, &world).await;
+        assert_refused(&answer, 403, "missing_scope", &what);
+        let detail = answer.body["detail"].as_str().expect("text");
+        assert!(route.scopes().all(|scope| detail.contains(scope)), "{what}: {detail}");
+        assert_eq!(stored(&sql).await, before, "{what} changed something");
+    }
+}
+
+#[tokio::test]
+async fn one_scope_of_any_kind_opens_the_routes_that_need_none_and_those_of_its_own() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    let world = World::create(&api).await;
+    for scope in SCOPES {
+        let key = minted(&api, scope, &[scope]).await;
+        let bearer = format!("Bearer {key}");
+        for route in ROUTES.iter().filter(|route| route.method == "GET") {
+            let answer = ask(&api, Some(&bearer), route, &world).await;
+            let expected = if route.is_open_to(scope) { 200 } else { 403 };
+            assert_eq!(answer.status, expected, "{} with {scope}: {}", route.path, answer.body);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_strangers_key_finds_nothing_that_is_the_owners() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    let world = World::create(&api).await;
+    let sql = stack.sql().await;
+    let stranger = format!("Bearer {}", stack.make_key(STRANGER, &["--rate-limit", "10000"]));
+    let before = stored(&sql).await;
+    for route in ROUTES.iter().filter(|route| route.names_an_object()) {
+        let what = format!("a stranger's {} {}", route.method, route.path);
+        let answer = ask(&api, Some(&stranger), route, &world).await;
+        assert_refused(&answer, 404, "not_found", &what);
+        assert_eq!(stored(&sql).await, before, "{what} changed something");
+    }
+    for route in ROUTES.iter().filter(|route| route.method == "GET" && !route.names_an_object()) {
+        let answer = ask(&api, Some(&stranger), route, &world).await;
+        assert_eq!(answer.status, 200, "{}: {}", route.path, answer.body);
+        assert!(!answer.body.to_string().contains("the owner's"), "{}: {}", route.path, answer.body);
+    }
+}
+
+#[tokio::test]
+async fn a_public_server_is_for_all_to_see_and_for_its_owner_to_change() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    let world = World::create(&api).await;
+    let sql = stack.sql().await;
+    let path = format!("/api/v1/servers/{}", world.server);
+    api.call("PATCH", &path, Some(json!({ "is_public": true }))).await.expect(200);
+    sql.execute("update game_servers set error_message = 'its last words'", &[]).await.expect("an error");
+    let stranger = format!("Bearer {}", stack.make_key(STRANGER, &["--rate-limit", "10000"]));
+    let before = stored(&sql).await;
+    for route in ROUTES.iter().filter(|route| route.names_an_object()) {
+        let what = format!("a stranger's {} {}", route.method, route.path);
+        let answer = ask(&api, Some(&stranger), route, &world).await;
+        assert!(!answer.body.to_string().contains("last words"), "{what}: the console is quoted: {}", answer.body);
+        let of_server = route.path.starts_with("/servers") || route.path == "/operations/{id}";
+        // What was done on a server, and by whom, is not for everybody who may see it.
+        let operations = route.path.contains("operations");
+        if of_server && route.method == "GET" && !operations {
+            assert_eq!(answer.status, 200, "{what}: {}", answer.body);
+        } else if of_server || route.path == "/schedules" {
+            assert_refused(&answer, 403, "not_allowed", &what);
+        } else {
+            // Schedules and keys are their owner's, whoever may see the server.
+            assert_refused(&answer, 404, "not_found", &what);
+        }
+        assert_eq!(stored(&sql).await, before, "{what} changed something");
+    }
+    let schedules = ask(&api, Some(&stranger), route("GET", "/servers/{id}/schedules"), &world).await;
+    assert_eq!(schedules.body["items"], Value::Array(vec![]), "a server's schedules are their makers'");
+}
+
+fn route(method: &str, path: &str) -> &'static Route {
+    ROUTES.iter().find(|route| route.method == method && route.path == path).expect("a route")
+}

@@ -1,0 +1,253 @@
+//! Schedules as integrators make, change and run them.
+
+use agis_test_support::wait;
+use serde_json::{Value, json};
+
+use crate::common::{Answer, Api, SOON, Stack};
+
+const SCHEDULES: &str = "/api/v1/schedules";
+
+async fn created(api: &Api, server: i64, cron: &str, zone: &str) -> Value {
+    let body = json!({ "server_id": server, "action": "start", "cron_expression": cron, "timezone": zone });
+    api.post(SCHEDULES, body).await.expect(201)
+}
+
+fn path_of(schedule: &Value) -> String {
+    format!("{SCHEDULES}/{}", schedule["id"])
+}
+
+async fn patched(api: &Api, schedule: &Value, change: Value) -> Value {
+    api.call("PATCH", &path_of(schedule), Some(change)).await.expect(200)
+}
+
+fn texts(values: &Value) -> Vec<&str> {
+    values.as_array().expect("an array").iter().map(|value| value.as_str().expect("text")).collect()
+}
+
+/// The moment in UTC, as Postgres reads it.
+async fn moment(stack: &Stack, time: &str) -> String {
+    let query = "select to_char($1::text::timestamptz at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')";
+    stack.sql().await.query_one(query, &[&time]).await.expect("a time").get(0)
+}
+
+#[tokio::test]
+async fn a_new_schedule_shows_its_next_five_runs_with_the_offsets_of_its_zone() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    let server = api.server("clockwork", "demo").await;
+    // Zones without daylight saving, so that the test means the same all year.
+    for (cron, zone, stored, clock) in [
+        ("30  4 * * *", "asia/kolkata", "Asia/Kolkata", "T04:30:00+05:30"),
+        ("0 12 * * mon", "America/Phoenix", "America/Phoenix", "T12:00:00-07:00"),
+        ("@daily", "UTC", "UTC", "T00:00:00+00:00"),
+    ] {
+        let schedule = created(&api, server, cron, zone).await;
+        assert_eq!(schedule["timezone"], stored);
+        assert_eq!(schedule["cron_expression"], cron.replace("  ", " "));
+        let runs = texts(&schedule["next_runs"]);
+        assert_eq!(runs.len(), 5, "{schedule}");
+        assert!(runs.iter().all(|run| run.ends_with(clock)), "{runs:?}");
+        assert!(runs.is_sorted() && runs[0] < runs[4], "{runs:?}");
+        assert_eq!(moment(&stack, runs[0]).await, schedule["next_run"].as_str().expect("a time"));
+        assert_eq!(api.get(&path_of(&schedule)).await.expect(200), schedule);
+    }
+}
+
+#[tokio::test]
+async fn what_is_left_out_has_the_defaults() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    let server = api.server("clockwork", "demo").await;
+    let body = json!({ "server_id": server, "action": "restart", "cron_expression": "0 0 1 1 *" });
+    let schedule = api.post(SCHEDULES, body).await.expect(201);
+    assert_eq!(
+        (&schedule["timezone"], &schedule["enabled"], &schedule["missed_run_policy"], &schedule["last_run"]),
+        (&json!("UTC"), &json!(true), &json!("run_once"), &Value::Null)
+    );
+}
+
+#[tokio::test]
+async fn a_change_of_the_timing_moves_the_next_run_and_any_other_leaves_it() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    let server = api.server("clockwork", "demo").await;
+    let made = created(&api, server, "0 4 * * *", "Asia/Kolkata").await;
+
+    let same = patched(&api, &made, json!({ "action": "stop", "missed_run_policy": "skip" })).await;
+    assert_eq!((&same["next_run"], &same["action"]), (&made["next_run"], &json!("stop")));
+    let moved = patched(&api, &made, json!({ "cron_expression": "15 5 * * *" })).await;
+    assert!(texts(&moved["next_runs"]).iter().all(|run| run.ends_with("T05:15:00+05:30")), "{moved}");
+    assert_eq!(moment(&stack, texts(&moved["next_runs"])[0]).await, moved["next_run"].as_str().expect("a time"));
+    let abroad = patched(&api, &made, json!({ "timezone": "America/Phoenix" })).await;
+    assert!(texts(&abroad["next_runs"]).iter().all(|run| run.ends_with("T05:15:00-07:00")), "{abroad}");
+    assert_ne!(abroad["next_run"], moved["next_run"]);
+    assert_eq!((&abroad["action"], &abroad["missed_run_policy"]), (&json!("stop"), &json!("skip")));
+
+    let refused = api.call("PATCH", &path_of(&made), Some(json!({ "cron_expression": "0 0 31 2 *" }))).await;
+    assert_eq!(refused.expect(422)["code"], "never_fires");
+    assert_eq!(api.get(&path_of(&made)).await.expect(200), abroad, "a refused change changes nothing");
+}
+
+#[tokio::test]
+async fn a_disabled_schedule_has_no_next_run_until_it_is_enabled_again() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    let server = api.server("clockwork", "demo").await;
+    let made = created(&api, server, "0 4 * * *", "UTC").await;
+    let off = patched(&api, &made, json!({ "enabled": false })).await;
+    assert_eq!((&off["enabled"], &off["next_run"]), (&json!(false), &Value::Null));
+    assert_eq!(off["next_runs"], made["next_runs"], "it shows when it would run");
+    let retimed = patched(&api, &made, json!({ "cron_expression": "0 5 * * *" })).await;
+    assert_eq!(retimed["next_run"], Value::Null, "a new timing does not enable");
+    let on = patched(&api, &made, json!({ "enabled": true })).await;
+    assert!(on["next_run"].as_str().expect("a time").ends_with("T05:00:00Z"), "{on}");
+
+    let body = json!({ "server_id": server, "action": "stop", "cron_expression": "@daily", "enabled": false });
+    assert_eq!(api.post(SCHEDULES, body).await.expect(201)["next_run"], Value::Null);
+}
+
+#[tokio::test]
+async fn a_preview_shows_runs_and_warns_where_either_day_is_enough() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    let preview = async |cron: &str, zone: &str, count: u32| {
+        let body = json!({ "cron_expression": cron, "timezone": zone, "count": count });
+        api.post("/api/v1/schedules/preview", body).await.expect(200)
+    };
+    let plain = preview("0 4 * * *", "UTC", 3).await;
+    assert_eq!((plain["runs"].as_array().map(Vec::len), &plain["warnings"]), (Some(3), &json!([])));
+
+    let either = preview("0 0 13 * 5", "UTC", 20).await;
+    assert!(texts(&either["warnings"])[0].contains("every day that matches either"), "{either}");
+    let days: Vec<_> = either["runs"].as_array().expect("runs").iter().map(|run| &run["local"]).collect();
+    let thirteenths = days.iter().filter(|day| day.as_str().expect("a time").contains("-13T")).count();
+    assert!((1..20).contains(&thirteenths), "13ths and Fridays: {days:?}");
+
+    // 100 yearly runs of a slot that the spring gap takes away on some days: the clock shows 02:30, or 03:00 at its end.
+    let gap = preview("30 2 8-14 3 *", "America/New_York", 100).await;
+    let locals: Vec<_> = gap["runs"].as_array().expect("runs").iter().map(|run| run["local"].clone()).collect();
+    let ends = |end: &str| locals.iter().filter(|local| local.as_str().expect("a time").ends_with(end)).count();
+    let (before, after, at_the_end) = (ends("T02:30:00-05:00"), ends("T02:30:00-04:00"), ends("T03:00:00-04:00"));
+    assert_eq!(before + after + at_the_end, 100, "{locals:?}");
+    assert!((13..=15).contains(&at_the_end), "one gap a year in 100 runs of 7 a year: {locals:?}");
+    for run in gap["runs"].as_array().expect("runs") {
+        let local = run["local"].as_str().expect("a time");
+        assert_eq!(moment(&stack, local).await, run["at"].as_str().expect("a time"));
+    }
+
+    let refused = api.post("/api/v1/schedules/preview", json!({ "cron_expression": "@daily", "count": 101 })).await;
+    assert_eq!(refused.expect(422)["code"], "invalid_value");
+    let kept = api.get(SCHEDULES).await.expect(200);
+    assert_eq!(kept["items"], json!([]), "a preview keeps nothing");
+}
+
+#[tokio::test]
+async fn a_servers_schedules_are_listed_and_deleted_one_by_one() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    let (one, other) = (api.server("one", "demo").await, api.server("other", "demo").await);
+    let (a, b) = (created(&api, one, "@daily", "UTC").await, created(&api, one, "@hourly", "UTC").await);
+    let c = created(&api, other, "@daily", "UTC").await;
+    let of_one = format!("/api/v1/servers/{one}/schedules");
+    assert_eq!(api.get(&of_one).await.expect(200)["items"], json!([a, b]));
+    assert_eq!(api.get(SCHEDULES).await.expect(200)["items"], json!([a, b, c]));
+    assert_eq!(api.call("DELETE", &path_of(&a), None).await.status, 204);
+    api.get(&path_of(&a)).await.expect(404);
+    api.call("DELETE", &path_of(&a), None).await.expect(404);
+    assert_eq!(api.get(&of_one).await.expect(200)["items"], json!([b]));
+    api.get("/api/v1/servers/999/schedules").await.expect(404);
+}
+
+#[tokio::test]
+async fn run_now_is_202_with_an_operation_that_is_carried_out() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    let server = api.server("now", "demo").await;
+    let schedule = created(&api, server, "@yearly", "UTC").await;
+    let answer = api.call("POST", &format!("{}/run", path_of(&schedule)), None).await;
+    let location = answer.header("location").to_owned();
+    let operation = answer.expect(202);
+    let id = operation["id"].as_str().expect("an id");
+    assert_eq!(location, format!("/api/v1/operations/{id}"));
+    assert_eq!((&operation["action"], &operation["server_id"]), (&json!("start"), &json!(server)));
+    assert_eq!(api.ended(id).await["state"], "succeeded");
+    api.until_status(server, "running").await;
+    let after = api.get(&path_of(&schedule)).await.expect(200);
+    assert_eq!(after["next_run"], schedule["next_run"], "the schedule itself goes on as planned");
+}
+
+#[tokio::test]
+async fn a_request_that_is_sent_again_with_its_idempotency_key_is_the_same_operation() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    let server = api.server("again", "demo").await;
+    let schedule = created(&api, server, "@yearly", "UTC").await;
+    let ask = async |path: &str, key: &str| -> Answer {
+        let request = api_request(&stack, &api, path).header("Idempotency-Key", key);
+        api.send(request).await.expect("an answer")
+    };
+    let id = |answer: Answer| answer.expect(202)["id"].as_str().expect("an id").to_owned();
+    let run = format!("{}/run", path_of(&schedule));
+    let stop = format!("/api/v1/servers/{server}/stop");
+    for path in [&run, &stop] {
+        let first = id(ask(path, "a").await);
+        api.ended(&first).await;
+        assert_eq!(id(ask(path, "a").await), first, "{path}");
+        let second = id(ask(path, "b").await);
+        assert_ne!(second, first, "{path}");
+        api.ended(&second).await;
+        assert_eq!(id(ask(path, "a").await), first, "{path}, with another between");
+    }
+    let operations = api.get(&format!("/api/v1/servers/{server}/operations")).await.expect(200);
+    assert_eq!(operations["items"].as_array().map(Vec::len), Some(4), "a key is the route's own: {operations}");
+
+    for wrong in ["", " ", &"x".repeat(256)] {
+        let refused = ask(&stop, wrong).await;
+        assert_eq!(refused.expect(400)["code"], "invalid_idempotency_key", "{wrong:?}");
+    }
+}
+
+fn api_request(stack: &Stack, api: &Api, path: &str) -> reqwest::RequestBuilder {
+    stack.client.post(format!("{}{path}", api.base)).bearer_auth(&stack.key)
+}
+
+#[tokio::test]
+async fn requests_with_one_idempotency_key_at_once_are_one_operation() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    let server = api.server("at once", "demo").await;
+    let path = format!("/api/v1/servers/{server}/start");
+    let mut asked = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let request = api_request(&stack, &api, &path).header("Idempotency-Key", "one");
+        asked.spawn(async move { request.send().await?.json::<Value>().await });
+    }
+    let mut ids = vec![];
+    while let Some(answer) = asked.join_next().await {
+        let operation = answer.expect("a task").expect("an answer");
+        ids.push(operation["id"].as_str().unwrap_or_else(|| panic!("{operation}")).to_owned());
+    }
+    ids.dedup();
+    assert_eq!(ids.len(), 1, "{ids:?}");
+    assert_eq!(api.ended(&ids[0]).await["state"], "succeeded");
+}
+
+#[tokio::test]
+async fn deleting_a_server_disables_its_schedules() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    let server = api.server("gone", "demo").await;
+    let schedule = created(&api, server, "* * * * *", "UTC").await;
+    let deletion = api.call("DELETE", &format!("/api/v1/servers/{server}"), None).await.expect(202);
+    let off = api.get(&path_of(&schedule)).await.expect(200);
+    assert_eq!((&off["enabled"], &off["next_run"]), (&json!(false), &Value::Null));
+    assert_eq!(off["disabled_reason"], "the server was deleted");
+    api.ended(deletion["id"].as_str().expect("an id")).await;
+    wait::until(SOON, "the server to be gone", async || {
+        (api.get(&format!("/api/v1/servers/{server}")).await.status == 404).then_some(())
+    })
+    .await;
+    let body = json!({ "server_id": server, "action": "start", "cron_expression": "@daily" });
+    assert_eq!(api.post(SCHEDULES, body).await.expect(404)["code"], "not_found");
+    api.call("POST", &format!("{}/run", path_of(&schedule)), None).await.expect(404);
+}

@@ -1,0 +1,164 @@
+use serde_json::{Value, json};
+
+use super::{id_of_the_newest, shot};
+use crate::common::Stack;
+
+const NOTHING: Value = Value::Null;
+
+#[tokio::test]
+async fn a_server() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    let body = json!({ "name": " My world ", "game_type": "demo", "description": "For friends", "is_public": true });
+    insta::assert_snapshot!(shot(&api, "POST", "/api/v1/servers", body).await, @r#"
+    201 Created
+    Location: /api/v1/servers/[id]
+    {
+      "address": null,
+      "cost_per_hour": 0,
+      "created_at": "[time]",
+      "description": "For friends",
+      "error": null,
+      "game_type": "demo",
+      "id": "[id]",
+      "is_public": true,
+      "name": "My world",
+      "port": null,
+      "status": "stopped",
+      "updated_at": "[time]"
+    }
+    "#);
+    let id = id_of_the_newest(&api, "/api/v1/servers").await;
+    let path = format!("/api/v1/servers/{id}");
+    insta::assert_snapshot!(shot(&api, "PATCH", &path, json!({ "name": "Ours", "description": null })).await, @r#"
+    200 OK
+    {
+      "address": null,
+      "cost_per_hour": 0,
+      "created_at": "[time]",
+      "description": null,
+      "error": null,
+      "game_type": "demo",
+      "id": "[id]",
+      "is_public": true,
+      "name": "Ours",
+      "port": null,
+      "status": "stopped",
+      "updated_at": "[time]"
+    }
+    "#);
+    insta::assert_snapshot!(shot(&api, "POST", &format!("{path}/start"), NOTHING).await, @r#"
+    202 Accepted
+    Location: /api/v1/operations/[id]
+    {
+      "action": "start",
+      "actor": "100000000000000001",
+      "created_at": "[time]",
+      "error": null,
+      "finished_at": null,
+      "id": "[id]",
+      "origin": "rest",
+      "server_id": "[id]",
+      "state": "queued"
+    }
+    "#);
+    api.until_status(id.parse().expect("a number"), "running").await;
+    insta::assert_snapshot!(shot(&api, "GET", &path, NOTHING).await, @r#"
+    200 OK
+    {
+      "address": "127.0.0.1",
+      "cost_per_hour": 0,
+      "created_at": "[time]",
+      "description": null,
+      "error": null,
+      "game_type": "demo",
+      "id": "[id]",
+      "is_public": true,
+      "name": "Ours",
+      "port": "[port]",
+      "status": "running",
+      "updated_at": "[time]"
+    }
+    "#);
+    insta::assert_snapshot!(shot(&api, "GET", "/api/v1/servers?limit=1", NOTHING).await, @r#"
+    200 OK
+    {
+      "items": [
+        {
+          "address": "127.0.0.1",
+          "cost_per_hour": 0,
+          "created_at": "[time]",
+          "description": null,
+          "error": null,
+          "game_type": "demo",
+          "id": "[id]",
+          "is_public": true,
+          "name": "Ours",
+          "port": "[port]",
+          "status": "running",
+          "updated_at": "[time]"
+        }
+      ],
+      "next_cursor": "[id]"
+    }
+    "#);
+    insta::assert_snapshot!(shot(&api, "DELETE", &path, NOTHING).await, @r#"
+    202 Accepted
+    Location: /api/v1/operations/[id]
+    {
+      "action": "delete",
+      "actor": "100000000000000001",
+      "created_at": "[time]",
+      "error": null,
+      "finished_at": null,
+      "id": "[id]",
+      "origin": "rest",
+      "server_id": "[id]",
+      "state": "queued"
+    }
+    "#);
+}
+
+#[tokio::test]
+async fn an_operation() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    let server = api.server("short-lived", "unready").await;
+    let start = api.ask(server, "start").await;
+    api.ended(&start).await;
+    insta::assert_snapshot!(shot(&api, "GET", &format!("/api/v1/operations/{start}"), NOTHING).await, @r#"
+    200 OK
+    {
+      "action": "start",
+      "actor": "100000000000000001",
+      "created_at": "[time]",
+      "error": "not ready within 1 s",
+      "finished_at": "[time]",
+      "id": "[id]",
+      "origin": "rest",
+      "server_id": "[id]",
+      "state": "failed"
+    }
+    "#);
+    api.act(server, "stop").await;
+    let list = format!("/api/v1/servers/{server}/operations?limit=1");
+    insta::assert_snapshot!(shot(&api, "GET", &list, NOTHING).await, @r#"
+    200 OK
+    {
+      "items": [
+        {
+          "action": "stop",
+          "actor": "100000000000000001",
+          "created_at": "[time]",
+          "error": null,
+          "finished_at": "[time]",
+          "id": "[id]",
+          "origin": "rest",
+          "server_id": "[id]",
+          "state": "succeeded"
+        }
+      ],
+      "next_cursor": "[id]"
+    }
+    "#);
+}

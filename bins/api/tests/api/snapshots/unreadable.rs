@@ -1,0 +1,182 @@
+use serde_json::{Value, json};
+
+use super::{problem, problems};
+use crate::common::Stack;
+
+const SERVERS: &str = "/api/v1/servers";
+const SCHEDULES: &str = "/api/v1/schedules";
+const KEYS: &str = "/api/v1/auth/keys";
+
+#[tokio::test]
+async fn a_body_that_cannot_be_read_is_refused_by_the_name_of_the_field() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    let requests = [
+        ("POST", SERVERS, json!({ "name": "a", "game_type": "demo", "colour": "red" })),
+        ("POST", SERVERS, json!({ "name": "a", "game_type": "demo", "is_public": "yes" })),
+        ("POST", SERVERS, json!({ "name": 7, "game_type": "demo" })),
+        ("POST", SERVERS, json!({ "name": "a" })),
+        ("POST", SERVERS, json!([])),
+        ("POST", SERVERS, json!(["a", "demo", null, true])),
+        ("POST", SERVERS, json!("a")),
+        ("POST", SCHEDULES, json!({ "server_id": "1", "action": "start", "cron_expression": "@daily" })),
+        ("POST", SCHEDULES, json!({ "server_id": 3_000_000_000_u32, "action": "start", "cron_expression": "@daily" })),
+        ("POST", SCHEDULES, json!({ "server_id": 1, "action": "start", "cron": "@daily" })),
+        ("POST", KEYS, json!({ "name": "k", "scopes": "read:servers" })),
+        ("POST", KEYS, json!({ "name": "k", "scopes": ["read:servers", 7] })),
+        ("POST", KEYS, json!({ "name": "k", "scopes": ["*"], "rate_limit": -1 })),
+        ("POST", KEYS, json!({ "name": "k", "scopes": ["*"], "ttl_days": 1.5 })),
+        ("POST", "/api/v1/schedules/preview", json!({ "cron_expression": "@daily", "count": "5" })),
+    ];
+    insta::assert_snapshot!(problems(&api, &requests).await, @r#"
+    POST /api/v1/servers {"colour":"red","game_type":"demo","name":"a"}
+      400 invalid_body: colour: unknown field `colour`, expected one of `name`, `game_type`, `description`, `is_public` at line 1 column 9
+    POST /api/v1/servers {"game_type":"demo","is_public":"yes","name":"a"}
+      400 invalid_body: is_public: invalid type: string "yes", expected a boolean at line 1 column 37
+    POST /api/v1/servers {"game_type":"demo","name":7}
+      400 invalid_body: name: invalid type: integer `7`, expected a string at line 1 column 28
+    POST /api/v1/servers {"name":"a"}
+      400 invalid_body: missing field `game_type` at line 1 column 12
+    POST /api/v1/servers []
+      400 invalid_body: the body is not a JSON object
+    POST /api/v1/servers ["a","demo",null,true]
+      400 invalid_body: the body is not a JSON object
+    POST /api/v1/servers "a"
+      400 invalid_body: the body is not a JSON object
+    POST /api/v1/schedules {"action":"start","cron_expression":"@daily","server_id":"1"}
+      400 invalid_body: server_id: invalid type: string "1", expected i32 at line 1 column 60
+    POST /api/v1/schedules {"action":"start","cron_expression":"@daily","server_id":3000000000}
+      400 invalid_body: server_id: invalid value: integer `3000000000`, expected i32 at line 1 column 67
+    POST /api/v1/schedules {"action":"start","cron":"@daily","server_id":1}
+      400 invalid_body: cron: unknown field `cron`, expected one of `server_id`, `action`, `cron_expression`, `timezone`, `enabled`, `missed_run_policy` at line 1 column 24
+    POST /api/v1/auth/keys {"name":"k","scopes":"read:servers"}
+      400 invalid_body: scopes: invalid type: string "read:servers", expected a sequence at line 1 column 35
+    POST /api/v1/auth/keys {"name":"k","scopes":["read:servers",7]}
+      400 invalid_body: scopes[1]: invalid type: integer `7`, expected a string at line 1 column 38
+    POST /api/v1/auth/keys {"name":"k","rate_limit":-1,"scopes":["*"]}
+      400 invalid_body: rate_limit: invalid value: integer `-1`, expected u32 at line 1 column 27
+    POST /api/v1/auth/keys {"name":"k","scopes":["*"],"ttl_days":1.5}
+      400 invalid_body: ttl_days: invalid type: floating point `1.5`, expected u32 at line 1 column 41
+    POST /api/v1/schedules/preview {"count":"5","cron_expression":"@daily"}
+      400 invalid_body: count: invalid type: string "5", expected usize at line 1 column 12
+    "#);
+}
+
+#[tokio::test]
+async fn what_is_no_json_or_too_much_of_it_is_refused() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    let ask = async |mime: &str, body: String| {
+        let request = stack.client.post(format!("{}{SERVERS}", api.base)).bearer_auth(&stack.key);
+        let request = if mime.is_empty() { request } else { request.header("Content-Type", mime) };
+        problem(&api.send(request.body(body)).await.expect("an answer"))
+    };
+    let good = json!({ "name": "a", "game_type": "demo" }).to_string();
+    let all = [
+        ask("application/json", "{".to_owned()).await,
+        ask("application/json", String::new()).await,
+        ask("application/json", "name=a".to_owned()).await,
+        ask("application/json", format!("{good} {good}")).await,
+        ask("application/json", "[".repeat(10_000)).await,
+        ask("", good.clone()).await,
+        ask("text/plain", good.clone()).await,
+        ask("application/json", format!("{good}{}", " ".repeat(65_536))).await,
+    ];
+    insta::assert_snapshot!(all.join("\n"), @r"
+    400 invalid_body: EOF while parsing an object at line 1 column 1
+    400 invalid_body: the body is not a JSON object
+    400 invalid_body: the body is not a JSON object
+    400 invalid_body: trailing characters at line 1 column 33
+    400 invalid_body: the body is not a JSON object
+    415 not_json: send the body as JSON, with the header 'Content-Type: application/json'
+    415 not_json: send the body as JSON, with the header 'Content-Type: application/json'
+    413 body_too_large: the body is larger than 65536 bytes
+    ");
+    assert_eq!(api.get(SERVERS).await.expect(200)["items"], json!([]), "none of them made a server");
+
+    let request = stack.client.post(format!("{}{SERVERS}", api.base)).bearer_auth(&stack.key);
+    let request = request.header("Content-Type", "Application/JSON; charset=utf-8").body(good);
+    api.send(request).await.expect("an answer").expect(201);
+}
+
+#[tokio::test]
+async fn a_path_or_a_query_that_leads_nowhere_is_refused() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    let requests: Vec<_> = [
+        ("GET", "/api/v1/servers?limit=0"),
+        ("GET", "/api/v1/servers?limit=101"),
+        ("GET", "/api/v1/servers?limit=many"),
+        ("GET", "/api/v1/servers?cursor=abc"),
+        ("GET", "/api/v1/servers?cursor="),
+        ("GET", "/api/v1/servers?page=2"),
+        ("GET", "/api/v1/auth/keys?cursor=1x"),
+        ("GET", "/api/v1/schedules?server=1"),
+        ("GET", "/api/v1/servers/one"),
+        ("GET", "/api/v1/servers/3000000000"),
+        ("GET", "/api/v1/servers/-1"),
+        ("GET", "/api/v1/schedules/1.5"),
+        ("GET", "/api/v1/auth/keys/agis_"),
+        ("GET", "/api/v1/operations/7"),
+        ("GET", "/api/v1/operations/00000000-0000-0000-0000-000000000000"),
+        ("GET", "/api/v1/servers/"),
+        ("GET", "/api/v1/nothing"),
+        ("GET", "/api/v2/servers"),
+        ("GET", "/"),
+        ("PUT", "/api/v1/servers"),
+        ("DELETE", "/api/v1/servers"),
+        ("GET", "/api/v1/servers/1/start"),
+        ("POST", "/api/v1/users/me"),
+    ]
+    .into_iter()
+    .map(|(method, path)| (method, path, Value::Null))
+    .collect();
+    insta::assert_snapshot!(problems(&api, &requests).await, @r"
+    GET /api/v1/servers?limit=0
+      400 invalid_query: limit: is 1 to 100
+    GET /api/v1/servers?limit=101
+      400 invalid_query: limit: is 1 to 100
+    GET /api/v1/servers?limit=many
+      400 invalid_query: limit: is 1 to 100
+    GET /api/v1/servers?cursor=abc
+      400 invalid_cursor: cursor: is the next_cursor of an earlier answer, unchanged
+    GET /api/v1/servers?cursor=
+      400 invalid_cursor: cursor: is the next_cursor of an earlier answer, unchanged
+    GET /api/v1/servers?page=2
+      400 invalid_query: Query deserialize error: unknown field `page`, expected `cursor` or `limit`
+    GET /api/v1/auth/keys?cursor=1x
+      400 invalid_cursor: cursor: is the next_cursor of an earlier answer, unchanged
+    GET /api/v1/schedules?server=1
+      400 invalid_query: Query deserialize error: unknown field `server`, expected `cursor` or `limit`
+    GET /api/v1/servers/one
+      404 not_found: no such resource
+    GET /api/v1/servers/3000000000
+      404 not_found: no such resource
+    GET /api/v1/servers/-1
+      404 not_found: there is no such server, or it is not yours
+    GET /api/v1/schedules/1.5
+      404 not_found: no such resource
+    GET /api/v1/auth/keys/agis_
+      404 not_found: no such resource
+    GET /api/v1/operations/7
+      404 not_found: no such resource
+    GET /api/v1/operations/00000000-0000-0000-0000-000000000000
+      404 not_found: there is no such operation, or it is not yours
+    GET /api/v1/servers/
+      404 not_found: no such resource; see the documentation for the paths there are
+    GET /api/v1/nothing
+      404 not_found: no such resource; see the documentation for the paths there are
+    GET /api/v2/servers
+      404 not_found: no such resource; see the documentation for the paths there are
+    GET /
+      404 not_found: no such resource; see the documentation for the paths there are
+    PUT /api/v1/servers
+      405 method_not_allowed: this resource does not take that method
+    DELETE /api/v1/servers
+      405 method_not_allowed: this resource does not take that method
+    GET /api/v1/servers/1/start
+      405 method_not_allowed: this resource does not take that method
+    POST /api/v1/users/me
+      405 method_not_allowed: this resource does not take that method
+    ");
+}

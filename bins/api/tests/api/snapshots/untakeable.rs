@@ -1,0 +1,181 @@
+use serde_json::{Value, json};
+
+use super::{problem, problems};
+use crate::common::Stack;
+
+const SERVERS: &str = "/api/v1/servers";
+const SCHEDULES: &str = "/api/v1/schedules";
+const KEYS: &str = "/api/v1/auth/keys";
+
+#[tokio::test]
+async fn a_server_that_cannot_be_is_refused() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[("SERVERS_PER_USER", "2")]).await;
+    let named = |name: &str| json!({ "name": name, "game_type": "demo" });
+    let first = format!("{SERVERS}/{}", api.server("First", "demo").await);
+    let requests = [
+        ("POST", SERVERS, json!({ "name": "a", "game_type": "quake" })),
+        ("POST", SERVERS, named("")),
+        ("POST", SERVERS, named("  ")),
+        ("POST", SERVERS, named("two\nlines")),
+        ("POST", SERVERS, named("a\u{1b}[31m")),
+        ("POST", SERVERS, named(&"n".repeat(101))),
+        ("POST", SERVERS, json!({ "name": "a", "game_type": "demo", "description": "d".repeat(1001) })),
+        ("POST", SERVERS, named("fIRST")),
+        ("PATCH", &first, json!({ "name": "" })),
+        ("PATCH", &first, json!({ "game_type": "demo" })),
+        ("PATCH", &first, json!({ "name": "x", "description": 7 })),
+    ];
+    insta::assert_snapshot!(problems(&api, &requests).await, @r#"
+    POST /api/v1/servers {"game_type":"quake","name":"a"}
+      422 invalid_value: game_type: is one of: demo, sleeper, slow, unready
+    POST /api/v1/servers {"game_type":"demo","name":""}
+      422 invalid_value: name: has 1 to 100 characters on one line
+    POST /api/v1/servers {"game_type":"demo","name":"  "}
+      422 invalid_value: name: has 1 to 100 characters on one line
+    POST /api/v1/servers {"game_type":"demo","name":"two\nlines"}
+      422 invalid_value: name: has 1 to 100 characters on one line
+    POST /api/v1/servers {"game_type":"demo","name":"a\u001b[31m"}
+      422 invalid_value: name: has 1 to 100 characters on one line
+    POST /api/v1/servers … 131 bytes …
+      422 invalid_value: name: has 1 to 100 characters on one line
+    POST /api/v1/servers … 1049 bytes …
+      422 invalid_value: description: has at most 1000 characters
+    POST /api/v1/servers {"game_type":"demo","name":"fIRST"}
+      409 name_taken: you already have a server of that name; choose another
+    PATCH /api/v1/servers/1 {"name":""}
+      422 invalid_value: name: has 1 to 100 characters on one line
+    PATCH /api/v1/servers/1 {"game_type":"demo"}
+      400 invalid_body: game_type: unknown field `game_type`, expected one of `name`, `description`, `is_public` at line 1 column 12
+    PATCH /api/v1/servers/1 {"description":7,"name":"x"}
+      400 invalid_body: description: invalid type: integer `7`, expected a string at line 1 column 16
+    "#);
+
+    let second = format!("{SERVERS}/{}", api.server("Second", "demo").await);
+    let requests = [("PATCH", second.as_str(), json!({ "name": "FIRST" })), ("POST", SERVERS, named("Third"))];
+    insta::assert_snapshot!(problems(&api, &requests).await, @r#"
+    PATCH /api/v1/servers/2 {"name":"FIRST"}
+      409 name_taken: you already have a server of that name; choose another
+    POST /api/v1/servers {"game_type":"demo","name":"Third"}
+      409 too_many_servers: you have 2 servers, as many as allowed here; delete one first
+    "#);
+    api.call("PATCH", &second, Some(json!({ "name": "SECOND" }))).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_schedule_that_cannot_be_is_refused() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[("SCHEDULES_PER_SERVER", "1")]).await;
+    let server = api.server("clockwork", "demo").await;
+    let cron = |text: &str| json!({ "server_id": server, "action": "start", "cron_expression": text });
+    let with = |field: &str, value: &str| {
+        let mut body = cron("@daily");
+        body[field] = json!(value);
+        body
+    };
+    let requests = [
+        ("POST", SCHEDULES, cron("61 * * * *")),
+        ("POST", SCHEDULES, cron("every day")),
+        ("POST", SCHEDULES, cron("0 0 4 * * *")),
+        ("POST", SCHEDULES, cron("@reboot")),
+        ("POST", SCHEDULES, cron("@fortnightly")),
+        ("POST", SCHEDULES, cron("0 0 31 2 *")),
+        ("POST", SCHEDULES, cron("")),
+        ("POST", SCHEDULES, with("timezone", "Berlin")),
+        ("POST", SCHEDULES, with("timezone", "")),
+        ("POST", SCHEDULES, with("action", "delete")),
+        ("POST", SCHEDULES, with("missed_run_policy", "run_all")),
+        ("POST", SCHEDULES, json!({ "server_id": 99, "action": "start", "cron_expression": "@daily" })),
+        ("POST", "/api/v1/schedules/preview", json!({ "cron_expression": "0 0 31 2 *" })),
+        ("POST", "/api/v1/schedules/preview", json!({ "cron_expression": "@daily", "timezone": "+02:00" })),
+        ("POST", "/api/v1/schedules/preview", json!({ "cron_expression": "@daily", "count": 0 })),
+    ];
+    insta::assert_snapshot!(problems(&api, &requests).await, @r#"
+    POST /api/v1/schedules {"action":"start","cron_expression":"61 * * * *","server_id":1}
+      422 invalid_cron: cron_expression: The minute field takes 0 to 59, not "61".
+    POST /api/v1/schedules {"action":"start","cron_expression":"every day","server_id":1}
+      422 invalid_cron: cron_expression: Write five fields: minute, hour, day of month, month, day of week. 0 4 * * * is every day at 04:00. This has 2.
+    POST /api/v1/schedules {"action":"start","cron_expression":"0 0 4 * * *","server_id":1}
+      422 invalid_cron: cron_expression: This has six fields; seconds are not supported, so leave out the first one. Write five fields: minute, hour, day of month, month, day of week. 0 4 * * * is every day at 04:00.
+    POST /api/v1/schedules {"action":"start","cron_expression":"@reboot","server_id":1}
+      422 invalid_cron: cron_expression: @reboot has no time of day, so it cannot be scheduled here. Use @daily, @hourly or five fields.
+    POST /api/v1/schedules {"action":"start","cron_expression":"@fortnightly","server_id":1}
+      422 invalid_cron: cron_expression: After @ one of these can stand: yearly, annually, monthly, weekly, daily, midnight, hourly.
+    POST /api/v1/schedules {"action":"start","cron_expression":"0 0 31 2 *","server_id":1}
+      422 never_fires: cron_expression: '0 0 31 2 *' never fires: no day matches it in the next decades; check the day and the month
+    POST /api/v1/schedules {"action":"start","cron_expression":"","server_id":1}
+      422 invalid_cron: cron_expression: Write five fields: minute, hour, day of month, month, day of week. 0 4 * * * is every day at 04:00. This has 0.
+    POST /api/v1/schedules {"action":"start","cron_expression":"@daily","server_id":1,"timezone":"Berlin"}
+      422 invalid_timezone: timezone: 'Berlin' is not a time zone; use an IANA name such as Europe/Berlin or America/New_York, or UTC
+    POST /api/v1/schedules {"action":"start","cron_expression":"@daily","server_id":1,"timezone":""}
+      422 invalid_timezone: timezone: '' is not a time zone; use an IANA name such as Europe/Berlin or America/New_York, or UTC
+    POST /api/v1/schedules {"action":"delete","cron_expression":"@daily","server_id":1}
+      422 invalid_value: action: is one of: start, stop, restart
+    POST /api/v1/schedules {"action":"start","cron_expression":"@daily","missed_run_policy":"run_all","server_id":1}
+      422 invalid_value: missed_run_policy: is one of: run_once, skip
+    POST /api/v1/schedules {"action":"start","cron_expression":"@daily","server_id":99}
+      404 not_found: there is no such server, or it is not yours
+    POST /api/v1/schedules/preview {"cron_expression":"0 0 31 2 *"}
+      422 never_fires: cron_expression: '0 0 31 2 *' never fires: no day matches it in the next decades; check the day and the month
+    POST /api/v1/schedules/preview {"cron_expression":"@daily","timezone":"+02:00"}
+      422 invalid_timezone: timezone: '+02:00' is not a time zone; use an IANA name such as Europe/Berlin or America/New_York, or UTC
+    POST /api/v1/schedules/preview {"count":0,"cron_expression":"@daily"}
+      422 invalid_value: count: is 1 to 100
+    "#);
+    api.post(SCHEDULES, cron("@daily")).await.expect(201);
+    insta::assert_snapshot!(problems(&api, &[("POST", SCHEDULES, cron("@hourly"))]).await, @r#"
+    POST /api/v1/schedules {"action":"start","cron_expression":"@hourly","server_id":1}
+      409 too_many_schedules: this server has 1 schedules, as many as allowed here; delete one first
+    "#);
+}
+
+#[tokio::test]
+async fn a_key_that_cannot_be_is_refused() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[("KEYS_PER_USER", "1"), ("MAX_RATE_LIMIT", "5000")]).await;
+    let with = |field: &str, value: Value| {
+        let mut body = json!({ "name": "k", "scopes": ["*"] });
+        body[field] = value;
+        body
+    };
+    let requests = [
+        ("POST", KEYS, with("scopes", json!(["read:everything"]))),
+        ("POST", KEYS, with("scopes", json!([]))),
+        ("POST", KEYS, with("ttl_days", json!(0))),
+        ("POST", KEYS, with("ttl_days", json!(3651))),
+        ("POST", KEYS, with("rate_limit", json!(0))),
+        ("POST", KEYS, with("rate_limit", json!(5001))),
+        ("POST", KEYS, with("rate_limit", json!(10_001))),
+        ("POST", KEYS, with("name", json!(""))),
+        ("POST", KEYS, with("name", json!("a\tb"))),
+        ("POST", KEYS, with("name", json!("one too many"))),
+    ];
+    insta::assert_snapshot!(problems(&api, &requests).await, @r#"
+    POST /api/v1/auth/keys {"name":"k","scopes":["read:everything"]}
+      422 invalid_value: scopes: 'read:everything' is no scope; use one of: read:servers, write:servers, read:schedules, write:schedules, read:keys, write:keys, *
+    POST /api/v1/auth/keys {"name":"k","scopes":[]}
+      422 invalid_value: scopes: names at least one of: read:servers, write:servers, read:schedules, write:schedules, read:keys, write:keys, *
+    POST /api/v1/auth/keys {"name":"k","scopes":["*"],"ttl_days":0}
+      422 invalid_value: ttl_days: is 1 to 3650
+    POST /api/v1/auth/keys {"name":"k","scopes":["*"],"ttl_days":3651}
+      422 invalid_value: ttl_days: is 1 to 3650
+    POST /api/v1/auth/keys {"name":"k","rate_limit":0,"scopes":["*"]}
+      422 invalid_value: rate_limit: is 1 to 5000 per hour
+    POST /api/v1/auth/keys {"name":"k","rate_limit":5001,"scopes":["*"]}
+      422 invalid_value: rate_limit: is 1 to 5000 per hour
+    POST /api/v1/auth/keys {"name":"k","rate_limit":10001,"scopes":["*"]}
+      403 limit_beyond_key: your key has 10000 requests per hour and cannot give more to another
+    POST /api/v1/auth/keys {"name":"","scopes":["*"]}
+      422 invalid_value: name: has 1 to 100 characters on one line
+    POST /api/v1/auth/keys {"name":"a\tb","scopes":["*"]}
+      422 invalid_value: name: has 1 to 100 characters on one line
+    POST /api/v1/auth/keys {"name":"one too many","scopes":["*"]}
+      409 too_many_keys: you have 1 keys, as many as allowed here; revoke one first
+    "#);
+
+    let less = stack.api(&[]).await;
+    let body = json!({ "name": "less", "scopes": ["write:keys"] });
+    let key = less.post(KEYS, body).await.expect(201)["key"].as_str().expect("a key").to_owned();
+    let beyond = less.call_as(Some(&key), "POST", KEYS, Some(with("name", json!("more")))).await;
+    insta::assert_snapshot!(problem(&beyond), @"403 scope_beyond_key: your key has not the scope '*' and cannot give it to another");
+}

@@ -1,0 +1,175 @@
+//! What becomes of slots that passed while no process ran.
+
+use agis_test_support::wait;
+use serde_json::{Value, json};
+use tokio_postgres::Client;
+
+use crate::{
+    common::{Api, SOON, Stack},
+    fleet::{self, HOST, Lot, ON_HOST},
+};
+
+/// One stopped server with a schedule that stops it, whose next run was due long ago.
+async fn overdue(sql: &Client, cron: &str, policy: &str, due: &str) -> i64 {
+    let id: i64 = fleet::one(
+        sql,
+        &format!(
+            "with made as (
+                 insert into game_servers (discord_id, name, game_type, host)
+                 values ('{}', '{cron} {policy}', 'sleeper', '{HOST}') returning id)
+             insert into server_schedules (server_id, discord_id, action, cron_expression, missed_run_policy, next_run)
+             select id, '{}', 'stop', '{cron}', '{policy}', {due} from made returning id::bigint",
+            crate::common::OWNER,
+            crate::common::OWNER,
+        ),
+    )
+    .await;
+    id
+}
+
+/// A schedule's history, the oldest first, once nothing of it is pending.
+async fn history(api: &Api, schedule: i64) -> Vec<Value> {
+    wait::until(SOON, "a history without open ends", async || {
+        let runs = api.get(&format!("/api/v1/schedules/{schedule}/runs?limit=100")).await.expect(200);
+        let runs: Vec<_> = runs["items"].as_array().expect("items").iter().rev().cloned().collect();
+        (!runs.is_empty() && runs.iter().all(|run| run["state"] != "pending")).then_some(runs)
+    })
+    .await
+}
+
+fn assert_missed(run: &Value) {
+    let expected = json!([1, "missed", "scheduler_unavailable", null]);
+    assert_eq!(json!([run["slots"], run["state"], run["reason"], run["operation_id"]]), expected, "{run}");
+}
+
+/// The minute in the middle between the last slot of an hourly schedule and the next one.
+async fn half_an_hour_ago(sql: &Client) -> (String, &'static str) {
+    const SLOT: &str = "date_trunc('minute', now()) - interval '30 minutes'";
+    let minute: String =
+        fleet::one(sql, &format!("select extract(minute from ({SLOT}) at time zone 'UTC')::int::text")).await;
+    (format!("{minute} * * * *"), SLOT)
+}
+
+#[tokio::test]
+async fn of_missed_minutes_the_latest_runs_and_every_other_has_a_row_and_a_reason() {
+    let stack = Stack::start().await;
+    let sql = stack.sql().await;
+    let schedule = overdue(&sql, "* * * * *", "run_once", "date_trunc('minute', now()) - interval '3 minutes'").await;
+    let api = stack.api(&[ON_HOST]).await;
+    let runs = history(&api, schedule).await;
+    let ran = runs.iter().position(|run| run["state"] == "succeeded").expect("one that ran");
+    assert!(ran >= 3, "{runs:?}");
+    runs[..ran].iter().for_each(assert_missed);
+    let lateness = runs[ran]["lateness_ms"].as_i64().expect("a lateness");
+    assert!((0..60_000).contains(&lateness), "the latest slot was less than a minute ago: {lateness} ms");
+    let gaps: i64 = fleet::one(
+        &sql,
+        "select (extract(epoch from max(slot) - min(slot)) / 60 + 1 - count(*))::bigint from schedule_runs",
+    )
+    .await;
+    assert_eq!(gaps, 0, "minutes without a row");
+}
+
+#[tokio::test]
+async fn a_missed_hour_runs_once_and_late_or_not_at_all_as_its_policy_says() {
+    let stack = Stack::start().await;
+    let sql = stack.sql().await;
+    let (cron, slot) = half_an_hour_ago(&sql).await;
+    let due = format!("{slot} - interval '2 hours'");
+    let once = overdue(&sql, &cron, "run_once", &due).await;
+    let skip = overdue(&sql, &cron, "skip", &due).await;
+    let api = stack.api(&[ON_HOST]).await;
+
+    let runs = history(&api, once).await;
+    assert_eq!(runs.len(), 3, "{runs:?}");
+    runs[..2].iter().for_each(assert_missed);
+    let (state, lateness) = (&runs[2]["state"], runs[2]["lateness_ms"].as_i64().expect("a lateness"));
+    assert_eq!(state, "succeeded");
+    assert!((1_800_000..1_980_000).contains(&lateness), "half an hour late: {lateness} ms");
+
+    let runs = history(&api, skip).await;
+    assert_eq!(runs.len(), 3, "{runs:?}");
+    runs.iter().for_each(assert_missed);
+    for schedule in [once, skip] {
+        let schedule = api.get(&format!("/api/v1/schedules/{schedule}")).await.expect(200);
+        assert_eq!(schedule["next_run"], schedule["next_runs"][0].as_str().expect("utc").replace("+00:00", "Z"));
+    }
+    fleet::assert_counted(&[&api], "stop", 1.0).await;
+    assert!((fleet::executions(&[&api], "stop", "missed").await - 5.0).abs() < 0.5, "every missed slot is counted");
+}
+
+#[tokio::test]
+async fn of_three_days_of_minutes_the_latest_have_rows_and_the_rest_is_folded_into_one_with_its_count() {
+    let stack = Stack::start().await;
+    let sql = stack.sql().await;
+    let due = "date_trunc('minute', now()) - interval '3 days'";
+    overdue(&sql, "* * * * *", "run_once", due).await;
+    let first: String = fleet::one(&sql, "select next_run::text from server_schedules").await;
+    let api = stack.api(&[ON_HOST]).await;
+    wait::until(SOON, "the latest slot to run", async || {
+        let ran: i64 = fleet::one(&sql, "select count(*) from schedule_runs where state = 'succeeded'").await;
+        (ran > 0).then_some(())
+    })
+    .await;
+    let query = format!(
+        "with ran as (select min(slot) as slot from schedule_runs where state = 'succeeded')
+         select count(*)::text, sum(slots)::text, max(slots)::text,
+                ((extract(epoch from (select slot from ran) - '{first}'::timestamptz)) / 60)::bigint::text
+         from schedule_runs r where r.slot < (select slot from ran) and r.state = 'missed'"
+    );
+    let missed = fleet::rows(&sql, &query).await.remove(0);
+    let [rows, slots, folded, passed] = missed.try_into().expect("four numbers");
+    assert_eq!(slots, passed, "slots that these rows stand for, and minutes that passed");
+    let [rows, slots, folded] = [rows, slots, folded].map(|n| n.expect("n").parse::<f64>().expect("a number"));
+    assert!((1400.0..=1440.0).contains(&rows), "{rows} rows for a day");
+    assert!(slots >= 4320.0 && (rows - 1.0 + folded - slots).abs() < 0.5, "one of {rows} rows stands for {folded}");
+    let counted = fleet::executions(&[&api], "stop", "missed").await;
+    assert!((counted - slots).abs() < 0.5, "{counted} of {slots} missed slots are counted");
+}
+
+#[tokio::test]
+async fn half_a_day_without_a_scheduler_is_caught_up_however_many_schedules_there_are() {
+    const SCHEDULES: i32 = 200;
+    let stack = Stack::start().await;
+    let sql = stack.sql().await;
+    fleet::every_minute(&sql, &[Lot(SCHEDULES, "sleeper", "stop")]).await;
+    sql.batch_execute("update server_schedules set next_run = next_run - interval '12 hours'").await.expect("overdue");
+    let _api = stack.api(&[ON_HOST]).await;
+    wait::until(fleet::LONG, "every schedule to have run once", async || {
+        let ran: i64 =
+            fleet::one(&sql, "select count(distinct schedule_id) from schedule_runs where state = 'succeeded'").await;
+        (ran == i64::from(SCHEDULES)).then_some(())
+    })
+    .await;
+    let gaps: i64 = fleet::one(
+        &sql,
+        "select count(*) from (
+             select from schedule_runs group by schedule_id
+             having sum(slots) <> extract(epoch from max(slot) - min(slot)) / 60 + 1) gaps",
+    )
+    .await;
+    assert_eq!(gaps, 0, "schedules with a minute that has no row");
+}
+
+#[tokio::test]
+async fn time_spent_disabled_is_not_missed() {
+    let stack = Stack::start().await;
+    let sql = stack.sql().await;
+    let schedule = overdue(&sql, "* * * * *", "run_once", "date_trunc('minute', now()) - interval '3 minutes'").await;
+    sql.batch_execute("update server_schedules set enabled = false, next_run = null").await.expect("disabled");
+    let api = stack.api(&[ON_HOST]).await;
+    let path = format!("/api/v1/schedules/{schedule}");
+    let enabled_at: String = fleet::one(&sql, "select now()::text").await;
+    let enabled = api.call("PATCH", &path, Some(json!({ "enabled": true }))).await.expect(200);
+    assert!(enabled["next_run"].is_string(), "{enabled}");
+    // A round of the scheduler after that has seen it.
+    let other = overdue(&sql, "0 0 1 1 *", "skip", "now() - interval '1 year'").await;
+    sql.batch_execute("notify agis_schedules").await.expect("a notice");
+    history(&api, other).await;
+    let early: i64 = fleet::one(
+        &sql,
+        &format!("select count(*) from schedule_runs where schedule_id = {schedule} and slot < '{enabled_at}'"),
+    )
+    .await;
+    assert_eq!(early, 0, "slots from before it was enabled");
+}

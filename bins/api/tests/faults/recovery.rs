@@ -1,0 +1,41 @@
+use serde_json::json;
+
+use crate::common::{OWNER, Stack, signal};
+
+#[tokio::test]
+async fn a_start_accepted_before_a_crash_was_seen_starts_the_server_all_the_same() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    let id = api.server("back again", "demo").await;
+    api.act(id, "start").await;
+    api.kill();
+    let process = stack.process_of(id).expect("a process");
+    signal(process["shim"]["pid"].as_i64().expect("a pid"), "KILL");
+    // As a schedule that is due at boot does it: the server is still published as running.
+    let accepted = "insert into operations (id, server_id, action, origin, actor, generation)
+                    values (gen_random_uuid(), $1, 'start', 'schedule', $2, 1) returning id::text";
+    let server = i32::try_from(id).expect("an id");
+    let operation: String = stack.sql().await.query_one(accepted, &[&server, &OWNER]).await.expect("a row").get(0);
+
+    let next = stack.api(&[]).await;
+    assert_eq!(next.ended(&operation).await["state"], "succeeded");
+    assert_eq!(next.until_status(id, "running").await["error"], json!(null));
+    assert_eq!(stack.process_of(id).expect("a process")["generation"], 2);
+}
+
+#[tokio::test]
+async fn a_database_that_is_older_than_its_host_is_told_and_the_next_try_works() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    let id = api.server("restored", "demo").await;
+    api.act(id, "start").await;
+    api.act(id, "stop").await;
+    std::fs::write(stack.server_dir(id).join("generation"), "7").expect("the host has seen more");
+
+    let operation = api.ended(&api.ask(id, "start").await).await;
+    assert_eq!(operation["state"], "failed", "{operation}");
+    assert!(operation["error"].as_str().is_some_and(|text| text.contains("may have been restored")), "{operation}");
+    api.until_status(id, "failed").await;
+    api.act(id, "start").await;
+    assert_eq!(stack.process_of(id).expect("a process")["generation"], 8);
+}
