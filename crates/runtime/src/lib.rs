@@ -1,10 +1,10 @@
 //! Environment, telemetry, health, shutdown: what every binary needs and no domain knows.
 //!
-//! - [`env`]: reads configuration once, reports all its errors together
+//! - [`mod@env`]: reads configuration once, reports all its errors together
 //! - [`telemetry`]: logs and metrics
 //! - [`health`]: what works, and what does not
 //! - [`ops`]: the HTTP server for probes and scrapes
-//! - [`every`]: a loop that survives its failures
+//! - [`mod@every`]: a loop that survives its failures
 //! - [`shutdown`]: the signal that ends everything
 
 pub mod env;

@@ -36,7 +36,11 @@ pub fn init_logs(format: LogFormat, filter: &str) -> Result<(), String> {
         LogFormat::Json => registry
             .with(fmt::layer().json().flatten_event(true).with_span_list(false).with_writer(std::io::stderr))
             .try_init(),
-        LogFormat::Pretty => registry.with(fmt::layer().with_target(false).with_writer(std::io::stderr)).try_init(),
+        LogFormat::Pretty => registry
+            .with(
+                fmt::layer().with_target(false).with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr),
+            )
+            .try_init(),
     };
     done.map_err(|error| error.to_string())
 }

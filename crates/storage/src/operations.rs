@@ -20,7 +20,7 @@ use crate::{
     db::Db,
     error::{Fault, unknown_word},
     notify::OPERATIONS,
-    schema::{game_servers, now, operations, server_schedules},
+    schema::{clock_timestamp, game_servers, now, operations, server_schedules},
     servers,
 };
 
@@ -268,7 +268,8 @@ async fn supersede(conn: &mut AsyncPgConnection, draft: &Draft) -> Result<Vec<Ac
             operations::state.eq(State::Superseded.as_str()),
             operations::error.eq(SUPERSEDED),
             operations::lease_until.eq(None::<Timestamp>),
-            operations::finished_at.eq(now().nullable()),
+            // Not this transaction's beginning: it may have waited while what it supersedes was accepted.
+            operations::finished_at.eq(clock_timestamp().nullable()),
         ))
         .returning(operations::action)
         .get_results(conn)

@@ -115,3 +115,8 @@ diesel::define_sql_function! {
     /// The beginning of the transaction, by the server's clock.
     fn now() -> Timestamptz;
 }
+
+diesel::define_sql_function! {
+    /// This moment, by the server's clock.
+    fn clock_timestamp() -> Timestamptz;
+}
