@@ -250,4 +250,5 @@ async fn deleting_a_server_disables_its_schedules() {
     let body = json!({ "server_id": server, "action": "start", "cron_expression": "@daily" });
     assert_eq!(api.post(SCHEDULES, body).await.expect(404)["code"], "not_found");
     api.call("POST", &format!("{}/run", path_of(&schedule)), None).await.expect(404);
+    api.call("PATCH", &path_of(&schedule), Some(json!({ "enabled": true }))).await.expect(404);
 }
