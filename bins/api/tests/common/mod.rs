@@ -4,7 +4,7 @@
 use std::{
     io::{BufRead, BufReader},
     os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex, mpsc},
     time::Duration,
@@ -375,9 +375,4 @@ pub(crate) async fn query_game(port: u16) -> std::io::Result<Value> {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await?;
     Ok(serde_json::from_str(answer.lines().next().unwrap_or_default())?)
-}
-
-/// The path of a file beside the tests.
-pub(crate) fn beside(file: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(file)
 }
