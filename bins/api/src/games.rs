@@ -7,7 +7,7 @@ use agis_http_api::Services;
 use agis_servers::{Action, Origin, Request, store::WorkStore};
 use agis_storage::Db;
 
-/// At a shutdown there is nothing else to wait on: the workers that end these operations ring no bell for their end.
+/// A shutdown looks instead of listening: the bell of the operations is the workers', and this lasts for seconds.
 const LOOK: Duration = Duration::from_millis(200);
 
 /// Asks every server of this host to stop and waits until they have, or `within` is over.
