@@ -21,4 +21,7 @@ pub struct Bucket {
 pub trait Limiter: Send + Sync {
     /// Takes one token.
     async fn take(&self, bucket: Bucket, quota: Quota) -> Decision;
+
+    /// Whether a token is there, without taking it: for what costs only where it fails.
+    async fn peek(&self, bucket: Bucket, quota: Quota) -> Decision;
 }

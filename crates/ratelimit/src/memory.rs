@@ -3,7 +3,7 @@
 use std::{
     collections::{HashMap, hash_map::RandomState},
     hash::BuildHasher,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
 
@@ -45,8 +45,7 @@ impl MemoryLimiter {
     /// Takes one token at this instant.
     pub fn take_at(&self, bucket: Bucket, quota: Quota, now: Instant) -> Decision {
         let now = self.nanos(now);
-        let shard = &self.shards[self.hasher.hash_one(bucket) as usize % SHARDS];
-        let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shard = self.shard(bucket);
         if let Some(full_at) = shard.get_mut(&bucket) {
             let (decision, taken) = quota.take(*full_at, now);
             *full_at = taken.unwrap_or(*full_at);
@@ -58,6 +57,13 @@ impl MemoryLimiter {
         }
         shard.insert(bucket, taken.unwrap_or(now));
         decision
+    }
+
+    /// What [`Self::take_at`] would answer; takes nothing, and remembers nobody.
+    pub fn peek_at(&self, bucket: Bucket, quota: Quota, now: Instant) -> Decision {
+        let now = self.nanos(now);
+        let full_at = self.shard(bucket).get(&bucket).copied();
+        quota.take(full_at.unwrap_or(now), now).0
     }
 
     /// Forgets the buckets that are full at this instant; one that is not known is full anyway.
@@ -82,6 +88,11 @@ impl MemoryLimiter {
         self.len() == 0
     }
 
+    fn shard(&self, bucket: Bucket) -> MutexGuard<'_, HashMap<Bucket, u64>> {
+        let shard = &self.shards[self.hasher.hash_one(bucket) as usize % SHARDS];
+        shard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn nanos(&self, now: Instant) -> u64 {
         // 2^64 ns are 584 years.
         u64::try_from(now.saturating_duration_since(self.start).as_nanos()).unwrap_or(u64::MAX / 2)
@@ -104,6 +115,10 @@ impl Limiter for MemoryLimiter {
             .increment(1);
         decision
     }
+
+    async fn peek(&self, bucket: Bucket, quota: Quota) -> Decision {
+        self.peek_at(bucket, quota, Instant::now())
+    }
 }
 
 #[cfg(test)]
@@ -124,6 +139,18 @@ mod tests {
         assert!(!limiter.take_at(key(1), Quota::per_hour(1), now).allowed);
         assert!(limiter.take_at(key(2), Quota::per_hour(1), now).allowed);
         assert!(limiter.take_at(Bucket { kind: "user", id: 1 }, Quota::per_hour(1), now).allowed);
+    }
+
+    #[test]
+    fn to_peek_costs_nothing() {
+        let limiter = MemoryLimiter::new(100);
+        let now = Instant::now();
+        for _ in 0..3 {
+            assert!(limiter.peek_at(key(1), Quota::per_hour(1), now).allowed);
+        }
+        assert!(limiter.is_empty());
+        assert!(limiter.take_at(key(1), Quota::per_hour(1), now).allowed);
+        assert!(!limiter.peek_at(key(1), Quota::per_hour(1), now).allowed);
     }
 
     #[test]
