@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use agis_accounts::Accounts;
-use agis_apikeys::{ApiKeys, NewKey, Scope};
+use agis_apikeys::{ApiKeys, NewKey};
 use agis_storage::{Db, DbConfig};
 
 use crate::{
@@ -24,7 +24,7 @@ pub(crate) async fn keys(KeysCommand::Create(wanted): KeysCommand) -> Result<(),
     let new = NewKey { name, scopes: scopes.into_iter().collect(), rate_limit, ttl_days };
     let (key, stored) = ApiKeys::new(db, policy).create(&user, None, new).await.map_err(Failure::from_display)?;
 
-    let scopes: Vec<_> = stored.scopes.iter().map(Scope::as_str).collect();
+    let scopes: Vec<_> = stored.scopes.iter().map(|scope| scope.to_string()).collect();
     let end = stored.expires_at.map_or_else(|| "never".to_owned(), |at| at.format("%Y-%m-%d").to_string());
     remark(&format!(
         "key {} '{}' of user {user}: scopes {}, {} requests per hour, ends {end}; it is shown only now",

@@ -11,6 +11,6 @@ pub mod service;
 pub mod store;
 
 pub use key::{Digest, Key};
-pub use scope::{Scope, Scopes};
+pub use scope::{Permission, Scope, Scopes};
 pub use service::{ApiKeys, KeysError, NewKey, Policy};
 pub use store::{ApiKey, KeyStore};

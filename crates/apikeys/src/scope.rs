@@ -1,15 +1,16 @@
 //! What a key may do.
 
-use std::{fmt, str::FromStr};
+use std::{collections::BTreeSet, fmt, str::FromStr};
 
+use agis_base::{Reach, ServerId};
 use thiserror::Error;
 
-/// What a key may do. `write:x` includes `read:x`; `*` includes everything.
+/// What a request needs, and what a scope gives. `write:x` includes `read:x`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Scope {
+pub enum Permission {
     /// See servers, their operations and consoles.
     ReadServers,
-    /// Create, change, start, stop and delete servers.
+    /// Create, change, start, stop and delete servers, and type into their consoles.
     WriteServers,
     /// See schedules and their history.
     ReadSchedules,
@@ -17,31 +18,41 @@ pub enum Scope {
     WriteSchedules,
     /// See keys; never the keys themselves.
     ReadKeys,
-    /// Create and revoke keys.
+    /// Create, change, rotate and revoke keys.
     WriteKeys,
+}
+
+/// What a key may do, and where: a permission, on all servers of its owner (`write:servers`) or on one of them
+/// (`write:servers:7`), or everything (`*`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Scope {
+    /// A permission on every server.
+    Of(Permission),
+    /// A permission on this server alone.
+    On(Permission, ServerId),
     /// Everything, also what later versions add.
     All,
 }
 
 /// The text is no scope.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("'{0}' is no scope; use one of: {list}", list = Scope::ALL.map(Scope::as_str).join(", "))]
+#[error("'{0}' is no scope; use one of: {list}; those of servers and schedules may name one server, as in \
+         'write:servers:7'", list = Scope::WORDS.join(", "))]
 pub struct UnknownScope(pub String);
 
-impl Scope {
-    /// Every scope.
-    pub const ALL: [Self; 7] = [
+impl Permission {
+    /// Every permission.
+    pub const ALL: [Self; 6] = [
         Self::ReadServers,
         Self::WriteServers,
         Self::ReadSchedules,
         Self::WriteSchedules,
         Self::ReadKeys,
         Self::WriteKeys,
-        Self::All,
     ];
 
-    /// The word that the database and REST use.
-    pub fn as_str(self) -> &'static str {
+    /// The word of the scope that gives it.
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::ReadServers => "read:servers",
             Self::WriteServers => "write:servers",
@@ -49,25 +60,52 @@ impl Scope {
             Self::WriteSchedules => "write:schedules",
             Self::ReadKeys => "read:keys",
             Self::WriteKeys => "write:keys",
-            Self::All => "*",
         }
     }
 
-    /// Whether holding this scope allows what `needed` allows.
+    /// Whether holding this allows what `needed` allows.
     pub fn includes(self, needed: Self) -> bool {
-        match self {
-            Self::All => true,
-            Self::WriteServers => matches!(needed, Self::WriteServers | Self::ReadServers),
-            Self::WriteSchedules => matches!(needed, Self::WriteSchedules | Self::ReadSchedules),
-            Self::WriteKeys => matches!(needed, Self::WriteKeys | Self::ReadKeys),
-            Self::ReadServers | Self::ReadSchedules | Self::ReadKeys => self == needed,
-        }
+        self == needed
+            || matches!(
+                (self, needed),
+                (Self::WriteServers, Self::ReadServers)
+                    | (Self::WriteSchedules, Self::ReadSchedules)
+                    | (Self::WriteKeys, Self::ReadKeys)
+            )
     }
+
+    /// Whether it is about servers, and so can be given for one of them.
+    fn is_of_servers(self) -> bool {
+        !matches!(self, Self::ReadKeys | Self::WriteKeys)
+    }
+}
+
+impl fmt::Display for Permission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Scope {
+    /// The words of the scopes that name no server.
+    pub const WORDS: [&'static str; 7] = [
+        Permission::ReadServers.as_str(),
+        Permission::WriteServers.as_str(),
+        Permission::ReadSchedules.as_str(),
+        Permission::WriteSchedules.as_str(),
+        Permission::ReadKeys.as_str(),
+        Permission::WriteKeys.as_str(),
+        "*",
+    ];
 }
 
 impl fmt::Display for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+        match self {
+            Self::Of(permission) => permission.fmt(f),
+            Self::On(permission, server) => write!(f, "{permission}:{server}"),
+            Self::All => f.write_str("*"),
+        }
     }
 }
 
@@ -75,7 +113,21 @@ impl FromStr for Scope {
     type Err = UnknownScope;
 
     fn from_str(text: &str) -> Result<Self, UnknownScope> {
-        Self::ALL.into_iter().find(|scope| scope.as_str() == text).ok_or_else(|| UnknownScope(text.to_owned()))
+        let unknown = || UnknownScope(text.chars().take(40).collect());
+        if text == "*" {
+            return Ok(Self::All);
+        }
+        let permission = Permission::ALL.into_iter().find(|permission| {
+            text.strip_prefix(permission.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
+        });
+        let permission = permission.ok_or_else(unknown)?;
+        let Some(server) = text[permission.as_str().len()..].strip_prefix(':') else {
+            return Ok(Self::Of(permission));
+        };
+        let id: ServerId = server.parse().map_err(|_| unknown())?;
+        // One way to write it, so that no key has the same scope twice.
+        let canonical = permission.is_of_servers() && id.0 > 0 && id.to_string() == server;
+        canonical.then_some(Self::On(permission, id)).ok_or_else(unknown)
     }
 }
 
@@ -84,19 +136,39 @@ impl FromStr for Scope {
 pub struct Scopes(Vec<Scope>);
 
 impl Scopes {
-    /// Whether they allow what `needed` allows.
-    pub fn allow(&self, needed: Scope) -> bool {
-        self.0.iter().any(|scope| scope.includes(needed))
+    /// On which servers these allow what `needed` allows; none where on no server.
+    pub fn reach(&self, needed: Permission) -> Option<Reach> {
+        let mut only = BTreeSet::new();
+        for scope in &self.0 {
+            match scope {
+                Scope::All => return Some(Reach::Every),
+                Scope::Of(held) if held.includes(needed) => return Some(Reach::Every),
+                Scope::On(held, server) if held.includes(needed) => {
+                    only.insert(*server);
+                }
+                Scope::Of(_) | Scope::On(..) => {}
+            }
+        }
+        (!only.is_empty()).then_some(Reach::Only(only))
     }
 
     /// The first of `wanted` that these do not allow.
-    pub fn first_beyond(&self, wanted: &Scopes) -> Option<Scope> {
-        wanted.0.iter().copied().find(|scope| !self.allow(*scope))
+    pub fn first_beyond(&self, wanted: &Self) -> Option<Scope> {
+        wanted.0.iter().copied().find(|scope| match scope {
+            Scope::All => !self.0.contains(&Scope::All),
+            Scope::Of(permission) => self.reach(*permission) != Some(Reach::Every),
+            Scope::On(permission, server) => !self.reach(*permission).is_some_and(|reach| reach.covers(*server)),
+        })
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// How many.
+    pub fn len(&self) -> usize {
+        self.0.len()
     }
 
     /// Each of them.
@@ -116,38 +188,79 @@ impl FromIterator<Scope> for Scopes {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    fn scopes(words: &str) -> Scopes {
+        words.split_whitespace().map(|word| word.parse::<Scope>().expect("a scope")).collect()
+    }
 
     #[test]
     fn write_includes_read_of_the_same_and_nothing_else() {
         let table = [
-            (Scope::ReadServers, "read:servers"),
-            (Scope::WriteServers, "read:servers write:servers"),
-            (Scope::ReadSchedules, "read:schedules"),
-            (Scope::WriteSchedules, "read:schedules write:schedules"),
-            (Scope::ReadKeys, "read:keys"),
-            (Scope::WriteKeys, "read:keys write:keys"),
-            (Scope::All, "read:servers write:servers read:schedules write:schedules read:keys write:keys *"),
+            ("read:servers", "read:servers"),
+            ("write:servers", "read:servers write:servers"),
+            ("read:schedules", "read:schedules"),
+            ("write:schedules", "read:schedules write:schedules"),
+            ("read:keys", "read:keys"),
+            ("write:keys", "read:keys write:keys"),
+            ("*", "read:servers write:servers read:schedules write:schedules read:keys write:keys"),
         ];
         for (held, allowed) in table {
             let expected: Vec<_> = allowed.split(' ').collect();
-            let actual: Vec<_> =
-                Scope::ALL.into_iter().filter(|needed| held.includes(*needed)).map(Scope::as_str).collect();
+            let reach = |needed: &Permission| scopes(held).reach(*needed) == Some(Reach::Every);
+            let actual: Vec<_> = Permission::ALL.into_iter().filter(reach).map(Permission::as_str).collect();
             assert_eq!(actual, expected, "{held}");
         }
     }
 
     #[test]
+    fn a_scope_on_a_server_reaches_that_server() {
+        let held = scopes("read:servers write:servers:7 write:servers:9 read:schedules:7");
+        let only = |ids: &[i32]| Some(Reach::Only(ids.iter().map(|id| ServerId(*id)).collect()));
+        assert_eq!(held.reach(Permission::ReadServers), Some(Reach::Every));
+        assert_eq!(held.reach(Permission::WriteServers), only(&[7, 9]));
+        assert_eq!(held.reach(Permission::ReadSchedules), only(&[7]));
+        assert_eq!(held.reach(Permission::WriteSchedules), None);
+        assert_eq!(held.reach(Permission::ReadKeys), None);
+    }
+
+    #[test]
     fn scopes_beyond_are_found() {
-        let held: Scopes = [Scope::WriteServers, Scope::ReadKeys].into_iter().collect();
-        assert_eq!(held.first_beyond(&[Scope::ReadServers].into_iter().collect()), None);
-        assert_eq!(held.first_beyond(&[Scope::WriteKeys].into_iter().collect()), Some(Scope::WriteKeys));
-        assert_eq!(held.first_beyond(&[Scope::All].into_iter().collect()), Some(Scope::All));
+        let table = [
+            ("write:servers read:keys", "read:servers", None),
+            ("write:servers read:keys", "read:servers:7 write:servers:9", None),
+            ("write:servers read:keys", "write:keys", Some("write:keys")),
+            ("write:servers read:keys", "*", Some("*")),
+            ("write:servers:7", "read:servers:7", None),
+            ("write:servers:7", "read:servers:8", Some("read:servers:8")),
+            ("write:servers:7", "write:servers", Some("write:servers")),
+            ("read:servers:7", "write:servers:7", Some("write:servers:7")),
+            ("*", "* write:keys read:schedules:3", None),
+        ];
+        for (held, wanted, beyond) in table {
+            let found = scopes(held).first_beyond(&scopes(wanted)).map(|scope| scope.to_string());
+            assert_eq!(found.as_deref(), beyond, "{held} gives {wanted}");
+        }
     }
 
     #[test]
     fn an_unknown_scope_is_named_with_what_there_is() {
-        let error = "read:server".parse::<Scope>().expect_err("no scope").to_string();
-        assert!(error.starts_with("'read:server' is no scope; use one of: read:servers, "), "{error}");
+        for word in ["read:server", "read:servers:", "read:servers:07", "read:servers:0", "write:keys:7", "*:7", ""] {
+            let error = word.parse::<Scope>().expect_err(word).to_string();
+            assert!(error.starts_with(&format!("'{word}' is no scope; use one of: read:servers, ")), "{error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_the_reader_panic_and_what_it_takes_is_canonical(
+            text in "(\\*|(read|write):(servers|schedules|keys)(:-?[0-9]{0,12})?|.{0,20})",
+        ) {
+            if let Ok(scope) = text.parse::<Scope>() {
+                prop_assert_eq!(scope.to_string(), text);
+            }
+        }
     }
 }

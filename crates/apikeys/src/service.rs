@@ -16,6 +16,7 @@ use crate::{
 
 const NAME_MAX: usize = 100;
 const TTL_DAYS_MAX: u32 = 3650;
+const SCOPES_MAX: usize = 100;
 /// How many keys' last use is remembered between two flushes; beyond, a use goes unrecorded.
 const TOUCHED_MAX: usize = 100_000;
 
@@ -232,7 +233,10 @@ fn checked_ttl(days: u32) -> Result<u32, KeysError> {
 
 fn checked_scopes(scopes: Scopes) -> Result<Scopes, KeysError> {
     if scopes.is_empty() {
-        return Err(invalid("scopes", format!("names at least one of: {}", Scope::ALL.map(Scope::as_str).join(", "))));
+        return Err(invalid("scopes", format!("names at least one of: {}", Scope::WORDS.join(", "))));
+    }
+    if scopes.len() > SCOPES_MAX {
+        return Err(invalid("scopes", format!("has at most {SCOPES_MAX}")));
     }
     Ok(scopes)
 }

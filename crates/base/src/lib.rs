@@ -4,9 +4,11 @@
 
 mod error;
 mod id;
+mod reach;
 
 pub use error::StoreError;
 pub use id::{InvalidUserId, KeyId, OperationId, ScheduleId, ServerId, UserId};
+pub use reach::Reach;
 
 /// A moment. Everything inside the house is UTC; zones exist only in cron expressions and on screens.
 pub type Timestamp = chrono::DateTime<chrono::Utc>;

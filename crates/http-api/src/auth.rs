@@ -16,8 +16,8 @@ use actix_web::{
     middleware::Next,
     web::Data,
 };
-use agis_apikeys::{ApiKey, Scope};
-use agis_base::UserId;
+use agis_apikeys::{ApiKey, Permission};
+use agis_base::{Reach, ServerId, UserId};
 use agis_ratelimit::{Bucket, Decision, Quota};
 use chrono::Utc;
 
@@ -46,16 +46,16 @@ impl FromRequest for Caller {
     }
 }
 
-/// What a handler asks for, as a type: one of these scopes.
+/// What a handler asks for, as a type: one of these permissions.
 pub(crate) trait Needed: 'static {
-    const ANY_OF: &[Scope];
+    const ANY_OF: &[Permission];
 }
 
 macro_rules! scopes {
     ($($name:ident)+) => {
         $(pub(crate) struct $name;
         impl Needed for $name {
-            const ANY_OF: &[Scope] = &[Scope::$name];
+            const ANY_OF: &[Permission] = &[Permission::$name];
         })+
     };
 }
@@ -64,16 +64,49 @@ scopes! { ReadServers WriteServers ReadSchedules WriteSchedules ReadKeys WriteKe
 /// To see a server includes to see that server's schedules.
 pub(crate) struct ReadSchedulesOfServer;
 impl Needed for ReadSchedulesOfServer {
-    const ANY_OF: &[Scope] = &[Scope::ReadServers, Scope::ReadSchedules];
+    const ANY_OF: &[Permission] = &[Permission::ReadServers, Permission::ReadSchedules];
 }
 
-/// A caller whose key has this scope.
-pub(crate) struct May<S> {
+/// On which servers the caller must have the permission, as a type.
+pub(crate) trait Where: 'static {
+    /// Whether this reach will do.
+    fn will_do(reach: &Reach, request: &HttpRequest) -> bool;
+}
+
+/// On every server of their owner. What a handler gets where it says nothing else, so that a key for one server opens
+/// nothing by mistake.
+pub(crate) struct Everywhere;
+impl Where for Everywhere {
+    fn will_do(reach: &Reach, _: &HttpRequest) -> bool {
+        *reach == Reach::Every
+    }
+}
+
+/// On the server whose id is in the path.
+pub(crate) struct Here;
+impl Where for Here {
+    fn will_do(reach: &Reach, request: &HttpRequest) -> bool {
+        // A path without an id is no server's, and is told so where it is read.
+        request.match_info().get("id").and_then(|id| id.parse().ok()).is_none_or(|id| reach.covers(id))
+    }
+}
+
+/// On some. The handler looks at [`May::reach`] where it learns which server it is about.
+pub(crate) struct Somewhere;
+impl Where for Somewhere {
+    fn will_do(_: &Reach, _: &HttpRequest) -> bool {
+        true
+    }
+}
+
+/// A caller whose key has this permission, there.
+pub(crate) struct May<S, W = Everywhere> {
     caller: Caller,
-    scope: PhantomData<S>,
+    reach: Reach,
+    asked: PhantomData<(S, W)>,
 }
 
-impl<S> Deref for May<S> {
+impl<S, W> Deref for May<S, W> {
     type Target = Caller;
 
     fn deref(&self) -> &Caller {
@@ -81,15 +114,31 @@ impl<S> Deref for May<S> {
     }
 }
 
-impl<S: Needed> FromRequest for May<S> {
+impl<S: Needed> May<S, Somewhere> {
+    /// On which servers they have it.
+    pub(crate) fn reach(&self) -> &Reach {
+        &self.reach
+    }
+
+    /// Refuses what is about a server beyond their reach.
+    pub(crate) fn reaches(&self, server: ServerId) -> Result<(), Problem> {
+        if self.reach.covers(server) { Ok(()) } else { Err(Problem::missing_scope(S::ANY_OF)) }
+    }
+}
+
+impl<S: Needed, W: Where> FromRequest for May<S, W> {
     type Error = Problem;
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let caller = Caller::from_request(request, payload).into_inner();
         ready(caller.and_then(|caller| {
-            let allowed = S::ANY_OF.iter().any(|scope| caller.key().scopes.allow(*scope));
-            allowed.then_some(Self { caller, scope: PhantomData }).ok_or_else(|| Problem::missing_scope(S::ANY_OF))
+            let scopes = &caller.key().scopes;
+            let reach = S::ANY_OF.iter().filter_map(|permission| scopes.reach(*permission)).reduce(Reach::or);
+            match reach.filter(|reach| W::will_do(reach, request)) {
+                Some(reach) => Ok(Self { caller, reach, asked: PhantomData }),
+                None => Err(Problem::missing_scope(S::ANY_OF)),
+            }
         }))
     }
 }

@@ -29,7 +29,7 @@ pub(crate) struct Create {
 pub(crate) struct KeyDto {
     id: String,
     name: String,
-    scopes: Vec<&'static str>,
+    scopes: Vec<String>,
     rate_limit: u32,
     last_used: Option<Timestamp>,
     created_at: Timestamp,
@@ -48,7 +48,7 @@ impl From<ApiKey> for KeyDto {
         Self {
             id: key.id.to_string(),
             name: key.name,
-            scopes: key.scopes.iter().map(Scope::as_str).collect(),
+            scopes: key.scopes.iter().map(|scope| scope.to_string()).collect(),
             rate_limit: key.rate_limit,
             last_used: key.last_used,
             created_at: key.created_at,

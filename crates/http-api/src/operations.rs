@@ -10,7 +10,7 @@ use agis_servers::{Operation, store::Page};
 use serde::Serialize;
 
 use crate::{
-    auth::{May, ReadServers},
+    auth::{Here, May, ReadServers, Somewhere},
     page::{List, PageQuery},
     problem::Problem,
     server::Services,
@@ -49,15 +49,15 @@ impl From<Operation> for OperationDto {
 }
 
 pub(crate) async fn get(
-    caller: May<ReadServers>,
+    caller: May<ReadServers, Somewhere>,
     services: Data<Services>,
     id: Path<OperationId>,
 ) -> Result<Json<OperationDto>, Problem> {
-    Ok(Json(services.servers.operation(caller.user(), *id).await?.into()))
+    Ok(Json(services.servers.operation(caller.user(), caller.reach(), *id).await?.into()))
 }
 
 pub(crate) async fn of_server(
-    caller: May<ReadServers>,
+    caller: May<ReadServers, Here>,
     services: Data<Services>,
     id: Path<ServerId>,
     page: Query<PageQuery>,

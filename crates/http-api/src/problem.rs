@@ -66,9 +66,9 @@ impl Problem {
         Self::new(StatusCode::UNAUTHORIZED, "missing_key", detail)
     }
 
-    pub(crate) fn missing_scope(any_of: &[agis_apikeys::Scope]) -> Self {
+    pub(crate) fn missing_scope(any_of: &[agis_apikeys::Permission]) -> Self {
         let scopes: Vec<_> = any_of.iter().map(|scope| format!("'{scope}'")).collect();
-        let detail = format!("this needs the scope {}, which your API key has not", scopes.join(" or "));
+        let detail = format!("this needs the scope {}, which your API key has not, or not here", scopes.join(" or "));
         Self::new(StatusCode::FORBIDDEN, "missing_scope", detail)
     }
 

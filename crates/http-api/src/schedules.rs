@@ -4,7 +4,7 @@ use actix_web::{
     HttpRequest, HttpResponse,
     web::{Data, Json, Path, Query},
 };
-use agis_base::{OperationId, ScheduleId, ServerId, Timestamp};
+use agis_base::{OperationId, Reach, ScheduleId, ServerId, Timestamp};
 use agis_scheduler::{Action, MissedRunPolicy, NewSchedule, Run, Schedule, ScheduleChange, Timing, store};
 use agis_servers as servers;
 use chrono::{DateTime, Datelike, NaiveDateTime, SecondsFormat, Utc};
@@ -12,7 +12,7 @@ use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    auth::{Caller, May, ReadSchedules, ReadSchedulesOfServer, WriteSchedules},
+    auth::{Caller, Here, May, ReadSchedules, ReadSchedulesOfServer, Somewhere, WriteSchedules},
     body::Body,
     page::{List, PageQuery},
     problem::Problem,
@@ -149,11 +149,12 @@ struct PreviewRun {
 }
 
 pub(crate) async fn create(
-    caller: May<WriteSchedules>,
+    caller: May<WriteSchedules, Somewhere>,
     services: Data<Services>,
     body: Body<Create>,
 ) -> Result<HttpResponse, Problem> {
     let body = body.0;
+    caller.reaches(body.server_id)?;
     let new = NewSchedule {
         server: body.server_id,
         owner: caller.user().clone(),
@@ -170,46 +171,47 @@ pub(crate) async fn create(
 }
 
 pub(crate) async fn list(
-    caller: May<ReadSchedules>,
+    caller: May<ReadSchedules, Somewhere>,
     services: Data<Services>,
     page: Query<PageQuery>,
 ) -> Result<Json<List<ScheduleDto>>, Problem> {
-    listed(&caller, &services, &page, None).await
+    listed(&caller, caller.reach().clone(), &services, &page, None).await
 }
 
 pub(crate) async fn of_server(
-    caller: May<ReadSchedulesOfServer>,
+    caller: May<ReadSchedulesOfServer, Here>,
     services: Data<Services>,
     server: Path<ServerId>,
     page: Query<PageQuery>,
 ) -> Result<Json<List<ScheduleDto>>, Problem> {
     services.servers.get(caller.user(), *server).await?;
-    listed(&caller, &services, &page, Some(*server)).await
+    listed(&caller, Reach::Every, &services, &page, Some(*server)).await
 }
 
 async fn listed(
     caller: &Caller,
+    reach: Reach,
     services: &Services,
     page: &PageQuery,
     server: Option<ServerId>,
 ) -> Result<Json<List<ScheduleDto>>, Problem> {
     let limit = page.limit()?;
-    let query = store::Query { owner: caller.user().clone(), server, after: page.after()?, limit };
+    let query = store::Query { owner: caller.user().clone(), reach, server, after: page.after()?, limit };
     let schedules = services.schedules.list(&query).await?;
     let schedules = schedules.into_iter().map(ScheduleDto::from).collect();
     Ok(Json(List::new(schedules, limit, |schedule: &ScheduleDto| schedule.id.to_string())))
 }
 
 pub(crate) async fn get(
-    caller: May<ReadSchedules>,
+    caller: May<ReadSchedules, Somewhere>,
     services: Data<Services>,
     id: Path<ScheduleId>,
 ) -> Result<Json<ScheduleDto>, Problem> {
-    Ok(Json(services.schedules.get(caller.user(), *id).await?.into()))
+    Ok(Json(services.schedules.get(caller.user(), caller.reach(), *id).await?.into()))
 }
 
 pub(crate) async fn change(
-    caller: May<WriteSchedules>,
+    caller: May<WriteSchedules, Somewhere>,
     services: Data<Services>,
     id: Path<ScheduleId>,
     body: Body<Change>,
@@ -222,25 +224,25 @@ pub(crate) async fn change(
         enabled: body.enabled,
         missed_run_policy: body.missed_run_policy.as_deref().map(policy).transpose()?,
     };
-    Ok(Json(services.schedules.change(caller.user(), *id, &change).await?.into()))
+    Ok(Json(services.schedules.change(caller.user(), caller.reach(), *id, &change).await?.into()))
 }
 
 pub(crate) async fn delete(
-    caller: May<WriteSchedules>,
+    caller: May<WriteSchedules, Somewhere>,
     services: Data<Services>,
     id: Path<ScheduleId>,
 ) -> Result<HttpResponse, Problem> {
-    services.schedules.delete(caller.user(), *id).await?;
+    services.schedules.delete(caller.user(), caller.reach(), *id).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
 pub(crate) async fn run_now(
-    caller: May<WriteSchedules>,
+    caller: May<WriteSchedules, Somewhere>,
     services: Data<Services>,
     id: Path<ScheduleId>,
     http: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let schedule = services.schedules.get(caller.user(), *id).await?;
+    let schedule = services.schedules.get(caller.user(), caller.reach(), *id).await?;
     let action = match schedule.action {
         Action::Start => servers::Action::Start,
         Action::Stop => servers::Action::Stop,
@@ -250,7 +252,7 @@ pub(crate) async fn run_now(
 }
 
 pub(crate) async fn runs(
-    caller: May<ReadSchedules>,
+    caller: May<ReadSchedules, Somewhere>,
     services: Data<Services>,
     id: Path<ScheduleId>,
     page: Query<PageQuery>,
@@ -261,13 +263,13 @@ pub(crate) async fn runs(
     if before.is_some_and(|before| !(1970..10_000).contains(&before.year())) {
         return Err(PageQuery::invalid_cursor());
     }
-    let runs = services.schedules.runs(caller.user(), *id, before, limit).await?;
+    let runs = services.schedules.runs(caller.user(), caller.reach(), *id, before, limit).await?;
     let runs = runs.into_iter().map(RunDto::from).collect();
     Ok(Json(List::new(runs, limit, |run: &RunDto| run.slot.to_rfc3339_opts(SecondsFormat::Micros, true))))
 }
 
 pub(crate) async fn preview(
-    _: May<ReadSchedules>,
+    _: May<ReadSchedules, Somewhere>,
     services: Data<Services>,
     body: Body<Preview>,
 ) -> Result<Json<PreviewDto>, Problem> {

@@ -9,7 +9,7 @@ use agis_servers::{Action, NewServer, Origin, Request, Server, ServerChange, sto
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    auth::{Caller, May, ReadServers, WriteServers},
+    auth::{Caller, Here, May, ReadServers, Somewhere, WriteServers},
     body::{Body, nullable},
     operations::{self, OperationDto},
     page::{List, PageQuery},
@@ -86,18 +86,18 @@ pub(crate) async fn create(
 }
 
 pub(crate) async fn list(
-    caller: May<ReadServers>,
+    caller: May<ReadServers, Somewhere>,
     services: Data<Services>,
     page: Query<PageQuery>,
 ) -> Result<Json<List<ServerDto>>, Problem> {
     let limit = page.limit()?;
-    let servers = services.servers.list(caller.user(), Page { after: page.after()?, limit }).await?;
+    let servers = services.servers.list(caller.user(), caller.reach(), Page { after: page.after()?, limit }).await?;
     let servers = servers.into_iter().map(ServerDto::from).collect();
     Ok(Json(List::new(servers, limit, |server: &ServerDto| server.id.to_string())))
 }
 
 pub(crate) async fn get(
-    caller: May<ReadServers>,
+    caller: May<ReadServers, Here>,
     services: Data<Services>,
     id: Path<ServerId>,
 ) -> Result<Json<ServerDto>, Problem> {
@@ -105,7 +105,7 @@ pub(crate) async fn get(
 }
 
 pub(crate) async fn change(
-    caller: May<WriteServers>,
+    caller: May<WriteServers, Here>,
     services: Data<Services>,
     id: Path<ServerId>,
     body: Body<Change>,
@@ -118,7 +118,7 @@ pub(crate) async fn change(
 macro_rules! actions {
     ($($handler:ident: $action:ident)+) => {
         $(pub(crate) async fn $handler(
-            caller: May<WriteServers>,
+            caller: May<WriteServers, Here>,
             services: Data<Services>,
             id: Path<ServerId>,
             http: HttpRequest,

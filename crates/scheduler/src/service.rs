@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use agis_base::{ScheduleId, StoreError, Timestamp, UserId};
+use agis_base::{Reach, ScheduleId, StoreError, Timestamp, UserId};
 use thiserror::Error;
 
 use crate::{
@@ -53,12 +53,13 @@ impl Schedules {
         self.store.create(&new, self.per_server).await.map_err(|error| self.refused(error))
     }
 
-    /// A schedule of the caller.
+    /// A schedule of the caller, of a server within reach.
     ///
     /// # Errors
     /// [`SchedulesError::NotFound`] where there is none.
-    pub async fn get(&self, caller: &UserId, id: ScheduleId) -> Result<Schedule, SchedulesError> {
-        self.store.find(caller, id).await?.ok_or(SchedulesError::NotFound)
+    pub async fn get(&self, caller: &UserId, reach: &Reach, id: ScheduleId) -> Result<Schedule, SchedulesError> {
+        let found = self.store.find(caller, id).await?.filter(|schedule| reach.covers(schedule.server));
+        found.ok_or(SchedulesError::NotFound)
     }
 
     /// The caller's schedules.
@@ -76,9 +77,12 @@ impl Schedules {
     pub async fn change(
         &self,
         caller: &UserId,
+        reach: &Reach,
         id: ScheduleId,
         change: &ScheduleChange,
     ) -> Result<Schedule, SchedulesError> {
+        // A schedule never moves to another server, so what was within reach stays so.
+        self.get(caller, reach, id).await?;
         let changed = self.store.change(caller, id, change).await.map_err(|error| self.refused(error))?;
         changed.ok_or(SchedulesError::NotFound)
     }
@@ -87,7 +91,8 @@ impl Schedules {
     ///
     /// # Errors
     /// [`SchedulesError::NotFound`] where there is none.
-    pub async fn delete(&self, caller: &UserId, id: ScheduleId) -> Result<(), SchedulesError> {
+    pub async fn delete(&self, caller: &UserId, reach: &Reach, id: ScheduleId) -> Result<(), SchedulesError> {
+        self.get(caller, reach, id).await?;
         self.store.delete(caller, id).await?.then_some(()).ok_or(SchedulesError::NotFound)
     }
 
@@ -98,11 +103,12 @@ impl Schedules {
     pub async fn runs(
         &self,
         caller: &UserId,
+        reach: &Reach,
         id: ScheduleId,
         before: Option<Timestamp>,
         limit: u32,
     ) -> Result<Vec<Run>, SchedulesError> {
-        self.get(caller, id).await?;
+        self.get(caller, reach, id).await?;
         Ok(self.store.runs(id, before, limit).await?)
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use agis_base::{OperationId, ScheduleId, ServerId, StoreError, Timestamp, UserId};
+use agis_base::{OperationId, Reach, ScheduleId, ServerId, StoreError, Timestamp, UserId};
 use async_trait::async_trait;
 use thiserror::Error;
 
@@ -16,6 +16,8 @@ use crate::{
 pub struct Query {
     /// Made by this user.
     pub owner: UserId,
+    /// Of servers within this reach.
+    pub reach: Reach,
     /// Of this server only.
     pub server: Option<ServerId>,
     /// The last schedule of the piece before.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use agis_base::{OperationId, ServerId, StoreError, UserId};
+use agis_base::{OperationId, Reach, ServerId, StoreError, UserId};
 use thiserror::Error;
 
 use crate::{
@@ -139,12 +139,17 @@ impl Servers {
         if server.is_controlled_by(caller) { Ok(server) } else { Err(ServersError::NotAllowed) }
     }
 
-    /// The caller's own servers.
+    /// The caller's own servers within reach.
     ///
     /// # Errors
     /// The store's.
-    pub async fn list(&self, caller: &UserId, page: Page<ServerId>) -> Result<Vec<Server>, ServersError> {
-        Ok(self.servers.list(caller, page).await?)
+    pub async fn list(
+        &self,
+        caller: &UserId,
+        reach: &Reach,
+        page: Page<ServerId>,
+    ) -> Result<Vec<Server>, ServersError> {
+        Ok(self.servers.list(caller, reach, page).await?)
     }
 
     /// Changes a server.
@@ -196,13 +201,13 @@ impl Servers {
         self.operations.operations(ids).await
     }
 
-    /// An operation on a server that the caller may act on; its owner sees it also when the server is gone.
+    /// An operation on a server within reach that the caller may act on; its owner sees it also when the server is gone.
     ///
     /// # Errors
     /// [`ServersError::NotFound`] where there is none that the caller may know of, [`ServersError::NotAllowed`] where
     /// they may only see its server.
-    pub async fn operation(&self, caller: &UserId, id: OperationId) -> Result<Operation, ServersError> {
-        let found = self.operations.operation(id).await?;
+    pub async fn operation(&self, caller: &UserId, reach: &Reach, id: OperationId) -> Result<Operation, ServersError> {
+        let found = self.operations.operation(id).await?.filter(|(operation, _)| reach.covers(operation.server));
         let (operation, owner) = found.ok_or(ServersError::NotFound("operation"))?;
         if owner != *caller {
             self.controlled(caller, operation.server).await.map_err(|error| match error {

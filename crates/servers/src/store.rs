@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use agis_base::{OperationId, ServerId, StoreError, UserId};
+use agis_base::{OperationId, Reach, ServerId, StoreError, UserId};
 use async_trait::async_trait;
 use thiserror::Error;
 
@@ -31,8 +31,8 @@ pub trait ServerStore: Send + Sync {
     /// A server that is not deleted.
     async fn find(&self, id: ServerId) -> Result<Option<Server>, StoreError>;
 
-    /// A user's own servers, by id.
-    async fn list(&self, owner: &UserId, page: Page<ServerId>) -> Result<Vec<Server>, StoreError>;
+    /// A user's own servers within reach, by id.
+    async fn list(&self, owner: &UserId, reach: &Reach, page: Page<ServerId>) -> Result<Vec<Server>, StoreError>;
 
     /// Changes what an owner may change; `None` where the owner has no such server.
     async fn change(&self, owner: &UserId, id: ServerId, change: &ServerChange) -> Result<Option<Server>, WriteError>;

@@ -67,7 +67,7 @@ impl KeyStore for Db {
                 return Err(Fault::Refused(WriteError::TooMany));
             }
             let at: Timestamp = diesel::select(now()).get_result(conn).await?;
-            let scopes: Vec<_> = row.scopes.iter().map(Scope::as_str).collect();
+            let scopes: Vec<_> = row.scopes.iter().map(|scope| scope.to_string()).collect();
             let row: Row = diesel::insert_into(api_keys::table)
                 .values((
                     api_keys::key_hash.eq(row.digest.to_hex()),

@@ -116,6 +116,9 @@ impl ScheduleStore for Db {
                 .limit(query.limit.into())
                 .select(Row::as_select())
                 .into_boxed();
+            if let Some(servers) = query.reach.narrowed_to() {
+                rows = rows.filter(server_schedules::server_id.eq_any(servers));
+            }
             if let Some(server) = query.server {
                 rows = rows.filter(server_schedules::server_id.eq(server.0));
             }

@@ -1,4 +1,4 @@
-use agis_base::{ServerId, StoreError, Timestamp, UserId};
+use agis_base::{Reach, ServerId, StoreError, Timestamp, UserId};
 use agis_servers::{
     NewServer, Server, ServerChange, Status,
     host::Endpoint,
@@ -103,16 +103,19 @@ impl ServerStore for Db {
         .await
     }
 
-    async fn list(&self, owner: &UserId, page: Page<ServerId>) -> Result<Vec<Server>, StoreError> {
+    async fn list(&self, owner: &UserId, reach: &Reach, page: Page<ServerId>) -> Result<Vec<Server>, StoreError> {
         self.run(async |conn| {
-            let rows: Vec<Row> = game_servers::table
+            let mut rows = game_servers::table
                 .filter(game_servers::discord_id.eq(owner.as_str()).and(game_servers::deleted_at.is_null()))
                 .filter(game_servers::id.gt(page.after.map_or(0, |id| id.0)))
                 .order(game_servers::id)
                 .limit(page.limit.into())
                 .select(Row::as_select())
-                .load(conn)
-                .await?;
+                .into_boxed();
+            if let Some(servers) = reach.narrowed_to() {
+                rows = rows.filter(game_servers::id.eq_any(servers));
+            }
+            let rows: Vec<Row> = rows.load(conn).await?;
             rows.into_iter().map(Row::into_server).collect()
         })
         .await
