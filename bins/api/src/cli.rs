@@ -76,6 +76,10 @@ pub(crate) struct CreateKey {
     /// Days until it ends; it does not end if this is not given
     #[arg(long)]
     pub(crate) ttl_days: Option<u32>,
+    /// An address or a block of addresses (CIDR) from which it may be used; may be given several times; from anywhere if
+    /// this is not given
+    #[arg(long = "allowed-ip")]
+    pub(crate) allowed_ips: Vec<agis_apikeys::Block>,
 }
 
 /// Why a command ended badly, for the person who typed it.

@@ -7,10 +7,15 @@ use std::{
     time::Duration,
 };
 
-use agis_apikeys as apikeys;
+use agis_apikeys::{self as apikeys, Secret};
+use agis_http_api::{Edge, LegacyPolicy};
 use agis_runtime::{ConfigErrors, Env, telemetry::LogFormat};
 use agis_servers::{self as servers, game};
 use agis_storage::DbConfig;
+use chrono::{NaiveDate, NaiveTime};
+
+/// Nobody guesses so many.
+const LEGACY_SECRET_MIN: usize = 32;
 
 /// Settings of `agis-api serve`.
 pub(crate) struct Config {
@@ -28,6 +33,7 @@ pub(crate) struct Config {
     pub(crate) schedules_per_server: u32,
     pub(crate) keys: apikeys::Policy,
     pub(crate) buckets: usize,
+    pub(crate) edge: Edge,
 }
 
 /// Settings of the logs, which are needed before everything else can be told.
@@ -65,6 +71,7 @@ fn required_url(env: &mut Env<'_>) -> String {
 pub(crate) fn read(get: &dyn Fn(&str) -> Option<String>) -> Result<Config, ConfigErrors> {
     let mut env = Env::new(get);
     let host = host(&mut env);
+    let keys = keys(&mut env);
     let config = Config {
         database: DbConfig {
             url: required_url(&mut env),
@@ -83,7 +90,8 @@ pub(crate) fn read(get: &dyn Fn(&str) -> Option<String>) -> Result<Config, Confi
             servers_per_user: env.number("SERVERS_PER_USER", 20, 1..=100_000),
         },
         schedules_per_server: env.number("SCHEDULES_PER_SERVER", 50, 1..=100_000),
-        keys: keys(&mut env),
+        edge: edge(&mut env, &keys),
+        keys,
         buckets: env.number("RATE_LIMIT_BUCKETS", 100_000, 64..=100_000_000) as usize,
         host,
     };
@@ -103,6 +111,39 @@ fn keys(env: &mut Env<'_>) -> apikeys::Policy {
         keys_per_user: env.number("KEYS_PER_USER", 25, 1..=100_000),
         default_rate_limit: env.number("DEFAULT_RATE_LIMIT", 100.min(max_rate_limit), 1..=max_rate_limit),
         max_rate_limit,
+    }
+}
+
+fn edge(env: &mut Env<'_>, keys: &apikeys::Policy) -> Edge {
+    Edge {
+        trusted_proxies: env.list("TRUSTED_PROXIES"),
+        failures_per_hour: env.number("KEY_FAILURES_PER_HOUR", 300, 1..=3_600_000),
+        legacy: legacy(env, keys.default_rate_limit),
+    }
+}
+
+/// Both settings, or none: what is switched on must end.
+fn legacy(env: &mut Env<'_>, rate_limit: u32) -> Option<LegacyPolicy> {
+    let (secret, date) = (env.text("LEGACY_TOKENS_SECRET"), env.text("LEGACY_TOKENS_SUNSET"));
+    if secret.as_deref().is_some_and(|secret| secret.len() < LEGACY_SECRET_MIN) {
+        env.reject("LEGACY_TOKENS_SECRET", "…", &format!("has at least {LEGACY_SECRET_MIN} characters"));
+    }
+    let sunset = date.as_deref().map(str::parse::<NaiveDate>);
+    match (secret, sunset) {
+        (Some(secret), Some(Ok(sunset))) => {
+            let sunset = sunset.and_time(NaiveTime::MIN).and_utc();
+            Some(LegacyPolicy { secret: Secret::new(&secret), sunset, rate_limit })
+        }
+        (None, None) => None,
+        (Some(_), None) => {
+            env.reject("LEGACY_TOKENS_SUNSET", "", "must be set with LEGACY_TOKENS_SECRET: the day on which they end");
+            None
+        }
+        (_, Some(_)) => {
+            let date = date.unwrap_or_default();
+            env.reject("LEGACY_TOKENS_SUNSET", &date, "is a day as in 2027-06-30, together with LEGACY_TOKENS_SECRET");
+            None
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use agis_accounts::Accounts;
-use agis_apikeys::{ApiKeys, NewKey};
+use agis_apikeys::{ApiKeys, KeyCache, NewKey};
 use agis_storage::{Db, DbConfig};
 
 use crate::{
@@ -19,10 +19,12 @@ pub(crate) async fn keys(KeysCommand::Create(wanted): KeysCommand) -> Result<(),
         return Err(Failure::new("the database has not this version's schema; run 'agis-api migrate up' first"));
     }
 
-    let CreateKey { user, name, scopes, rate_limit, ttl_days } = wanted;
+    let CreateKey { user, name, scopes, rate_limit, ttl_days, allowed_ips } = wanted;
     Accounts::new(db.clone()).welcome(&user).await.map_err(Failure::from_display)?;
-    let new = NewKey { name, scopes: scopes.into_iter().collect(), rate_limit, ttl_days };
-    let (key, stored) = ApiKeys::new(db, policy).create(&user, None, new).await.map_err(Failure::from_display)?;
+    let allowed_ips = Some(allowed_ips.into_iter().collect());
+    let new = NewKey { name, scopes: scopes.into_iter().collect(), rate_limit, ttl_days, allowed_ips };
+    let (key, stored) =
+        ApiKeys::new(db, KeyCache::default(), policy).create(&user, None, new).await.map_err(Failure::from_display)?;
 
     let scopes: Vec<_> = stored.scopes.iter().map(|scope| scope.to_string()).collect();
     let end = stored.expires_at.map_or_else(|| "never".to_owned(), |at| at.format("%Y-%m-%d").to_string());

@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use agis_apikeys::KeyCache;
 use agis_automation::{Housekeeping, Scheduler, Settler, Watcher, Workers, housekeeping};
 use agis_base::StoreError;
 use agis_host_process::ProcessHost;
@@ -54,7 +55,8 @@ pub(crate) async fn serve() -> Result<(), Failure> {
 
     let health = Health::default();
     let db = Arc::new(Db::new(&config.database).map_err(Failure::from_display)?);
-    let (services, limiter) = services::compose(&config, &db);
+    let cache = KeyCache::default();
+    let (services, limiter) = services::compose(&config, &db, cache.clone());
     let host: Arc<dyn Host> = Arc::new(ProcessHost::new(config.host.clone()).map_err(Failure::from_display)?);
 
     let metrics_address = ops.local_addr().map_err(Failure::from_display)?;
@@ -62,7 +64,7 @@ pub(crate) async fn serve() -> Result<(), Failure> {
     tokio::spawn(ops);
     let mut loops = Loops::default();
     loops.start_jobs(&config, &db, &services, limiter, &health, metrics);
-    loops.start_automation(&config, &db, &services, &host, &health);
+    loops.start_automation(&config, &db, &services, &host, &health, cache);
 
     let address = api.local_addr().map_err(Failure::from_display)?;
     let api = agis_http_api::serve(api, services.clone(), ops::probes(health.clone(), Detail::Names), config.drain)
@@ -139,8 +141,9 @@ impl Loops {
         services: &Services,
         host: &Arc<dyn Host>,
         health: &Health,
+        keys: KeyCache,
     ) {
-        let bells = Bells::default();
+        let bells = Bells { keys, ..Bells::default() };
         let scheduler =
             Scheduler { firings: db.clone(), servers: services.servers.clone(), bell: bells.schedules.subscribe() };
         let settler =

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use agis_accounts::Accounts;
-use agis_apikeys::ApiKeys;
+use agis_apikeys::{ApiKeys, KeyCache};
 use agis_http_api::Services;
 use agis_ratelimit::MemoryLimiter;
 use agis_scheduler::Schedules;
@@ -12,15 +12,16 @@ use agis_storage::Db;
 
 use crate::config::Config;
 
-/// Composes them; the limiter is handed out as well, to be swept.
-pub(crate) fn compose(config: &Config, db: &Arc<Db>) -> (Services, Arc<MemoryLimiter>) {
+/// Composes them; the limiter is handed out as well, to be swept. Whoever listens to the database tells the cache.
+pub(crate) fn compose(config: &Config, db: &Arc<Db>, cache: KeyCache) -> (Services, Arc<MemoryLimiter>) {
     let limiter = Arc::new(MemoryLimiter::new(config.buckets));
     let services = Services {
-        keys: ApiKeys::new(db.clone(), config.keys.clone()),
+        keys: ApiKeys::new(db.clone(), cache, config.keys.clone()),
         limiter: limiter.clone(),
         servers: Servers::new(db.clone(), db.clone(), config.catalogue.clone(), config.servers.clone()),
         schedules: Schedules::new(db.clone(), config.schedules_per_server),
         accounts: Accounts::new(db.clone()),
+        edge: Arc::new(config.edge.clone()),
     };
     (services, limiter)
 }

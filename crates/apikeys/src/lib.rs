@@ -1,16 +1,25 @@
 //! Who calls, allowed to do what?
 //!
+//! - [`address`]: from where a key may be used
+//! - [`cache`]: the keys that this process has looked up lately
 //! - [`key`]: the key itself, which cannot be printed, and its digest
 //! - [`scope`]: what a key may do
+//! - [`secret`]: a shared secret of an operator
 //! - [`store`]: what a database promises
 //! - [`service`]: the rules that both transports share
 
+pub mod address;
+pub mod cache;
 pub mod key;
 pub mod scope;
+pub mod secret;
 pub mod service;
 pub mod store;
 
+pub use address::{Block, Blocks};
+pub use cache::KeyCache;
 pub use key::{Digest, Key};
 pub use scope::{Permission, Scope, Scopes};
-pub use service::{ApiKeys, KeysError, NewKey, Policy};
+pub use secret::Secret;
+pub use service::{ApiKeys, KeyChange, KeysError, NewKey, Policy};
 pub use store::{ApiKey, KeyStore};

@@ -2,23 +2,37 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    net::IpAddr,
+    sync::{Arc, LazyLock, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
 use agis_base::{KeyId, StoreError, Timestamp, UserId};
+use metrics::Counter;
 use thiserror::Error;
 
 use crate::{
-    key::{Key, Malformed, NoRandomness},
+    address::Blocks,
+    cache::{KeyCache, Ticket},
+    key::{Digest, Key, Malformed, NoRandomness},
     scope::{Scope, Scopes},
-    store::{ApiKey, KeyRow, KeyStore, WriteError},
+    store::{ApiKey, KeyRow, KeyStore, Successor, WriteError},
 };
 
 const NAME_MAX: usize = 100;
 const TTL_DAYS_MAX: u32 = 3650;
 const SCOPES_MAX: usize = 100;
+const BLOCKS_MAX: usize = 50;
+/// The longest that a replaced key may live on: 30 days.
+const OVERLAP_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
 /// How many keys' last use is remembered between two flushes; beyond, a use goes unrecorded.
 const TOUCHED_MAX: usize = 100_000;
+
+// Handles, since to find one by its name takes as long as to find a key.
+static FROM_CACHE: LazyLock<Counter> =
+    LazyLock::new(|| metrics::counter!("agis_bot_key_lookups_total", "source" => "cache"));
+static FROM_DATABASE: LazyLock<Counter> =
+    LazyLock::new(|| metrics::counter!("agis_bot_key_lookups_total", "source" => "database"));
 
 /// What an operator decides about keys.
 #[derive(Debug, Clone)]
@@ -42,12 +56,28 @@ pub struct NewKey {
     pub rate_limit: Option<u32>,
     /// Days until it ends, 1 to 3650; it does not end where absent.
     pub ttl_days: Option<u32>,
+    /// From where it may be used; from where the key that asks may be used where absent.
+    pub allowed_ips: Option<Blocks>,
+}
+
+/// What may be changed of a key; `None` leaves a value as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KeyChange {
+    /// A new name.
+    pub name: Option<String>,
+    /// What it may do.
+    pub scopes: Option<Scopes>,
+    /// Requests per hour.
+    pub rate_limit: Option<u32>,
+    /// From where it may be used.
+    pub allowed_ips: Option<Blocks>,
 }
 
 /// The rules about keys, for every transport.
 #[derive(Clone)]
 pub struct ApiKeys {
     store: Arc<dyn KeyStore>,
+    cache: KeyCache,
     policy: Policy,
     touched: Arc<Mutex<HashMap<KeyId, Timestamp>>>,
 }
@@ -75,6 +105,15 @@ pub enum KeysError {
     /// The key that asks has a lower limit.
     #[error("your key has {0} requests per hour and cannot give more to another")]
     LimitBeyond(u32),
+    /// The key that asks may be used from fewer addresses.
+    #[error("your key may be used from some addresses only, and cannot give more of them to another")]
+    AddressesBeyond,
+    /// The key has been replaced already.
+    #[error("this key was replaced by key {0}; rotate that one")]
+    Replaced(KeyId),
+    /// The key has ended.
+    #[error("this key has expired; create a new one")]
+    Ended,
     /// The owner has as many keys as allowed.
     #[error("you have {0} keys, as many as allowed here; revoke one first")]
     TooMany(u32),
@@ -98,32 +137,61 @@ pub enum AuthError {
     /// It has ended.
     #[error("this API key expired at {}", .0.format("%Y-%m-%dT%H:%M:%SZ"))]
     Expired(Timestamp),
+    /// It may not be used from there.
+    #[error("this API key may not be used from {0}")]
+    Address(IpAddr),
     /// The store itself.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 impl ApiKeys {
-    /// The rules over this store.
-    pub fn new(store: Arc<dyn KeyStore>, policy: Policy) -> Self {
-        Self { store, policy, touched: Arc::default() }
+    /// The rules over this store. Whoever hears of changes tells the cache.
+    pub fn new(store: Arc<dyn KeyStore>, cache: KeyCache, policy: Policy) -> Self {
+        Self { store, cache, policy, touched: Arc::default() }
     }
 
-    /// Who presents this text?
+    /// The key of that digest, if this process knows it well enough; or a ticket for [`Self::look_up`].
     ///
     /// # Errors
-    /// Where it is no key, no known key, or one that has ended.
-    pub async fn authenticate(&self, presented: &str, now: Timestamp) -> Result<ApiKey, AuthError> {
-        let digest = Key::parse(presented)?.digest();
-        let key = self.store.find_by_digest(digest).await?.ok_or(AuthError::Unknown)?;
+    /// The ticket.
+    pub fn cached(&self, digest: Digest) -> Result<Arc<ApiKey>, Ticket> {
+        let found = self.cache.get(digest, Instant::now());
+        if found.is_ok() {
+            FROM_CACHE.increment(1);
+        }
+        found
+    }
+
+    /// The key of that digest, as the store has it.
+    ///
+    /// # Errors
+    /// Where it is no known key.
+    pub async fn look_up(&self, ticket: Ticket, digest: Digest) -> Result<Arc<ApiKey>, AuthError> {
+        let key = Arc::new(self.store.find_by_digest(digest).await?.ok_or(AuthError::Unknown)?);
+        self.cache.put(ticket, digest, key.clone());
+        FROM_DATABASE.increment(1);
+        Ok(key)
+    }
+
+    /// Whether the key may be used now and from there; if so, it was.
+    ///
+    /// # Errors
+    /// Where it has ended, or is not for that address.
+    pub fn admit(&self, key: &ApiKey, from: Option<IpAddr>, now: Timestamp) -> Result<(), AuthError> {
         if let Some(end) = key.expires_at.filter(|end| *end <= now) {
             return Err(AuthError::Expired(end));
+        }
+        // Without an address, as from a socket that has none, only a key that is good from anywhere passes.
+        let from = from.unwrap_or(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED));
+        if !key.allowed_ips.allow(from) {
+            return Err(AuthError::Address(from));
         }
         let mut touched = self.touched.lock().unwrap_or_else(PoisonError::into_inner);
         if touched.len() < TOUCHED_MAX || touched.contains_key(&key.id) {
             touched.insert(key.id, now);
         }
-        Ok(key)
+        Ok(())
     }
 
     /// Makes a key. `held` is the key that asks; none where a person or an operator asks. A key never makes one that
@@ -133,31 +201,80 @@ impl ApiKeys {
     /// # Errors
     /// Where a value cannot be taken, or the new key could do more than the one that asks.
     pub async fn create(&self, owner: &UserId, held: Option<&ApiKey>, new: NewKey) -> Result<(Key, ApiKey), KeysError> {
-        if let Some(scope) = held.and_then(|held| held.scopes.first_beyond(&new.scopes)) {
-            return Err(KeysError::Beyond(scope));
-        }
-        let rate_limit = match (new.rate_limit, held) {
-            (Some(limit), Some(held)) if limit > held.rate_limit => {
-                return Err(KeysError::LimitBeyond(held.rate_limit));
-            }
-            (None, Some(held)) => self.policy.default_rate_limit.min(held.rate_limit),
-            (limit, _) => limit.unwrap_or(self.policy.default_rate_limit),
+        let wanted = KeyChange {
+            name: Some(new.name),
+            scopes: Some(new.scopes),
+            rate_limit: new.rate_limit,
+            allowed_ips: new.allowed_ips,
         };
+        let KeyChange { name, scopes, rate_limit, allowed_ips } = self.checked(held, wanted)?;
+        let default = self.policy.default_rate_limit;
         let key = Key::generate()?;
         let row = KeyRow {
             owner: owner.clone(),
-            name: checked_name(&new.name)?,
+            name: name.unwrap_or_default(),
             digest: key.digest(),
-            rate_limit: self.checked_limit(rate_limit)?,
+            scopes: scopes.unwrap_or_default(),
+            rate_limit: rate_limit.unwrap_or_else(|| held.map_or(default, |held| default.min(held.rate_limit))),
+            allowed_ips: allowed_ips.or_else(|| held.map(|held| held.allowed_ips.clone())).unwrap_or_default(),
             ttl_days: new.ttl_days.map(checked_ttl).transpose()?,
             not_after: held.and_then(|held| held.expires_at),
-            scopes: checked_scopes(new.scopes)?,
         };
-        let stored = self.store.create(&row, self.policy.keys_per_user).await.map_err(|error| match error {
-            WriteError::TooMany => KeysError::TooMany(self.policy.keys_per_user),
-            WriteError::NoUser => KeysError::NoUser,
-            WriteError::Store(error) => KeysError::Store(error),
-        })?;
+        let stored = self.store.create(&row, self.policy.keys_per_user).await.map_err(|error| self.refused(error))?;
+        Ok((key, stored))
+    }
+
+    /// Changes a key. The key that asks gives it nothing that it has not itself; what it leaves as it is may be more.
+    ///
+    /// # Errors
+    /// [`KeysError::NotFound`] where there is none; where a value cannot be taken or given.
+    pub async fn change(
+        &self,
+        owner: &UserId,
+        held: Option<&ApiKey>,
+        id: KeyId,
+        change: KeyChange,
+    ) -> Result<ApiKey, KeysError> {
+        let change = self.checked(held, change)?;
+        let changed = self.store.change(owner, id, &change).await?.ok_or(KeysError::NotFound)?;
+        // Here at once; elsewhere when the notice comes.
+        self.cache.forget(id);
+        Ok(changed)
+    }
+
+    /// Puts a new key in the place of one, which lives on for `overlap`. The new one can do the same, ends when the old
+    /// one would have, and shares its bucket. Whoever rotates a key can use it, so the key that asks must be able to do
+    /// as much.
+    ///
+    /// # Errors
+    /// [`KeysError::NotFound`] where there is none; where it has ended, was replaced before, or can do more than the key
+    /// that asks.
+    pub async fn rotate(
+        &self,
+        owner: &UserId,
+        held: Option<&ApiKey>,
+        id: KeyId,
+        overlap: Duration,
+        now: Timestamp,
+    ) -> Result<(Key, ApiKey), KeysError> {
+        if overlap > OVERLAP_MAX {
+            return Err(invalid("overlap_seconds", format!("is 0 to {}", OVERLAP_MAX.as_secs())));
+        }
+        let seen = self.get(owner, id).await?;
+        if let Some(successor) = seen.replaced_by {
+            return Err(KeysError::Replaced(successor));
+        }
+        if seen.expires_at.is_some_and(|end| end <= now) {
+            return Err(KeysError::Ended);
+        }
+        if let Some(held) = held {
+            within(held, Some(&seen.scopes), Some(seen.rate_limit), Some(&seen.allowed_ips))?;
+        }
+        let key = Key::generate()?;
+        let not_after = held.and_then(|held| held.expires_at);
+        let new = Successor { digest: key.digest(), overlap, not_after };
+        let stored = self.store.rotate(&seen, &new).await.map_err(|error| self.refused(error))?;
+        self.cache.forget(id);
         Ok((key, stored))
     }
 
@@ -182,7 +299,9 @@ impl ApiKeys {
     /// # Errors
     /// [`KeysError::NotFound`] where there is none.
     pub async fn revoke(&self, caller: &UserId, id: KeyId) -> Result<(), KeysError> {
-        self.store.delete(caller, id).await?.then_some(()).ok_or(KeysError::NotFound)
+        let revoked = self.store.delete(caller, id).await?;
+        self.cache.forget(id);
+        revoked.then_some(()).ok_or(KeysError::NotFound)
     }
 
     /// Writes the last uses since the flush before; what cannot be written is kept for the next.
@@ -204,6 +323,20 @@ impl ApiKeys {
         written
     }
 
+    /// The values, if they can be taken, and given by the key that asks.
+    fn checked(&self, held: Option<&ApiKey>, change: KeyChange) -> Result<KeyChange, KeysError> {
+        let KeyChange { name, scopes, rate_limit, allowed_ips } = change;
+        if let Some(held) = held {
+            within(held, scopes.as_ref(), rate_limit, allowed_ips.as_ref())?;
+        }
+        Ok(KeyChange {
+            name: name.as_deref().map(checked_name).transpose()?,
+            scopes: scopes.map(checked_scopes).transpose()?,
+            rate_limit: rate_limit.map(|limit| self.checked_limit(limit)).transpose()?,
+            allowed_ips: allowed_ips.map(checked_blocks).transpose()?,
+        })
+    }
+
     fn checked_limit(&self, limit: u32) -> Result<u32, KeysError> {
         let max = self.policy.max_rate_limit;
         if (1..=max).contains(&limit) {
@@ -212,6 +345,33 @@ impl ApiKeys {
             Err(invalid("rate_limit", format!("is 1 to {max} per hour")))
         }
     }
+
+    fn refused(&self, error: WriteError) -> KeysError {
+        match error {
+            WriteError::TooMany => KeysError::TooMany(self.policy.keys_per_user),
+            WriteError::NoUser => KeysError::NoUser,
+            WriteError::Store(error) => KeysError::Store(error),
+        }
+    }
+}
+
+/// A key gives no more than it has.
+fn within(
+    held: &ApiKey,
+    scopes: Option<&Scopes>,
+    rate_limit: Option<u32>,
+    allowed_ips: Option<&Blocks>,
+) -> Result<(), KeysError> {
+    if let Some(scope) = scopes.and_then(|scopes| held.scopes.first_beyond(scopes)) {
+        return Err(KeysError::Beyond(scope));
+    }
+    if rate_limit.is_some_and(|limit| limit > held.rate_limit) {
+        return Err(KeysError::LimitBeyond(held.rate_limit));
+    }
+    if allowed_ips.is_some_and(|blocks| !blocks.are_within(&held.allowed_ips)) {
+        return Err(KeysError::AddressesBeyond);
+    }
+    Ok(())
 }
 
 fn invalid(field: &'static str, rule: String) -> KeysError {
@@ -239,4 +399,9 @@ fn checked_scopes(scopes: Scopes) -> Result<Scopes, KeysError> {
         return Err(invalid("scopes", format!("has at most {SCOPES_MAX}")));
     }
     Ok(scopes)
+}
+
+fn checked_blocks(blocks: Blocks) -> Result<Blocks, KeysError> {
+    let few = blocks.len() <= BLOCKS_MAX;
+    few.then_some(blocks).ok_or_else(|| invalid("allowed_ips", format!("has at most {BLOCKS_MAX}")))
 }

@@ -1,10 +1,12 @@
 //! What a database promises.
 
+use std::time::Duration;
+
 use agis_base::{KeyId, StoreError, Timestamp, UserId};
 use async_trait::async_trait;
 use thiserror::Error;
 
-use crate::{key::Digest, scope::Scopes};
+use crate::{address::Blocks, key::Digest, scope::Scopes, service::KeyChange};
 
 /// A key as it is known after its creation: everything but the key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +21,12 @@ pub struct ApiKey {
     pub scopes: Scopes,
     /// Requests per hour.
     pub rate_limit: u32,
+    /// From where it may be used.
+    pub allowed_ips: Blocks,
+    /// Whose tokens it takes: its own id, or where it came from by rotation, that of the first.
+    pub bucket: i32,
+    /// The key that took its place by rotation.
+    pub replaced_by: Option<KeyId>,
     /// When it was last used, to within the flush interval.
     pub last_used: Option<Timestamp>,
     /// When it was created.
@@ -40,8 +48,21 @@ pub struct KeyRow {
     pub scopes: Scopes,
     /// Requests per hour.
     pub rate_limit: u32,
+    /// From where it may be used.
+    pub allowed_ips: Blocks,
     /// Days from the database's now; none where it does not end by itself.
     pub ttl_days: Option<u32>,
+    /// It ends no later than this.
+    pub not_after: Option<Timestamp>,
+}
+
+/// A key that takes another's place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Successor {
+    /// The digest of the key.
+    pub digest: Digest,
+    /// How long the one before lives on.
+    pub overlap: Duration,
     /// It ends no later than this.
     pub not_after: Option<Timestamp>,
 }
@@ -49,7 +70,7 @@ pub struct KeyRow {
 /// Keys as rows.
 #[async_trait]
 pub trait KeyStore: Send + Sync {
-    /// Adds a key, its owner having fewer than `limit` that have not expired.
+    /// Adds a key, its owner having fewer than `limit` that have neither expired nor been replaced.
     async fn create(&self, row: &KeyRow, limit: u32) -> Result<ApiKey, WriteError>;
 
     /// The key of that digest, also when it has expired. One unique-index read.
@@ -60,6 +81,14 @@ pub trait KeyStore: Send + Sync {
 
     /// A user's keys, by id: at most `limit` behind `after`.
     async fn list(&self, owner: &UserId, after: Option<KeyId>, limit: u32) -> Result<Vec<ApiKey>, StoreError>;
+
+    /// Changes a key; none where the user has no such key.
+    async fn change(&self, owner: &UserId, id: KeyId, change: &KeyChange) -> Result<Option<ApiKey>, StoreError>;
+
+    /// Puts a key in the place of `seen`, which ends after `overlap` at the latest, and which must still be as it was
+    /// seen. What `seen` itself had replaced ends now, so that never more than two of them live. Answers with the new
+    /// one.
+    async fn rotate(&self, seen: &ApiKey, new: &Successor) -> Result<ApiKey, WriteError>;
 
     /// Removes a key; false where the user has no such key.
     async fn delete(&self, owner: &UserId, id: KeyId) -> Result<bool, StoreError>;

@@ -3,8 +3,10 @@
 use std::{
     future::{Ready, ready},
     marker::PhantomData,
+    net::IpAddr,
     ops::Deref,
     rc::Rc,
+    sync::Arc,
     time::Duration,
 };
 
@@ -16,24 +18,43 @@ use actix_web::{
     middleware::Next,
     web::Data,
 };
-use agis_apikeys::{ApiKey, Permission};
+use agis_apikeys::{ApiKey, Digest, Key, Permission, Scopes, service::AuthError};
 use agis_base::{Reach, ServerId, UserId};
 use agis_ratelimit::{Bucket, Decision, Quota};
 use chrono::Utc;
 
-use crate::{problem::Problem, server::Services};
+use crate::{client, legacy::LegacyCaller, problem::Problem, server::Services};
 
-/// The caller, known by a valid key and within its limit.
+/// The caller, known and within their limit.
 #[derive(Clone)]
-pub(crate) struct Caller(Rc<ApiKey>);
+pub(crate) struct Caller(Rc<Known>);
+
+enum Known {
+    Key(Arc<ApiKey>),
+    Legacy(LegacyCaller),
+}
 
 impl Caller {
     pub(crate) fn user(&self) -> &UserId {
-        &self.0.owner
+        match &*self.0 {
+            Known::Key(key) => &key.owner,
+            Known::Legacy(caller) => &caller.user,
+        }
     }
 
-    pub(crate) fn key(&self) -> &ApiKey {
-        &self.0
+    /// The key that they came with; none with a legacy token.
+    pub(crate) fn key(&self) -> Option<&ApiKey> {
+        match &*self.0 {
+            Known::Key(key) => Some(key),
+            Known::Legacy(_) => None,
+        }
+    }
+
+    fn scopes(&self) -> &Scopes {
+        match &*self.0 {
+            Known::Key(key) => &key.scopes,
+            Known::Legacy(caller) => &caller.scopes,
+        }
     }
 }
 
@@ -133,7 +154,7 @@ impl<S: Needed, W: Where> FromRequest for May<S, W> {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let caller = Caller::from_request(request, payload).into_inner();
         ready(caller.and_then(|caller| {
-            let scopes = &caller.key().scopes;
+            let scopes = caller.scopes();
             let reach = S::ANY_OF.iter().filter_map(|permission| scopes.reach(*permission)).reduce(Reach::or);
             match reach.filter(|reach| W::will_do(reach, request)) {
                 Some(reach) => Ok(Self { caller, reach, asked: PhantomData }),
@@ -151,24 +172,100 @@ pub(crate) async fn authenticate(
     let Some(services) = request.app_data::<Data<Services>>().cloned() else {
         return Ok(refused(request, &Problem::internal(&"the services are missing")));
     };
-    let key = match presented(request.headers()) {
-        Some(presented) => services.keys.authenticate(presented, Utc::now()).await.map_err(Problem::from),
-        None => Err(Problem::missing_key()),
-    };
-    let key = match key {
-        Ok(key) => key,
+    let known = match identify(&services, &request).await {
+        Ok(known) => known,
         Err(problem) => return Ok(refused(request, &problem)),
     };
-    let quota = Quota::per_hour(key.rate_limit);
-    let decision = services.limiter.take(Bucket { kind: "key", id: key.id.0.into() }, quota).await;
+    let (bucket, quota) = match &known {
+        Known::Key(key) => (Bucket { kind: "key", id: key.bucket.into() }, Quota::per_hour(key.rate_limit)),
+        Known::Legacy(caller) => (caller.bucket(), caller.quota),
+    };
+    let legacy = matches!(known, Known::Legacy(_));
+    let decision = services.limiter.take(bucket, quota).await;
     let mut response = if decision.allowed {
-        request.extensions_mut().insert(Caller(Rc::new(key)));
+        request.extensions_mut().insert(Caller(Rc::new(known)));
         next.call(request).await?.map_into_boxed_body()
     } else {
         refused(request, &Problem::rate_limited(decision.limit, seconds_up(decision.retry_in)))
     };
     add_headers(response.headers_mut(), &decision);
+    if let Some(policy) = services.edge.legacy.as_ref().filter(|_| legacy) {
+        policy.add_headers(response.headers_mut());
+    }
     Ok(response)
+}
+
+/// What the form alone tells is decided without the database; what a cached key tells, too. Whoever fails too often
+/// from one address is not looked up any more; a key that is known passes all the same.
+async fn identify(services: &Services, request: &ServiceRequest) -> Result<Known, Problem> {
+    let text = presented(request.headers()).ok_or_else(Problem::missing_key)?;
+    let from = client::address(request, &services.edge.trusted_proxies);
+    let failures = Failures { services, bucket: from.map(client::bucket) };
+    let known = match (Key::parse(text), services.edge.legacy_token(text, request.headers())) {
+        (Ok(key), _) => by_key(services, key.digest(), from, &failures).await?,
+        (Err(_), Some(token)) => {
+            failures.are_few().await?;
+            token.redeem(services).await.map(Known::Legacy)
+        }
+        (Err(malformed), None) => Err(malformed.into()),
+    };
+    match known {
+        Ok(known) => Ok(known),
+        Err(error) => Err(failures.one_more(error).await),
+    }
+}
+
+async fn by_key(
+    services: &Services,
+    digest: Digest,
+    from: Option<IpAddr>,
+    failures: &Failures<'_>,
+) -> Result<Result<Known, AuthError>, Problem> {
+    let found = match services.keys.cached(digest) {
+        Ok(key) => Ok(key),
+        Err(ticket) => {
+            failures.are_few().await?;
+            services.keys.look_up(ticket, digest).await
+        }
+    };
+    Ok(found.and_then(|key| services.keys.admit(&key, from, Utc::now()).map(|()| Known::Key(key))))
+}
+
+/// How often somebody from there came with a key that is none.
+struct Failures<'a> {
+    services: &'a Services,
+    bucket: Option<Bucket>,
+}
+
+impl Failures<'_> {
+    fn quota(&self) -> Quota {
+        Quota::per_hour(self.services.edge.failures_per_hour)
+    }
+
+    async fn are_few(&self) -> Result<(), Problem> {
+        let Some(bucket) = self.bucket else { return Ok(()) };
+        let decision = self.services.limiter.peek(bucket, self.quota()).await;
+        if decision.allowed { Ok(()) } else { Err(Problem::too_many_failures(seconds_up(decision.retry_in))) }
+    }
+
+    async fn one_more(&self, error: AuthError) -> Problem {
+        let Some(reason) = reason(&error) else { return error.into() };
+        metrics::counter!("agis_bot_key_failures_total", "reason" => reason).increment(1);
+        let Some(bucket) = self.bucket else { return error.into() };
+        let decision = self.services.limiter.take(bucket, self.quota()).await;
+        if decision.allowed { error.into() } else { Problem::too_many_failures(seconds_up(decision.retry_in)) }
+    }
+}
+
+/// Why a key was not good enough, as a code and a label; none where that is not known.
+pub(crate) fn reason(error: &AuthError) -> Option<&'static str> {
+    match error {
+        AuthError::Malformed(_) => Some("malformed_key"),
+        AuthError::Unknown => Some("invalid_key"),
+        AuthError::Expired(_) => Some("expired_key"),
+        AuthError::Address(_) => Some("address_not_allowed"),
+        AuthError::Store(_) => None,
+    }
 }
 
 /// RFC 6750: the scheme's name has no case.

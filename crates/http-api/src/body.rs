@@ -5,7 +5,10 @@ use std::{future::Future, pin::Pin};
 use actix_web::{
     FromRequest, HttpRequest,
     dev::Payload,
-    http::{StatusCode, header::CONTENT_TYPE},
+    http::{
+        StatusCode,
+        header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING},
+    },
     web::{Bytes, BytesMut},
 };
 use futures_util::StreamExt;
@@ -35,6 +38,24 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
             }
             read(&collect(payload).await?).map(Self)
         })
+    }
+}
+
+/// The same where nothing has to be said: no body stands for the defaults.
+pub(crate) struct BodyOrDefault<T>(pub(crate) T);
+
+impl<T: DeserializeOwned + Default + 'static> FromRequest for BodyOrDefault<T> {
+    type Error = Problem;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let length = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+        let announced = length.is_some_and(|length| length != "0") || request.headers().contains_key(TRANSFER_ENCODING);
+        if !announced {
+            return Box::pin(async { Ok(Self(T::default())) });
+        }
+        let body = Body::from_request(request, payload);
+        Box::pin(async { body.await.map(|Body(value)| Self(value)) })
     }
 }
 

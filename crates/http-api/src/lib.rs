@@ -2,6 +2,7 @@
 //!
 //! - [`server`]: the server, its limits, and the table of routes
 //! - `auth`: who calls, and how often; the scope that a handler asks for stands in its signature
+//! - `client`: from where; `legacy`: the tokens of v1.7.0
 //! - `problem`: every error, as RFC 9457 says it
 //! - `observe`: request ids, log lines, metrics
 //! - `body`, `page`: what comes in, what goes out
@@ -9,8 +10,10 @@
 
 mod auth;
 mod body;
+mod client;
 mod games;
 mod keys;
+mod legacy;
 mod observe;
 mod operations;
 mod page;
@@ -20,4 +23,5 @@ pub mod server;
 mod servers;
 mod users;
 
-pub use server::{Services, serve};
+pub use legacy::LegacyPolicy;
+pub use server::{Edge, Services, serve};

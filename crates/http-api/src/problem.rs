@@ -78,6 +78,13 @@ impl Problem {
         Self { retry_after: Some(retry_after), ..Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail) }
     }
 
+    pub(crate) fn too_many_failures(retry_after: u64) -> Self {
+        let detail = format!(
+            "too many requests with keys that are not valid came from your address; the next is looked at in {retry_after} s"
+        );
+        Self { retry_after: Some(retry_after), ..Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_failures", detail) }
+    }
+
     /// Says nothing of the inside; the log does, under the request id.
     pub(crate) fn internal(error: &dyn fmt::Display) -> Self {
         tracing::error!(%error, "a request failed");
@@ -148,6 +155,7 @@ impl From<AuthError> for Problem {
             AuthError::Malformed(_) => "malformed_key",
             AuthError::Unknown => "invalid_key",
             AuthError::Expired(_) => "expired_key",
+            AuthError::Address(_) => return Self::new(StatusCode::FORBIDDEN, "address_not_allowed", error.to_string()),
             AuthError::Store(error) => return error.into(),
         };
         Self::new(StatusCode::UNAUTHORIZED, code, error.to_string())
@@ -163,6 +171,9 @@ impl From<KeysError> for Problem {
             KeysError::Invalid { field, rule } => Self::invalid_value(field, rule),
             KeysError::Beyond(_) => Self::new(StatusCode::FORBIDDEN, "scope_beyond_key", detail),
             KeysError::LimitBeyond(_) => Self::new(StatusCode::FORBIDDEN, "limit_beyond_key", detail),
+            KeysError::AddressesBeyond => Self::new(StatusCode::FORBIDDEN, "addresses_beyond_key", detail),
+            KeysError::Replaced(_) => Self::new(StatusCode::CONFLICT, "already_rotated", detail),
+            KeysError::Ended => Self::new(StatusCode::CONFLICT, "key_ended", detail),
             KeysError::TooMany(_) => Self::new(StatusCode::CONFLICT, "too_many_keys", detail),
             KeysError::NoRandomness(error) => Self::internal(&error),
             KeysError::Store(error) => error.into(),

@@ -5,16 +5,19 @@ use std::{net::TcpListener, sync::Arc, time::Duration};
 use actix_web::{
     App, HttpServer,
     dev::{Server, ServiceFactory, ServiceRequest},
+    http::header::HeaderMap,
     middleware::from_fn,
     web::{self, ServiceConfig},
 };
 use agis_accounts::Accounts;
-use agis_apikeys::ApiKeys;
+use agis_apikeys::{ApiKeys, Block};
 use agis_ratelimit::Limiter;
 use agis_scheduler::Schedules;
 use agis_servers::Servers;
 
-use crate::{auth, games, keys, observe, operations, problem::Problem, schedules, servers, users};
+use crate::{
+    LegacyPolicy, auth, games, keys, legacy, observe, operations, problem::Problem, schedules, servers, users,
+};
 
 /// A client that has not sent its head by then is disconnected.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -22,6 +25,24 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// Connections of one worker thread.
 const CONNECTIONS: usize = 10_000;
+
+/// What an operator decides about who is let in.
+#[derive(Debug, Clone)]
+pub struct Edge {
+    /// Whose word on a client's address counts.
+    pub trusted_proxies: Vec<Block>,
+    /// How often an address may come with a key that is none, per hour.
+    pub failures_per_hour: u32,
+    /// Legacy tokens, where they are taken.
+    pub legacy: Option<LegacyPolicy>,
+}
+
+impl Edge {
+    /// What was presented, if it is a legacy token and those are taken.
+    pub(crate) fn legacy_token(&self, text: &str, headers: &HeaderMap) -> Option<legacy::Token> {
+        self.legacy.as_ref()?.token(text, headers)
+    }
+}
 
 /// What the routes speak to.
 #[derive(Clone)]
@@ -36,6 +57,8 @@ pub struct Services {
     pub schedules: Schedules,
     /// Users.
     pub accounts: Accounts,
+    /// Who is let in.
+    pub edge: Arc<Edge>,
 }
 
 /// Serves until its handle is told to stop, which lets running requests end for `drain`.
@@ -82,7 +105,8 @@ fn app(
 fn routes() -> impl actix_web::dev::HttpServiceFactory {
     web::scope("/api/v1")
         .service(resource("/auth/keys").get(keys::list).post(keys::create))
-        .service(resource("/auth/keys/{id}").get(keys::get).delete(keys::revoke))
+        .service(resource("/auth/keys/{id}").get(keys::get).patch(keys::change).delete(keys::revoke))
+        .service(resource("/auth/keys/{id}/rotate").post(keys::rotate))
         .service(resource("/servers").get(servers::list).post(servers::create))
         .service(resource("/servers/{id}").get(servers::get).patch(servers::change).delete(servers::delete))
         .service(resource("/servers/{id}/start").post(servers::start))

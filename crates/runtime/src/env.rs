@@ -48,6 +48,23 @@ impl<'a> Env<'a> {
         })
     }
 
+    /// Values with commas between them, or none.
+    pub fn list<T>(&mut self, key: &str) -> Vec<T>
+    where
+        T: FromStr,
+        T::Err: Display,
+    {
+        let text = self.text(key).unwrap_or_default();
+        let mut values = vec![];
+        for value in text.split(',').map(str::trim).filter(|value| !value.is_empty()) {
+            match value.parse() {
+                Ok(value) => values.push(value),
+                Err(error) => self.reject(key, value, &T::Err::to_string(&error)),
+            }
+        }
+        values
+    }
+
     /// A whole number within bounds, or its default.
     pub fn number(&mut self, key: &str, default: u32, bounds: std::ops::RangeInclusive<u32>) -> u32 {
         let number = self.or(key, default);

@@ -10,6 +10,7 @@ use diesel_async::{
 };
 use futures_util::FutureExt;
 use thiserror::Error;
+use tokio_postgres::{Client, Socket, tls::NoTlsStream};
 
 use crate::error::Fault;
 
@@ -164,8 +165,16 @@ where
     type Future = Fut;
 }
 
-/// A connection with this program's limits, for the pool or for [`crate::notify`].
+/// A connection with this program's limits.
 pub(crate) async fn connect(url: &str) -> diesel::ConnectionResult<AsyncPgConnection> {
+    let (client, connection) = open(url).await?;
+    AsyncPgConnection::try_from_client_and_connection(client, connection).await
+}
+
+/// The same without diesel's part, for [`crate::notify`]. Nothing moves on it but while the connection is polled.
+pub(crate) async fn open(
+    url: &str,
+) -> diesel::ConnectionResult<(Client, tokio_postgres::Connection<Socket, NoTlsStream>)> {
     let failed = |error: String| diesel::ConnectionError::BadConnection(error);
     let mut config: tokio_postgres::Config = url.parse().map_err(|error| failed(format!("{error}")))?;
     config
@@ -175,9 +184,7 @@ pub(crate) async fn connect(url: &str) -> diesel::ConnectionResult<AsyncPgConnec
         .keepalives_idle(CALL)
         .options(SERVER_LIMITS);
     let connected = tokio::time::timeout(CONNECT, config.connect(tokio_postgres::NoTls)).await;
-    let (client, connection) =
-        connected.map_err(|_| failed("no answer".into()))?.map_err(|error| failed(text(&error)))?;
-    AsyncPgConnection::try_from_client_and_connection(client, connection).await
+    connected.map_err(|_| failed("no answer".into()))?.map_err(|error| failed(text(&error)))
 }
 
 /// tokio-postgres keeps the server's words in the source of its error.

@@ -1,6 +1,7 @@
 use agis_apikeys::{
-    ApiKey, Digest, KeyStore, Scope,
-    store::{KeyRow, WriteError},
+    ApiKey, Digest, KeyChange, KeyStore, Scope, Scopes,
+    address::{Block, Blocks},
+    store::{KeyRow, Successor, WriteError},
 };
 use agis_base::{KeyId, StoreError, Timestamp, UserId};
 use async_trait::async_trait;
@@ -9,11 +10,11 @@ use diesel::{
     prelude::*,
     sql_types::{Array, Integer, Timestamptz},
 };
-use diesel_async::RunQueryDsl;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use crate::{
     db::Db,
-    error::Fault,
+    error::{Fault, unknown_word},
     schema::{api_keys, now, users},
 };
 
@@ -25,30 +26,46 @@ struct Row {
     name: String,
     scopes: Vec<String>,
     rate_limit: i32,
+    allowed_ips: Vec<String>,
+    bucket: Option<i32>,
+    replaced_by: Option<i32>,
     last_used: Option<Timestamp>,
     created_at: Timestamp,
     expires_at: Option<Timestamp>,
 }
 
-impl From<Row> for ApiKey {
-    fn from(row: Row) -> Self {
-        Self {
-            id: KeyId(row.id),
-            owner: UserId::from_stored(&row.discord_id),
-            name: row.name,
+impl Row {
+    fn into_key<R: From<StoreError>>(self) -> Result<ApiKey, Fault<R>> {
+        let blocks: Result<Blocks, _> = self.allowed_ips.iter().map(|text| text.parse::<Block>()).collect();
+        Ok(ApiKey {
+            id: KeyId(self.id),
+            owner: UserId::from_stored(&self.discord_id),
+            name: self.name,
             // A scope that this version does not know allows nothing in it.
-            scopes: row.scopes.iter().filter_map(|scope| scope.parse::<Scope>().ok()).collect(),
-            rate_limit: row.rate_limit.unsigned_abs(),
-            last_used: row.last_used,
-            created_at: row.created_at,
-            expires_at: row.expires_at,
-        }
+            scopes: self.scopes.iter().filter_map(|scope| scope.parse::<Scope>().ok()).collect(),
+            rate_limit: self.rate_limit.unsigned_abs(),
+            // A block that cannot be read must not become a key that is good from anywhere.
+            allowed_ips: blocks.map_err(|_| unknown_word("api_keys.allowed_ips", &self.allowed_ips.join(" ")))?,
+            bucket: self.bucket.unwrap_or(self.id),
+            replaced_by: self.replaced_by.map(KeyId),
+            last_used: self.last_used,
+            created_at: self.created_at,
+            expires_at: self.expires_at,
+        })
     }
 }
 
-fn expires_at(row: &KeyRow, now: Timestamp) -> Option<Timestamp> {
-    let wanted = row.ttl_days.map(|days| now + TimeDelta::days(days.into()));
-    wanted.into_iter().chain(row.not_after).min()
+fn words(scopes: &Scopes) -> Vec<String> {
+    scopes.iter().map(|scope| scope.to_string()).collect()
+}
+
+fn blocks(blocks: &Blocks) -> Vec<String> {
+    blocks.iter().map(Block::to_string).collect()
+}
+
+/// What a database of 32 bits takes; nobody has more requests than that.
+fn limit(limit: u32) -> i32 {
+    i32::try_from(limit).unwrap_or(i32::MAX)
 }
 
 #[async_trait]
@@ -56,31 +73,95 @@ impl KeyStore for Db {
     async fn create(&self, row: &KeyRow, limit: u32) -> Result<ApiKey, WriteError> {
         self.transaction(async |conn| {
             let owner = row.owner.as_str();
-            let locked = users::table.find(owner).select(users::discord_id).for_no_key_update();
-            if locked.first::<String>(conn).await.optional()?.is_none() {
-                return Err(Fault::Refused(WriteError::NoUser));
-            }
+            lock_owner(conn, &row.owner).await?;
             let alive = api_keys::expires_at.is_null().or(api_keys::expires_at.gt(now().nullable()));
-            let keys: i64 =
-                api_keys::table.filter(api_keys::discord_id.eq(owner).and(alive)).count().get_result(conn).await?;
+            let keys: i64 = api_keys::table
+                .filter(api_keys::discord_id.eq(owner).and(api_keys::replaced_by.is_null()).and(alive))
+                .count()
+                .get_result(conn)
+                .await?;
             if keys >= i64::from(limit) {
                 return Err(Fault::Refused(WriteError::TooMany));
             }
             let at: Timestamp = diesel::select(now()).get_result(conn).await?;
-            let scopes: Vec<_> = row.scopes.iter().map(|scope| scope.to_string()).collect();
+            let wanted = row.ttl_days.map(|days| at + TimeDelta::days(days.into()));
             let row: Row = diesel::insert_into(api_keys::table)
                 .values((
                     api_keys::key_hash.eq(row.digest.to_hex()),
                     api_keys::discord_id.eq(owner),
                     api_keys::name.eq(&row.name),
-                    api_keys::scopes.eq(scopes),
-                    api_keys::rate_limit.eq(i32::try_from(row.rate_limit).unwrap_or(i32::MAX)),
-                    api_keys::expires_at.eq(expires_at(row, at)),
+                    api_keys::scopes.eq(words(&row.scopes)),
+                    api_keys::rate_limit.eq(self::limit(row.rate_limit)),
+                    api_keys::allowed_ips.eq(blocks(&row.allowed_ips)),
+                    api_keys::expires_at.eq(earlier(wanted, row.not_after)),
                 ))
                 .returning(Row::as_returning())
                 .get_result(conn)
                 .await?;
-            Ok(row.into())
+            row.into_key()
+        })
+        .await
+    }
+
+    async fn change(&self, owner: &UserId, id: KeyId, change: &KeyChange) -> Result<Option<ApiKey>, StoreError> {
+        self.run(async |conn| {
+            let key = api_keys::table.filter(api_keys::id.eq(id.0).and(api_keys::discord_id.eq(owner.as_str())));
+            let row: Option<Row> = diesel::update(key)
+                .set((
+                    // A statement must set something.
+                    api_keys::id.eq(id.0),
+                    change.name.as_ref().map(|name| api_keys::name.eq(name)),
+                    change.scopes.as_ref().map(|scopes| api_keys::scopes.eq(words(scopes))),
+                    change.rate_limit.map(|it| api_keys::rate_limit.eq(limit(it))),
+                    change.allowed_ips.as_ref().map(|allowed| api_keys::allowed_ips.eq(blocks(allowed))),
+                ))
+                .returning(Row::as_returning())
+                .get_result(conn)
+                .await
+                .optional()?;
+            row.map(Row::into_key).transpose()
+        })
+        .await
+    }
+
+    async fn rotate(&self, seen: &ApiKey, new: &Successor) -> Result<ApiKey, WriteError> {
+        self.transaction(async |conn| {
+            lock_owner(conn, &seen.owner).await?;
+            let locked = api_keys::table.find(seen.id.0).select(Row::as_select()).for_no_key_update();
+            let row: Option<Row> = locked.first(conn).await.optional()?;
+            let found = row.map(Row::into_key::<WriteError>).transpose()?;
+            // The last use is no change.
+            let found = found.map(|found| ApiKey { last_used: seen.last_used, ..found });
+            if found.as_ref() != Some(seen) {
+                return Err(Fault::Refused(StoreError::Conflict("the key has changed".to_owned()).into()));
+            }
+            let at: Timestamp = diesel::select(now()).get_result(conn).await?;
+            let successor: Row = diesel::insert_into(api_keys::table)
+                .values((
+                    api_keys::key_hash.eq(new.digest.to_hex()),
+                    api_keys::discord_id.eq(seen.owner.as_str()),
+                    api_keys::name.eq(&seen.name),
+                    api_keys::scopes.eq(words(&seen.scopes)),
+                    api_keys::rate_limit.eq(limit(seen.rate_limit)),
+                    api_keys::allowed_ips.eq(blocks(&seen.allowed_ips)),
+                    api_keys::bucket.eq(seen.bucket),
+                    api_keys::expires_at.eq(earlier(seen.expires_at, new.not_after)),
+                ))
+                .returning(Row::as_returning())
+                .get_result(conn)
+                .await?;
+            let predecessors = api_keys::bucket.eq(seen.bucket).or(api_keys::id.eq(seen.bucket));
+            let alive = api_keys::expires_at.is_null().or(api_keys::expires_at.gt(now().nullable()));
+            diesel::update(api_keys::table.filter(predecessors.and(api_keys::replaced_by.is_not_null()).and(alive)))
+                .set(api_keys::expires_at.eq(at))
+                .execute(conn)
+                .await?;
+            let end = TimeDelta::from_std(new.overlap).ok().map(|overlap| at + overlap);
+            diesel::update(api_keys::table.find(seen.id.0))
+                .set((api_keys::replaced_by.eq(successor.id), api_keys::expires_at.eq(earlier(seen.expires_at, end))))
+                .execute(conn)
+                .await?;
+            successor.into_key()
         })
         .await
     }
@@ -93,7 +174,7 @@ impl KeyStore for Db {
                 .first(conn)
                 .await
                 .optional()?;
-            Ok(row.map(Into::into))
+            row.map(Row::into_key).transpose()
         })
         .await
     }
@@ -106,7 +187,7 @@ impl KeyStore for Db {
                 .first(conn)
                 .await
                 .optional()?;
-            Ok(row.map(Into::into))
+            row.map(Row::into_key).transpose()
         })
         .await
     }
@@ -120,7 +201,7 @@ impl KeyStore for Db {
                 .select(Row::as_select())
                 .load(conn)
                 .await?;
-            Ok(rows.into_iter().map(Into::into).collect())
+            rows.into_iter().map(Row::into_key).collect()
         })
         .await
     }
@@ -151,4 +232,15 @@ impl KeyStore for Db {
         })
         .await
     }
+}
+
+/// Keys are counted and rotated with their owner's row locked.
+async fn lock_owner(conn: &mut AsyncPgConnection, owner: &UserId) -> Result<(), Fault<WriteError>> {
+    let locked = users::table.find(owner.as_str()).select(users::discord_id).for_no_key_update();
+    let found: Option<String> = locked.first(conn).await.optional()?;
+    found.map(drop).ok_or(Fault::Refused(WriteError::NoUser))
+}
+
+fn earlier(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
+    one.into_iter().chain(other).min()
 }

@@ -1,20 +1,33 @@
-//! What Postgres tells us: that schedules or operations have changed, also through other processes.
+//! What Postgres tells us: that schedules, operations or keys have changed, also through other processes.
 //!
 //! A notice is a hint to look now. Whoever waits for one looks again after a while all the same, since notices are lost
-//! while the connection is down.
+//! while the connection is down. Only the cache of keys relies on them, and so asks for a proof that they come: this
+//! sends itself one every second. Postgres delivers notices in the order of the commits, so what comes back shows that
+//! everything committed before it was sent has been heard.
 
-use std::time::Duration;
+use std::{
+    convert::Infallible,
+    time::{Duration, Instant},
+};
 
-use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
-use futures_util::StreamExt;
+use agis_apikeys::KeyCache;
+use agis_base::{KeyId, StoreError};
+use futures_util::{StreamExt, stream};
 use tokio::sync::watch;
+use tokio_postgres::{AsyncMessage, Client, Notification};
+use uuid::Uuid;
 
 use crate::db;
 
 pub(crate) const SCHEDULES: &str = "agis_schedules";
 pub(crate) const OPERATIONS: &str = "agis_operations";
+/// Told by a trigger of the table; the payload is the key's id.
+const KEYS: &str = "agis_keys";
 
 const RECONNECT: Duration = Duration::from_secs(1);
+const PING: Duration = Duration::from_secs(1);
+/// A connection on which nothing is answered for so long is given up.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Bells that ring when something may have changed.
 #[derive(Debug, Default)]
@@ -23,25 +36,30 @@ pub struct Bells {
     pub schedules: watch::Sender<()>,
     /// An operation was queued or interrupted.
     pub operations: watch::Sender<()>,
+    /// Forgets keys that have changed.
+    pub keys: KeyCache,
 }
 
 /// Rings the bells as Postgres says, on a connection of its own, for as long as it is polled. After every reconnect it
 /// rings all: what was said meanwhile is unknown.
 pub async fn listen(url: String, bells: Bells) {
+    // A channel of this process: the pings of many do not meet.
+    let ear = Ear { bells, pings: format!("agis_ping_{}", Uuid::now_v7().simple()), start: Instant::now() };
     loop {
-        match subscribe(&url).await {
-            Ok(mut conn) => {
-                bells.schedules.send_replace(());
-                bells.operations.send_replace(());
-                let mut notices = std::pin::pin!(conn.notifications_stream());
-                // An error is the end: the stream must not be polled after it.
-                while let Some(Ok(notice)) = notices.next().await {
-                    match notice.channel.as_str() {
-                        SCHEDULES => bells.schedules.send_replace(()),
-                        _ => bells.operations.send_replace(()),
+        match db::open(&url).await {
+            Ok((client, mut connection)) => {
+                let mut messages = stream::poll_fn(move |cx| connection.poll_message(cx));
+                let hear = async {
+                    while let Some(Ok(message)) = messages.next().await {
+                        if let AsyncMessage::Notification(notice) = message {
+                            ear.hear(&notice);
+                        }
                     }
+                };
+                tokio::select! {
+                    () = hear => tracing::warn!("the connection for notices was lost"),
+                    Err(error) = ear.attend(&client) => tracing::warn!(%error, "the connection for notices is given up"),
                 }
-                tracing::warn!("the connection for notices was lost");
             }
             Err(error) => tracing::debug!(%error, "no connection for notices"),
         }
@@ -49,10 +67,47 @@ pub async fn listen(url: String, bells: Bells) {
     }
 }
 
-async fn subscribe(url: &str) -> diesel::ConnectionResult<AsyncPgConnection> {
-    let mut conn = db::connect(url).await?;
-    conn.batch_execute(&format!("listen {SCHEDULES}; listen {OPERATIONS}"))
-        .await
-        .map_err(|error| diesel::ConnectionError::BadConnection(error.to_string()))?;
-    Ok(conn)
+struct Ear {
+    bells: Bells,
+    pings: String,
+    start: Instant,
+}
+
+impl Ear {
+    fn hear(&self, notice: &Notification) {
+        match notice.channel() {
+            SCHEDULES => self.bells.schedules.send_replace(()),
+            OPERATIONS => self.bells.operations.send_replace(()),
+            KEYS => match notice.payload().parse::<KeyId>() {
+                Ok(id) => self.bells.keys.forget(id),
+                Err(_) => self.bells.keys.forget_all(),
+            },
+            _ => {
+                if let Ok(sent) = notice.payload().parse() {
+                    self.bells.keys.vouch(self.start + Duration::from_nanos(sent));
+                }
+            }
+        }
+    }
+
+    /// Listens, and pings until that fails.
+    async fn attend(&self, client: &Client) -> Result<Infallible, StoreError> {
+        let subscribe = format!("listen {SCHEDULES}; listen {OPERATIONS}; listen {KEYS}; listen {}", self.pings);
+        run(client, &subscribe).await?;
+        // Only now: what changes from here on is heard.
+        self.bells.keys.forget_all();
+        self.bells.schedules.send_replace(());
+        self.bells.operations.send_replace(());
+        loop {
+            let sent = self.start.elapsed().as_nanos();
+            run(client, &format!("notify {}, '{sent}'", self.pings)).await?;
+            tokio::time::sleep(PING).await;
+        }
+    }
+}
+
+async fn run(client: &Client, sql: &str) -> Result<(), StoreError> {
+    let done = tokio::time::timeout(PATIENCE, client.batch_execute(sql)).await;
+    let done = done.map_err(|_| StoreError::Unavailable("no answer".to_owned()))?;
+    done.map_err(|error| StoreError::Unavailable(error.to_string()))
 }

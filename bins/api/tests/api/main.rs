@@ -2,6 +2,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod key_care;
 mod keys;
 mod limits;
 mod migrations;

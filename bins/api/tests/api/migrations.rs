@@ -7,8 +7,19 @@ use serde_json::json;
 
 use crate::common::{SOON, Stack};
 
-const FIRST: &str = "2026-11-01-000000_v1_7_0";
-const SECOND: &str = "2026-11-02-000000_lift";
+/// The names of all migrations, in order; the first is the schema of v1.7.0.
+fn all() -> Vec<String> {
+    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../../migrations");
+    let entries = std::fs::read_dir(directory).expect("the migrations").map(|entry| entry.expect("an entry"));
+    let mut names: Vec<_> = entries.map(|entry| entry.file_name().into_string().expect("text")).collect();
+    names.sort();
+    names
+}
+
+/// A line for each of these migrations.
+fn lines(word: &str, names: &[String]) -> String {
+    names.iter().map(|name| format!("{word} {name}")).collect::<Vec<_>>().join("\n")
+}
 
 /// A stack whose database is as a new one: without a table.
 async fn unmigrated() -> Stack {
@@ -49,13 +60,17 @@ async fn constraints(stack: &Stack) -> Vec<String> {
 #[tokio::test]
 async fn each_direction_says_what_it_did() {
     let stack = unmigrated().await;
-    assert_eq!(migrate(&stack, "status"), format!("pending {FIRST}\npending {SECOND}"));
-    assert_eq!(migrate(&stack, "up"), format!("applied {FIRST}\napplied {SECOND}"));
+    let all = all();
+    let (last, others) = all.split_last().expect("a migration");
+    assert_eq!(migrate(&stack, "status"), lines("pending", &all));
+    assert_eq!(migrate(&stack, "up"), lines("applied", &all));
     assert_eq!(migrate(&stack, "up"), "the schema is up to date");
-    assert_eq!(migrate(&stack, "redo"), format!("reverted {SECOND}\napplied {SECOND}"));
-    assert_eq!(migrate(&stack, "down"), format!("reverted {SECOND}"));
-    assert_eq!(migrate(&stack, "status"), format!("applied {FIRST}\npending {SECOND}"));
-    assert_eq!(migrate(&stack, "down"), format!("reverted {FIRST}"));
+    assert_eq!(migrate(&stack, "redo"), format!("reverted {last}\napplied {last}"));
+    assert_eq!(migrate(&stack, "down"), format!("reverted {last}"));
+    assert_eq!(migrate(&stack, "status"), format!("{}\npending {last}", lines("applied", others)));
+    for name in others.iter().rev() {
+        assert_eq!(migrate(&stack, "down"), format!("reverted {name}"));
+    }
 
     let nothing_left = stack.output(&[], &["migrate", "down"]);
     assert_eq!(nothing_left.status.code(), Some(1), "there is nothing to revert");
@@ -76,7 +91,7 @@ async fn two_that_migrate_at_once_take_turns() {
     said.sort();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
     assert_eq!((said[0].0, said[1].0), (Some(0), Some(0)), "{said:?}");
-    assert_eq!(text(&said[0].1), format!("applied {FIRST}\napplied {SECOND}"));
+    assert_eq!(text(&said[0].1), lines("applied", &all()));
     assert_eq!(text(&said[1].1), "the schema is up to date");
 }
 
@@ -85,8 +100,9 @@ async fn down_to_the_bottom_leaves_nothing_and_up_again_is_the_same() {
     let stack = unmigrated().await;
     migrate(&stack, "up");
     let lifted = (columns(&stack).await, indexes(&stack).await, constraints(&stack).await);
-    migrate(&stack, "down");
-    migrate(&stack, "down");
+    for _ in all() {
+        migrate(&stack, "down");
+    }
     let tables = texts(&stack, "select tablename::text from pg_tables where schemaname = 'public'").await;
     assert_eq!(tables, ["__diesel_schema_migrations"]);
     let functions =
@@ -97,13 +113,15 @@ async fn down_to_the_bottom_leaves_nothing_and_up_again_is_the_same() {
 }
 
 #[tokio::test]
-async fn one_down_is_the_schema_of_v1_7_0() {
+async fn down_to_the_first_is_the_schema_of_v1_7_0() {
     let (stack, old) = (unmigrated().await, unmigrated().await);
     let sql = old.sql().await;
     let v1_7_0 = include_str!("../../../../migrations/2026-11-01-000000_v1_7_0/up.sql");
     sql.batch_execute(v1_7_0).await.expect("the old schema");
     migrate(&stack, "up");
-    migrate(&stack, "down");
+    for _ in &all()[1..] {
+        migrate(&stack, "down");
+    }
     assert_eq!(columns(&stack).await, columns(&old).await);
     assert_eq!(constraints(&stack).await, constraints(&old).await);
     let own = |index: &String| !index.contains("__diesel");
@@ -126,7 +144,7 @@ async fn a_database_of_v1_7_0_is_taken_over_with_its_rows() {
     )
     .await
     .expect("old rows");
-    assert_eq!(migrate(&stack, "up"), format!("applied {FIRST}\napplied {SECOND}"));
+    assert_eq!(migrate(&stack, "up"), lines("applied", &all()));
     let key = stack.make_key("100000000000000001", &[]);
     let api = stack.api(&[]).await;
     let ask = async |method: &str, path: &str| api.call_as(Some(&key), method, path, None).await;

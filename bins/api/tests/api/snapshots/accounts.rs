@@ -14,6 +14,7 @@ async fn a_key() {
     201 Created
     Location: /api/v1/auth/keys/[id]
     {
+      "allowed_ips": [],
       "created_at": "[time]",
       "expires_at": "[time]",
       "id": "[id]",
@@ -21,6 +22,7 @@ async fn a_key() {
       "last_used": null,
       "name": "panel",
       "rate_limit": 100,
+      "replaced_by": null,
       "scopes": [
         "write:servers",
         "read:keys"
@@ -32,12 +34,14 @@ async fn a_key() {
     insta::assert_snapshot!(shot(&api, "GET", &path, NOTHING).await, @r#"
     200 OK
     {
+      "allowed_ips": [],
       "created_at": "[time]",
       "expires_at": "[time]",
       "id": "[id]",
       "last_used": null,
       "name": "panel",
       "rate_limit": 100,
+      "replaced_by": null,
       "scopes": [
         "write:servers",
         "read:keys"
@@ -49,12 +53,14 @@ async fn a_key() {
     {
       "items": [
         {
+          "allowed_ips": [],
           "created_at": "[time]",
           "expires_at": "[time]",
           "id": "[id]",
           "last_used": null,
           "name": "panel",
           "rate_limit": 100,
+          "replaced_by": null,
           "scopes": [
             "write:servers",
             "read:keys"

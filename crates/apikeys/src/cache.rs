@@ -1,0 +1,162 @@
+//! The keys that this process has looked up lately.
+//!
+//! A cached key is trusted only while it is known that a change of it would have been heard: the listener on the
+//! database's notices sends itself one every second and vouches, when it comes back, that everything committed before
+//! has been heard as well. Without that the cache is silent, and every key is looked up.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    time::{Duration, Instant},
+};
+
+use agis_base::KeyId;
+
+use crate::{key::Digest, store::ApiKey};
+
+/// How long one vouching is good for, counted from before it was asked for.
+const TRUST: Duration = Duration::from_secs(5);
+/// A key and its place take some 500 bytes.
+const CAPACITY: usize = 20_000;
+
+/// The keys that this process has looked up lately. Clones share them.
+#[derive(Debug, Clone, Default)]
+pub struct KeyCache(Arc<RwLock<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    keys: HashMap<Digest, Arc<ApiKey>>,
+    /// How many changes were heard.
+    heard: u64,
+    trusted_until: Option<Instant>,
+}
+
+/// Permission to remember what a look-up will find, if nothing changes meanwhile.
+#[derive(Debug, Clone, Copy)]
+pub struct Ticket {
+    heard: u64,
+}
+
+impl KeyCache {
+    /// The key of that digest; or a ticket, to be had before it is looked up.
+    pub(crate) fn get(&self, digest: Digest, now: Instant) -> Result<Arc<ApiKey>, Ticket> {
+        let state = self.read();
+        let trusted = state.trusted_until.is_some_and(|until| now < until);
+        let found = if trusted { state.keys.get(&digest).cloned() } else { None };
+        found.ok_or(Ticket { heard: state.heard })
+    }
+
+    /// Remembers what was found, unless a change was heard since the ticket was given: it may have been of this key,
+    /// and the row read before it.
+    pub(crate) fn put(&self, ticket: Ticket, digest: Digest, key: Arc<ApiKey>) {
+        let mut state = self.write();
+        if state.heard != ticket.heard {
+            return;
+        }
+        if state.keys.len() >= CAPACITY && !state.keys.contains_key(&digest) {
+            let any = state.keys.keys().next().copied();
+            any.map(|any| state.keys.remove(&any));
+        }
+        state.keys.insert(digest, key);
+    }
+
+    /// A key has changed, or is gone.
+    pub fn forget(&self, id: KeyId) {
+        let mut state = self.write();
+        state.heard += 1;
+        state.keys.retain(|_, key| key.id != id);
+    }
+
+    /// Changes may have gone unheard.
+    pub fn forget_all(&self) {
+        let mut state = self.write();
+        state.heard += 1;
+        state.keys.clear();
+        state.trusted_until = None;
+    }
+
+    /// Everything that was committed before `since` has been heard.
+    pub fn vouch(&self, since: Instant) {
+        let mut state = self.write();
+        state.trusted_until = state.trusted_until.max(Some(since + TRUST));
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, State> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use agis_base::Timestamp;
+
+    use super::*;
+    use crate::{Key, Scopes, address::Blocks};
+
+    fn key(id: i32) -> (Digest, Arc<ApiKey>) {
+        let key = ApiKey {
+            id: KeyId(id),
+            owner: agis_base::UserId::from_stored("1"),
+            name: "k".to_owned(),
+            scopes: Scopes::default(),
+            rate_limit: 1,
+            allowed_ips: Blocks::default(),
+            bucket: id,
+            replaced_by: None,
+            last_used: None,
+            created_at: Timestamp::UNIX_EPOCH,
+            expires_at: None,
+        };
+        (Key::generate().expect("randomness").digest(), Arc::new(key))
+    }
+
+    fn ticket(cache: &KeyCache, digest: Digest, now: Instant) -> Ticket {
+        cache.get(digest, now).expect_err("a ticket")
+    }
+
+    #[test]
+    fn a_key_is_remembered_while_somebody_vouches() {
+        let (cache, now) = (KeyCache::default(), Instant::now());
+        let (digest, found) = key(1);
+        cache.put(ticket(&cache, digest, now), digest, found);
+        assert!(cache.get(digest, now).is_err(), "nobody has vouched yet");
+        cache.vouch(now);
+        assert!(cache.get(digest, now + Duration::from_millis(4_999)).is_ok());
+        assert!(cache.get(digest, now + TRUST).is_err());
+        cache.vouch(now + Duration::from_secs(3));
+        assert!(cache.get(digest, now + TRUST).is_ok());
+    }
+
+    #[test]
+    fn a_change_is_forgotten_at_once_and_what_was_read_before_it_is_never_remembered() {
+        let (cache, now) = (KeyCache::default(), Instant::now());
+        let ((one, found_one), (two, found_two)) = (key(1), key(2));
+        cache.vouch(now);
+        cache.put(ticket(&cache, one, now), one, found_one.clone());
+        cache.put(ticket(&cache, two, now), two, found_two);
+        let before = ticket(&cache, key(3).0, now);
+        cache.forget(KeyId(1));
+        assert!(cache.get(one, now).is_err());
+        assert!(cache.get(two, now).is_ok(), "another key stays");
+        cache.put(before, one, found_one);
+        assert!(cache.get(one, now).is_err(), "it was read before the change");
+        cache.forget_all();
+        cache.vouch(now);
+        assert!(cache.get(two, now).is_err());
+    }
+
+    #[test]
+    fn its_size_is_bounded() {
+        let (cache, now) = (KeyCache::default(), Instant::now());
+        let (_, found) = key(1);
+        for _ in 0..CAPACITY + 10 {
+            let digest = Key::generate().expect("randomness").digest();
+            cache.put(ticket(&cache, digest, now), digest, found.clone());
+        }
+        assert_eq!(cache.read().keys.len(), CAPACITY);
+    }
+}
