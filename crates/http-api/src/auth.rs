@@ -248,23 +248,16 @@ impl Failures<'_> {
         if decision.allowed { Ok(()) } else { Err(Problem::too_many_failures(seconds_up(decision.retry_in))) }
     }
 
+    /// Counts a failure, unless it was ours.
     async fn one_more(&self, error: AuthError) -> Problem {
-        let Some(reason) = reason(&error) else { return error.into() };
-        metrics::counter!("agis_bot_key_failures_total", "reason" => reason).increment(1);
-        let Some(bucket) = self.bucket else { return error.into() };
+        let problem = Problem::from(error);
+        if problem.status_code().is_server_error() {
+            return problem;
+        }
+        metrics::counter!("agis_bot_key_failures_total", "reason" => problem.code().as_str()).increment(1);
+        let Some(bucket) = self.bucket else { return problem };
         let decision = self.services.limiter.take(bucket, self.quota()).await;
-        if decision.allowed { error.into() } else { Problem::too_many_failures(seconds_up(decision.retry_in)) }
-    }
-}
-
-/// Why a key was not good enough, as a code and a label; none where that is not known.
-pub(crate) fn reason(error: &AuthError) -> Option<&'static str> {
-    match error {
-        AuthError::Malformed(_) => Some("malformed_key"),
-        AuthError::Unknown => Some("invalid_key"),
-        AuthError::Expired(_) => Some("expired_key"),
-        AuthError::Address(_) => Some("address_not_allowed"),
-        AuthError::Store(_) => None,
+        if decision.allowed { problem } else { Problem::too_many_failures(seconds_up(decision.retry_in)) }
     }
 }
 

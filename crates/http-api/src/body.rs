@@ -5,16 +5,16 @@ use std::{future::Future, pin::Pin};
 use actix_web::{
     FromRequest, HttpRequest,
     dev::Payload,
-    http::{
-        StatusCode,
-        header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING},
-    },
+    http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING},
     web::{Bytes, BytesMut},
 };
 use futures_util::StreamExt;
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 
-use crate::problem::Problem;
+use crate::{
+    problem::{Code, Problem},
+    wording,
+};
 
 /// No resource here is larger.
 const BODY_MAX: usize = 64 * 1024;
@@ -34,7 +34,7 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
         Box::pin(async move {
             if !is_json {
                 let detail = "send the body as JSON, with the header 'Content-Type: application/json'";
-                return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_json", detail));
+                return Err(Problem::new(Code::NotJson, detail));
             }
             read(&collect(payload).await?).map(Self)
         })
@@ -62,10 +62,10 @@ impl<T: DeserializeOwned + Default + 'static> FromRequest for BodyOrDefault<T> {
 async fn collect(mut payload: Payload) -> Result<Bytes, Problem> {
     let mut body = BytesMut::new();
     while let Some(chunk) = payload.next().await {
-        let chunk = chunk.map_err(|error| Problem::new(StatusCode::BAD_REQUEST, "invalid_body", error.to_string()))?;
+        let chunk = chunk.map_err(|_| Problem::new(Code::InvalidBody, "the body did not arrive whole"))?;
         if body.len() + chunk.len() > BODY_MAX {
             let detail = format!("the body is larger than {BODY_MAX} bytes");
-            return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail));
+            return Err(Problem::new(Code::BodyTooLarge, detail));
         }
         body.extend_from_slice(&chunk);
     }
@@ -74,18 +74,24 @@ async fn collect(mut payload: Payload) -> Result<Bytes, Problem> {
 
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     let mut json = serde_json::Deserializer::from_slice(body);
-    let invalid = |detail: String| Problem::new(StatusCode::BAD_REQUEST, "invalid_body", detail);
+    let invalid = |detail: String| Problem::new(Code::InvalidBody, detail);
     // An array would do as well: its items would be taken for the fields, in the order of the source.
     if body.trim_ascii_start().first() != Some(&b'{') {
         return Err(invalid("the body is not a JSON object".to_owned()));
     }
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();
-        let what = error.inner();
-        invalid(if matches!(path.as_str(), "." | "?") { what.to_string() } else { format!("{path}: {what}") })
+        invalid(unreadable(&path, error.inner()))
     })?;
-    json.end().map_err(|error| invalid(error.to_string()))?;
+    json.end().map_err(|error| invalid(unreadable("", &error)))?;
     Ok(value)
+}
+
+fn unreadable(path: &str, error: &serde_json::Error) -> String {
+    if error.is_data() {
+        return wording::of_error(path, &error.to_string(), "field");
+    }
+    format!("the body is not valid JSON (line {}, column {})", error.line(), error.column())
 }
 
 /// Tells `null` (take the value away) from an absent field (leave it).

@@ -5,7 +5,7 @@
 //! - `client`: from where; `legacy`: the tokens of v1.7.0
 //! - `problem`: every error, as RFC 9457 says it
 //! - `observe`: request ids, log lines, metrics
-//! - `body`, `page`: what comes in, what goes out
+//! - `body`, `page`: what comes in, what goes out; `wording`: what is wrong with it
 //! - a module per resource
 
 mod auth;
@@ -22,6 +22,7 @@ mod schedules;
 pub mod server;
 mod servers;
 mod users;
+mod wording;
 
 pub use legacy::LegacyPolicy;
 pub use server::{Edge, Services, serve};

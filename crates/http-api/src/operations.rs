@@ -2,7 +2,6 @@
 
 use actix_web::{
     HttpRequest,
-    http::StatusCode,
     web::{Data, Json, Path, Query},
 };
 use agis_base::{OperationId, ServerId, Timestamp, UserId};
@@ -12,7 +11,7 @@ use serde::Serialize;
 use crate::{
     auth::{Here, May, ReadServers, Somewhere},
     page::{List, PageQuery},
-    problem::Problem,
+    problem::{Code, Problem},
     server::Services,
 };
 
@@ -74,7 +73,7 @@ pub(crate) fn idempotency_key(http: &HttpRequest, user: &UserId) -> Result<Optio
     let key = value.to_str().ok().map(str::trim).filter(|key| (1..=IDEMPOTENCY_KEY_MAX).contains(&key.len()));
     let key = key.ok_or_else(|| {
         let detail = format!("the header Idempotency-Key has 1 to {IDEMPOTENCY_KEY_MAX} visible ASCII characters");
-        Problem::new(StatusCode::BAD_REQUEST, "invalid_idempotency_key", detail)
+        Problem::new(Code::InvalidIdempotencyKey, detail)
     })?;
     Ok(Some(format!("rest:{user}:{} {}:{key}", http.method(), http.path())))
 }

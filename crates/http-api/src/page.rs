@@ -2,10 +2,9 @@
 
 use std::str::FromStr;
 
-use actix_web::http::StatusCode;
 use serde::{Deserialize, Serialize};
 
-use crate::problem::Problem;
+use crate::problem::{Code, Problem};
 
 const DEFAULT: u32 = 50;
 const MAX: u32 = 100;
@@ -32,7 +31,7 @@ impl PageQuery {
         let limit = self.limit.as_deref().map_or(Some(DEFAULT), |text| text.parse().ok());
         limit
             .filter(|limit| (1..=MAX).contains(limit))
-            .ok_or_else(|| Problem::invalid_query(&format!("limit: is 1 to {MAX}")))
+            .ok_or_else(|| Problem::invalid_query(format!("limit: is 1 to {MAX}")))
     }
 
     /// What the cursor stands for.
@@ -44,7 +43,7 @@ impl PageQuery {
     /// The cursor is not one of ours.
     pub(crate) fn invalid_cursor() -> Problem {
         let detail = "cursor: is the next_cursor of an earlier answer, unchanged";
-        Problem::new(StatusCode::BAD_REQUEST, "invalid_cursor", detail)
+        Problem::new(Code::InvalidCursor, detail)
     }
 }
 

@@ -1,5 +1,7 @@
 //! Every error, as RFC 9457 says it: `application/problem+json` with a stable `code` and the `request_id`.
 
+mod code;
+
 use std::fmt;
 
 use actix_web::{
@@ -16,6 +18,7 @@ use agis_scheduler::{SchedulesError, TimingError};
 use agis_servers::ServersError;
 use serde::Serialize;
 
+pub(crate) use self::code::Code;
 use crate::observe;
 
 /// Seconds after which a caller should try again when the database was away.
@@ -24,8 +27,7 @@ const RETRY_S: u64 = 2;
 /// An error for a caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Problem {
-    status: StatusCode,
-    code: &'static str,
+    code: Code,
     detail: String,
     retry_after: Option<u64>,
 }
@@ -41,55 +43,59 @@ struct Body<'a> {
 }
 
 impl Problem {
-    pub(crate) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), retry_after: None }
+    pub(crate) fn new(code: Code, detail: impl Into<String>) -> Self {
+        Self { code, detail: detail.into(), retry_after: None }
+    }
+
+    pub(crate) fn code(&self) -> Code {
+        self.code
     }
 
     pub(crate) fn not_found(detail: &str) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not_found", detail)
+        Self::new(Code::NotFound, detail)
     }
 
     pub(crate) fn method_not_allowed() -> Self {
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this resource does not take that method")
+        Self::new(Code::MethodNotAllowed, "this resource does not take that method")
     }
 
-    pub(crate) fn invalid_query(error: &dyn fmt::Display) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "invalid_query", error.to_string())
+    pub(crate) fn invalid_query(detail: impl Into<String>) -> Self {
+        Self::new(Code::InvalidQuery, detail)
     }
 
     pub(crate) fn invalid_value(field: &str, rule: impl fmt::Display) -> Self {
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_value", format!("{field}: {rule}"))
+        Self::new(Code::InvalidValue, format!("{field}: {rule}"))
     }
 
     pub(crate) fn missing_key() -> Self {
         let detail = "send an API key in the header 'Authorization: Bearer agis_…'";
-        Self::new(StatusCode::UNAUTHORIZED, "missing_key", detail)
+        Self::new(Code::MissingKey, detail)
     }
 
     pub(crate) fn missing_scope(any_of: &[agis_apikeys::Permission]) -> Self {
         let scopes: Vec<_> = any_of.iter().map(|scope| format!("'{scope}'")).collect();
         let detail = format!("this needs the scope {}, which your API key has not, or not here", scopes.join(" or "));
-        Self::new(StatusCode::FORBIDDEN, "missing_scope", detail)
+        Self::new(Code::MissingScope, detail)
     }
 
     pub(crate) fn rate_limited(limit: u32, retry_after: u64) -> Self {
         let detail =
             format!("this API key has used its {limit} requests per hour; the next is free in {retry_after} s");
-        Self { retry_after: Some(retry_after), ..Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail) }
+        Self { retry_after: Some(retry_after), ..Self::new(Code::RateLimited, detail) }
     }
 
     pub(crate) fn too_many_failures(retry_after: u64) -> Self {
         let detail = format!(
             "too many requests with keys that are not valid came from your address; the next is looked at in {retry_after} s"
         );
-        Self { retry_after: Some(retry_after), ..Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_failures", detail) }
+        Self { retry_after: Some(retry_after), ..Self::new(Code::TooManyFailures, detail) }
     }
 
     /// Says nothing of the inside; the log does, under the request id.
     pub(crate) fn internal(error: &dyn fmt::Display) -> Self {
         tracing::error!(%error, "a request failed");
         let detail = "something went wrong here; the request_id leads an operator to the cause";
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
+        Self::new(Code::Internal, detail)
     }
 }
 
@@ -101,22 +107,23 @@ impl fmt::Display for Problem {
 
 impl ResponseError for Problem {
     fn status_code(&self) -> StatusCode {
-        self.status
+        self.code.status()
     }
 
     fn error_response(&self) -> HttpResponse {
-        let mut response = HttpResponse::build(self.status);
+        let status = self.code.status();
+        let mut response = HttpResponse::build(status);
         if let Some(seconds) = self.retry_after {
             response.insert_header((RETRY_AFTER, seconds));
         }
-        if self.status == StatusCode::UNAUTHORIZED {
+        if status == StatusCode::UNAUTHORIZED {
             response.insert_header((WWW_AUTHENTICATE, "Bearer realm=\"AGIS\""));
         }
         response.content_type("application/problem+json").json(Body {
             r#type: "about:blank",
-            title: self.status.canonical_reason().unwrap_or("Error"),
-            status: self.status.as_u16(),
-            code: self.code,
+            title: status.canonical_reason().unwrap_or("Error"),
+            status: status.as_u16(),
+            code: self.code.as_str(),
             detail: &self.detail,
             request_id: observe::request_id(),
         })
@@ -138,11 +145,11 @@ impl From<StoreError> for Problem {
                 tracing::warn!(why, "the database is not available");
                 let detail =
                     "the database is not available at the moment; look whether this took effect before you repeat it";
-                Self { retry_after: Some(RETRY_S), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail) }
+                Self { retry_after: Some(RETRY_S), ..Self::new(Code::Unavailable, detail) }
             }
             StoreError::Conflict(why) => {
                 tracing::info!(why, "a conflict");
-                Self::new(StatusCode::CONFLICT, "conflict", "this has changed meanwhile; look again and retry")
+                Self::new(Code::Conflict, "this has changed meanwhile; look again and retry")
             }
             StoreError::Internal(_) => Self::internal(&error),
         }
@@ -152,13 +159,13 @@ impl From<StoreError> for Problem {
 impl From<AuthError> for Problem {
     fn from(error: AuthError) -> Self {
         let code = match error {
-            AuthError::Malformed(_) => "malformed_key",
-            AuthError::Unknown => "invalid_key",
-            AuthError::Expired(_) => "expired_key",
-            AuthError::Address(_) => return Self::new(StatusCode::FORBIDDEN, "address_not_allowed", error.to_string()),
+            AuthError::Malformed(_) => Code::MalformedKey,
+            AuthError::Unknown => Code::InvalidKey,
+            AuthError::Expired(_) => Code::ExpiredKey,
+            AuthError::Address(_) => Code::AddressNotAllowed,
             AuthError::Store(error) => return error.into(),
         };
-        Self::new(StatusCode::UNAUTHORIZED, code, error.to_string())
+        Self::new(code, error.to_string())
     }
 }
 
@@ -167,14 +174,14 @@ impl From<KeysError> for Problem {
         let detail = error.to_string();
         match error {
             KeysError::NotFound => Self::not_found(&detail),
-            KeysError::NoUser => Self::new(StatusCode::CONFLICT, "no_user", detail),
+            KeysError::NoUser => Self::new(Code::NoUser, detail),
             KeysError::Invalid { field, rule } => Self::invalid_value(field, rule),
-            KeysError::Beyond(_) => Self::new(StatusCode::FORBIDDEN, "scope_beyond_key", detail),
-            KeysError::LimitBeyond(_) => Self::new(StatusCode::FORBIDDEN, "limit_beyond_key", detail),
-            KeysError::AddressesBeyond => Self::new(StatusCode::FORBIDDEN, "addresses_beyond_key", detail),
-            KeysError::Replaced(_) => Self::new(StatusCode::CONFLICT, "already_rotated", detail),
-            KeysError::Ended => Self::new(StatusCode::CONFLICT, "key_ended", detail),
-            KeysError::TooMany(_) => Self::new(StatusCode::CONFLICT, "too_many_keys", detail),
+            KeysError::Beyond(_) => Self::new(Code::ScopeBeyondKey, detail),
+            KeysError::LimitBeyond(_) => Self::new(Code::LimitBeyondKey, detail),
+            KeysError::AddressesBeyond => Self::new(Code::AddressesBeyondKey, detail),
+            KeysError::Replaced(_) => Self::new(Code::AlreadyRotated, detail),
+            KeysError::Ended => Self::new(Code::KeyEnded, detail),
+            KeysError::TooMany(_) => Self::new(Code::TooManyKeys, detail),
             KeysError::NoRandomness(error) => Self::internal(&error),
             KeysError::Store(error) => error.into(),
         }
@@ -186,12 +193,12 @@ impl From<ServersError> for Problem {
         let detail = error.to_string();
         match error {
             ServersError::NotFound(_) => Self::not_found(&detail),
-            ServersError::NotAllowed => Self::new(StatusCode::FORBIDDEN, "not_allowed", detail),
+            ServersError::NotAllowed => Self::new(Code::NotAllowed, detail),
             ServersError::Invalid { field, rule } => Self::invalid_value(field, rule),
-            ServersError::NameTaken => Self::new(StatusCode::CONFLICT, "name_taken", detail),
-            ServersError::TooMany(_) => Self::new(StatusCode::CONFLICT, "too_many_servers", detail),
-            ServersError::Deleting => Self::new(StatusCode::CONFLICT, "deleting", detail),
-            ServersError::NoHost => Self::new(StatusCode::CONFLICT, "no_host", detail),
+            ServersError::NameTaken => Self::new(Code::NameTaken, detail),
+            ServersError::TooMany(_) => Self::new(Code::TooManyServers, detail),
+            ServersError::Deleting => Self::new(Code::Deleting, detail),
+            ServersError::NoHost => Self::new(Code::NoHost, detail),
             ServersError::Store(error) => error.into(),
         }
     }
@@ -203,7 +210,7 @@ impl From<SchedulesError> for Problem {
         match error {
             SchedulesError::NotFound | SchedulesError::NoServer => Self::not_found(&detail),
             SchedulesError::Timing(error) => error.into(),
-            SchedulesError::TooMany(_) => Self::new(StatusCode::CONFLICT, "too_many_schedules", detail),
+            SchedulesError::TooMany(_) => Self::new(Code::TooManySchedules, detail),
             SchedulesError::Store(error) => error.into(),
         }
     }
@@ -212,9 +219,9 @@ impl From<SchedulesError> for Problem {
 impl From<TimingError> for Problem {
     fn from(error: TimingError) -> Self {
         let (code, field) = match error {
-            TimingError::Cron(_) => ("invalid_cron", "cron_expression"),
-            TimingError::Zone(_) => ("invalid_timezone", "timezone"),
-            TimingError::NeverFires(_) => ("never_fires", "cron_expression"),
+            TimingError::Cron(_) => (Code::InvalidCron, "cron_expression"),
+            TimingError::Zone(_) => (Code::InvalidTimezone, "timezone"),
+            TimingError::NeverFires(_) => (Code::NeverFires, "cron_expression"),
         };
         Self { code, ..Self::invalid_value(field, error) }
     }

@@ -52,7 +52,7 @@ pub(crate) struct Preview {
     cron_expression: String,
     #[serde(default = "utc")]
     timezone: String,
-    count: Option<usize>,
+    count: Option<u16>,
 }
 
 fn utc() -> String {
@@ -274,7 +274,7 @@ pub(crate) async fn preview(
     body: Body<Preview>,
 ) -> Result<Json<PreviewDto>, Problem> {
     let body = body.0;
-    let count = body.count.unwrap_or(NEXT_RUNS);
+    let count = body.count.map_or(NEXT_RUNS, usize::from);
     if !(1..=PREVIEW_MAX).contains(&count) {
         return Err(Problem::invalid_value("count", format!("is 1 to {PREVIEW_MAX}")));
     }

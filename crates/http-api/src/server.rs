@@ -5,6 +5,7 @@ use std::{net::TcpListener, sync::Arc, time::Duration};
 use actix_web::{
     App, HttpServer,
     dev::{Server, ServiceFactory, ServiceRequest},
+    error::QueryPayloadError,
     http::header::HeaderMap,
     middleware::from_fn,
     web::{self, ServiceConfig},
@@ -16,7 +17,7 @@ use agis_scheduler::Schedules;
 use agis_servers::Servers;
 
 use crate::{
-    LegacyPolicy, auth, games, keys, legacy, observe, operations, problem::Problem, schedules, servers, users,
+    LegacyPolicy, auth, games, keys, legacy, observe, operations, problem::Problem, schedules, servers, users, wording,
 };
 
 /// A client that has not sent its head by then is disconnected.
@@ -95,7 +96,7 @@ fn app(
     App::new()
         .app_data(web::Data::new(services))
         .app_data(web::PathConfig::default().error_handler(|_, _| Problem::not_found("no such resource").into()))
-        .app_data(web::QueryConfig::default().error_handler(|error, _| Problem::invalid_query(&error).into()))
+        .app_data(web::QueryConfig::default().error_handler(|error, _| unreadable_query(&error).into()))
         .configure(probes)
         .service(routes())
         .default_service(web::to(no_route))
@@ -128,6 +129,14 @@ fn routes() -> impl actix_web::dev::HttpServiceFactory {
 
 async fn no_route() -> Problem {
     Problem::not_found("no such resource; see the documentation for the paths there are")
+}
+
+fn unreadable_query(error: &QueryPayloadError) -> Problem {
+    let sentence = match error {
+        QueryPayloadError::Deserialize(error) => error.to_string(),
+        _ => String::new(),
+    };
+    Problem::invalid_query(wording::of_error("", &sentence, "parameter"))
 }
 
 /// A resource that answers every method that it does not know with a problem.
