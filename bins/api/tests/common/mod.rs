@@ -230,10 +230,11 @@ impl Api {
         std::thread::spawn(move || {
             for line in stderr.lines().map_while(Result::ok) {
                 let line = serde_json::from_str(&line).unwrap_or_else(|_| json!({ "text": line }));
+                // Kept before it is told: whoever was told may look for it.
+                lines.lock().expect("the log").push(line.clone());
                 if line["message"] == "API server listening" {
-                    let _ = listening.send(line.clone());
+                    let _ = listening.send(line);
                 }
-                lines.lock().expect("the log").push(line);
             }
         });
         let told = tokio::task::spawn_blocking(move || address.recv_timeout(SOON)).await.expect("a thread");
