@@ -1,5 +1,6 @@
 //! Everything a contributor runs: `cargo xtask <command>`.
 
+mod bench;
 mod build;
 mod ci;
 mod clean;
@@ -40,6 +41,7 @@ struct Cli {
 enum Command {
     Dev(dev::Args),
     Build(build::Args),
+    Bench(bench::Args),
     Test(test::Args),
     /// What has to pass before a change lands: fmt, lint, deny, test, docs
     Ci,
@@ -65,6 +67,7 @@ fn dispatch(command: Command) -> Result {
     let interrupts = Interrupts::listen()?;
     match command {
         Command::Dev(args) => dev::run(&args, &interrupts),
+        Command::Bench(args) => bench::run(&args, &interrupts),
         Command::Build(args) => build::run(&args, &interrupts),
         Command::Test(args) => test::run(&args, &interrupts),
         Command::Ci => ci::run(&interrupts),

@@ -1,0 +1,56 @@
+//! Decisions of the limiter, next to `governor`: one thread each, the clock read for each decision.
+
+use std::{hint::black_box, num::NonZeroU32, sync::Arc, time::Instant};
+
+use agis_ratelimit::{Bucket, Limiter, MemoryLimiter, Quota};
+use futures_util::FutureExt;
+use governor::RateLimiter;
+
+use crate::report::{Report, median, step};
+
+const PER_HOUR: u32 = 1_000_000_000;
+const ROUNDS: usize = 9;
+
+/// Nanoseconds a decision at so many keys.
+pub(crate) fn compare(decisions: u32, report: &mut Report) {
+    for keys in [1, 1000, 1_000_000] {
+        step(&format!("limiter, {keys} keys"));
+        let (mut ours, mut theirs) = (vec![], vec![]);
+        let limiter: Arc<dyn Limiter> = Arc::new(MemoryLimiter::new(2_000_000));
+        let quota = Quota::per_hour(PER_HOUR);
+        let take = |id: i64| {
+            let taken = limiter.take(Bucket { kind: "key", id }, quota).now_or_never();
+            black_box(taken.is_some_and(|decision| decision.allowed));
+        };
+        let governor =
+            RateLimiter::keyed(governor::Quota::per_hour(NonZeroU32::new(PER_HOUR).unwrap_or(NonZeroU32::MIN)));
+        let check = |id: i64| {
+            black_box(governor.check_key(&id).is_ok());
+        };
+        for id in 0..keys {
+            take(id);
+            check(id);
+        }
+        for _ in 0..ROUNDS {
+            ours.push(nanos(decisions, keys, take));
+            theirs.push(nanos(decisions, keys, check));
+        }
+        let ratio = median(ours.iter().zip(&theirs).map(|(ours, theirs)| theirs / ours));
+        report.value(format!("limiter at {keys} keys"), median(ours), "ns");
+        report.value(format!("governor at {keys} keys"), median(theirs), "ns");
+        report.at_least(format!("limiter at {keys} keys, speed : governor"), ratio, 1.0);
+    }
+}
+
+/// Keys in an order that no cache can foresee.
+fn nanos(decisions: u32, keys: i64, mut decide: impl FnMut(i64)) -> f64 {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let began = Instant::now();
+    for _ in 0..decisions {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        decide(i64::try_from(state >> 1).unwrap_or_default() % keys);
+    }
+    began.elapsed().as_secs_f64() * 1e9 / f64::from(decisions)
+}

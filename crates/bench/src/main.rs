@@ -1,0 +1,151 @@
+//! `agis-bench`: how fast agis-api is, next to the same work done bare, all in one run. `cargo xtask bench` starts it
+//! with a database of its own; docs/BENCHMARKS.md says what is measured and how.
+
+mod api;
+mod baseline;
+mod data;
+mod due;
+mod error;
+mod http;
+mod limiter;
+mod load;
+mod process;
+mod report;
+
+use std::{fs, path::PathBuf, process::ExitCode, time::Duration};
+
+use clap::{Parser, Subcommand};
+
+use crate::{
+    api::{CONNECTIONS, Server},
+    data::Size,
+    error::Result,
+    http::Stage,
+    load::Load,
+    report::{Report, say, step},
+};
+
+/// The most memory that agis-api may hold before anybody has asked it for anything.
+const REST_MIB: f64 = 40.0;
+/// Until the loops of agis-api have all been round once.
+const REST: Duration = Duration::from_secs(5);
+
+#[derive(Parser)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Measure everything
+    Run(Run),
+    /// Serve the baselines
+    Baseline {
+        #[arg(long)]
+        database: String,
+    },
+}
+
+#[derive(clap::Args)]
+struct Run {
+    /// An empty database, to be filled
+    #[arg(long)]
+    database: String,
+    /// The agis-api to measure
+    #[arg(long)]
+    api: PathBuf,
+    #[arg(long)]
+    wrk: PathBuf,
+    #[arg(long)]
+    oha: PathBuf,
+    /// A folder for files
+    #[arg(long)]
+    dir: PathBuf,
+    /// The folder of the games, of which there will be none
+    #[arg(long)]
+    data_dir: PathBuf,
+    /// Where the results go as JSON
+    #[arg(long)]
+    out: PathBuf,
+    /// Little data, short rounds: to see that it works
+    #[arg(long)]
+    quick: bool,
+    /// Measure these alone
+    #[arg(long, value_delimiter = ',', default_value = "http,rate,due,limiter")]
+    only: Vec<String>,
+}
+
+fn main() -> ExitCode {
+    let done =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Into::into).and_then(|runtime| {
+            runtime.block_on(async {
+                match Cli::parse().command {
+                    Command::Run(args) => run(&args).await,
+                    Command::Baseline { database } => baseline::serve(&database, CONNECTIONS).await,
+                }
+            })
+        });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            step(&format!("error: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(args: &Run) -> Result {
+    let mut report = Report { quick: args.quick, ..Report::default() };
+    report.cores = std::thread::available_parallelism()?.get();
+    let wanted = |part: &str| args.only.iter().any(|only| only == part);
+    if wanted("limiter") {
+        limiter::compare(if args.quick { 200_000 } else { 3_000_000 }, &mut report);
+    }
+    if ["http", "rate", "due"].into_iter().any(wanted) {
+        served(args, &wanted, &mut report).await?;
+    }
+    report.write(&args.out)?;
+    say(&report.table());
+    Ok(())
+}
+
+async fn served(args: &Run, wanted: &impl Fn(&str) -> bool, report: &mut Report) -> Result {
+    let size = match args.quick {
+        false => Size { users: 10_000, servers: 20_000, schedules: 1_000_000, due: 10_000 },
+        true => Size { users: 1000, servers: 2000, schedules: 20_000, due: 1000 },
+    };
+    fs::create_dir_all(&args.dir)?;
+    api::migrate(&args.api, &args.database, &args.data_dir)?;
+    step(&format!("{} users, {} servers, {} schedules", size.users, size.servers, size.schedules));
+    let sql = data::connect(&args.database).await?;
+    data::fill(&sql, size).await?;
+    data::write_keys(&sql, size, &args.dir).await?;
+    let backend: i32 = sql.query_one("select pg_backend_pid()", &[]).await?.get(0);
+
+    let server = Server::api(&args.api, &args.database, &args.data_dir)?;
+    tokio::time::sleep(REST).await;
+    report.at_most("memory at rest", process::rss_mib(server.pid())?, REST_MIB, "MiB");
+    if wanted("http") || wanted("rate") {
+        let baseline = Server::baseline(&args.database)?;
+        let postmaster = process::parent(backend.unsigned_abs())?;
+        let stage = Stage { api: &server, baseline: &baseline, postmaster, keys: &args.dir };
+        let script = args.dir.join("requests.lua");
+        fs::write(&script, load::SCRIPT)?;
+        let seconds = if args.quick { 1 } else { 5 };
+        let load = Load { wrk: args.wrk.clone(), oha: args.oha.clone(), script, seconds, connections: 64 };
+        let rounds = if args.quick { 1 } else { 5 };
+        if wanted("http") {
+            stage.full_load(&load, rounds, report)?;
+            report.value("memory after full load", process::rss_mib(server.pid())?, "MiB");
+        }
+        if wanted("rate") {
+            stage.constant_rate(&load, if args.quick { 1 } else { 3 }, report)?;
+        }
+    }
+    if wanted("due") {
+        due::swarm(&sql, size, report).await?;
+        due::lone(&sql, size, if args.quick { 10 } else { 100 }, report).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,73 @@
+//! What the kernel says of a process: the time it has computed, the memory it holds.
+
+use std::{
+    fs,
+    process::Child,
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::error::{Error, Result};
+
+/// The unit of `/proc/PID/stat`, the same on every Linux that Rust runs on.
+const TICKS_PER_SECOND: f64 = 100.0;
+const STOP: Duration = Duration::from_secs(20);
+
+/// A child that is asked to end when this value is dropped, and killed if it does not.
+pub(crate) struct Running(pub(crate) Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = kill_process(Pid::from_child(&self.0), Signal::TERM);
+        let deadline = Instant::now() + STOP;
+        while Instant::now() < deadline && matches!(self.0.try_wait(), Ok(None)) {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Milliseconds that a process has computed.
+pub(crate) fn cpu_ms(pid: u32) -> Result<f64> {
+    Ok(ticks(&stat(pid)?, 11..13) * 1000.0 / TICKS_PER_SECOND)
+}
+
+/// Milliseconds that a process, its children, and those of them that have ended have computed.
+pub(crate) fn family_cpu_ms(pid: u32) -> Result<f64> {
+    let mut sum = ticks(&stat(pid)?, 11..15);
+    for entry in fs::read_dir("/proc")?.flatten() {
+        let Some(child) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        // One that ends at this moment is counted with its parent the next time.
+        let Ok(stat) = stat(child) else { continue };
+        if stat.get(1).is_some_and(|parent| *parent == pid.to_string()) {
+            sum += ticks(&stat, 11..13);
+        }
+    }
+    Ok(sum * 1000.0 / TICKS_PER_SECOND)
+}
+
+/// The parent of a process.
+pub(crate) fn parent(pid: u32) -> Result<u32> {
+    Ok(stat(pid)?.get(1).ok_or_else(|| Error::new("/proc is not as expected"))?.parse()?)
+}
+
+/// MiB of memory that a process has in use.
+pub(crate) fn rss_mib(pid: u32) -> Result<f64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<f64>().ok());
+    kib.map(|kib| kib / 1024.0).ok_or_else(|| Error::new(format!("/proc/{pid}/status tells no memory")))
+}
+
+/// The fields after the name, which may hold spaces: the first is the third of proc(5).
+fn stat(pid: u32) -> Result<Vec<String>> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let (_, fields) = stat.rsplit_once(')').ok_or_else(|| Error::new("/proc is not as expected"))?;
+    Ok(fields.split_whitespace().map(str::to_owned).collect())
+}
+
+fn ticks(stat: &[String], fields: std::ops::Range<usize>) -> f64 {
+    stat.get(fields).unwrap_or_default().iter().filter_map(|field| field.parse::<f64>().ok()).sum()
+}

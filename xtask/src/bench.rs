@@ -1,0 +1,100 @@
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use agis_test_support::postgres::{Cluster, Options};
+
+use crate::failure::{Failure, Result};
+use crate::run::{cargo, run as run_command, step};
+use crate::signals::Interrupts;
+use crate::state::{self, State, make_enterable};
+
+/// The load generator for constant rates; it is installed among cargo's output, not into the home directory.
+const OHA: &str = "1.16.0";
+
+/// Measure how fast agis-api is, next to the same work done bare
+///
+/// Builds everything optimised, runs a private PostgreSQL that writes through to the disk, fills it, and measures
+/// agis-api and baselines in turns. The table goes to the screen, the numbers to target/bench.json;
+/// docs/BENCHMARKS.md says what they mean. Needs wrk (`apt-get install wrk`); oha is built where it is missing.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Little data and short rounds: a minute or two, to see that it works
+    #[arg(long)]
+    quick: bool,
+    /// Measure these alone: http, rate, due, limiter
+    #[arg(long, value_name = "PARTS")]
+    only: Option<String>,
+}
+
+pub(crate) fn run(args: &Args, interrupts: &Interrupts) -> Result {
+    let target = state::target()?;
+    let wrk = find("wrk", &[]).ok_or_else(|| {
+        Failure::new("wrk makes the load and is not installed: `apt-get install wrk` (or `brew install wrk`)")
+    })?;
+    let oha = oha(&target.join("tools"), interrupts)?;
+    step("building agis-api and agis-bench, optimised");
+    let packages = ["build", "--release", "--package", "agis-api", "--package", "agis-bench"];
+    run_command(cargo().args(packages), interrupts)?;
+
+    let state = State::locate()?;
+    let place = Place::new(state.dir().join(format!("bench-{}", std::process::id())))?;
+    step("starting PostgreSQL");
+    let cluster = Cluster::start(Options::durable(place.0.join("postgres")).fetch_into(state.downloads()))?;
+    cluster.create_database("bench")?;
+    let programs = target.join("release");
+    let mut bench = std::process::Command::new(programs.join("agis-bench"));
+    bench.arg("run").args(["--database", &cluster.url("bench")]);
+    for (flag, path) in [
+        ("--api", programs.join("agis-api")),
+        ("--wrk", wrk),
+        ("--oha", oha),
+        ("--dir", place.0.join("files")),
+        ("--data-dir", place.0.join("data")),
+        ("--out", target.join("bench.json")),
+    ] {
+        bench.arg(flag).arg(path);
+    }
+    bench.args(args.quick.then_some("--quick"));
+    bench.args(args.only.iter().flat_map(|parts| ["--only", parts]));
+    let done = run_command(&mut bench, interrupts);
+    drop(cluster);
+    done
+}
+
+fn oha(tools: &Path, interrupts: &Interrupts) -> Result<PathBuf> {
+    let installed = tools.join("bin");
+    if let Some(oha) = find("oha", &[&installed]) {
+        return Ok(oha);
+    }
+    step("installing oha, which makes load at a constant rate");
+    let mut install = cargo();
+    install.args(["install", "oha", "--version", OHA, "--locked", "--no-default-features", "--root"]).arg(tools);
+    run_command(&mut install, interrupts)?;
+    Ok(installed.join("oha"))
+}
+
+fn find(program: &str, first: &[&Path]) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let dirs = first.iter().map(|dir| dir.to_path_buf()).chain(env::split_paths(&path));
+    dirs.map(|dir| dir.join(program)).find(|path| path.is_file())
+}
+
+/// A folder that goes with this value.
+struct Place(PathBuf);
+
+impl Place {
+    fn new(dir: PathBuf) -> Result<Self> {
+        make_enterable(&dir)?;
+        let place = Self(dir);
+        make_enterable(&place.0.join("data"))?;
+        Ok(place)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = Cluster::remove(self.0.join("postgres"));
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
