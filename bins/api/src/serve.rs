@@ -4,7 +4,7 @@ use std::{
     convert::Infallible,
     net::{IpAddr, SocketAddr, TcpListener},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use agis_apikeys::KeyCache;
@@ -115,7 +115,7 @@ impl Loops {
         let keys = services.keys.clone();
         self.tasks.spawn(every("flush last uses of keys", FLUSH, stop.clone(), async move || keys.flush().await));
         self.tasks.spawn(every("sweep limits", SWEEP, stop.clone(), async move || {
-            limiter.sweep(Instant::now());
+            limiter.sweep();
             metrics::gauge!("agis_bot_rate_limit_buckets").set(count(limiter.len()));
             Ok::<(), Infallible>(())
         }));

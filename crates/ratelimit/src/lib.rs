@@ -11,6 +11,6 @@ pub mod memory;
 pub mod quota;
 
 pub use decision::Decision;
-pub use limiter::{Bucket, Limiter};
+pub use limiter::{Bucket, Deciding, Limiter};
 pub use memory::MemoryLimiter;
 pub use quota::Quota;

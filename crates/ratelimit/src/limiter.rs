@@ -1,11 +1,16 @@
 //! What a limiter promises.
 
-use async_trait::async_trait;
+use std::{
+    future::Ready,
+    hash::{Hash, Hasher},
+};
+
+use futures_util::future::{BoxFuture, Either};
 
 use crate::{decision::Decision, quota::Quota};
 
 /// Whose tokens: a kind of caller and its number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bucket {
     /// The kind: one word, fixed in the program.
     pub kind: &'static str,
@@ -13,15 +18,24 @@ pub struct Bucket {
     pub id: i64,
 }
 
+impl Hash for Bucket {
+    /// Kinds are few, and what tells them apart is looked at where two numbers meet.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_i64(self.id);
+    }
+}
+
+/// A decision: made, or, where somebody else makes it, under way.
+pub type Deciding<'a> = Either<Ready<Decision>, BoxFuture<'a, Decision>>;
+
 /// Hands out tokens.
 ///
 /// It always answers: an implementation that cannot reach its store falls back to another, and never lets everybody
 /// through.
-#[async_trait]
 pub trait Limiter: Send + Sync {
     /// Takes one token.
-    async fn take(&self, bucket: Bucket, quota: Quota) -> Decision;
+    fn take(&self, bucket: Bucket, quota: Quota) -> Deciding<'_>;
 
     /// Whether a token is there, without taking it: for what costs only where it fails.
-    async fn peek(&self, bucket: Bucket, quota: Quota) -> Decision;
+    fn peek(&self, bucket: Bucket, quota: Quota) -> Deciding<'_>;
 }

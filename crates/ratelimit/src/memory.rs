@@ -1,17 +1,20 @@
 //! A limiter in this process.
 
 use std::{
-    collections::{HashMap, hash_map::RandomState},
+    collections::HashMap,
+    future::ready,
     hash::BuildHasher,
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Instant,
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
-use async_trait::async_trait;
+use foldhash::fast::RandomState;
+use futures_util::future::Either;
+use metrics::Counter;
+use quanta::Instant;
 
 use crate::{
     decision::Decision,
-    limiter::{Bucket, Limiter},
+    limiter::{Bucket, Deciding, Limiter},
     quota::Quota,
 };
 
@@ -23,12 +26,28 @@ const EVICTION_SAMPLE: usize = 16;
 ///
 /// Its size is bounded: full buckets are forgotten by [`MemoryLimiter::sweep`], and where there is no room the fullest of
 /// a few makes way.
-#[derive(Debug)]
 pub struct MemoryLimiter {
+    /// By a clock that reads the processor's own counter: to ask the system costs as much as to decide.
     start: Instant,
     hasher: RandomState,
     per_shard: usize,
-    shards: Vec<Mutex<HashMap<Bucket, u64>>>,
+    shards: Vec<Mutex<Shard>>,
+    /// Looked up once: to find a counter by its labels costs more than the decision.
+    counters: OnceLock<Counters>,
+}
+
+type Shard = HashMap<Bucket, u64, RandomState>;
+
+struct Counters {
+    allowed: Counter,
+    denied: Counter,
+}
+
+impl Counters {
+    fn new() -> Self {
+        let of = |outcome| metrics::counter!("agis_bot_rate_limit_decisions_total", "backend" => "memory", "outcome" => outcome);
+        Self { allowed: of("allowed"), denied: of("denied") }
+    }
 }
 
 impl MemoryLimiter {
@@ -36,14 +55,15 @@ impl MemoryLimiter {
     pub fn new(buckets: usize) -> Self {
         Self {
             start: Instant::now(),
-            hasher: RandomState::new(),
+            hasher: RandomState::default(),
             per_shard: buckets.div_ceil(SHARDS).max(1),
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            counters: OnceLock::new(),
         }
     }
 
     /// Takes one token at this instant.
-    pub fn take_at(&self, bucket: Bucket, quota: Quota, now: Instant) -> Decision {
+    fn take_at(&self, bucket: Bucket, quota: Quota, now: Instant) -> Decision {
         let now = self.nanos(now);
         let mut shard = self.shard(bucket);
         if let Some(full_at) = shard.get_mut(&bucket) {
@@ -60,14 +80,18 @@ impl MemoryLimiter {
     }
 
     /// What [`Self::take_at`] would answer; takes nothing, and remembers nobody.
-    pub fn peek_at(&self, bucket: Bucket, quota: Quota, now: Instant) -> Decision {
+    fn peek_at(&self, bucket: Bucket, quota: Quota, now: Instant) -> Decision {
         let now = self.nanos(now);
         let full_at = self.shard(bucket).get(&bucket).copied();
         quota.take(full_at.unwrap_or(now), now).0
     }
 
-    /// Forgets the buckets that are full at this instant; one that is not known is full anyway.
-    pub fn sweep(&self, now: Instant) {
+    /// Forgets the buckets that are full; one that is not known is full anyway.
+    pub fn sweep(&self) {
+        self.sweep_at(Instant::now());
+    }
+
+    fn sweep_at(&self, now: Instant) {
         let now = self.nanos(now);
         for shard in &self.shards {
             let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
@@ -88,8 +112,9 @@ impl MemoryLimiter {
         self.len() == 0
     }
 
-    fn shard(&self, bucket: Bucket) -> MutexGuard<'_, HashMap<Bucket, u64>> {
-        let shard = &self.shards[self.hasher.hash_one(bucket) as usize % SHARDS];
+    fn shard(&self, bucket: Bucket) -> MutexGuard<'_, Shard> {
+        // From the middle: by the lowest and the highest bits a map places what is in it.
+        let shard = &self.shards[(self.hasher.hash_one(bucket) >> 32) as usize % SHARDS];
         shard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -99,25 +124,23 @@ impl MemoryLimiter {
     }
 }
 
-fn forget_one(shard: &mut HashMap<Bucket, u64>) {
+fn forget_one(shard: &mut Shard) {
     let fullest = shard.iter().take(EVICTION_SAMPLE).min_by_key(|(_, full_at)| **full_at).map(|(bucket, _)| *bucket);
     if let Some(bucket) = fullest {
         shard.remove(&bucket);
     }
 }
 
-#[async_trait]
 impl Limiter for MemoryLimiter {
-    async fn take(&self, bucket: Bucket, quota: Quota) -> Decision {
+    fn take(&self, bucket: Bucket, quota: Quota) -> Deciding<'_> {
         let decision = self.take_at(bucket, quota, Instant::now());
-        let outcome = if decision.allowed { "allowed" } else { "denied" };
-        metrics::counter!("agis_bot_rate_limit_decisions_total", "backend" => "memory", "outcome" => outcome)
-            .increment(1);
-        decision
+        let Counters { allowed, denied } = self.counters.get_or_init(Counters::new);
+        if decision.allowed { allowed } else { denied }.increment(1);
+        Either::Left(ready(decision))
     }
 
-    async fn peek(&self, bucket: Bucket, quota: Quota) -> Decision {
-        self.peek_at(bucket, quota, Instant::now())
+    fn peek(&self, bucket: Bucket, quota: Quota) -> Deciding<'_> {
+        Either::Left(ready(self.peek_at(bucket, quota, Instant::now())))
     }
 }
 
@@ -159,7 +182,7 @@ mod tests {
         let now = Instant::now();
         limiter.take_at(key(1), Quota::per_hour(3600), now);
         limiter.take_at(key(2), Quota::per_hour(1), now);
-        limiter.sweep(now + Duration::from_secs(2));
+        limiter.sweep_at(now + Duration::from_secs(2));
         assert_eq!(limiter.len(), 1);
         assert!(!limiter.take_at(key(2), Quota::per_hour(1), now + Duration::from_secs(2)).allowed);
     }

@@ -10,22 +10,20 @@ const HOUR_NS: u64 = 3_600_000_000_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Quota {
     limit: u32,
+    /// Nanoseconds between two tokens.
+    interval: u64,
 }
 
 impl Quota {
     /// A quota per hour; zero is taken as one, so that arithmetic never divides by it.
     pub fn per_hour(limit: u32) -> Self {
-        Self { limit: limit.max(1) }
+        let limit = limit.max(1);
+        Self { limit, interval: HOUR_NS / u64::from(limit) }
     }
 
     /// The size of the bucket.
     pub fn limit(self) -> u32 {
         self.limit
-    }
-
-    /// Nanoseconds between two tokens.
-    fn interval(self) -> u64 {
-        HOUR_NS / u64::from(self.limit)
     }
 
     /// Takes a token at `now`, both in nanoseconds since a fixed start. `full_at` is when the bucket is full again, the
@@ -34,7 +32,7 @@ impl Quota {
     ///
     /// This is GCRA (ATM Forum, Traffic Management 4.0, section 4.4.2): no fraction of a token is ever lost.
     pub fn take(self, full_at: u64, now: u64) -> (Decision, Option<u64>) {
-        let interval = self.interval();
+        let interval = self.interval;
         let capacity = interval * u64::from(self.limit);
         // A smaller quota than before must not keep its owner out for longer than one whole bucket.
         let full_at = full_at.clamp(now, now + capacity);
