@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use agis_base::StoreError;
 use diesel_async::{
@@ -12,7 +12,10 @@ use futures_util::FutureExt;
 use thiserror::Error;
 use tokio_postgres::{Client, Socket, tls::NoTlsStream};
 
-use crate::error::Fault;
+use crate::{
+    error::Fault,
+    readers::{self, Readers},
+};
 
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -30,14 +33,15 @@ const SERVER_LIMITS: &str =
 pub struct DbConfig {
     /// `postgres://user:password@host:port/database`
     pub url: String,
-    /// How many connections the pool may have.
+    /// How many connections there may be, at least two; [`readers::share`] of them are for reads.
     pub connections: usize,
 }
 
-/// Postgres: a pool of connections, and a deadline for whatever is done on one.
+/// Postgres: a pool of connections, some that reads share, and a deadline for whatever is done on one.
 #[derive(Clone)]
 pub struct Db {
     pool: Pool<AsyncPgConnection>,
+    readers: Arc<Readers>,
 }
 
 /// The database cannot be used as configured.
@@ -75,12 +79,13 @@ impl Db {
         manager.custom_setup = Box::new(|url| connect(url).boxed());
         // The pool drops a connection that is closed or in a transaction; asking the server each time halves the rate.
         manager.recycling_method = RecyclingMethod::Fast;
+        let readers = readers::share(config.connections);
         let manager = AsyncDieselConnectionManager::new_with_config(&config.url, manager);
         let pool = Pool::builder(manager)
-            .max_size(config.connections)
+            .max_size(config.connections.saturating_sub(readers).max(1))
             .build()
             .map_err(|error| DbError::Pool(error.to_string()))?;
-        Ok(Self { pool })
+        Ok(Self { pool, readers: Arc::new(Readers::new(config.url.clone(), readers)) })
     }
 
     /// Whether the database answers.
@@ -113,6 +118,31 @@ impl Db {
                 result.map_err(Fault::into_error)
             }
             Err(_) => Err(StoreError::Unavailable(format!("no answer within {} s", CALL.as_secs())).into()),
+        }
+    }
+
+    /// Reads, by single statements, on a connection that others read on at the same time: each sends its question without
+    /// waiting for the answers to theirs. Where there is none to be had at once, on one of the pool.
+    pub(crate) async fn read<T, R, F>(&self, work: F) -> Result<T, R>
+    where
+        T: Send,
+        R: From<StoreError> + Send,
+        for<'c> F: AsyncFnOnce(&'c AsyncPgConnection) -> Result<T, Fault<R>>
+            + Work<&'c AsyncPgConnection, Result<T, Fault<R>>, Future: Send>
+            + Send,
+    {
+        let Some(reader) = self.readers.lend() else {
+            return self.run(async |conn| work(conn).await).await;
+        };
+        match tokio::time::timeout(CALL, work(reader.conn())).await {
+            Ok(result) => {
+                reader.answered();
+                result.map_err(Fault::into_error)
+            }
+            Err(_) => {
+                reader.give_up();
+                Err(StoreError::Unavailable(format!("no answer within {} s", CALL.as_secs())).into())
+            }
         }
     }
 
@@ -171,7 +201,7 @@ pub(crate) async fn connect(url: &str) -> diesel::ConnectionResult<AsyncPgConnec
     AsyncPgConnection::try_from_client_and_connection(client, connection).await
 }
 
-/// The same without diesel's part, for [`crate::notify`]. Nothing moves on it but while the connection is polled.
+/// The same without diesel's part. Nothing moves on it but while the connection is polled.
 pub(crate) async fn open(
     url: &str,
 ) -> diesel::ConnectionResult<(Client, tokio_postgres::Connection<Socket, NoTlsStream>)> {

@@ -167,11 +167,11 @@ impl KeyStore for Db {
     }
 
     async fn find_by_digest(&self, digest: Digest) -> Result<Option<ApiKey>, StoreError> {
-        self.run(async |conn| {
+        self.read(async |mut conn| {
             let row: Option<Row> = api_keys::table
                 .filter(api_keys::key_hash.eq(digest.to_hex()))
                 .select(Row::as_select())
-                .first(conn)
+                .first(&mut conn)
                 .await
                 .optional()?;
             row.map(Row::into_key).transpose()
@@ -180,11 +180,11 @@ impl KeyStore for Db {
     }
 
     async fn find(&self, owner: &UserId, id: KeyId) -> Result<Option<ApiKey>, StoreError> {
-        self.run(async |conn| {
+        self.read(async |mut conn| {
             let row: Option<Row> = api_keys::table
                 .filter(api_keys::id.eq(id.0).and(api_keys::discord_id.eq(owner.as_str())))
                 .select(Row::as_select())
-                .first(conn)
+                .first(&mut conn)
                 .await
                 .optional()?;
             row.map(Row::into_key).transpose()
@@ -193,13 +193,13 @@ impl KeyStore for Db {
     }
 
     async fn list(&self, owner: &UserId, after: Option<KeyId>, limit: u32) -> Result<Vec<ApiKey>, StoreError> {
-        self.run(async |conn| {
+        self.read(async |mut conn| {
             let rows: Vec<Row> = api_keys::table
                 .filter(api_keys::discord_id.eq(owner.as_str()).and(api_keys::id.gt(after.map_or(0, |id| id.0))))
                 .order(api_keys::id)
                 .limit(limit.into())
                 .select(Row::as_select())
-                .load(conn)
+                .load(&mut conn)
                 .await?;
             rows.into_iter().map(Row::into_key).collect()
         })

@@ -1,6 +1,6 @@
 //! Postgres behind every domain's store trait. The only crate that names diesel.
 //!
-//! - `db`: the pool, and the deadline of every call
+//! - `db`: the pool, and the deadline of every call; `readers`: the connections that reads share
 //! - [`migrations`]: up, down, status
 //! - [`notify`]: what Postgres tells us
 //! - `schema`: the tables
@@ -16,6 +16,7 @@ mod keys;
 pub mod migrations;
 pub mod notify;
 mod operations;
+mod readers;
 mod schedules;
 mod schema;
 mod servers;

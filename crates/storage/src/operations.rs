@@ -94,12 +94,12 @@ impl OperationStore for Db {
     }
 
     async fn operation(&self, id: OperationId) -> Result<Option<(Operation, UserId)>, StoreError> {
-        self.run(async |conn| {
+        self.read(async |mut conn| {
             let row: Option<(Row, String)> = operations::table
                 .inner_join(game_servers::table)
                 .filter(operations::id.eq(id.0))
                 .select((Row::as_select(), game_servers::discord_id))
-                .first(conn)
+                .first(&mut conn)
                 .await
                 .optional()?;
             row.map(|(row, owner)| Ok((row.into_operation()?, UserId::from_stored(&owner)))).transpose()
@@ -118,14 +118,14 @@ impl OperationStore for Db {
     }
 
     async fn history(&self, server: ServerId, page: Page<OperationId>) -> Result<Vec<Operation>, StoreError> {
-        self.run(async |conn| {
+        self.read(async |mut conn| {
             let rows: Vec<Row> = operations::table
                 .filter(operations::server_id.eq(server.0))
                 .filter(operations::id.lt(page.after.map_or(Uuid::max(), |id| id.0)))
                 .order(operations::id.desc())
                 .limit(page.limit.into())
                 .select(Row::as_select())
-                .load(conn)
+                .load(&mut conn)
                 .await?;
             rows.into_iter().map(Row::into_operation).collect()
         })

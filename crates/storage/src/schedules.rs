@@ -98,17 +98,17 @@ impl ScheduleStore for Db {
     }
 
     async fn find(&self, owner: &UserId, id: ScheduleId) -> Result<Option<Schedule>, StoreError> {
-        self.run(async |conn| {
+        self.read(async |mut conn| {
             let own = server_schedules::id.eq(id.0).and(server_schedules::discord_id.eq(owner.as_str()));
             let row: Option<Row> =
-                server_schedules::table.filter(own).select(Row::as_select()).first(conn).await.optional()?;
+                server_schedules::table.filter(own).select(Row::as_select()).first(&mut conn).await.optional()?;
             row.map(Row::into_schedule).transpose()
         })
         .await
     }
 
     async fn list(&self, query: &Query) -> Result<Vec<Schedule>, StoreError> {
-        self.run(async |conn| {
+        self.read(async |mut conn| {
             let mut rows = server_schedules::table
                 .filter(server_schedules::discord_id.eq(query.owner.as_str()))
                 .filter(server_schedules::id.gt(query.after.map_or(0, |id| id.0)))
@@ -122,7 +122,7 @@ impl ScheduleStore for Db {
             if let Some(server) = query.server {
                 rows = rows.filter(server_schedules::server_id.eq(server.0));
             }
-            let rows: Vec<Row> = rows.load(conn).await?;
+            let rows: Vec<Row> = rows.load(&mut conn).await?;
             rows.into_iter().map(Row::into_schedule).collect()
         })
         .await
@@ -183,7 +183,7 @@ impl ScheduleStore for Db {
     }
 
     async fn runs(&self, id: ScheduleId, before: Option<Timestamp>, limit: u32) -> Result<Vec<Run>, StoreError> {
-        self.run(async |conn| {
+        self.read(async |mut conn| {
             let mut rows = schedule_runs::table
                 .filter(schedule_runs::schedule_id.eq(id.0))
                 .order(schedule_runs::slot.desc())
@@ -193,7 +193,7 @@ impl ScheduleStore for Db {
             if let Some(before) = before {
                 rows = rows.filter(schedule_runs::slot.lt(before));
             }
-            let rows: Vec<RunRow> = rows.load(conn).await?;
+            let rows: Vec<RunRow> = rows.load(&mut conn).await?;
             rows.into_iter().map(RunRow::into_run).collect()
         })
         .await

@@ -91,11 +91,11 @@ impl ServerStore for Db {
     }
 
     async fn find(&self, id: ServerId) -> Result<Option<Server>, StoreError> {
-        self.run(async |conn| {
+        self.read(async |mut conn| {
             let row: Option<Row> = game_servers::table
                 .filter(game_servers::id.eq(id.0).and(game_servers::deleted_at.is_null()))
                 .select(Row::as_select())
-                .first(conn)
+                .first(&mut conn)
                 .await
                 .optional()?;
             row.map(Row::into_server).transpose()
@@ -104,7 +104,7 @@ impl ServerStore for Db {
     }
 
     async fn list(&self, owner: &UserId, reach: &Reach, page: Page<ServerId>) -> Result<Vec<Server>, StoreError> {
-        self.run(async |conn| {
+        self.read(async |mut conn| {
             let mut rows = game_servers::table
                 .filter(game_servers::discord_id.eq(owner.as_str()).and(game_servers::deleted_at.is_null()))
                 .filter(game_servers::id.gt(page.after.map_or(0, |id| id.0)))
@@ -115,7 +115,7 @@ impl ServerStore for Db {
             if let Some(servers) = reach.narrowed_to() {
                 rows = rows.filter(game_servers::id.eq_any(servers));
             }
-            let rows: Vec<Row> = rows.load(conn).await?;
+            let rows: Vec<Row> = rows.load(&mut conn).await?;
             rows.into_iter().map(Row::into_server).collect()
         })
         .await

@@ -12,7 +12,7 @@ use crate::{
 #[async_trait]
 impl UserStore for Db {
     async fn find(&self, id: &UserId) -> Result<Option<User>, StoreError> {
-        self.run(async |conn| {
+        self.read(async |mut conn| {
             let servers = game_servers::table
                 .filter(game_servers::discord_id.eq(users::discord_id).and(game_servers::deleted_at.is_null()))
                 .select(count_star())
@@ -20,7 +20,7 @@ impl UserStore for Db {
             let row: Option<(i32, String, Timestamp, Option<i64>)> = users::table
                 .find(id.as_str())
                 .select((users::credits, users::tier, users::join_date, servers))
-                .first(conn)
+                .first(&mut conn)
                 .await
                 .optional()?;
             Ok(row.map(|(credits, tier, joined_at, servers)| User {
