@@ -1,6 +1,11 @@
 //! Request ids, log lines, metrics.
 
-use std::time::Instant;
+use std::{
+    cell::{Cell, RefCell},
+    collections::{HashMap, hash_map::RandomState},
+    hash::BuildHasher,
+    time::{Duration, Instant, SystemTime},
+};
 
 use actix_web::{
     Error,
@@ -12,11 +17,15 @@ use actix_web::{
     },
     middleware::Next,
 };
+use metrics::{Counter, Histogram};
 use tracing::Instrument;
-use uuid::Uuid;
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const REQUEST_ID_MAX: usize = 128;
+/// A request that took longer has a line in the log, whatever it was.
+const SLOW: Duration = Duration::from_secs(1);
+/// How many kinds of requests each thread keeps the metrics of at hand; there are fewer, unless somebody adds a label.
+const KINDS: usize = 2000;
 
 tokio::task_local! {
     static CURRENT: String;
@@ -33,7 +42,7 @@ pub(crate) async fn observe(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let began = Instant::now();
-    let id = taken(&request).unwrap_or_else(|| Uuid::now_v7().to_string());
+    let id = taken(&request).unwrap_or_else(made);
     let method = method(request.method());
     let span = tracing::info_span!("request", request_id = %id);
     let inner = async {
@@ -57,6 +66,23 @@ fn taken(request: &ServiceRequest) -> Option<String> {
     clean.then(|| id.to_owned())
 }
 
+/// A UUIDv7. It has to be unlike others, not unforeseeable, so the system is asked for randomness once per thread.
+fn made() -> String {
+    thread_local! {
+        static RANDOM: (RandomState, Cell<u64>) = (RandomState::new(), Cell::default());
+    }
+    let [high, low] = RANDOM.with(|(random, count)| {
+        count.set(count.get().wrapping_add(1));
+        [random.hash_one((count.get(), 0)), random.hash_one((count.get(), 1))]
+    });
+    let mut bytes = [0; 10];
+    bytes[..8].copy_from_slice(&high.to_ne_bytes());
+    bytes[8..].copy_from_slice(&low.to_ne_bytes()[..2]);
+    let since = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+    let millis = u64::try_from(since.as_millis()).unwrap_or_default();
+    uuid::Builder::from_unix_timestamp_millis(millis, &bytes).into_uuid().to_string()
+}
+
 /// A bounded set: a caller can send any word as a method.
 fn method(method: &Method) -> &'static str {
     match method.as_str() {
@@ -71,15 +97,105 @@ fn method(method: &Method) -> &'static str {
     }
 }
 
+/// What is counted together.
+#[derive(PartialEq, Eq, Hash)]
+struct Kind {
+    method: &'static str,
+    endpoint: String,
+    status: u16,
+}
+
+#[derive(Clone)]
+struct Handles {
+    requests: Counter,
+    duration: Histogram,
+}
+
+impl Handles {
+    fn of(kind: &Kind) -> Self {
+        let Kind { method, endpoint, status } = kind;
+        Self {
+            requests: metrics::counter!(
+                "agis_bot_api_requests_total",
+                "method" => *method, "endpoint" => endpoint.clone(), "status" => status.to_string(),
+            ),
+            duration: metrics::histogram!(
+                "agis_bot_api_request_duration_seconds", "method" => *method, "endpoint" => endpoint.clone(),
+            ),
+        }
+    }
+
+    /// To find a metric by its labels costs as much as to answer some requests.
+    fn kept(kind: Kind) -> Self {
+        thread_local! {
+            static KEPT: RefCell<HashMap<Kind, Handles>> = RefCell::default();
+        }
+        KEPT.with_borrow_mut(|kept| {
+            if kept.len() >= KINDS {
+                kept.clear();
+            }
+            match kept.get(&kind) {
+                Some(handles) => handles.clone(),
+                None => {
+                    let handles = Self::of(&kind);
+                    kept.insert(kind, handles.clone());
+                    handles
+                }
+            }
+        })
+    }
+}
+
 fn record(method: &'static str, endpoint: String, status: u16, began: Instant) {
     let took = began.elapsed();
-    tracing::info!(method, endpoint, status, took_us = took.as_micros() as u64, "request");
-    metrics::histogram!(
-        "agis_bot_api_request_duration_seconds", "method" => method, "endpoint" => endpoint.clone(),
-    )
-    .record(took);
-    metrics::counter!(
-        "agis_bot_api_requests_total", "method" => method, "endpoint" => endpoint, "status" => status.to_string(),
-    )
-    .increment(1);
+    let took_us = took.as_micros() as u64;
+    if is_told(method, status, took) {
+        tracing::info!(method, endpoint, status, took_us, "request");
+    } else {
+        tracing::debug!(method, endpoint, status, took_us, "request");
+    }
+    let handles = Handles::kept(Kind { method, endpoint, status });
+    handles.duration.record(took);
+    handles.requests.increment(1);
+}
+
+/// Whether an operator wants to read of it: not of a read that went well, nor of a caller who was turned away before
+/// anything was done. Those are many, they are counted, and a line would cost as much as the answer.
+fn is_told(method: &str, status: u16, took: Duration) -> bool {
+    let read_well = matches!(method, "GET" | "HEAD" | "OPTIONS") && status < 400;
+    let turned_away = matches!(status, 401 | 429);
+    took >= SLOW || !(read_well || turned_away)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn ids_that_are_made_differ_and_are_of_version_7() {
+        let made = || (0..1000).map(|_| made()).collect::<Vec<_>>();
+        let elsewhere = std::thread::spawn(made).join().expect("ids");
+        let ids: HashSet<_> = made().into_iter().chain(elsewhere).collect();
+        assert_eq!(ids.len(), 2000);
+        assert!(ids.iter().all(|id| id.parse::<uuid::Uuid>().is_ok_and(|id| id.get_version_num() == 7)));
+    }
+
+    #[test]
+    fn the_log_tells_of_writes_failures_and_what_was_slow() {
+        let quick = Duration::from_millis(1);
+        for (method, status, took, told) in [
+            ("GET", 200, quick, false),
+            ("GET", 200, SLOW, true),
+            ("GET", 401, quick, false),
+            ("POST", 429, quick, false),
+            ("GET", 404, quick, true),
+            ("GET", 503, quick, true),
+            ("POST", 202, quick, true),
+            ("DELETE", 204, quick, true),
+        ] {
+            assert_eq!(is_told(method, status, took), told, "{method} {status} {took:?}");
+        }
+    }
 }
