@@ -23,8 +23,10 @@ pub(crate) async fn keys(KeysCommand::Create(wanted): KeysCommand) -> Result<(),
     Accounts::new(db.clone()).welcome(&user).await.map_err(Failure::from_display)?;
     let allowed_ips = Some(allowed_ips.into_iter().collect());
     let new = NewKey { name, scopes: scopes.into_iter().collect(), rate_limit, ttl_days, allowed_ips };
-    let (key, stored) =
-        ApiKeys::new(db, KeyCache::default(), policy).create(&user, None, new).await.map_err(Failure::from_display)?;
+    let (key, stored) = ApiKeys::new(db, KeyCache::default(), policy)
+        .create(&user, None, new, None)
+        .await
+        .map_err(Failure::from_display)?;
 
     let scopes: Vec<_> = stored.scopes.iter().map(|scope| scope.to_string()).collect();
     let end = stored.expires_at.map_or_else(|| "never".to_owned(), |at| at.format("%Y-%m-%d").to_string());

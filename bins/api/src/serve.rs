@@ -35,6 +35,7 @@ use crate::{
 
 const FLUSH: Duration = Duration::from_secs(5);
 const SWEEP: Duration = Duration::from_secs(60);
+const FORGET: Duration = Duration::from_secs(15);
 const PING: Duration = Duration::from_secs(2);
 /// Without a round for so long, the scheduler is named in readiness.
 const SCHEDULER_SILENCE: Duration = Duration::from_secs(30);
@@ -119,6 +120,9 @@ impl Loops {
             metrics::gauge!("agis_bot_rate_limit_buckets").set(count(limiter.len()));
             Ok::<(), Infallible>(())
         }));
+        let idempotency = services.idempotency.clone();
+        self.tasks
+            .spawn(every("forget idempotency keys", FORGET, stop.clone(), async move || idempotency.forget().await));
         let database = health.component("database", PING * 5);
         let pinged = db.clone();
         self.tasks.spawn(every("ping the database", PING, stop.clone(), async move || {

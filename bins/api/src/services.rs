@@ -5,6 +5,7 @@ use std::sync::Arc;
 use agis_accounts::Accounts;
 use agis_apikeys::{ApiKeys, KeyCache};
 use agis_http_api::Services;
+use agis_idempotency::Idempotency;
 use agis_ratelimit::MemoryLimiter;
 use agis_scheduler::Schedules;
 use agis_servers::Servers;
@@ -22,6 +23,7 @@ pub(crate) fn compose(config: &Config, db: &Arc<Db>, cache: KeyCache) -> (Servic
         schedules: Schedules::new(db.clone(), config.schedules_per_server),
         accounts: Accounts::new(db.clone()),
         edge: Arc::new(config.edge.clone()),
+        idempotency: Idempotency::new(db.clone()),
     };
     (services, limiter)
 }

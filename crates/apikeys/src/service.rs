@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use agis_base::{KeyId, StoreError, Timestamp, UserId};
+use agis_base::{KeyId, Once, StoreError, Timestamp, UserId};
 use metrics::Counter;
 use thiserror::Error;
 
@@ -117,6 +117,12 @@ pub enum KeysError {
     /// The owner has as many keys as allowed.
     #[error("you have {0} keys, as many as allowed here; revoke one first")]
     TooMany(u32),
+    /// The request has made this key already, and keys are not stored.
+    #[error(
+        "this request has made the key {0} already; it was shown then and is stored nowhere: rotate it, or revoke it and \
+         make another with a new Idempotency-Key"
+    )]
+    AlreadyShown(KeyId),
     /// The system gave no randomness.
     #[error(transparent)]
     NoRandomness(#[from] NoRandomness),
@@ -200,7 +206,14 @@ impl ApiKeys {
     ///
     /// # Errors
     /// Where a value cannot be taken, or the new key could do more than the one that asks.
-    pub async fn create(&self, owner: &UserId, held: Option<&ApiKey>, new: NewKey) -> Result<(Key, ApiKey), KeysError> {
+    pub async fn create(
+        &self,
+        owner: &UserId,
+        held: Option<&ApiKey>,
+        new: NewKey,
+        once: Option<&Once>,
+    ) -> Result<(Key, ApiKey), KeysError> {
+        self.not_yet_shown(once).await?;
         let wanted = KeyChange {
             name: Some(new.name),
             scopes: Some(new.scopes),
@@ -220,7 +233,8 @@ impl ApiKeys {
             ttl_days: new.ttl_days.map(checked_ttl).transpose()?,
             not_after: held.and_then(|held| held.expires_at),
         };
-        let stored = self.store.create(&row, self.policy.keys_per_user).await.map_err(|error| self.refused(error))?;
+        let stored = self.store.create(&row, self.policy.keys_per_user, once).await;
+        let stored = stored.map_err(|error| self.refused(error))?;
         Ok((key, stored))
     }
 
@@ -256,7 +270,9 @@ impl ApiKeys {
         id: KeyId,
         overlap: Duration,
         now: Timestamp,
+        once: Option<&Once>,
     ) -> Result<(Key, ApiKey), KeysError> {
+        self.not_yet_shown(once).await?;
         if overlap > OVERLAP_MAX {
             return Err(invalid("overlap_seconds", format!("is 0 to {}", OVERLAP_MAX.as_secs())));
         }
@@ -273,9 +289,15 @@ impl ApiKeys {
         let key = Key::generate()?;
         let not_after = held.and_then(|held| held.expires_at);
         let new = Successor { digest: key.digest(), overlap, not_after };
-        let stored = self.store.rotate(&seen, &new).await.map_err(|error| self.refused(error))?;
+        let stored = self.store.rotate(&seen, &new, once).await.map_err(|error| self.refused(error))?;
         self.cache.forget(id);
         Ok((key, stored))
+    }
+
+    /// A key that was made cannot be shown again: whoever asks for it again learns its id.
+    async fn not_yet_shown(&self, once: Option<&Once>) -> Result<(), KeysError> {
+        let Some(once) = once else { return Ok(()) };
+        self.store.made(once).await?.map_or(Ok(()), |id| Err(KeysError::AlreadyShown(id)))
     }
 
     /// A key of the caller.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use agis_base::{KeyId, StoreError, Timestamp, UserId};
+use agis_base::{KeyId, Once, StoreError, Timestamp, UserId};
 use async_trait::async_trait;
 use thiserror::Error;
 
@@ -71,7 +71,10 @@ pub struct Successor {
 #[async_trait]
 pub trait KeyStore: Send + Sync {
     /// Adds a key, its owner having fewer than `limit` that have neither expired nor been replaced.
-    async fn create(&self, row: &KeyRow, limit: u32) -> Result<ApiKey, WriteError>;
+    async fn create(&self, row: &KeyRow, limit: u32, once: Option<&Once>) -> Result<ApiKey, WriteError>;
+
+    /// The key that this request has made already, before a process died or when it was shown.
+    async fn made(&self, once: &Once) -> Result<Option<KeyId>, StoreError>;
 
     /// The key of that digest, also when it has expired. One unique-index read.
     async fn find_by_digest(&self, digest: Digest) -> Result<Option<ApiKey>, StoreError>;
@@ -88,7 +91,7 @@ pub trait KeyStore: Send + Sync {
     /// Puts a key in the place of `seen`, which ends after `overlap` at the latest, and which must still be as it was
     /// seen. What `seen` itself had replaced ends now, so that never more than two of them live. Answers with the new
     /// one.
-    async fn rotate(&self, seen: &ApiKey, new: &Successor) -> Result<ApiKey, WriteError>;
+    async fn rotate(&self, seen: &ApiKey, new: &Successor, once: Option<&Once>) -> Result<ApiKey, WriteError>;
 
     /// Removes a key; false where the user has no such key.
     async fn delete(&self, owner: &UserId, id: KeyId) -> Result<bool, StoreError>;

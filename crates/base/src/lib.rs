@@ -1,13 +1,15 @@
-//! Words that two or more domains share: typed ids, the moment, what a store may answer.
+//! Words that two or more domains share: typed ids, the moment, what a store may answer, what is done once.
 //!
 //! This crate names nobody. What only one domain needs lives in that domain.
 
 mod error;
 mod id;
+mod once;
 mod reach;
 
 pub use error::StoreError;
 pub use id::{InvalidUserId, KeyId, OperationId, ScheduleId, ServerId, UserId};
+pub use once::Once;
 pub use reach::Reach;
 
 /// A moment. Everything inside the house is UTC; zones exist only in cron expressions and on screens.

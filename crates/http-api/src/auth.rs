@@ -50,7 +50,8 @@ impl Caller {
         }
     }
 
-    fn scopes(&self) -> &Scopes {
+    /// What they may do.
+    pub(crate) fn scopes(&self) -> &Scopes {
         match &*self.0 {
             Known::Key(key) => &key.scopes,
             Known::Legacy(caller) => &caller.scopes,

@@ -59,7 +59,8 @@ impl<T: DeserializeOwned + Default + 'static> FromRequest for BodyOrDefault<T> {
     }
 }
 
-async fn collect(mut payload: Payload) -> Result<Bytes, Problem> {
+/// All of a body, within its limit.
+pub(crate) async fn collect(mut payload: Payload) -> Result<Bytes, Problem> {
     let mut body = BytesMut::new();
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|_| Problem::new(Code::InvalidBody, "the body did not arrive whole"))?;

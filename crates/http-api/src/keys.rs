@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     auth::{May, ReadKeys, WriteKeys},
     body::{Body, BodyOrDefault},
+    idempotency::Asking,
     page::{List, PageQuery},
     problem::Problem,
     server::Services,
@@ -95,12 +96,13 @@ impl From<ApiKey> for KeyDto {
 pub(crate) async fn create(
     caller: May<WriteKeys>,
     services: Data<Services>,
+    asking: Asking,
     body: Body<Create>,
 ) -> Result<HttpResponse, Problem> {
     let Create { name, scopes, rate_limit, ttl_days, allowed_ips } = body.0;
     let allowed_ips = allowed_ips.as_deref().map(blocks).transpose()?;
     let new = NewKey { name, scopes: read_scopes(&scopes)?, rate_limit, ttl_days, allowed_ips };
-    let (key, stored) = services.keys.create(caller.user(), caller.key(), new).await?;
+    let (key, stored) = services.keys.create(caller.user(), caller.key(), new, asking.once()).await?;
     Ok(shown_once(&key, stored))
 }
 
@@ -160,10 +162,12 @@ pub(crate) async fn rotate(
     caller: May<WriteKeys>,
     services: Data<Services>,
     id: Path<KeyId>,
+    asking: Asking,
     body: BodyOrDefault<Rotate>,
 ) -> Result<HttpResponse, Problem> {
     let overlap = Duration::from_secs(body.0.overlap_seconds);
-    let (key, stored) = services.keys.rotate(caller.user(), caller.key(), *id, overlap, Utc::now()).await?;
+    let (key, stored) =
+        services.keys.rotate(caller.user(), caller.key(), *id, overlap, Utc::now(), asking.once()).await?;
     Ok(shown_once(&key, stored))
 }
 

@@ -5,6 +5,7 @@
 //! - `client`: from where; `legacy`: the tokens of v1.7.0
 //! - `problem`: every error, as RFC 9457 says it
 //! - `observe`: request ids, log lines, metrics
+//! - `idempotency`: what is asked again is answered again
 //! - `body`, `page`: what comes in, what goes out; `wording`: what is wrong with it
 //! - a module per resource
 
@@ -12,6 +13,7 @@ mod auth;
 mod body;
 mod client;
 mod games;
+mod idempotency;
 mod keys;
 mod legacy;
 mod observe;

@@ -1,9 +1,6 @@
 //! `/operations`
 
-use actix_web::{
-    HttpRequest,
-    web::{Data, Json, Path, Query},
-};
+use actix_web::web::{Data, Json, Path, Query};
 use agis_base::{OperationId, ServerId, Timestamp, UserId};
 use agis_servers::{Operation, store::Page};
 use serde::Serialize;
@@ -11,12 +8,9 @@ use serde::Serialize;
 use crate::{
     auth::{Here, May, ReadServers, Somewhere},
     page::{List, PageQuery},
-    problem::{Code, Problem},
+    problem::Problem,
     server::Services,
 };
-
-const IDEMPOTENCY_KEY: &str = "idempotency-key";
-const IDEMPOTENCY_KEY_MAX: usize = 255;
 
 #[derive(Serialize)]
 pub(crate) struct OperationDto {
@@ -65,15 +59,4 @@ pub(crate) async fn of_server(
     let operations = services.servers.history(caller.user(), *id, Page { after: page.after()?, limit }).await?;
     let operations = operations.into_iter().map(OperationDto::from).collect();
     Ok(Json(List::new(operations, limit, |operation: &OperationDto| operation.id.to_string())))
-}
-
-/// The `Idempotency-Key` header, made the caller's and this route's own.
-pub(crate) fn idempotency_key(http: &HttpRequest, user: &UserId) -> Result<Option<String>, Problem> {
-    let Some(value) = http.headers().get(IDEMPOTENCY_KEY) else { return Ok(None) };
-    let key = value.to_str().ok().map(str::trim).filter(|key| (1..=IDEMPOTENCY_KEY_MAX).contains(&key.len()));
-    let key = key.ok_or_else(|| {
-        let detail = format!("the header Idempotency-Key has 1 to {IDEMPOTENCY_KEY_MAX} visible ASCII characters");
-        Problem::new(Code::InvalidIdempotencyKey, detail)
-    })?;
-    Ok(Some(format!("rest:{user}:{} {}:{key}", http.method(), http.path())))
 }

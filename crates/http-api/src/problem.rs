@@ -21,7 +21,7 @@ use serde::Serialize;
 pub(crate) use self::code::Code;
 use crate::observe;
 
-/// Seconds after which a caller should try again when the database was away.
+/// Seconds after which a caller should try again what may go well then.
 const RETRY_S: u64 = 2;
 
 /// An error for a caller.
@@ -30,6 +30,8 @@ pub(crate) struct Problem {
     code: Code,
     detail: String,
     retry_after: Option<u64>,
+    /// What this is about, where the caller cannot know it otherwise.
+    id: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -39,16 +41,23 @@ struct Body<'a> {
     status: u16,
     code: &'static str,
     detail: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a str>,
     request_id: String,
 }
 
 impl Problem {
     pub(crate) fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), retry_after: None }
+        Self { code, detail: detail.into(), retry_after: None, id: None }
     }
 
     pub(crate) fn code(&self) -> Code {
         self.code
+    }
+
+    /// Says after how many seconds the request may be made again.
+    pub(crate) fn after(self, seconds: u64) -> Self {
+        Self { retry_after: Some(seconds), ..self }
     }
 
     pub(crate) fn not_found(detail: &str) -> Self {
@@ -81,7 +90,7 @@ impl Problem {
     pub(crate) fn rate_limited(limit: u32, retry_after: u64) -> Self {
         let detail =
             format!("this API key has used its {limit} requests per hour; the next is free in {retry_after} s");
-        Self { retry_after: Some(retry_after), ..Self::new(Code::RateLimited, detail) }
+        Self::new(Code::RateLimited, detail).after(retry_after)
     }
 
     pub(crate) fn too_many_failures(retry_after: u64) -> Self {
@@ -125,6 +134,7 @@ impl ResponseError for Problem {
             status: status.as_u16(),
             code: self.code.as_str(),
             detail: &self.detail,
+            id: self.id.as_deref(),
             request_id: observe::request_id(),
         })
     }
@@ -143,13 +153,14 @@ impl From<StoreError> for Problem {
         match error {
             StoreError::Unavailable(why) => {
                 tracing::warn!(why, "the database is not available");
-                let detail =
-                    "the database is not available at the moment; look whether this took effect before you repeat it";
-                Self { retry_after: Some(RETRY_S), ..Self::new(Code::Unavailable, detail) }
+                let detail = "the database is not available at the moment; what was sent with an Idempotency-Key can be \
+                              sent again, otherwise look first whether it took effect";
+                Self::new(Code::Unavailable, detail).after(RETRY_S)
             }
             StoreError::Conflict(why) => {
                 tracing::info!(why, "a conflict");
-                Self::new(Code::Conflict, "this has changed meanwhile; look again and retry")
+                let detail = "this has changed meanwhile; look again and retry";
+                Self::new(Code::Conflict, detail).after(RETRY_S)
             }
             StoreError::Internal(_) => Self::internal(&error),
         }
@@ -182,6 +193,9 @@ impl From<KeysError> for Problem {
             KeysError::Replaced(_) => Self::new(Code::AlreadyRotated, detail),
             KeysError::Ended => Self::new(Code::KeyEnded, detail),
             KeysError::TooMany(_) => Self::new(Code::TooManyKeys, detail),
+            KeysError::AlreadyShown(id) => {
+                Self { id: Some(id.to_string()), ..Self::new(Code::KeyAlreadyShown, detail) }
+            }
             KeysError::NoRandomness(error) => Self::internal(&error),
             KeysError::Store(error) => error.into(),
         }

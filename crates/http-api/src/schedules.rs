@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     auth::{Caller, Here, May, ReadSchedules, ReadSchedulesOfServer, Somewhere, WriteSchedules},
     body::Body,
+    idempotency::Asking,
     page::{List, PageQuery},
     problem::Problem,
     server::Services,
@@ -151,6 +152,7 @@ struct PreviewRun {
 pub(crate) async fn create(
     caller: May<WriteSchedules, Somewhere>,
     services: Data<Services>,
+    asking: Asking,
     body: Body<Create>,
 ) -> Result<HttpResponse, Problem> {
     let body = body.0;
@@ -164,7 +166,7 @@ pub(crate) async fn create(
         missed_run_policy: body.missed_run_policy.as_deref().map(policy).transpose()?.unwrap_or_default(),
     };
     services.servers.controlled(caller.user(), body.server_id).await?;
-    let schedule = services.schedules.create(new).await?;
+    let schedule = services.schedules.create(new, asking.once()).await?;
     Ok(HttpResponse::Created()
         .insert_header(("Location", format!("/api/v1/schedules/{}", schedule.id)))
         .json(ScheduleDto::from(schedule)))

@@ -12,12 +12,14 @@ use actix_web::{
 };
 use agis_accounts::Accounts;
 use agis_apikeys::{ApiKeys, Block};
+use agis_idempotency::Idempotency;
 use agis_ratelimit::Limiter;
 use agis_scheduler::Schedules;
 use agis_servers::Servers;
 
 use crate::{
-    LegacyPolicy, auth, games, keys, legacy, observe, operations, problem::Problem, schedules, servers, users, wording,
+    LegacyPolicy, auth, games, idempotency, keys, legacy, observe, operations, problem::Problem, schedules, servers,
+    users, wording,
 };
 
 /// A client that has not sent its head by then is disconnected.
@@ -60,6 +62,8 @@ pub struct Services {
     pub accounts: Accounts,
     /// Who is let in.
     pub edge: Arc<Edge>,
+    /// What was asked before.
+    pub idempotency: Idempotency,
 }
 
 /// Serves until its handle is told to stop, which lets running requests end for `drain`.
@@ -124,6 +128,8 @@ fn routes() -> impl actix_web::dev::HttpServiceFactory {
         .service(resource("/users/me").get(users::me))
         .service(resource("/games").get(games::list))
         .default_service(web::to(no_route))
+        // What is wrapped last is asked first.
+        .wrap(from_fn(idempotency::once))
         .wrap(from_fn(auth::authenticate))
 }
 

@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     auth::{Caller, Here, May, ReadServers, Somewhere, WriteServers},
     body::{Body, nullable},
-    operations::{self, OperationDto},
+    idempotency::{self, Asking},
+    operations::OperationDto,
     page::{List, PageQuery},
     problem::Problem,
     server::Services,
@@ -75,11 +76,12 @@ impl From<Server> for ServerDto {
 pub(crate) async fn create(
     caller: May<WriteServers>,
     services: Data<Services>,
+    asking: Asking,
     body: Body<Create>,
 ) -> Result<HttpResponse, Problem> {
     let Create { name, game_type, description, is_public } = body.0;
     let new = NewServer { name, game_type, description, is_public };
-    let server = services.servers.create(caller.user(), new).await?;
+    let server = services.servers.create(caller.user(), new, asking.once()).await?;
     Ok(HttpResponse::Created()
         .insert_header(("Location", format!("/api/v1/servers/{}", server.id)))
         .json(ServerDto::from(server)))
@@ -137,7 +139,7 @@ pub(crate) async fn act(
     server: ServerId,
     action: Action,
 ) -> Result<HttpResponse, Problem> {
-    let idempotency_key = operations::idempotency_key(http, caller.user())?;
+    let idempotency_key = idempotency::key(http, caller.user())?.map(|key| key.to_string());
     let actor = caller.user().clone();
     let request = Request { server, action, origin: Origin::Rest, actor, idempotency_key };
     let operation = services.servers.request(request).await?;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use agis_base::{Reach, ScheduleId, StoreError, Timestamp, UserId};
+use agis_base::{Once, Reach, ScheduleId, StoreError, Timestamp, UserId};
 use thiserror::Error;
 
 use crate::{
@@ -45,12 +45,12 @@ impl Schedules {
         Self { store, per_server }
     }
 
-    /// Adds a schedule.
+    /// Adds a schedule. A request that has added its schedule already is answered with it.
     ///
     /// # Errors
     /// Where its timing never fires, or its server has too many.
-    pub async fn create(&self, new: NewSchedule) -> Result<Schedule, SchedulesError> {
-        self.store.create(&new, self.per_server).await.map_err(|error| self.refused(error))
+    pub async fn create(&self, new: NewSchedule, once: Option<&Once>) -> Result<Schedule, SchedulesError> {
+        self.store.create(&new, self.per_server, once).await.map_err(|error| self.refused(error))
     }
 
     /// A schedule of the caller, of a server within reach.
@@ -126,6 +126,7 @@ impl Schedules {
             WriteError::Timing(error) => SchedulesError::Timing(error),
             WriteError::TooMany => SchedulesError::TooMany(self.per_server),
             WriteError::NoServer => SchedulesError::NoServer,
+            WriteError::Gone => SchedulesError::NotFound,
             WriteError::Store(error) => SchedulesError::Store(error),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use agis_base::{OperationId, Reach, ScheduleId, ServerId, StoreError, Timestamp, UserId};
+use agis_base::{Once, OperationId, Reach, ScheduleId, ServerId, StoreError, Timestamp, UserId};
 use async_trait::async_trait;
 use thiserror::Error;
 
@@ -30,8 +30,8 @@ pub struct Query {
 #[async_trait]
 pub trait ScheduleStore: Send + Sync {
     /// Adds a schedule; the first run is counted from the database's now. The number of schedules of a server is
-    /// checked with the server locked.
-    async fn create(&self, new: &NewSchedule, limit: u32) -> Result<Schedule, WriteError>;
+    /// checked with the server locked. A request that has made its schedule already is answered with it.
+    async fn create(&self, new: &NewSchedule, limit: u32, once: Option<&Once>) -> Result<Schedule, WriteError>;
 
     /// A schedule of this user.
     async fn find(&self, owner: &UserId, id: ScheduleId) -> Result<Option<Schedule>, StoreError>;
@@ -66,6 +66,9 @@ pub enum WriteError {
     /// There is no such server.
     #[error("no such server")]
     NoServer,
+    /// The request has made its schedule already, which was deleted since.
+    #[error("made and deleted since")]
+    Gone,
     /// The store itself.
     #[error(transparent)]
     Store(#[from] StoreError),

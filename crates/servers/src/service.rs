@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use agis_base::{OperationId, Reach, ServerId, StoreError, UserId};
+use agis_base::{Once, OperationId, Reach, ServerId, StoreError, UserId};
 use thiserror::Error;
 
 use crate::{
@@ -94,11 +94,11 @@ impl Servers {
         &self.catalogue
     }
 
-    /// Adds a server; it is stopped.
+    /// Adds a server; it is stopped. A request that has added its server already is answered with it.
     ///
     /// # Errors
     /// Where a value cannot be taken, or the owner has too many servers.
-    pub async fn create(&self, owner: &UserId, new: NewServer) -> Result<Server, ServersError> {
+    pub async fn create(&self, owner: &UserId, new: NewServer, once: Option<&Once>) -> Result<Server, ServersError> {
         let new = NewServer {
             name: checked_name(&new.name)?,
             description: new.description.as_deref().map(checked_description).transpose()?,
@@ -113,7 +113,7 @@ impl Servers {
             cost_per_hour: game.cost_per_hour,
             limit: self.policy.servers_per_user,
         };
-        self.servers.create(owner, &new, &terms).await.map_err(|error| self.refused(error))
+        self.servers.create(owner, &new, &terms, once).await.map_err(|error| self.refused(error))
     }
 
     /// A server that the caller may see.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use agis_base::{OperationId, Reach, ServerId, StoreError, UserId};
+use agis_base::{Once, OperationId, Reach, ServerId, StoreError, UserId};
 use async_trait::async_trait;
 use thiserror::Error;
 
@@ -25,8 +25,14 @@ pub struct Page<Id> {
 #[async_trait]
 pub trait ServerStore: Send + Sync {
     /// Adds a server. Name and number are checked with the owner locked, so two requests cannot both take the last
-    /// place.
-    async fn create(&self, owner: &UserId, new: &NewServer, terms: &Terms) -> Result<Server, WriteError>;
+    /// place. A request that has made its server already is answered with it.
+    async fn create(
+        &self,
+        owner: &UserId,
+        new: &NewServer,
+        terms: &Terms,
+        once: Option<&Once>,
+    ) -> Result<Server, WriteError>;
 
     /// A server that is not deleted.
     async fn find(&self, id: ServerId) -> Result<Option<Server>, StoreError>;

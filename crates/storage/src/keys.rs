@@ -3,7 +3,7 @@ use agis_apikeys::{
     address::{Block, Blocks},
     store::{KeyRow, Successor, WriteError},
 };
-use agis_base::{KeyId, StoreError, Timestamp, UserId};
+use agis_base::{KeyId, Once, StoreError, Timestamp, UserId};
 use async_trait::async_trait;
 use chrono::TimeDelta;
 use diesel::{
@@ -15,6 +15,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use crate::{
     db::Db,
     error::{Fault, unknown_word},
+    once,
     schema::{api_keys, now, users},
 };
 
@@ -70,7 +71,7 @@ fn limit(limit: u32) -> i32 {
 
 #[async_trait]
 impl KeyStore for Db {
-    async fn create(&self, row: &KeyRow, limit: u32) -> Result<ApiKey, WriteError> {
+    async fn create(&self, row: &KeyRow, limit: u32, once: Option<&Once>) -> Result<ApiKey, WriteError> {
         self.transaction(async |conn| {
             let owner = row.owner.as_str();
             lock_owner(conn, &row.owner).await?;
@@ -98,6 +99,7 @@ impl KeyStore for Db {
                 .returning(Row::as_returning())
                 .get_result(conn)
                 .await?;
+            once::note(conn, once, row.id).await?;
             row.into_key()
         })
         .await
@@ -124,7 +126,7 @@ impl KeyStore for Db {
         .await
     }
 
-    async fn rotate(&self, seen: &ApiKey, new: &Successor) -> Result<ApiKey, WriteError> {
+    async fn rotate(&self, seen: &ApiKey, new: &Successor, once: Option<&Once>) -> Result<ApiKey, WriteError> {
         self.transaction(async |conn| {
             lock_owner(conn, &seen.owner).await?;
             let locked = api_keys::table.find(seen.id.0).select(Row::as_select()).for_no_key_update();
@@ -161,9 +163,14 @@ impl KeyStore for Db {
                 .set((api_keys::replaced_by.eq(successor.id), api_keys::expires_at.eq(earlier(seen.expires_at, end))))
                 .execute(conn)
                 .await?;
+            once::note(conn, once, successor.id).await?;
             successor.into_key()
         })
         .await
+    }
+
+    async fn made(&self, once: &Once) -> Result<Option<KeyId>, StoreError> {
+        self.run(async |conn| Ok(once::made(conn, Some(once)).await?.map(KeyId))).await
     }
 
     async fn find_by_digest(&self, digest: Digest) -> Result<Option<ApiKey>, StoreError> {

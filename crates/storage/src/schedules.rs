@@ -1,4 +1,4 @@
-use agis_base::{OperationId, ScheduleId, ServerId, StoreError, Timestamp, UserId};
+use agis_base::{Once, OperationId, ScheduleId, ServerId, StoreError, Timestamp, UserId};
 use agis_scheduler::{
     Action, MissedRunPolicy, NewSchedule, Run, RunState, Schedule, ScheduleChange,
     store::{Query, ScheduleStore, WriteError},
@@ -13,6 +13,7 @@ use crate::{
     db::Db,
     error::{Fault, unknown_word},
     notify::SCHEDULES,
+    once,
     schema::{game_servers, now, schedule_runs, server_schedules},
 };
 
@@ -61,8 +62,13 @@ pub(crate) fn action<R: From<StoreError>>(word: &str) -> Result<Action, Fault<R>
 
 #[async_trait]
 impl ScheduleStore for Db {
-    async fn create(&self, new: &NewSchedule, limit: u32) -> Result<Schedule, WriteError> {
+    async fn create(&self, new: &NewSchedule, limit: u32, once: Option<&Once>) -> Result<Schedule, WriteError> {
         self.transaction(async |conn| {
+            if let Some(id) = once::made(conn, once).await? {
+                let row = server_schedules::table.find(id).select(Row::as_select()).first(conn).await.optional()?;
+                let row: Row = row.ok_or(Fault::Refused(WriteError::Gone))?;
+                return row.into_schedule();
+            }
             let server = game_servers::table
                 .filter(game_servers::id.eq(new.server.0).and(game_servers::desired.ne("deleted")))
                 .select(game_servers::id)
@@ -92,6 +98,7 @@ impl ScheduleStore for Db {
                 .get_result(conn)
                 .await?;
             notify(conn).await?;
+            once::note(conn, once, row.id).await?;
             row.into_schedule()
         })
         .await

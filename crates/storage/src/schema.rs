@@ -102,6 +102,22 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    idempotency_keys (key) {
+        key -> Text,
+        discord_id -> Text,
+        fingerprint -> Bytea,
+        attempt -> Uuid,
+        lease_until -> Nullable<Timestamptz>,
+        resource -> Nullable<Integer>,
+        status -> Nullable<SmallInt>,
+        content_type -> Nullable<Text>,
+        location -> Nullable<Text>,
+        body -> Nullable<Bytea>,
+        created_at -> Timestamptz,
+    }
+}
+
 diesel::joinable!(operations -> game_servers (server_id));
 diesel::joinable!(schedule_runs -> server_schedules (schedule_id));
 diesel::allow_tables_to_appear_in_same_query!(

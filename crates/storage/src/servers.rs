@@ -1,4 +1,4 @@
-use agis_base::{Reach, ServerId, StoreError, Timestamp, UserId};
+use agis_base::{Once, Reach, ServerId, StoreError, Timestamp, UserId};
 use agis_servers::{
     NewServer, Server, ServerChange, Status,
     host::Endpoint,
@@ -12,6 +12,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use crate::{
     db::Db,
     error::{Fault, unknown_word},
+    once,
     schema::{game_servers, now, users},
 };
 
@@ -62,8 +63,18 @@ impl Row {
 
 #[async_trait]
 impl ServerStore for Db {
-    async fn create(&self, owner: &UserId, new: &NewServer, terms: &Terms) -> Result<Server, WriteError> {
+    async fn create(
+        &self,
+        owner: &UserId,
+        new: &NewServer,
+        terms: &Terms,
+        once: Option<&Once>,
+    ) -> Result<Server, WriteError> {
         self.transaction(async |conn| {
+            if let Some(id) = once::made(conn, once).await? {
+                let row: Row = game_servers::table.find(id).select(Row::as_select()).first(conn).await?;
+                return row.into_server();
+            }
             lock_owner(conn, owner).await?;
             let own = game_servers::table
                 .filter(game_servers::discord_id.eq(owner.as_str()).and(game_servers::deleted_at.is_null()));
@@ -85,6 +96,7 @@ impl ServerStore for Db {
                 .returning(Row::as_returning())
                 .get_result(conn)
                 .await?;
+            once::note(conn, once, row.id).await?;
             row.into_server()
         })
         .await

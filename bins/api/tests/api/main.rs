@@ -2,6 +2,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod idempotency;
 mod key_care;
 mod keys;
 mod limits;

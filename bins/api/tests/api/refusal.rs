@@ -1,6 +1,6 @@
 //! Who may not, learns nothing and changes nothing: every route, every way of not being allowed.
 
-mod routes;
+pub(crate) mod routes;
 
 use std::collections::HashMap;
 

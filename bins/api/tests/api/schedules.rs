@@ -200,11 +200,6 @@ async fn a_request_that_is_sent_again_with_its_idempotency_key_is_the_same_opera
     }
     let operations = api.get(&format!("/api/v1/servers/{server}/operations")).await.expect(200);
     assert_eq!(operations["items"].as_array().map(Vec::len), Some(4), "a key is the route's own: {operations}");
-
-    for wrong in ["", " ", &"x".repeat(256)] {
-        let refused = ask(&stop, wrong).await;
-        assert_eq!(refused.expect(400)["code"], "invalid_idempotency_key", "{wrong:?}");
-    }
 }
 
 fn api_request(stack: &Stack, api: &Api, path: &str) -> reqwest::RequestBuilder {
@@ -224,8 +219,11 @@ async fn requests_with_one_idempotency_key_at_once_are_one_operation() {
     }
     let mut ids = vec![];
     while let Some(answer) = asked.join_next().await {
-        let operation = answer.expect("a task").expect("an answer");
-        ids.push(operation["id"].as_str().unwrap_or_else(|| panic!("{operation}")).to_owned());
+        let answer = answer.expect("a task").expect("an answer");
+        match answer["id"].as_str() {
+            Some(id) => ids.push(id.to_owned()),
+            None => assert_eq!(answer["code"], "idempotency_in_flight", "{answer}"),
+        }
     }
     ids.dedup();
     assert_eq!(ids.len(), 1, "{ids:?}");

@@ -46,7 +46,7 @@ codes! {
     InvalidQuery = "invalid_query", BAD_REQUEST, "A query parameter is unknown, or its value cannot be taken.";
     InvalidCursor = "invalid_cursor", BAD_REQUEST, "The cursor is not the `next_cursor` of an earlier answer.";
     InvalidIdempotencyKey = "invalid_idempotency_key", BAD_REQUEST,
-        "The header `Idempotency-Key` is empty, too long, or not visible ASCII.";
+        "The header `Idempotency-Key` is empty, too long, not visible ASCII, or there twice.";
 
     MissingKey = "missing_key", UNAUTHORIZED, "There is no `Authorization: Bearer` with an API key.";
     MalformedKey = "malformed_key", UNAUTHORIZED, "What was presented has not the form of an API key.";
@@ -76,6 +76,11 @@ codes! {
     Deleting = "deleting", CONFLICT, "The server is being deleted and takes no other operation.";
     NoHost = "no_host", CONFLICT, "The server was made by an earlier version and no host here runs it.";
 
+    IdempotencyInFlight = "idempotency_in_flight", CONFLICT,
+        "The first request with this `Idempotency-Key` is still at work; `Retry-After` says when to send it again.";
+    KeyAlreadyShown = "key_already_shown", CONFLICT,
+        "The request has made an API key before, which is shown once; `id` names it, to be rotated or revoked.";
+
     BodyTooLarge = "body_too_large", PAYLOAD_TOO_LARGE, "The body is larger than 64 KiB.";
     NotJson = "not_json", UNSUPPORTED_MEDIA_TYPE, "The body is not said to be `application/json`.";
 
@@ -83,14 +88,19 @@ codes! {
     InvalidCron = "invalid_cron", UNPROCESSABLE_ENTITY, "The cron expression cannot be read.";
     InvalidTimezone = "invalid_timezone", UNPROCESSABLE_ENTITY, "The time zone is not an IANA name.";
     NeverFires = "never_fires", UNPROCESSABLE_ENTITY, "No day matches the cron expression.";
+    IdempotencyKeyReused = "idempotency_key_reused", UNPROCESSABLE_ENTITY,
+        "The `Idempotency-Key` stands for another request: with another body or query, or by a key with other scopes.";
 
+    TooManyIdempotencyKeys = "too_many_idempotency_keys", TOO_MANY_REQUESTS,
+        "As many of your `Idempotency-Key`s as allowed are remembered, each for a day.";
     RateLimited = "rate_limited", TOO_MANY_REQUESTS,
         "The key has used its requests per hour; `Retry-After` says when the next is free.";
     TooManyFailures = "too_many_failures", TOO_MANY_REQUESTS,
         "Too many requests with keys that are not valid came from your address; `Retry-After` says when to come back.";
     Internal = "internal", INTERNAL_SERVER_ERROR, "Something went wrong here; `request_id` leads an operator to it.";
     Unavailable = "unavailable", SERVICE_UNAVAILABLE,
-        "The database is not available; look whether the request took effect before you repeat it.";
+        "The database is not available; repeat what was sent with an `Idempotency-Key`, otherwise look first whether it took \
+         effect.";
 }
 
 #[cfg(test)]

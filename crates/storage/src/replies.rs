@@ -1,0 +1,157 @@
+use std::time::Duration;
+
+use agis_base::{Once, StoreError, Timestamp};
+use agis_idempotency::{Asked, Begun, Replies, Reply};
+use async_trait::async_trait;
+use diesel::{
+    prelude::*,
+    sql_types::{Binary, Double, Text},
+};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use uuid::Uuid;
+
+use crate::{
+    db::Db,
+    error::Fault,
+    once::ours,
+    schema::{clock_timestamp, idempotency_keys},
+};
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = idempotency_keys)]
+struct Row {
+    fingerprint: Vec<u8>,
+    lease_until: Option<Timestamp>,
+    status: Option<i16>,
+    content_type: Option<String>,
+    location: Option<String>,
+    body: Option<Vec<u8>>,
+}
+
+#[async_trait]
+impl Replies for Db {
+    async fn begin(&self, asked: &Asked, lease: Duration, limit: u32) -> Result<Begun, StoreError> {
+        self.run(async |conn| {
+            // Read without a lock: an attempt that is about to note what it made does not let us wait.
+            if let Some(begun) = met(conn, asked, lease).await? {
+                return Ok(begun);
+            }
+            let of_user = idempotency_keys::table.filter(idempotency_keys::discord_id.eq(asked.user.as_str()));
+            let keys: i64 = of_user.count().get_result(conn).await?;
+            if keys >= i64::from(limit) {
+                return Ok(Begun::TooMany);
+            }
+            if let Some(once) = insert(conn, asked, lease).await? {
+                return Ok(Begun::Now(once));
+            }
+            // Another request was quicker; if it is gone again, the next one will do.
+            Ok(met(conn, asked, lease).await?.unwrap_or(Begun::InFlight))
+        })
+        .await
+    }
+
+    async fn finish(&self, once: &Once, reply: &Reply) -> Result<(), StoreError> {
+        self.run(async |conn| {
+            diesel::update(ours(once))
+                .set((
+                    idempotency_keys::lease_until.eq(None::<Timestamp>),
+                    idempotency_keys::status.eq(i16::try_from(reply.status).unwrap_or(i16::MAX)),
+                    idempotency_keys::content_type.eq(&reply.content_type),
+                    idempotency_keys::location.eq(&reply.location),
+                    idempotency_keys::body.eq(&reply.body),
+                ))
+                .execute(conn)
+                .await?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn abandon(&self, once: &Once) -> Result<(), StoreError> {
+        self.run(async |conn| {
+            let made_nothing = ours(once).filter(idempotency_keys::resource.is_null());
+            if diesel::delete(made_nothing).execute(conn).await? == 0 {
+                let ended = idempotency_keys::lease_until.eq(clock_timestamp().nullable());
+                diesel::update(ours(once)).set(ended).execute(conn).await?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn forget(&self, age: Duration, limit: u32) -> Result<(), StoreError> {
+        // As long as an operation is known by a key, the key is known by its request.
+        self.forget(
+            "delete from idempotency_keys where key in
+                 (select key from idempotency_keys i where created_at < $1
+                    and not exists (select from operations o where o.idempotency_key = i.key)
+                  order by created_at limit $2 for update skip locked)",
+            age,
+            limit,
+        )
+        .await
+    }
+}
+
+/// What becomes of a request whose key is known; none where it is not.
+async fn met(conn: &mut AsyncPgConnection, asked: &Asked, lease: Duration) -> Result<Option<Begun>, Fault<StoreError>> {
+    let known = idempotency_keys::table.find(&*asked.key).select((Row::as_select(), clock_timestamp()));
+    let known: Option<(Row, Timestamp)> = known.first(conn).await.optional()?;
+    let Some((row, now)) = known else { return Ok(None) };
+    if row.fingerprint != asked.fingerprint.as_bytes() {
+        return Ok(Some(Begun::Other));
+    }
+    if let Some(status) = row.status {
+        let reply = Reply {
+            status: status.unsigned_abs(),
+            content_type: row.content_type,
+            location: row.location,
+            body: row.body.unwrap_or_default(),
+        };
+        return Ok(Some(Begun::Before(reply)));
+    }
+    if row.lease_until.is_some_and(|until| until > now) {
+        return Ok(Some(Begun::InFlight));
+    }
+    Ok(Some(take_over(conn, asked, lease).await?.map_or(Begun::InFlight, Begun::Now)))
+}
+
+/// Writes a request down as in flight; none where another was quicker.
+async fn insert(
+    conn: &mut AsyncPgConnection,
+    asked: &Asked,
+    lease: Duration,
+) -> Result<Option<Once>, Fault<StoreError>> {
+    let once = Once { key: asked.key.clone(), attempt: Uuid::now_v7() };
+    let inserted = diesel::sql_query(
+        "insert into idempotency_keys (key, attempt, lease_until, discord_id, fingerprint)
+         values ($1, $2, clock_timestamp() + make_interval(secs => $3), $4, $5) on conflict do nothing",
+    )
+    .bind::<Text, _>(&*once.key)
+    .bind::<diesel::sql_types::Uuid, _>(once.attempt)
+    .bind::<Double, _>(lease.as_secs_f64())
+    .bind::<Text, _>(asked.user.as_str())
+    .bind::<Binary, _>(asked.fingerprint.as_bytes())
+    .execute(conn)
+    .await?;
+    Ok((inserted == 1).then_some(once))
+}
+
+/// Takes over a request whose lease ran out; none where another was quicker.
+async fn take_over(
+    conn: &mut AsyncPgConnection,
+    asked: &Asked,
+    lease: Duration,
+) -> Result<Option<Once>, Fault<StoreError>> {
+    let once = Once { key: asked.key.clone(), attempt: Uuid::now_v7() };
+    let taken = diesel::sql_query(
+        "update idempotency_keys set attempt = $2, lease_until = clock_timestamp() + make_interval(secs => $3)
+         where key = $1 and lease_until <= clock_timestamp()",
+    )
+    .bind::<Text, _>(&*once.key)
+    .bind::<diesel::sql_types::Uuid, _>(once.attempt)
+    .bind::<Double, _>(lease.as_secs_f64())
+    .execute(conn)
+    .await?;
+    Ok((taken == 1).then_some(once))
+}
