@@ -1,5 +1,6 @@
 -- Back to the v1.7.0 schema. What only this program knows (operations, run histories, hosts) is lost; servers, keys,
--- schedules and users stay. Deleted servers go for good: the Go version cannot hide them.
+-- schedules and users stay. Servers that were deleted here go for good: the Go version cannot hide them. Those that came
+-- from it are as they were, also where they were deleted here: they were only hidden.
 
 drop table schedule_runs;
 drop table operations;
@@ -18,6 +19,7 @@ alter table api_keys
     alter column expires_at type timestamp using expires_at at time zone 'UTC';
 
 alter table server_schedules
+    drop constraint server_schedules_actions,
     drop constraint server_schedules_policy,
     drop constraint server_schedules_next_run,
     drop column missed_run_policy,
@@ -31,7 +33,7 @@ alter table server_schedules
     alter column created_at type timestamp using created_at at time zone 'UTC',
     alter column updated_at type timestamp using updated_at at time zone 'UTC';
 
-delete from game_servers where deleted_at is not null;
+delete from game_servers where deleted_at is not null and host is not null;
 drop index idx_game_servers_owner;
 drop index idx_game_servers_running;
 alter table game_servers
@@ -39,7 +41,6 @@ alter table game_servers
     drop constraint game_servers_desired,
     drop constraint game_servers_generation,
     drop constraint game_servers_cost,
-    drop column host,
     drop column desired,
     drop column generation,
     drop column status_generation,
@@ -55,8 +56,9 @@ alter table game_servers
     alter column last_heartbeat type timestamp using last_heartbeat at time zone 'UTC',
     alter column cleanup_at type timestamp using cleanup_at at time zone 'UTC',
     alter column updated_at type timestamp using updated_at at time zone 'UTC';
-update game_servers set status = case status
-    when 'crashed' then 'error' when 'failed' then 'error' when 'deleting' then 'stopping' else status end;
+update game_servers set status = case when host is null then former_status else case status
+    when 'crashed' then 'error' when 'failed' then 'error' when 'deleting' then 'stopping' else status end end;
+alter table game_servers drop column host, drop column former_status;
 
 alter table users
     drop constraint users_credits_not_negative,

@@ -30,8 +30,11 @@ alter table game_servers
     add column generation bigint not null default 0,
     -- The generation at which `status` was last published.
     add column status_generation bigint not null default 0,
-    add column deleted_at timestamptz;
+    add column deleted_at timestamptz,
+    -- What the Go version said of a server, for the way back: two of its words are one of ours.
+    add column former_status varchar(20);
 update game_servers set
+    former_status = status,
     status = case status
         when 'pending' then 'starting' when 'requested' then 'starting' when 'creating' then 'starting'
         when 'starting' then 'starting' when 'ready' then 'running' when 'running' then 'running'
@@ -71,7 +74,8 @@ alter table server_schedules
 -- The stored next_run was computed without the zone. Planning starts anew from now; a time that is no slot fires
 -- nothing.
 update server_schedules set
-    timezone = coalesce(nullif(timezone, ''), 'UTC'),
+    action = lower(btrim(action)),
+    timezone = coalesce(nullif(btrim(timezone), ''), 'UTC'),
     enabled = coalesce(enabled, true),
     next_run = case when coalesce(enabled, true) then now() end,
     created_at = coalesce(created_at, now()),
@@ -83,6 +87,8 @@ alter table server_schedules
     alter column created_at set default now(),
     alter column updated_at set not null,
     alter column updated_at set default now(),
+    -- The Go version's own check may have been another.
+    add constraint server_schedules_actions check (action in ('start', 'stop', 'restart')),
     add constraint server_schedules_policy check (missed_run_policy in ('run_once', 'skip')),
     add constraint server_schedules_next_run check (enabled = (next_run is not null));
 

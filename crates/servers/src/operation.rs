@@ -106,7 +106,7 @@ pub enum Refusal {
     NotAllowed,
     /// The server is being deleted.
     Deleting,
-    /// No host of ours has this server: it was taken over from the Go version and has not been moved.
+    /// No host of ours has this server: it was taken over from the Go version, and all it takes is to be deleted.
     NoHost,
 }
 

@@ -2,6 +2,9 @@
 //!
 //! A newer operation supersedes those that are queued. A stop or a delete also interrupts a start that runs; every
 //! other operation waits for the running one.
+//!
+//! A server without a host was taken over from the Go version, and what runs of it runs where AGIS does not reach. It
+//! can only be deleted: that ends in the moment it is accepted, hides the server here, and touches nothing there.
 
 use agis_base::UserId;
 
@@ -20,6 +23,8 @@ pub struct Decision {
     pub generation: Generation,
     /// Whether a start or restart that runs is given up.
     pub interrupts: bool,
+    /// Whether this is done by being accepted: no host has anything to do.
+    pub at_once: bool,
 }
 
 /// Decides on a request.
@@ -36,7 +41,8 @@ pub fn accept(server: &Server, request: &Request) -> Result<Decision, Refusal> {
     if server.desired == Desired::Deleted && request.action != Action::Delete {
         return Err(Refusal::Deleting);
     }
-    if server.host.is_none() {
+    let at_once = server.host.is_none();
+    if at_once && request.action != Action::Delete {
         return Err(Refusal::NoHost);
     }
     let desired = match request.action {
@@ -54,6 +60,7 @@ pub fn accept(server: &Server, request: &Request) -> Result<Decision, Refusal> {
         desired,
         generation: if holds { server.generation } else { server.generation + 1 },
         interrupts: matches!(request.action, Action::Stop | Action::Delete),
+        at_once,
     })
 }
 
@@ -136,6 +143,7 @@ mod tests {
             let decision = accept(&server(desired, status), &request(action)).expect("accepted");
             assert_eq!((decision.generation, decision.desired), (generation, becomes), "{desired} {status} {action}");
             assert_eq!(decision.interrupts, matches!(action, Stop | Delete));
+            assert!(!decision.at_once, "a host has something to do");
         }
     }
 
@@ -155,6 +163,17 @@ mod tests {
             assert_eq!(accept(&deleting, &request(action)), Err(Refusal::Deleting));
         }
         let legacy = Server { host: None, ..server(Desired::Running, Status::Running) };
-        assert_eq!(accept(&legacy, &request(Action::Stop)), Err(Refusal::NoHost));
+        for action in [Action::Start, Action::Stop, Action::Restart] {
+            assert_eq!(accept(&legacy, &request(action)), Err(Refusal::NoHost));
+        }
+    }
+
+    #[test]
+    fn a_server_that_lives_nowhere_is_deleted_by_being_asked_to() {
+        let legacy = Server { host: None, ..server(Desired::Running, Status::Running) };
+        let decision = accept(&legacy, &request(Action::Delete)).expect("accepted");
+        assert_eq!((decision.desired, decision.at_once), (Desired::Deleted, true));
+        let stranger = Request { actor: UserId::from_stored("2"), ..request(Action::Delete) };
+        assert_eq!(accept(&legacy, &stranger), Err(Refusal::NotFound));
     }
 }

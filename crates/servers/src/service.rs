@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use crate::{
     game::Catalogue,
-    operation::{self, Operation, Refusal, Request, State},
+    operation::{self, Operation, Refusal, Request},
     server::{NewServer, Server, ServerChange},
     store::{OperationStore, Page, ServerStore, Terms, WriteError},
 };
@@ -60,7 +60,7 @@ pub enum ServersError {
     #[error("this server is being deleted and takes no other operation")]
     Deleting,
     /// No host of ours has this server.
-    #[error("this server was made by an earlier version and no host here runs it; create it anew")]
+    #[error("this server was made by an earlier version and no host here runs it; delete it here and create it anew")]
     NoHost,
     /// The store itself.
     #[error(transparent)]
@@ -187,8 +187,8 @@ impl Servers {
     /// The store's; then none was accepted.
     pub async fn request_all(&self, requests: &[Request]) -> Result<Vec<Result<Operation, Refusal>>, StoreError> {
         let accepted = self.operations.accept(requests).await?;
-        for action in accepted.superseded {
-            operation::count(action, State::Superseded);
+        for (action, state) in accepted.ended {
+            operation::count(action, state);
         }
         Ok(accepted.answers)
     }

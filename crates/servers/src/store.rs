@@ -93,8 +93,8 @@ pub trait OperationStore: Send + Sync {
 pub struct Accepted {
     /// The answers, in the order of the requests.
     pub answers: Vec<Result<Operation, Refusal>>,
-    /// What the operations that were superseded by this had asked for.
-    pub superseded: Vec<Action>,
+    /// What ended by this: operations that were superseded, and those that were done by being accepted.
+    pub ended: Vec<(Action, State)>,
 }
 
 /// Operations as work, seen from those who carry them out. Terms of leases are by the database's clock.

@@ -141,6 +141,8 @@ struct Draft {
     changed: BTreeMap<ServerId, Server>,
     /// Those whose running start is given up.
     interrupted: BTreeSet<ServerId>,
+    /// Those that are gone with this transaction: no host has to do anything about them.
+    gone: BTreeSet<ServerId>,
 }
 
 enum Answer {
@@ -156,7 +158,13 @@ impl Draft {
         mut known: HashMap<String, Answer>,
         at: Timestamp,
     ) -> Self {
-        let mut draft = Self { answers: vec![], rows: vec![], changed: BTreeMap::new(), interrupted: BTreeSet::new() };
+        let mut draft = Self {
+            answers: vec![],
+            rows: vec![],
+            changed: BTreeMap::new(),
+            interrupted: BTreeSet::new(),
+            gone: BTreeSet::new(),
+        };
         for request in requests {
             let answer = match request.idempotency_key.as_ref().and_then(|key| known.remove(key)) {
                 Some(answer) => answer,
@@ -174,6 +182,9 @@ impl Draft {
     }
 
     fn decide(&mut self, request: &Request, server: &mut Server, at: Timestamp) -> Answer {
+        if self.gone.contains(&server.id) {
+            return Answer::Refused(Refusal::NotFound);
+        }
         let decision = match power::accept(server, request) {
             Ok(decision) => decision,
             Err(refusal) => return Answer::Refused(refusal),
@@ -189,25 +200,29 @@ impl Draft {
             earlier.error = Some(SUPERSEDED);
             earlier.finished_at = Some(at);
         }
+        let state = if decision.at_once { State::Succeeded } else { State::Queued };
+        if decision.at_once {
+            self.gone.insert(server.id);
+        }
         let id = OperationId::new().0;
         self.rows.push(NewRow {
             id,
             server_id: server.id.0,
             action: request.action.as_str(),
-            state: State::Queued.as_str(),
+            state: state.as_str(),
             origin: request.origin.as_str(),
             actor: request.actor.to_string(),
             idempotency_key: request.idempotency_key.clone(),
             generation: decision.generation,
             error: None,
-            finished_at: None,
+            finished_at: state.is_final().then_some(at),
         });
         Answer::New(id)
     }
 
     fn answers(self, written: Vec<Operation>, superseded: Vec<Action>) -> Accepted {
-        let at_once = written.iter().filter(|operation| operation.state == State::Superseded).map(|it| it.action);
-        let superseded = superseded.into_iter().chain(at_once).collect();
+        let at_once = written.iter().filter(|operation| operation.state.is_final()).map(|it| (it.action, it.state));
+        let ended = superseded.into_iter().map(|action| (action, State::Superseded)).chain(at_once).collect();
         let written: HashMap<_, _> = written.into_iter().map(|operation| (operation.id.0, operation)).collect();
         let answers = self.answers.into_iter().map(|answer| match answer {
             // What was inserted in this transaction was returned by it.
@@ -215,7 +230,7 @@ impl Draft {
             Answer::Known(operation) => Ok(*operation),
             Answer::Refused(refusal) => Err(refusal),
         });
-        Accepted { answers: answers.collect(), superseded }
+        Accepted { answers: answers.collect(), ended }
     }
 }
 
@@ -310,6 +325,11 @@ async fn update_servers(conn: &mut AsyncPgConnection, draft: &Draft) -> Result<(
     .execute(conn)
     .await?;
 
+    if !draft.gone.is_empty() {
+        let gone = game_servers::id.eq_any(draft.gone.iter().map(|id| id.0));
+        let hidden = game_servers::deleted_at.eq(now().nullable());
+        diesel::update(game_servers::table.filter(gone)).set(hidden).execute(conn).await?;
+    }
     let deleted: Vec<_> =
         servers.iter().filter(|server| server.desired == Desired::Deleted).map(|server| server.id.0).collect();
     if !deleted.is_empty() {
