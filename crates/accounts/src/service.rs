@@ -5,6 +5,7 @@ use std::sync::Arc;
 use agis_base::{StoreError, UserId};
 
 use crate::{
+    stats::Stats,
     store::UserStore,
     user::{User, WELCOME_CREDITS},
 };
@@ -27,6 +28,14 @@ impl Accounts {
     /// The store's.
     pub async fn get(&self, id: &UserId) -> Result<Option<User>, StoreError> {
         self.store.find(id).await
+    }
+
+    /// What a user has done here; `None` where there is no such user.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn stats(&self, id: &UserId) -> Result<Option<Stats>, StoreError> {
+        self.store.stats(id).await
     }
 
     /// Makes sure that a user exists; a new one gets the welcome credits. Discord commands and an operator's

@@ -3,7 +3,7 @@
 use agis_base::{StoreError, UserId};
 use async_trait::async_trait;
 
-use crate::user::User;
+use crate::{stats::Stats, user::User};
 
 /// Users as rows.
 #[async_trait]
@@ -11,6 +11,9 @@ pub trait UserStore: Send + Sync {
     /// A user.
     async fn find(&self, id: &UserId) -> Result<Option<User>, StoreError>;
 
-    /// Adds a user with these credits where there is none yet.
+    /// What a user has done here.
+    async fn stats(&self, id: &UserId) -> Result<Option<Stats>, StoreError>;
+
+    /// Adds a user with these credits, which count as earned, where there is none yet.
     async fn ensure(&self, id: &UserId, credits: i32) -> Result<(), StoreError>;
 }

@@ -126,6 +126,7 @@ fn routes() -> impl actix_web::dev::HttpServiceFactory {
         .service(resource("/schedules/{id}/run").post(schedules::run_now))
         .service(resource("/schedules/{id}/runs").get(schedules::runs))
         .service(resource("/users/me").get(users::me))
+        .service(resource("/users/me/stats").get(users::stats))
         .service(resource("/games").get(games::list))
         .default_service(web::to(no_route))
         // What is wrapped last is asked first.

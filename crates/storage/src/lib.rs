@@ -6,9 +6,9 @@
 //! - `schema`: the tables
 //! - a module per table, or per view of it, implementing that domain's trait
 //!
-//! Locks are taken in one order, so that nothing deadlocks: users, servers by id, operations, schedules, idempotency
-//! keys. They are `FOR NO KEY UPDATE`, which foreign keys do not wait for. Claims never wait for a lock: what others
-//! hold is passed over.
+//! Locks are taken in one order, so that nothing deadlocks: users, servers by id, operations, schedules, the totals of
+//! users, idempotency keys. They are `FOR NO KEY UPDATE`, which foreign keys do not wait for. Claims never wait for a
+//! lock: what others hold is passed over.
 
 mod db;
 mod error;
@@ -23,6 +23,7 @@ mod replies;
 mod schedules;
 mod schema;
 mod servers;
+mod stats;
 mod users;
 mod work;
 

@@ -21,7 +21,7 @@ use crate::{
     error::{Fault, unknown_word},
     notify::OPERATIONS,
     schema::{clock_timestamp, game_servers, now, operations, server_schedules},
-    servers,
+    servers, stats,
 };
 
 /// Rows of one INSERT; Postgres takes 65,535 values.
@@ -85,6 +85,7 @@ impl OperationStore for Db {
             let superseded = supersede(conn, &draft).await?;
             let written = insert(conn, &draft).await?;
             update_servers(conn, &draft).await?;
+            stats::add_commands(conn, &draft.commands()).await?;
             if !draft.rows.is_empty() {
                 diesel::sql_query(format!("notify {OPERATIONS}")).execute(conn).await?;
             }
@@ -218,6 +219,16 @@ impl Draft {
             finished_at: state.is_final().then_some(at),
         });
         Answer::New(id)
+    }
+
+    /// How many of the new operations a person asked for, by person.
+    fn commands(&self) -> BTreeMap<&str, i32> {
+        let persons = [Origin::Rest, Origin::Discord].map(Origin::as_str);
+        let mut commands = BTreeMap::new();
+        for row in self.rows.iter().filter(|row| persons.contains(&row.origin)) {
+            *commands.entry(row.actor.as_str()).or_default() += 1;
+        }
+        commands
     }
 
     fn answers(self, written: Vec<Operation>, superseded: Vec<Action>) -> Accepted {

@@ -14,6 +14,7 @@ use crate::{
     error::{Fault, unknown_word},
     once,
     schema::{game_servers, now, users},
+    stats,
 };
 
 #[derive(Queryable, Selectable)]
@@ -96,6 +97,7 @@ impl ServerStore for Db {
                 .returning(Row::as_returning())
                 .get_result(conn)
                 .await?;
+            stats::add_server_created(conn, owner).await?;
             once::note(conn, once, row.id).await?;
             row.into_server()
         })

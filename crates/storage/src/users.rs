@@ -1,4 +1,4 @@
-use agis_accounts::{User, UserStore};
+use agis_accounts::{Stats, User, UserStore};
 use agis_base::{StoreError, Timestamp, UserId};
 use async_trait::async_trait;
 use diesel::{dsl::count_star, prelude::*};
@@ -7,6 +7,7 @@ use diesel_async::RunQueryDsl;
 use crate::{
     db::Db,
     schema::{game_servers, users},
+    stats,
 };
 
 #[async_trait]
@@ -34,13 +35,20 @@ impl UserStore for Db {
         .await
     }
 
+    async fn stats(&self, id: &UserId) -> Result<Option<Stats>, StoreError> {
+        self.run(async |conn| stats::read(conn, id).await).await
+    }
+
     async fn ensure(&self, id: &UserId, credits: i32) -> Result<(), StoreError> {
-        self.run(async |conn| {
-            diesel::insert_into(users::table)
+        self.transaction(async |conn| {
+            let added = diesel::insert_into(users::table)
                 .values((users::discord_id.eq(id.as_str()), users::credits.eq(credits)))
                 .on_conflict_do_nothing()
                 .execute(conn)
                 .await?;
+            if added == 1 {
+                stats::add_credits_earned(conn, id, credits).await?;
+            }
             Ok(())
         })
         .await

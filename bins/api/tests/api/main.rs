@@ -14,3 +14,4 @@ mod refusal;
 mod schedules;
 mod servers;
 mod snapshots;
+mod stats;

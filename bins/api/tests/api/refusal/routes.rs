@@ -50,6 +50,7 @@ pub(crate) const ROUTES: &[Route] = &[
     route("POST", "/schedules/{id}/run", "write:schedules", ""),
     route("GET", "/schedules/{id}/runs", "read:schedules", ""),
     route("GET", "/users/me", "", ""),
+    route("GET", "/users/me/stats", "", ""),
     route("GET", "/games", "", ""),
 ];
 
