@@ -8,7 +8,7 @@ use std::{
 };
 
 use agis_apikeys::{self as apikeys, Secret};
-use agis_http_api::{Edge, LegacyPolicy};
+use agis_http_api::{Edge, LegacyPolicy, Network};
 use agis_runtime::{ConfigErrors, Env, telemetry::LogFormat};
 use agis_servers::{self as servers, game};
 use agis_storage::DbConfig;
@@ -23,7 +23,7 @@ pub(crate) struct Config {
     pub(crate) bind: IpAddr,
     pub(crate) api_port: u16,
     pub(crate) metrics_port: u16,
-    pub(crate) drain: Duration,
+    pub(crate) network: Network,
     pub(crate) host: agis_host_process::Config,
     pub(crate) stop_games: bool,
     pub(crate) catalogue: Arc<game::Catalogue>,
@@ -80,7 +80,7 @@ pub(crate) fn read(get: &dyn Fn(&str) -> Option<String>) -> Result<Config, Confi
         bind: env.or("BIND_ADDRESS", IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
         api_port: env.or("API_PORT", 8080),
         metrics_port: env.or("METRICS_PORT", 8081),
-        drain: seconds(&mut env, "SHUTDOWN_DRAIN_SECONDS", 10, 0..=300),
+        network: network(&mut env),
         stop_games: env.word("GAMES_ON_SHUTDOWN", &["leave", "stop"]) == "stop",
         catalogue: catalogue(&mut env),
         workers: env.number("OPERATION_WORKERS", 16, 1..=1000) as usize,
@@ -111,6 +111,17 @@ fn keys(env: &mut Env<'_>) -> apikeys::Policy {
         keys_per_user: env.number("KEYS_PER_USER", 25, 1..=100_000),
         default_rate_limit: env.number("DEFAULT_RATE_LIMIT", 100.min(max_rate_limit), 1..=max_rate_limit),
         max_rate_limit,
+    }
+}
+
+fn network(env: &mut Env<'_>) -> Network {
+    Network {
+        origins: env.list("CORS_ORIGINS"),
+        client_timeout: seconds(env, "CLIENT_TIMEOUT_SECONDS", 15, 1..=300),
+        request_timeout: seconds(env, "REQUEST_TIMEOUT_SECONDS", 30, 1..=600),
+        keep_alive: seconds(env, "KEEP_ALIVE_SECONDS", 75, 1..=3600),
+        connections: env.number("MAX_CONNECTIONS", 10_000, 1..=1_000_000) as usize,
+        drain: seconds(env, "SHUTDOWN_DRAIN_SECONDS", 10, 0..=300),
     }
 }
 

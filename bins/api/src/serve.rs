@@ -23,7 +23,7 @@ use agis_storage::{
     Db,
     notify::{Bells, listen},
 };
-use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+use rustix::process::{DumpableBehavior, Resource, getrlimit, set_dumpable_behavior, setrlimit};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -39,6 +39,8 @@ const FORGET: Duration = Duration::from_secs(15);
 const PING: Duration = Duration::from_secs(2);
 /// Without a round for so long, the scheduler is named in readiness.
 const SCHEDULER_SILENCE: Duration = Duration::from_secs(30);
+/// File descriptors for everything but the connections of REST.
+const DESCRIPTORS: u64 = 1024;
 /// How long games may take to stop at a shutdown that stops them.
 const GAMES: Duration = Duration::from_secs(45);
 /// How long background jobs may take to end.
@@ -50,6 +52,7 @@ pub(crate) async fn serve() -> Result<(), Failure> {
     let config = config::read(&config::environment).map_err(Failure::from_display)?;
     // Games may run under the same account; they shall not read our environment from /proc, the database's password in it.
     set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(Failure::from_display)?;
+    raise_descriptors(config.network.connections);
     let metrics = Metrics::install().map_err(Failure::from_display)?;
     let api = bind("API_PORT", config.bind, config.api_port)?;
     let ops = bind("METRICS_PORT", config.bind, config.metrics_port)?;
@@ -68,8 +71,9 @@ pub(crate) async fn serve() -> Result<(), Failure> {
     loops.start_automation(&config, &db, &services, &host, &health, cache);
 
     let address = api.local_addr().map_err(Failure::from_display)?;
-    let api = agis_http_api::serve(api, services.clone(), ops::probes(health.clone(), Detail::Names), config.drain)
-        .map_err(Failure::from_display)?;
+    let api =
+        agis_http_api::serve(api, services.clone(), ops::probes(health.clone(), Detail::Names), config.network.clone())
+            .map_err(Failure::from_display)?;
     let handle = api.handle();
     let api = tokio::spawn(api);
     tracing::info!(%address, %metrics_address, host = host.name(), "API server listening");
@@ -86,6 +90,21 @@ pub(crate) async fn serve() -> Result<(), Failure> {
     loops.end().await;
     tracing::info!("Shut down");
     Ok(())
+}
+
+/// A connection takes two descriptors, and the usual soft limit is 1,024. What the hard limit does not allow is met by
+/// waiting: the server then accepts no more until one is free.
+fn raise_descriptors(connections: usize) {
+    let mut limit = getrlimit(Resource::Nofile);
+    let wanted = DESCRIPTORS + 2 * connections as u64;
+    let allowed = limit.maximum.map_or(wanted, |maximum| wanted.min(maximum));
+    if limit.current.is_none_or(|current| current >= allowed) {
+        return;
+    }
+    limit.current = Some(allowed);
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
 }
 
 fn bind(key: &str, address: IpAddr, port: u16) -> Result<TcpListener, Failure> {

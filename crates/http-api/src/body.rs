@@ -1,17 +1,19 @@
 //! What comes in.
 
-use std::{future::Future, pin::Pin};
+use std::{future::Future, pin::Pin, time::Duration};
 
 use actix_web::{
     FromRequest, HttpRequest,
     dev::Payload,
     http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING},
-    web::{Bytes, BytesMut},
+    web::{Bytes, BytesMut, Data},
 };
 use futures_util::StreamExt;
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+use tokio::time::timeout;
 
 use crate::{
+    network::Network,
     problem::{Code, Problem},
     wording,
 };
@@ -31,12 +33,14 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
             value.split(';').next().is_some_and(|mime| mime.trim().eq_ignore_ascii_case("application/json"))
         });
         let payload = payload.take();
+        let within = request.app_data::<Data<Network>>().map_or(Duration::MAX, |network| network.client_timeout);
         Box::pin(async move {
             if !is_json {
                 let detail = "send the body as JSON, with the header 'Content-Type: application/json'";
                 return Err(Problem::new(Code::NotJson, detail));
             }
-            read(&collect(payload).await?).map(Self)
+            let body = timeout(within, collect(payload)).await.map_err(|_| Problem::slow_body(within))?;
+            read(&body?).map(Self)
         })
     }
 }

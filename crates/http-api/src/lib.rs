@@ -3,6 +3,7 @@
 //! - [`server`]: the server, its limits, and the table of routes
 //! - `auth`: who calls, and how often; the scope that a handler asks for stands in its signature
 //! - `client`: from where; `legacy`: the tokens of v1.7.0
+//! - [`network`]: web pages, and how long anything may take; `connection`: slow and deaf clients
 //! - `problem`: every error, as RFC 9457 says it
 //! - `observe`: request ids, log lines, metrics
 //! - `idempotency`: what is asked again is answered again
@@ -12,10 +13,12 @@
 mod auth;
 mod body;
 mod client;
+mod connection;
 mod games;
 mod idempotency;
 mod keys;
 mod legacy;
+pub mod network;
 mod observe;
 mod operations;
 mod page;
@@ -27,4 +30,5 @@ mod users;
 mod wording;
 
 pub use legacy::LegacyPolicy;
+pub use network::{Network, Origin};
 pub use server::{Edge, Services, serve};

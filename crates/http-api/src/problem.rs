@@ -2,7 +2,7 @@
 
 mod code;
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use actix_web::{
     HttpRequest, HttpResponse, Responder, ResponseError,
@@ -66,6 +66,16 @@ impl Problem {
 
     pub(crate) fn method_not_allowed() -> Self {
         Self::new(Code::MethodNotAllowed, "this resource does not take that method")
+    }
+
+    pub(crate) fn slow_body(within: Duration) -> Self {
+        Self::new(Code::SlowBody, format!("the body did not come within {} s", within.as_secs()))
+    }
+
+    pub(crate) fn timed_out(within: Duration) -> Self {
+        let within = within.as_secs();
+        let detail = format!("this was not done within {within} s; look whether it took effect before you repeat it");
+        Self { retry_after: Some(RETRY_S), ..Self::new(Code::TimedOut, detail) }
     }
 
     pub(crate) fn invalid_query(detail: impl Into<String>) -> Self {

@@ -1,13 +1,13 @@
 //! The server, its limits, and the table of routes.
 
-use std::{net::TcpListener, sync::Arc, time::Duration};
+use std::{net::TcpListener, num::NonZero, sync::Arc, thread::available_parallelism};
 
 use actix_web::{
     App, HttpServer,
     dev::{Server, ServiceFactory, ServiceRequest},
     error::QueryPayloadError,
     http::header::HeaderMap,
-    middleware::from_fn,
+    middleware::{Condition, from_fn},
     web::{self, ServiceConfig},
 };
 use agis_accounts::Accounts;
@@ -18,16 +18,12 @@ use agis_scheduler::Schedules;
 use agis_servers::Servers;
 
 use crate::{
-    LegacyPolicy, auth, games, idempotency, keys, legacy, observe, operations, problem::Problem, schedules, servers,
-    users, wording,
+    LegacyPolicy, auth, connection, games, idempotency, keys, legacy,
+    network::{self, Network},
+    observe, operations,
+    problem::Problem,
+    schedules, servers, users, wording,
 };
-
-/// A client that has not sent its head by then is disconnected.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// An idle connection is kept so long.
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
-/// Connections of one worker thread.
-const CONNECTIONS: usize = 10_000;
 
 /// What an operator decides about who is let in.
 #[derive(Debug, Clone)]
@@ -66,7 +62,7 @@ pub struct Services {
     pub idempotency: Idempotency,
 }
 
-/// Serves until its handle is told to stop, which lets running requests end for `drain`.
+/// Serves until its handle is told to stop, which lets running requests end.
 ///
 /// # Errors
 /// Where the listener cannot be used.
@@ -74,12 +70,17 @@ pub fn serve(
     listener: TcpListener,
     services: Services,
     probes: impl Fn(&mut ServiceConfig) + Clone + Send + 'static,
-    drain: Duration,
+    network: Network,
 ) -> std::io::Result<Server> {
-    let server = HttpServer::new(move || app(services.clone(), probes.clone()))
-        .client_request_timeout(HEAD_TIMEOUT)
-        .keep_alive(KEEP_ALIVE)
-        .max_connections(CONNECTIONS)
+    let workers = available_parallelism().map_or(1, NonZero::get).min(network.connections);
+    let (client_timeout, keep_alive) = (network.client_timeout, network.keep_alive);
+    let (connections, drain) = (network.connections / workers, network.drain);
+    let server = HttpServer::new(move || app(services.clone(), probes.clone(), network.clone()))
+        .workers(workers)
+        .client_request_timeout(client_timeout)
+        .keep_alive(keep_alive)
+        .max_connections(connections)
+        .on_connect(connection::watch(client_timeout, keep_alive + client_timeout))
         .shutdown_timeout(drain.as_secs())
         .disable_signals();
     Ok(server.listen(listener)?.run())
@@ -88,6 +89,7 @@ pub fn serve(
 fn app(
     services: Services,
     probes: impl Fn(&mut ServiceConfig) + 'static,
+    network: Network,
 ) -> App<
     impl ServiceFactory<
         ServiceRequest,
@@ -97,14 +99,18 @@ fn app(
         InitError = (),
     >,
 > {
+    let cors = Condition::new(!network.origins.is_empty(), network::cors(&network.origins));
     App::new()
         .app_data(web::Data::new(services))
+        .app_data(web::Data::new(network))
         .app_data(web::PathConfig::default().error_handler(|_, _| Problem::not_found("no such resource").into()))
         .app_data(web::QueryConfig::default().error_handler(|error, _| unreadable_query(&error).into()))
         .configure(probes)
         .service(routes())
         .default_service(web::to(no_route))
+        .wrap(cors)
         .wrap(from_fn(observe::observe))
+        .wrap(from_fn(connection::note))
 }
 
 fn routes() -> impl actix_web::dev::HttpServiceFactory {
@@ -171,6 +177,6 @@ methods! { get post patch delete }
 
 impl actix_web::dev::HttpServiceFactory for Resource {
     fn register(self, config: &mut actix_web::dev::AppService) {
-        self.0.register(config);
+        self.0.wrap(from_fn(network::deadline)).register(config);
     }
 }

@@ -2,6 +2,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod edge;
 mod idempotency;
 mod key_care;
 mod keys;

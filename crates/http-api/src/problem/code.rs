@@ -81,6 +81,7 @@ codes! {
     KeyAlreadyShown = "key_already_shown", CONFLICT,
         "The request has made an API key before, which is shown once; `id` names it, to be rotated or revoked.";
 
+    SlowBody = "slow_body", REQUEST_TIMEOUT, "The body did not come in time.";
     BodyTooLarge = "body_too_large", PAYLOAD_TOO_LARGE, "The body is larger than 64 KiB.";
     NotJson = "not_json", UNSUPPORTED_MEDIA_TYPE, "The body is not said to be `application/json`.";
 
@@ -100,6 +101,9 @@ codes! {
     Internal = "internal", INTERNAL_SERVER_ERROR, "Something went wrong here; `request_id` leads an operator to it.";
     Unavailable = "unavailable", SERVICE_UNAVAILABLE,
         "The database is not available; repeat what was sent with an `Idempotency-Key`, otherwise look first whether it took \
+         effect.";
+    TimedOut = "timed_out", SERVICE_UNAVAILABLE,
+        "This was not done in time; repeat what was sent with an `Idempotency-Key`, otherwise look first whether it took \
          effect.";
 }
 

@@ -1,0 +1,123 @@
+//! What a client may do with a connection. actix-web has a deadline for the head of its first request and for silence
+//! between two; here are the ones for a later head, or a body that nobody reads, which come byte by byte, and for an
+//! answer that the client does not take.
+
+use std::{
+    any::Any,
+    cell::{Cell, OnceCell},
+    os::fd::{AsFd, OwnedFd},
+    pin::Pin,
+    rc::{Rc, Weak},
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use actix_web::{
+    Error,
+    body::{BodySize, BoxBody, MessageBody},
+    dev::{Extensions, ServiceRequest, ServiceResponse},
+    middleware::Next,
+    rt::{net::TcpStream, spawn, task::JoinHandle, time::sleep},
+    web::Bytes,
+};
+use rustix::net::{Shutdown, shutdown, sockopt::set_tcp_user_timeout};
+
+/// A connection, kept in the data that its requests share.
+pub(crate) struct Connection {
+    socket: OwnedFd,
+    requests: Cell<u32>,
+    quiet_since: Cell<Instant>,
+    watch: OnceCell<JoinHandle<()>>,
+}
+
+/// Watches over new connections: the system ends one whose client takes nothing for `unread`, and we end one that is
+/// open for `patience` without a request that is being handled.
+pub(crate) fn watch(unread: Duration, patience: Duration) -> impl Fn(&dyn Any, &mut Extensions) {
+    move |stream, data| {
+        let Some(stream) = stream.downcast_ref::<TcpStream>() else { return };
+        let limited = set_tcp_user_timeout(stream, u32::try_from(unread.as_millis()).unwrap_or(u32::MAX));
+        let Ok(socket) = stream.as_fd().try_clone_to_owned() else { return };
+        if let Err(error) = limited {
+            tracing::debug!(%error, "a connection without a limit for unread answers");
+        }
+        let connection = Rc::new(Connection {
+            socket,
+            requests: Cell::new(0),
+            quiet_since: Cell::new(Instant::now()),
+            watch: OnceCell::new(),
+        });
+        let _ = connection.watch.set(spawn(end_when_quiet(Rc::downgrade(&connection), patience)));
+        data.insert(connection);
+    }
+}
+
+async fn end_when_quiet(connection: Weak<Connection>, patience: Duration) {
+    while let Some(open) = connection.upgrade() {
+        let left = match open.requests.get() {
+            0 => patience.saturating_sub(open.quiet_since.get().elapsed()),
+            _ => patience,
+        };
+        if left.is_zero() {
+            // The server finds it closed, and lets go of it.
+            let _ = shutdown(&open.socket, Shutdown::Both);
+            return;
+        }
+        drop(open);
+        sleep(left).await;
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if let Some(watch) = self.watch.get() {
+            watch.abort();
+        }
+    }
+}
+
+/// A request that is being handled.
+struct Busy(Rc<Connection>);
+
+impl Busy {
+    fn new(connection: Rc<Connection>) -> Self {
+        connection.requests.set(connection.requests.get() + 1);
+        Self(connection)
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.requests.set(self.0.requests.get() - 1);
+        self.0.quiet_since.set(Instant::now());
+    }
+}
+
+/// Notes that a request is being handled; one that is answered with a stream is until the stream has ended.
+pub(crate) async fn note(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse, Error> {
+    let busy = request.conn_data::<Rc<Connection>>().cloned().map(Busy::new);
+    let response = next.call(request).await?;
+    Ok(match response.response().body().size() {
+        BodySize::Stream => response.map_body(|_, body| BoxBody::new(Streaming { body: body.boxed(), _busy: busy })),
+        _ => response.map_into_boxed_body(),
+    })
+}
+
+struct Streaming {
+    body: BoxBody,
+    _busy: Option<Busy>,
+}
+
+impl MessageBody for Streaming {
+    type Error = <BoxBody as MessageBody>::Error;
+
+    fn size(&self) -> BodySize {
+        self.body.size()
+    }
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        Pin::new(&mut self.body).poll_next(cx)
+    }
+}
