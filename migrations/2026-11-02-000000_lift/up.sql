@@ -48,7 +48,6 @@ update game_servers set
     is_public = coalesce(is_public, false);
 alter table game_servers
     alter column status set not null,
-    alter column status set default 'stopped',
     alter column created_at set not null,
     alter column created_at set default now(),
     alter column updated_at set not null,

@@ -91,6 +91,8 @@ impl ServerStore for Db {
                     game_servers::game_type.eq(&new.game_type),
                     game_servers::description.eq(&new.description),
                     game_servers::is_public.eq(new.is_public),
+                    // The column's default may be the Go version's.
+                    game_servers::status.eq(Status::Stopped.as_str()),
                     game_servers::cost_per_hour.eq(terms.cost_per_hour),
                     game_servers::host.eq(&terms.host),
                 ))

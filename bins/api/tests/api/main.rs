@@ -16,3 +16,4 @@ mod schedules;
 mod servers;
 mod snapshots;
 mod stats;
+mod takeover;
