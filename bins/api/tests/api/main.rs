@@ -4,6 +4,7 @@
 mod common;
 mod edge;
 mod idempotency;
+mod guides;
 mod key_care;
 mod keys;
 mod limits;

@@ -21,7 +21,8 @@ pub(crate) const STRANGER: &str = "100000000000000002";
 /// For what takes a moment on a busy machine.
 pub(crate) const SOON: Duration = Duration::from_secs(30);
 
-const BIN: &str = env!("CARGO_BIN_EXE_agis-api");
+/// The program under test.
+pub(crate) const BIN: &str = env!("CARGO_BIN_EXE_agis-api");
 
 /// A database, a directory for games, and a key; any number of `agis-api` processes may be started on it.
 pub(crate) struct Stack {
