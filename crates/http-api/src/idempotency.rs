@@ -132,8 +132,8 @@ async fn begin(request: &mut ServiceRequest) -> Result<Begin, Problem> {
     }
 }
 
-/// What makes the request this one and no other; none where it is no POST, or its caller gave it no key. An answer may show what only its caller may see, so another API key
-/// of the same user hears it again only where it may do the same.
+/// What makes the request this one and no other; none where it is no POST, or its caller gave it no key. An answer may
+/// show what only its caller may see, so another API key of the same user hears it again only where it may do the same.
 async fn asked(request: &mut ServiceRequest) -> Result<Option<Asked>, Problem> {
     if *request.method() != Method::POST {
         return Ok(None);
