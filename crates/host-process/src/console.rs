@@ -4,12 +4,14 @@ use std::{
     collections::VecDeque,
     fs::{self, File, OpenOptions},
     io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{FileExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
-use chrono::{SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use tokio::{io::AsyncReadExt, net::unix::pipe::Receiver};
+
+use crate::log::{self, MOMENT_BYTES};
 
 /// The size at which a file is put aside, in bytes.
 pub(crate) const FILE_BYTES: u64 = 8 * 1024 * 1024;
@@ -26,6 +28,10 @@ pub(crate) struct Console {
     file: File,
     bytes: u64,
     limit: u64,
+    /// The moment of the file's first line, by which it is known; 0 where it has none.
+    first: i64,
+    /// Whether the file's last line is without its end.
+    torn: bool,
     last: VecDeque<String>,
 }
 
@@ -34,23 +40,46 @@ impl Console {
     pub(crate) fn open(path: &Path, limit: u64) -> io::Result<Self> {
         let file = append(path)?;
         let bytes = file.metadata()?.len();
-        Ok(Self { path: path.to_owned(), file, bytes, limit, last: VecDeque::new() })
+        let first = log::first_moment(&file)?.unwrap_or(0);
+        let mut end = [b'\n'];
+        let torn = bytes > 0 && file.read_exact_at(&mut end, bytes - 1).is_ok() && end != [b'\n'];
+        Ok(Self { path: path.to_owned(), file, bytes, limit, first, torn, last: VecDeque::new() })
     }
 
-    /// Keeps a line: a moment in RFC 3339 (UTC, milliseconds), a space, the text.
+    /// Keeps a line of the game.
     pub(crate) fn keep(&mut self, text: &str) {
-        let now = Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);
-        let line = format!("{now} {text}\n");
-        if self.bytes > 0 && self.bytes + line.len() as u64 > self.limit {
-            // Where there is no room or no right any more the game goes on, and the old file with it.
-            let _ = self.rotate();
-        }
-        if self.file.write_all(line.as_bytes()).is_ok() {
-            self.bytes += line.len() as u64;
-        }
+        self.note(text);
         if !text.trim().is_empty() {
             self.last.truncate(LAST_LINES - 1);
             self.last.push_front(text.chars().take(LAST_CHARS).collect());
+        }
+    }
+
+    /// Keeps a line that is not the game's: a moment in RFC 3339 (UTC, milliseconds), a space, the text.
+    pub(crate) fn note(&mut self, text: &str) {
+        let mut now = Utc::now().timestamp_millis();
+        let bytes = MOMENT_BYTES + 1 + text.len() + 1;
+        // Where there is no room or no right any more the game goes on, and the old file with it.
+        if self.bytes > 0 && self.bytes + bytes as u64 > self.limit && self.rotate().is_ok() {
+            // No two files begin with the same moment, however fast they fill and whatever becomes of the clock.
+            now = now.max(self.first + 1);
+        }
+        if self.bytes == 0 {
+            self.first = now;
+        }
+        let moment = DateTime::from_timestamp_millis(now).unwrap_or_default();
+        let moment = moment.to_rfc3339_opts(SecondsFormat::Millis, true);
+        let end_of_torn = if self.torn { "\n" } else { "" };
+        match self.file.write_all(format!("{end_of_torn}{moment} {text}\n").as_bytes()) {
+            Ok(()) => {
+                self.bytes += (end_of_torn.len() + bytes) as u64;
+                self.torn = false;
+            }
+            // The disk is full: a part of the line may stand there.
+            Err(_) => {
+                self.bytes = self.file.metadata().map_or(self.bytes, |file| file.len());
+                self.torn = self.bytes > 0;
+            }
         }
     }
 
@@ -62,18 +91,22 @@ impl Console {
 
     fn rotate(&mut self) -> io::Result<()> {
         let aside = |n| self.path.with_extension(format!("log.{n}"));
-        if aside(1).exists() {
-            fs::rename(aside(1), aside(2))?;
+        // Gone where an earlier rotation found no room for a new file.
+        if self.path.exists() {
+            if aside(1).exists() {
+                fs::rename(aside(1), aside(2))?;
+            }
+            fs::rename(&self.path, aside(1))?;
         }
-        fs::rename(&self.path, aside(1))?;
         self.file = append(&self.path)?;
         self.bytes = 0;
+        self.torn = false;
         Ok(())
     }
 }
 
 fn append(path: &Path) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).mode(0o640).open(path)
+    OpenOptions::new().read(true).append(true).create(true).mode(0o640).open(path)
 }
 
 /// What a game writes, line by line.

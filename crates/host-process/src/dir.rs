@@ -5,6 +5,7 @@
 //! - `generation.lock`: the gate, held for a moment by whoever reads or changes what follows
 //! - `run.lock`: held by the shim and by everything of the game for as long as they live
 //! - `status.json`: what the shim last said ([`Status`])
+//! - `console.in`: a FIFO that passes commands on to the shim
 //! - `port`, `world/` (the game's working directory), `console.log` (`.1`, `.2`), `shim.log`
 
 use std::{
@@ -60,6 +61,16 @@ impl ServerDir {
 
     pub(crate) fn status(&self) -> PathBuf {
         self.file("status.json")
+    }
+
+    /// What the server writes; see [`crate::console`].
+    pub(crate) fn console(&self) -> PathBuf {
+        self.file("console.log")
+    }
+
+    /// What is typed for the server; see [`crate::commands`].
+    pub(crate) fn commands(&self) -> PathBuf {
+        self.file("console.in")
     }
 
     /// Persists the generation of an order, and refuses one that has been overtaken.

@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// How long a game may leave its console unread when something is written to it.
-const CONSOLE_PATIENCE: Duration = Duration::from_secs(2);
+pub(crate) const CONSOLE_PATIENCE: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 pub(crate) struct Game {
@@ -37,7 +37,8 @@ pub(crate) struct Game {
     pub(crate) ended: AsyncFd<OwnedFd>,
     child: Child,
     group: Pid,
-    console: Sender,
+    /// What is typed for it.
+    pub(crate) console: Sender,
 }
 
 impl Game {

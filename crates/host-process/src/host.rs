@@ -1,12 +1,17 @@
 use std::sync::Arc;
 
 use agis_base::ServerId;
-use agis_servers::host::{Host, HostError, Observed, Order, Reached, Target};
+use agis_servers::{
+    console::{Begin, Console, ConsoleError, Piece},
+    host::{Host, HostError, Observed, Order, Reached, Target},
+};
 use async_trait::async_trait;
 
 use crate::{
+    commands,
     config::{Config, SetupError},
     dir::blocking,
+    log,
     place::Place,
     start,
     status::{Phase, Status},
@@ -88,5 +93,24 @@ impl Host for ProcessHost {
 
     async fn changed(&self) {
         self.watches.fired().await;
+    }
+}
+
+#[async_trait]
+impl Console for ProcessHost {
+    async fn lines(&self, server: ServerId, begin: &Begin, limit: u32) -> Result<Piece, ConsoleError> {
+        let (dir, begin) = (self.place.dir(server), begin.clone());
+        blocking(move || Ok(log::read(&dir.console(), &begin, limit as usize))).await?
+    }
+
+    async fn tell(&self, server: ServerId, command: &str) -> Result<(), ConsoleError> {
+        let (dir, command) = (self.place.dir(server), command.to_owned());
+        blocking(move || {
+            let standing = Status::standing(&dir.status()).map_err(|error| dir.unavailable(&error))?;
+            // A shim holds on to its run for as long as it lives.
+            let runs = standing.is_some_and(|(_, shim)| shim.is_some());
+            Ok(if runs { commands::send(&dir.commands(), &command) } else { Err(ConsoleError::NotRunning) })
+        })
+        .await?
     }
 }

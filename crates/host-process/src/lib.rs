@@ -5,11 +5,13 @@
 //! - `place`: what is fixed at start; `account`: whom games run as; `ports`: who has which port
 //! - `launch`: from the catalogue to a `spec` of what to run
 //! - `watch`: notices the end of a server without an order
+//! - `log`: reads what a server wrote
 //!
 //! The shim's half, one process per running server, which outlives the program that began it:
 //! - [`shim`]: takes the lock, or refuses; `supervise`: from start to end; `game`: the process and its pipes
 //! - `console`: the log; `ready`: the sign that players can join
 //! - [`game_exec`]: the last step before the game, as the game's account
+//! - `commands`: lines that are typed for the game, from the host's half to the shim's
 //!
 //! What both halves and every other program on the same data directory agree on:
 //! - `dir`: a server's directory and its generation fence; `lock`: flock(2); `status`: what the shim last said
@@ -22,6 +24,7 @@
 //! runtime of its own.
 
 mod account;
+mod commands;
 mod config;
 mod console;
 pub mod demo_game;
@@ -32,6 +35,7 @@ mod host;
 mod identity;
 mod launch;
 mod lock;
+mod log;
 mod place;
 mod ports;
 mod ready;

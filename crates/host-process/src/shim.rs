@@ -15,6 +15,7 @@ use rustix::{
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
+    commands::Commands,
     dir::ServerDir,
     identity::Process,
     lock,
@@ -54,8 +55,8 @@ fn run() -> io::Result<bool> {
     runtime.block_on(async {
         // Before anybody can know this process and send it signals.
         let signals = Signals::install()?;
-        let Some((_lock, status)) = begin(&spec).map_err(io::Error::other)? else { return Ok(false) };
-        supervise::supervise(spec, status, signals).await.map(|()| true)
+        let Some((_lock, status, commands)) = begin(&spec).map_err(io::Error::other)? else { return Ok(false) };
+        supervise::supervise(spec, status, commands, signals).await.map(|()| true)
     })
 }
 
@@ -77,7 +78,7 @@ impl Signals {
 
 /// Takes the lock and says so, or gives way. Behind the gate: so exactly one shim begins a generation, and none begins
 /// one that has been overtaken.
-fn begin(spec: &Spec) -> Result<Option<(OwnedFd, Status)>, HostError> {
+fn begin(spec: &Spec) -> Result<Option<(OwnedFd, Status, Commands)>, HostError> {
     let dir = ServerDir::new(spec.dir.clone());
     let wrong = |error: io::Error| dir.unavailable(&error);
     let gate = dir.gate()?;
@@ -87,6 +88,11 @@ fn begin(spec: &Spec) -> Result<Option<(OwnedFd, Status)>, HostError> {
     let Some(lock) = lock::try_exclusive(&dir.run_lock()).map_err(wrong)? else { return Ok(None) };
     // The game inherits the lock: while anything of it lives, no second copy starts, whatever becomes of this process.
     fcntl_setfd(&lock, FdFlags::empty()).map_err(|error| wrong(error.into()))?;
+    // Before it is said that a run has begun: who reads that may send.
+    let commands = Commands::receive(&dir.commands()).unwrap_or_else(|error| {
+        let _ = writeln!(io::stderr(), "no commands can be taken: {error}");
+        Commands::none()
+    });
     let status = Status {
         generation: spec.generation,
         phase: Phase::Starting,
@@ -96,5 +102,5 @@ fn begin(spec: &Spec) -> Result<Option<(OwnedFd, Status)>, HostError> {
         game: None,
     };
     status.write(&dir.status()).map_err(wrong)?;
-    Ok(Some((lock, status)))
+    Ok(Some((lock, status, commands)))
 }

@@ -6,6 +6,7 @@ use agis_servers::game::ReadyWhen;
 use tokio::time::{Instant, interval, sleep_until, timeout};
 
 use crate::{
+    commands::Commands,
     console::{Console, FILE_BYTES},
     game::{Game, describe},
     ready,
@@ -20,7 +21,7 @@ const TICK: Duration = Duration::from_millis(100);
 const DRAIN: Duration = Duration::from_millis(500);
 
 /// Runs the game and writes what becomes of it into the status.
-pub(crate) async fn supervise(spec: Spec, status: Status, signals: Signals) -> io::Result<()> {
+pub(crate) async fn supervise(spec: Spec, status: Status, commands: Commands, signals: Signals) -> io::Result<()> {
     let console = Console::open(&spec.dir.join("console.log"), FILE_BYTES)?;
     let mut record = Record { path: spec.dir.join("status.json"), status };
     match Game::start(&spec).await {
@@ -29,7 +30,7 @@ pub(crate) async fn supervise(spec: Spec, status: Status, signals: Signals) -> i
             record.enter(Phase::Starting)?;
             let deadline = Some(Instant::now() + spec.ready.within());
             let stage = Stage::Starting { since: Instant::now() };
-            Supervisor { spec, record, console, stage, deadline }.run(game, signals).await
+            Supervisor { spec, record, console, stage, deadline }.run(game, commands, signals).await
         }
         Err(error) => {
             let mut how = format!("could not be started in {}: {error}", spec.dir.join("world").display());
@@ -76,7 +77,7 @@ struct Supervisor {
 }
 
 impl Supervisor {
-    async fn run(mut self, mut game: Game, mut signals: Signals) -> io::Result<()> {
+    async fn run(mut self, mut game: Game, mut commands: Commands, mut signals: Signals) -> io::Result<()> {
         let mut tick = interval(TICK);
         let mut writes = true;
         let [hangup, interrupt, quit] = &mut signals.ignored;
@@ -88,6 +89,9 @@ impl Supervisor {
                     None => writes = false,
                 },
                 _ = game.ended.readable() => break,
+                said = commands.pass_on(&mut game.console), if commands.are_taken() => {
+                    said.iter().for_each(|said| self.console.note(said));
+                }
                 _ = signals.terminate.recv() => self.stop(&mut game, "stopped".to_owned()).await,
                 _ = tick.tick(), if matches!(self.stage, Stage::Starting { .. }) => self.look()?,
                 () = sleep_until(deadline), if self.deadline.is_some() => self.overdue(&mut game).await,

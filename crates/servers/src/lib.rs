@@ -5,9 +5,11 @@
 //! - [`power`]: what meets what (pure)
 //! - [`game`]: the catalogue
 //! - [`host`]: what a place that runs servers promises
+//! - [`console`]: what a server writes, and what is typed for it
 //! - [`store`]: what a database promises
 //! - [`service`]: the rules that both transports share
 
+pub mod console;
 pub mod game;
 pub mod host;
 pub mod operation;

@@ -6,6 +6,7 @@ use agis_base::{Once, OperationId, Reach, ServerId, StoreError, UserId};
 use thiserror::Error;
 
 use crate::{
+    console::{COMMAND_MAX, Console, ConsoleError, ServerConsole},
     game::Catalogue,
     operation::{self, Operation, Refusal, Request},
     server::{NewServer, Server, ServerChange},
@@ -31,6 +32,7 @@ pub struct Servers {
     operations: Arc<dyn OperationStore>,
     catalogue: Arc<Catalogue>,
     policy: Policy,
+    consoles: Vec<Arc<dyn Console>>,
 }
 
 /// Why a request about servers was refused.
@@ -62,6 +64,12 @@ pub enum ServersError {
     /// No host of ours has this server.
     #[error("this server was made by an earlier version and no host here runs it; delete it here and create it anew")]
     NoHost,
+    /// The server lives on a host that this process does not serve.
+    #[error("this server lives on the host '{0}', which this process does not serve; ask one that does")]
+    HostElsewhere(String),
+    /// The server's console.
+    #[error(transparent)]
+    Console(#[from] ConsoleError),
     /// The store itself.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -79,14 +87,15 @@ impl From<Refusal> for ServersError {
 }
 
 impl Servers {
-    /// The rules over these stores.
+    /// The rules over these stores, and the hosts whose consoles this process can reach.
     pub fn new(
         servers: Arc<dyn ServerStore>,
         operations: Arc<dyn OperationStore>,
         catalogue: Arc<Catalogue>,
         policy: Policy,
+        consoles: Vec<Arc<dyn Console>>,
     ) -> Self {
-        Self { servers, operations, catalogue, policy }
+        Self { servers, operations, catalogue, policy, consoles }
     }
 
     /// The games that can be played.
@@ -230,6 +239,32 @@ impl Servers {
     ) -> Result<Vec<Operation>, ServersError> {
         self.controlled(caller, id).await?;
         Ok(self.operations.history(id, page).await?)
+    }
+
+    /// The console of a server that the caller may act on.
+    ///
+    /// # Errors
+    /// As for [`Self::controlled`], and where no host of this process has the server.
+    pub async fn console(&self, caller: &UserId, id: ServerId) -> Result<ServerConsole, ServersError> {
+        let name = self.controlled(caller, id).await?.host.ok_or(ServersError::NoHost)?;
+        match self.consoles.iter().find(|host| host.name() == name) {
+            Some(host) => Ok(ServerConsole::new(id, Arc::clone(host))),
+            None => Err(ServersError::HostElsewhere(name)),
+        }
+    }
+
+    /// Types a line, without its end, on the console of a server that the caller may act on.
+    ///
+    /// # Errors
+    /// As for [`Self::console`], and where the line cannot be taken.
+    pub async fn tell(&self, caller: &UserId, id: ServerId, command: &str) -> Result<(), ServersError> {
+        if !(1..=COMMAND_MAX).contains(&command.chars().count()) || command.chars().any(char::is_control) {
+            return Err(invalid(
+                "command",
+                format!("has 1 to {COMMAND_MAX} characters, none of them a control character"),
+            ));
+        }
+        Ok(self.console(caller, id).await?.tell(command).await?)
     }
 
     fn refused(&self, error: WriteError) -> ServersError {

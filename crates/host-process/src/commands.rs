@@ -1,0 +1,100 @@
+//! The way of a command: one line through a FIFO, from whichever program serves people to the shim, and on to the game.
+
+use std::{fs, io, path::Path};
+
+use agis_servers::console::ConsoleError;
+use rustix::{
+    fs::{CWD, FileType, Mode, OFlags, fstat, mkfifoat, open},
+    io::Errno,
+    pipe::PIPE_BUF,
+};
+use tokio::{
+    io::AsyncWriteExt,
+    net::unix::pipe::{OpenOptions, Sender},
+    time::{Instant, timeout_at},
+};
+
+use crate::{console::Lines, game::CONSOLE_PATIENCE};
+
+/// Sends a line to the shim, whole or not at all (pipe(7): at most `PIPE_BUF` bytes), and never waits.
+pub(crate) fn send(path: &Path, command: &str) -> Result<(), ConsoleError> {
+    let wrong = |error: Errno| ConsoleError::Unavailable(format!("{}: {error}", path.display()));
+    let line = format!("{command}\n");
+    let fifo = match open(path, OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty()) {
+        // Nobody reads it: the FIFO is an earlier run's.
+        Err(Errno::NOENT | Errno::NXIO) => return Err(ConsoleError::NoWay),
+        fifo => fifo.map_err(wrong)?,
+    };
+    if FileType::from_raw_mode(fstat(&fifo).map_err(wrong)?.st_mode) != FileType::Fifo || line.len() > PIPE_BUF {
+        return Err(ConsoleError::NoWay);
+    }
+    match rustix::io::write(&fifo, line.as_bytes()) {
+        Ok(_) => Ok(()),
+        Err(Errno::AGAIN) => Err(ConsoleError::Busy),
+        Err(Errno::PIPE) => Err(ConsoleError::NotRunning),
+        Err(error) => Err(wrong(error)),
+    }
+}
+
+/// The shim's end. One command is passed on after the other; what comes meanwhile waits in the FIFO, which has its bound.
+#[derive(Debug)]
+pub(crate) struct Commands {
+    lines: Option<Lines>,
+    waiting: Option<Waiting>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    line: String,
+    until: Instant,
+}
+
+impl Commands {
+    /// Makes the FIFO anew, for this account alone: what an earlier run left unread is not for this one.
+    pub(crate) fn receive(path: &Path) -> io::Result<Self> {
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => mkfifoat(CWD, path, Mode::RUSR | Mode::WUSR)?,
+        }
+        // Open to write as well, so that it does not end when the last sender closes it.
+        let fifo = OpenOptions::new().read_write(true).open_receiver(path)?;
+        Ok(Self { lines: Some(Lines::new(fifo)), waiting: None })
+    }
+
+    /// No commands come.
+    pub(crate) fn none() -> Self {
+        Self { lines: None, waiting: None }
+    }
+
+    /// Whether any can come.
+    pub(crate) fn are_taken(&self) -> bool {
+        self.lines.is_some()
+    }
+
+    /// Does the next step, and answers with what is to be noted of it: takes a command, or types it for the game, which
+    /// has a while to make room. Dropping the future loses nothing: a line of at most `PIPE_BUF` bytes is written in one
+    /// go, or not.
+    pub(crate) async fn pass_on(&mut self, game: &mut Sender) -> Option<String> {
+        let Some(Waiting { line, until }) = &self.waiting else { return self.take().await };
+        let typed = matches!(timeout_at(*until, game.write_all(line.as_bytes())).await, Ok(Ok(())));
+        self.waiting = None;
+        (!typed).then(|| "> (the game does not read its console: the last command was not taken)".to_owned())
+    }
+
+    async fn take(&mut self) -> Option<String> {
+        let Some(command) = self.lines.as_mut()?.next().await else {
+            self.lines = None;
+            return Some("> (commands can no longer be taken)".to_owned());
+        };
+        let line = format!("{command}\n");
+        if line.len() > PIPE_BUF {
+            // None of ours is so long.
+            return Some(format!("> (a command of {} bytes was refused)", command.len()));
+        }
+        self.waiting = Some(Waiting { line, until: Instant::now() + CONSOLE_PATIENCE });
+        Some(format!("> {command}"))
+    }
+}
+
+#[cfg(test)]
+mod tests;
