@@ -60,8 +60,9 @@ pub(crate) async fn serve() -> Result<(), Failure> {
     let health = Health::default();
     let db = Arc::new(Db::new(&config.database).map_err(Failure::from_display)?);
     let cache = KeyCache::default();
-    let (services, limiter) = services::compose(&config, &db, cache.clone());
-    let host: Arc<dyn Host> = Arc::new(ProcessHost::new(config.host.clone()).map_err(Failure::from_display)?);
+    let processes = Arc::new(ProcessHost::new(config.host.clone()).map_err(Failure::from_display)?);
+    let (services, limiter) = services::compose(&config, &db, cache.clone(), vec![processes.clone()]);
+    let host: Arc<dyn Host> = processes;
 
     let metrics_address = ops.local_addr().map_err(Failure::from_display)?;
     let ops = ops::serve(ops, health.clone(), metrics.clone()).map_err(Failure::from_display)?;
@@ -81,6 +82,7 @@ pub(crate) async fn serve() -> Result<(), Failure> {
     loops.until_shutdown().await?;
     tracing::info!("Shutting down: no more traffic");
     health.drain();
+    services.followers.end();
     handle.stop(true).await;
     let _ = api.await;
     loops.firing.cancel();

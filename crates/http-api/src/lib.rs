@@ -8,12 +8,16 @@
 //! - `observe`: request ids, log lines, metrics
 //! - `idempotency`: what is asked again is answered again
 //! - `body`, `page`: what comes in, what goes out; `wording`: what is wrong with it
+//! - `follow`: a console as server-sent events; `followers`: how many
 //! - a module per resource
 
 mod auth;
 mod body;
 mod client;
 mod connection;
+mod console;
+mod follow;
+mod followers;
 mod games;
 mod idempotency;
 mod keys;
@@ -29,6 +33,7 @@ mod servers;
 mod users;
 mod wording;
 
+pub use followers::Followers;
 pub use legacy::LegacyPolicy;
 pub use network::{Network, Origin};
 pub use server::{Edge, Services, serve};

@@ -15,14 +15,17 @@ use actix_web::{
 use agis_apikeys::{KeysError, service::AuthError};
 use agis_base::StoreError;
 use agis_scheduler::{SchedulesError, TimingError};
-use agis_servers::ServersError;
+use agis_servers::{ServersError, console::ConsoleError};
 use serde::Serialize;
 
 pub(crate) use self::code::Code;
-use crate::observe;
+use crate::{observe, page::PageQuery};
 
 /// Seconds after which a caller should try again what may go well then.
 const RETRY_S: u64 = 2;
+
+/// Seconds after which one may try again to follow a console.
+const FOLLOWERS_RETRY_S: u64 = 30;
 
 /// An error for a caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,6 +111,10 @@ impl Problem {
             "too many requests with keys that are not valid came from your address; the next is looked at in {retry_after} s"
         );
         Self { retry_after: Some(retry_after), ..Self::new(Code::TooManyFailures, detail) }
+    }
+
+    pub(crate) fn too_many_followers(code: Code, detail: impl Into<String>) -> Self {
+        Self::new(code, detail).after(FOLLOWERS_RETRY_S)
     }
 
     /// Says nothing of the inside; the log does, under the request id.
@@ -223,7 +230,26 @@ impl From<ServersError> for Problem {
             ServersError::TooMany(_) => Self::new(Code::TooManyServers, detail),
             ServersError::Deleting => Self::new(Code::Deleting, detail),
             ServersError::NoHost => Self::new(Code::NoHost, detail),
+            ServersError::HostElsewhere(_) => Self::new(Code::HostElsewhere, detail),
+            ServersError::Console(error) => error.into(),
             ServersError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<ConsoleError> for Problem {
+    fn from(error: ConsoleError) -> Self {
+        let detail = error.to_string();
+        match error {
+            ConsoleError::Position => PageQuery::invalid_cursor(),
+            ConsoleError::NotRunning => Self::new(Code::NotRunning, detail),
+            ConsoleError::NoWay => Self::new(Code::NoConsole, detail),
+            ConsoleError::Busy => Self::new(Code::ConsoleBusy, detail).after(RETRY_S),
+            ConsoleError::Unavailable(why) => {
+                tracing::warn!(why, "a console is not available");
+                let detail = "the console of this server is not available at the moment";
+                Self::new(Code::ConsoleUnavailable, detail).after(RETRY_S)
+            }
         }
     }
 }

@@ -18,7 +18,9 @@ use agis_scheduler::Schedules;
 use agis_servers::Servers;
 
 use crate::{
-    LegacyPolicy, auth, connection, games, idempotency, keys, legacy,
+    LegacyPolicy, auth, connection, console,
+    followers::Followers,
+    games, idempotency, keys, legacy,
     network::{self, Network},
     observe, operations,
     problem::Problem,
@@ -60,6 +62,8 @@ pub struct Services {
     pub edge: Arc<Edge>,
     /// What was asked before.
     pub idempotency: Idempotency,
+    /// Who follows a console.
+    pub followers: Followers,
 }
 
 /// Serves until its handle is told to stop, which lets running requests end.
@@ -123,6 +127,8 @@ fn routes() -> impl actix_web::dev::HttpServiceFactory {
         .service(resource("/servers/{id}/start").post(servers::start))
         .service(resource("/servers/{id}/stop").post(servers::stop))
         .service(resource("/servers/{id}/restart").post(servers::restart))
+        .service(resource("/servers/{id}/logs").get(console::logs))
+        .service(resource("/servers/{id}/command").post(console::command))
         .service(resource("/servers/{id}/operations").get(operations::of_server))
         .service(resource("/servers/{id}/schedules").get(schedules::of_server))
         .service(resource("/operations/{id}").get(operations::get))

@@ -76,6 +76,10 @@ codes! {
     Deleting = "deleting", CONFLICT, "The server is being deleted and takes no other operation.";
     NoHost = "no_host", CONFLICT, "The server was made by an earlier version and no host here runs it.";
 
+    NotRunning = "not_running", CONFLICT, "The server does not run, so nobody is there to be told anything.";
+    NoConsole = "no_console", CONFLICT,
+        "The server was started by a version that takes no commands; after a restart it takes them.";
+
     IdempotencyInFlight = "idempotency_in_flight", CONFLICT,
         "The first request with this `Idempotency-Key` is still at work; `Retry-After` says when to send it again.";
     KeyAlreadyShown = "key_already_shown", CONFLICT,
@@ -98,10 +102,19 @@ codes! {
         "The key has used its requests per hour; `Retry-After` says when the next is free.";
     TooManyFailures = "too_many_failures", TOO_MANY_REQUESTS,
         "Too many requests with keys that are not valid came from your address; `Retry-After` says when to come back.";
+    TooManyFollowers = "too_many_followers", TOO_MANY_REQUESTS,
+        "You follow as many consoles as allowed; end one first.";
     Internal = "internal", INTERNAL_SERVER_ERROR, "Something went wrong here; `request_id` leads an operator to it.";
     Unavailable = "unavailable", SERVICE_UNAVAILABLE,
         "The database is not available; repeat what was sent with an `Idempotency-Key`, otherwise look first whether it took \
          effect.";
+    HostElsewhere = "host_elsewhere", SERVICE_UNAVAILABLE,
+        "The server lives on a host that the process which was asked does not serve; ask one that does.";
+    ConsoleBusy = "console_busy", SERVICE_UNAVAILABLE,
+        "The game has not taken earlier commands yet; this one was not passed on.";
+    ConsoleUnavailable = "console_unavailable", SERVICE_UNAVAILABLE, "The host cannot get at the console for the moment.";
+    FollowersFull = "followers_full", SERVICE_UNAVAILABLE,
+        "The process which was asked has as many followers of consoles as it allows; try again in a while.";
     TimedOut = "timed_out", SERVICE_UNAVAILABLE,
         "This was not done in time; repeat what was sent with an `Idempotency-Key`, otherwise look first whether it took \
          effect.";

@@ -1,0 +1,111 @@
+//! Who follows a console. A follower holds a connection and looks for new lines all the time, so their number has bounds.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use agis_base::UserId;
+use tokio_util::sync::CancellationToken;
+
+use crate::problem::{Code, Problem};
+
+/// Of one process.
+const ALL: usize = 256;
+/// Of one user, whichever keys they use: what one page that shows their servers needs.
+const OF_A_USER: usize = 20;
+
+/// The followers of this process.
+#[derive(Debug, Clone, Default)]
+pub struct Followers(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    shutdown: CancellationToken,
+    of: Mutex<HashMap<UserId, usize>>,
+}
+
+/// The place of one follower, until dropped.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    followers: Followers,
+    user: UserId,
+}
+
+impl Followers {
+    /// Ends every stream, and each that is begun from now on. A shutdown does this first: clients come again elsewhere,
+    /// with `Last-Event-ID`, and nobody waits for them here.
+    pub fn end(&self) {
+        self.0.shutdown.cancel();
+    }
+
+    /// Takes a place.
+    pub(crate) fn take(&self, user: &UserId) -> Result<Seat, Problem> {
+        let mut of = self.lock();
+        if of.values().sum::<usize>() >= ALL {
+            let detail = "as many consoles are followed here as this process allows; try again in a while";
+            return Err(Problem::too_many_followers(Code::FollowersFull, detail));
+        }
+        let own = of.entry(user.clone()).or_default();
+        if *own >= OF_A_USER {
+            let detail = format!("you follow {OF_A_USER} consoles already; end one first");
+            return Err(Problem::too_many_followers(Code::TooManyFollowers, detail));
+        }
+        *own += 1;
+        count(&of);
+        Ok(Seat { followers: self.clone(), user: user.clone() })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<UserId, usize>> {
+        self.0.of.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Seat {
+    /// Resolves when every stream is to end.
+    pub(crate) async fn until_shutdown(&self) {
+        self.followers.0.shutdown.cancelled().await;
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut of = self.followers.lock();
+        if let Some(own) = of.get_mut(&self.user) {
+            *own -= 1;
+            if *own == 0 {
+                of.remove(&self.user);
+            }
+        }
+        count(&of);
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "it is a few hundred")]
+fn count(of: &HashMap<UserId, usize>) {
+    metrics::gauge!("agis_bot_console_followers").set(of.values().sum::<usize>() as f64);
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::{ResponseError, http::StatusCode};
+
+    use super::*;
+
+    #[test]
+    fn a_user_has_a_bound_and_so_has_the_process_and_a_place_is_given_back() {
+        let followers = Followers::default();
+        let user = |number: usize| UserId::from_stored(&number.to_string());
+        let mut seats: Vec<_> = (0..OF_A_USER).map(|_| followers.take(&user(0)).expect("a place")).collect();
+        let refused = followers.take(&user(0)).expect_err("no place");
+        assert_eq!(refused.status_code(), StatusCode::TOO_MANY_REQUESTS);
+        while seats.len() < ALL {
+            seats.push(followers.take(&user(seats.len() / OF_A_USER)).expect("a place"));
+        }
+        let refused = followers.take(&user(1000)).expect_err("no place");
+        assert_eq!(refused.status_code(), StatusCode::SERVICE_UNAVAILABLE);
+        seats.clear();
+        assert!(followers.lock().is_empty());
+        followers.take(&user(0)).expect("a place");
+    }
+}
