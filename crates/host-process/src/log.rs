@@ -250,9 +250,11 @@ fn position(first: i64, offset: u64) -> Position {
     Position::new(format!("{first}-{offset}"))
 }
 
-fn parse(position: &Position) -> Option<(i64, u64)> {
-    let (first, offset) = position.as_str().split_once('-')?;
-    Some((first.parse().ok()?, offset.parse().ok()?))
+/// There is one way to write a position.
+fn parse(text: &Position) -> Option<(i64, u64)> {
+    let (first, offset) = text.as_str().split_once('-')?;
+    let (first, offset) = (first.parse().ok()?, offset.parse().ok()?);
+    (position(first, offset) == *text).then_some((first, offset))
 }
 
 #[cfg(test)]

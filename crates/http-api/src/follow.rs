@@ -27,8 +27,9 @@ use crate::{auth::Caller, followers::Seat, problem::Problem, server::Services};
 const LOOK: Duration = Duration::from_millis(200);
 /// The most lines of an event stream that are under way at once, beside the same again in the connection.
 const LINES: u32 = 100;
-/// A silent stream says something after so long, so that nobody in between takes it for dead.
-const HEARTBEAT: Duration = Duration::from_secs(15);
+/// A silent stream says something after so long, so that nobody in between takes it for dead. It takes two writes to
+/// learn that a client has gone, and its place is held until then.
+const HEARTBEAT: Duration = Duration::from_secs(5);
 /// How often it is asked whether the follower still may.
 const AUTHORITY: Duration = Duration::from_secs(5);
 /// Whoever takes nothing for so long has gone.

@@ -25,7 +25,7 @@ use crate::{observe, page::PageQuery};
 const RETRY_S: u64 = 2;
 
 /// Seconds after which one may try again to follow a console.
-const FOLLOWERS_RETRY_S: u64 = 30;
+const FOLLOWERS_RETRY_S: u64 = 10;
 
 /// An error for a caller.
 #[derive(Debug, Clone, PartialEq, Eq)]

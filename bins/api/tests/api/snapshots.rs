@@ -40,7 +40,7 @@ fn redacted_field(name: &str, value: Value) -> Value {
     match (name, value) {
         (_, Value::Null) => Value::Null,
         ("next_runs", Value::Array(runs)) => runs.into_iter().map(|run| redacted_field("at", run)).collect(),
-        ("id" | "server_id" | "operation_id" | "next_cursor", _) => json!("[id]"),
+        ("id" | "server_id" | "operation_id" | "next_cursor" | "cursor", _) => json!("[id]"),
         ("at" | "last_run" | "next_run" | "last_used" | "local" | "slot" | "joined_at", _) => json!("[time]"),
         ("key", _) => json!("[key]"),
         ("request_id", _) => json!("[request]"),

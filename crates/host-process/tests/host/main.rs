@@ -1,6 +1,7 @@
 //! What a host promises, seen on real processes.
 
 mod bench;
+mod console;
 mod end;
 mod share;
 mod start;

@@ -33,6 +33,8 @@ pub(crate) const ROUTES: &[Route] = &[
     route("POST", "/servers/{id}/start", "write:servers", ""),
     route("POST", "/servers/{id}/stop", "write:servers", ""),
     route("POST", "/servers/{id}/restart", "write:servers", ""),
+    route("GET", "/servers/{id}/logs", "read:servers", ""),
+    route("POST", "/servers/{id}/command", "write:servers", r#"{"command":"say hi"}"#),
     route("GET", "/servers/{id}/operations", "read:servers", ""),
     route("GET", "/servers/{id}/schedules", "read:servers read:schedules", ""),
     route("GET", "/operations/{id}", "read:servers", ""),

@@ -162,3 +162,43 @@ async fn an_operation() {
     }
     "#);
 }
+
+#[tokio::test]
+async fn a_console() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    let server = api.server("talkative", "demo").await;
+    let (logs, command) = (format!("/api/v1/servers/{server}/logs"), format!("/api/v1/servers/{server}/command"));
+    insta::assert_snapshot!(shot(&api, "POST", &command, json!({ "command": "say hi" })).await, @r#"
+    409 Conflict
+    {
+      "code": "not_running",
+      "detail": "this server does not run; start it first",
+      "request_id": "[request]",
+      "status": 409,
+      "title": "Conflict",
+      "type": "about:blank"
+    }
+    "#);
+    api.act(server, "start").await;
+    insta::assert_snapshot!(shot(&api, "POST", &command, json!({ "command": "say hi" })).await, @"204 No Content");
+    agis_test_support::wait::until(crate::common::SOON, "the answer of the game", async || {
+        let list = api.get(&logs).await.expect(200);
+        (list["items"].as_array()?.last()?["text"] == "hi").then_some(())
+    })
+    .await;
+    insta::assert_snapshot!(shot(&api, "GET", &format!("{logs}?tail=2&limit=1"), NOTHING).await, @r#"
+    200 OK
+    {
+      "gap": false,
+      "items": [
+        {
+          "at": "[time]",
+          "cursor": "[id]",
+          "text": "> say hi"
+        }
+      ],
+      "next_cursor": "[id]"
+    }
+    "#);
+}

@@ -1,0 +1,90 @@
+//! What a server writes, and what is typed for it.
+
+use std::{fs, io::Write, os::unix::fs::PermissionsExt};
+
+use agis_servers::{
+    console::{Begin, Console, ConsoleError},
+    host::Reached,
+};
+
+use crate::{
+    ONE,
+    bench::{self, Bench, demo, eventually, within},
+};
+
+async fn texts(host: &impl Console) -> Vec<String> {
+    let everything = Begin::Recent { tail: None, since: None };
+    let piece = within(host.lines(ONE, &everything, 1000)).await.expect("a piece");
+    piece.lines.into_iter().map(|line| line.text).collect()
+}
+
+#[tokio::test]
+async fn any_program_on_the_data_can_read_and_type() {
+    let bench = Bench::new();
+    let (host, other) = (bench.host(), bench.host());
+    assert_eq!(within(other.tell(ONE, "say hi")).await, Err(ConsoleError::NotRunning));
+    bench.start(&host, ONE, 1, &demo("")).await.expect("it starts");
+    drop(host);
+    assert_eq!(within(other.tell(ONE, "say hi")).await, Ok(()));
+    eventually(async || texts(&other).await.ends_with(&["> say hi".to_owned(), "hi".to_owned()])).await;
+    let mode = fs::metadata(bench.server(ONE).join("console.in")).expect("the channel").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    assert_eq!(bench.stop(&other, ONE, 2).await, Ok(Reached::Stopped));
+    assert_eq!(within(other.tell(ONE, "say hi")).await, Err(ConsoleError::NotRunning));
+    assert_eq!(bench.delete(&other, ONE, 3).await, Ok(Reached::Deleted));
+    assert_eq!(texts(&other).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_command_to_a_server_that_is_not_ready_reaches_it_and_is_no_sign_of_readiness() {
+    let bench = Bench::new();
+    let host = bench.host();
+    let game = demo("args = --never-ready\nready = { when = { log = 'ready for players' }, within_s = 60 }");
+    let start = bench.start(&host, ONE, 1, &game);
+    let typed = async {
+        let other = bench.host();
+        eventually(async || other.tell(ONE, "echo ready for players").await == Ok(())).await;
+        eventually(async || texts(&other).await.iter().any(|line| line.starts_with("unknown command"))).await;
+        let status = fs::read_to_string(bench.server(ONE).join("status.json")).expect("a status");
+        assert!(status.contains("starting"), "{status}");
+        assert_eq!(other.tell(ONE, "say ready for players").await, Ok(()));
+    };
+    let (started, ()) = tokio::join!(start, typed);
+    started.expect("it starts when the game itself says so");
+}
+
+#[tokio::test]
+async fn a_supervisor_survives_what_strangers_write_and_a_lost_channel() {
+    let bench = Bench::new();
+    let host = bench.host();
+    bench.start(&host, ONE, 1, &demo("")).await.expect("it starts");
+    let path = bench.server(ONE).join("console.in");
+    let stranger = fs::OpenOptions::new().write(true).open(&path);
+    let written = tokio::task::spawn_blocking(move || {
+        let mut stranger = stranger.expect("the channel");
+        stranger.write_all(&vec![b'x'; 1024 * 1024])?;
+        stranger.write_all(b"\n\xff\xfe\0\n\n")
+    });
+    within(written).await.expect("done").expect("taken");
+    assert_eq!(within(host.tell(ONE, "say still here")).await, Ok(()));
+    eventually(async || texts(&host).await.contains(&"still here".to_owned())).await;
+    fs::remove_file(&path).expect("removed");
+    assert_eq!(within(host.tell(ONE, "say lost")).await, Err(ConsoleError::NoWay));
+    assert!(fs::metadata(format!("/proc/{}", bench.pid(ONE, "game"))).is_ok(), "it plays on");
+    assert_eq!(bench.stop(&host, ONE, 2).await, Ok(Reached::Stopped));
+}
+
+#[tokio::test]
+async fn a_game_that_reads_nothing_is_supervised_all_the_same() {
+    let bench = Bench::new();
+    let host = bench.host();
+    let game = bench::script("exec sleep 1000", "ready = { when = { delay = 0 } }");
+    bench.start(&host, ONE, 1, &game).await.expect("it starts");
+    let command = "x".repeat(1000);
+    eventually(async || {
+        while host.tell(ONE, &command).await == Ok(()) {}
+        texts(&host).await.iter().any(|line| line.contains("was not taken"))
+    })
+    .await;
+    assert_eq!(bench.stop(&host, ONE, 2).await, Ok(Reached::Stopped));
+}
