@@ -69,7 +69,7 @@ fn oha(tools: &Path, interrupts: &Interrupts) -> Result<PathBuf> {
     }
     step("installing oha, which makes load at a constant rate");
     let mut install = cargo();
-    install.args(["install", "oha", "--version", OHA, "--locked", "--no-default-features", "--root"]).arg(tools);
+    install.args(["install", "oha", "--version", OHA, "--locked", "--root"]).arg(tools);
     run_command(&mut install, interrupts)?;
     Ok(installed.join("oha"))
 }

@@ -101,11 +101,11 @@ async fn fires(sql: &Client, id: i32) -> Result<f64> {
     Ok(began.elapsed().as_secs_f64() * 1000.0)
 }
 
-/// Makes schedules due at the beginning of this minute and then not before next year, and rings.
+/// Makes schedules due at the beginning of this minute and then not before tomorrow, and rings.
 fn become_due(ids: &str) -> String {
     format!(
         "update server_schedules set next_run = date_trunc('minute', now()),
-                cron_expression = to_char(now() at time zone 'UTC', 'FMMI FMHH24 FMDD FMMM') || ' *'
+                cron_expression = to_char(now() at time zone 'UTC', 'FMMI FMHH24') || ' * * *'
              where id {ids};
          notify agis_schedules;"
     )
@@ -113,9 +113,13 @@ fn become_due(ids: &str) -> String {
 
 /// Nothing of a round is there in the next.
 async fn forget(sql: &Client) -> Result {
-    Ok(sql
-        .batch_execute("truncate schedule_runs, operations; vacuum server_schedules, game_servers; checkpoint")
-        .await?)
+    // One by one: VACUUM takes no company.
+    for statement in
+        ["truncate schedule_runs, operations", "vacuum server_schedules", "vacuum game_servers", "checkpoint"]
+    {
+        sql.batch_execute(statement).await?;
+    }
+    Ok(())
 }
 
 async fn until(pause: Duration, began: &Instant, mut done: impl AsyncFnMut() -> Result<bool>) -> Result {
