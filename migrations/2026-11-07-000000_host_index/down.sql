@@ -1,0 +1,1 @@
+drop index idx_game_servers_host;
