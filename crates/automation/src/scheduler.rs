@@ -8,7 +8,7 @@ use std::{
 use agis_base::StoreError;
 use agis_scheduler::{
     Action, Firing, RunState,
-    store::{End, FiringStore},
+    store::{Claimed, End, FiringStore},
 };
 use agis_servers::{self as servers, Origin, Request, Servers, operation::Refusal};
 use tokio::sync::watch;
@@ -63,27 +63,21 @@ impl Scheduler {
     /// Fires what is due and picks up what others have left; answers with the time until the next is due.
     async fn round(&self) -> Result<Option<Duration>, StoreError> {
         let mut until_next = self.firings.until_next().await?;
+        let mut firings = vec![];
         while until_next.is_some_and(|wait| wait.is_zero()) {
-            let claimed = self.firings.claim_due(BATCH).await?;
-            let missed: i64 = claimed.missed.iter().map(|(_, slots)| slots).sum();
-            if missed > 0 {
-                tracing::warn!(slots = missed, "scheduled runs were missed; each stands in its schedule's history");
-            }
-            for (action, slots) in &claimed.missed {
-                count(*action, RunState::Missed, slots.unsigned_abs());
-            }
-            for (firing, lateness) in &claimed.firings {
-                metrics::histogram!("agis_bot_scheduler_lateness_seconds").record(*lateness);
-                announce(firing, *lateness);
-            }
-            let firings: Vec<_> = claimed.firings.into_iter().map(|(firing, _)| firing).collect();
-            self.submit_apart(&firings).await;
+            // While one batch is claimed the one before becomes operations: a swarm uses two connections.
+            let (claimed, ()) = tokio::join!(self.firings.claim_due(BATCH), self.submit_apart(&firings));
+            let claimed = claimed?;
+            tell(&claimed);
+            firings = claimed.firings.into_iter().map(|(firing, _)| firing).collect();
             if claimed.schedules == 0 {
                 // Due, but held by another process, which fires it.
                 return Ok(Some(RETRY));
             }
+            // Where this fails, so would the submission: the last batch is found again as orphans.
             until_next = self.firings.until_next().await?;
         }
+        self.submit_apart(&firings).await;
         for (action, state) in self.firings.expire_unassigned(EXPIRED).await? {
             count(action, state, 1);
         }
@@ -133,6 +127,21 @@ impl Scheduler {
             }
         }
         Ok(())
+    }
+}
+
+/// Counts and logs what was claimed.
+fn tell(claimed: &Claimed) {
+    let missed: i64 = claimed.missed.iter().map(|(_, slots)| slots).sum();
+    if missed > 0 {
+        tracing::warn!(slots = missed, "scheduled runs were missed; each stands in its schedule's history");
+    }
+    for (action, slots) in &claimed.missed {
+        count(*action, RunState::Missed, slots.unsigned_abs());
+    }
+    for (firing, lateness) in &claimed.firings {
+        metrics::histogram!("agis_bot_scheduler_lateness_seconds").record(*lateness);
+        announce(firing, *lateness);
     }
 }
 

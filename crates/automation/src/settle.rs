@@ -1,6 +1,10 @@
 //! Ended operations end their firings.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use agis_base::{OperationId, StoreError};
 use agis_scheduler::{
@@ -16,8 +20,10 @@ use crate::scheduler::count;
 const BATCH: u32 = 500;
 /// The longest sleep: the safety net under lost notices.
 const POLL: Duration = Duration::from_secs(5);
-/// The shortest: operations end in swarms.
+/// The shortest: operations are accepted and end in swarms. A round looks at every open firing, so a long one is
+/// followed by a longer pause, and most of the database's time is left to the swarm.
 const PAUSE: Duration = Duration::from_millis(250);
+const SHARE: u32 = 4;
 
 /// The loop that ends firings.
 pub struct Settler {
@@ -34,6 +40,7 @@ impl Settler {
     pub async fn run(mut self, stop: CancellationToken) {
         loop {
             let last = stop.is_cancelled();
+            let began = Instant::now();
             if let Err(error) = self.round().await {
                 tracing::warn!(%error, "ended operations are noted in their schedules' histories later");
             }
@@ -42,7 +49,7 @@ impl Settler {
             }
             tokio::select! {
                 () = stop.cancelled() => continue,
-                () = tokio::time::sleep(PAUSE) => {}
+                () = tokio::time::sleep(PAUSE.max(began.elapsed() * SHARE)) => {}
             }
             tokio::select! {
                 () = stop.cancelled() => {}
