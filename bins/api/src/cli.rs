@@ -27,6 +27,8 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: KeysCommand,
     },
+    /// Print the API's OpenAPI document
+    Openapi,
     #[command(name = agis_host_process::SHIM, hide = true)]
     GameShim,
     #[command(name = agis_host_process::GAME_EXEC, hide = true)]

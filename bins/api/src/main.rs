@@ -21,6 +21,7 @@ fn main() -> ExitCode {
         Command::GameShim => return shim::main(),
         Command::GameExec { args } => return game_exec::main(args),
         Command::DemoGame { args } => return demo_game::main(args),
+        Command::Openapi => cli::answer(agis_http_api::openapi::text().trim_end()),
         Command::Serve => run(serve::serve()),
         Command::Migrate { direction } => run(migrate::migrate(direction)),
         Command::Keys { command } => run(keys::keys(command)),

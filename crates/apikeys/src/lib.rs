@@ -22,4 +22,4 @@ pub use key::{Digest, Key};
 pub use scope::{Permission, Scope, Scopes};
 pub use secret::Secret;
 pub use service::{ApiKeys, KeyChange, KeysError, NewKey, Policy};
-pub use store::{ApiKey, KeyStore};
+pub use store::{ApiKey, KeyState, KeyStore};

@@ -16,7 +16,7 @@ use crate::{
     cache::{KeyCache, Ticket},
     key::{Digest, Key, Malformed, NoRandomness},
     scope::{Scope, Scopes},
-    store::{ApiKey, KeyRow, KeyStore, Successor, WriteError},
+    store::{ApiKey, KeyRow, KeyState, KeyStore, Successor, WriteError},
 };
 
 const NAME_MAX: usize = 100;
@@ -312,8 +312,14 @@ impl ApiKeys {
     ///
     /// # Errors
     /// The store's.
-    pub async fn list(&self, caller: &UserId, after: Option<KeyId>, limit: u32) -> Result<Vec<ApiKey>, KeysError> {
-        Ok(self.store.list(caller, after, limit).await?)
+    pub async fn list(
+        &self,
+        caller: &UserId,
+        state: Option<KeyState>,
+        after: Option<KeyId>,
+        limit: u32,
+    ) -> Result<Vec<ApiKey>, KeysError> {
+        Ok(self.store.list(caller, state, after, limit).await?)
     }
 
     /// Revokes a key; the next request with it is refused.

@@ -35,6 +35,28 @@ pub struct ApiKey {
     pub expires_at: Option<Timestamp>,
 }
 
+/// Whether a key can be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyState {
+    /// It can.
+    Active,
+    /// It has ended.
+    Expired,
+}
+
+impl KeyState {
+    /// Every state.
+    pub const ALL: [Self; 2] = [Self::Active, Self::Expired];
+
+    /// The word that REST uses.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Expired => "expired",
+        }
+    }
+}
+
 /// A key to store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyRow {
@@ -83,7 +105,13 @@ pub trait KeyStore: Send + Sync {
     async fn find(&self, owner: &UserId, id: KeyId) -> Result<Option<ApiKey>, StoreError>;
 
     /// A user's keys, by id: at most `limit` behind `after`.
-    async fn list(&self, owner: &UserId, after: Option<KeyId>, limit: u32) -> Result<Vec<ApiKey>, StoreError>;
+    async fn list(
+        &self,
+        owner: &UserId,
+        state: Option<KeyState>,
+        after: Option<KeyId>,
+        limit: u32,
+    ) -> Result<Vec<ApiKey>, StoreError>;
 
     /// Changes a key; none where the user has no such key.
     async fn change(&self, owner: &UserId, id: KeyId, change: &KeyChange) -> Result<Option<ApiKey>, StoreError>;

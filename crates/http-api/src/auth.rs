@@ -165,6 +165,34 @@ impl<S: Needed, W: Where> FromRequest for May<S, W> {
     }
 }
 
+/// What the arguments of a handler ask of its caller. Only a handler whose first argument is a caller can be routed.
+pub(crate) trait Asks {
+    /// One of these permissions is needed; none where any valid key will do.
+    const ANY_OF: &'static [Permission];
+}
+
+impl Asks for Caller {
+    const ANY_OF: &'static [Permission] = &[];
+}
+
+impl<S: Needed, W: Where> Asks for May<S, W> {
+    const ANY_OF: &'static [Permission] = S::ANY_OF;
+}
+
+macro_rules! arguments {
+    ($($rest:ident)*) => {
+        impl<First: Asks, $($rest),*> Asks for (First, $($rest,)*) {
+            const ANY_OF: &'static [Permission] = First::ANY_OF;
+        }
+    };
+}
+arguments! {}
+arguments! { B }
+arguments! { B C }
+arguments! { B C D }
+arguments! { B C D E }
+arguments! { B C D E F }
+
 /// Finds out who calls, takes a token, and puts the limit's headers on the answer, whatever it is.
 pub(crate) async fn authenticate(
     request: ServiceRequest,

@@ -9,6 +9,7 @@ use agis_base::{ServerId, Timestamp};
 use agis_servers::console::{Begin, Line, Piece, Position};
 use chrono::DateTime;
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     auth::{Here, May, ReadServers, WriteServers},
@@ -22,33 +23,56 @@ const LINES: u32 = 100;
 const LINES_MAX: u32 = 1000;
 
 // As text: what is wrong with a value is then said by its name.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct LogsQuery {
+    /// Begin at the oldest of so many of the last lines.
+    #[param(value_type = Option<i32>, minimum = 0, maximum = 1000)]
     tail: Option<String>,
+    /// Begin with the lines from this moment on.
+    #[param(format = DateTime, example = "2026-11-22T19:00:00Z")]
     since: Option<String>,
+    /// Go on with the lines as they come, as server-sent events.
+    #[param(value_type = Option<bool>, default = false)]
     follow: Option<String>,
+    /// How many lines.
+    #[param(value_type = Option<i32>, minimum = 1, maximum = 1000, default = 100)]
     limit: Option<String>,
+    /// Begin behind this line, or this piece. Goes before `tail` and `since`.
+    #[param(pattern = "^[A-Za-z0-9-]+$")]
     cursor: Option<String>,
 }
 
-#[derive(Deserialize)]
+/// A line to type into the console.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = Command, examples(json!({ "command": "say hi" })))]
 pub(crate) struct Command {
+    #[schema(min_length = 1, max_length = 1000, pattern = r"^[^\x00-\x1f\x7f-\x9f]+$")]
     command: String,
 }
 
-#[derive(Serialize)]
+/// A line of a console.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Line, examples(json!({
+    "at": "2026-11-22T19:00:00.123Z", "text": "ready for players", "cursor": "1-2"
+})))]
 struct LineDto {
+    /// When it was read.
+    #[schema(value_type = String, format = DateTime)]
     at: Timestamp,
     text: String,
+    /// To be sent as `cursor` for what comes behind it.
     cursor: String,
 }
 
-#[derive(Serialize)]
-struct LogsDto {
+/// Lines of a console.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Lines)]
+pub(crate) struct LogsDto {
     items: Vec<LineDto>,
-    /// None where there is nothing more yet; behind the last line's `cursor` there will be.
+    /// Null where there is nothing more yet; behind the last line's `cursor` there will be.
     next_cursor: Option<String>,
     /// Whether lines between the cursor and these are no longer kept.
     gap: bool,
@@ -109,6 +133,17 @@ fn number(name: &str, text: &Option<String>, least: u32) -> Result<Option<u32>, 
     number.map(Some).ok_or_else(|| Problem::invalid_query(format!("{name}: is {least} to {LINES_MAX}")))
 }
 
+/// Read the console
+///
+/// The last lines, or those behind a cursor; with `follow=true` as server-sent events: one for each line (its data is
+/// JSON with `at` and `text`, its id the line's cursor), and `gap` where lines were lost. Who is cut off comes again with `Last-Event-ID`.
+#[utoipa::path(
+    get, path = "/api/v1/servers/{id}/logs", operation_id = "getServerLogs", tag = "servers",
+    params(LogsQuery, ("Last-Event-ID" = Option<String>, Header, description = "The id of the last event that was seen.")),
+    responses((status = 200, description = "The lines.", content(
+        (LogsDto = "application/json"), (String = "text/event-stream", example = "id: 1-2\ndata: {\"at\":\"2026-11-22T19:00:00.123Z\",\"text\":\"ready for players\"}\n\n"),
+    ))),
+)]
 pub(crate) async fn logs(
     caller: May<ReadServers, Here>,
     services: Data<Services>,
@@ -125,8 +160,16 @@ pub(crate) async fn logs(
     Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(LogsDto::from(piece)))
 }
 
-/// 204: the line is on its way to the game and there is nothing to say of it. A 202 here comes with an operation to
-/// follow; of a command nobody learns whether the game did anything, except from its console.
+/// Type a line into the console
+///
+/// Whether the game does anything with it shows in the console.
+#[utoipa::path(
+    post, path = "/api/v1/servers/{id}/command", operation_id = "sendServerCommand", tag = "servers",
+    request_body = Command,
+    responses((status = 204, description = "It is on its way to the game.")),
+)]
+// 204: the line is on its way to the game and there is nothing to say of it. A 202 here comes with an operation to
+// follow; of a command nobody learns whether the game did anything, except from its console.
 pub(crate) async fn command(
     caller: May<WriteServers, Here>,
     services: Data<Services>,

@@ -1,30 +1,71 @@
 //! `/games`
 
-use actix_web::web::{Data, Json};
+use actix_web::web::{Data, Json, Query};
 use agis_servers::game::Protocol;
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use crate::{auth::Caller, page::List, server::Services};
+use crate::{
+    auth::Caller,
+    page::{List, list_query, word},
+    problem::Problem,
+    server::Services,
+    words,
+};
 
-#[derive(Serialize)]
+/// A game that a server can be created for.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Game, examples(json!({
+    "game_type": "openttd", "title": "OpenTTD", "port": 3979, "protocol": "tcp", "cost_per_hour": 20
+})))]
 pub(crate) struct GameDto {
+    /// What stands in a server's `game_type`.
     game_type: String,
+    /// What people call it.
     title: String,
+    /// The port that its servers have if it is free.
+    #[schema(minimum = 1)]
     port: u16,
+    #[schema(value_type = words::Protocol)]
     protocol: &'static str,
+    /// Credits.
+    #[schema(minimum = 0)]
     cost_per_hour: i32,
 }
 
-pub(crate) async fn list(_: Caller, services: Data<Services>) -> Json<List<GameDto>> {
-    let games = services.servers.catalogue().games().map(|game| GameDto {
-        game_type: game.key.clone(),
-        title: game.title.clone(),
-        port: game.port,
-        protocol: match game.protocol {
-            Protocol::Tcp => "tcp",
-            Protocol::Udp => "udp",
-        },
-        cost_per_hour: game.cost_per_hour,
-    });
-    Json(List::whole(games.collect()))
+list_query! {
+    ListQuery {
+        /// Games that speak this.
+        #[param(value_type = Option<words::Protocol>)]
+        protocol,
+    }
+}
+
+/// List the games
+///
+/// Sorted by `game_type`.
+#[utoipa::path(
+    get, path = "/api/v1/games", operation_id = "listGames", tag = "games", params(ListQuery),
+    responses((status = 200, description = "A piece of the list.", body = List<GameDto>)),
+)]
+pub(crate) async fn list(
+    _: Caller,
+    services: Data<Services>,
+    query: Query<ListQuery>,
+) -> Result<Json<List<GameDto>>, Problem> {
+    let (after, limit) = query.piece::<String>()?;
+    let protocol = word("protocol", query.protocol.as_ref(), &Protocol::ALL, Protocol::as_str)?;
+    let games = services.servers.catalogue().games();
+    let games = games
+        .filter(|game| after.as_ref().is_none_or(|after| game.key > *after))
+        .filter(|game| protocol.is_none_or(|protocol| game.protocol == protocol))
+        .take(limit as usize)
+        .map(|game| GameDto {
+            game_type: game.key.clone(),
+            title: game.title.clone(),
+            port: game.port,
+            protocol: game.protocol.as_str(),
+            cost_per_hour: game.cost_per_hour,
+        });
+    Ok(Json(List::new(games.collect(), limit, |game| game.game_type.clone())))
 }

@@ -1,6 +1,7 @@
 //! REST over the domain services. The only crate that knows both HTTP and the domains.
 //!
 //! - [`server`]: the server, its limits, and the table of routes
+//! - `routes`: what a resource takes, and asks of its caller
 //! - `auth`: who calls, and how often; the scope that a handler asks for stands in its signature
 //! - `client`: from where; `legacy`: the tokens of v1.7.0
 //! - [`network`]: web pages, and how long anything may take; `connection`: slow and deaf clients
@@ -9,6 +10,7 @@
 //! - `idempotency`: what is asked again is answered again
 //! - `body`, `page`: what comes in, what goes out; `wording`: what is wrong with it
 //! - `follow`: a console as server-sent events; `followers`: how many
+//! - [`openapi`]: the contract, made from all this; `docs`: where it is served
 //! - a module per resource
 
 mod auth;
@@ -16,6 +18,7 @@ mod body;
 mod client;
 mod connection;
 mod console;
+mod docs;
 mod follow;
 mod followers;
 mod games;
@@ -24,14 +27,17 @@ mod keys;
 mod legacy;
 pub mod network;
 mod observe;
+pub mod openapi;
 mod operations;
 mod page;
 mod problem;
+mod routes;
 mod schedules;
 pub mod server;
 mod servers;
 mod users;
 mod wording;
+mod words;
 
 pub use followers::Followers;
 pub use legacy::LegacyPolicy;

@@ -2,27 +2,60 @@
 
 use actix_web::web::{Data, Json, Path, Query};
 use agis_base::{OperationId, ServerId, Timestamp, UserId};
-use agis_servers::{Operation, store::Page};
+use agis_servers::{
+    Action, Operation, State,
+    store::{OperationFilter, Page},
+};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::{
     auth::{Here, May, ReadServers, Somewhere},
-    page::{List, PageQuery},
+    page::{List, list_query, word},
     problem::Problem,
     server::Services,
+    words,
 };
 
-#[derive(Serialize)]
+/// A durable request on a server, and what became of it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Operation, examples(json!({
+    "id": "0199d3a0-4b5c-7def-8123-456789abcdef", "server_id": 7, "action": "start", "state": "succeeded",
+    "origin": "rest", "actor": "123456789012345678", "error": null, "created_at": "2026-11-22T19:00:00Z",
+    "finished_at": "2026-11-22T19:00:12Z"
+})))]
 pub(crate) struct OperationDto {
+    #[schema(value_type = String, format = "uuid")]
     id: OperationId,
+    #[schema(value_type = i32, minimum = 1)]
     server_id: ServerId,
+    #[schema(value_type = words::ServerAction)]
     action: &'static str,
+    #[schema(value_type = words::OperationState)]
     state: &'static str,
+    #[schema(value_type = words::OperationOrigin)]
     origin: &'static str,
+    /// The Discord id of who asked.
+    #[schema(value_type = String)]
     actor: UserId,
+    /// Why it did not succeed.
     error: Option<String>,
+    #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
+    /// Null while it goes on.
+    #[schema(value_type = Option<String>, format = DateTime)]
     finished_at: Option<Timestamp>,
+}
+
+list_query! {
+    ListQuery {
+        /// Operations that have come so far.
+        #[param(value_type = Option<words::OperationState>)]
+        state,
+        /// Operations that ask for this.
+        #[param(value_type = Option<words::ServerAction>)]
+        action,
+    }
 }
 
 impl From<Operation> for OperationDto {
@@ -41,6 +74,11 @@ impl From<Operation> for OperationDto {
     }
 }
 
+/// Follow an operation
+#[utoipa::path(
+    get, path = "/api/v1/operations/{id}", operation_id = "getOperation", tag = "operations",
+    responses((status = 200, description = "The operation as it is now.", body = OperationDto)),
+)]
 pub(crate) async fn get(
     caller: May<ReadServers, Somewhere>,
     services: Data<Services>,
@@ -49,14 +87,26 @@ pub(crate) async fn get(
     Ok(Json(services.servers.operation(caller.user(), caller.reach(), *id).await?.into()))
 }
 
+/// List the operations of a server
+///
+/// The newest first. They are forgotten 90 days after their end.
+#[utoipa::path(
+    get, path = "/api/v1/servers/{id}/operations", operation_id = "listServerOperations", tag = "operations",
+    params(ListQuery),
+    responses((status = 200, description = "A piece of the list.", body = List<OperationDto>)),
+)]
 pub(crate) async fn of_server(
     caller: May<ReadServers, Here>,
     services: Data<Services>,
     id: Path<ServerId>,
-    page: Query<PageQuery>,
+    query: Query<ListQuery>,
 ) -> Result<Json<List<OperationDto>>, Problem> {
-    let limit = page.limit()?;
-    let operations = services.servers.history(caller.user(), *id, Page { after: page.after()?, limit }).await?;
+    let (after, limit) = query.piece()?;
+    let filter = OperationFilter {
+        state: word("state", query.state.as_ref(), State::ALL, State::as_str)?,
+        action: word("action", query.action.as_ref(), Action::ALL, Action::as_str)?,
+    };
+    let operations = services.servers.history(caller.user(), *id, filter, Page { after, limit }).await?;
     let operations = operations.into_iter().map(OperationDto::from).collect();
-    Ok(Json(List::new(operations, limit, |operation: &OperationDto| operation.id.to_string())))
+    Ok(Json(List::new(operations, limit, |operation: &OperationDto| operation.id)))
 }

@@ -1,62 +1,157 @@
 //! Lists: `{items, next_cursor}`. A cursor is to be handed back as it came; what is in it is nobody's business.
 
-use std::str::FromStr;
+use std::{fmt::Display, str::FromStr};
 
-use serde::{Deserialize, Serialize};
+use agis_base::ServerId;
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::problem::{Code, Problem};
 
 const DEFAULT: u32 = 50;
 const MAX: u32 = 100;
-
-/// Which piece of a list.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct PageQuery {
-    cursor: Option<String>,
-    // As text: what is wrong with it is then said by its name.
-    limit: Option<String>,
-}
+/// No name is longer.
+const TEXT_MAX: usize = 100;
 
 /// A piece of a list.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct List<T> {
     items: Vec<T>,
+    /// Where the next piece begins, to be sent as `cursor`; null where nothing follows.
+    #[schema(examples("MTI"))]
     next_cursor: Option<String>,
 }
 
-impl PageQuery {
-    /// How many items.
-    pub(crate) fn limit(&self) -> Result<u32, Problem> {
-        let limit = self.limit.as_deref().map_or(Some(DEFAULT), |text| text.parse().ok());
-        limit
-            .filter(|limit| (1..=MAX).contains(limit))
-            .ok_or_else(|| Problem::invalid_query(format!("limit: is 1 to {MAX}")))
-    }
+/// The query of a list: which piece, and what of it. Values come as text, so that what is wrong with one is said by its
+/// name.
+macro_rules! list_query {
+    ($(#[$doc:meta])* $name:ident { $($(#[$fdoc:meta])* $field:ident,)* }) => {
+        $(#[$doc])*
+        #[derive(serde::Deserialize, utoipa::IntoParams)]
+        #[serde(deny_unknown_fields)]
+        #[into_params(parameter_in = Query)]
+        pub(crate) struct $name {
+            /// The `next_cursor` of the piece before.
+            #[param(max_length = 64, pattern = "^[A-Za-z0-9_-]+$")]
+            cursor: Option<String>,
+            /// How many items.
+            #[param(value_type = Option<i32>, minimum = 1, maximum = 100, default = 50)]
+            limit: Option<String>,
+            $($(#[$fdoc])* pub(crate) $field: Option<String>,)*
+        }
 
-    /// What the cursor stands for.
-    pub(crate) fn after<Id: FromStr>(&self) -> Result<Option<Id>, Problem> {
-        let parsed = self.cursor.as_deref().map(str::parse).transpose();
-        parsed.map_err(|_| Self::invalid_cursor())
-    }
+        impl $name {
+            /// Which piece: behind what, and how many.
+            pub(crate) fn piece<Id: std::str::FromStr + std::fmt::Display>(
+                &self,
+            ) -> Result<(Option<Id>, u32), $crate::problem::Problem> {
+                let after = self.cursor.as_deref().map($crate::page::read_cursor).transpose()?;
+                Ok((after, $crate::page::limit(self.limit.as_deref())?))
+            }
+        }
+    };
+}
+pub(crate) use list_query;
 
-    /// The cursor is not one of ours.
-    pub(crate) fn invalid_cursor() -> Problem {
-        let detail = "cursor: is the next_cursor of an earlier answer, unchanged";
-        Problem::new(Code::InvalidCursor, detail)
+/// How many items.
+pub(crate) fn limit(text: Option<&str>) -> Result<u32, Problem> {
+    let limit = text.map_or(Some(DEFAULT), |text| text.parse().ok());
+    limit
+        .filter(|limit| (1..=MAX).contains(limit))
+        .ok_or_else(|| Problem::invalid_query(format!("limit: is 1 to {MAX}")))
+}
+
+/// What a cursor stands for. There is one way to write it.
+pub(crate) fn read_cursor<Id: FromStr + Display>(cursor: &str) -> Result<Id, Problem> {
+    let bytes = URL_SAFE_NO_PAD.decode(cursor).ok().filter(|bytes| !bytes.is_empty());
+    let id = bytes.and_then(|bytes| std::str::from_utf8(&bytes).ok()?.parse::<Id>().ok());
+    id.filter(|id| write_cursor(id) == cursor).ok_or_else(invalid_cursor)
+}
+
+fn write_cursor(id: &impl Display) -> String {
+    URL_SAFE_NO_PAD.encode(id.to_string())
+}
+
+/// The cursor is not one of ours.
+pub(crate) fn invalid_cursor() -> Problem {
+    Problem::new(Code::InvalidCursor, "cursor: is the next_cursor of an earlier answer, unchanged")
+}
+
+/// A query parameter that is one of some words.
+pub(crate) fn word<T: Copy>(
+    name: &str,
+    text: Option<&String>,
+    all: &[T],
+    as_str: impl Fn(T) -> &'static str,
+) -> Result<Option<T>, Problem> {
+    let Some(text) = text else { return Ok(None) };
+    let found = all.iter().copied().find(|value| as_str(*value) == text);
+    found.map(Some).ok_or_else(|| {
+        let words: Vec<_> = all.iter().map(|value| as_str(*value)).collect();
+        Problem::invalid_query(format!("{name}: is one of: {}", words.join(", ")))
+    })
+}
+
+/// A query parameter that is text to look for.
+pub(crate) fn text(name: &str, text: Option<&String>) -> Result<Option<String>, Problem> {
+    let fits = |text: &String| (1..=TEXT_MAX).contains(&text.chars().count()) && !text.contains(char::is_control);
+    if text.is_some_and(|text| !fits(text)) {
+        return Err(Problem::invalid_query(format!("{name}: has 1 to {TEXT_MAX} characters on one line")));
     }
+    Ok(text.cloned())
+}
+
+/// A query parameter that is the number of a server.
+pub(crate) fn server(name: &str, text: Option<&String>) -> Result<Option<ServerId>, Problem> {
+    let Some(text) = text else { return Ok(None) };
+    let id = text.parse().ok().filter(|id: &ServerId| id.0 > 0);
+    id.map(Some).ok_or_else(|| Problem::invalid_query(format!("{name}: is the number of a server")))
 }
 
 impl<T> List<T> {
-    /// A full piece may have a successor; `cursor` names its last item.
-    pub(crate) fn new(items: Vec<T>, limit: u32, cursor: impl FnOnce(&T) -> String) -> Self {
+    /// A full piece may have a successor; `id` names its last item.
+    pub(crate) fn new<Id: Display>(items: Vec<T>, limit: u32, id: impl FnOnce(&T) -> Id) -> Self {
         let full = items.len() >= limit as usize;
-        let next_cursor = items.last().filter(|_| full).map(cursor);
+        let next_cursor = items.last().filter(|_| full).map(|last| write_cursor(&id(last)));
         Self { items, next_cursor }
     }
+}
 
-    /// The whole list.
-    pub(crate) fn whole(items: Vec<T>) -> Self {
-        Self { items, next_cursor: None }
+#[cfg(test)]
+mod tests {
+    use agis_base::OperationId;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_back(number in any::<i32>(), bits in any::<u128>()) {
+            prop_assert_eq!(read_cursor(&write_cursor(&ServerId(number))), Ok(ServerId(number)));
+            let id: OperationId = format!("{bits:032x}").parse().expect("a uuid");
+            prop_assert_eq!(read_cursor(&write_cursor(&id)), Ok(id));
+        }
+
+        #[test]
+        fn no_text_makes_the_reader_panic_and_what_it_takes_is_canonical(text in "[A-Za-z0-9_=+/-]{0,12}|.{0,20}") {
+            if let Ok(id) = read_cursor::<ServerId>(&text) {
+                prop_assert_eq!(write_cursor(&id), text);
+            }
+        }
+
+        #[test]
+        fn a_limit_is_1_to_100(text in "-?[0-9]{1,12}|.{0,6}") {
+            if let Ok(limit) = limit(Some(&text)) {
+                prop_assert!((1..=100).contains(&limit));
+            }
+        }
+    }
+
+    #[test]
+    fn another_way_to_write_a_number_is_no_cursor() {
+        for text in ["+5", "05", " 5", "5 ", "5\0"] {
+            assert_eq!(read_cursor::<ServerId>(&URL_SAFE_NO_PAD.encode(text)), Err(invalid_cursor()), "{text:?}");
+        }
     }
 }

@@ -9,7 +9,7 @@ use actix_web::{
     body::BoxBody,
     http::{
         StatusCode,
-        header::{RETRY_AFTER, WWW_AUTHENTICATE},
+        header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE},
     },
 };
 use agis_apikeys::{KeysError, service::AuthError};
@@ -19,7 +19,7 @@ use agis_servers::{ServersError, console::ConsoleError};
 use serde::Serialize;
 
 pub(crate) use self::code::Code;
-use crate::{observe, page::PageQuery};
+use crate::{observe, page};
 
 /// Seconds after which a caller should try again what may go well then.
 const RETRY_S: u64 = 2;
@@ -35,6 +35,7 @@ pub(crate) struct Problem {
     retry_after: Option<u64>,
     /// What this is about, where the caller cannot know it otherwise.
     id: Option<String>,
+    allow: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -51,7 +52,7 @@ struct Body<'a> {
 
 impl Problem {
     pub(crate) fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), retry_after: None, id: None }
+        Self { code, detail: detail.into(), retry_after: None, id: None, allow: None }
     }
 
     pub(crate) fn code(&self) -> Code {
@@ -67,8 +68,10 @@ impl Problem {
         Self::new(Code::NotFound, detail)
     }
 
-    pub(crate) fn method_not_allowed() -> Self {
-        Self::new(Code::MethodNotAllowed, "this resource does not take that method")
+    /// RFC 9110 wants the methods that are taken in a header.
+    pub(crate) fn method_not_allowed(allow: &str) -> Self {
+        let detail = format!("this resource takes {allow}");
+        Self { allow: Some(allow.to_owned()), ..Self::new(Code::MethodNotAllowed, detail) }
     }
 
     pub(crate) fn slow_body(within: Duration) -> Self {
@@ -141,6 +144,9 @@ impl ResponseError for Problem {
         let mut response = HttpResponse::build(status);
         if let Some(seconds) = self.retry_after {
             response.insert_header((RETRY_AFTER, seconds));
+        }
+        if let Some(allow) = &self.allow {
+            response.insert_header((ALLOW, allow.as_str()));
         }
         if status == StatusCode::UNAUTHORIZED {
             response.insert_header((WWW_AUTHENTICATE, "Bearer realm=\"AGIS\""));
@@ -241,7 +247,7 @@ impl From<ConsoleError> for Problem {
     fn from(error: ConsoleError) -> Self {
         let detail = error.to_string();
         match error {
-            ConsoleError::Position => PageQuery::invalid_cursor(),
+            ConsoleError::Position => page::invalid_cursor(),
             ConsoleError::NotRunning => Self::new(Code::NotRunning, detail),
             ConsoleError::NoWay => Self::new(Code::NoConsole, detail),
             ConsoleError::Busy => Self::new(Code::ConsoleBusy, detail).after(RETRY_S),

@@ -1,154 +1,39 @@
 //! `/schedules`
 
+mod shapes;
+
 use actix_web::{
     HttpRequest, HttpResponse,
     web::{Data, Json, Path, Query},
 };
-use agis_base::{OperationId, Reach, ScheduleId, ServerId, Timestamp};
-use agis_scheduler::{Action, MissedRunPolicy, NewSchedule, Run, Schedule, ScheduleChange, Timing, store};
+use agis_base::{Reach, ScheduleId, ServerId, Timestamp};
+use agis_scheduler::{
+    Action, MissedRunPolicy, NewSchedule, RunState, ScheduleChange, Timing,
+    store::{self, RunsQuery},
+};
 use agis_servers as servers;
-use chrono::{DateTime, Datelike, NaiveDateTime, SecondsFormat, Utc};
-use chrono_tz::Tz;
-use serde::{Deserialize, Serialize};
+use chrono::{Datelike, SecondsFormat, Utc};
 
+pub(crate) use self::shapes::{Change, Create, Preview, PreviewDto, RunDto, ScheduleDto};
+use self::shapes::{ListQuery, OfServerQuery, RunsQuery as RunsParams};
 use crate::{
-    auth::{Caller, Here, May, ReadSchedules, ReadSchedulesOfServer, Somewhere, WriteSchedules},
+    auth::{Here, May, ReadSchedules, ReadSchedulesOfServer, Somewhere, WriteSchedules},
     body::Body,
     idempotency::Asking,
-    page::{List, PageQuery},
+    operations::OperationDto,
+    page::{self, List, word},
     problem::Problem,
     server::Services,
     servers::act,
 };
 
-const NEXT_RUNS: usize = 5;
-const PREVIEW_MAX: usize = 100;
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Create {
-    server_id: ServerId,
-    action: String,
-    cron_expression: String,
-    #[serde(default = "utc")]
-    timezone: String,
-    #[serde(default = "yes")]
-    enabled: bool,
-    missed_run_policy: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Change {
-    action: Option<String>,
-    cron_expression: Option<String>,
-    timezone: Option<String>,
-    enabled: Option<bool>,
-    missed_run_policy: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Preview {
-    cron_expression: String,
-    #[serde(default = "utc")]
-    timezone: String,
-    count: Option<u16>,
-}
-
-fn utc() -> String {
-    "UTC".to_owned()
-}
-
-fn yes() -> bool {
-    true
-}
-
-#[derive(Serialize)]
-pub(crate) struct ScheduleDto {
-    id: ScheduleId,
-    server_id: ServerId,
-    action: &'static str,
-    cron_expression: String,
-    timezone: String,
-    enabled: bool,
-    disabled_reason: Option<String>,
-    missed_run_policy: &'static str,
-    last_run: Option<Timestamp>,
-    next_run: Option<Timestamp>,
-    /// With the offset of the schedule's zone.
-    next_runs: Vec<String>,
-    created_at: Timestamp,
-    updated_at: Timestamp,
-}
-
-impl From<Schedule> for ScheduleDto {
-    fn from(schedule: Schedule) -> Self {
-        let now = Utc::now();
-        // A schedule of an older program that cannot be read has no next runs, and says why elsewhere. One that is
-        // disabled shows when it would run.
-        let next_runs = schedule.timing().ok().map(|timing| {
-            let runs = timing.next_runs(now, NEXT_RUNS);
-            runs.into_iter().map(|at| local(at, timing.zone)).collect()
-        });
-        Self {
-            id: schedule.id,
-            server_id: schedule.server,
-            action: schedule.action.as_str(),
-            cron_expression: schedule.cron_expression,
-            timezone: schedule.timezone,
-            enabled: schedule.enabled,
-            disabled_reason: schedule.disabled_reason,
-            missed_run_policy: schedule.missed_run_policy.as_str(),
-            last_run: schedule.last_run,
-            next_run: schedule.next_run,
-            next_runs: next_runs.unwrap_or_default(),
-            created_at: schedule.created_at,
-            updated_at: schedule.updated_at,
-        }
-    }
-}
-
-#[derive(Serialize)]
-pub(crate) struct RunDto {
-    slot: Timestamp,
-    /// The local times that met in this instant, where they are more than one.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    local_slots: Vec<NaiveDateTime>,
-    state: &'static str,
-    reason: Option<String>,
-    lateness_ms: i64,
-    /// How many slots this line stands for.
-    slots: i64,
-    operation_id: Option<OperationId>,
-}
-
-impl From<Run> for RunDto {
-    fn from(run: Run) -> Self {
-        Self {
-            slot: run.slot,
-            local_slots: run.local_slots,
-            state: run.state.as_str(),
-            reason: run.reason,
-            lateness_ms: run.lateness.num_milliseconds(),
-            slots: run.slots,
-            operation_id: run.operation,
-        }
-    }
-}
-
-#[derive(Serialize)]
-pub(crate) struct PreviewDto {
-    runs: Vec<PreviewRun>,
-    warnings: Vec<&'static str>,
-}
-
-#[derive(Serialize)]
-struct PreviewRun {
-    at: Timestamp,
-    local: String,
-}
-
+/// Create a schedule
+///
+/// The answer shows the next five runs: look whether they are what you meant.
+#[utoipa::path(
+    post, path = "/api/v1/schedules", operation_id = "createSchedule", tag = "schedules", request_body = Create,
+    responses((status = 201, description = "The schedule.", body = ScheduleDto)),
+)]
 pub(crate) async fn create(
     caller: May<WriteSchedules, Somewhere>,
     services: Data<Services>,
@@ -172,38 +57,70 @@ pub(crate) async fn create(
         .json(ScheduleDto::from(schedule)))
 }
 
+/// List your schedules
+///
+/// By id.
+#[utoipa::path(
+    get, path = "/api/v1/schedules", operation_id = "listSchedules", tag = "schedules", params(ListQuery),
+    responses((status = 200, description = "A piece of the list.", body = List<ScheduleDto>)),
+)]
 pub(crate) async fn list(
     caller: May<ReadSchedules, Somewhere>,
     services: Data<Services>,
-    page: Query<PageQuery>,
+    query: Query<ListQuery>,
 ) -> Result<Json<List<ScheduleDto>>, Problem> {
-    listed(&caller, caller.reach().clone(), &services, &page, None).await
+    let (after, limit) = query.piece()?;
+    let wanted = store::Query {
+        owner: caller.user().clone(),
+        reach: caller.reach().clone(),
+        server: page::server("server_id", query.server_id.as_ref())?,
+        action: word("action", query.action.as_ref(), &Action::ALL, Action::as_str)?,
+        enabled: yes_or_no("enabled", query.enabled.as_ref())?,
+        after,
+        limit,
+    };
+    listed(&services, &wanted).await
 }
 
+/// List your schedules of a server
+///
+/// By id.
+#[utoipa::path(
+    get, path = "/api/v1/servers/{id}/schedules", operation_id = "listServerSchedules", tag = "schedules",
+    params(OfServerQuery),
+    responses((status = 200, description = "A piece of the list.", body = List<ScheduleDto>)),
+)]
 pub(crate) async fn of_server(
     caller: May<ReadSchedulesOfServer, Here>,
     services: Data<Services>,
     server: Path<ServerId>,
-    page: Query<PageQuery>,
+    query: Query<OfServerQuery>,
 ) -> Result<Json<List<ScheduleDto>>, Problem> {
+    let (after, limit) = query.piece()?;
+    let wanted = store::Query {
+        owner: caller.user().clone(),
+        reach: Reach::Every,
+        server: Some(*server),
+        action: word("action", query.action.as_ref(), &Action::ALL, Action::as_str)?,
+        enabled: yes_or_no("enabled", query.enabled.as_ref())?,
+        after,
+        limit,
+    };
     services.servers.get(caller.user(), *server).await?;
-    listed(&caller, Reach::Every, &services, &page, Some(*server)).await
+    listed(&services, &wanted).await
 }
 
-async fn listed(
-    caller: &Caller,
-    reach: Reach,
-    services: &Services,
-    page: &PageQuery,
-    server: Option<ServerId>,
-) -> Result<Json<List<ScheduleDto>>, Problem> {
-    let limit = page.limit()?;
-    let query = store::Query { owner: caller.user().clone(), reach, server, after: page.after()?, limit };
-    let schedules = services.schedules.list(&query).await?;
+async fn listed(services: &Services, query: &store::Query) -> Result<Json<List<ScheduleDto>>, Problem> {
+    let schedules = services.schedules.list(query).await?;
     let schedules = schedules.into_iter().map(ScheduleDto::from).collect();
-    Ok(Json(List::new(schedules, limit, |schedule: &ScheduleDto| schedule.id.to_string())))
+    Ok(Json(List::new(schedules, query.limit, ScheduleDto::id)))
 }
 
+/// Look at a schedule
+#[utoipa::path(
+    get, path = "/api/v1/schedules/{id}", operation_id = "getSchedule", tag = "schedules",
+    responses((status = 200, description = "The schedule.", body = ScheduleDto)),
+)]
 pub(crate) async fn get(
     caller: May<ReadSchedules, Somewhere>,
     services: Data<Services>,
@@ -212,6 +129,13 @@ pub(crate) async fn get(
     Ok(Json(services.schedules.get(caller.user(), caller.reach(), *id).await?.into()))
 }
 
+/// Change a schedule
+///
+/// A new timing, and enabling, count from now: what passed before is not missed.
+#[utoipa::path(
+    patch, path = "/api/v1/schedules/{id}", operation_id = "changeSchedule", tag = "schedules", request_body = Change,
+    responses((status = 200, description = "The schedule as it is now.", body = ScheduleDto)),
+)]
 pub(crate) async fn change(
     caller: May<WriteSchedules, Somewhere>,
     services: Data<Services>,
@@ -229,6 +153,13 @@ pub(crate) async fn change(
     Ok(Json(services.schedules.change(caller.user(), caller.reach(), *id, &change).await?.into()))
 }
 
+/// Delete a schedule
+///
+/// Its history goes with it.
+#[utoipa::path(
+    delete, path = "/api/v1/schedules/{id}", operation_id = "deleteSchedule", tag = "schedules",
+    responses((status = 204, description = "It is gone.")),
+)]
 pub(crate) async fn delete(
     caller: May<WriteSchedules, Somewhere>,
     services: Data<Services>,
@@ -238,6 +169,13 @@ pub(crate) async fn delete(
     Ok(HttpResponse::NoContent().finish())
 }
 
+/// Run a schedule now
+///
+/// Does what it does to its server, also while it is disabled. Its history and its next run stay as they are.
+#[utoipa::path(
+    post, path = "/api/v1/schedules/{id}/run", operation_id = "runSchedule", tag = "schedules",
+    responses((status = 202, description = "The operation to follow.", body = OperationDto)),
+)]
 pub(crate) async fn run_now(
     caller: May<WriteSchedules, Somewhere>,
     services: Data<Services>,
@@ -253,41 +191,45 @@ pub(crate) async fn run_now(
     act(&caller, &services, &http, schedule.server, action).await
 }
 
+/// List the runs of a schedule
+///
+/// The newest first. They are forgotten 90 days after their end.
+#[utoipa::path(
+    get, path = "/api/v1/schedules/{id}/runs", operation_id = "listScheduleRuns", tag = "schedules",
+    params(RunsParams),
+    responses((status = 200, description = "A piece of the list.", body = List<RunDto>)),
+)]
 pub(crate) async fn runs(
     caller: May<ReadSchedules, Somewhere>,
     services: Data<Services>,
     id: Path<ScheduleId>,
-    page: Query<PageQuery>,
+    query: Query<RunsParams>,
 ) -> Result<Json<List<RunDto>>, Problem> {
-    let limit = page.limit()?;
-    let before: Option<DateTime<Utc>> = page.after()?;
-    // Beyond these years Postgres and chrono do not understand each other.
-    if before.is_some_and(|before| !(1970..10_000).contains(&before.year())) {
-        return Err(PageQuery::invalid_cursor());
-    }
-    let runs = services.schedules.runs(caller.user(), caller.reach(), *id, before, limit).await?;
+    let (before, limit) = query.piece::<Cursor>()?;
+    let state = word("state", query.state.as_ref(), &RunState::ALL, RunState::as_str)?;
+    let wanted = RunsQuery { state, before: before.map(|Cursor(slot)| slot), limit };
+    let runs = services.schedules.runs(caller.user(), caller.reach(), *id, wanted).await?;
     let runs = runs.into_iter().map(RunDto::from).collect();
-    Ok(Json(List::new(runs, limit, |run: &RunDto| run.slot.to_rfc3339_opts(SecondsFormat::Micros, true))))
+    Ok(Json(List::new(runs, limit, |run: &RunDto| Cursor(run.slot()))))
 }
 
+/// When would it run?
+///
+/// Nothing is stored.
+#[utoipa::path(
+    post, path = "/api/v1/schedules/preview", operation_id = "previewSchedule", tag = "schedules",
+    request_body = Preview,
+    responses((status = 200, description = "The next runs.", body = PreviewDto)),
+)]
 pub(crate) async fn preview(
     _: May<ReadSchedules, Somewhere>,
     services: Data<Services>,
     body: Body<Preview>,
 ) -> Result<Json<PreviewDto>, Problem> {
     let body = body.0;
-    let count = body.count.map_or(NEXT_RUNS, usize::from);
-    if !(1..=PREVIEW_MAX).contains(&count) {
-        return Err(Problem::invalid_value("count", format!("is 1 to {PREVIEW_MAX}")));
-    }
     let timing = Timing::parse(&body.cron_expression, &body.timezone)?;
-    let runs = services.schedules.preview(&timing, Utc::now(), count)?;
-    let runs = runs.into_iter().map(|at| PreviewRun { at, local: local(at, timing.zone) }).collect();
-    Ok(Json(PreviewDto { runs, warnings: timing.cron.warning().into_iter().collect() }))
-}
-
-fn local(at: Timestamp, zone: Tz) -> String {
-    at.with_timezone(&zone).to_rfc3339_opts(SecondsFormat::Secs, false)
+    let runs = services.schedules.preview(&timing, Utc::now(), body.count()?)?;
+    Ok(Json(PreviewDto::new(&timing, runs)))
 }
 
 fn action(word: &str) -> Result<Action, Problem> {
@@ -297,4 +239,27 @@ fn action(word: &str) -> Result<Action, Problem> {
 fn policy(word: &str) -> Result<MissedRunPolicy, Problem> {
     let known = MissedRunPolicy::from_word(word);
     known.ok_or_else(|| Problem::invalid_value("missed_run_policy", "is one of: run_once, skip"))
+}
+
+fn yes_or_no(name: &str, text: Option<&String>) -> Result<Option<bool>, Problem> {
+    word(name, text, &[true, false], |value| if value { "true" } else { "false" })
+}
+
+/// Where a list of runs goes on: a slot.
+struct Cursor(Timestamp);
+
+impl std::fmt::Display for Cursor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0.to_rfc3339_opts(SecondsFormat::Micros, true))
+    }
+}
+
+impl std::str::FromStr for Cursor {
+    type Err = Problem;
+
+    fn from_str(text: &str) -> Result<Self, Problem> {
+        let slot: Timestamp = text.parse().map_err(|_| page::invalid_cursor())?;
+        // Beyond these years Postgres and chrono do not understand each other.
+        (1970..10_000).contains(&slot.year()).then_some(Self(slot)).ok_or_else(page::invalid_cursor)
+    }
 }

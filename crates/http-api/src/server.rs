@@ -18,12 +18,13 @@ use agis_scheduler::Schedules;
 use agis_servers::Servers;
 
 use crate::{
-    LegacyPolicy, auth, connection, console,
+    LegacyPolicy, auth, connection, console, docs,
     followers::Followers,
     games, idempotency, keys, legacy,
     network::{self, Network},
     observe, operations,
     problem::Problem,
+    routes::{Table, resource},
     schedules, servers, users, wording,
 };
 
@@ -110,15 +111,24 @@ fn app(
         .app_data(web::PathConfig::default().error_handler(|_, _| Problem::not_found("no such resource").into()))
         .app_data(web::QueryConfig::default().error_handler(|error, _| unreadable_query(&error).into()))
         .configure(probes)
-        .service(routes())
+        .service(
+            table()
+                .into_scope(web::scope("/api/v1"))
+                .default_service(web::to(no_route))
+                // What is wrapped last is asked first.
+                .wrap(from_fn(idempotency::once))
+                .wrap(from_fn(auth::authenticate)),
+        )
+        .configure(docs::configure)
         .default_service(web::to(no_route))
         .wrap(cors)
         .wrap(from_fn(observe::observe))
         .wrap(from_fn(connection::note))
 }
 
-fn routes() -> impl actix_web::dev::HttpServiceFactory {
-    web::scope("/api/v1")
+/// What stands under `/api/v1`.
+pub(crate) fn table() -> Table {
+    Table::default()
         // Tried in this order: first those that are compared, then those that are searched for their parts.
         .service(resource("/auth/keys").get(keys::list).post(keys::create))
         .service(resource("/servers").get(servers::list).post(servers::create))
@@ -141,10 +151,6 @@ fn routes() -> impl actix_web::dev::HttpServiceFactory {
         .service(resource("/schedules/{id}").get(schedules::get).patch(schedules::change).delete(schedules::delete))
         .service(resource("/schedules/{id}/run").post(schedules::run_now))
         .service(resource("/schedules/{id}/runs").get(schedules::runs))
-        .default_service(web::to(no_route))
-        // What is wrapped last is asked first.
-        .wrap(from_fn(idempotency::once))
-        .wrap(from_fn(auth::authenticate))
 }
 
 async fn no_route() -> Problem {
@@ -157,33 +163,4 @@ fn unreadable_query(error: &QueryPayloadError) -> Problem {
         _ => String::new(),
     };
     Problem::invalid_query(wording::of_error("", &sentence, "parameter"))
-}
-
-/// A resource that answers every method that it does not know with a problem.
-fn resource(path: &str) -> Resource {
-    Resource(web::resource(path).default_service(web::to(|| async { Problem::method_not_allowed() })))
-}
-
-struct Resource(actix_web::Resource);
-
-macro_rules! methods {
-    ($($method:ident)+) => {
-        impl Resource {
-            $(fn $method<F, Args>(self, handler: F) -> Self
-            where
-                F: actix_web::Handler<Args>,
-                Args: actix_web::FromRequest + 'static,
-                F::Output: actix_web::Responder + 'static,
-            {
-                Self(self.0.route(web::$method().to(handler)))
-            })+
-        }
-    };
-}
-methods! { get post patch delete }
-
-impl actix_web::dev::HttpServiceFactory for Resource {
-    fn register(self, config: &mut actix_web::dev::AppService) {
-        self.0.wrap(from_fn(network::deadline)).register(config);
-    }
 }

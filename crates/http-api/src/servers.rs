@@ -5,52 +5,112 @@ use actix_web::{
     web::{Data, Json, Path, Query},
 };
 use agis_base::{ServerId, Timestamp};
-use agis_servers::{Action, NewServer, Origin, Request, Server, ServerChange, store::Page};
+use agis_servers::{
+    Action, NewServer, Origin, Request, Server, ServerChange, Status,
+    store::{Page, ServerFilter},
+};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::{
     auth::{Caller, Here, May, ReadServers, Somewhere, WriteServers},
     body::{Body, nullable},
     idempotency::{self, Asking},
     operations::OperationDto,
-    page::{List, PageQuery},
+    page::{List, list_query, text, word},
     problem::Problem,
     server::Services,
+    words,
 };
 
-#[derive(Deserialize)]
+/// A server to create.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewServer, examples(json!({
+    "name": "Tuesday railways", "game_type": "openttd", "description": "Whitelist; ask in #join"
+})))]
 pub(crate) struct Create {
+    /// One line, unique among your servers without regard to case; space around it is left out.
+    #[schema(
+        min_length = 1,
+        max_length = 100,
+        pattern = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"
+    )]
     name: String,
+    /// A `game_type` of the list of games.
     game_type: String,
+    /// For people.
+    #[schema(max_length = 1000, pattern = r"^[^\x00]*$")]
     description: Option<String>,
+    /// Whether everybody may see it.
     #[serde(default)]
     is_public: bool,
 }
 
-#[derive(Deserialize)]
+/// What may change; what is absent stays as it is.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = ServerChange, examples(json!({ "name": "Wednesday railways", "description": null })))]
 pub(crate) struct Change {
+    /// One line, unique among your servers without regard to case; space around it is left out.
+    #[schema(
+        min_length = 1,
+        max_length = 100,
+        pattern = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"
+    )]
     name: Option<String>,
+    /// Null takes it away.
     #[serde(default, deserialize_with = "nullable")]
+    #[schema(value_type = Option<String>, max_length = 1000, pattern = r"^[^\x00]*$")]
     description: Option<Option<String>>,
+    /// Whether everybody may see it.
     is_public: Option<bool>,
 }
 
-#[derive(Serialize)]
+/// A game server.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Server, examples(json!({
+    "id": 7, "name": "Tuesday railways", "game_type": "openttd", "status": "running", "address": "203.0.113.7",
+    "port": 3979, "error": null, "cost_per_hour": 20, "is_public": false, "description": "Whitelist; ask in #join",
+    "created_at": "2026-11-22T19:00:00Z", "updated_at": "2026-11-22T19:05:00Z"
+})))]
 pub(crate) struct ServerDto {
+    #[schema(value_type = i32, minimum = 1)]
     id: ServerId,
     name: String,
     game_type: String,
+    #[schema(value_type = words::ServerStatus)]
     status: &'static str,
+    /// Where players go, while it runs.
     address: Option<String>,
+    #[schema(minimum = 1)]
     port: Option<u16>,
+    /// Why it crashed or failed; for its owner's eyes.
     error: Option<String>,
+    /// Credits.
+    #[schema(minimum = 0)]
     cost_per_hour: i32,
+    /// Whether everybody may see it.
     is_public: bool,
     description: Option<String>,
+    #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
     updated_at: Timestamp,
+}
+
+list_query! {
+    ListQuery {
+        /// Servers that do this.
+        #[param(value_type = Option<words::ServerStatus>)]
+        status,
+        /// Servers of this game.
+        #[param(min_length = 1, max_length = 100)]
+        game_type,
+        /// Servers with this in their name, without regard to case.
+        #[param(min_length = 1, max_length = 100)]
+        name,
+    }
 }
 
 impl From<Server> for ServerDto {
@@ -73,6 +133,13 @@ impl From<Server> for ServerDto {
     }
 }
 
+/// Create a server
+///
+/// It is stopped.
+#[utoipa::path(
+    post, path = "/api/v1/servers", operation_id = "createServer", tag = "servers", request_body = Create,
+    responses((status = 201, description = "The server.", body = ServerDto)),
+)]
 pub(crate) async fn create(
     caller: May<WriteServers>,
     services: Data<Services>,
@@ -87,17 +154,36 @@ pub(crate) async fn create(
         .json(ServerDto::from(server)))
 }
 
+/// List your servers
+///
+/// By id. A key for some servers sees those.
+#[utoipa::path(
+    get, path = "/api/v1/servers", operation_id = "listServers", tag = "servers", params(ListQuery),
+    responses((status = 200, description = "A piece of the list.", body = List<ServerDto>)),
+)]
 pub(crate) async fn list(
     caller: May<ReadServers, Somewhere>,
     services: Data<Services>,
-    page: Query<PageQuery>,
+    query: Query<ListQuery>,
 ) -> Result<Json<List<ServerDto>>, Problem> {
-    let limit = page.limit()?;
-    let servers = services.servers.list(caller.user(), caller.reach(), Page { after: page.after()?, limit }).await?;
+    let (after, limit) = query.piece()?;
+    let filter = ServerFilter {
+        status: word("status", query.status.as_ref(), Status::ALL, Status::as_str)?,
+        game_type: text("game_type", query.game_type.as_ref())?,
+        name: text("name", query.name.as_ref())?,
+    };
+    let servers = services.servers.list(caller.user(), caller.reach(), &filter, Page { after, limit }).await?;
     let servers = servers.into_iter().map(ServerDto::from).collect();
-    Ok(Json(List::new(servers, limit, |server: &ServerDto| server.id.to_string())))
+    Ok(Json(List::new(servers, limit, |server: &ServerDto| server.id)))
 }
 
+/// Look at a server
+///
+/// Yours, or one that is public.
+#[utoipa::path(
+    get, path = "/api/v1/servers/{id}", operation_id = "getServer", tag = "servers",
+    responses((status = 200, description = "The server.", body = ServerDto)),
+)]
 pub(crate) async fn get(
     caller: May<ReadServers, Here>,
     services: Data<Services>,
@@ -106,6 +192,11 @@ pub(crate) async fn get(
     Ok(Json(services.servers.get(caller.user(), *id).await?.into()))
 }
 
+/// Change a server
+#[utoipa::path(
+    patch, path = "/api/v1/servers/{id}", operation_id = "changeServer", tag = "servers", request_body = Change,
+    responses((status = 200, description = "The server as it is now.", body = ServerDto)),
+)]
 pub(crate) async fn change(
     caller: May<WriteServers, Here>,
     services: Data<Services>,
@@ -118,8 +209,13 @@ pub(crate) async fn change(
 }
 
 macro_rules! actions {
-    ($($handler:ident: $action:ident)+) => {
-        $(pub(crate) async fn $handler(
+    ($($(#[$doc:meta])+ $method:ident $path:literal $operation:literal $handler:ident: $action:ident)+) => {
+        $($(#[$doc])+
+        #[utoipa::path(
+            $method, path = $path, operation_id = $operation, tag = "servers",
+            responses((status = 202, description = "The operation to follow.", body = OperationDto)),
+        )]
+        pub(crate) async fn $handler(
             caller: May<WriteServers, Here>,
             services: Data<Services>,
             id: Path<ServerId>,
@@ -129,7 +225,27 @@ macro_rules! actions {
         })+
     };
 }
-actions! { start: Start stop: Stop restart: Restart delete: Delete }
+actions! {
+    /// Start a server
+    ///
+    /// Where it runs already, nothing changes.
+    post "/api/v1/servers/{id}/start" "startServer" start: Start
+
+    /// Stop a server
+    ///
+    /// It is given time to save its world. A start that is under way is ended.
+    post "/api/v1/servers/{id}/stop" "stopServer" stop: Stop
+
+    /// Restart a server
+    ///
+    /// Where nothing runs, it is started.
+    post "/api/v1/servers/{id}/restart" "restartServer" restart: Restart
+
+    /// Delete a server
+    ///
+    /// It is stopped first, and its schedules are disabled. Its world is kept for seven days.
+    delete "/api/v1/servers/{id}" "deleteServer" delete: Delete
+}
 
 /// Asks for an operation in the caller's name: 202, and the operation to follow.
 pub(crate) async fn act(

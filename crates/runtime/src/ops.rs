@@ -2,7 +2,12 @@
 
 use std::net::TcpListener;
 
-use actix_web::{App, HttpResponse, HttpServer, dev::Server, http::header::ContentType, web};
+use actix_web::{
+    App, Handler, HttpResponse, HttpServer, Resource, Responder,
+    dev::Server,
+    http::header::{ALLOW, ContentType},
+    web,
+};
 
 use crate::{health::Health, telemetry::Metrics};
 
@@ -45,8 +50,20 @@ pub fn probes(health: Health, detail: Detail) -> impl Fn(&mut web::ServiceConfig
         };
         let alive = || async { HttpResponse::Ok().content_type(ContentType::plaintext()).body("ok\n") };
         config
-            .route("/healthz", web::get().to(alive))
-            .route("/readyz", web::get().to(ready.clone()))
-            .route("/api/health", web::get().to(ready));
+            .service(probe("/healthz", alive))
+            .service(probe("/readyz", ready.clone()))
+            .service(probe("/api/health", ready));
     }
+}
+
+/// Load balancers ask by HEAD as well.
+fn probe<F>(path: &str, handler: F) -> Resource
+where
+    F: Handler<(), Output: Responder + 'static>,
+{
+    let other = || async { HttpResponse::MethodNotAllowed().insert_header((ALLOW, "GET, HEAD")).finish() };
+    web::resource(path)
+        .route(web::get().to(handler.clone()))
+        .route(web::head().to(handler))
+        .default_service(web::to(other))
 }

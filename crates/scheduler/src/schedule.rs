@@ -47,6 +47,9 @@ pub enum MissedRunPolicy {
 }
 
 impl MissedRunPolicy {
+    /// Every policy.
+    pub const ALL: [Self; 2] = [Self::RunOnce, Self::Skip];
+
     /// The word that the database and REST use.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -57,7 +60,7 @@ impl MissedRunPolicy {
 
     /// The policy of that word.
     pub fn from_word(word: &str) -> Option<Self> {
-        [Self::RunOnce, Self::Skip].into_iter().find(|policy| policy.as_str() == word)
+        Self::ALL.into_iter().find(|policy| policy.as_str() == word)
     }
 }
 

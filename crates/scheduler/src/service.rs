@@ -8,7 +8,7 @@ use thiserror::Error;
 use crate::{
     firing::Run,
     schedule::{NewSchedule, Schedule, ScheduleChange, Timing, TimingError},
-    store::{Query, ScheduleStore, WriteError},
+    store::{Query, RunsQuery, ScheduleStore, WriteError},
 };
 
 /// The rules about schedules, for every transport. Whether a user may act on a server is not known here: transports ask
@@ -96,7 +96,7 @@ impl Schedules {
         self.store.delete(caller, id).await?.then_some(()).ok_or(SchedulesError::NotFound)
     }
 
-    /// A schedule's history, the newest first, from before `before`.
+    /// A schedule's history, the newest first.
     ///
     /// # Errors
     /// [`SchedulesError::NotFound`] where there is no such schedule.
@@ -105,11 +105,10 @@ impl Schedules {
         caller: &UserId,
         reach: &Reach,
         id: ScheduleId,
-        before: Option<Timestamp>,
-        limit: u32,
+        query: RunsQuery,
     ) -> Result<Vec<Run>, SchedulesError> {
         self.get(caller, reach, id).await?;
-        Ok(self.store.runs(id, before, limit).await?)
+        Ok(self.store.runs(id, query).await?)
     }
 
     /// The next runs of a timing that is not stored.

@@ -20,8 +20,23 @@ pub struct Query {
     pub reach: Reach,
     /// Of this server only.
     pub server: Option<ServerId>,
+    /// That do this only.
+    pub action: Option<Action>,
+    /// That fire, or that do not, only.
+    pub enabled: Option<bool>,
     /// The last schedule of the piece before.
     pub after: Option<ScheduleId>,
+    /// How many.
+    pub limit: u32,
+}
+
+/// Which runs of a schedule, and which piece of their list: at most `limit` from before `before`, the newest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RunsQuery {
+    /// In this state only.
+    pub state: Option<RunState>,
+    /// The slot of the last run of the piece before.
+    pub before: Option<Timestamp>,
     /// How many.
     pub limit: u32,
 }
@@ -50,8 +65,8 @@ pub trait ScheduleStore: Send + Sync {
     /// Removes a schedule and its history; false where the user has no such schedule.
     async fn delete(&self, owner: &UserId, id: ScheduleId) -> Result<bool, StoreError>;
 
-    /// A schedule's history, the newest first, from before `before`.
-    async fn runs(&self, id: ScheduleId, before: Option<Timestamp>, limit: u32) -> Result<Vec<Run>, StoreError>;
+    /// A schedule's history.
+    async fn runs(&self, id: ScheduleId, query: RunsQuery) -> Result<Vec<Run>, StoreError>;
 }
 
 /// Why a schedule was not written.

@@ -10,7 +10,7 @@ use crate::{
     game::Catalogue,
     operation::{self, Operation, Refusal, Request},
     server::{NewServer, Server, ServerChange},
-    store::{OperationStore, Page, ServerStore, Terms, WriteError},
+    store::{OperationFilter, OperationStore, Page, ServerFilter, ServerStore, Terms, WriteError},
 };
 
 const NAME_MAX: usize = 100;
@@ -156,9 +156,10 @@ impl Servers {
         &self,
         caller: &UserId,
         reach: &Reach,
+        filter: &ServerFilter,
         page: Page<ServerId>,
     ) -> Result<Vec<Server>, ServersError> {
-        Ok(self.servers.list(caller, reach, page).await?)
+        Ok(self.servers.list(caller, reach, filter, page).await?)
     }
 
     /// Changes a server.
@@ -235,10 +236,11 @@ impl Servers {
         &self,
         caller: &UserId,
         id: ServerId,
+        filter: OperationFilter,
         page: Page<OperationId>,
     ) -> Result<Vec<Operation>, ServersError> {
         self.controlled(caller, id).await?;
-        Ok(self.operations.history(id, page).await?)
+        Ok(self.operations.history(id, filter, page).await?)
     }
 
     /// The console of a server that the caller may act on.

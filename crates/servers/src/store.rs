@@ -21,6 +21,26 @@ pub struct Page<Id> {
     pub limit: u32,
 }
 
+/// Which servers of a list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ServerFilter {
+    /// That do this only.
+    pub status: Option<Status>,
+    /// Of this game only.
+    pub game_type: Option<String>,
+    /// With this in their name only, without regard to case.
+    pub name: Option<String>,
+}
+
+/// Which operations of a list.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct OperationFilter {
+    /// That have come so far only.
+    pub state: Option<State>,
+    /// That ask for this only.
+    pub action: Option<Action>,
+}
+
 /// Servers as rows.
 #[async_trait]
 pub trait ServerStore: Send + Sync {
@@ -38,7 +58,13 @@ pub trait ServerStore: Send + Sync {
     async fn find(&self, id: ServerId) -> Result<Option<Server>, StoreError>;
 
     /// A user's own servers within reach, by id.
-    async fn list(&self, owner: &UserId, reach: &Reach, page: Page<ServerId>) -> Result<Vec<Server>, StoreError>;
+    async fn list(
+        &self,
+        owner: &UserId,
+        reach: &Reach,
+        filter: &ServerFilter,
+        page: Page<ServerId>,
+    ) -> Result<Vec<Server>, StoreError>;
 
     /// Changes what an owner may change; `None` where the owner has no such server.
     async fn change(&self, owner: &UserId, id: ServerId, change: &ServerChange) -> Result<Option<Server>, WriteError>;
@@ -85,7 +111,12 @@ pub trait OperationStore: Send + Sync {
     async fn operations(&self, ids: &[OperationId]) -> Result<Vec<Operation>, StoreError>;
 
     /// A server's operations, the newest first.
-    async fn history(&self, server: ServerId, page: Page<OperationId>) -> Result<Vec<Operation>, StoreError>;
+    async fn history(
+        &self,
+        server: ServerId,
+        filter: OperationFilter,
+        page: Page<OperationId>,
+    ) -> Result<Vec<Operation>, StoreError>;
 }
 
 /// What became of requests.

@@ -1,5 +1,5 @@
 use agis_apikeys::{
-    ApiKey, Digest, KeyChange, KeyStore, Scope, Scopes,
+    ApiKey, Digest, KeyChange, KeyState, KeyStore, Scope, Scopes,
     address::{Block, Blocks},
     store::{KeyRow, Successor, WriteError},
 };
@@ -199,15 +199,28 @@ impl KeyStore for Db {
         .await
     }
 
-    async fn list(&self, owner: &UserId, after: Option<KeyId>, limit: u32) -> Result<Vec<ApiKey>, StoreError> {
+    async fn list(
+        &self,
+        owner: &UserId,
+        state: Option<KeyState>,
+        after: Option<KeyId>,
+        limit: u32,
+    ) -> Result<Vec<ApiKey>, StoreError> {
         self.read(async |mut conn| {
-            let rows: Vec<Row> = api_keys::table
+            let mut rows = api_keys::table
                 .filter(api_keys::discord_id.eq(owner.as_str()).and(api_keys::id.gt(after.map_or(0, |id| id.0))))
                 .order(api_keys::id)
                 .limit(limit.into())
                 .select(Row::as_select())
-                .load(&mut conn)
-                .await?;
+                .into_boxed();
+            match state {
+                Some(KeyState::Active) => {
+                    rows = rows.filter(api_keys::expires_at.is_null().or(api_keys::expires_at.gt(now().nullable())));
+                }
+                Some(KeyState::Expired) => rows = rows.filter(api_keys::expires_at.le(now().nullable())),
+                None => {}
+            }
+            let rows: Vec<Row> = rows.load(&mut conn).await?;
             rows.into_iter().map(Row::into_key).collect()
         })
         .await

@@ -6,7 +6,7 @@ use agis_servers::{
     operation::Refusal,
     power,
     server::Desired,
-    store::{Accepted, OperationStore, Page},
+    store::{Accepted, OperationFilter, OperationStore, Page},
 };
 use async_trait::async_trait;
 use diesel::{
@@ -118,16 +118,27 @@ impl OperationStore for Db {
         .await
     }
 
-    async fn history(&self, server: ServerId, page: Page<OperationId>) -> Result<Vec<Operation>, StoreError> {
+    async fn history(
+        &self,
+        server: ServerId,
+        filter: OperationFilter,
+        page: Page<OperationId>,
+    ) -> Result<Vec<Operation>, StoreError> {
         self.read(async |mut conn| {
-            let rows: Vec<Row> = operations::table
+            let mut rows = operations::table
                 .filter(operations::server_id.eq(server.0))
                 .filter(operations::id.lt(page.after.map_or(Uuid::max(), |id| id.0)))
                 .order(operations::id.desc())
                 .limit(page.limit.into())
                 .select(Row::as_select())
-                .load(&mut conn)
-                .await?;
+                .into_boxed();
+            if let Some(state) = filter.state {
+                rows = rows.filter(operations::state.eq(state.as_str()));
+            }
+            if let Some(action) = filter.action {
+                rows = rows.filter(operations::action.eq(action.as_str()));
+            }
+            let rows: Vec<Row> = rows.load(&mut conn).await?;
             rows.into_iter().map(Row::into_operation).collect()
         })
         .await

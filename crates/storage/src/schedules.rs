@@ -1,7 +1,7 @@
 use agis_base::{Once, OperationId, ScheduleId, ServerId, StoreError, Timestamp, UserId};
 use agis_scheduler::{
     Action, MissedRunPolicy, NewSchedule, Run, RunState, Schedule, ScheduleChange,
-    store::{Query, ScheduleStore, WriteError},
+    store::{Query, RunsQuery, ScheduleStore, WriteError},
 };
 use async_trait::async_trait;
 use chrono::NaiveDateTime;
@@ -129,6 +129,12 @@ impl ScheduleStore for Db {
             if let Some(server) = query.server {
                 rows = rows.filter(server_schedules::server_id.eq(server.0));
             }
+            if let Some(action) = query.action {
+                rows = rows.filter(server_schedules::action.eq(action.as_str()));
+            }
+            if let Some(enabled) = query.enabled {
+                rows = rows.filter(server_schedules::enabled.eq(enabled));
+            }
             let rows: Vec<Row> = rows.load(&mut conn).await?;
             rows.into_iter().map(Row::into_schedule).collect()
         })
@@ -189,16 +195,19 @@ impl ScheduleStore for Db {
         .await
     }
 
-    async fn runs(&self, id: ScheduleId, before: Option<Timestamp>, limit: u32) -> Result<Vec<Run>, StoreError> {
+    async fn runs(&self, id: ScheduleId, query: RunsQuery) -> Result<Vec<Run>, StoreError> {
         self.read(async |mut conn| {
             let mut rows = schedule_runs::table
                 .filter(schedule_runs::schedule_id.eq(id.0))
                 .order(schedule_runs::slot.desc())
-                .limit(limit.into())
+                .limit(query.limit.into())
                 .select(RunRow::as_select())
                 .into_boxed();
-            if let Some(before) = before {
+            if let Some(before) = query.before {
                 rows = rows.filter(schedule_runs::slot.lt(before));
+            }
+            if let Some(state) = query.state {
+                rows = rows.filter(schedule_runs::state.eq(state.as_str()));
             }
             let rows: Vec<RunRow> = rows.load(&mut conn).await?;
             rows.into_iter().map(RunRow::into_run).collect()

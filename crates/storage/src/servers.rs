@@ -3,10 +3,10 @@ use agis_servers::{
     NewServer, Server, ServerChange, Status,
     host::Endpoint,
     server::Desired,
-    store::{Page, ServerStore, Terms, WriteError},
+    store::{Page, ServerFilter, ServerStore, Terms, WriteError},
 };
 use async_trait::async_trait;
-use diesel::prelude::*;
+use diesel::{prelude::*, sql_types::Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use crate::{
@@ -119,7 +119,13 @@ impl ServerStore for Db {
         .await
     }
 
-    async fn list(&self, owner: &UserId, reach: &Reach, page: Page<ServerId>) -> Result<Vec<Server>, StoreError> {
+    async fn list(
+        &self,
+        owner: &UserId,
+        reach: &Reach,
+        filter: &ServerFilter,
+        page: Page<ServerId>,
+    ) -> Result<Vec<Server>, StoreError> {
         self.read(async |mut conn| {
             let mut rows = game_servers::table
                 .filter(game_servers::discord_id.eq(owner.as_str()).and(game_servers::deleted_at.is_null()))
@@ -130,6 +136,15 @@ impl ServerStore for Db {
                 .into_boxed();
             if let Some(servers) = reach.narrowed_to() {
                 rows = rows.filter(game_servers::id.eq_any(servers));
+            }
+            if let Some(status) = filter.status {
+                rows = rows.filter(game_servers::status.eq(status.as_str()));
+            }
+            if let Some(game) = &filter.game_type {
+                rows = rows.filter(game_servers::game_type.eq(game));
+            }
+            if let Some(part) = &filter.name {
+                rows = rows.filter(strpos(lower(game_servers::name), lower(part)).gt(0));
             }
             let rows: Vec<Row> = rows.load(&mut conn).await?;
             rows.into_iter().map(Row::into_server).collect()
@@ -169,13 +184,15 @@ async fn lock_owner(conn: &mut AsyncPgConnection, owner: &UserId) -> Result<(), 
     found.map(drop).ok_or(Fault::Refused(WriteError::NoUser))
 }
 
+diesel::define_sql_function!(fn lower(text: Text) -> Text);
+diesel::define_sql_function!(fn strpos(text: Text, part: Text) -> Integer);
+
 async fn check_name(
     conn: &mut AsyncPgConnection,
     owner: &UserId,
     name: &str,
     except: Option<ServerId>,
 ) -> Result<(), Fault<WriteError>> {
-    diesel::define_sql_function!(fn lower(text: diesel::sql_types::Text) -> diesel::sql_types::Text);
     let taken: i64 = game_servers::table
         .filter(game_servers::discord_id.eq(owner.as_str()).and(game_servers::deleted_at.is_null()))
         .filter(lower(game_servers::name).eq(lower(name)))

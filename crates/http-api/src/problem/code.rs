@@ -12,7 +12,6 @@ macro_rules! codes {
 
         impl Code {
             /// Every code.
-            #[cfg(test)]
             pub(crate) const ALL: &[Self] = &[$(Self::$variant,)+];
 
             /// The word that callers meet.
@@ -30,7 +29,6 @@ macro_rules! codes {
             }
 
             /// When a caller meets it, for the documentation.
-            #[cfg(test)]
             pub(crate) fn meaning(self) -> &'static str {
                 match self {
                     $(Self::$variant => $meaning,)+

@@ -1,0 +1,312 @@
+//! The contract, OpenAPI 3.1, made from the code.
+//!
+//! What is specific to an operation stands at its handler. What follows from rules that hold everywhere is added here:
+//! scopes from the table of routes, ids in paths, problems, headers.
+
+mod headers;
+mod open;
+mod problems;
+
+use std::sync::LazyLock;
+
+use actix_web::web::Bytes;
+use agis_apikeys::Permission;
+use serde_json::{Map, Value, json};
+use utoipa::OpenApi;
+
+use crate::{console, games, keys, operations, schedules, server, servers, users, words};
+
+/// What is served under this path.
+pub(crate) const PREFIX: &str = "/api/v1";
+/// The security scheme.
+const SCHEME: &str = "api_key";
+const SCHEMAS: &str = "#/components/schemas/";
+const LIST: &str = "List_";
+const SHARED: [(&str, &str); 8] = [
+    ("401", "Unauthorized"),
+    ("403", "Forbidden"),
+    ("404", "NotFound"),
+    ("413", "BodyTooLarge"),
+    ("415", "NotJson"),
+    ("429", "RateLimited"),
+    ("500", "Internal"),
+    ("503", "Unavailable"),
+];
+const METHODS: [&str; 4] = ["get", "post", "patch", "delete"];
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "AGIS", description = include_str!("openapi/introduction.md"), license(identifier = "MIT OR Apache-2.0")),
+    paths(
+        keys::create, keys::list, keys::get, keys::change, keys::rotate, keys::revoke,
+        servers::create, servers::list, servers::get, servers::change, servers::delete,
+        servers::start, servers::stop, servers::restart,
+        console::logs, console::command, operations::of_server, operations::get,
+        schedules::create, schedules::list, schedules::of_server, schedules::get, schedules::change, schedules::delete,
+        schedules::run_now, schedules::runs, schedules::preview,
+        users::me, users::stats, games::list,
+        open::healthz, open::readyz, open::health, open::document, open::docs,
+    ),
+    // What stands in parameters alone is not found by itself.
+    components(schemas(words::KeyState)),
+    tags(
+        (name = "servers", description = "Game servers: create, look at, change, start, stop, restart, delete."),
+        (name = "operations", description = "What was asked of a server, and what became of it."),
+        (name = "schedules", description = "Actions on servers at times by cron expressions, in a zone."),
+        (name = "keys", description = "API keys. A key never makes one that can do more than itself."),
+        (name = "users", description = "The user whose key it is."),
+        (name = "games", description = "What servers can be created for."),
+        (name = "service", description = "Without a key: is it up, and what is its contract?"),
+    ),
+)]
+struct Base;
+
+/// The document as it is served.
+pub(crate) static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| Bytes::from(text()));
+
+/// The document as text, to be kept in the repository.
+pub fn text() -> String {
+    let mut text = format!("{:#}", document());
+    text.push('\n');
+    text
+}
+
+/// The document.
+pub(crate) fn document() -> Value {
+    let mut document = serde_json::to_value(Base::openapi()).unwrap_or_default();
+    secure(&mut document["paths"]);
+    for (path, item) in members(&mut document["paths"]) {
+        for (method, operation) in members(item) {
+            if METHODS.contains(&method.as_str()) {
+                complete(path, method, operation);
+            }
+        }
+    }
+    let shared = share(&mut document["paths"]);
+    name_lists(&mut document);
+    let components = &mut document["components"];
+    components["responses"] = shared;
+    answer_every_field(&mut components["schemas"]);
+    components["schemas"]["Problem"] = problems::schema();
+    components["headers"] = headers::components();
+    components["securitySchemes"] = json!({ SCHEME: {
+        "type": "http", "scheme": "bearer", "bearerFormat": "agis_…",
+        "description": "An API key. Which scopes an operation needs stands with it: one of those that are named.",
+    } });
+    document["servers"] = json!([{ "url": "/", "description": "Where this document came from" }]);
+    document
+}
+
+/// The members of an object.
+fn members(value: &mut Value) -> impl Iterator<Item = (&String, &mut Value)> {
+    value.as_object_mut().into_iter().flat_map(Map::iter_mut)
+}
+
+/// What an operation is, as far as the rules depend on it.
+struct Operation<'a> {
+    id: &'a str,
+    /// Whether a key is needed.
+    keyed: bool,
+    /// Whether the key needs a scope.
+    scoped: bool,
+    /// Whether the path names an object.
+    names_object: bool,
+    has_body: bool,
+    has_query: bool,
+    is_list: bool,
+    /// A request that is done once, if it has a key to be known by.
+    is_post: bool,
+    takes_idempotency_key: bool,
+}
+
+fn complete(path: &str, method: &str, value: &mut Value) {
+    let id = value["operationId"].as_str().unwrap_or_default().to_owned();
+    let query: Vec<_> = value["parameters"].as_array().into_iter().flatten().map(|it| it["name"].clone()).collect();
+    let operation = Operation {
+        id: &id,
+        keyed: value["security"].is_array(),
+        scoped: value["security"][0][SCHEME][0].is_string(),
+        names_object: path.contains("{id}"),
+        has_body: value["requestBody"].is_object(),
+        has_query: !query.is_empty(),
+        is_list: query.contains(&json!("cursor")),
+        is_post: method == "post",
+        // A deletion is an operation, which is known by the key.
+        takes_idempotency_key: method == "post" || id == "deleteServer",
+    };
+    let mut parameters = value["parameters"].as_array().cloned().unwrap_or_default();
+    if operation.names_object {
+        parameters.insert(0, id_parameter(path));
+    }
+    if operation.takes_idempotency_key {
+        parameters.push(headers::idempotency_key());
+    }
+    if operation.id == "rotateKey" {
+        value["requestBody"]["required"] = json!(false);
+    }
+    if !parameters.is_empty() {
+        value["parameters"] = Value::Array(parameters);
+    }
+    problems::add(&operation, &mut value["responses"]);
+    for (status, response) in members(&mut value["responses"]) {
+        headers::add(&operation, status, response);
+    }
+}
+
+/// The id in a path, as the collection before it has it.
+fn id_parameter(path: &str) -> Value {
+    let (of, schema) = match path.trim_start_matches(PREFIX).split('/').nth(1) {
+        Some("operations") => ("operation", json!({ "type": "string", "format": "uuid" })),
+        Some("auth") => ("key", json!({ "type": "string", "pattern": "^[1-9][0-9]{0,9}$" })),
+        Some("schedules") => ("schedule", json!({ "type": "integer", "format": "int32", "minimum": 1 })),
+        _ => ("server", json!({ "type": "integer", "format": "int32", "minimum": 1 })),
+    };
+    let description = format!("Which {of}.");
+    json!({ "name": "id", "in": "path", "required": true, "description": description, "schema": schema })
+}
+
+/// What the routes ask of their callers. Each of several requirements will do.
+fn secure(paths: &mut Value) {
+    for route in server::table().served() {
+        let operation = &mut paths[format!("{PREFIX}{}", route.path)][route.method.as_str().to_lowercase()];
+        let scopes = |permission: &Permission| json!({ SCHEME: [permission.as_str()] });
+        operation["security"] = match route.any_of {
+            [] => json!([{ SCHEME: [] }]),
+            any_of => any_of.iter().map(scopes).collect(),
+        };
+    }
+}
+
+/// An answer has all its fields, be they null; utoipa takes what may be null for what may be absent. Requests, which
+/// take no unknown fields, are told by that.
+fn answer_every_field(schemas: &mut Value) {
+    for (_, schema) in members(schemas) {
+        if schema["additionalProperties"] == json!(false) || !schema["properties"].is_object() {
+            continue;
+        }
+        let mut required = schema["required"].as_array().cloned().unwrap_or_default();
+        for (name, property) in members(&mut schema["properties"]) {
+            if may_be_null(property) && !required.contains(&json!(name)) {
+                required.push(json!(name));
+            }
+        }
+        schema["required"] = Value::Array(required);
+    }
+}
+
+/// utoipa calls a list `List_Server` and repeats in it what a server is.
+fn name_lists(document: &mut Value) {
+    let schemas = document["components"]["schemas"].as_object_mut().map(std::mem::take).unwrap_or_default();
+    let named = schemas.into_iter().map(|(name, mut schema)| match name.strip_prefix(LIST) {
+        Some(item) => {
+            schema["properties"]["items"]["items"] = json!({ "$ref": format!("{SCHEMAS}{item}") });
+            (format!("{item}List"), schema)
+        }
+        None => (name, schema),
+    });
+    document["components"]["schemas"] = Value::Object(named.collect());
+    rename_references(&mut document["paths"]);
+}
+
+fn rename_references(value: &mut Value) {
+    if let Some(item) = value["$ref"].as_str().and_then(|path| path.strip_prefix(SCHEMAS)?.strip_prefix(LIST)) {
+        value["$ref"] = json!(format!("{SCHEMAS}{item}List"));
+    }
+    match value {
+        Value::Object(members) => members.values_mut().for_each(rename_references),
+        Value::Array(items) => items.iter_mut().for_each(rename_references),
+        _ => {}
+    }
+}
+
+/// Puts the problems that most operations have in one place each; where an operation has others, they stay with it.
+fn share(paths: &mut Value) -> Value {
+    let mut shared = json!({});
+    for (_, item) in members(paths) {
+        for (_, operation) in members(item) {
+            for (status, response) in members(&mut operation["responses"]) {
+                let Some((_, name)) = SHARED.iter().find(|(shared, _)| shared == status) else { continue };
+                if shared[name].is_null() && response["content"]["application/problem+json"].is_object() {
+                    shared[name] = response.clone();
+                }
+                if shared[name] == *response {
+                    *response = json!({ "$ref": format!("#/components/responses/{name}") });
+                }
+            }
+        }
+    }
+    shared
+}
+
+fn may_be_null(schema: &Value) -> bool {
+    let is_null = |it: &Value| *it == json!("null") || it["type"] == json!("null");
+    ["type", "oneOf"].iter().any(|key| schema[key].as_array().is_some_and(|any_of| any_of.iter().any(is_null)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn operations(document: &Value) -> Vec<(String, String, Value)> {
+        let mut found = vec![];
+        for (path, item) in document["paths"].as_object().expect("paths") {
+            for (method, operation) in item.as_object().expect("operations") {
+                found.push((path.clone(), method.to_uppercase(), operation.clone()));
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn the_document_in_the_repository_is_the_one_of_the_code() {
+        let kept = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/openapi.json"));
+        assert!(kept.is_ok_and(|kept| kept == text()), "docs/openapi.json is old: run `cargo xtask openapi`");
+    }
+
+    #[test]
+    fn the_document_has_the_routes_that_are_served_and_no_other() {
+        let served: BTreeSet<_> = server::table()
+            .served()
+            .map(|route| (format!("{PREFIX}{}", route.path), route.method.to_string()))
+            .collect();
+        let documented: BTreeSet<_> = operations(&document())
+            .into_iter()
+            .map(|(path, method, _)| (path, method))
+            .filter(|(path, _)| path.starts_with(PREFIX))
+            .collect();
+        assert_eq!(documented, served);
+    }
+
+    #[test]
+    fn every_operation_has_a_name_words_and_an_answer_in_every_way() {
+        let mut names = BTreeSet::new();
+        for (path, method, operation) in operations(&document()) {
+            let what = format!("{method} {path}: {operation:#}");
+            assert!(names.insert(operation["operationId"].as_str().expect(&what).to_owned()), "{what}");
+            assert!(operation["summary"].is_string() && operation["tags"][0].is_string(), "{what}");
+            let responses = operation["responses"].as_object().expect(&what);
+            assert!(responses.keys().any(|status| status.starts_with('2')), "{what}");
+            if path.starts_with(PREFIX) {
+                for status in ["401", "429", "500", "503"] {
+                    assert!(responses.contains_key(status), "{status} of {what}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere() {
+        let document = document();
+        let mut left = vec![&document];
+        while let Some(value) = left.pop() {
+            if let Some(reference) = value["$ref"].as_str() {
+                let pointer = reference.strip_prefix('#').expect("inside the document");
+                assert!(document.pointer(pointer).is_some(), "{reference}");
+            }
+            left.extend(value.as_object().into_iter().flat_map(Map::values));
+            left.extend(value.as_array().into_iter().flatten());
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Which problems an operation can answer.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::Operation;
+use crate::problem::Code;
+
+/// Those of this operation alone; the others follow from what it is.
+fn of(operation: &str) -> &'static [Code] {
+    use Code::*;
+    match operation {
+        "createKey" => &[
+            ScopeBeyondKey,
+            LimitBeyondKey,
+            AddressesBeyondKey,
+            NoUser,
+            TooManyKeys,
+            KeyAlreadyShown,
+            Conflict,
+            InvalidValue,
+        ],
+        "changeKey" => &[ScopeBeyondKey, LimitBeyondKey, AddressesBeyondKey, Conflict, InvalidValue],
+        "rotateKey" => &[
+            ScopeBeyondKey,
+            LimitBeyondKey,
+            AddressesBeyondKey,
+            NoUser,
+            TooManyKeys,
+            AlreadyRotated,
+            KeyEnded,
+            KeyAlreadyShown,
+            Conflict,
+            InvalidValue,
+        ],
+        "createServer" => &[NotFound, NameTaken, TooManyServers, Conflict, InvalidValue],
+        "changeServer" => &[NotAllowed, NameTaken, Conflict, InvalidValue],
+        "startServer" | "stopServer" | "restartServer" | "deleteServer" | "runSchedule" => {
+            &[NotAllowed, Deleting, NoHost, Conflict]
+        }
+        "getServerLogs" => &[NotAllowed, NoHost, HostElsewhere, ConsoleUnavailable, TooManyFollowers, FollowersFull],
+        "sendServerCommand" => {
+            &[NotAllowed, NoHost, NotRunning, NoConsole, InvalidValue, HostElsewhere, ConsoleBusy, ConsoleUnavailable]
+        }
+        "listServerOperations" | "getOperation" => &[NotAllowed],
+        "createSchedule" => {
+            &[NotFound, NotAllowed, TooManySchedules, Conflict, InvalidValue, InvalidCron, InvalidTimezone, NeverFires]
+        }
+        "changeSchedule" => &[Conflict, InvalidValue, InvalidCron, InvalidTimezone, NeverFires],
+        "previewSchedule" => &[InvalidValue, InvalidCron, InvalidTimezone, NeverFires],
+        _ => &[],
+    }
+}
+
+/// What follows from what an operation is.
+fn by_rule(operation: &Operation) -> Vec<Code> {
+    use Code::*;
+    let rules: [(bool, &[Code]); 9] = [
+        (operation.keyed, &[MissingKey, MalformedKey, InvalidKey, ExpiredKey]),
+        (operation.keyed, &[AddressNotAllowed, RateLimited, TooManyFailures, Internal, Unavailable, TimedOut]),
+        (operation.scoped, &[MissingScope]),
+        (operation.names_object, &[NotFound]),
+        (operation.has_body, &[InvalidBody, SlowBody, BodyTooLarge, NotJson]),
+        (operation.has_query, &[InvalidQuery]),
+        (operation.is_list, &[InvalidCursor]),
+        (operation.takes_idempotency_key, &[InvalidIdempotencyKey]),
+        (
+            operation.is_post,
+            &[IdempotencyInFlight, IdempotencyKeyReused, TooManyIdempotencyKeys, SlowBody, BodyTooLarge],
+        ),
+    ];
+    rules.into_iter().filter(|(holds, _)| *holds).flat_map(|(_, codes)| codes.iter().copied()).collect()
+}
+
+/// A response for each status, with the codes that come with it.
+pub(super) fn add(operation: &Operation, responses: &mut Value) {
+    let mut by_status: BTreeMap<u16, Vec<Code>> = BTreeMap::new();
+    for code in by_rule(operation).into_iter().chain(of(operation.id).iter().copied()) {
+        let codes = by_status.entry(code.status().as_u16()).or_default();
+        if !codes.contains(&code) {
+            codes.push(code);
+        }
+    }
+    for (status, codes) in by_status {
+        responses[status.to_string()] = response(&codes);
+    }
+}
+
+/// The schema that all problems have, narrowed to these codes.
+fn response(codes: &[Code]) -> Value {
+    let lines: Vec<_> = codes.iter().map(|code| format!("- `{}`: {}", code.as_str(), code.meaning())).collect();
+    let words: Vec<_> = codes.iter().map(|code| code.as_str()).collect();
+    let schema = json!({
+        "$ref": "#/components/schemas/Problem",
+        "properties": { "code": { "enum": words }, "status": { "const": codes[0].status().as_u16() } },
+    });
+    let example = example(codes[0]);
+    json!({
+        "description": lines.join("\n"),
+        "content": { "application/problem+json": { "schema": schema, "example": example } },
+    })
+}
+
+fn example(code: Code) -> Value {
+    json!({
+        "type": "about:blank",
+        "title": code.status().canonical_reason(),
+        "status": code.status().as_u16(),
+        "code": code.as_str(),
+        "detail": code.meaning(),
+        "request_id": "0199d3a0-4b5c-7def-8123-456789abcdef",
+    })
+}
+
+pub(super) fn schema() -> Value {
+    let rows: Vec<_> = Code::ALL
+        .iter()
+        .map(|code| format!("| `{}` | {} | {} |", code.as_str(), code.status().as_u16(), code.meaning()))
+        .collect();
+    let codes = format!(
+        "Which problem, a stable word. New ones may come.\n\n| code | status | |\n|---|---|---|\n{}",
+        rows.join("\n")
+    );
+    json!({
+        "type": "object",
+        "description": "Why a request was refused, or failed (RFC 9457).",
+        "required": ["type", "title", "status", "code", "detail", "request_id"],
+        "properties": {
+            "type": { "type": "string", "const": "about:blank" },
+            "title": { "type": "string", "description": "The words of the status." },
+            "status": { "type": "integer", "minimum": 400, "maximum": 599 },
+            "code": { "type": "string", "pattern": "^[a-z_]+$", "description": codes },
+            "detail": { "type": "string", "description": "What is wrong and what to do, for people." },
+            "id": { "type": "string", "description": "What it is about, where that cannot be known otherwise." },
+            "request_id": { "type": "string", "description": "The id under which it is in the logs." },
+        },
+        "examples": [example(Code::NotFound)],
+    })
+}

@@ -1,0 +1,279 @@
+//! What `/schedules` takes and answers.
+
+use agis_base::{OperationId, ScheduleId, ServerId, Timestamp};
+use agis_scheduler::{Run, Schedule, Timing};
+use chrono::{NaiveDateTime, SecondsFormat, Utc};
+use chrono_tz::Tz;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::{page::list_query, problem::Problem, words};
+
+const NEXT_RUNS: usize = 5;
+const PREVIEW_MAX: usize = 100;
+
+/// A schedule to create.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NewSchedule, examples(json!({
+    "server_id": 7, "action": "start", "cron_expression": "30 18 * * 5", "timezone": "Europe/Berlin"
+})))]
+pub(crate) struct Create {
+    /// A server of yours.
+    #[schema(value_type = i32, minimum = 1)]
+    pub(super) server_id: ServerId,
+    #[schema(value_type = words::ScheduleAction)]
+    pub(super) action: String,
+    /// Five fields as in crontab(5), or `@daily` and its like.
+    #[schema(min_length = 6, max_length = 100, examples("30 18 * * 5", "*/15 8-22 * * mon-fri", "@daily"))]
+    pub(super) cron_expression: String,
+    /// An IANA name.
+    #[serde(default = "utc")]
+    #[schema(default = "UTC", max_length = 50, examples("Europe/Berlin", "America/New_York", "UTC"))]
+    pub(super) timezone: String,
+    /// Whether it fires.
+    #[serde(default = "yes")]
+    #[schema(default = true)]
+    pub(super) enabled: bool,
+    /// `run_once` where absent.
+    #[schema(value_type = Option<words::MissedRunPolicy>)]
+    pub(super) missed_run_policy: Option<String>,
+}
+
+/// What may change; what is absent stays as it is.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = ScheduleChange, examples(json!({ "cron_expression": "0 19 * * 5" }), json!({ "enabled": false })))]
+pub(crate) struct Change {
+    #[schema(value_type = Option<words::ScheduleAction>)]
+    pub(super) action: Option<String>,
+    /// Five fields as in crontab(5), or `@daily` and its like.
+    #[schema(min_length = 6, max_length = 100, examples("0 19 * * 5"))]
+    pub(super) cron_expression: Option<String>,
+    /// An IANA name.
+    #[schema(max_length = 50, examples("Europe/Berlin"))]
+    pub(super) timezone: Option<String>,
+    /// Whether it fires.
+    pub(super) enabled: Option<bool>,
+    #[schema(value_type = Option<words::MissedRunPolicy>)]
+    pub(super) missed_run_policy: Option<String>,
+}
+
+/// A timing to look at.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = PreviewRequest, examples(json!({
+    "cron_expression": "30 2 * * *", "timezone": "America/New_York", "count": 3
+})))]
+pub(crate) struct Preview {
+    /// Five fields as in crontab(5), or `@daily` and its like.
+    #[schema(min_length = 6, max_length = 100, examples("30 2 * * *"))]
+    pub(super) cron_expression: String,
+    /// An IANA name.
+    #[serde(default = "utc")]
+    #[schema(default = "UTC", max_length = 50, examples("America/New_York"))]
+    pub(super) timezone: String,
+    /// How many runs.
+    #[schema(value_type = Option<i32>, minimum = 1, maximum = 100, default = 5)]
+    count: Option<u16>,
+}
+
+impl Preview {
+    pub(super) fn count(&self) -> Result<usize, Problem> {
+        let count = self.count.map_or(NEXT_RUNS, usize::from);
+        let fits = (1..=PREVIEW_MAX).contains(&count);
+        fits.then_some(count).ok_or_else(|| Problem::invalid_value("count", format!("is 1 to {PREVIEW_MAX}")))
+    }
+}
+
+fn utc() -> String {
+    "UTC".to_owned()
+}
+
+fn yes() -> bool {
+    true
+}
+
+list_query! {
+    ListQuery {
+        /// Schedules of this server.
+        #[param(value_type = Option<i32>, minimum = 1)]
+        server_id,
+        /// Schedules that do this.
+        #[param(value_type = Option<words::ScheduleAction>)]
+        action,
+        /// Schedules that fire, or that do not.
+        #[param(value_type = Option<bool>)]
+        enabled,
+    }
+}
+
+list_query! {
+    OfServerQuery {
+        /// Schedules that do this.
+        #[param(value_type = Option<words::ScheduleAction>)]
+        action,
+        /// Schedules that fire, or that do not.
+        #[param(value_type = Option<bool>)]
+        enabled,
+    }
+}
+
+list_query! {
+    RunsQuery {
+        /// Runs that have come so far.
+        #[param(value_type = Option<words::RunState>)]
+        state,
+    }
+}
+
+/// A schedule.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Schedule, examples(json!({
+    "id": 3, "server_id": 7, "action": "start", "cron_expression": "30 18 * * 5", "timezone": "Europe/Berlin",
+    "enabled": true, "disabled_reason": null, "missed_run_policy": "run_once", "last_run": "2026-11-20T17:30:00Z",
+    "next_run": "2026-11-27T17:30:00Z", "next_runs": ["2026-11-27T18:30:00+01:00", "2026-12-04T18:30:00+01:00"],
+    "created_at": "2026-11-01T10:00:00Z", "updated_at": "2026-11-01T10:00:00Z"
+})))]
+pub(crate) struct ScheduleDto {
+    #[schema(value_type = i32, minimum = 1)]
+    id: ScheduleId,
+    #[schema(value_type = i32, minimum = 1)]
+    server_id: ServerId,
+    #[schema(value_type = words::ScheduleAction)]
+    action: &'static str,
+    cron_expression: String,
+    timezone: String,
+    /// Whether it fires.
+    enabled: bool,
+    /// Why it was disabled, where nobody did it.
+    disabled_reason: Option<String>,
+    #[schema(value_type = words::MissedRunPolicy)]
+    missed_run_policy: &'static str,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    last_run: Option<Timestamp>,
+    /// Null while it is disabled.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    next_run: Option<Timestamp>,
+    /// The next five, with the offset of the schedule's zone; of one that is disabled, those that it would have.
+    #[schema(max_items = 5)]
+    next_runs: Vec<String>,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
+    updated_at: Timestamp,
+}
+
+impl ScheduleDto {
+    pub(super) fn id(&self) -> ScheduleId {
+        self.id
+    }
+}
+
+impl From<Schedule> for ScheduleDto {
+    fn from(schedule: Schedule) -> Self {
+        let now = Utc::now();
+        // A schedule of an older program that cannot be read has no next runs, and says why elsewhere. One that is
+        // disabled shows when it would run.
+        let next_runs = schedule.timing().ok().map(|timing| {
+            let runs = timing.next_runs(now, NEXT_RUNS);
+            runs.into_iter().map(|at| local(at, timing.zone)).collect()
+        });
+        Self {
+            id: schedule.id,
+            server_id: schedule.server,
+            action: schedule.action.as_str(),
+            cron_expression: schedule.cron_expression,
+            timezone: schedule.timezone,
+            enabled: schedule.enabled,
+            disabled_reason: schedule.disabled_reason,
+            missed_run_policy: schedule.missed_run_policy.as_str(),
+            last_run: schedule.last_run,
+            next_run: schedule.next_run,
+            next_runs: next_runs.unwrap_or_default(),
+            created_at: schedule.created_at,
+            updated_at: schedule.updated_at,
+        }
+    }
+}
+
+/// A line of a schedule's history.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Run, examples(json!({
+    "slot": "2026-11-20T17:30:00Z", "state": "succeeded", "reason": null, "lateness_ms": 3, "slots": 1,
+    "operation_id": "0199d3a0-4b5c-7def-8123-456789abcdef"
+})))]
+pub(crate) struct RunDto {
+    /// When it was due.
+    #[schema(value_type = String, format = DateTime)]
+    slot: Timestamp,
+    /// The local times that met in this instant, where they are more than one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<String>)]
+    local_slots: Vec<NaiveDateTime>,
+    #[schema(value_type = words::RunState)]
+    state: &'static str,
+    /// Why it ended so.
+    reason: Option<String>,
+    /// How long after the slot it fired.
+    lateness_ms: i64,
+    /// How many slots this line stands for: more than one where old missed ones were folded.
+    #[schema(minimum = 1)]
+    slots: i64,
+    /// What it became.
+    #[schema(value_type = Option<String>, format = "uuid")]
+    operation_id: Option<OperationId>,
+}
+
+impl RunDto {
+    pub(super) fn slot(&self) -> Timestamp {
+        self.slot
+    }
+}
+
+impl From<Run> for RunDto {
+    fn from(run: Run) -> Self {
+        Self {
+            slot: run.slot,
+            local_slots: run.local_slots,
+            state: run.state.as_str(),
+            reason: run.reason,
+            lateness_ms: run.lateness.num_milliseconds(),
+            slots: run.slots,
+            operation_id: run.operation,
+        }
+    }
+}
+
+/// The next runs of a timing.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Preview, examples(json!({
+    "runs": [{ "at": "2026-03-08T07:00:00Z", "local": "2026-03-08T03:00:00-04:00" }], "warnings": []
+})))]
+pub(crate) struct PreviewDto {
+    runs: Vec<PreviewRun>,
+    /// What may not be what you meant.
+    #[schema(value_type = Vec<String>)]
+    warnings: Vec<&'static str>,
+}
+
+/// A run that is to come.
+#[derive(Serialize, ToSchema)]
+struct PreviewRun {
+    #[schema(value_type = String, format = DateTime)]
+    at: Timestamp,
+    /// The same moment, with the zone's offset.
+    #[schema(format = DateTime)]
+    local: String,
+}
+
+impl PreviewDto {
+    pub(super) fn new(timing: &Timing, runs: Vec<Timestamp>) -> Self {
+        let runs = runs.into_iter().map(|at| PreviewRun { at, local: local(at, timing.zone) });
+        Self { runs: runs.collect(), warnings: timing.cron.warning().into_iter().collect() }
+    }
+}
+
+fn local(at: Timestamp, zone: Tz) -> String {
+    at.with_timezone(&zone).to_rfc3339_opts(SecondsFormat::Secs, false)
+}
