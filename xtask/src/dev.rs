@@ -1,7 +1,6 @@
 //! `cargo xtask dev`: AGIS on this machine, from nothing to a running API.
 
 mod api;
-mod http;
 mod settings;
 mod summary;
 

@@ -4,6 +4,7 @@ mod bench;
 mod build;
 mod ci;
 mod clean;
+mod contract;
 mod coverage;
 mod database;
 mod db;
@@ -12,8 +13,10 @@ mod dev;
 mod dev_env;
 mod failure;
 mod fmt;
+mod http;
 mod lint;
 mod migrate;
+mod openapi;
 mod run;
 mod signals;
 mod state;
@@ -45,6 +48,8 @@ enum Command {
     Test(test::Args),
     /// What has to pass before a change lands: fmt, lint, deny, test, docs
     Ci,
+    Openapi(openapi::Args),
+    Contract(contract::Args),
     /// Run clippy on everything, warnings are errors
     Lint,
     Fmt(fmt::Args),
@@ -71,6 +76,8 @@ fn dispatch(command: Command) -> Result {
         Command::Build(args) => build::run(&args, &interrupts),
         Command::Test(args) => test::run(&args, &interrupts),
         Command::Ci => ci::run(&interrupts),
+        Command::Openapi(args) => openapi::run(&args, &interrupts),
+        Command::Contract(args) => contract::run(&args, &interrupts),
         Command::Lint => lint::run(&interrupts),
         Command::Fmt(args) => fmt::run(&args, &interrupts),
         Command::Migrate(args) => migrate::run(&args, &interrupts),

@@ -9,10 +9,10 @@ use agis_test_support::account::Account;
 use agis_test_support::leash::Leash;
 use rustix::process::Signal;
 
-use super::http;
 use super::settings::Settings;
 use crate::database::DevDatabase;
 use crate::failure::{Failure, Result};
+use crate::http;
 use crate::run::{run, signal, step};
 use crate::signals::Interrupts;
 use crate::state::State;

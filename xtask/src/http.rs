@@ -6,7 +6,7 @@ const CONNECT: Duration = Duration::from_secs(1);
 const ANSWER: Duration = Duration::from_secs(5);
 
 /// GETs a path of `host:port` and returns the status: all that is asked of our own API here.
-pub(super) fn get(host: &str, path: &str, bearer: Option<&str>) -> io::Result<u16> {
+pub(crate) fn get(host: &str, path: &str, bearer: Option<&str>) -> io::Result<u16> {
     let address = host.to_socket_addrs()?.next().ok_or(io::ErrorKind::AddrNotAvailable)?;
     let mut stream = TcpStream::connect_timeout(&address, CONNECT)?;
     stream.set_read_timeout(Some(ANSWER))?;

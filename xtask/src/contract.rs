@@ -1,0 +1,46 @@
+//! `cargo xtask contract`: whether the API keeps what its OpenAPI document promises.
+
+mod api;
+mod tools;
+
+use std::process::Command;
+
+use api::Api;
+
+use crate::build;
+use crate::failure::Result;
+use crate::run::{run as run_command, step};
+use crate::signals::Interrupts;
+use crate::state::checkout;
+use crate::test::start_postgres;
+
+/// What is checked, how much of it, and what is not and why.
+const CONFIG: &str = "xtask/contract.toml";
+
+/// Run schemathesis against agis-api: does it keep what its OpenAPI document promises?
+///
+/// Brings up a private PostgreSQL and an agis-api of its own, and fetches the tools from PyPI the first time.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Passed on to `schemathesis run`, such as `--include-operation-id createServer` or `--seed 7`
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    args: Vec<String>,
+}
+
+pub(crate) fn run(args: &Args, interrupts: &Interrupts) -> Result {
+    let tools = tools::install(interrupts)?;
+    let program = build::agis_api(false, interrupts)?;
+
+    step("is docs/openapi.json OpenAPI?");
+    run_command(Command::new(tools.join("openapi-spec-validator")).arg("docs/openapi.json"), interrupts)?;
+
+    let cluster = start_postgres()?;
+    let api = Api::start(program, &cluster, interrupts)?;
+    step("running schemathesis");
+    let mut schemathesis = Command::new(tools.join("schemathesis"));
+    schemathesis.arg("--config-file").arg(checkout().join(CONFIG)).arg("run").args(&args.args);
+    schemathesis.arg(api.url("/api/openapi.json")).env("AGIS_API_KEY", api.key());
+    // It keeps what it found before in its working folder.
+    schemathesis.current_dir(api.dir());
+    run_command(&mut schemathesis, interrupts)
+}

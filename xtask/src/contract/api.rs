@@ -1,0 +1,128 @@
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use agis_test_support::account::Account;
+use agis_test_support::leash::Leash;
+use agis_test_support::postgres::Cluster;
+use rustix::process::Signal;
+
+use crate::failure::{Failure, Result};
+use crate::http;
+use crate::run::{run, signal, step};
+use crate::signals::Interrupts;
+use crate::state::{State, make_enterable};
+
+const DATABASE: &str = "contract";
+/// Somebody whom Discord does not know.
+const USER: &str = "100000000000000001";
+const READY: Duration = Duration::from_secs(60);
+/// Games that were started are stopped meanwhile.
+const STOP: Duration = Duration::from_secs(90);
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// An `agis-api` on a database and a folder of its own, without the limits that would end a long run, and a key that may
+/// do everything.
+pub(super) struct Api {
+    dir: PathBuf,
+    host: String,
+    key: String,
+    process: Child,
+    _leash: Leash,
+}
+
+impl Api {
+    pub(super) fn start(program: PathBuf, cluster: &Cluster, interrupts: &Interrupts) -> Result<Self> {
+        let dir = State::locate()?.dir().join("contract");
+        let _ = fs::remove_dir_all(&dir);
+        make_enterable(&dir)?;
+        cluster.create_database(DATABASE)?;
+        let (api, metrics) = (free_port()?, free_port()?);
+        let command = |args: &[&str]| {
+            let mut command = Command::new(&program);
+            command.args(args).env_clear().stdin(Stdio::null());
+            command.env("DATABASE_URL", cluster.url(DATABASE)).env("AGIS_DATA_DIR", dir.join("data"));
+            command.env("API_PORT", api.to_string()).env("METRICS_PORT", metrics.to_string());
+            command.envs(SETTINGS);
+            command
+        };
+        run(&mut command(&["migrate", "up"]), interrupts)?;
+        let key = made_key(&mut command(&["keys", "create", "--user", USER, "--rate-limit", "3600000"]))?;
+
+        step("starting agis-api");
+        let log = File::create(dir.join("agis-api.log"))?;
+        let process = command(&["serve"]).stdout(Stdio::null()).stderr(log).spawn()?;
+        let leash = Leash::tie(&Account::Ours, r#"kill -TERM "$1""#, &[&process.id().to_string()])?;
+        let mut started = Self { dir, host: format!("127.0.0.1:{api}"), key, process, _leash: leash };
+        started.wait_until_ready(interrupts)?;
+        Ok(started)
+    }
+
+    pub(super) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.host)
+    }
+
+    pub(super) fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// Where its log is, and whatever else is written meanwhile.
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    fn wait_until_ready(&mut self, interrupts: &Interrupts) -> Result {
+        let deadline = Instant::now() + READY;
+        while !matches!(http::get(&self.host, "/readyz", None), Ok(200)) {
+            if self.process.try_wait()?.is_some() || Instant::now() > deadline {
+                let log = self.dir.join("agis-api.log");
+                return Err(Failure::new(format!("agis-api was not ready; {} says why", log.display())));
+            }
+            if interrupts.wait(PAUSE).is_some() {
+                return Err(Failure::Interrupted);
+            }
+        }
+        Ok(())
+    }
+}
+
+const SETTINGS: [(&str, &str); 11] = [
+    ("BIND_ADDRESS", "127.0.0.1"),
+    ("PUBLIC_ADDRESS", "127.0.0.1"),
+    ("GAME_BIND_ADDRESS", "127.0.0.1"),
+    ("AGIS_HOST_NAME", "contract"),
+    ("GAMES_ON_SHUTDOWN", "stop"),
+    ("LOG_FORMAT", "json"),
+    ("SERVERS_PER_USER", "100000"),
+    ("SCHEDULES_PER_SERVER", "100000"),
+    ("KEYS_PER_USER", "100000"),
+    ("DEFAULT_RATE_LIMIT", "3600000"),
+    ("MAX_RATE_LIMIT", "3600000"),
+];
+
+fn made_key(command: &mut Command) -> Result<String> {
+    let output = command.stderr(Stdio::inherit()).output()?;
+    if !output.status.success() {
+        return Err(Failure::Status(output.status));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}
+
+impl Drop for Api {
+    fn drop(&mut self) {
+        signal(&self.process, Signal::TERM);
+        let deadline = Instant::now() + STOP;
+        while matches!(self.process.try_wait(), Ok(None)) {
+            if Instant::now() > deadline {
+                let _ = self.process.kill();
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+}
