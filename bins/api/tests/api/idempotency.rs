@@ -67,7 +67,7 @@ async fn every_post_is_done_once_and_answered_the_same_and_its_key_is_its_own() 
     let posts: Vec<_> = ROUTES.iter().filter(|route| route.method == "POST").collect();
     assert!(posts.len() >= 8, "the table was understood");
     for route in posts {
-        let (path, body, what) = (route.path_in(&world), route.body_in(&world), route.path);
+        let (path, body, what) = (route.path_in(&world), route.body_in(&world), &route.path);
         // One key for all: it is the route's own.
         let ask = async |path: &str, body: Option<&Value>| {
             api.send(named(&stack, &api, path, "the-same", body)).await.expect("an answer")

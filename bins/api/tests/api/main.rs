@@ -3,9 +3,10 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod console;
+mod contract;
 mod edge;
-mod idempotency;
 mod guides;
+mod idempotency;
 mod key_care;
 mod keys;
 mod limits;

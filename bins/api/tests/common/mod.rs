@@ -1,6 +1,8 @@
 //! The real program on a real database: what both test binaries stand on.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+pub(crate) mod contract;
+
 use std::{
     io::{BufRead, BufReader},
     os::unix::fs::PermissionsExt,
@@ -256,17 +258,19 @@ impl Api {
         self.call_as(Some(&self.key), method, path, body).await
     }
 
-    /// A request with this key, or none.
+    /// A request with this key, or none. Its answer must be one that the contract promises.
     pub(crate) async fn call_as(&self, key: Option<&str>, method: &str, path: &str, body: Option<Value>) -> Answer {
-        let method: Method = method.parse().expect("a method");
-        let mut request = self.client.request(method, format!("{}{path}", self.base));
+        let verb: Method = method.parse().expect("a method");
+        let mut request = self.client.request(verb, format!("{}{path}", self.base));
         if let Some(key) = key {
             request = request.bearer_auth(key);
         }
         if let Some(body) = body {
             request = request.json(&body);
         }
-        self.send(request).await.expect("an answer")
+        let answer = self.send(request).await.expect("an answer");
+        contract::check(method, path, &answer);
+        answer
     }
 
     /// A request of the test's own making.

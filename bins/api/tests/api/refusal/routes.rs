@@ -1,80 +1,59 @@
-//! The routes as a table, and the objects that they are tried on.
+//! The routes as the OpenAPI document has them, and the objects that they are tried on.
+
+use std::sync::LazyLock;
 
 use serde_json::{Value, json};
 
-use crate::common::Api;
+use crate::common::{Api, contract};
 
-/// A route under `/api/v1`.
+/// An operation that needs a key.
 pub(crate) struct Route {
-    pub(crate) method: &'static str,
-    pub(crate) path: &'static str,
+    pub(crate) method: String,
+    pub(crate) path: String,
     /// The scopes of which it needs one; none where any valid key will do.
-    scopes: &'static str,
-    /// A valid body, in which `SERVER` stands for the owner's server.
-    body: &'static str,
+    scopes: Vec<String>,
+    /// The document's example of a body.
+    body: Option<Value>,
 }
 
-const fn route(method: &'static str, path: &'static str, scopes: &'static str, body: &'static str) -> Route {
+/// Every operation of the document but those that need no key.
+pub(crate) static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
+    let operations = contract::operations().into_iter();
+    operations.filter(|(_, _, operation)| operation["security"].is_array()).map(route).collect()
+});
+
+fn route((method, path, operation): (String, String, Value)) -> Route {
+    let any_of = operation["security"].as_array().expect("requirements").iter();
+    let scopes = any_of.flat_map(|one| one["api_key"].as_array().expect("scopes").clone());
+    let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
+    let body = schema["$ref"].as_str().map(|name| contract::at(name)["examples"][0].clone());
+    assert!(body.as_ref().is_none_or(Value::is_object), "{method} {path} has an example of its body");
+    let scopes = scopes.map(|scope| scope.as_str().expect("a word").to_owned()).collect();
     Route { method, path, scopes, body }
 }
-
-pub(crate) const ROUTES: &[Route] = &[
-    route("GET", "/auth/keys", "read:keys", ""),
-    route("POST", "/auth/keys", "write:keys", r#"{"name":"k","scopes":["read:servers","read:schedules"]}"#),
-    route("GET", "/auth/keys/{id}", "read:keys", ""),
-    route("PATCH", "/auth/keys/{id}", "write:keys", r#"{"name":"renamed"}"#),
-    route("DELETE", "/auth/keys/{id}", "write:keys", ""),
-    route("POST", "/auth/keys/{id}/rotate", "write:keys", r#"{"overlap_seconds":60}"#),
-    route("GET", "/servers", "read:servers", ""),
-    route("POST", "/servers", "write:servers", r#"{"name":"another","game_type":"demo"}"#),
-    route("GET", "/servers/{id}", "read:servers", ""),
-    route("PATCH", "/servers/{id}", "write:servers", r#"{"name":"renamed"}"#),
-    route("DELETE", "/servers/{id}", "write:servers", ""),
-    route("POST", "/servers/{id}/start", "write:servers", ""),
-    route("POST", "/servers/{id}/stop", "write:servers", ""),
-    route("POST", "/servers/{id}/restart", "write:servers", ""),
-    route("GET", "/servers/{id}/logs", "read:servers", ""),
-    route("POST", "/servers/{id}/command", "write:servers", r#"{"command":"say hi"}"#),
-    route("GET", "/servers/{id}/operations", "read:servers", ""),
-    route("GET", "/servers/{id}/schedules", "read:servers read:schedules", ""),
-    route("GET", "/operations/{id}", "read:servers", ""),
-    route("GET", "/schedules", "read:schedules", ""),
-    route(
-        "POST",
-        "/schedules",
-        "write:schedules",
-        r#"{"server_id":SERVER,"action":"stop","cron_expression":"@daily"}"#,
-    ),
-    route("POST", "/schedules/preview", "read:schedules", r#"{"cron_expression":"@daily"}"#),
-    route("GET", "/schedules/{id}", "read:schedules", ""),
-    route("PATCH", "/schedules/{id}", "write:schedules", r#"{"action":"restart"}"#),
-    route("DELETE", "/schedules/{id}", "write:schedules", ""),
-    route("POST", "/schedules/{id}/run", "write:schedules", ""),
-    route("GET", "/schedules/{id}/runs", "read:schedules", ""),
-    route("GET", "/users/me", "", ""),
-    route("GET", "/users/me/stats", "", ""),
-    route("GET", "/games", "", ""),
-];
 
 /// What the owner has.
 pub(crate) struct World {
     pub(crate) server: i64,
+    /// For keys of one server: another one.
+    pub(crate) other_server: i64,
     schedule: i64,
     operation: String,
     key: String,
 }
 
 impl World {
-    /// A server, a schedule, an operation that has ended, and a key, all of the owner.
+    /// Two servers, a schedule, an operation that has ended, and a key, all of the owner.
     pub(crate) async fn create(api: &Api) -> Self {
         let server = api.server("the owner's", "demo").await;
+        let other_server = api.server("another one", "demo").await;
         let body = json!({ "server_id": server, "action": "stop", "cron_expression": "@yearly" });
         let schedule = api.post("/api/v1/schedules", body).await.expect(201)["id"].as_i64().expect("an id");
         let operation = api.ask(server, "stop").await;
         api.ended(&operation).await;
         let body = json!({ "name": "the owner's", "scopes": ["read:keys"] });
         let key = api.post("/api/v1/auth/keys", body).await.expect(201)["id"].as_str().expect("text").to_owned();
-        Self { server, schedule, operation, key }
+        Self { server, other_server, schedule, operation, key }
     }
 }
 
@@ -84,8 +63,8 @@ impl Route {
     }
 
     /// The scopes of which it needs one.
-    pub(crate) fn scopes(&self) -> impl Iterator<Item = &'static str> {
-        self.scopes.split_whitespace()
+    pub(crate) fn scopes(&self) -> impl Iterator<Item = &str> {
+        self.scopes.iter().map(String::as_str)
     }
 
     /// Whether a key with this scope may use it. To write includes to read.
@@ -96,36 +75,40 @@ impl Route {
 
     /// Whether it is about something that the owner has.
     pub(crate) fn names_an_object(&self) -> bool {
-        self.path.contains("{id}") || self.body.contains("SERVER")
+        self.path.contains("{id}") || self.body.as_ref().is_some_and(|body| body["server_id"].is_number())
+    }
+
+    /// Whether it changes something.
+    pub(crate) fn writes(&self) -> bool {
+        self.scopes().any(|scope| scope.starts_with("write:"))
+    }
+
+    pub(crate) fn is(&self, method: &str, path: &str) -> bool {
+        self.method == method && self.path == path
     }
 
     pub(crate) fn path_in(&self, world: &World) -> String {
-        let id = match self.path.split('/').nth(1) {
+        let id = match self.path.trim_start_matches("/api/v1/").split('/').next() {
             Some("servers") => world.server.to_string(),
             Some("schedules") => world.schedule.to_string(),
             Some("operations") => world.operation.clone(),
-            _ => world.key.clone(),
+            Some("auth") => world.key.clone(),
+            _ if !self.path.contains('{') => String::new(),
+            _ => panic!("say here what the id in {} stands for", self.path),
         };
-        format!("/api/v1{}", self.path.replace("{id}", &id))
+        let path = self.path.replace("{id}", &id);
+        assert!(!path.contains('{'), "say here what stands in {}", self.path);
+        path
     }
 
     pub(crate) fn body_in(&self, world: &World) -> Option<Value> {
-        let body = self.body.replace("SERVER", &world.server.to_string());
-        (!body.is_empty()).then(|| serde_json::from_str(&body).expect("JSON"))
+        let mut body = self.body.clone()?;
+        if body["server_id"].is_number() {
+            body["server_id"] = json!(world.server);
+        }
+        if body["game_type"].is_string() {
+            body["game_type"] = json!("demo");
+        }
+        Some(body)
     }
-}
-
-/// The routes of the server's own table: path and method.
-pub(crate) fn served() -> Vec<(String, String)> {
-    let source = include_str!("../../../../../crates/http-api/src/server.rs");
-    let table = source.split("fn routes()").nth(1).and_then(|rest| rest.split(".default_service(").next());
-    let table: String = table.expect("the table").split_whitespace().collect();
-    let resources = table.split(".service(resource(\"").skip(1);
-    resources
-        .flat_map(|resource| {
-            let (path, methods) = resource.split_once("\")").expect("a path");
-            let methods = methods.split('.').filter_map(|part| part.split_once('(')).map(|(method, _)| method);
-            methods.map(|method| (path.to_owned(), method.to_uppercase())).collect::<Vec<_>>()
-        })
-        .collect()
 }

@@ -48,7 +48,7 @@ async fn a_key() {
       ]
     }
     "#);
-    insta::assert_snapshot!(shot(&api, "GET", "/api/v1/auth/keys?cursor=1", NOTHING).await, @r#"
+    insta::assert_snapshot!(shot(&api, "GET", "/api/v1/auth/keys?cursor=MQ", NOTHING).await, @r#"
     200 OK
     {
       "items": [

@@ -112,6 +112,14 @@ async fn a_path_or_a_query_that_leads_nowhere_is_refused() {
         ("GET", "/api/v1/servers?page=2"),
         ("GET", "/api/v1/auth/keys?cursor=1x"),
         ("GET", "/api/v1/schedules?server=1"),
+        ("GET", "/api/v1/servers?status=on"),
+        ("GET", "/api/v1/servers?name="),
+        ("GET", "/api/v1/servers?name=%00"),
+        ("GET", "/api/v1/servers?limit=1&limit=2"),
+        ("GET", "/api/v1/schedules?server_id=+1"),
+        ("GET", "/api/v1/schedules?enabled=yes"),
+        ("GET", "/api/v1/auth/keys?state=revoked"),
+        ("GET", "/api/v1/games?protocol=sctp"),
         ("GET", "/api/v1/servers/one"),
         ("GET", "/api/v1/servers/3000000000"),
         ("GET", "/api/v1/servers/-1"),
@@ -143,11 +151,27 @@ async fn a_path_or_a_query_that_leads_nowhere_is_refused() {
     GET /api/v1/servers?cursor=
       400 invalid_cursor: cursor: is the next_cursor of an earlier answer, unchanged
     GET /api/v1/servers?page=2
-      400 invalid_query: page: is not known here; the parameters are: cursor, limit
+      400 invalid_query: page: is not known here; the parameters are: cursor, limit, status, game_type, name
     GET /api/v1/auth/keys?cursor=1x
       400 invalid_cursor: cursor: is the next_cursor of an earlier answer, unchanged
     GET /api/v1/schedules?server=1
-      400 invalid_query: server: is not known here; the parameters are: cursor, limit
+      400 invalid_query: server: is not known here; the parameters are: cursor, limit, server_id, action, enabled
+    GET /api/v1/servers?status=on
+      400 invalid_query: status: is one of: stopped, starting, running, stopping, crashed, failed, deleting
+    GET /api/v1/servers?name=
+      400 invalid_query: name: has 1 to 100 characters on one line
+    GET /api/v1/servers?name=%00
+      400 invalid_query: name: has 1 to 100 characters on one line
+    GET /api/v1/servers?limit=1&limit=2
+      400 invalid_query: limit: is there twice
+    GET /api/v1/schedules?server_id=+1
+      400 invalid_query: server_id: is the number of a server
+    GET /api/v1/schedules?enabled=yes
+      400 invalid_query: enabled: is one of: true, false
+    GET /api/v1/auth/keys?state=revoked
+      400 invalid_query: state: is one of: active, expired
+    GET /api/v1/games?protocol=sctp
+      400 invalid_query: protocol: is one of: tcp, udp
     GET /api/v1/servers/one
       404 not_found: no such resource
     GET /api/v1/servers/3000000000
@@ -171,12 +195,12 @@ async fn a_path_or_a_query_that_leads_nowhere_is_refused() {
     GET /
       404 not_found: no such resource; see the documentation for the paths there are
     PUT /api/v1/servers
-      405 method_not_allowed: this resource does not take that method
+      405 method_not_allowed: this resource takes GET, POST, HEAD
     DELETE /api/v1/servers
-      405 method_not_allowed: this resource does not take that method
+      405 method_not_allowed: this resource takes GET, POST, HEAD
     GET /api/v1/servers/1/start
-      405 method_not_allowed: this resource does not take that method
+      405 method_not_allowed: this resource takes POST
     POST /api/v1/users/me
-      405 method_not_allowed: this resource does not take that method
+      405 method_not_allowed: this resource takes GET, HEAD
     ");
 }
