@@ -16,6 +16,7 @@ use crate::test::start_postgres;
 
 /// What is checked, how much of it, and what is not and why.
 const CONFIG: &str = "xtask/contract.toml";
+const HOOKS: &str = "xtask/contract.py";
 
 /// Run schemathesis against agis-api: does it keep what its OpenAPI document promises?
 ///
@@ -40,6 +41,7 @@ pub(crate) fn run(args: &Args, interrupts: &Interrupts) -> Result {
     let mut schemathesis = Command::new(tools.join("schemathesis"));
     schemathesis.arg("--config-file").arg(checkout().join(CONFIG)).arg("run").args(&args.args);
     schemathesis.arg(api.url("/api/openapi.json")).env("AGIS_API_KEY", api.key());
+    schemathesis.env("AGIS_API_KEY_ID", api::KEY_ID.to_string()).env("SCHEMATHESIS_HOOKS", checkout().join(HOOKS));
     // It keeps what it found before in its working folder.
     schemathesis.current_dir(api.dir());
     run_command(&mut schemathesis, interrupts)

@@ -7,6 +7,11 @@ use serde_json::{Value, json};
 use super::Operation;
 use crate::problem::Code;
 
+/// Whether it may answer with what no waiting helps against, where otherwise it does.
+pub(super) fn may_be_in_vain(operation: &str) -> bool {
+    of(operation).contains(&Code::HostElsewhere)
+}
+
 /// Those of this operation alone; the others follow from what it is.
 fn of(operation: &str) -> &'static [Code] {
     use Code::*;
