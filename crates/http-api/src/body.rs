@@ -1,6 +1,6 @@
 //! What comes in.
 
-use std::{future::Future, pin::Pin, time::Duration};
+use std::{fmt, future::Future, marker::PhantomData, pin::Pin, time::Duration};
 
 use actix_web::{
     FromRequest, HttpRequest,
@@ -9,7 +9,10 @@ use actix_web::{
     web::{Bytes, BytesMut, Data},
 };
 use futures_util::StreamExt;
-use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, DeserializeOwned, Unexpected, Visitor},
+};
 use tokio::time::timeout;
 
 use crate::{
@@ -99,6 +102,47 @@ fn unreadable(path: &str, error: &serde_json::Error) -> String {
     format!("the body is not valid JSON (line {}, column {})", error.line(), error.column())
 }
 
+/// A whole number. JSON has one kind of numbers, and some languages write 5 as 5.0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Number<T>(pub(crate) T);
+
+impl<'de, T: TryFrom<i64>> Deserialize<'de> for Number<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Whole(PhantomData)).map(Self)
+    }
+}
+
+struct Whole<T>(PhantomData<T>);
+
+impl<T: TryFrom<i64>> Visitor<'_> for Whole<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(std::any::type_name::<T>())
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<T, E> {
+        T::try_from(number).map_err(|_| E::invalid_value(Unexpected::Signed(number), &Self(PhantomData)))
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<T, E> {
+        match i64::try_from(number) {
+            Ok(number) => self.visit_i64(number),
+            Err(_) => Err(E::invalid_value(Unexpected::Unsigned(number), &self)),
+        }
+    }
+
+    fn visit_f64<E: de::Error>(self, number: f64) -> Result<T, E> {
+        // Up to here every whole number has a float of its own.
+        const EXACT: f64 = 9_007_199_254_740_992.0;
+        if number.fract() != 0.0 || number.abs() > EXACT {
+            return Err(E::invalid_type(Unexpected::Float(number), &self));
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "it is whole and small")]
+        self.visit_i64(number as i64)
+    }
+}
+
 /// Tells `null` (take the value away) from an absent field (leave it).
 pub(crate) fn nullable<'de, T, D>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
 where
@@ -106,4 +150,47 @@ where
     D: Deserializer<'de>,
 {
     Option::deserialize(deserializer).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn number(json: &str) -> Option<u32> {
+        serde_json::from_str::<Number<u32>>(json).ok().map(|Number(number)| number)
+    }
+
+    #[test]
+    fn a_whole_number_may_be_written_with_a_point() {
+        for (json, read) in
+            [("5", Some(5)), ("5.0", Some(5)), ("5e0", Some(5)), ("0", Some(0)), ("4294967295.0", Some(u32::MAX))]
+        {
+            assert_eq!(number(json), read, "{json}");
+        }
+        for json in [
+            "5.5",
+            "-1",
+            "-1.0",
+            "4294967296",
+            "1e300",
+            "1e-300",
+            "18446744073709551615",
+            "\"5\"",
+            "null",
+            "true",
+            "[]",
+        ] {
+            assert_eq!(number(json), None, "{json}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_body_makes_the_reader_panic(body in prop::collection::vec(any::<u8>(), 0..60), text in "[{}\":,a-z0-9.e -]{0,40}") {
+            let _ = read::<std::collections::BTreeMap<String, u8>>(&body);
+            let _ = read::<std::collections::BTreeMap<String, u8>>(text.as_bytes());
+        }
+    }
 }

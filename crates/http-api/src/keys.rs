@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 
 use crate::{
     auth::{May, ReadKeys, WriteKeys},
-    body::{Body, BodyOrDefault},
+    body::{Body, BodyOrDefault, Number},
     idempotency::Asking,
     page::{List, list_query, word},
     problem::Problem,
@@ -41,10 +41,10 @@ pub(crate) struct Create {
     scopes: Vec<String>,
     /// Requests per hour, no more than the key has that asks; a default of this installation where absent.
     #[schema(value_type = Option<i32>, minimum = 1)]
-    rate_limit: Option<u32>,
+    rate_limit: Option<Number<u32>>,
     /// Days until it ends. It ends with the key that asks at the latest.
     #[schema(value_type = Option<i32>, minimum = 1, maximum = 3650)]
-    ttl_days: Option<u32>,
+    ttl_days: Option<Number<u32>>,
     /// The addresses, or blocks of them, from which it may be used; from anywhere where there is none.
     #[schema(max_items = 50)]
     allowed_ips: Option<Vec<String>>,
@@ -66,7 +66,7 @@ pub(crate) struct Change {
     scopes: Option<Vec<String>>,
     /// Requests per hour, no more than the key has that asks.
     #[schema(value_type = Option<i32>, minimum = 1)]
-    rate_limit: Option<u32>,
+    rate_limit: Option<Number<u32>>,
     /// The addresses, or blocks of them, from which it may be used; from anywhere where the list is empty.
     #[schema(max_items = 50)]
     allowed_ips: Option<Vec<String>>,
@@ -80,7 +80,7 @@ pub(crate) struct Rotate {
     /// How long the old key lives on: a day where absent, so that a program can be given the new one in time.
     #[serde(default = "a_day")]
     #[schema(value_type = i32, minimum = 0, maximum = 2_592_000, default = 86_400)]
-    overlap_seconds: u64,
+    overlap_seconds: Number<u32>,
 }
 
 impl Default for Rotate {
@@ -89,8 +89,8 @@ impl Default for Rotate {
     }
 }
 
-fn a_day() -> u64 {
-    24 * 3600
+fn a_day() -> Number<u32> {
+    Number(24 * 3600)
 }
 
 /// An API key, without the key itself.
@@ -173,6 +173,7 @@ pub(crate) async fn create(
 ) -> Result<HttpResponse, Problem> {
     let Create { name, scopes, rate_limit, ttl_days, allowed_ips } = body.0;
     let allowed_ips = allowed_ips.as_deref().map(blocks).transpose()?;
+    let (rate_limit, ttl_days) = (rate_limit.map(|it| it.0), ttl_days.map(|it| it.0));
     let new = NewKey { name, scopes: read_scopes(&scopes)?, rate_limit, ttl_days, allowed_ips };
     let (key, stored) = services.keys.create(caller.user(), caller.key(), new, asking.once()).await?;
     Ok(shown_once(&key, stored))
@@ -244,7 +245,7 @@ pub(crate) async fn change(
     let change = KeyChange {
         name,
         scopes: scopes.as_deref().map(read_scopes).transpose()?,
-        rate_limit,
+        rate_limit: rate_limit.map(|it| it.0),
         allowed_ips: allowed_ips.as_deref().map(blocks).transpose()?,
     };
     Ok(Json(services.keys.change(caller.user(), caller.key(), *id, change).await?.into()))
@@ -264,7 +265,7 @@ pub(crate) async fn rotate(
     asking: Asking,
     body: BodyOrDefault<Rotate>,
 ) -> Result<HttpResponse, Problem> {
-    let overlap = Duration::from_secs(body.0.overlap_seconds);
+    let overlap = Duration::from_secs(body.0.overlap_seconds.0.into());
     let (key, stored) =
         services.keys.rotate(caller.user(), caller.key(), *id, overlap, Utc::now(), asking.once()).await?;
     Ok(shown_once(&key, stored))

@@ -41,16 +41,17 @@ pub(crate) async fn create(
     body: Body<Create>,
 ) -> Result<HttpResponse, Problem> {
     let body = body.0;
-    caller.reaches(body.server_id)?;
+    let server = ServerId(body.server_id.0);
+    caller.reaches(server)?;
     let new = NewSchedule {
-        server: body.server_id,
+        server,
         owner: caller.user().clone(),
         action: action(&body.action)?,
         timing: Timing::parse(&body.cron_expression, &body.timezone)?,
         enabled: body.enabled,
         missed_run_policy: body.missed_run_policy.as_deref().map(policy).transpose()?.unwrap_or_default(),
     };
-    services.servers.controlled(caller.user(), body.server_id).await?;
+    services.servers.controlled(caller.user(), server).await?;
     let schedule = services.schedules.create(new, asking.once()).await?;
     Ok(HttpResponse::Created()
         .insert_header(("Location", format!("/api/v1/schedules/{}", schedule.id)))

@@ -7,7 +7,7 @@ use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{page::list_query, problem::Problem, words};
+use crate::{body::Number, page::list_query, problem::Problem, words};
 
 const NEXT_RUNS: usize = 5;
 const PREVIEW_MAX: usize = 100;
@@ -21,7 +21,7 @@ const PREVIEW_MAX: usize = 100;
 pub(crate) struct Create {
     /// A server of yours.
     #[schema(value_type = i32, minimum = 1)]
-    pub(super) server_id: ServerId,
+    pub(super) server_id: Number<i32>,
     #[schema(value_type = words::ScheduleAction)]
     pub(super) action: String,
     /// Five fields as in crontab(5), or `@daily` and its like.
@@ -75,12 +75,12 @@ pub(crate) struct Preview {
     pub(super) timezone: String,
     /// How many runs.
     #[schema(value_type = Option<i32>, minimum = 1, maximum = 100, default = 5)]
-    count: Option<u16>,
+    count: Option<Number<u16>>,
 }
 
 impl Preview {
     pub(super) fn count(&self) -> Result<usize, Problem> {
-        let count = self.count.map_or(NEXT_RUNS, usize::from);
+        let count = self.count.map_or(NEXT_RUNS, |Number(count)| count.into());
         let fits = (1..=PREVIEW_MAX).contains(&count);
         fits.then_some(count).ok_or_else(|| Problem::invalid_value("count", format!("is 1 to {PREVIEW_MAX}")))
     }
