@@ -291,7 +291,7 @@ impl Failures<'_> {
 }
 
 /// RFC 6750: the scheme's name has no case.
-fn presented(headers: &HeaderMap) -> Option<&str> {
+pub(crate) fn presented(headers: &HeaderMap) -> Option<&str> {
     let (scheme, credentials) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then_some(credentials.trim())
 }

@@ -22,6 +22,8 @@ mod docs;
 mod follow;
 mod followers;
 mod games;
+#[cfg(test)]
+mod hostile;
 mod idempotency;
 mod keys;
 mod legacy;

@@ -60,7 +60,7 @@ pub(crate) async fn observe(
 }
 
 /// The caller's own id, if it can stand in a header and a log line.
-fn taken(request: &ServiceRequest) -> Option<String> {
+pub(crate) fn taken(request: &ServiceRequest) -> Option<String> {
     let id = request.headers().get(REQUEST_ID)?.to_str().ok()?;
     let clean = (1..=REQUEST_ID_MAX).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
     clean.then(|| id.to_owned())

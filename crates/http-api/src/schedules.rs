@@ -14,8 +14,9 @@ use agis_scheduler::{
 use agis_servers as servers;
 use chrono::{Datelike, SecondsFormat, Utc};
 
+pub(crate) use self::shapes::ListQuery;
 pub(crate) use self::shapes::{Change, Create, Preview, PreviewDto, RunDto, ScheduleDto};
-use self::shapes::{ListQuery, OfServerQuery, RunsQuery as RunsParams};
+use self::shapes::{OfServerQuery, RunsQuery as RunsParams};
 use crate::{
     auth::{Here, May, ReadSchedules, ReadSchedulesOfServer, Somewhere, WriteSchedules},
     body::Body,
