@@ -3,15 +3,16 @@ use std::time::{Duration, Instant};
 use crate::failure::Result;
 use crate::run::{answer, cargo, run as run_command, step};
 use crate::signals::Interrupts;
-use crate::{deny, fmt, lint, test};
+use crate::{contract, deny, fmt, lint, test};
 
 type Step = fn(&Interrupts) -> Result;
 
-const STEPS: [(&str, Step); 5] = [
+const STEPS: [(&str, Step); 6] = [
     ("fmt", |interrupts| fmt::run(&fmt::Args { check: true }, interrupts)),
     ("lint", lint::run),
     ("deny", |interrupts| deny::run(&deny::Args { advisories: false }, interrupts)),
     ("test", |interrupts| test::all(&[], interrupts)),
+    ("contract", |interrupts| contract::run(&contract::Args::default(), interrupts)),
     ("docs", docs),
 ];
 
@@ -41,9 +42,9 @@ fn docs(interrupts: &Interrupts) -> Result {
 fn summarise(done: &[(&str, bool, Duration)]) {
     answer("");
     for (name, passed, took) in done {
-        answer(format_args!("{name:<6}{:<8}{:>7.1} s", if *passed { "ok" } else { "FAILED" }, took.as_secs_f64()));
+        answer(format_args!("{name:<9}{:<8}{:>7.1} s", if *passed { "ok" } else { "FAILED" }, took.as_secs_f64()));
     }
     for (name, _) in &STEPS[done.len()..] {
-        answer(format_args!("{name:<6}not run"));
+        answer(format_args!("{name:<9}not run"));
     }
 }

@@ -46,7 +46,7 @@ enum Command {
     Build(build::Args),
     Bench(bench::Args),
     Test(test::Args),
-    /// What has to pass before a change lands: fmt, lint, deny, test, docs
+    /// What has to pass before a change lands: fmt, lint, deny, test, contract, docs
     Ci,
     Openapi(openapi::Args),
     Contract(contract::Args),
