@@ -33,7 +33,7 @@ const SERVER_LIMITS: &str =
 pub struct DbConfig {
     /// `postgres://user:password@host:port/database`
     pub url: String,
-    /// How many connections there may be, at least two; [`readers::share`] of them are for reads.
+    /// How many connections there may be, at least two; a fifth of them, at least one, is for reads.
     pub connections: usize,
 }
 
