@@ -114,9 +114,7 @@ fn become_due(ids: &str) -> String {
 /// Nothing of a round is there in the next.
 async fn forget(sql: &Client) -> Result {
     // One by one: VACUUM takes no company.
-    for statement in
-        ["truncate schedule_runs, operations", "vacuum server_schedules", "vacuum game_servers", "checkpoint"]
-    {
+    for statement in ["truncate schedule_runs, operations", "vacuum server_schedules", "vacuum game_servers"] {
         sql.batch_execute(statement).await?;
     }
     Ok(())

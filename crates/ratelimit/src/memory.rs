@@ -10,7 +10,7 @@ use std::{
 use foldhash::fast::RandomState;
 use futures_util::future::Either;
 use metrics::Counter;
-use quanta::Instant;
+use quanta::Clock;
 
 use crate::{
     decision::Decision,
@@ -27,8 +27,9 @@ const EVICTION_SAMPLE: usize = 16;
 /// Its size is bounded: full buckets are forgotten by [`MemoryLimiter::sweep`], and where there is no room the fullest of
 /// a few makes way.
 pub struct MemoryLimiter {
-    /// By a clock that reads the processor's own counter: to ask the system costs as much as to decide.
-    start: Instant,
+    /// Reads the processor's own counter: to ask the system costs as much as to decide.
+    clock: Clock,
+    start: u64,
     hasher: RandomState,
     per_shard: usize,
     shards: Vec<Mutex<Shard>>,
@@ -53,8 +54,10 @@ impl Counters {
 impl MemoryLimiter {
     /// A limiter for at most about `buckets` callers at once.
     pub fn new(buckets: usize) -> Self {
+        let clock = Clock::new();
         Self {
-            start: Instant::now(),
+            start: clock.raw(),
+            clock,
             hasher: RandomState::default(),
             per_shard: buckets.div_ceil(SHARDS).max(1),
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
@@ -62,9 +65,8 @@ impl MemoryLimiter {
         }
     }
 
-    /// Takes one token at this instant.
-    fn take_at(&self, bucket: Bucket, quota: Quota, now: Instant) -> Decision {
-        let now = self.nanos(now);
+    /// Takes one token at this time.
+    fn take_at(&self, bucket: Bucket, quota: Quota, now: u64) -> Decision {
         let mut shard = self.shard(bucket);
         if let Some(full_at) = shard.get_mut(&bucket) {
             let (decision, taken) = quota.take(*full_at, now);
@@ -80,19 +82,17 @@ impl MemoryLimiter {
     }
 
     /// What [`Self::take_at`] would answer; takes nothing, and remembers nobody.
-    fn peek_at(&self, bucket: Bucket, quota: Quota, now: Instant) -> Decision {
-        let now = self.nanos(now);
+    fn peek_at(&self, bucket: Bucket, quota: Quota, now: u64) -> Decision {
         let full_at = self.shard(bucket).get(&bucket).copied();
         quota.take(full_at.unwrap_or(now), now).0
     }
 
     /// Forgets the buckets that are full; one that is not known is full anyway.
     pub fn sweep(&self) {
-        self.sweep_at(Instant::now());
+        self.sweep_at(self.now());
     }
 
-    fn sweep_at(&self, now: Instant) {
-        let now = self.nanos(now);
+    fn sweep_at(&self, now: u64) {
         for shard in &self.shards {
             let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
             shard.retain(|_, full_at| *full_at > now);
@@ -118,9 +118,9 @@ impl MemoryLimiter {
         shard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn nanos(&self, now: Instant) -> u64 {
-        // 2^64 ns are 584 years.
-        u64::try_from(now.saturating_duration_since(self.start).as_nanos()).unwrap_or(u64::MAX / 2)
+    /// Nanoseconds since the start; 2^64 of them are 584 years.
+    fn now(&self) -> u64 {
+        self.clock.delta_as_nanos(self.start, self.clock.raw())
     }
 }
 
@@ -133,21 +133,19 @@ fn forget_one(shard: &mut Shard) {
 
 impl Limiter for MemoryLimiter {
     fn take(&self, bucket: Bucket, quota: Quota) -> Deciding<'_> {
-        let decision = self.take_at(bucket, quota, Instant::now());
+        let decision = self.take_at(bucket, quota, self.now());
         let Counters { allowed, denied } = self.counters.get_or_init(Counters::new);
         if decision.allowed { allowed } else { denied }.increment(1);
         Either::Left(ready(decision))
     }
 
     fn peek(&self, bucket: Bucket, quota: Quota) -> Deciding<'_> {
-        Either::Left(ready(self.peek_at(bucket, quota, Instant::now())))
+        Either::Left(ready(self.peek_at(bucket, quota, self.now())))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn key(id: i64) -> Bucket {
@@ -157,7 +155,7 @@ mod tests {
     #[test]
     fn callers_do_not_share_tokens() {
         let limiter = MemoryLimiter::new(100);
-        let now = Instant::now();
+        let now = 1;
         assert!(limiter.take_at(key(1), Quota::per_hour(1), now).allowed);
         assert!(!limiter.take_at(key(1), Quota::per_hour(1), now).allowed);
         assert!(limiter.take_at(key(2), Quota::per_hour(1), now).allowed);
@@ -167,7 +165,7 @@ mod tests {
     #[test]
     fn to_peek_costs_nothing() {
         let limiter = MemoryLimiter::new(100);
-        let now = Instant::now();
+        let now = 1;
         for _ in 0..3 {
             assert!(limiter.peek_at(key(1), Quota::per_hour(1), now).allowed);
         }
@@ -179,18 +177,18 @@ mod tests {
     #[test]
     fn a_sweep_forgets_full_buckets_only() {
         let limiter = MemoryLimiter::new(1000);
-        let now = Instant::now();
+        let now = 1;
         limiter.take_at(key(1), Quota::per_hour(3600), now);
         limiter.take_at(key(2), Quota::per_hour(1), now);
-        limiter.sweep_at(now + Duration::from_secs(2));
+        limiter.sweep_at(now + 2_000_000_000);
         assert_eq!(limiter.len(), 1);
-        assert!(!limiter.take_at(key(2), Quota::per_hour(1), now + Duration::from_secs(2)).allowed);
+        assert!(!limiter.take_at(key(2), Quota::per_hour(1), now + 2_000_000_000).allowed);
     }
 
     #[test]
     fn its_size_is_bounded_whoever_calls() {
         let limiter = MemoryLimiter::new(640);
-        let now = Instant::now();
+        let now = 1;
         for id in 0..10_000 {
             limiter.take_at(key(id), Quota::per_hour(100), now);
         }
@@ -200,7 +198,7 @@ mod tests {
     #[test]
     fn threads_together_get_no_more_than_the_quota() {
         let limiter = MemoryLimiter::new(10);
-        let now = Instant::now();
+        let now = 1;
         let allowed: usize = std::thread::scope(|scope| {
             let take = || (0..100).filter(|_| limiter.take_at(key(1), Quota::per_hour(100), now).allowed).count();
             let threads: Vec<_> = (0..4).map(|_| scope.spawn(take)).collect();
