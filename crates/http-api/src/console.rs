@@ -133,6 +133,21 @@ fn number(name: &str, text: &Option<String>, least: u32) -> Result<Option<u32>, 
     number.map(Some).ok_or_else(|| Problem::invalid_query(format!("{name}: is {least} to {LINES_MAX}")))
 }
 
+/// An event of a console that is followed (server-sent events, HTML Living Standard, section 9.2), as a client's parser
+/// hands it over.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it stands in the contract; `follow` writes the text itself")]
+struct ConsoleEvent {
+    /// Where the line stands; sent back as `Last-Event-ID` it is where to go on.
+    #[schema(nullable = false)]
+    id: Option<String>,
+    /// `gap` where lines were lost; absent with a line.
+    #[schema(nullable = false)]
+    event: Option<String>,
+    /// JSON: `at` and `text` of a line, `detail` of a gap.
+    data: String,
+}
+
 /// Read the console
 ///
 /// The last lines, or those behind a cursor; with `follow=true` as server-sent events: one for each line (its data is
@@ -141,7 +156,7 @@ fn number(name: &str, text: &Option<String>, least: u32) -> Result<Option<u32>, 
     get, path = "/api/v1/servers/{id}/logs", operation_id = "getServerLogs", tag = "servers",
     params(LogsQuery, ("Last-Event-ID" = Option<String>, Header, description = "The id of the last event that was seen.")),
     responses((status = 200, description = "The lines.", content(
-        (LogsDto = "application/json"), (String = "text/event-stream", example = "id: 1-2\ndata: {\"at\":\"2026-11-22T19:00:00.123Z\",\"text\":\"ready for players\"}\n\n"),
+        (LogsDto = "application/json"), (ConsoleEvent = "text/event-stream", example = "id: 1-2\ndata: {\"at\":\"2026-11-22T19:00:00.123Z\",\"text\":\"ready for players\"}\n\n"),
     ))),
 )]
 pub(crate) async fn logs(
