@@ -1,8 +1,8 @@
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use agis_test_support::postgres::{Cluster, Options};
 
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 use crate::run::{cargo, has_cargo, run as run_command, step};
 use crate::signals::Interrupts;
 use crate::state::State;
@@ -22,6 +22,7 @@ pub(crate) fn run(args: &Args, interrupts: &Interrupts) -> Result {
 
 /// Runs the tests that `args` select: all of the workspace's unless they name packages.
 pub(crate) fn all(args: &[String], interrupts: &Interrupts) -> Result {
+    provide(&["bash", "curl", "jq", "python3"])?;
     let cluster = start_postgres()?;
     let scope = (!names_packages(args)).then_some("--workspace");
     if scope.is_some() {
@@ -37,6 +38,23 @@ pub(crate) fn all(args: &[String], interrupts: &Interrupts) -> Result {
         tests.args(["test", "--tests"]);
     }
     run_command(with_postgres(tests.args(scope).args(args), &cluster), interrupts)
+}
+
+/// Makes sure that there are the programs that the guides tell people to type; their packages are called as they are.
+fn provide(programs: &[&str]) -> Result {
+    let missing = || -> Vec<_> { programs.iter().copied().filter(|program| !is_there(program)).collect() };
+    let wanted = missing();
+    if !wanted.is_empty() {
+        agis_test_support::apt::install(&wanted);
+    }
+    match missing().join(" ") {
+        none if none.is_empty() => Ok(()),
+        still => Err(Failure::new(format!("the tests of the guides need {still}: apt-get install {still}"))),
+    }
+}
+
+fn is_there(program: &str) -> bool {
+    Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
 }
 
 /// A throw-away PostgreSQL, stopped and removed with the value.

@@ -4,9 +4,11 @@
 //! - [`Database`]: an empty database for one test
 //! - [`proxy`]: a TCP proxy that loses the connection on purpose
 //! - [`wait`]: the one place where a test may sleep
+//! - [`apt`]: what the system's package manager can give
 //! - [`account`], [`leash`]: who a helper process runs as, and how it ends when its parent is killed
 
 pub mod account;
+pub mod apt;
 mod database;
 mod error;
 pub mod leash;

