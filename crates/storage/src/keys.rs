@@ -10,13 +10,14 @@ use diesel::{
     prelude::*,
     sql_types::{Array, Integer, Timestamptz},
 };
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::RunQueryDsl;
 
 use crate::{
     db::Db,
     error::{Fault, unknown_word},
     once,
-    schema::{api_keys, now, users},
+    schema::{api_keys, now},
+    users,
 };
 
 #[derive(Queryable, Selectable)]
@@ -74,7 +75,7 @@ impl KeyStore for Db {
     async fn create(&self, row: &KeyRow, limit: u32, once: Option<&Once>) -> Result<ApiKey, WriteError> {
         self.transaction(async |conn| {
             let owner = row.owner.as_str();
-            lock_owner(conn, &row.owner).await?;
+            users::lock(conn, &row.owner, WriteError::NoUser).await?;
             let alive = api_keys::expires_at.is_null().or(api_keys::expires_at.gt(now().nullable()));
             let keys: i64 = api_keys::table
                 .filter(api_keys::discord_id.eq(owner).and(api_keys::replaced_by.is_null()).and(alive))
@@ -128,7 +129,7 @@ impl KeyStore for Db {
 
     async fn rotate(&self, seen: &ApiKey, new: &Successor, once: Option<&Once>) -> Result<ApiKey, WriteError> {
         self.transaction(async |conn| {
-            lock_owner(conn, &seen.owner).await?;
+            users::lock(conn, &seen.owner, WriteError::NoUser).await?;
             let locked = api_keys::table.find(seen.id.0).select(Row::as_select()).for_no_key_update();
             let row: Option<Row> = locked.first(conn).await.optional()?;
             let found = row.map(Row::into_key::<WriteError>).transpose()?;
@@ -252,13 +253,6 @@ impl KeyStore for Db {
         })
         .await
     }
-}
-
-/// Keys are counted and rotated with their owner's row locked.
-async fn lock_owner(conn: &mut AsyncPgConnection, owner: &UserId) -> Result<(), Fault<WriteError>> {
-    let locked = users::table.find(owner.as_str()).select(users::discord_id).for_no_key_update();
-    let found: Option<String> = locked.first(conn).await.optional()?;
-    found.map(drop).ok_or(Fault::Refused(WriteError::NoUser))
 }
 
 fn earlier(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {

@@ -13,8 +13,8 @@ use crate::{
     db::Db,
     error::{Fault, unknown_word},
     once,
-    schema::{game_servers, now, users},
-    stats,
+    schema::{game_servers, now},
+    stats, users,
 };
 
 #[derive(Queryable, Selectable)]
@@ -76,7 +76,7 @@ impl ServerStore for Db {
                 let row: Row = game_servers::table.find(id).select(Row::as_select()).first(conn).await?;
                 return row.into_server();
             }
-            lock_owner(conn, owner).await?;
+            users::lock(conn, owner, WriteError::NoUser).await?;
             let own = game_servers::table
                 .filter(game_servers::discord_id.eq(owner.as_str()).and(game_servers::deleted_at.is_null()));
             let servers: i64 = own.count().get_result(conn).await?;
@@ -154,7 +154,7 @@ impl ServerStore for Db {
 
     async fn change(&self, owner: &UserId, id: ServerId, change: &ServerChange) -> Result<Option<Server>, WriteError> {
         self.transaction(async |conn| {
-            lock_owner(conn, owner).await?;
+            users::lock(conn, owner, WriteError::NoUser).await?;
             if let Some(name) = &change.name {
                 check_name(conn, owner, name, Some(id)).await?;
             }
@@ -175,13 +175,6 @@ impl ServerStore for Db {
         })
         .await
     }
-}
-
-/// What an owner has is counted and named with the owner's row locked.
-async fn lock_owner(conn: &mut AsyncPgConnection, owner: &UserId) -> Result<(), Fault<WriteError>> {
-    let locked = users::table.find(owner.as_str()).select(users::discord_id).for_no_key_update();
-    let found: Option<String> = locked.first(conn).await.optional()?;
-    found.map(drop).ok_or(Fault::Refused(WriteError::NoUser))
 }
 
 diesel::define_sql_function!(fn lower(text: Text) -> Text);

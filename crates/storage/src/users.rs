@@ -2,10 +2,11 @@ use agis_accounts::{Stats, User, UserStore};
 use agis_base::{StoreError, Timestamp, UserId};
 use async_trait::async_trait;
 use diesel::{dsl::count_star, prelude::*};
-use diesel_async::RunQueryDsl;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use crate::{
     db::Db,
+    error::Fault,
     schema::{game_servers, users},
     stats,
 };
@@ -53,4 +54,11 @@ impl UserStore for Db {
         })
         .await
     }
+}
+
+/// Locks a user's row: what a user has is counted, named and rotated behind it. `gone` is the refusal where there is none.
+pub(crate) async fn lock<R>(conn: &mut AsyncPgConnection, user: &UserId, gone: R) -> Result<(), Fault<R>> {
+    let locked = users::table.find(user.as_str()).select(users::discord_id).for_no_key_update();
+    let found: Option<String> = locked.first(conn).await.optional()?;
+    found.map(drop).ok_or(Fault::Refused(gone))
 }
