@@ -62,17 +62,13 @@ async fn a_port_that_is_taken_is_a_clear_error() {
 async fn the_log_says_what_an_operator_looks_for_and_each_request_by_its_id() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
-    let message = |text: &str| api.log().into_iter().find(|line| line["message"] == text);
-    let listening = message("API server listening").expect("the line");
+    let listening = api.logged("the address", |line| line["message"] == "API server listening").await;
     assert_eq!(listening["address"], api.base.strip_prefix("http://").expect("an address"));
-    wait::until(SOON, "the scheduler to be told", async || message("Scheduler started")).await;
+    api.logged("the scheduler", |line| line["message"] == "Scheduler started").await;
 
     let request = stack.client.get(format!("{}/api/v1/servers/99?limit=1", api.base)).header("X-Request-Id", "look-1");
     api.send(request.bearer_auth(&stack.key)).await.expect("an answer").expect(404);
-    let line = wait::until(SOON, "the request's line", async || {
-        api.log().into_iter().find(|line| line["span"]["request_id"] == "look-1")
-    })
-    .await;
+    let line = api.logged("the request", |line| line["span"]["request_id"] == "look-1").await;
     let told = ["message", "method", "endpoint"].map(|field| line[field].as_str().unwrap_or_default().to_owned());
     assert_eq!(told, ["request", "GET", "/api/v1/servers/{id}"], "{line}");
     assert_eq!((&line["status"], line["took_us"].is_number()), (&json!(404), true), "{line}");

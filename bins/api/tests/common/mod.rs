@@ -343,6 +343,11 @@ impl Api {
         self.log.lock().expect("the log").clone()
     }
 
+    /// Waits for a line of the log: it comes through a pipe, so an answer may be seen before what was logged ahead of it.
+    pub(crate) async fn logged(&self, what: &str, is: impl Fn(&Value) -> bool) -> Value {
+        wait::until(SOON, &format!("a line of the log: {what}"), async || self.log().into_iter().find(&is)).await
+    }
+
     pub(crate) fn pid(&self) -> i64 {
         self.child.id().into()
     }
