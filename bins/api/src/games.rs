@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use agis_base::{OperationId, UserId};
 use agis_http_api::Services;
-use agis_servers::{Action, Origin, Request, store::WorkStore};
+use agis_servers::{Action, Origin, Request, operation::Identity, store::WorkStore};
 use agis_storage::Db;
 
 /// A shutdown looks instead of listening: the bell of the operations is the workers', and this lasts for seconds.
@@ -41,7 +41,7 @@ async fn ask(db: &Db, services: &Services, host: &str) -> Result<Vec<OperationId
         action: Action::Stop,
         origin: Origin::Operator,
         actor: UserId::from_stored("operator"),
-        idempotency_key: None,
+        identity: Identity::None,
     };
     let requests: Vec<_> = servers.into_iter().map(stop).collect();
     let answers = services.servers.request_all(&requests).await?;

@@ -10,7 +10,10 @@ use agis_scheduler::{
     Action, Firing, RunState,
     store::{Claimed, End, FiringStore},
 };
-use agis_servers::{self as servers, Origin, Request, Servers, operation::Refusal};
+use agis_servers::{
+    self as servers, Origin, Request, Servers,
+    operation::{Identity, Refusal},
+};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -105,22 +108,15 @@ impl Scheduler {
         }
     }
 
-    /// Turns firings into operations. The firing is the idempotency key, so a second try finds the first one's.
+    /// Turns firings into operations. A second try finds the first one's.
     async fn submit(&self, firings: &[Firing]) -> Result<(), StoreError> {
         if firings.is_empty() {
             return Ok(());
         }
         let requests: Vec<_> = firings.iter().map(request).collect();
         let answers = self.servers.request_all(&requests).await?;
-        let mut operations = Vec::with_capacity(firings.len());
-        let mut refused = vec![];
-        for (firing, answer) in firings.iter().zip(answers) {
-            match answer {
-                Ok(operation) => operations.push((firing.id, operation.id)),
-                Err(refusal) => refused.push((firing.id, skipped(refusal))),
-            }
-        }
-        self.firings.assign(&operations).await?;
+        let ended = |(firing, answer): (&Firing, Result<_, _>)| Some((firing.id, skipped(answer.err()?)));
+        let refused: Vec<_> = firings.iter().zip(answers).filter_map(ended).collect();
         if !refused.is_empty() {
             for (action, state) in self.firings.finish(&refused).await? {
                 count(action, state, 1);
@@ -162,7 +158,7 @@ fn request(firing: &Firing) -> Request {
         action: operation_of(firing.action),
         origin: Origin::Schedule,
         actor: firing.owner.clone(),
-        idempotency_key: Some(format!("firing:{}", firing.id)),
+        identity: Identity::Operation(firing.operation),
     }
 }
 

@@ -7,6 +7,7 @@ use actix_web::{
 use agis_base::{ServerId, Timestamp};
 use agis_servers::{
     Action, NewServer, Origin, Request, Server, ServerChange, Status,
+    operation::Identity,
     store::{Page, ServerFilter},
 };
 use serde::{Deserialize, Serialize};
@@ -255,9 +256,9 @@ pub(crate) async fn act(
     server: ServerId,
     action: Action,
 ) -> Result<HttpResponse, Problem> {
-    let idempotency_key = idempotency::key(http, caller.user())?.map(|key| key.to_string());
+    let identity = idempotency::key(http, caller.user())?.map_or(Identity::None, |key| Identity::Key(key.to_string()));
     let actor = caller.user().clone();
-    let request = Request { server, action, origin: Origin::Rest, actor, idempotency_key };
+    let request = Request { server, action, origin: Origin::Rest, actor, identity };
     let operation = services.servers.request(request).await?;
     Ok(HttpResponse::Accepted()
         .insert_header(("Location", format!("/api/v1/operations/{}", operation.id)))

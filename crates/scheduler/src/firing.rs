@@ -28,17 +28,13 @@ pub struct FiringId {
     pub slot: Timestamp,
 }
 
-impl std::fmt::Display for FiringId {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{}", self.schedule, self.slot.timestamp_micros())
-    }
-}
-
 /// A firing that is to become an operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Firing {
     /// Which.
     pub id: FiringId,
+    /// The operation that it becomes. It is chosen with the firing, so that however often somebody tries, one comes of it.
+    pub operation: OperationId,
     /// On which server.
     pub server: ServerId,
     /// In whose name.

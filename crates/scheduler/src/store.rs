@@ -99,8 +99,8 @@ pub trait FiringStore: Send + Sync {
     /// moves `next_run` on, in one transaction. What others are claiming is passed over.
     async fn claim_due(&self, limit: u32) -> Result<Claimed, StoreError>;
 
-    /// Up to `limit` pending firings that no operation belongs to yet, the oldest first. With `min_age`, only those
-    /// claimed at least that long ago: whoever claimed them may be gone.
+    /// Up to `limit` pending firings that have not become their operations yet, the oldest first. With `min_age`, only
+    /// those claimed at least that long ago: whoever claimed them may be gone.
     async fn unassigned(&self, min_age: Duration, limit: u32) -> Result<Vec<Firing>, StoreError>;
 
     /// Ends pending firings that became no operation within `age`: what is so late is not wanted any more.
@@ -109,10 +109,7 @@ pub trait FiringStore: Send + Sync {
     /// Forgets up to `limit` runs that ended longer than `age` ago.
     async fn forget_runs(&self, age: Duration, limit: u32) -> Result<(), StoreError>;
 
-    /// Notes the operations that firings became.
-    async fn assign(&self, operations: &[(FiringId, OperationId)]) -> Result<(), StoreError>;
-
-    /// Up to `limit` pending firings that have an operation, behind `after`.
+    /// Up to `limit` pending firings behind `after`, with the operations that they become or have become.
     async fn in_progress(
         &self,
         after: Option<FiringId>,

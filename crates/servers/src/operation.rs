@@ -93,8 +93,19 @@ pub struct Request {
     pub origin: Origin,
     /// Who asks; their authority is checked in the transaction that accepts the request.
     pub actor: UserId,
-    /// Two requests with one key are one request: the second is answered with the first one's operation.
-    pub idempotency_key: Option<String>,
+    /// When another request is the same one.
+    pub identity: Identity,
+}
+
+/// What makes two requests one: the second is answered with the first one's operation.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Identity {
+    /// Nothing: every request is another.
+    None,
+    /// A key that whoever asks has chosen.
+    Key(String),
+    /// The operation, whose id was chosen ahead of it.
+    Operation(OperationId),
 }
 
 /// Why a request for an operation was not accepted.

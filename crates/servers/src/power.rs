@@ -87,6 +87,7 @@ mod tests {
     use agis_base::ServerId;
 
     use super::*;
+    use crate::operation::Identity;
 
     fn server(desired: Desired, status: Status) -> Server {
         Server {
@@ -114,7 +115,7 @@ mod tests {
             action,
             origin: Origin::Rest,
             actor: UserId::from_stored("1"),
-            idempotency_key: None,
+            identity: Identity::None,
         }
     }
 

@@ -227,3 +227,8 @@ fn text(error: &tokio_postgres::Error) -> String {
         },
     }
 }
+
+/// One column of many rows, to be bound as an array.
+pub(crate) fn column<'a, R, T>(rows: &'a [R], of: impl Fn(&'a R) -> T) -> Vec<T> {
+    rows.iter().map(of).collect()
+}

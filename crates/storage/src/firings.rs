@@ -1,31 +1,29 @@
-use std::{collections::HashSet, time::Duration};
+use std::{collections::HashMap, time::Duration};
 
 use agis_base::{OperationId, ScheduleId, ServerId, StoreError, Timestamp, UserId};
 use agis_scheduler::{
-    Action, Firing, FiringId, RunState, Schedule,
+    Action, Firing, FiringId, RunState, Schedule, Slot,
     firing::{self, Plan, PlannedRun},
     store::{Claimed, End, FiringStore},
 };
 use async_trait::async_trait;
-use chrono::{NaiveDateTime, TimeDelta};
+use chrono::TimeDelta;
 use diesel::{
     dsl::sql,
     expression::SqlLiteral,
     prelude::*,
-    sql_types::{Array, Bool, Double, Integer, Nullable, Text, Timestamptz},
+    sql_types::{Array, BigInt, Bool, Double, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
 use crate::{
-    db::Db,
+    db::{Db, column},
     error::Fault,
     schedules::{self, action},
     schema::{now, schedule_runs, server_schedules},
 };
 
-/// Rows of one INSERT; Postgres takes 65,535 values.
-const BATCH: usize = 2000;
 /// Slots that one transaction plans, and so rows that it writes, before it leaves the other schedules to the next: after
 /// a long outage it must end before its deadline all the same.
 const SLOTS: i64 = 10_000;
@@ -86,15 +84,16 @@ impl FiringStore for Db {
         let min_age = TimeDelta::from_std(min_age).unwrap_or(TimeDelta::MAX);
         self.run(async |conn| {
             let at: Timestamp = diesel::select(now()).get_result(conn).await?;
-            let rows: Vec<(i32, Timestamp, String, i32, String)> = schedule_runs::table
+            let rows: Vec<(i32, Timestamp, Uuid, String, i32, String)> = schedule_runs::table
                 .inner_join(server_schedules::table)
-                .filter(pending().and(schedule_runs::operation_id.is_null()))
+                .filter(pending().and(not_submitted()))
                 .filter(schedule_runs::claimed_at.le(at - min_age))
                 .order(schedule_runs::claimed_at)
                 .limit(limit.into())
                 .select((
                     schedule_runs::schedule_id,
                     schedule_runs::slot,
+                    schedule_runs::operation_id.assume_not_null(),
                     schedule_runs::action,
                     server_schedules::server_id,
                     server_schedules::discord_id,
@@ -102,9 +101,10 @@ impl FiringStore for Db {
                 .load(conn)
                 .await?;
             rows.into_iter()
-                .map(|(schedule, slot, word, server, owner)| {
+                .map(|(schedule, slot, operation, word, server, owner)| {
                     Ok(Firing {
                         id: FiringId { schedule: ScheduleId(schedule), slot },
+                        operation: OperationId(operation),
                         server: ServerId(server),
                         owner: UserId::from_stored(&owner),
                         action: action(&word)?,
@@ -119,7 +119,7 @@ impl FiringStore for Db {
         let age = TimeDelta::from_std(age).unwrap_or(TimeDelta::MAX);
         self.run(async |conn| {
             let at: Timestamp = diesel::select(now()).get_result(conn).await?;
-            let old = pending().and(schedule_runs::operation_id.is_null()).and(schedule_runs::claimed_at.lt(at - age));
+            let old = pending().and(not_submitted()).and(schedule_runs::claimed_at.lt(at - age));
             let actions: Vec<String> = diesel::update(schedule_runs::table.filter(old))
                 .set((
                     schedule_runs::state.eq(RunState::Failed.as_str()),
@@ -145,25 +145,6 @@ impl FiringStore for Db {
         .await
     }
 
-    async fn assign(&self, firings: &[(FiringId, OperationId)]) -> Result<(), StoreError> {
-        let (schedules, slots) = columns(firings.iter().map(|(id, _)| *id));
-        let operations: Vec<_> = firings.iter().map(|(_, operation)| operation.0).collect();
-        self.run(async |conn| {
-            diesel::sql_query(
-                "update schedule_runs r set operation_id = u.operation
-                 from unnest($1, $2, $3) as u(schedule, slot, operation)
-                 where r.schedule_id = u.schedule and r.slot = u.slot and r.state = 'pending'",
-            )
-            .bind::<Array<Integer>, _>(schedules)
-            .bind::<Array<Timestamptz>, _>(slots)
-            .bind::<Array<diesel::sql_types::Uuid>, _>(operations)
-            .execute(conn)
-            .await?;
-            Ok(())
-        })
-        .await
-    }
-
     async fn in_progress(
         &self,
         after: Option<FiringId>,
@@ -179,7 +160,6 @@ impl FiringStore for Db {
                     schedule_runs::slot,
                     schedule_runs::operation_id.assume_not_null(),
                 ))
-                .filter(schedule_runs::operation_id.is_not_null())
                 .into_boxed();
             if let Some(after) = after {
                 // A comparison of rows is a range of the index.
@@ -243,6 +223,12 @@ fn pending() -> SqlLiteral<Bool> {
     sql("schedule_runs.state = 'pending'")
 }
 
+/// Not with the pending ones, so that their indexes are asked first: a firing chooses its operation when it is claimed,
+/// and there is one when its server has been asked.
+fn not_submitted() -> SqlLiteral<Bool> {
+    sql("not exists (select from operations o where o.id = schedule_runs.operation_id)")
+}
+
 /// A schedule that is due, and what to write for it; the text says why it cannot go on.
 type Due = (Schedule, Result<Plan, String>, Timestamp);
 
@@ -257,47 +243,49 @@ fn runs(due: &[Due]) -> impl Iterator<Item = (&Schedule, &PlannedRun, Timestamp)
     })
 }
 
-#[derive(Insertable)]
-#[diesel(table_name = schedule_runs)]
-struct NewRow<'a> {
-    schedule_id: i32,
-    slot: Timestamp,
-    action: &'a str,
-    local_slots: &'a [NaiveDateTime],
-    state: &'a str,
-    reason: Option<&'a str>,
-    slots: i64,
-    finished_at: Option<Timestamp>,
-}
+/// The runs that were written, with the operations that the pending ones become.
+type Written = HashMap<FiringId, Option<OperationId>>;
 
 /// Writes the runs that are not there yet, and answers with those: the primary key has the last word.
-async fn write_runs(conn: &mut AsyncPgConnection, due: &[Due]) -> Result<HashSet<FiringId>, Fault<StoreError>> {
-    let rows: Vec<_> = runs(due)
-        .map(|(schedule, run, at)| {
-            let missed = run.state == RunState::Missed;
-            NewRow {
-                schedule_id: schedule.id.0,
-                slot: run.slot.at,
-                action: schedule.action.as_str(),
-                local_slots: if run.slot.local.len() > 1 { &run.slot.local } else { &[] },
-                state: run.state.as_str(),
-                reason: missed.then_some(firing::SCHEDULER_UNAVAILABLE),
-                slots: run.slots,
-                finished_at: missed.then_some(at),
-            }
-        })
-        .collect();
-    let mut written = HashSet::with_capacity(rows.len());
-    for rows in rows.chunks(BATCH) {
-        let keys: Vec<(i32, Timestamp)> = diesel::insert_into(schedule_runs::table)
-            .values(rows)
-            .on_conflict_do_nothing()
-            .returning((schedule_runs::schedule_id, schedule_runs::slot))
-            .get_results(conn)
-            .await?;
-        written.extend(keys.into_iter().map(|(schedule, slot)| FiringId { schedule: ScheduleId(schedule), slot }));
+async fn write_runs(conn: &mut AsyncPgConnection, due: &[Due]) -> Result<Written, Fault<StoreError>> {
+    #[derive(QueryableByName)]
+    #[diesel(table_name = schedule_runs)]
+    struct Key {
+        schedule_id: i32,
+        slot: Timestamp,
+        operation_id: Option<Uuid>,
     }
-    Ok(written)
+    let runs: Vec<_> = runs(due).collect();
+    let missed = |run: &PlannedRun| run.state == RunState::Missed;
+    // Column by column, so that it is one prepared statement however many there are.
+    let keys: Vec<Key> = diesel::sql_query(
+        "insert into schedule_runs
+             (schedule_id, slot, action, local_slots, state, reason, slots, finished_at, operation_id)
+         select schedule, slot, action, local_slots::timestamp[], state, reason, slots, finished_at, operation
+         from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9)
+             as u(schedule, slot, action, local_slots, state, reason, slots, finished_at, operation)
+         on conflict do nothing
+         returning schedule_id, slot, operation_id",
+    )
+    .bind::<Array<Integer>, _>(column(&runs, |(schedule, ..)| schedule.id.0))
+    .bind::<Array<Timestamptz>, _>(column(&runs, |(_, run, _)| run.slot.at))
+    .bind::<Array<Text>, _>(column(&runs, |(schedule, ..)| schedule.action.as_str()))
+    .bind::<Array<Text>, _>(column(&runs, |(_, run, _)| local_slots(&run.slot)))
+    .bind::<Array<Text>, _>(column(&runs, |(_, run, _)| run.state.as_str()))
+    .bind::<Array<Nullable<Text>>, _>(column(&runs, |(_, run, _)| missed(run).then_some(firing::SCHEDULER_UNAVAILABLE)))
+    .bind::<Array<BigInt>, _>(column(&runs, |(_, run, _)| run.slots))
+    .bind::<Array<Nullable<Timestamptz>>, _>(column(&runs, |(_, run, at)| missed(run).then_some(*at)))
+    .bind::<Array<Nullable<SqlUuid>>, _>(column(&runs, |(_, run, _)| (!missed(run)).then(|| OperationId::new().0)))
+    .get_results(conn)
+    .await?;
+    let id = |key: &Key| FiringId { schedule: ScheduleId(key.schedule_id), slot: key.slot };
+    Ok(keys.into_iter().map(|key| (id(&key), key.operation_id.map(OperationId))).collect())
+}
+
+/// An array as PostgreSQL writes it (unnest would take one of arrays apart): the local slots, where they are several.
+fn local_slots(slot: &Slot) -> String {
+    let several: Vec<_> = slot.local.iter().filter(|_| slot.local.len() > 1).map(|at| format!("{at:?}")).collect();
+    format!("{{{}}}", several.join(","))
 }
 
 /// Moves every schedule to its next run. One that has none, or that cannot be read, is disabled and says why.
@@ -330,17 +318,16 @@ async fn move_on(conn: &mut AsyncPgConnection, due: &[Due]) -> Result<(), Fault<
     Ok(())
 }
 
-fn claimed(due: &[Due], written: &HashSet<FiringId>) -> Claimed {
+fn claimed(due: &[Due], written: &Written) -> Claimed {
     let mut claimed = Claimed { schedules: due.len(), ..Claimed::default() };
     for (schedule, run, at) in runs(due) {
         let id = FiringId { schedule: schedule.id, slot: run.slot.at };
-        if !written.contains(&id) {
-            continue;
-        }
-        match run.state {
-            RunState::Missed => claimed.missed.push((schedule.action, run.slots)),
-            _ => claimed.firings.push((
-                Firing { id, server: schedule.server, owner: schedule.owner.clone(), action: schedule.action },
+        let Some(operation) = written.get(&id) else { continue };
+        let Schedule { server, owner, action, .. } = schedule;
+        match *operation {
+            None => claimed.missed.push((*action, run.slots)),
+            Some(operation) => claimed.firings.push((
+                Firing { id, operation, server: *server, owner: owner.clone(), action: *action },
                 run.lateness(at).to_std().unwrap_or_default(),
             )),
         }

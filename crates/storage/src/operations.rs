@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use agis_base::{OperationId, ServerId, StoreError, Timestamp, UserId};
 use agis_servers::{
     Action, Operation, Origin, Request, Server, State,
-    operation::Refusal,
+    operation::{Identity, Refusal},
     power,
     server::Desired,
     store::{Accepted, OperationFilter, OperationStore, Page},
@@ -11,21 +11,18 @@ use agis_servers::{
 use async_trait::async_trait;
 use diesel::{
     prelude::*,
-    sql_types::{Array, BigInt, Integer, Text},
+    sql_types::{Array, BigInt, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
 use crate::{
-    db::Db,
+    db::{Db, column},
     error::{Fault, unknown_word},
     notify::OPERATIONS,
     schema::{clock_timestamp, game_servers, now, operations, server_schedules},
     servers, stats,
 };
-
-/// Rows of one INSERT; Postgres takes 65,535 values.
-const BATCH: usize = 1000;
 
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = operations)]
@@ -59,19 +56,10 @@ impl Row {
     }
 }
 
-#[derive(Insertable)]
-#[diesel(table_name = operations)]
-struct NewRow {
-    id: Uuid,
-    server_id: i32,
-    action: &'static str,
-    state: &'static str,
-    origin: &'static str,
-    actor: String,
-    idempotency_key: Option<String>,
-    generation: i64,
-    error: Option<&'static str>,
-    finished_at: Option<Timestamp>,
+/// An operation that is to be written.
+struct New {
+    operation: Operation,
+    key: Option<String>,
 }
 
 #[async_trait]
@@ -80,16 +68,16 @@ impl OperationStore for Db {
         self.transaction(async |conn| {
             let at: Timestamp = diesel::select(now()).get_result(conn).await?;
             let servers = lock_servers(conn, requests).await?;
-            let known = known_keys(conn, requests).await?;
+            let known = known(conn, requests).await?;
             let draft = Draft::new(requests, servers, known, at);
             let superseded = supersede(conn, &draft).await?;
-            let written = insert(conn, &draft).await?;
+            insert(conn, &draft.new).await?;
             update_servers(conn, &draft).await?;
             stats::add_commands(conn, &draft.commands()).await?;
-            if !draft.rows.is_empty() {
+            if !draft.new.is_empty() {
                 diesel::sql_query(format!("notify {OPERATIONS}")).execute(conn).await?;
             }
-            Ok(draft.answers(written, superseded))
+            Ok(draft.answers(superseded))
         })
         .await
     }
@@ -148,7 +136,7 @@ impl OperationStore for Db {
 /// What the requests of one transaction come to, before it is written.
 struct Draft {
     answers: Vec<Answer>,
-    rows: Vec<NewRow>,
+    new: Vec<New>,
     /// The servers that change, as they will be.
     changed: BTreeMap<ServerId, Server>,
     /// Those whose running start is given up.
@@ -158,7 +146,8 @@ struct Draft {
 }
 
 enum Answer {
-    New(Uuid),
+    /// The one at this place among the new ones.
+    New(usize),
     Known(Box<Operation>),
     Refused(Refusal),
 }
@@ -167,26 +156,26 @@ impl Draft {
     fn new(
         requests: &[Request],
         mut servers: BTreeMap<ServerId, Server>,
-        mut known: HashMap<String, Answer>,
+        mut known: HashMap<Identity, Answer>,
         at: Timestamp,
     ) -> Self {
         let mut draft = Self {
             answers: vec![],
-            rows: vec![],
+            new: vec![],
             changed: BTreeMap::new(),
             interrupted: BTreeSet::new(),
             gone: BTreeSet::new(),
         };
         for request in requests {
-            let answer = match request.idempotency_key.as_ref().and_then(|key| known.remove(key)) {
+            let answer = match known.remove(&request.identity) {
                 Some(answer) => answer,
                 None => match servers.get_mut(&request.server) {
                     Some(server) => draft.decide(request, server, at),
                     None => Answer::Refused(Refusal::NotFound),
                 },
             };
-            if let (Some(key), Answer::New(id)) = (&request.idempotency_key, &answer) {
-                known.insert(key.clone(), Answer::New(*id));
+            if let (Identity::Key(_) | Identity::Operation(_), Answer::New(place)) = (&request.identity, &answer) {
+                known.insert(request.identity.clone(), Answer::New(*place));
             }
             draft.answers.push(answer);
         }
@@ -207,48 +196,53 @@ impl Draft {
             self.interrupted.insert(server.id);
         }
         self.changed.insert(server.id, server.clone());
-        for earlier in self.rows.iter_mut().filter(|row| row.server_id == server.id.0) {
-            earlier.state = State::Superseded.as_str();
-            earlier.error = Some(SUPERSEDED);
+        for earlier in self.new.iter_mut().map(|new| &mut new.operation).filter(|it| it.server == server.id) {
+            earlier.state = State::Superseded;
+            earlier.error = Some(SUPERSEDED.to_owned());
             earlier.finished_at = Some(at);
         }
         let state = if decision.at_once { State::Succeeded } else { State::Queued };
         if decision.at_once {
             self.gone.insert(server.id);
         }
-        let id = OperationId::new().0;
-        self.rows.push(NewRow {
+        let (id, key) = match &request.identity {
+            Identity::None => (OperationId::new(), None),
+            Identity::Key(key) => (OperationId::new(), Some(key.clone())),
+            Identity::Operation(id) => (*id, None),
+        };
+        let operation = Operation {
             id,
-            server_id: server.id.0,
-            action: request.action.as_str(),
-            state: state.as_str(),
-            origin: request.origin.as_str(),
-            actor: request.actor.to_string(),
-            idempotency_key: request.idempotency_key.clone(),
+            server: server.id,
+            action: request.action,
+            state,
+            origin: request.origin,
+            actor: request.actor.clone(),
             generation: decision.generation,
             error: None,
+            created_at: at,
             finished_at: state.is_final().then_some(at),
-        });
-        Answer::New(id)
+        };
+        self.new.push(New { operation, key });
+        Answer::New(self.new.len() - 1)
     }
 
     /// How many of the new operations a person asked for, by person.
     fn commands(&self) -> BTreeMap<&str, i32> {
-        let persons = [Origin::Rest, Origin::Discord].map(Origin::as_str);
         let mut commands = BTreeMap::new();
-        for row in self.rows.iter().filter(|row| persons.contains(&row.origin)) {
-            *commands.entry(row.actor.as_str()).or_default() += 1;
+        for New { operation, .. } in &self.new {
+            if matches!(operation.origin, Origin::Rest | Origin::Discord) {
+                *commands.entry(operation.actor.as_str()).or_default() += 1;
+            }
         }
         commands
     }
 
-    fn answers(self, written: Vec<Operation>, superseded: Vec<Action>) -> Accepted {
-        let at_once = written.iter().filter(|operation| operation.state.is_final()).map(|it| (it.action, it.state));
+    fn answers(self, superseded: Vec<Action>) -> Accepted {
+        let new = self.new.iter().map(|new| &new.operation);
+        let at_once = new.filter(|operation| operation.state.is_final()).map(|it| (it.action, it.state));
         let ended = superseded.into_iter().map(|action| (action, State::Superseded)).chain(at_once).collect();
-        let written: HashMap<_, _> = written.into_iter().map(|operation| (operation.id.0, operation)).collect();
         let answers = self.answers.into_iter().map(|answer| match answer {
-            // What was inserted in this transaction was returned by it.
-            Answer::New(id) => written.get(&id).cloned().ok_or(Refusal::NotFound),
+            Answer::New(place) => Ok(self.new[place].operation.clone()),
             Answer::Known(operation) => Ok(*operation),
             Answer::Refused(refusal) => Err(refusal),
         });
@@ -273,23 +267,39 @@ async fn lock_servers(
     rows.into_iter().map(|row| row.into_server().map(|server| (server.id, server))).collect()
 }
 
-async fn known_keys(
+/// The operations that these requests have become already.
+async fn known(
     conn: &mut AsyncPgConnection,
     requests: &[Request],
-) -> Result<HashMap<String, Answer>, Fault<StoreError>> {
-    let keys: Vec<_> = requests.iter().filter_map(|request| request.idempotency_key.as_ref()).collect();
-    if keys.is_empty() {
-        return Ok(HashMap::new());
+) -> Result<HashMap<Identity, Answer>, Fault<StoreError>> {
+    let (mut keys, mut ids) = (vec![], vec![]);
+    for request in requests {
+        match &request.identity {
+            Identity::None => {}
+            Identity::Key(key) => keys.push(key),
+            Identity::Operation(id) => ids.push(id.0),
+        }
     }
-    let rows: Vec<(Option<String>, Row)> = operations::table
-        .filter(operations::idempotency_key.eq_any(keys))
-        .select((operations::idempotency_key, Row::as_select()))
-        .load(conn)
-        .await?;
-    rows.into_iter()
-        .filter_map(|(key, row)| key.map(|key| (key, row)))
-        .map(|(key, row)| Ok((key, Answer::Known(Box::new(row.into_operation()?)))))
-        .collect()
+    let mut known = HashMap::new();
+    if !keys.is_empty() {
+        let with_keys = operations::table.filter(operations::idempotency_key.eq_any(keys));
+        let rows: Vec<(Option<String>, Row)> =
+            with_keys.select((operations::idempotency_key, Row::as_select())).load(conn).await?;
+        for (key, row) in rows {
+            if let Some(key) = key {
+                known.insert(Identity::Key(key), row.into_operation()?);
+            }
+        }
+    }
+    if !ids.is_empty() {
+        let rows: Vec<Row> =
+            operations::table.filter(operations::id.eq_any(ids)).select(Row::as_select()).load(conn).await?;
+        for row in rows {
+            let operation = row.into_operation()?;
+            known.insert(Identity::Operation(operation.id), operation);
+        }
+    }
+    Ok(known.into_iter().map(|(identity, operation)| (identity, Answer::Known(Box::new(operation)))).collect())
 }
 
 async fn supersede(conn: &mut AsyncPgConnection, draft: &Draft) -> Result<Vec<Action>, Fault<StoreError>> {
@@ -314,19 +324,29 @@ async fn supersede(conn: &mut AsyncPgConnection, draft: &Draft) -> Result<Vec<Ac
     actions.iter().map(|word| Action::from_word(word).ok_or_else(|| unknown_word("operations.action", word))).collect()
 }
 
-async fn insert(conn: &mut AsyncPgConnection, draft: &Draft) -> Result<Vec<Operation>, Fault<StoreError>> {
-    let mut written = Vec::with_capacity(draft.rows.len());
-    for rows in draft.rows.chunks(BATCH) {
-        let rows: Vec<Row> = diesel::insert_into(operations::table)
-            .values(rows)
-            .returning(Row::as_returning())
-            .get_results(conn)
-            .await?;
-        for row in rows {
-            written.push(row.into_operation()?);
-        }
+async fn insert(conn: &mut AsyncPgConnection, new: &[New]) -> Result<(), Fault<StoreError>> {
+    if new.is_empty() {
+        return Ok(());
     }
-    Ok(written)
+    // Column by column, so that it is one prepared statement however many there are.
+    diesel::sql_query(
+        "insert into operations
+             (id, server_id, action, state, origin, actor, idempotency_key, generation, error, finished_at)
+         select * from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+    )
+    .bind::<Array<SqlUuid>, _>(column(new, |new| new.operation.id.0))
+    .bind::<Array<Integer>, _>(column(new, |new| new.operation.server.0))
+    .bind::<Array<Text>, _>(column(new, |new| new.operation.action.as_str()))
+    .bind::<Array<Text>, _>(column(new, |new| new.operation.state.as_str()))
+    .bind::<Array<Text>, _>(column(new, |new| new.operation.origin.as_str()))
+    .bind::<Array<Text>, _>(column(new, |new| new.operation.actor.as_str().to_owned()))
+    .bind::<Array<Nullable<Text>>, _>(column(new, |new| new.key.clone()))
+    .bind::<Array<BigInt>, _>(column(new, |new| new.operation.generation))
+    .bind::<Array<Nullable<Text>>, _>(column(new, |new| new.operation.error.clone()))
+    .bind::<Array<Nullable<Timestamptz>>, _>(column(new, |new| new.operation.finished_at))
+    .execute(conn)
+    .await?;
+    Ok(())
 }
 
 async fn update_servers(conn: &mut AsyncPgConnection, draft: &Draft) -> Result<(), Fault<StoreError>> {

@@ -14,7 +14,7 @@ use crate::{
     error::{Fault, unknown_word},
     notify::SCHEDULES,
     once,
-    schema::{game_servers, now, schedule_runs, server_schedules},
+    schema::{game_servers, now, operations, schedule_runs, server_schedules},
 };
 
 #[derive(Queryable, Selectable)]
@@ -197,11 +197,14 @@ impl ScheduleStore for Db {
 
     async fn runs(&self, id: ScheduleId, query: RunsQuery) -> Result<Vec<Run>, StoreError> {
         self.read(async |mut conn| {
+            // A pending run has chosen its operation before that is there, and a skipped one never gets it.
+            let its_operation = schedule_runs::operation_id.eq(operations::id.nullable());
             let mut rows = schedule_runs::table
+                .left_join(operations::table.on(its_operation))
                 .filter(schedule_runs::schedule_id.eq(id.0))
                 .order(schedule_runs::slot.desc())
                 .limit(query.limit.into())
-                .select(RunRow::as_select())
+                .select((RunRow::as_select(), operations::id.nullable()))
                 .into_boxed();
             if let Some(before) = query.before {
                 rows = rows.filter(schedule_runs::slot.lt(before));
@@ -209,8 +212,8 @@ impl ScheduleStore for Db {
             if let Some(state) = query.state {
                 rows = rows.filter(schedule_runs::state.eq(state.as_str()));
             }
-            let rows: Vec<RunRow> = rows.load(&mut conn).await?;
-            rows.into_iter().map(RunRow::into_run).collect()
+            let rows: Vec<(RunRow, Option<Uuid>)> = rows.load(&mut conn).await?;
+            rows.into_iter().map(|(row, operation)| row.into_run(operation.map(OperationId))).collect()
         })
         .await
     }
@@ -225,11 +228,10 @@ struct RunRow {
     reason: Option<String>,
     slots: i64,
     claimed_at: Timestamp,
-    operation_id: Option<Uuid>,
 }
 
 impl RunRow {
-    fn into_run(self) -> Result<Run, Fault<StoreError>> {
+    fn into_run(self, operation: Option<OperationId>) -> Result<Run, Fault<StoreError>> {
         Ok(Run {
             slot: self.slot,
             local_slots: self.local_slots,
@@ -237,7 +239,7 @@ impl RunRow {
             reason: self.reason,
             lateness: self.claimed_at - self.slot,
             slots: self.slots,
-            operation: self.operation_id.map(OperationId),
+            operation,
         })
     }
 }

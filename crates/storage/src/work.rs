@@ -236,7 +236,7 @@ impl WorkStore for Db {
     async fn forget_keys(&self, age: Duration, limit: u32) -> Result<(), StoreError> {
         self.forget(
             "update operations set idempotency_key = null where id in
-                 (select id from operations where idempotency_key is not null and origin <> 'schedule'
+                 (select id from operations where idempotency_key is not null
                     and created_at < $1 and finished_at is not null
                   order by created_at limit $2 for update skip locked)",
             age,

@@ -174,3 +174,32 @@ async fn a_process_on_a_database_without_the_schema_waits_and_is_ready_once_it_i
     .await;
     assert_eq!(ready.body, json!({ "status": "ok" }));
 }
+
+#[tokio::test]
+async fn firings_that_are_on_their_way_while_the_schema_changes_become_one_operation_each() {
+    const FIRINGS: &str = "2026-11-22-000000_firings_choose_operations";
+    let stack = Stack::start().await;
+    let sql = stack.sql().await;
+    while !migrate(&stack, "down").contains(FIRINGS) {}
+    let accepted = "0199d3a0-4b5c-7def-8123-456789abcdef";
+    sql.batch_execute(&format!(
+        "insert into game_servers (id, discord_id, name, game_type) select 7, discord_id, 'sky', 'demo' from users;
+         insert into server_schedules (id, server_id, discord_id, action, cron_expression, timezone, next_run)
+             select id, 7, discord_id, 'start', '0 8 * * *', 'UTC', now() from users, generate_series(1, 2) as id;
+         insert into operations (id, server_id, action, origin, actor, idempotency_key, generation)
+             values ('{accepted}', 7, 'start', 'schedule', '1', 'firing:1/1790000000123456', 1);
+         insert into schedule_runs (schedule_id, slot, action, state)
+             select id, to_timestamp(1790000000) + interval '123456 us', 'start', 'pending' from server_schedules",
+    ))
+    .await
+    .expect("two firings, one of which is an operation");
+
+    migrate(&stack, "up");
+    let chosen = "select operation_id::text from schedule_runs order by schedule_id";
+    let [first, second] = &texts(&stack, chosen).await[..] else { panic!("two runs") };
+    assert!(first == accepted && second != accepted, "{first} {second}");
+    while !migrate(&stack, "down").contains(FIRINGS) {}
+    let known = "select coalesce(o.idempotency_key, 'none') from schedule_runs r
+                 left join operations o on o.id = r.operation_id order by r.schedule_id";
+    assert_eq!(texts(&stack, known).await, ["firing:1/1790000000123456", "none"]);
+}

@@ -155,7 +155,8 @@ async fn assert_nothing_lost(stack: &Stack, sql: &Client, once: i64, every_minut
     )
     .await;
     assert_eq!(gaps, 0, "schedules with a slot too many or too few");
-    let shared = "select count(*) - count(distinct operation_id) from schedule_runs";
+    let shared = "select count(*) - count(distinct o.id)
+                  from schedule_runs r left join operations o on o.id = r.operation_id";
     assert_eq!(fleet::one::<i64>(sql, shared).await, 0, "runs that share an operation, or have none");
     let stray = "select count(*) from operations o where origin = 'schedule'
                  and not exists (select from schedule_runs r where r.operation_id = o.id)";
