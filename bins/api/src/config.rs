@@ -3,14 +3,16 @@
 use std::{
     net::{IpAddr, Ipv4Addr},
     path::PathBuf,
-    sync::Arc,
     time::Duration,
 };
 
 use agis_apikeys::{self as apikeys, Secret};
 use agis_http_api::{Edge, LegacyPolicy, Network};
-use agis_runtime::{ConfigErrors, Env, telemetry::LogFormat};
-use agis_servers::{self as servers, game};
+use agis_program::{
+    Rules,
+    settings::{self, seconds},
+};
+use agis_runtime::{ConfigErrors, Env};
 use agis_storage::DbConfig;
 use chrono::{NaiveDate, NaiveTime};
 
@@ -26,92 +28,43 @@ pub(crate) struct Config {
     pub(crate) network: Network,
     pub(crate) host: agis_host_process::Config,
     pub(crate) stop_games: bool,
-    pub(crate) catalogue: Arc<game::Catalogue>,
+    pub(crate) rules: Rules,
     pub(crate) workers: usize,
     pub(crate) lease: Duration,
-    pub(crate) servers: servers::Policy,
-    pub(crate) schedules_per_server: u32,
-    pub(crate) keys: apikeys::Policy,
-    pub(crate) buckets: usize,
     pub(crate) edge: Edge,
-}
-
-/// Settings of the logs, which are needed before everything else can be told.
-pub(crate) struct Logs {
-    pub(crate) format: LogFormat,
-    pub(crate) filter: String,
-}
-
-/// The process's environment.
-pub(crate) fn environment(key: &str) -> Option<String> {
-    std::env::var(key).ok()
-}
-
-pub(crate) fn logs(get: &dyn Fn(&str) -> Option<String>) -> Result<Logs, ConfigErrors> {
-    let mut env = Env::new(get);
-    let format = match env.word("LOG_FORMAT", &["auto", "json", "pretty"]) {
-        "json" => LogFormat::Json,
-        "pretty" => LogFormat::Pretty,
-        _ => LogFormat::of_terminal(),
-    };
-    let filter = env.text("RUST_LOG").unwrap_or_else(|| "info,actix_server=warn".to_owned());
-    env.finish().map(|()| Logs { format, filter })
-}
-
-pub(crate) fn database_url(get: &dyn Fn(&str) -> Option<String>) -> Result<String, ConfigErrors> {
-    let mut env = Env::new(get);
-    let url = required_url(&mut env);
-    env.finish().map(|()| url)
-}
-
-fn required_url(env: &mut Env<'_>) -> String {
-    env.required("DATABASE_URL", "postgres://user:password@localhost:5432/agis")
 }
 
 pub(crate) fn read(get: &dyn Fn(&str) -> Option<String>) -> Result<Config, ConfigErrors> {
     let mut env = Env::new(get);
     let host = host(&mut env);
-    let keys = keys(&mut env);
+    let rules = Rules::read(&mut env, host.name.clone());
     let config = Config {
-        database: DbConfig {
-            url: required_url(&mut env),
-            connections: env.number("DATABASE_CONNECTIONS", 10, 2..=1000) as usize,
-        },
+        database: settings::database(&mut env),
         bind: env.or("BIND_ADDRESS", IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
         api_port: env.or("API_PORT", 8080),
         metrics_port: env.or("METRICS_PORT", 8081),
         network: network(&mut env),
         stop_games: env.word("GAMES_ON_SHUTDOWN", &["leave", "stop"]) == "stop",
-        catalogue: catalogue(&mut env),
         workers: env.number("OPERATION_WORKERS", 16, 1..=1000) as usize,
         lease: seconds(&mut env, "OPERATION_LEASE_SECONDS", 30, 2..=3600),
-        servers: servers::Policy {
-            host: host.name.clone(),
-            servers_per_user: env.number("SERVERS_PER_USER", 20, 1..=100_000),
-        },
-        schedules_per_server: env.number("SCHEDULES_PER_SERVER", 50, 1..=100_000),
-        edge: edge(&mut env, &keys),
-        keys,
-        buckets: env.number("RATE_LIMIT_BUCKETS", 100_000, 64..=100_000_000) as usize,
+        edge: edge(&mut env, &rules.keys),
+        rules,
         host,
     };
     env.finish().map(|()| config)
 }
 
+pub(crate) fn database_url(get: &dyn Fn(&str) -> Option<String>) -> Result<String, ConfigErrors> {
+    let mut env = Env::new(get);
+    let url = settings::database_url(&mut env);
+    env.finish().map(|()| url)
+}
+
 /// What an operator decides about keys; `agis-api keys create` obeys it as well.
 pub(crate) fn keys_policy(get: &dyn Fn(&str) -> Option<String>) -> Result<apikeys::Policy, ConfigErrors> {
     let mut env = Env::new(get);
-    let policy = keys(&mut env);
+    let policy = settings::keys(&mut env);
     env.finish().map(|()| policy)
-}
-
-fn keys(env: &mut Env<'_>) -> apikeys::Policy {
-    let max_rate_limit = env.number("MAX_RATE_LIMIT", 10_000, 1..=3_600_000);
-    apikeys::Policy {
-        keys_per_user: env.number("KEYS_PER_USER", 25, 1..=100_000),
-        default_rate_limit: env.number("DEFAULT_RATE_LIMIT", 100.min(max_rate_limit), 1..=max_rate_limit),
-        max_rate_limit,
-    }
 }
 
 fn network(env: &mut Env<'_>) -> Network {
@@ -159,42 +112,19 @@ fn legacy(env: &mut Env<'_>, rate_limit: u32) -> Option<LegacyPolicy> {
 }
 
 fn host(env: &mut Env<'_>) -> agis_host_process::Config {
-    let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let data_dir = PathBuf::from(env.text("AGIS_DATA_DIR").unwrap_or_else(|| "/var/lib/agis".to_owned()));
     if !data_dir.is_absolute() {
         env.reject("AGIS_DATA_DIR", &data_dir.display().to_string(), "is an absolute path");
     }
     agis_host_process::Config {
         data_dir,
-        public_address: env.text("PUBLIC_ADDRESS").unwrap_or_else(|| machine.clone()),
-        name: env.text("AGIS_HOST_NAME").unwrap_or(machine),
+        public_address: env.text("PUBLIC_ADDRESS").unwrap_or_else(settings::machine),
+        name: settings::host_name(env),
         bind_address: env.or("GAME_BIND_ADDRESS", IpAddr::V4(Ipv4Addr::UNSPECIFIED)).to_string(),
         game_user: env.text("GAME_USER").unwrap_or_else(|| "nobody".to_owned()),
         // The running program, also when the file it came from has been replaced.
         exe: PathBuf::from("/proc/self/exe"),
     }
-}
-
-fn catalogue(env: &mut Env<'_>) -> Arc<game::Catalogue> {
-    let Some(file) = env.text("GAMES_FILE") else { return parsed(env, "the built-in catalogue", game::BUILT_IN) };
-    match std::fs::read_to_string(&file) {
-        Ok(text) => parsed(env, &file, &text),
-        Err(error) => {
-            env.reject("GAMES_FILE", &file, &error.to_string());
-            Arc::default()
-        }
-    }
-}
-
-fn parsed(env: &mut Env<'_>, file: &str, text: &str) -> Arc<game::Catalogue> {
-    game::Catalogue::parse(text).map(Arc::new).unwrap_or_else(|error| {
-        env.reject("GAMES_FILE", file, &error.to_string());
-        Arc::default()
-    })
-}
-
-fn seconds(env: &mut Env<'_>, key: &str, default: u32, bounds: std::ops::RangeInclusive<u32>) -> Duration {
-    Duration::from_secs(env.number(key, default, bounds).into())
 }
 
 #[cfg(test)]
@@ -211,7 +141,7 @@ mod tests {
             None
         };
         assert!(read(&get).is_err(), "DATABASE_URL is required");
-        assert!(logs(&get).is_ok());
+        assert!(settings::logs(&get).is_ok());
         let documented: BTreeSet<_> = include_str!("../../../docs/CONFIGURATION.md")
             .lines()
             .filter_map(|line| line.strip_prefix("| `")?.split('`').next())

@@ -7,7 +7,6 @@ mod games;
 mod keys;
 mod migrate;
 mod serve;
-mod services;
 
 use std::process::ExitCode;
 

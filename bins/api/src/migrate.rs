@@ -1,5 +1,6 @@
 //! `agis-api migrate`
 
+use agis_program::settings;
 use agis_storage::migrations;
 
 use crate::{
@@ -8,7 +9,7 @@ use crate::{
 };
 
 pub(crate) async fn migrate(direction: Direction) -> Result<(), Failure> {
-    let url = config::database_url(&config::environment).map_err(Failure::from_display)?;
+    let url = config::database_url(&settings::environment).map_err(Failure::from_display)?;
     match direction {
         Direction::Up => up(&url).await,
         Direction::Down => down(&url).await,

@@ -11,7 +11,11 @@ use agis_apikeys::KeyCache;
 use agis_automation::{Housekeeping, Scheduler, Settler, Watcher, Workers, housekeeping};
 use agis_base::StoreError;
 use agis_host_process::ProcessHost;
-use agis_http_api::Services;
+use agis_http_api::{Edge, Followers, Services};
+use agis_program::{
+    Domain, settings,
+    upkeep::{PING, SWEEP, ping, sweep},
+};
 use agis_ratelimit::MemoryLimiter;
 use agis_runtime::{
     Component, Health, Metrics, every,
@@ -30,13 +34,11 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     cli::Failure,
     config::{self, Config},
-    games, services,
+    games,
 };
 
 const FLUSH: Duration = Duration::from_secs(5);
-const SWEEP: Duration = Duration::from_secs(60);
 const FORGET: Duration = Duration::from_secs(15);
-const PING: Duration = Duration::from_secs(2);
 /// Without a round for so long, the scheduler is named in readiness.
 const SCHEDULER_SILENCE: Duration = Duration::from_secs(30);
 /// File descriptors for everything but the connections of REST.
@@ -47,9 +49,9 @@ const GAMES: Duration = Duration::from_secs(45);
 const JOBS: Duration = Duration::from_secs(15);
 
 pub(crate) async fn serve() -> Result<(), Failure> {
-    let logs = config::logs(&config::environment).map_err(Failure::from_display)?;
+    let logs = settings::logs(&settings::environment).map_err(Failure::from_display)?;
     telemetry::init_logs(logs.format, &logs.filter).map_err(Failure::new)?;
-    let config = config::read(&config::environment).map_err(Failure::from_display)?;
+    let config = config::read(&settings::environment).map_err(Failure::from_display)?;
     // Games may run under the same account; they shall not read our environment from /proc, the database's password in it.
     set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(Failure::from_display)?;
     raise_descriptors(config.network.connections);
@@ -61,7 +63,9 @@ pub(crate) async fn serve() -> Result<(), Failure> {
     let db = Arc::new(Db::new(&config.database).map_err(Failure::from_display)?);
     let cache = KeyCache::default();
     let processes = Arc::new(ProcessHost::new(config.host.clone()).map_err(Failure::from_display)?);
-    let (services, limiter) = services::compose(&config, &db, cache.clone(), vec![processes.clone()]);
+    let domain = Domain::new(&config.rules, &db, cache.clone(), vec![processes.clone()]);
+    let limiter = domain.limiter.clone();
+    let services = services(domain, config.edge.clone());
     let host: Arc<dyn Host> = processes;
 
     let metrics_address = ops.local_addr().map_err(Failure::from_display)?;
@@ -92,6 +96,12 @@ pub(crate) async fn serve() -> Result<(), Failure> {
     loops.end().await;
     tracing::info!("Shut down");
     Ok(())
+}
+
+fn services(domain: Domain, edge: Edge) -> Services {
+    let Domain { keys, limiter, servers, schedules, accounts, idempotency } = domain;
+    let edge = Arc::new(edge);
+    Services { keys, limiter, servers, schedules, accounts, edge, idempotency, followers: Followers::default() }
 }
 
 /// A connection takes two descriptors, and the usual soft limit is 1,024. What the hard limit does not allow is met by
@@ -137,8 +147,7 @@ impl Loops {
         let keys = services.keys.clone();
         self.tasks.spawn(every("flush last uses of keys", FLUSH, stop.clone(), async move || keys.flush().await));
         self.tasks.spawn(every("sweep limits", SWEEP, stop.clone(), async move || {
-            limiter.sweep();
-            metrics::gauge!("agis_bot_rate_limit_buckets").set(count(limiter.len()));
+            sweep(&limiter);
             Ok::<(), Infallible>(())
         }));
         let idempotency = services.idempotency.clone();
@@ -154,7 +163,7 @@ impl Loops {
             metrics.upkeep();
             Ok::<(), Infallible>(())
         }));
-        let house = Housekeeping { firings: db.clone(), work: db.clone(), catalogue: config.catalogue.clone() };
+        let house = Housekeeping { firings: db.clone(), work: db.clone(), catalogue: config.rules.catalogue.clone() };
         self.tasks
             .spawn(every("housekeeping", housekeeping::INTERVAL, stop.clone(), async move || house.round().await));
     }
@@ -176,7 +185,7 @@ impl Loops {
         let workers = Workers {
             store: db.clone(),
             hosts: vec![host.clone()],
-            catalogue: config.catalogue.clone(),
+            catalogue: config.rules.catalogue.clone(),
             concurrency: config.workers,
             lease: config.lease,
             bell: bells.operations.subscribe(),
@@ -214,27 +223,9 @@ impl Loops {
     }
 }
 
-async fn ping(db: &Db, database: &Component) {
-    match db.is_migrated().await {
-        Ok(true) => database.ok(),
-        Ok(false) => database.trouble("the schema is not this version's; run 'agis-api migrate up'"),
-        Err(error) => database.trouble(&error.to_string()),
-    }
-    let pool = db.pool();
-    metrics::gauge!("agis_bot_db_pool_connections", "state" => "idle").set(count(pool.idle));
-    metrics::gauge!("agis_bot_db_pool_connections", "state" => "busy").set(count(pool.size.saturating_sub(pool.idle)));
-    metrics::gauge!("agis_bot_db_pool_waiting").set(count(pool.waiting));
-    metrics::gauge!("agis_bot_db_pool_max").set(count(pool.max));
-}
-
 fn beat(heartbeat: &Component, round: Result<(), &StoreError>) {
     match round {
         Ok(()) => heartbeat.ok(),
         Err(error) => heartbeat.trouble(&error.to_string()),
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "no process has 2^52 of anything")]
-fn count(number: usize) -> f64 {
-    number as f64
 }

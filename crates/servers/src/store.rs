@@ -165,7 +165,7 @@ pub trait WorkStore: Send + Sync {
     /// How many servers of each game are running.
     async fn running_by_game(&self) -> Result<Vec<(String, i64)>, StoreError>;
 
-    /// Forgets up to `limit` idempotency keys older than `age`. Those of firings stay with their operations.
+    /// Forgets up to `limit` idempotency keys older than `age`.
     async fn forget_keys(&self, age: Duration, limit: u32) -> Result<(), StoreError>;
 
     /// Forgets up to `limit` operations that ended longer than `age` ago.

@@ -1,0 +1,119 @@
+//! What both programs read from the environment. `docs/CONFIGURATION.md` lists it; a test of each program holds the two
+//! together.
+
+use std::{ops::RangeInclusive, sync::Arc, time::Duration};
+
+use agis_apikeys as apikeys;
+use agis_runtime::{ConfigErrors, Env, telemetry::LogFormat};
+use agis_servers::{self as servers, game};
+use agis_storage::DbConfig;
+
+/// What an operator decides about servers, schedules and keys, wherever they are asked for.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    /// Servers.
+    pub servers: servers::Policy,
+    /// The games that can be played.
+    pub catalogue: Arc<game::Catalogue>,
+    /// How many schedules a server may have.
+    pub schedules_per_server: u32,
+    /// Keys.
+    pub keys: apikeys::Policy,
+    /// How many callers the limiter remembers at once.
+    pub buckets: usize,
+}
+
+impl Rules {
+    /// Reads them; new servers are created on this host.
+    pub fn read(env: &mut Env<'_>, host: String) -> Self {
+        Self {
+            servers: servers::Policy { host, servers_per_user: env.number("SERVERS_PER_USER", 20, 1..=100_000) },
+            catalogue: catalogue(env),
+            schedules_per_server: env.number("SCHEDULES_PER_SERVER", 50, 1..=100_000),
+            keys: keys(env),
+            buckets: env.number("RATE_LIMIT_BUCKETS", 100_000, 64..=100_000_000) as usize,
+        }
+    }
+}
+
+/// Settings of the logs, which are needed before everything else can be told.
+#[derive(Debug, Clone)]
+pub struct Logs {
+    /// How lines look.
+    pub format: LogFormat,
+    /// Which lines there are, in the form of `RUST_LOG`.
+    pub filter: String,
+}
+
+/// The process's environment.
+pub fn environment(key: &str) -> Option<String> {
+    std::env::var(key).ok()
+}
+
+/// Settings of the logs.
+///
+/// # Errors
+/// All that is wrong with them.
+pub fn logs(get: &dyn Fn(&str) -> Option<String>) -> Result<Logs, ConfigErrors> {
+    let mut env = Env::new(get);
+    let format = match env.word("LOG_FORMAT", &["auto", "json", "pretty"]) {
+        "json" => LogFormat::Json,
+        "pretty" => LogFormat::Pretty,
+        _ => LogFormat::of_terminal(),
+    };
+    let filter = env.text("RUST_LOG").unwrap_or_else(|| "info,actix_server=warn".to_owned());
+    env.finish().map(|()| Logs { format, filter })
+}
+
+/// The database.
+pub fn database(env: &mut Env<'_>) -> DbConfig {
+    DbConfig { url: database_url(env), connections: env.number("DATABASE_CONNECTIONS", 10, 2..=1000) as usize }
+}
+
+/// Where the database is.
+pub fn database_url(env: &mut Env<'_>) -> String {
+    env.required("DATABASE_URL", "postgres://user:password@localhost:5432/agis")
+}
+
+/// The machine's own name.
+pub fn machine() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+/// The name of the host on which new servers live.
+pub fn host_name(env: &Env<'_>) -> String {
+    env.text("AGIS_HOST_NAME").unwrap_or_else(machine)
+}
+
+/// What an operator decides about keys.
+pub fn keys(env: &mut Env<'_>) -> apikeys::Policy {
+    let max_rate_limit = env.number("MAX_RATE_LIMIT", 10_000, 1..=3_600_000);
+    apikeys::Policy {
+        keys_per_user: env.number("KEYS_PER_USER", 25, 1..=100_000),
+        default_rate_limit: env.number("DEFAULT_RATE_LIMIT", 100.min(max_rate_limit), 1..=max_rate_limit),
+        max_rate_limit,
+    }
+}
+
+/// A number of seconds.
+pub fn seconds(env: &mut Env<'_>, key: &str, default: u32, bounds: RangeInclusive<u32>) -> Duration {
+    Duration::from_secs(env.number(key, default, bounds).into())
+}
+
+fn catalogue(env: &mut Env<'_>) -> Arc<game::Catalogue> {
+    let Some(file) = env.text("GAMES_FILE") else { return parsed(env, "the built-in catalogue", game::BUILT_IN) };
+    match std::fs::read_to_string(&file) {
+        Ok(text) => parsed(env, &file, &text),
+        Err(error) => {
+            env.reject("GAMES_FILE", &file, &error.to_string());
+            Arc::default()
+        }
+    }
+}
+
+fn parsed(env: &mut Env<'_>, file: &str, text: &str) -> Arc<game::Catalogue> {
+    game::Catalogue::parse(text).map(Arc::new).unwrap_or_else(|error| {
+        env.reject("GAMES_FILE", file, &error.to_string());
+        Arc::default()
+    })
+}

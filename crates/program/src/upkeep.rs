@@ -1,0 +1,37 @@
+//! What any process does now and then.
+
+use std::time::Duration;
+
+use agis_ratelimit::MemoryLimiter;
+use agis_runtime::Component;
+use agis_storage::Db;
+
+/// How often [`ping`] is due.
+pub const PING: Duration = Duration::from_secs(2);
+/// How often [`sweep`] is due.
+pub const SWEEP: Duration = Duration::from_secs(60);
+
+/// Says how the database is, and how many connections there are to it.
+pub async fn ping(db: &Db, database: &Component) {
+    match db.is_migrated().await {
+        Ok(true) => database.ok(),
+        Ok(false) => database.trouble("the schema is not this version's; run 'agis-api migrate up'"),
+        Err(error) => database.trouble(&error.to_string()),
+    }
+    let pool = db.pool();
+    metrics::gauge!("agis_bot_db_pool_connections", "state" => "idle").set(count(pool.idle));
+    metrics::gauge!("agis_bot_db_pool_connections", "state" => "busy").set(count(pool.size.saturating_sub(pool.idle)));
+    metrics::gauge!("agis_bot_db_pool_waiting").set(count(pool.waiting));
+    metrics::gauge!("agis_bot_db_pool_max").set(count(pool.max));
+}
+
+/// Forgets who is within their limit anyway.
+pub fn sweep(limiter: &MemoryLimiter) {
+    limiter.sweep();
+    metrics::gauge!("agis_bot_rate_limit_buckets").set(count(limiter.len()));
+}
+
+#[expect(clippy::cast_precision_loss, reason = "no process has 2^52 of anything")]
+fn count(number: usize) -> f64 {
+    number as f64
+}
