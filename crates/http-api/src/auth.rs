@@ -16,14 +16,21 @@ use actix_web::{
     dev::{Payload, ServiceRequest, ServiceResponse},
     http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue},
     middleware::Next,
-    web::Data,
+    web::{Bytes, Data},
 };
 use agis_apikeys::{ApiKey, Digest, Key, Permission, Scopes, service::AuthError};
 use agis_base::{Reach, ServerId, UserId};
 use agis_ratelimit::{Bucket, Decision, Quota};
 use chrono::Utc;
+use tracing::Instrument;
 
-use crate::{client, legacy::LegacyCaller, problem::Problem, server::Services};
+use crate::{client, legacy::LegacyCaller, observe, problem::Problem, server::Services};
+
+const X_LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
+const X_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
+const X_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
+const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
 /// The caller, known and within their limit.
 #[derive(Clone)]
@@ -213,7 +220,7 @@ pub(crate) async fn authenticate(
     let decision = services.limiter.take(bucket, quota).await;
     let mut response = if decision.allowed {
         request.extensions_mut().insert(Caller(Rc::new(known)));
-        next.call(request).await?.map_into_boxed_body()
+        next.call(request).instrument(observe::span()).await?.map_into_boxed_body()
     } else {
         refused(request, &Problem::rate_limited(decision.limit, seconds_up(decision.retry_in)))
     };
@@ -254,7 +261,7 @@ async fn by_key(
         Ok(key) => Ok(key),
         Err(ticket) => {
             failures.are_few().await?;
-            services.keys.look_up(ticket, digest).await
+            services.keys.look_up(ticket, digest).instrument(observe::span()).await
         }
     };
     Ok(found.and_then(|key| services.keys.admit(&key, from, Utc::now()).map(|()| Known::Key(key))))
@@ -304,17 +311,17 @@ fn refused(request: ServiceRequest, problem: &Problem) -> ServiceResponse {
 /// `X-RateLimit-*` as they are widely known, and `RateLimit`, `RateLimit-Policy` of draft-ietf-httpapi-ratelimit-headers.
 fn add_headers(headers: &mut HeaderMap, decision: &Decision) {
     let Decision { limit, remaining, full_in, .. } = decision;
-    let reset = Utc::now().timestamp().saturating_add_unsigned(seconds_up(*full_in));
-    let values = [
-        ("x-ratelimit-limit", limit.to_string()),
-        ("x-ratelimit-remaining", remaining.to_string()),
-        ("x-ratelimit-reset", reset.to_string()),
-        ("ratelimit-policy", format!("\"key\";q={limit};w=3600")),
-        ("ratelimit", format!("\"key\";r={remaining};t={}", seconds_up(*full_in))),
-    ];
-    for (name, value) in values {
-        if let Ok(value) = HeaderValue::from_str(&value) {
-            headers.insert(HeaderName::from_static(name), value);
+    let full_in = seconds_up(*full_in);
+    let reset = Utc::now().timestamp().saturating_add_unsigned(full_in);
+    headers.insert(X_LIMIT, (*limit).into());
+    headers.insert(X_REMAINING, (*remaining).into());
+    headers.insert(X_RESET, reset.into());
+    for (name, value) in
+        [(POLICY, format!("\"key\";q={limit};w=3600")), (LIMIT, format!("\"key\";r={remaining};t={full_in}"))]
+    {
+        // Takes the text as it is.
+        if let Ok(value) = HeaderValue::from_maybe_shared(Bytes::from(value)) {
+            headers.insert(name, value);
         }
     }
 }

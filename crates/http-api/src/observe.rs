@@ -18,7 +18,7 @@ use actix_web::{
     middleware::Next,
 };
 use metrics::{Counter, Histogram};
-use tracing::Instrument;
+use tracing::{Level, Span};
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const REQUEST_ID_MAX: usize = 128;
@@ -36,7 +36,13 @@ pub(crate) fn request_id() -> String {
     CURRENT.try_with(Clone::clone).unwrap_or_default()
 }
 
-/// Gives every request an id, a span that carries it, a line in the log, and its place in the metrics.
+/// What carries the request's id into the log. To open it costs as much as to refuse a request, so it is opened where
+/// there may be something to say: for a look-up, for a request that is let in, for the request's own line.
+pub(crate) fn span() -> Span {
+    CURRENT.try_with(|id| tracing::info_span!("request", request_id = %id)).unwrap_or_else(|_| Span::none())
+}
+
+/// Gives every request an id, a line in the log, and its place in the metrics.
 pub(crate) async fn observe(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -44,7 +50,6 @@ pub(crate) async fn observe(
     let began = Instant::now();
     let id = taken(&request).unwrap_or_else(made);
     let method = method(request.method());
-    let span = tracing::info_span!("request", request_id = %id);
     let inner = async {
         // What a handler or an extractor refuses has become an answer in here, where the id is known.
         let response = next.call(request).await?;
@@ -52,7 +57,7 @@ pub(crate) async fn observe(
         record(method, endpoint, response.status().as_u16(), began);
         Ok::<_, Error>(response)
     };
-    let mut response = CURRENT.scope(id.clone(), inner).instrument(span).await?;
+    let mut response = CURRENT.scope(id.clone(), inner).await?;
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, id);
     }
@@ -150,9 +155,9 @@ fn record(method: &'static str, endpoint: String, status: u16, began: Instant) {
     let took = began.elapsed();
     let took_us = took.as_micros() as u64;
     if is_told(method, status, took) {
-        tracing::info!(method, endpoint, status, took_us, "request");
-    } else {
-        tracing::debug!(method, endpoint, status, took_us, "request");
+        span().in_scope(|| tracing::info!(method, endpoint, status, took_us, "request"));
+    } else if tracing::enabled!(Level::DEBUG) {
+        span().in_scope(|| tracing::debug!(method, endpoint, status, took_us, "request"));
     }
     let handles = Handles::kept(Kind { method, endpoint, status });
     handles.duration.record(took);
