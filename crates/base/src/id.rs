@@ -72,41 +72,62 @@ impl FromStr for OperationId {
     }
 }
 
-/// A user: their Discord id, a snowflake in decimal. It is public and so never a proof of who calls.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-#[serde(transparent)]
-pub struct UserId(Arc<str>);
+macro_rules! discord_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+        #[serde(transparent)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// Takes over an id as a database holds it; rows older than this program are not judged.
+            pub fn from_stored(text: &str) -> Self {
+                Self(text.into())
+            }
+
+            /// The id as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidDiscordId;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                let digits = (1..=20).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+                digits.then(|| Self(text.into())).ok_or(InvalidDiscordId)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
 
 /// The text is not a Discord id.
 #[derive(Debug, Error, PartialEq, Eq)]
-#[error("a Discord user id is 1 to 20 decimal digits, for example 123456789012345678")]
-pub struct InvalidUserId;
+#[error("a Discord id is 1 to 20 decimal digits, for example 123456789012345678")]
+pub struct InvalidDiscordId;
 
-impl UserId {
-    /// Takes over an id as a database holds it; rows older than this program are not judged.
-    pub fn from_stored(text: &str) -> Self {
-        Self(text.into())
-    }
-
-    /// The id as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
+discord_id! {
+    /// A user: their Discord id, a snowflake in decimal. It is public and so never a proof of who calls.
+    UserId
 }
-
-impl FromStr for UserId {
-    type Err = InvalidUserId;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let digits = (1..=20).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
-        digits.then(|| Self(text.into())).ok_or(InvalidUserId)
-    }
+discord_id! {
+    /// A Discord guild, the community whose members use the bot.
+    GuildId
 }
-
-impl fmt::Display for UserId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
+discord_id! {
+    /// A role of a guild. The guild's own id is the role that every member has.
+    RoleId
+}
+discord_id! {
+    /// A Discord channel.
+    ChannelId
 }
 
 #[cfg(test)]
@@ -117,7 +138,7 @@ mod tests {
     fn a_user_id_is_decimal_digits() {
         assert_eq!("123".parse::<UserId>().map(|id| id.to_string()), Ok("123".to_owned()));
         for wrong in ["", "12a", "-1", "123456789012345678901", "１２"] {
-            assert_eq!(wrong.parse::<UserId>(), Err(InvalidUserId), "{wrong}");
+            assert_eq!(wrong.parse::<UserId>(), Err(InvalidDiscordId), "{wrong}");
         }
     }
 }

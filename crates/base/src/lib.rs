@@ -8,7 +8,7 @@ mod once;
 mod reach;
 
 pub use error::StoreError;
-pub use id::{InvalidUserId, KeyId, OperationId, ScheduleId, ServerId, UserId};
+pub use id::{ChannelId, GuildId, InvalidDiscordId, KeyId, OperationId, RoleId, ScheduleId, ServerId, UserId};
 pub use once::Once;
 pub use reach::Reach;
 

@@ -225,7 +225,7 @@ async fn the_operators_command_says_what_is_wrong_and_makes_nothing() {
     };
     let before = count().await;
     let wrong: [(&[&str], &str); 6] = [
-        (&["--user", "somebody"], "a Discord user id is 1 to 20 decimal digits"),
+        (&["--user", "somebody"], "a Discord id is 1 to 20 decimal digits"),
         (&["--user", "-1"], "--user"),
         (&["--user", OWNER, "--scope", "read:everything"], "'read:everything' is no scope"),
         (&["--user", OWNER, "--rate-limit", "0"], "rate_limit: is 1 to 10000"),
