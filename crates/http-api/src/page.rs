@@ -93,6 +93,11 @@ pub(crate) fn word<T: Copy>(
     })
 }
 
+/// A query parameter that is true or false.
+pub(crate) fn yes_or_no(name: &str, text: Option<&String>) -> Result<Option<bool>, Problem> {
+    word(name, text, &[true, false], |value| if value { "true" } else { "false" })
+}
+
 /// A query parameter that is text to look for.
 pub(crate) fn text(name: &str, text: Option<&String>) -> Result<Option<String>, Problem> {
     let fits = |text: &String| (1..=TEXT_MAX).contains(&text.chars().count()) && !text.contains(char::is_control);

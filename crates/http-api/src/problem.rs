@@ -234,6 +234,8 @@ impl From<ServersError> for Problem {
             ServersError::Invalid { field, rule } => Self::invalid_value(field, rule),
             ServersError::NameTaken => Self::new(Code::NameTaken, detail),
             ServersError::TooMany(_) => Self::new(Code::TooManyServers, detail),
+            // No route shares a server.
+            ServersError::TooManyShares(_) => Self::new(Code::Conflict, detail),
             ServersError::Deleting => Self::new(Code::Deleting, detail),
             ServersError::NoHost => Self::new(Code::NoHost, detail),
             ServersError::HostElsewhere(_) => Self::new(Code::HostElsewhere, detail),
@@ -265,6 +267,7 @@ impl From<SchedulesError> for Problem {
         let detail = error.to_string();
         match error {
             SchedulesError::NotFound | SchedulesError::NoServer => Self::not_found(&detail),
+            SchedulesError::NotAllowed => Self::new(Code::NotAllowed, detail),
             SchedulesError::Timing(error) => error.into(),
             SchedulesError::TooMany(_) => Self::new(Code::TooManySchedules, detail),
             SchedulesError::Store(error) => error.into(),

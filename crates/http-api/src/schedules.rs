@@ -11,7 +11,7 @@ use agis_scheduler::{
     Action, MissedRunPolicy, NewSchedule, RunState, ScheduleChange, Timing,
     store::{self, RunsQuery},
 };
-use agis_servers as servers;
+use agis_servers::{self as servers, Permission};
 use chrono::{Datelike, SecondsFormat, Utc};
 
 pub(crate) use self::shapes::ListQuery;
@@ -22,7 +22,7 @@ use crate::{
     body::Body,
     idempotency::Asking,
     operations::OperationDto,
-    page::{self, List, word},
+    page::{self, List, word, yes_or_no},
     problem::Problem,
     server::Services,
     servers::act,
@@ -52,7 +52,7 @@ pub(crate) async fn create(
         enabled: body.enabled,
         missed_run_policy: body.missed_run_policy.as_deref().map(policy).transpose()?.unwrap_or_default(),
     };
-    services.servers.controlled(caller.user(), server).await?;
+    services.servers.allowed(caller.user(), server, Permission::Schedule).await?;
     let schedule = services.schedules.create(new, asking.once()).await?;
     Ok(HttpResponse::Created()
         .insert_header(("Location", format!("/api/v1/schedules/{}", schedule.id)))
@@ -61,7 +61,7 @@ pub(crate) async fn create(
 
 /// List your schedules
 ///
-/// By id.
+/// Those that you made, and those that others made for your servers. By id.
 #[utoipa::path(
     get, path = "/api/v1/schedules", operation_id = "listSchedules", tag = "schedules", params(ListQuery),
     responses((status = 200, description = "A piece of the list.", body = List<ScheduleDto>)),
@@ -73,7 +73,7 @@ pub(crate) async fn list(
 ) -> Result<Json<List<ScheduleDto>>, Problem> {
     let (after, limit) = query.piece()?;
     let wanted = store::Query {
-        owner: caller.user().clone(),
+        user: caller.user().clone(),
         reach: caller.reach().clone(),
         server: page::server("server_id", query.server_id.as_ref())?,
         action: word("action", query.action.as_ref(), &Action::ALL, Action::as_str)?,
@@ -86,7 +86,7 @@ pub(crate) async fn list(
 
 /// List your schedules of a server
 ///
-/// By id.
+/// All of them, where the server is yours; otherwise those that you made. By id.
 #[utoipa::path(
     get, path = "/api/v1/servers/{id}/schedules", operation_id = "listServerSchedules", tag = "schedules",
     params(OfServerQuery),
@@ -100,7 +100,7 @@ pub(crate) async fn of_server(
 ) -> Result<Json<List<ScheduleDto>>, Problem> {
     let (after, limit) = query.piece()?;
     let wanted = store::Query {
-        owner: caller.user().clone(),
+        user: caller.user().clone(),
         reach: Reach::Every,
         server: Some(*server),
         action: word("action", query.action.as_ref(), &Action::ALL, Action::as_str)?,
@@ -133,7 +133,8 @@ pub(crate) async fn get(
 
 /// Change a schedule
 ///
-/// A new timing, and enabling, count from now: what passed before is not missed.
+/// A new timing, and enabling, count from now: what passed before is not missed. One that another made for your server
+/// can only be disabled.
 #[utoipa::path(
     patch, path = "/api/v1/schedules/{id}", operation_id = "changeSchedule", tag = "schedules", request_body = Change,
     responses((status = 200, description = "The schedule as it is now.", body = ScheduleDto)),
@@ -241,10 +242,6 @@ fn action(word: &str) -> Result<Action, Problem> {
 fn policy(word: &str) -> Result<MissedRunPolicy, Problem> {
     let known = MissedRunPolicy::from_word(word);
     known.ok_or_else(|| Problem::invalid_value("missed_run_policy", "is one of: run_once, skip"))
-}
-
-fn yes_or_no(name: &str, text: Option<&String>) -> Result<Option<bool>, Problem> {
-    word(name, text, &[true, false], |value| if value { "true" } else { "false" })
 }
 
 /// Where a list of runs goes on: a slot.

@@ -4,9 +4,9 @@ use actix_web::{
     HttpRequest, HttpResponse,
     web::{Data, Json, Path, Query},
 };
-use agis_base::{ServerId, Timestamp};
+use agis_base::{ServerId, Timestamp, UserId};
 use agis_servers::{
-    Action, NewServer, Origin, Request, Server, ServerChange, Status,
+    Access, Action, NewServer, Origin, Permission, Request, Server, ServerChange, Status,
     operation::Identity,
     store::{Page, ServerFilter},
 };
@@ -18,7 +18,7 @@ use crate::{
     body::{Body, nullable},
     idempotency::{self, Asking},
     operations::OperationDto,
-    page::{List, list_query, text, word},
+    page::{List, list_query, text, word, yes_or_no},
     problem::Problem,
     server::Services,
     words,
@@ -71,13 +71,23 @@ pub(crate) struct Change {
 /// A game server.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Server, examples(json!({
-    "id": 7, "name": "Tuesday railways", "game_type": "openttd", "status": "running", "address": "203.0.113.7",
+    "id": 7, "owner_id": "123456789012345678", "access": "owner",
+    "permissions": ["read", "start", "stop", "restart", "schedule"],
+    "name": "Tuesday railways", "game_type": "openttd", "status": "running", "address": "203.0.113.7",
     "port": 3979, "error": null, "cost_per_hour": 20, "is_public": false, "description": "Whitelist; ask in #join",
     "created_at": "2026-11-22T19:00:00Z", "updated_at": "2026-11-22T19:05:00Z"
 })))]
 pub(crate) struct ServerDto {
     #[schema(value_type = i32, minimum = 1)]
     id: ServerId,
+    /// The Discord id of whose it is.
+    #[schema(value_type = String)]
+    owner_id: UserId,
+    #[schema(value_type = words::Access)]
+    access: &'static str,
+    /// What you may do with it, of what can be shared.
+    #[schema(value_type = Vec<words::Permission>)]
+    permissions: Vec<&'static str>,
     name: String,
     game_type: String,
     #[schema(value_type = words::ServerStatus)]
@@ -86,7 +96,7 @@ pub(crate) struct ServerDto {
     address: Option<String>,
     #[schema(minimum = 1)]
     port: Option<u16>,
-    /// Why it crashed or failed; for its owner's eyes.
+    /// Why it crashed or failed; for those who may read its console.
     error: Option<String>,
     /// Credits.
     #[schema(minimum = 0)]
@@ -111,14 +121,20 @@ list_query! {
         /// Servers with this in their name, without regard to case.
         #[param(min_length = 1, max_length = 100)]
         name,
+        /// Your own servers, or those that others share with you.
+        #[param(value_type = Option<bool>)]
+        owned,
     }
 }
 
-impl From<Server> for ServerDto {
-    fn from(server: Server) -> Self {
+impl From<(Server, Access)> for ServerDto {
+    fn from((server, access): (Server, Access)) -> Self {
         let (address, port) = server.endpoint.map(|endpoint| (endpoint.address, endpoint.port)).unzip();
         Self {
             id: server.id,
+            owner_id: server.owner,
+            access: access.as_str(),
+            permissions: access.permissions().iter().map(Permission::as_str).collect(),
             name: server.name,
             game_type: server.game_type,
             status: server.status.as_str(),
@@ -152,12 +168,12 @@ pub(crate) async fn create(
     let server = services.servers.create(caller.user(), new, asking.once()).await?;
     Ok(HttpResponse::Created()
         .insert_header(("Location", format!("/api/v1/servers/{}", server.id)))
-        .json(ServerDto::from(server)))
+        .json(ServerDto::from((server, Access::Owner))))
 }
 
 /// List your servers
 ///
-/// By id. A key for some servers sees those.
+/// Your own and those that are shared with you, by id. A key for some servers sees those.
 #[utoipa::path(
     get, path = "/api/v1/servers", operation_id = "listServers", tag = "servers", params(ListQuery),
     responses((status = 200, description = "A piece of the list.", body = List<ServerDto>)),
@@ -172,6 +188,7 @@ pub(crate) async fn list(
         status: word("status", query.status.as_ref(), Status::ALL, Status::as_str)?,
         game_type: text("game_type", query.game_type.as_ref())?,
         name: text("name", query.name.as_ref())?,
+        owned: yes_or_no("owned", query.owned.as_ref())?,
     };
     let servers = services.servers.list(caller.user(), caller.reach(), &filter, Page { after, limit }).await?;
     let servers = servers.into_iter().map(ServerDto::from).collect();
@@ -180,7 +197,7 @@ pub(crate) async fn list(
 
 /// Look at a server
 ///
-/// Yours, or one that is public.
+/// Yours, one that is shared with you, or one that is public.
 #[utoipa::path(
     get, path = "/api/v1/servers/{id}", operation_id = "getServer", tag = "servers",
     responses((status = 200, description = "The server.", body = ServerDto)),
@@ -206,7 +223,8 @@ pub(crate) async fn change(
 ) -> Result<Json<ServerDto>, Problem> {
     let Change { name, description, is_public } = body.0;
     let change = ServerChange { name, description, is_public };
-    Ok(Json(services.servers.change(caller.user(), *id, change).await?.into()))
+    let server = services.servers.change(caller.user(), *id, change).await?;
+    Ok(Json((server, Access::Owner).into()))
 }
 
 macro_rules! actions {

@@ -37,6 +37,10 @@ words! {
     /// What a server does. `running` is ready for players; `crashed` ended by itself; `failed` could not do what was
     /// asked.
     ServerStatus: servers::server::Status::ALL;
+    /// What you are to a server: `shared` is one with whom its owner shared it.
+    Access: servers::Access::SEEN;
+    /// What an owner may let others do on a server. Each includes to read.
+    Permission: servers::Permission::ALL;
     /// What can be asked of a server.
     ServerAction: servers::operation::Action::ALL;
     /// How far an operation has come; the last four are ends. `superseded`: a newer operation on the same server took

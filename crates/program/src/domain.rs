@@ -36,7 +36,7 @@ impl Domain {
         Self {
             keys: ApiKeys::new(db.clone(), cache, rules.keys.clone()),
             limiter: Arc::new(MemoryLimiter::new(rules.buckets)),
-            servers: Servers::new(db.clone(), db.clone(), catalogue, servers, consoles),
+            servers: Servers::new(db.clone(), db.clone(), db.clone(), catalogue, servers, consoles),
             schedules: Schedules::new(db.clone(), rules.schedules_per_server),
             accounts: Accounts::new(db.clone()),
             idempotency: Idempotency::new(db.clone()),

@@ -25,6 +25,9 @@ pub enum SchedulesError {
     /// There is no such schedule, or it is another's.
     #[error("there is no such schedule, or it is not yours")]
     NotFound,
+    /// It is another's, on a server of the caller's.
+    #[error("this schedule is another's: on your server you may delete or disable it, not change it")]
+    NotAllowed,
     /// The server is gone.
     #[error("there is no such server, or it is not yours")]
     NoServer,
@@ -53,7 +56,7 @@ impl Schedules {
         self.store.create(&new, self.per_server, once).await.map_err(|error| self.refused(error))
     }
 
-    /// A schedule of the caller, of a server within reach.
+    /// A schedule that the caller made, or anybody for a server of theirs, of a server within reach.
     ///
     /// # Errors
     /// [`SchedulesError::NotFound`] where there is none.
@@ -62,7 +65,7 @@ impl Schedules {
         found.ok_or(SchedulesError::NotFound)
     }
 
-    /// The caller's schedules.
+    /// The caller's schedules, and those of others for the caller's servers.
     ///
     /// # Errors
     /// The store's.
@@ -70,10 +73,11 @@ impl Schedules {
         Ok(self.store.list(query).await?)
     }
 
-    /// Changes a schedule.
+    /// Changes a schedule. It acts in the name of who made it, so nobody else gives it something to do: the server's
+    /// owner may only disable it.
     ///
     /// # Errors
-    /// Where there is none, or the new timing cannot be used.
+    /// Where there is none, it is another's, or the new timing cannot be used.
     pub async fn change(
         &self,
         caller: &UserId,
@@ -82,7 +86,11 @@ impl Schedules {
         change: &ScheduleChange,
     ) -> Result<Schedule, SchedulesError> {
         // A schedule never moves to another server, so what was within reach stays so.
-        self.get(caller, reach, id).await?;
+        let schedule = self.get(caller, reach, id).await?;
+        let disables = ScheduleChange { enabled: Some(false), ..ScheduleChange::default() };
+        if schedule.owner != *caller && *change != disables {
+            return Err(SchedulesError::NotAllowed);
+        }
         let changed = self.store.change(caller, id, change).await.map_err(|error| self.refused(error))?;
         changed.ok_or(SchedulesError::NotFound)
     }

@@ -14,8 +14,8 @@ use crate::{
 /// Which schedules, and which piece of their list: at most `limit` behind the one that `after` names, by id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Query {
-    /// Made by this user.
-    pub owner: UserId,
+    /// Made by this user, or by anybody for a server of theirs.
+    pub user: UserId,
     /// Of servers within this reach.
     pub reach: Reach,
     /// Of this server only.
@@ -41,7 +41,7 @@ pub struct RunsQuery {
     pub limit: u32,
 }
 
-/// Schedules as rows.
+/// Schedules as rows. A user has those that they made, and those that anybody made for a server of theirs.
 #[async_trait]
 pub trait ScheduleStore: Send + Sync {
     /// Adds a schedule; the first run is counted from the database's now. The number of schedules of a server is
@@ -49,7 +49,7 @@ pub trait ScheduleStore: Send + Sync {
     async fn create(&self, new: &NewSchedule, limit: u32, once: Option<&Once>) -> Result<Schedule, WriteError>;
 
     /// A schedule of this user.
-    async fn find(&self, owner: &UserId, id: ScheduleId) -> Result<Option<Schedule>, StoreError>;
+    async fn find(&self, user: &UserId, id: ScheduleId) -> Result<Option<Schedule>, StoreError>;
 
     /// A user's schedules, by id.
     async fn list(&self, query: &Query) -> Result<Vec<Schedule>, StoreError>;
@@ -57,13 +57,13 @@ pub trait ScheduleStore: Send + Sync {
     /// Changes a schedule by [`Schedule::changed`] with its row locked; `None` where the user has no such schedule.
     async fn change(
         &self,
-        owner: &UserId,
+        user: &UserId,
         id: ScheduleId,
         change: &ScheduleChange,
     ) -> Result<Option<Schedule>, WriteError>;
 
     /// Removes a schedule and its history; false where the user has no such schedule.
-    async fn delete(&self, owner: &UserId, id: ScheduleId) -> Result<bool, StoreError>;
+    async fn delete(&self, user: &UserId, id: ScheduleId) -> Result<bool, StoreError>;
 
     /// A schedule's history.
     async fn runs(&self, id: ScheduleId, query: RunsQuery) -> Result<Vec<Run>, StoreError>;

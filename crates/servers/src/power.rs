@@ -6,9 +6,8 @@
 //! A server without a host was taken over from the Go version, and what runs of it runs where AGIS does not reach. It
 //! can only be deleted: that ends in the moment it is accepted, hides the server here, and touches nothing there.
 
-use agis_base::UserId;
-
 use crate::{
+    access::{self, Access},
     host::Generation,
     operation::{Action, Origin, Refusal, Request},
     server::{Desired, Server, Status},
@@ -27,16 +26,16 @@ pub struct Decision {
     pub at_once: bool,
 }
 
-/// Decides on a request.
+/// Decides on the request of somebody with this access.
 ///
 /// The generation stays where the desired state already holds and goes up by one otherwise. A start of a server that
 /// crashed or failed is a change: at the old generation the host has already ended it.
 ///
 /// # Errors
 /// Where the actor may not do this, or the server cannot take it.
-pub fn accept(server: &Server, request: &Request) -> Result<Decision, Refusal> {
+pub fn accept(server: &Server, access: Access, request: &Request) -> Result<Decision, Refusal> {
     if request.origin != Origin::Operator {
-        authorize(server, &request.actor)?;
+        access.check(access::needed_for(request))?;
     }
     if server.desired == Desired::Deleted && request.action != Action::Delete {
         return Err(Refusal::Deleting);
@@ -64,14 +63,6 @@ pub fn accept(server: &Server, request: &Request) -> Result<Decision, Refusal> {
     })
 }
 
-fn authorize(server: &Server, actor: &UserId) -> Result<(), Refusal> {
-    match (server.is_controlled_by(actor), server.is_visible_to(actor)) {
-        (true, _) => Ok(()),
-        (false, true) => Err(Refusal::NotAllowed),
-        (false, false) => Err(Refusal::NotFound),
-    }
-}
-
 /// The status of a server while an operation runs. A start that finds the server running changes nothing.
 pub fn status_while(action: Action, status: Status) -> Status {
     match action {
@@ -83,13 +74,13 @@ pub fn status_while(action: Action, status: Status) -> Status {
 }
 
 #[cfg(test)]
-mod tests {
-    use agis_base::ServerId;
+pub(crate) mod tests {
+    use agis_base::{ServerId, UserId};
 
     use super::*;
-    use crate::operation::Identity;
+    use crate::{access::Permission, operation::Identity};
 
-    fn server(desired: Desired, status: Status) -> Server {
+    pub(crate) fn server(desired: Desired, status: Status) -> Server {
         Server {
             id: ServerId(1),
             owner: UserId::from_stored("1"),
@@ -141,7 +132,7 @@ mod tests {
             (D::Deleted, S::Deleting, Delete, 7, D::Deleted),
         ];
         for (desired, status, action, generation, becomes) in table {
-            let decision = accept(&server(desired, status), &request(action)).expect("accepted");
+            let decision = accept(&server(desired, status), Access::Owner, &request(action)).expect("accepted");
             assert_eq!((decision.generation, decision.desired), (generation, becomes), "{desired} {status} {action}");
             assert_eq!(decision.interrupts, matches!(action, Stop | Delete));
             assert!(!decision.at_once, "a host has something to do");
@@ -149,32 +140,33 @@ mod tests {
     }
 
     #[test]
-    fn only_who_controls_a_server_acts_and_only_who_sees_it_learns_that() {
-        let stranger = Request { actor: UserId::from_stored("2"), ..request(Action::Stop) };
-        let hidden = server(Desired::Running, Status::Running);
-        assert_eq!(accept(&hidden, &stranger), Err(Refusal::NotFound));
-        assert_eq!(accept(&Server { is_public: true, ..hidden.clone() }, &stranger), Err(Refusal::NotAllowed));
-        assert!(accept(&hidden, &Request { origin: Origin::Operator, ..stranger }).is_ok());
+    fn who_may_not_do_this_changes_nothing_but_the_program_itself_always_may() {
+        let (server, stop) = (server(Desired::Running, Status::Running), request(Action::Stop));
+        assert_eq!(accept(&server, Access::None, &stop), Err(Refusal::NotFound));
+        assert_eq!(accept(&server, Access::Public, &stop), Err(Refusal::NotAllowed));
+        let shared = |permission| Access::Shared([permission].into_iter().collect());
+        assert_eq!(accept(&server, shared(Permission::Start), &stop), Err(Refusal::NotAllowed));
+        assert!(accept(&server, shared(Permission::Stop), &stop).is_ok());
+        assert!(accept(&server, Access::None, &Request { origin: Origin::Operator, ..stop }).is_ok());
     }
 
     #[test]
     fn a_server_that_is_being_deleted_or_lives_nowhere_takes_nothing() {
         let deleting = server(Desired::Deleted, Status::Deleting);
         for action in [Action::Start, Action::Stop, Action::Restart] {
-            assert_eq!(accept(&deleting, &request(action)), Err(Refusal::Deleting));
+            assert_eq!(accept(&deleting, Access::Owner, &request(action)), Err(Refusal::Deleting));
         }
         let legacy = Server { host: None, ..server(Desired::Running, Status::Running) };
         for action in [Action::Start, Action::Stop, Action::Restart] {
-            assert_eq!(accept(&legacy, &request(action)), Err(Refusal::NoHost));
+            assert_eq!(accept(&legacy, Access::Owner, &request(action)), Err(Refusal::NoHost));
         }
     }
 
     #[test]
     fn a_server_that_lives_nowhere_is_deleted_by_being_asked_to() {
         let legacy = Server { host: None, ..server(Desired::Running, Status::Running) };
-        let decision = accept(&legacy, &request(Action::Delete)).expect("accepted");
+        let decision = accept(&legacy, Access::Owner, &request(Action::Delete)).expect("accepted");
         assert_eq!((decision.desired, decision.at_once), (Desired::Deleted, true));
-        let stranger = Request { actor: UserId::from_stored("2"), ..request(Action::Delete) };
-        assert_eq!(accept(&legacy, &stranger), Err(Refusal::NotFound));
+        assert_eq!(accept(&legacy, Access::None, &request(Action::Delete)), Err(Refusal::NotFound));
     }
 }

@@ -39,18 +39,6 @@ pub struct Server {
     pub updated_at: Timestamp,
 }
 
-impl Server {
-    /// Whether this user may know of it.
-    pub fn is_visible_to(&self, user: &UserId) -> bool {
-        self.is_public || self.is_controlled_by(user)
-    }
-
-    /// Whether this user may act on it.
-    pub fn is_controlled_by(&self, user: &UserId) -> bool {
-        self.owner == *user
-    }
-}
-
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal,)+ }) => {
         $(#[$doc])*

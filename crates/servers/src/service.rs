@@ -6,11 +6,12 @@ use agis_base::{Once, OperationId, Reach, ServerId, StoreError, UserId};
 use thiserror::Error;
 
 use crate::{
+    access::{Access, Needed, Permission},
     console::{COMMAND_MAX, Console, ConsoleError, ServerConsole},
     game::Catalogue,
     operation::{self, Operation, Refusal, Request},
     server::{NewServer, Server, ServerChange},
-    store::{OperationFilter, OperationStore, Page, ServerFilter, ServerStore, Terms, WriteError},
+    store::{OperationFilter, OperationStore, Page, ServerFilter, ServerStore, ShareStore, Terms, WriteError},
 };
 
 const NAME_MAX: usize = 100;
@@ -30,6 +31,7 @@ pub struct Policy {
 pub struct Servers {
     servers: Arc<dyn ServerStore>,
     operations: Arc<dyn OperationStore>,
+    pub(crate) shares: Arc<dyn ShareStore>,
     catalogue: Arc<Catalogue>,
     policy: Policy,
     consoles: Vec<Arc<dyn Console>>,
@@ -41,8 +43,8 @@ pub enum ServersError {
     /// There is no such server or operation, or none that the caller may know of.
     #[error("there is no such {0}, or it is not yours")]
     NotFound(&'static str),
-    /// The caller may see the server, not act on it.
-    #[error("this server is not yours to change")]
+    /// The caller may see the server, not do this with it.
+    #[error("you may see this server, not do this with it; ask its owner")]
     NotAllowed,
     /// A value cannot be taken.
     #[error("{field}: {rule}")]
@@ -58,6 +60,9 @@ pub enum ServersError {
     /// The owner has as many servers as allowed.
     #[error("you have {0} servers, as many as allowed here; delete one first")]
     TooMany(u32),
+    /// The server is shared with as many as allowed.
+    #[error("this server is shared with {0} members and roles, as many as allowed; take one share back first")]
+    TooManyShares(u32),
     /// The server is being deleted.
     #[error("this server is being deleted and takes no other operation")]
     Deleting,
@@ -91,11 +96,12 @@ impl Servers {
     pub fn new(
         servers: Arc<dyn ServerStore>,
         operations: Arc<dyn OperationStore>,
+        shares: Arc<dyn ShareStore>,
         catalogue: Arc<Catalogue>,
         policy: Policy,
         consoles: Vec<Arc<dyn Console>>,
     ) -> Self {
-        Self { servers, operations, catalogue, policy, consoles }
+        Self { servers, operations, shares, catalogue, policy, consoles }
     }
 
     /// The games that can be played.
@@ -125,30 +131,36 @@ impl Servers {
         self.servers.create(owner, &new, &terms, once).await.map_err(|error| self.refused(error))
     }
 
-    /// A server that the caller may see.
+    /// A server that the caller may see, and what they are to it.
     ///
     /// # Errors
     /// [`ServersError::NotFound`] where there is none.
-    pub async fn get(&self, caller: &UserId, id: ServerId) -> Result<Server, ServersError> {
-        let server = self.servers.find(id).await?.filter(|server| server.is_visible_to(caller));
-        let mut server = server.ok_or(ServersError::NotFound("server"))?;
-        if !server.is_controlled_by(caller) {
+    pub async fn get(&self, caller: &UserId, id: ServerId) -> Result<(Server, Access), ServersError> {
+        let found = self.servers.find(caller, id).await?.filter(|(_, access)| *access != Access::None);
+        let (mut server, access) = found.ok_or(ServersError::NotFound("server"))?;
+        if !access.permissions().contains(Permission::Read) {
             // It may quote the console.
             server.error = None;
         }
-        Ok(server)
+        Ok((server, access))
     }
 
-    /// A server that the caller may act on.
+    /// A server with which the caller may do this.
     ///
     /// # Errors
     /// [`ServersError::NotFound`] where the caller may not even see it, [`ServersError::NotAllowed`] where they may.
-    pub async fn controlled(&self, caller: &UserId, id: ServerId) -> Result<Server, ServersError> {
-        let server = self.get(caller, id).await?;
-        if server.is_controlled_by(caller) { Ok(server) } else { Err(ServersError::NotAllowed) }
+    pub async fn allowed(
+        &self,
+        caller: &UserId,
+        id: ServerId,
+        needed: impl Into<Needed> + Send,
+    ) -> Result<Server, ServersError> {
+        let (server, access) = self.get(caller, id).await?;
+        access.check(needed.into())?;
+        Ok(server)
     }
 
-    /// The caller's own servers within reach.
+    /// The caller's own servers and those that are shared with them, within reach, and what they are to each.
     ///
     /// # Errors
     /// The store's.
@@ -158,14 +170,14 @@ impl Servers {
         reach: &Reach,
         filter: &ServerFilter,
         page: Page<ServerId>,
-    ) -> Result<Vec<Server>, ServersError> {
+    ) -> Result<Vec<(Server, Access)>, ServersError> {
         Ok(self.servers.list(caller, reach, filter, page).await?)
     }
 
-    /// Changes a server.
+    /// Changes a server, which only its owner may.
     ///
     /// # Errors
-    /// As for [`Self::controlled`], and where a value cannot be taken.
+    /// As for [`Self::allowed`], and where a value cannot be taken.
     pub async fn change(&self, caller: &UserId, id: ServerId, change: ServerChange) -> Result<Server, ServersError> {
         let change = ServerChange {
             name: change.name.as_deref().map(checked_name).transpose()?,
@@ -175,7 +187,7 @@ impl Servers {
             },
             ..change
         };
-        self.controlled(caller, id).await?;
+        self.allowed(caller, id, Needed::Ownership).await?;
         let changed = self.servers.change(caller, id, &change).await.map_err(|error| self.refused(error))?;
         changed.ok_or(ServersError::NotFound("server"))
     }
@@ -211,7 +223,7 @@ impl Servers {
         self.operations.operations(ids).await
     }
 
-    /// An operation on a server within reach that the caller may act on; its owner sees it also when the server is gone.
+    /// An operation on a server within reach that the caller may read; its owner sees it also when the server is gone.
     ///
     /// # Errors
     /// [`ServersError::NotFound`] where there is none that the caller may know of, [`ServersError::NotAllowed`] where
@@ -220,7 +232,8 @@ impl Servers {
         let found = self.operations.operation(id).await?.filter(|(operation, _)| reach.covers(operation.server));
         let (operation, owner) = found.ok_or(ServersError::NotFound("operation"))?;
         if owner != *caller {
-            self.controlled(caller, operation.server).await.map_err(|error| match error {
+            let server = self.allowed(caller, operation.server, Permission::Read).await;
+            server.map_err(|error| match error {
                 ServersError::NotFound(_) => ServersError::NotFound("operation"),
                 other => other,
             })?;
@@ -228,10 +241,10 @@ impl Servers {
         Ok(operation)
     }
 
-    /// The operations of a server, the newest first.
+    /// The operations of a server that the caller may read, the newest first.
     ///
     /// # Errors
-    /// As for [`Self::controlled`].
+    /// As for [`Self::allowed`].
     pub async fn history(
         &self,
         caller: &UserId,
@@ -239,23 +252,19 @@ impl Servers {
         filter: OperationFilter,
         page: Page<OperationId>,
     ) -> Result<Vec<Operation>, ServersError> {
-        self.controlled(caller, id).await?;
+        self.allowed(caller, id, Permission::Read).await?;
         Ok(self.operations.history(id, filter, page).await?)
     }
 
-    /// The console of a server that the caller may act on.
+    /// The console of a server that the caller may read.
     ///
     /// # Errors
-    /// As for [`Self::controlled`], and where no host of this process has the server.
+    /// As for [`Self::allowed`], and where no host of this process has the server.
     pub async fn console(&self, caller: &UserId, id: ServerId) -> Result<ServerConsole, ServersError> {
-        let name = self.controlled(caller, id).await?.host.ok_or(ServersError::NoHost)?;
-        match self.consoles.iter().find(|host| host.name() == name) {
-            Some(host) => Ok(ServerConsole::new(id, Arc::clone(host))),
-            None => Err(ServersError::HostElsewhere(name)),
-        }
+        self.console_of(self.allowed(caller, id, Permission::Read).await?)
     }
 
-    /// Types a line, without its end, on the console of a server that the caller may act on.
+    /// Types a line, without its end, on the console of a server, which only its owner may.
     ///
     /// # Errors
     /// As for [`Self::console`], and where the line cannot be taken.
@@ -266,7 +275,15 @@ impl Servers {
                 format!("has 1 to {COMMAND_MAX} characters, none of them a control character"),
             ));
         }
-        Ok(self.console(caller, id).await?.tell(command).await?)
+        Ok(self.console_of(self.allowed(caller, id, Needed::Ownership).await?)?.tell(command).await?)
+    }
+
+    fn console_of(&self, server: Server) -> Result<ServerConsole, ServersError> {
+        let name = server.host.ok_or(ServersError::NoHost)?;
+        match self.consoles.iter().find(|host| host.name() == name) {
+            Some(host) => Ok(ServerConsole::new(server.id, Arc::clone(host))),
+            None => Err(ServersError::HostElsewhere(name)),
+        }
     }
 
     fn refused(&self, error: WriteError) -> ServersError {
@@ -279,7 +296,7 @@ impl Servers {
     }
 }
 
-fn invalid(field: &'static str, rule: String) -> ServersError {
+pub(crate) fn invalid(field: &'static str, rule: String) -> ServersError {
     ServersError::Invalid { field, rule }
 }
 

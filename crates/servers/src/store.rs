@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use agis_base::{Once, OperationId, Reach, ServerId, StoreError, UserId};
+use agis_base::{GuildId, Once, OperationId, Reach, RoleId, ServerId, StoreError, UserId};
 use async_trait::async_trait;
 use thiserror::Error;
 
 use crate::{
+    access::{Access, Grantee, Permissions, Share},
     host::{Endpoint, Generation},
     operation::{Action, Operation, Refusal, Request, State},
     server::{NewServer, Server, ServerChange, Status},
@@ -30,6 +31,8 @@ pub struct ServerFilter {
     pub game_type: Option<String>,
     /// With this in their name only, without regard to case.
     pub name: Option<String>,
+    /// The user's own, or those that others share with them, only.
+    pub owned: Option<bool>,
 }
 
 /// Which operations of a list.
@@ -54,17 +57,17 @@ pub trait ServerStore: Send + Sync {
         once: Option<&Once>,
     ) -> Result<Server, WriteError>;
 
-    /// A server that is not deleted.
-    async fn find(&self, id: ServerId) -> Result<Option<Server>, StoreError>;
+    /// A server that is not deleted, whoever may see it, and what this user is to it.
+    async fn find(&self, user: &UserId, id: ServerId) -> Result<Option<(Server, Access)>, StoreError>;
 
-    /// A user's own servers within reach, by id.
+    /// The servers within reach that are a user's own or shared with them, by id, and what the user is to each.
     async fn list(
         &self,
-        owner: &UserId,
+        user: &UserId,
         reach: &Reach,
         filter: &ServerFilter,
         page: Page<ServerId>,
-    ) -> Result<Vec<Server>, StoreError>;
+    ) -> Result<Vec<(Server, Access)>, StoreError>;
 
     /// Changes what an owner may change; `None` where the owner has no such server.
     async fn change(&self, owner: &UserId, id: ServerId, change: &ServerChange) -> Result<Option<Server>, WriteError>;
@@ -93,6 +96,48 @@ pub enum WriteError {
     /// There is no such user.
     #[error("no such user")]
     NoUser,
+    /// The store itself.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Shares as rows, and the roles that they depend on. What counts for whom is told with the servers.
+#[async_trait]
+pub trait ShareStore: Send + Sync {
+    /// Shares a server, in place of what was shared with this grantee before. Their number, at most `limit`, is checked
+    /// with the server locked.
+    async fn share(
+        &self,
+        owner: &UserId,
+        server: ServerId,
+        grantee: &Grantee,
+        permissions: Permissions,
+        limit: u32,
+    ) -> Result<Share, ShareError>;
+
+    /// Takes a share back; false where there is none.
+    async fn unshare(&self, owner: &UserId, server: ServerId, grantee: &Grantee) -> Result<bool, StoreError>;
+
+    /// The shares of a server, the oldest first.
+    async fn shares(&self, server: ServerId) -> Result<Vec<Share>, StoreError>;
+
+    /// Notes which roles a member has now; none at all where they have left.
+    async fn note_roles(&self, user: &UserId, guild: &GuildId, roles: &[RoleId]) -> Result<(), StoreError>;
+
+    /// Up to `limit` members whose roles were noted longer than `age` ago, the longest first, of guilds with whose roles
+    /// something is shared.
+    async fn stale_members(&self, age: Duration, limit: u32) -> Result<Vec<(UserId, GuildId)>, StoreError>;
+}
+
+/// Why a server was not shared.
+#[derive(Debug, Error)]
+pub enum ShareError {
+    /// The owner has no such server.
+    #[error("no such server")]
+    NoServer,
+    /// It is shared with as many as allowed.
+    #[error("too many shares")]
+    TooMany,
     /// The store itself.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -7,7 +7,7 @@
 //! - a module per table, or per view of it, implementing that domain's trait
 //!
 //! Locks are taken in one order, so that nothing deadlocks: users, servers by id, operations, schedules, the totals of
-//! users, idempotency keys. They are `FOR NO KEY UPDATE`, which foreign keys do not wait for. Claims never wait for a
+//! users, idempotency keys. The shares of a server change behind the lock of its row. They are `FOR NO KEY UPDATE`, which foreign keys do not wait for. Claims never wait for a
 //! lock: what others hold is passed over.
 
 mod db;
@@ -23,6 +23,7 @@ mod replies;
 mod schedules;
 mod schema;
 mod servers;
+mod shares;
 mod stats;
 mod users;
 mod work;

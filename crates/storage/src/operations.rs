@@ -21,7 +21,9 @@ use crate::{
     error::{Fault, unknown_word},
     notify::OPERATIONS,
     schema::{clock_timestamp, game_servers, now, operations, server_schedules},
-    servers, stats,
+    servers,
+    shares::{self, Granted},
+    stats,
 };
 
 #[derive(Queryable, Selectable)]
@@ -68,8 +70,9 @@ impl OperationStore for Db {
         self.transaction(async |conn| {
             let at: Timestamp = diesel::select(now()).get_result(conn).await?;
             let servers = lock_servers(conn, requests).await?;
+            let granted = granted(conn, requests, &servers).await?;
             let known = known(conn, requests).await?;
-            let draft = Draft::new(requests, servers, known, at);
+            let draft = Draft::new(requests, servers, &granted, known, at);
             let superseded = supersede(conn, &draft).await?;
             insert(conn, &draft.new).await?;
             update_servers(conn, &draft).await?;
@@ -156,6 +159,7 @@ impl Draft {
     fn new(
         requests: &[Request],
         mut servers: BTreeMap<ServerId, Server>,
+        granted: &Granted,
         mut known: HashMap<Identity, Answer>,
         at: Timestamp,
     ) -> Self {
@@ -170,7 +174,7 @@ impl Draft {
             let answer = match known.remove(&request.identity) {
                 Some(answer) => answer,
                 None => match servers.get_mut(&request.server) {
-                    Some(server) => draft.decide(request, server, at),
+                    Some(server) => draft.decide(request, server, granted, at),
                     None => Answer::Refused(Refusal::NotFound),
                 },
             };
@@ -182,11 +186,12 @@ impl Draft {
         draft
     }
 
-    fn decide(&mut self, request: &Request, server: &mut Server, at: Timestamp) -> Answer {
+    fn decide(&mut self, request: &Request, server: &mut Server, granted: &Granted, at: Timestamp) -> Answer {
         if self.gone.contains(&server.id) {
             return Answer::Refused(Refusal::NotFound);
         }
-        let decision = match power::accept(server, request) {
+        let access = servers::access(server, &request.actor, granted);
+        let decision = match power::accept(server, access, request) {
             Ok(decision) => decision,
             Err(refusal) => return Answer::Refused(refusal),
         };
@@ -265,6 +270,22 @@ async fn lock_servers(
         .load(conn)
         .await?;
     rows.into_iter().map(|row| row.into_server().map(|server| (server.id, server))).collect()
+}
+
+/// What was shared with the actors that own none of these servers. It is read with the servers' rows locked, as it is
+/// changed.
+async fn granted(
+    conn: &mut AsyncPgConnection,
+    requests: &[Request],
+    servers: &BTreeMap<ServerId, Server>,
+) -> Result<Granted, Fault<StoreError>> {
+    let is_anothers = |request: &&Request| {
+        let server = servers.get(&request.server);
+        request.origin != Origin::Operator && server.is_some_and(|server| server.owner != request.actor)
+    };
+    let (servers, actors): (BTreeSet<_>, BTreeSet<_>) =
+        requests.iter().filter(is_anothers).map(|request| (request.server.0, request.actor.as_str())).unzip();
+    shares::granted(conn, servers, actors).await
 }
 
 /// The operations that these requests have become already.

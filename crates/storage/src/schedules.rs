@@ -5,7 +5,11 @@ use agis_scheduler::{
 };
 use async_trait::async_trait;
 use chrono::NaiveDateTime;
-use diesel::{dsl::exists, prelude::*};
+use diesel::{
+    dsl::{self, exists},
+    prelude::*,
+    sql_types::Integer,
+};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
@@ -104,11 +108,14 @@ impl ScheduleStore for Db {
         .await
     }
 
-    async fn find(&self, owner: &UserId, id: ScheduleId) -> Result<Option<Schedule>, StoreError> {
+    async fn find(&self, user: &UserId, id: ScheduleId) -> Result<Option<Schedule>, StoreError> {
         self.read(async |mut conn| {
-            let own = server_schedules::id.eq(id.0).and(server_schedules::discord_id.eq(owner.as_str()));
-            let row: Option<Row> =
-                server_schedules::table.filter(own).select(Row::as_select()).first(&mut conn).await.optional()?;
+            let row: Option<Row> = server_schedules::table
+                .filter(server_schedules::id.eq(id.0).and(theirs(user)))
+                .select(Row::as_select())
+                .first(&mut conn)
+                .await
+                .optional()?;
             row.map(Row::into_schedule).transpose()
         })
         .await
@@ -117,7 +124,7 @@ impl ScheduleStore for Db {
     async fn list(&self, query: &Query) -> Result<Vec<Schedule>, StoreError> {
         self.read(async |mut conn| {
             let mut rows = server_schedules::table
-                .filter(server_schedules::discord_id.eq(query.owner.as_str()))
+                .filter(theirs(&query.user))
                 .filter(server_schedules::id.gt(query.after.map_or(0, |id| id.0)))
                 .order(server_schedules::id)
                 .limit(query.limit.into())
@@ -143,14 +150,13 @@ impl ScheduleStore for Db {
 
     async fn change(
         &self,
-        owner: &UserId,
+        user: &UserId,
         id: ScheduleId,
         change: &ScheduleChange,
     ) -> Result<Option<Schedule>, WriteError> {
         self.transaction(async |conn| {
-            let own = server_schedules::id.eq(id.0).and(server_schedules::discord_id.eq(owner.as_str()));
             let row: Option<Row> = server_schedules::table
-                .filter(own)
+                .filter(server_schedules::id.eq(id.0).and(theirs(user)))
                 .select(Row::as_select())
                 .for_no_key_update()
                 .first(conn)
@@ -187,10 +193,10 @@ impl ScheduleStore for Db {
         .await
     }
 
-    async fn delete(&self, owner: &UserId, id: ScheduleId) -> Result<bool, StoreError> {
+    async fn delete(&self, user: &UserId, id: ScheduleId) -> Result<bool, StoreError> {
         self.run(async |conn| {
-            let own = server_schedules::id.eq(id.0).and(server_schedules::discord_id.eq(owner.as_str()));
-            Ok(diesel::delete(server_schedules::table.filter(own)).execute(conn).await? > 0)
+            let schedule = server_schedules::table.filter(server_schedules::id.eq(id.0).and(theirs(user)));
+            Ok(diesel::delete(schedule).execute(conn).await? > 0)
         })
         .await
     }
@@ -217,6 +223,18 @@ impl ScheduleStore for Db {
         })
         .await
     }
+}
+
+type ServersOf<'a> =
+    dsl::Select<dsl::Filter<game_servers::table, dsl::Eq<game_servers::discord_id, &'a str>>, game_servers::id>;
+
+/// Made by this user, or for a server of theirs. The servers are an array, so that each side of the OR has its index.
+#[diesel::dsl::auto_type(no_type_alias)]
+fn theirs<'a>(user: &'a UserId) -> _ {
+    let user: &'a str = user.as_str();
+    let servers: dsl::array<Integer, ServersOf<'a>> =
+        dsl::array(game_servers::table.filter(game_servers::discord_id.eq(user)).select(game_servers::id));
+    server_schedules::discord_id.eq(user).or(server_schedules::server_id.eq_any(servers))
 }
 
 #[derive(Queryable, Selectable)]

@@ -53,6 +53,37 @@ diesel::table! {
 }
 
 diesel::table! {
+    server_shares (server_id, kind, grantee_id) {
+        server_id -> Integer,
+        kind -> Text,
+        grantee_id -> Text,
+        guild_id -> Nullable<Text>,
+        permissions -> Array<Text>,
+        granted_by -> Text,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    member_roles (discord_id, guild_id) {
+        discord_id -> Text,
+        guild_id -> Text,
+        roles -> Array<Text>,
+        seen_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    /// A view of the two: what each share lets each person do.
+    server_grants (server_id, discord_id) {
+        server_id -> Integer,
+        discord_id -> Text,
+        permissions -> Array<Text>,
+        seen_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
     server_schedules (id) {
         id -> Integer,
         server_id -> Integer,
@@ -123,6 +154,9 @@ diesel::joinable!(schedule_runs -> server_schedules (schedule_id));
 diesel::allow_tables_to_appear_in_same_query!(
     users,
     game_servers,
+    server_shares,
+    member_roles,
+    server_grants,
     operations,
     server_schedules,
     schedule_runs,
@@ -133,6 +167,14 @@ diesel::allow_tables_to_appear_in_same_query!(
 diesel::define_sql_function! {
     /// The beginning of the transaction, by the server's clock.
     fn now() -> Timestamptz;
+}
+
+diesel::define_sql_function! {
+    /// `+` of a moment and a time.
+    fn timestamptz_pl_interval(
+        at: diesel::sql_types::Nullable<diesel::sql_types::Timestamptz>,
+        time: diesel::sql_types::Interval,
+    ) -> diesel::sql_types::Nullable<diesel::sql_types::Timestamptz>;
 }
 
 diesel::define_sql_function! {

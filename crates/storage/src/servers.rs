@@ -1,19 +1,26 @@
+use std::collections::BTreeSet;
+
 use agis_base::{Once, Reach, ServerId, StoreError, Timestamp, UserId};
 use agis_servers::{
-    NewServer, Server, ServerChange, Status,
+    Access, NewServer, Permissions, Server, ServerChange, Status,
     host::Endpoint,
     server::Desired,
     store::{Page, ServerFilter, ServerStore, Terms, WriteError},
 };
 use async_trait::async_trait;
-use diesel::{prelude::*, sql_types::Text};
+use diesel::{
+    dsl::array,
+    prelude::*,
+    sql_types::{Integer, Text},
+};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use crate::{
     db::Db,
     error::{Fault, unknown_word},
     once,
-    schema::{game_servers, now},
+    schema::{game_servers, now, server_grants},
+    shares::{self, Granted},
     stats, users,
 };
 
@@ -106,34 +113,60 @@ impl ServerStore for Db {
         .await
     }
 
-    async fn find(&self, id: ServerId) -> Result<Option<Server>, StoreError> {
+    async fn find(&self, user: &UserId, id: ServerId) -> Result<Option<(Server, Access)>, StoreError> {
         self.read(async |mut conn| {
-            let row: Option<Row> = game_servers::table
+            let theirs = server_grants::server_id
+                .eq(game_servers::id)
+                .and(server_grants::discord_id.eq(user.as_str()))
+                .and(shares::counts());
+            // A row for each grant, of which there are few; mostly none, and then one row.
+            let rows: Vec<(Row, Option<Vec<String>>)> = game_servers::table
+                .left_join(server_grants::table.on(theirs))
                 .filter(game_servers::id.eq(id.0).and(game_servers::deleted_at.is_null()))
-                .select(Row::as_select())
-                .first(&mut conn)
-                .await
-                .optional()?;
-            row.map(Row::into_server).transpose()
+                .select((Row::as_select(), server_grants::permissions.nullable()))
+                .load(&mut conn)
+                .await?;
+            let mut found = None;
+            let mut shared = Permissions::default();
+            for (row, words) in rows {
+                shared = shared.or(shares::permissions(&words.unwrap_or_default())?);
+                found = Some(row);
+            }
+            let server = found.map(Row::into_server).transpose()?;
+            Ok(server.map(|server| {
+                let access = Access::of(&server, user, shared);
+                (server, access)
+            }))
         })
         .await
     }
 
     async fn list(
         &self,
-        owner: &UserId,
+        user: &UserId,
         reach: &Reach,
         filter: &ServerFilter,
         page: Page<ServerId>,
-    ) -> Result<Vec<Server>, StoreError> {
+    ) -> Result<Vec<(Server, Access)>, StoreError> {
         self.read(async |mut conn| {
+            let own = game_servers::discord_id.eq(user.as_str());
+            let shared = server_grants::table
+                .filter(server_grants::discord_id.eq(user.as_str()).and(shares::counts()))
+                .select(server_grants::server_id);
+            // An array is computed first, and then looked up: each side of the OR has its index.
+            let shared = game_servers::id.eq_any(array::<Integer, _>(shared));
             let mut rows = game_servers::table
-                .filter(game_servers::discord_id.eq(owner.as_str()).and(game_servers::deleted_at.is_null()))
+                .filter(game_servers::deleted_at.is_null())
                 .filter(game_servers::id.gt(page.after.map_or(0, |id| id.0)))
                 .order(game_servers::id)
                 .limit(page.limit.into())
                 .select(Row::as_select())
                 .into_boxed();
+            rows = match filter.owned {
+                None => rows.filter(own.or(shared)),
+                Some(true) => rows.filter(own),
+                Some(false) => rows.filter(shared.and(game_servers::discord_id.ne(user.as_str()))),
+            };
             if let Some(servers) = reach.narrowed_to() {
                 rows = rows.filter(game_servers::id.eq_any(servers));
             }
@@ -147,7 +180,14 @@ impl ServerStore for Db {
                 rows = rows.filter(strpos(lower(game_servers::name), lower(part)).gt(0));
             }
             let rows: Vec<Row> = rows.load(&mut conn).await?;
-            rows.into_iter().map(Row::into_server).collect()
+            let others = rows.iter().filter(|row| row.discord_id != user.as_str()).map(|row| row.id).collect();
+            let granted = shares::granted(&mut conn, others, BTreeSet::from([user.as_str()])).await?;
+            let servers = rows.into_iter().map(|row| {
+                let server = row.into_server()?;
+                let access = access(&server, user, &granted);
+                Ok((server, access))
+            });
+            servers.collect()
         })
         .await
     }
@@ -175,6 +215,12 @@ impl ServerStore for Db {
         })
         .await
     }
+}
+
+/// What somebody is to a server, by what was granted.
+pub(crate) fn access(server: &Server, user: &UserId, granted: &Granted) -> Access {
+    let shared = granted.get(&(server.id, user.clone())).copied().unwrap_or_default();
+    Access::of(server, user, shared)
 }
 
 diesel::define_sql_function!(fn lower(text: Text) -> Text);

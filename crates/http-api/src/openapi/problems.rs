@@ -52,7 +52,7 @@ fn of(operation: &str) -> &'static [Code] {
         "createSchedule" => {
             &[NotFound, NotAllowed, TooManySchedules, Conflict, InvalidValue, InvalidCron, InvalidTimezone, NeverFires]
         }
-        "changeSchedule" => &[Conflict, InvalidValue, InvalidCron, InvalidTimezone, NeverFires],
+        "changeSchedule" => &[NotAllowed, Conflict, InvalidValue, InvalidCron, InvalidTimezone, NeverFires],
         "previewSchedule" => &[InvalidValue, InvalidCron, InvalidTimezone, NeverFires],
         _ => &[],
     }

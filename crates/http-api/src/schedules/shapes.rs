@@ -1,6 +1,6 @@
 //! What `/schedules` takes and answers.
 
-use agis_base::{OperationId, ScheduleId, ServerId, Timestamp};
+use agis_base::{OperationId, ScheduleId, ServerId, Timestamp, UserId};
 use agis_scheduler::{Run, Schedule, Timing};
 use chrono::{NaiveDateTime, SecondsFormat, Utc};
 use chrono_tz::Tz;
@@ -19,7 +19,7 @@ const PREVIEW_MAX: usize = 100;
     "server_id": 7, "action": "start", "cron_expression": "30 18 * * 5", "timezone": "Europe/Berlin"
 })))]
 pub(crate) struct Create {
-    /// A server of yours.
+    /// A server of yours, or one that is shared with you to schedule.
     #[schema(value_type = i32, minimum = 1)]
     pub(super) server_id: Number<i32>,
     #[schema(value_type = words::ScheduleAction)]
@@ -130,7 +130,7 @@ list_query! {
 /// A schedule.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Schedule, examples(json!({
-    "id": 3, "server_id": 7, "action": "start", "cron_expression": "30 18 * * 5", "timezone": "Europe/Berlin",
+    "id": 3, "server_id": 7, "actor": "123456789012345678", "action": "start", "cron_expression": "30 18 * * 5", "timezone": "Europe/Berlin",
     "enabled": true, "disabled_reason": null, "missed_run_policy": "run_once", "last_run": "2026-11-20T17:30:00Z",
     "next_run": "2026-11-27T17:30:00Z", "next_runs": ["2026-11-27T18:30:00+01:00", "2026-12-04T18:30:00+01:00"],
     "created_at": "2026-11-01T10:00:00Z", "updated_at": "2026-11-01T10:00:00Z"
@@ -140,6 +140,9 @@ pub(crate) struct ScheduleDto {
     id: ScheduleId,
     #[schema(value_type = i32, minimum = 1)]
     server_id: ServerId,
+    /// The Discord id of who made it, and in whose name it acts.
+    #[schema(value_type = String)]
+    actor: UserId,
     #[schema(value_type = words::ScheduleAction)]
     action: &'static str,
     cron_expression: String,
@@ -182,6 +185,7 @@ impl From<Schedule> for ScheduleDto {
         Self {
             id: schedule.id,
             server_id: schedule.server,
+            actor: schedule.owner,
             action: schedule.action.as_str(),
             cron_expression: schedule.cron_expression,
             timezone: schedule.timezone,

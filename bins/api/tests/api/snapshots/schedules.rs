@@ -22,6 +22,7 @@ async fn a_schedule() {
     Location: /api/v1/schedules/[id]
     {
       "action": "start",
+      "actor": "100000000000000001",
       "created_at": "[time]",
       "cron_expression": "30 18 * * MON-FRI",
       "disabled_reason": null,
@@ -48,6 +49,7 @@ async fn a_schedule() {
     200 OK
     {
       "action": "stop",
+      "actor": "100000000000000001",
       "created_at": "[time]",
       "cron_expression": "30 18 * * MON-FRI",
       "disabled_reason": null,
@@ -72,6 +74,7 @@ async fn a_schedule() {
     200 OK
     {
       "action": "stop",
+      "actor": "100000000000000001",
       "created_at": "[time]",
       "cron_expression": "30 18 * * MON-FRI",
       "disabled_reason": null,
@@ -98,6 +101,7 @@ async fn a_schedule() {
       "items": [
         {
           "action": "stop",
+          "actor": "100000000000000001",
           "created_at": "[time]",
           "cron_expression": "30 18 * * MON-FRI",
           "disabled_reason": null,
@@ -127,6 +131,7 @@ async fn a_schedule() {
       "items": [
         {
           "action": "stop",
+          "actor": "100000000000000001",
           "created_at": "[time]",
           "cron_expression": "30 18 * * MON-FRI",
           "disabled_reason": null,

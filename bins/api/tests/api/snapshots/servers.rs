@@ -14,6 +14,7 @@ async fn a_server() {
     201 Created
     Location: /api/v1/servers/[id]
     {
+      "access": "owner",
       "address": null,
       "cost_per_hour": 0,
       "created_at": "[time]",
@@ -23,6 +24,14 @@ async fn a_server() {
       "id": "[id]",
       "is_public": true,
       "name": "My world",
+      "owner_id": "100000000000000001",
+      "permissions": [
+        "read",
+        "start",
+        "stop",
+        "restart",
+        "schedule"
+      ],
       "port": null,
       "status": "stopped",
       "updated_at": "[time]"
@@ -33,6 +42,7 @@ async fn a_server() {
     insta::assert_snapshot!(shot(&api, "PATCH", &path, json!({ "name": "Ours", "description": null })).await, @r#"
     200 OK
     {
+      "access": "owner",
       "address": null,
       "cost_per_hour": 0,
       "created_at": "[time]",
@@ -42,6 +52,14 @@ async fn a_server() {
       "id": "[id]",
       "is_public": true,
       "name": "Ours",
+      "owner_id": "100000000000000001",
+      "permissions": [
+        "read",
+        "start",
+        "stop",
+        "restart",
+        "schedule"
+      ],
       "port": null,
       "status": "stopped",
       "updated_at": "[time]"
@@ -66,6 +84,7 @@ async fn a_server() {
     insta::assert_snapshot!(shot(&api, "GET", &path, NOTHING).await, @r#"
     200 OK
     {
+      "access": "owner",
       "address": "127.0.0.1",
       "cost_per_hour": 0,
       "created_at": "[time]",
@@ -75,6 +94,14 @@ async fn a_server() {
       "id": "[id]",
       "is_public": true,
       "name": "Ours",
+      "owner_id": "100000000000000001",
+      "permissions": [
+        "read",
+        "start",
+        "stop",
+        "restart",
+        "schedule"
+      ],
       "port": "[port]",
       "status": "running",
       "updated_at": "[time]"
@@ -85,6 +112,7 @@ async fn a_server() {
     {
       "items": [
         {
+          "access": "owner",
           "address": "127.0.0.1",
           "cost_per_hour": 0,
           "created_at": "[time]",
@@ -94,6 +122,14 @@ async fn a_server() {
           "id": "[id]",
           "is_public": true,
           "name": "Ours",
+          "owner_id": "100000000000000001",
+          "permissions": [
+            "read",
+            "start",
+            "stop",
+            "restart",
+            "schedule"
+          ],
           "port": "[port]",
           "status": "running",
           "updated_at": "[time]"

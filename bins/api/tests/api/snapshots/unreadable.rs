@@ -151,7 +151,7 @@ async fn a_path_or_a_query_that_leads_nowhere_is_refused() {
     GET /api/v1/servers?cursor=
       400 invalid_cursor: cursor: is the next_cursor of an earlier answer, unchanged
     GET /api/v1/servers?page=2
-      400 invalid_query: page: is not known here; the parameters are: cursor, limit, status, game_type, name
+      400 invalid_query: page: is not known here; the parameters are: cursor, limit, status, game_type, name, owned
     GET /api/v1/auth/keys?cursor=1x
       400 invalid_cursor: cursor: is the next_cursor of an earlier answer, unchanged
     GET /api/v1/schedules?server=1

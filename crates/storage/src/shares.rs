@@ -1,0 +1,227 @@
+//! Shares and the roles that they depend on, and what they come to for somebody.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use agis_base::{GuildId, RoleId, ServerId, StoreError, Timestamp, UserId};
+use agis_servers::{
+    Grantee, Permission, Permissions, Share,
+    access::ROLE_COUNTS_FOR,
+    server::Desired,
+    store::{ShareError, ShareStore},
+};
+use async_trait::async_trait;
+use chrono::TimeDelta;
+use diesel::{
+    dsl::exists,
+    pg::{Pg, data_types::PgInterval},
+    prelude::*,
+};
+use diesel_async::{AsyncConnectionCore, RunQueryDsl};
+
+use crate::{
+    db::Db,
+    error::{Fault, unknown_word},
+    schema::{game_servers, member_roles, now, server_grants, server_shares, timestamptz_pl_interval},
+};
+
+const MEMBER: &str = "member";
+const ROLE: &str = "role";
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = server_shares)]
+struct Row {
+    server_id: i32,
+    kind: String,
+    grantee_id: String,
+    guild_id: Option<String>,
+    permissions: Vec<String>,
+    granted_by: String,
+    created_at: Timestamp,
+}
+
+impl Row {
+    fn into_share<R: From<StoreError>>(self) -> Result<Share, Fault<R>> {
+        let grantee = match (self.kind.as_str(), &self.guild_id) {
+            (MEMBER, _) => Grantee::Member(UserId::from_stored(&self.grantee_id)),
+            (ROLE, Some(guild)) => {
+                Grantee::Role { guild: GuildId::from_stored(guild), role: RoleId::from_stored(&self.grantee_id) }
+            }
+            (kind, _) => return Err(unknown_word("server_shares.kind", kind)),
+        };
+        Ok(Share {
+            server: ServerId(self.server_id),
+            grantee,
+            permissions: permissions(&self.permissions)?,
+            granted_by: UserId::from_stored(&self.granted_by),
+            created_at: self.created_at,
+        })
+    }
+}
+
+#[async_trait]
+impl ShareStore for Db {
+    async fn share(
+        &self,
+        owner: &UserId,
+        server: ServerId,
+        grantee: &Grantee,
+        permissions: Permissions,
+        limit: u32,
+    ) -> Result<Share, ShareError> {
+        let (kind, id, guild) = columns(grantee);
+        let permissions: Vec<_> = permissions.iter().map(Permission::as_str).collect();
+        self.transaction(async |conn| {
+            let own = game_servers::table
+                .filter(game_servers::id.eq(server.0).and(game_servers::discord_id.eq(owner.as_str())))
+                .filter(game_servers::desired.ne(Desired::Deleted.as_str()))
+                .select(game_servers::id)
+                .for_no_key_update();
+            if own.first::<i32>(conn).await.optional()?.is_none() {
+                return Err(Fault::Refused(ShareError::NoServer));
+            }
+            let others = server_shares::table
+                .filter(server_shares::server_id.eq(server.0))
+                .filter(server_shares::kind.ne(kind).or(server_shares::grantee_id.ne(id)));
+            let others: i64 = others.count().get_result(conn).await?;
+            if others >= i64::from(limit) {
+                return Err(Fault::Refused(ShareError::TooMany));
+            }
+            let allowed = (
+                server_shares::guild_id.eq(guild),
+                server_shares::permissions.eq(&permissions),
+                server_shares::granted_by.eq(owner.as_str()),
+            );
+            let row: Row = diesel::insert_into(server_shares::table)
+                .values((
+                    server_shares::server_id.eq(server.0),
+                    server_shares::kind.eq(kind),
+                    server_shares::grantee_id.eq(id),
+                    allowed,
+                ))
+                .on_conflict((server_shares::server_id, server_shares::kind, server_shares::grantee_id))
+                .do_update()
+                .set(allowed)
+                .returning(Row::as_returning())
+                .get_result(conn)
+                .await?;
+            row.into_share()
+        })
+        .await
+    }
+
+    async fn unshare(&self, owner: &UserId, server: ServerId, grantee: &Grantee) -> Result<bool, StoreError> {
+        let (kind, id, _) = columns(grantee);
+        self.run(async |conn| {
+            let own = game_servers::id.eq(server.0).and(game_servers::discord_id.eq(owner.as_str()));
+            let share = server_shares::table.find((server.0, kind, id)).filter(exists(game_servers::table.filter(own)));
+            Ok(diesel::delete(share).execute(conn).await? > 0)
+        })
+        .await
+    }
+
+    async fn shares(&self, server: ServerId) -> Result<Vec<Share>, StoreError> {
+        self.read(async |mut conn| {
+            let rows: Vec<Row> = server_shares::table
+                .filter(server_shares::server_id.eq(server.0))
+                .order((server_shares::created_at, server_shares::grantee_id))
+                .select(Row::as_select())
+                .load(&mut conn)
+                .await?;
+            rows.into_iter().map(Row::into_share).collect()
+        })
+        .await
+    }
+
+    async fn note_roles(&self, user: &UserId, guild: &GuildId, roles: &[RoleId]) -> Result<(), StoreError> {
+        let roles: Vec<_> = roles.iter().map(RoleId::as_str).collect();
+        self.run(async |conn| {
+            if roles.is_empty() {
+                diesel::delete(member_roles::table.find((user.as_str(), guild.as_str()))).execute(conn).await?;
+                return Ok(());
+            }
+            let seen = (member_roles::roles.eq(&roles), member_roles::seen_at.eq(now()));
+            diesel::insert_into(member_roles::table)
+                .values((member_roles::discord_id.eq(user.as_str()), member_roles::guild_id.eq(guild.as_str()), seen))
+                .on_conflict((member_roles::discord_id, member_roles::guild_id))
+                .do_update()
+                .set(seen)
+                .execute(conn)
+                .await?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn stale_members(&self, age: Duration, limit: u32) -> Result<Vec<(UserId, GuildId)>, StoreError> {
+        let age = TimeDelta::from_std(age).unwrap_or(TimeDelta::MAX);
+        self.run(async |conn| {
+            let at: Timestamp = diesel::select(now()).get_result(conn).await?;
+            let depends = server_shares::table.filter(server_shares::guild_id.eq(member_roles::guild_id.nullable()));
+            let rows: Vec<(String, String)> = member_roles::table
+                .filter(member_roles::seen_at.lt(at - age).and(exists(depends)))
+                .order(member_roles::seen_at)
+                .limit(limit.into())
+                .select((member_roles::discord_id, member_roles::guild_id))
+                .load(conn)
+                .await?;
+            let member = |(user, guild): &(String, String)| (UserId::from_stored(user), GuildId::from_stored(guild));
+            Ok(rows.iter().map(member).collect())
+        })
+        .await
+    }
+}
+
+fn columns(grantee: &Grantee) -> (&'static str, &str, Option<&str>) {
+    match grantee {
+        Grantee::Member(user) => (MEMBER, user.as_str(), None),
+        Grantee::Role { guild, role } => (ROLE, role.as_str(), Some(guild.as_str())),
+    }
+}
+
+/// Of all grants those that count now: a role does for a while after it was seen.
+#[diesel::dsl::auto_type(no_type_alias)]
+pub(crate) fn counts() -> _ {
+    let time: PgInterval = role_counts_for();
+    let until = timestamptz_pl_interval(server_grants::seen_at, time);
+    server_grants::seen_at.is_null().or(until.gt(now().nullable()))
+}
+
+fn role_counts_for() -> PgInterval {
+    let microseconds = i64::try_from(ROLE_COUNTS_FOR.as_micros()).unwrap_or(i64::MAX);
+    PgInterval::from_microseconds(microseconds)
+}
+
+pub(crate) fn permissions<R: From<StoreError>>(words: &[String]) -> Result<Permissions, Fault<R>> {
+    let known =
+        |word: &String| Permission::from_word(word).ok_or_else(|| unknown_word("server_shares.permissions", word));
+    words.iter().map(known).collect()
+}
+
+/// What is shared of servers with people.
+pub(crate) type Granted = BTreeMap<(ServerId, UserId), Permissions>;
+
+/// What is shared of these servers with these people, as it counts now. Mostly none are others', and nothing is asked.
+pub(crate) async fn granted<R: From<StoreError>>(
+    conn: &mut impl AsyncConnectionCore<Backend = Pg>,
+    servers: BTreeSet<i32>,
+    people: BTreeSet<&str>,
+) -> Result<Granted, Fault<R>> {
+    if servers.is_empty() {
+        return Ok(Granted::new());
+    }
+    let rows: Vec<(i32, String, Vec<String>)> = server_grants::table
+        .filter(server_grants::server_id.eq_any(servers).and(server_grants::discord_id.eq_any(people)))
+        .filter(counts())
+        .select((server_grants::server_id, server_grants::discord_id, server_grants::permissions))
+        .load(conn)
+        .await?;
+    let mut granted = Granted::new();
+    for (server, user, words) in rows {
+        let all = granted.entry((ServerId(server), UserId::from_stored(&user))).or_default();
+        *all = all.or(permissions(&words)?);
+    }
+    Ok(granted)
+}
