@@ -17,6 +17,7 @@ mod process;
 mod refusal;
 mod schedules;
 mod servers;
+mod sharing;
 mod snapshots;
 mod stats;
 mod takeover;

@@ -56,6 +56,46 @@ async fn what_one_schedule_may_not_do_holds_up_no_other() {
     assert!(mended["disabled_reason"].is_null() && mended["next_run"].is_string(), "{mended}");
 }
 
+/// A schedule that somebody made on a server that is shared with them, due.
+async fn due_of_another(stack: &Stack, sql: &tokio_postgres::Client, permission: &str) {
+    stack.make_key(STRANGER, &[]);
+    fleet::due(sql, &[Lot(1, "sleeper", "start")]).await;
+    sql.batch_execute(&format!(
+        "update server_schedules set discord_id = '{STRANGER}';
+         insert into server_shares (server_id, kind, grantee_id, permissions, granted_by)
+             select id, 'member', '{STRANGER}', '{{read,{permission}}}', '{OWNER}' from game_servers"
+    ))
+    .await
+    .expect("a share");
+}
+
+#[tokio::test]
+async fn a_schedule_of_one_who_may_schedule_fires() {
+    let stack = Stack::start().await;
+    let sql = stack.sql().await;
+    due_of_another(&stack, &sql, "schedule").await;
+    let _api = stack.api(&[ON_HOST]).await;
+    fleet::until_ended(&sql, 1).await;
+    fleet::assert_exactly_once(&sql, 1).await;
+}
+
+#[tokio::test]
+async fn a_schedule_whose_share_was_withdrawn_does_nothing_and_says_so() {
+    let stack = Stack::start().await;
+    let sql = stack.sql().await;
+    due_of_another(&stack, &sql, "schedule").await;
+    sql.batch_execute("delete from server_shares").await.expect("taken back");
+    assert_skipped(&stack, &sql, "not_allowed").await;
+}
+
+#[tokio::test]
+async fn a_schedule_of_one_who_may_start_but_not_schedule_does_nothing_and_says_so() {
+    let stack = Stack::start().await;
+    let sql = stack.sql().await;
+    due_of_another(&stack, &sql, "start").await;
+    assert_skipped(&stack, &sql, "not_allowed").await;
+}
+
 /// The one schedule's run is skipped for this reason, and counted; no operation, no process.
 async fn assert_skipped(stack: &Stack, sql: &tokio_postgres::Client, reason: &str) {
     let api = stack.api(&[ON_HOST]).await;

@@ -1,0 +1,308 @@
+//! What others may do on a server that its owner shares with them, and for how long.
+
+use std::{sync::Arc, time::Duration};
+
+use agis_base::{GuildId, RoleId, ServerId, UserId};
+use agis_servers::{Grantee, Permission, Permissions, Policy, Servers, ServersError, game::Catalogue};
+use agis_storage::{Db, DbConfig};
+use serde_json::{Value, json};
+
+use crate::common::{Api, OWNER, STRANGER, Stack};
+
+const GUILD: &str = "300000000000000001";
+const ROLE: &str = "300000000000000002";
+
+/// The rules on the stack's database, as the bot has them.
+fn rules(stack: &Stack) -> Servers {
+    let db = Arc::new(Db::new(&DbConfig { url: stack.url.clone(), connections: 4 }).expect("a pool"));
+    let policy = Policy { host: "nobody".to_owned(), servers_per_user: 10 };
+    Servers::new(db.clone(), db.clone(), db, Arc::new(Catalogue::parse("").expect("a catalogue")), policy, vec![])
+}
+
+fn user(id: &str) -> UserId {
+    UserId::from_stored(id)
+}
+
+fn id(server: i64) -> ServerId {
+    ServerId(server.try_into().expect("an id"))
+}
+
+fn member(id: &str) -> Grantee {
+    Grantee::Member(user(id))
+}
+
+fn role(guild: &str, role: &str) -> Grantee {
+    Grantee::Role { guild: GuildId::from_stored(guild), role: RoleId::from_stored(role) }
+}
+
+async fn share(rules: &Servers, server: i64, grantee: &Grantee, permissions: &[Permission]) {
+    let permissions = permissions.iter().copied().collect();
+    rules.share(&user(OWNER), id(server), grantee, permissions).await.expect("shared");
+}
+
+async fn note(rules: &Servers, guild: &str, roles: &[&str]) {
+    let roles: Vec<_> = roles.iter().map(|role| RoleId::from_stored(role)).collect();
+    rules.note_roles(&user(STRANGER), &GuildId::from_stored(guild), &roles).await.expect("noted");
+}
+
+/// Every route about one server, with what it needs of those who do not own it; nothing where only its owner may.
+fn routes(server: i64, operation: &str) -> Vec<(&'static str, String, Value, Option<Permission>)> {
+    use Permission::*;
+    let path = |rest: &str| format!("/api/v1/servers/{server}{rest}");
+    let schedule = json!({ "server_id": server, "action": "stop", "cron_expression": "@yearly" });
+    vec![
+        ("GET", path("/operations"), Value::Null, Some(Read)),
+        ("GET", format!("/api/v1/operations/{operation}"), Value::Null, Some(Read)),
+        ("GET", path("/logs"), Value::Null, Some(Read)),
+        ("POST", path("/start"), Value::Null, Some(Start)),
+        ("POST", path("/stop"), Value::Null, Some(Stop)),
+        ("POST", path("/restart"), Value::Null, Some(Restart)),
+        ("POST", "/api/v1/schedules".to_owned(), schedule, Some(Schedule)),
+        ("PATCH", path(""), json!({ "name": "mine now" }), None),
+        ("POST", path("/command"), json!({ "command": "say hi" }), None),
+        ("DELETE", path(""), Value::Null, None),
+    ]
+}
+
+async fn status(api: &Api, key: &str, method: &str, path: &str, body: &Value) -> u16 {
+    let body = Some(body.clone()).filter(|body| !body.is_null());
+    api.call_as(Some(key), method, path, body).await.status.as_u16()
+}
+
+#[tokio::test]
+async fn each_permission_opens_its_own_routes_and_reading_and_nothing_is_learned_without_any() {
+    let stack = Stack::start().await;
+    let (api, rules) = (stack.api(&[]).await, rules(&stack));
+    let key = stack.make_key(STRANGER, &["--rate-limit", "10000"]);
+    let server = api.server("ours", "sleeper").await;
+    let operation = api.ask(server, "stop").await;
+    let routes = routes(server, &operation);
+    let itself = format!("/api/v1/servers/{server}");
+
+    assert_eq!(status(&api, &key, "GET", &itself, &Value::Null).await, 404);
+    for (method, path, body, _) in &routes {
+        assert_eq!(status(&api, &key, method, path, body).await, 404, "{method} {path} of a stranger");
+    }
+    for permission in Permission::ALL {
+        share(&rules, server, &member(STRANGER), &[*permission]).await;
+        let seen = api.call_as(Some(&key), "GET", &itself, None).await.expect(200);
+        let words: Vec<_> = [*permission].into_iter().collect::<Permissions>().iter().map(Permission::as_str).collect();
+        assert_eq!(json!([seen["access"], seen["permissions"], seen["owner_id"]]), json!(["shared", words, OWNER]));
+        for (method, path, body, needed) in &routes {
+            let status = status(&api, &key, method, path, body).await;
+            let allowed = *needed == Some(Permission::Read) || *needed == Some(*permission);
+            let right = if allowed { (200..300).contains(&status) } else { status == 403 };
+            assert!(right, "{method} {path} with '{permission}' is {status}");
+        }
+    }
+    assert!(rules.unshare(&user(OWNER), id(server), &member(STRANGER)).await.expect("taken back"));
+    for (method, path, body, _) in &routes {
+        assert_eq!(status(&api, &key, method, path, body).await, 404, "{method} {path} after that");
+    }
+}
+
+#[tokio::test]
+async fn a_public_server_shows_itself_to_everybody_and_why_it_failed_to_those_who_may_read_it() {
+    let stack = Stack::start().await;
+    let (api, rules) = (stack.api(&[]).await, rules(&stack));
+    let key = stack.make_key(STRANGER, &[]);
+    let server = api.server("open", "unready").await;
+    let operation = api.ask(server, "start").await;
+    api.ended(&operation).await;
+    let path = format!("/api/v1/servers/{server}");
+    api.call("PATCH", &path, Some(json!({ "is_public": true }))).await.expect(200);
+
+    let seen = api.call_as(Some(&key), "GET", &path, None).await.expect(200);
+    assert_eq!(json!([seen["access"], seen["permissions"], seen["error"]]), json!(["public", [], null]));
+    for (method, path, body, _) in routes(server, &operation) {
+        assert_eq!(status(&api, &key, method, &path, &body).await, 403, "{method} {path}");
+    }
+    share(&rules, server, &member(STRANGER), &[Permission::Read]).await;
+    let seen = api.call_as(Some(&key), "GET", &path, None).await.expect(200);
+    assert_eq!(json!([seen["access"], seen["error"]]), json!(["shared", "not ready within 1 s"]));
+}
+
+#[tokio::test]
+async fn a_role_counts_in_its_guild_and_for_a_day_after_it_was_seen() {
+    let stack = Stack::start().await;
+    let (api, rules, sql) = (stack.api(&[]).await, rules(&stack), stack.sql().await);
+    let key = stack.make_key(STRANGER, &[]);
+    let server = api.server("ours", "demo").await;
+    let path = format!("/api/v1/servers/{server}");
+    let sees = async || status(&api, &key, "GET", &path, &Value::Null).await;
+    share(&rules, server, &role(GUILD, ROLE), &[Permission::Start]).await;
+    assert_eq!(sees().await, 404, "nobody knows their roles");
+    note(&rules, "300000000000000009", &[ROLE]).await;
+    assert_eq!(sees().await, 404, "a role of another guild");
+    note(&rules, GUILD, &[GUILD, "300000000000000003"]).await;
+    assert_eq!(sees().await, 404, "other roles");
+    note(&rules, GUILD, &[GUILD, ROLE]).await;
+    assert_eq!(sees().await, 200);
+    let seen = async |ago: &str| {
+        let query = format!("update member_roles set seen_at = now() - interval '{ago}'");
+        sql.batch_execute(&query).await.expect("another time");
+    };
+    seen("23 hours 59 minutes").await;
+    assert_eq!(sees().await, 200);
+    assert_eq!(status(&api, &key, "POST", &format!("{path}/start"), &Value::Null).await, 202);
+    seen("24 hours 1 minute").await;
+    assert_eq!(sees().await, 404, "the bot has been away for too long");
+    assert_eq!(status(&api, &key, "POST", &format!("{path}/start"), &Value::Null).await, 404);
+    note(&rules, GUILD, &[GUILD, ROLE]).await;
+    assert_eq!(sees().await, 200);
+    note(&rules, GUILD, &[]).await;
+    assert_eq!(sees().await, 404, "they have left");
+
+    // What is shared in several ways adds up.
+    note(&rules, GUILD, &[GUILD, ROLE]).await;
+    share(&rules, server, &role(GUILD, GUILD), &[Permission::Stop]).await;
+    share(&rules, server, &member(STRANGER), &[Permission::Schedule]).await;
+    let all = json!(["read", "start", "stop", "schedule"]);
+    assert_eq!(api.call_as(Some(&key), "GET", &path, None).await.expect(200)["permissions"], all);
+    let list = api.call_as(Some(&key), "GET", "/api/v1/servers", None).await.expect(200);
+    assert_eq!(json!([list["items"][0]["permissions"], list["items"][1]]), json!([all, null]), "it is listed once");
+}
+
+#[tokio::test]
+async fn the_list_has_ones_own_servers_and_those_that_are_shared_by_number() {
+    let stack = Stack::start().await;
+    let (api, rules) = (stack.api(&[]).await, rules(&stack));
+    let key = stack.make_key(STRANGER, &[]);
+    let (first, hidden) = (api.server("Tuesday", "demo").await, api.server("Tuesday II", "demo").await);
+    let body = json!({ "name": "my tuesday", "game_type": "demo" });
+    let own = api.call_as(Some(&key), "POST", "/api/v1/servers", Some(body)).await.expect(201)["id"].clone();
+    let last = api.server("Wednesday", "demo").await;
+    let gone = api.server("Gone", "demo").await;
+    for server in [first, last, gone] {
+        share(&rules, server, &member(STRANGER), &[Permission::Read]).await;
+    }
+    let deletion = api.call("DELETE", &format!("/api/v1/servers/{gone}"), None).await.expect(202);
+    api.ended(deletion["id"].as_str().expect("an id")).await;
+    let list = async |key: &str, query: &str| {
+        let path = format!("/api/v1/servers{query}");
+        let list = api.call_as(Some(key), "GET", &path, None).await.expect(200);
+        let items = list["items"].as_array().expect("items").clone();
+        let of = |item: &Value| json!([item["id"], item["access"]]);
+        (json!(items.iter().map(of).collect::<Vec<_>>()), list["next_cursor"].clone())
+    };
+    let all = json!([[first, "shared"], [own, "owner"], [last, "shared"]]);
+    assert_eq!(list(&key, "").await.0, all);
+    assert_eq!(list(&key, "?owned=true").await.0, json!([[own, "owner"]]));
+    assert_eq!(list(&key, "?owned=false").await.0, json!([[first, "shared"], [last, "shared"]]));
+    assert_eq!(list(&key, "?name=TUESDAY").await.0, json!([[first, "shared"], [own, "owner"]]));
+    let (piece, next) = list(&key, "?limit=2").await;
+    assert_eq!(piece, json!([[first, "shared"], [own, "owner"]]));
+    let rest = list(&key, &format!("?limit=2&cursor={}", next.as_str().expect("a cursor"))).await;
+    assert_eq!(rest, (json!([[last, "shared"]]), Value::Null));
+    assert_eq!(list(&stack.key, "?owned=false").await.0, json!([]));
+    assert_eq!(list(&stack.key, "").await.0, json!([[first, "owner"], [hidden, "owner"], [last, "owner"]]));
+    let narrow = stack.make_key(STRANGER, &["--scope", &format!("read:servers:{last}")]);
+    assert_eq!(list(&narrow, "").await.0, json!([[last, "shared"]]));
+}
+
+#[tokio::test]
+async fn an_owner_sees_disables_and_deletes_what_others_schedule_on_their_server_and_changes_nothing_of_it() {
+    let stack = Stack::start().await;
+    let (api, rules) = (stack.api(&[]).await, rules(&stack));
+    let key = stack.make_key(STRANGER, &[]);
+    let server = api.server("ours", "demo").await;
+    share(&rules, server, &member(STRANGER), &[Permission::Schedule]).await;
+    let body = json!({ "server_id": server, "action": "stop", "cron_expression": "@yearly" });
+    let owners = api.post("/api/v1/schedules", body.clone()).await.expect(201)["id"].clone();
+    let theirs = api.call_as(Some(&key), "POST", "/api/v1/schedules", Some(body)).await.expect(201);
+    assert_eq!(theirs["actor"], STRANGER);
+    let theirs = theirs["id"].clone();
+    let listed = async |key: &str, path: &str| {
+        let list = api.call_as(Some(key), "GET", path, None).await.expect(200);
+        list["items"].as_array().expect("items").iter().map(|item| item["id"].clone()).collect::<Vec<_>>()
+    };
+    for path in ["/api/v1/schedules".to_owned(), format!("/api/v1/servers/{server}/schedules")] {
+        assert_eq!(listed(&stack.key, &path).await, [owners.clone(), theirs.clone()], "{path}");
+        assert_eq!(listed(&key, &path).await, std::slice::from_ref(&theirs), "{path}");
+    }
+    let path = format!("/api/v1/schedules/{theirs}");
+    for change in
+        [json!({ "action": "start" }), json!({ "enabled": true }), json!({ "enabled": false, "action": "start" })]
+    {
+        let refused = api.call("PATCH", &path, Some(change)).await.expect(403);
+        assert_eq!(refused["code"], "not_allowed");
+    }
+    let disabled = api.call("PATCH", &path, Some(json!({ "enabled": false }))).await.expect(200);
+    assert_eq!(json!([disabled["enabled"], disabled["actor"]]), json!([false, STRANGER]));
+    assert_eq!(status(&api, &key, "DELETE", &format!("/api/v1/schedules/{owners}"), &Value::Null).await, 404);
+    assert_eq!(status(&api, &key, "GET", &format!("/api/v1/schedules/{owners}/runs"), &Value::Null).await, 404);
+    api.get(&format!("{path}/runs")).await.expect(200);
+    assert_eq!(api.call("DELETE", &path, None).await.status, 204);
+    assert_eq!(listed(&key, "/api/v1/schedules").await, Vec::<Value>::new());
+}
+
+#[tokio::test]
+async fn only_its_owner_shares_a_server_and_with_fifty_at_most() {
+    let stack = Stack::start().await;
+    let (api, rules) = (stack.api(&[]).await, rules(&stack));
+    stack.make_key(STRANGER, &[]);
+    let server = api.server("ours", "demo").await;
+    let read: Permissions = [Permission::Read].into_iter().collect();
+    let by = async |who: &str, grantee: &Grantee, permissions| {
+        let refused = rules.share(&user(who), id(server), grantee, permissions).await.map(drop);
+        refused.map_err(|error| error.to_string())
+    };
+    let missing = Err("there is no such server, or it is not yours".to_owned());
+    assert_eq!(by(STRANGER, &member("5"), read).await, missing);
+    assert_eq!(
+        by(OWNER, &member(OWNER), read).await,
+        Err("grantee: is somebody else: an owner may do everything".into())
+    );
+    assert_eq!(by(OWNER, &member(STRANGER), Permissions::default()).await, Err("permissions: has at least one".into()));
+    for permission in Permission::ALL {
+        share(&rules, server, &member(STRANGER), &[*permission]).await;
+        let refused = rules.share(&user(STRANGER), id(server), &member("5"), read).await;
+        assert!(matches!(refused, Err(ServersError::NotAllowed)), "with '{permission}': {refused:?}");
+        let refused = rules.unshare(&user(STRANGER), id(server), &member(STRANGER)).await;
+        assert!(matches!(refused, Err(ServersError::NotAllowed)), "with '{permission}': {refused:?}");
+        let refused = rules.shares(&user(STRANGER), id(server)).await;
+        assert!(matches!(refused, Err(ServersError::NotAllowed)), "with '{permission}': {refused:?}");
+    }
+    // Sharing again replaces what was there.
+    let shares = rules.shares(&user(OWNER), id(server)).await.expect("shares");
+    assert_eq!(shares.len(), 1);
+    assert_eq!(shares[0].permissions, [Permission::Schedule].into_iter().collect());
+    assert_eq!((&shares[0].grantee, &shares[0].granted_by), (&member(STRANGER), &user(OWNER)));
+    for guild in 1..50 {
+        share(&rules, server, &role(&guild.to_string(), &guild.to_string()), &[Permission::Read]).await;
+    }
+    let refused = rules.share(&user(OWNER), id(server), &member("5"), read).await;
+    assert!(matches!(refused, Err(ServersError::TooManyShares(50))), "{refused:?}");
+    share(&rules, server, &member(STRANGER), &[Permission::Stop]).await;
+    for taken_back in [true, false] {
+        let was_there = rules.unshare(&user(OWNER), id(server), &member(STRANGER)).await.expect("taken back");
+        assert_eq!(was_there, taken_back);
+    }
+    assert_eq!(by(OWNER, &member("5"), read).await, Ok(()));
+}
+
+#[tokio::test]
+async fn members_are_looked_at_anew_where_something_depends_on_their_roles_the_longest_unseen_first() {
+    let stack = Stack::start().await;
+    let (api, rules, sql) = (stack.api(&[]).await, rules(&stack), stack.sql().await);
+    let server = api.server("ours", "demo").await;
+    let stale = async |hours: u64, limit: u32| {
+        let members = rules.stale_members(Duration::from_secs(hours * 3600), limit).await.expect("members");
+        members.into_iter().map(|(user, guild)| format!("{user} {guild}")).collect::<Vec<_>>()
+    };
+    for (member, guild, hours) in [("1", "7", 5), ("2", "7", 9), ("3", "7", 1), ("4", "8", 99)] {
+        rules
+            .note_roles(&user(member), &GuildId::from_stored(guild), &[RoleId::from_stored("70")])
+            .await
+            .expect("noted");
+        let query =
+            format!("update member_roles set seen_at = now() - interval '{hours} hours' where discord_id = '{member}'");
+        sql.batch_execute(&query).await.expect("another time");
+    }
+    assert_eq!(stale(4, 10).await, Vec::<String>::new(), "nothing is shared with a role");
+    share(&rules, server, &role("7", "71"), &[Permission::Read]).await;
+    assert_eq!(stale(4, 10).await, ["2 7", "1 7"]);
+    assert_eq!(stale(4, 1).await, ["2 7"]);
+    rules.note_roles(&user("2"), &GuildId::from_stored("7"), &[RoleId::from_stored("70")]).await.expect("noted");
+    assert_eq!(stale(4, 10).await, ["1 7"]);
+}
