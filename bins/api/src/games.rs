@@ -41,6 +41,7 @@ async fn ask(db: &Db, services: &Services, host: &str) -> Result<Vec<OperationId
         action: Action::Stop,
         origin: Origin::Operator,
         actor: UserId::from_stored("operator"),
+        channel: None,
         identity: Identity::None,
     };
     let requests: Vec<_> = servers.into_iter().map(stop).collect();

@@ -163,7 +163,12 @@ impl Loops {
             metrics.upkeep();
             Ok::<(), Infallible>(())
         }));
-        let house = Housekeeping { firings: db.clone(), work: db.clone(), catalogue: config.rules.catalogue.clone() };
+        let house = Housekeeping {
+            firings: db.clone(),
+            work: db.clone(),
+            notices: db.clone(),
+            catalogue: config.rules.catalogue.clone(),
+        };
         self.tasks
             .spawn(every("housekeeping", housekeeping::INTERVAL, stop.clone(), async move || house.round().await));
     }

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use agis_base::StoreError;
+use agis_notices::NoticeStore;
 use agis_scheduler::store::FiringStore;
 use agis_servers::{State, game::Catalogue, store::WorkStore};
 
@@ -15,6 +16,8 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 const KEYS: Duration = DAY;
 /// How long ended operations and runs are remembered.
 const HISTORY: Duration = Duration::from_secs(90 * 24 * 3600);
+/// How long notices are remembered that were sent or given up.
+const NOTICES: Duration = Duration::from_secs(7 * 24 * 3600);
 /// How much is forgotten in one round, so that a backlog never makes a round fail.
 const BATCH: u32 = 5000;
 
@@ -27,6 +30,8 @@ pub struct Housekeeping {
     pub firings: Arc<dyn FiringStore>,
     /// Operations, to expire.
     pub work: Arc<dyn WorkStore>,
+    /// Notices, to be forgotten.
+    pub notices: Arc<dyn NoticeStore>,
     /// The games, whose servers are counted.
     pub catalogue: Arc<Catalogue>,
 }
@@ -42,8 +47,9 @@ impl Housekeeping {
         let keys = self.work.forget_keys(KEYS, BATCH).await;
         let runs = self.firings.forget_runs(HISTORY, BATCH).await;
         let operations = self.work.forget_operations(HISTORY, BATCH).await;
+        let notices = self.notices.forget(NOTICES, BATCH).await;
         let gauges = self.gauges().await;
-        expired.map(drop).and(keys).and(runs).and(operations).and(gauges)
+        expired.map(drop).and(keys).and(runs).and(operations).and(notices).and(gauges)
     }
 
     #[expect(clippy::cast_precision_loss, reason = "no installation has 2^52 of anything")]

@@ -158,6 +158,7 @@ fn request(firing: &Firing) -> Request {
         action: operation_of(firing.action),
         origin: Origin::Schedule,
         actor: firing.owner.clone(),
+        channel: None,
         identity: Identity::Operation(firing.operation),
     }
 }

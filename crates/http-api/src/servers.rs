@@ -276,7 +276,7 @@ pub(crate) async fn act(
 ) -> Result<HttpResponse, Problem> {
     let identity = idempotency::key(http, caller.user())?.map_or(Identity::None, |key| Identity::Key(key.to_string()));
     let actor = caller.user().clone();
-    let request = Request { server, action, origin: Origin::Rest, actor, identity };
+    let request = Request { server, action, origin: Origin::Rest, actor, channel: None, identity };
     let operation = services.servers.request(request).await?;
     Ok(HttpResponse::Accepted()
         .insert_header(("Location", format!("/api/v1/operations/{}", operation.id)))

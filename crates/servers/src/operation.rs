@@ -1,6 +1,6 @@
 //! Start, stop, restart, delete as durable requests.
 
-use agis_base::{OperationId, ServerId, Timestamp, UserId};
+use agis_base::{ChannelId, OperationId, ServerId, Timestamp, UserId};
 
 use crate::{host::Generation, server::words};
 
@@ -93,6 +93,8 @@ pub struct Request {
     pub origin: Origin,
     /// Who asks; their authority is checked in the transaction that accepts the request.
     pub actor: UserId,
+    /// The channel in which it is asked, if it is one: what becomes of it may be told there.
+    pub channel: Option<ChannelId>,
     /// When another request is the same one.
     pub identity: Identity,
 }

@@ -106,6 +106,7 @@ pub(crate) mod tests {
             action,
             origin: Origin::Rest,
             actor: UserId::from_stored("1"),
+            channel: None,
             identity: Identity::None,
         }
     }

@@ -7,7 +7,7 @@
 //! - a module per table, or per view of it, implementing that domain's trait
 //!
 //! Locks are taken in one order, so that nothing deadlocks: users, servers by id, operations, schedules, the totals of
-//! users, idempotency keys. The shares of a server change behind the lock of its row. They are `FOR NO KEY UPDATE`, which foreign keys do not wait for. Claims never wait for a
+//! users, notices, idempotency keys. The shares of a server change behind the lock of its row. They are `FOR NO KEY UPDATE`, which foreign keys do not wait for. Claims never wait for a
 //! lock: what others hold is passed over.
 
 mod db;
@@ -15,6 +15,7 @@ mod error;
 mod firings;
 mod keys;
 pub mod migrations;
+mod notices;
 pub mod notify;
 mod once;
 mod operations;

@@ -21,6 +21,7 @@ use crate::db;
 
 pub(crate) const SCHEDULES: &str = "agis_schedules";
 pub(crate) const OPERATIONS: &str = "agis_operations";
+pub(crate) const NOTICES: &str = "agis_notices";
 /// Told by a trigger of the table; the payload is the key's id.
 const KEYS: &str = "agis_keys";
 
@@ -36,6 +37,8 @@ pub struct Bells {
     pub schedules: watch::Sender<()>,
     /// An operation was queued or interrupted.
     pub operations: watch::Sender<()>,
+    /// Somebody has to be told something.
+    pub notices: watch::Sender<()>,
     /// Forgets keys that have changed.
     pub keys: KeyCache,
 }
@@ -78,6 +81,7 @@ impl Ear {
         match notice.channel() {
             SCHEDULES => self.bells.schedules.send_replace(()),
             OPERATIONS => self.bells.operations.send_replace(()),
+            NOTICES => self.bells.notices.send_replace(()),
             KEYS => match notice.payload().parse::<KeyId>() {
                 Ok(id) => self.bells.keys.forget(id),
                 Err(_) => self.bells.keys.forget_all(),
@@ -92,12 +96,14 @@ impl Ear {
 
     /// Listens, and pings until that fails.
     async fn attend(&self, client: &Client) -> Result<Infallible, StoreError> {
-        let subscribe = format!("listen {SCHEDULES}; listen {OPERATIONS}; listen {KEYS}; listen {}", self.pings);
-        run(client, &subscribe).await?;
+        for channel in [SCHEDULES, OPERATIONS, NOTICES, KEYS, &self.pings] {
+            run(client, &format!("listen {channel}")).await?;
+        }
         // Only now: what changes from here on is heard.
         self.bells.keys.forget_all();
         self.bells.schedules.send_replace(());
         self.bells.operations.send_replace(());
+        self.bells.notices.send_replace(());
         loop {
             let sent = self.start.elapsed().as_nanos();
             run(client, &format!("notify {}, '{sent}'", self.pings)).await?;

@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use agis_base::{OperationId, ServerId, StoreError, Timestamp, UserId};
+use agis_base::{ChannelId, OperationId, ServerId, StoreError, Timestamp, UserId};
 use agis_servers::{
     Action, Operation, Origin, Request, Server, State,
     operation::{Identity, Refusal},
@@ -62,6 +62,7 @@ impl Row {
 struct New {
     operation: Operation,
     key: Option<String>,
+    channel: Option<ChannelId>,
 }
 
 #[async_trait]
@@ -227,7 +228,7 @@ impl Draft {
             created_at: at,
             finished_at: state.is_final().then_some(at),
         };
-        self.new.push(New { operation, key });
+        self.new.push(New { operation, key, channel: request.channel.clone() });
         Answer::New(self.new.len() - 1)
     }
 
@@ -352,8 +353,9 @@ async fn insert(conn: &mut AsyncPgConnection, new: &[New]) -> Result<(), Fault<S
     // Column by column, so that it is one prepared statement however many there are.
     diesel::sql_query(
         "insert into operations
-             (id, server_id, action, state, origin, actor, idempotency_key, generation, error, finished_at)
-         select * from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+             (id, server_id, action, state, origin, actor, idempotency_key, channel_id, generation, error,
+              finished_at)
+         select * from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
     )
     .bind::<Array<SqlUuid>, _>(column(new, |new| new.operation.id.0))
     .bind::<Array<Integer>, _>(column(new, |new| new.operation.server.0))
@@ -362,6 +364,7 @@ async fn insert(conn: &mut AsyncPgConnection, new: &[New]) -> Result<(), Fault<S
     .bind::<Array<Text>, _>(column(new, |new| new.operation.origin.as_str()))
     .bind::<Array<Text>, _>(column(new, |new| new.operation.actor.as_str().to_owned()))
     .bind::<Array<Nullable<Text>>, _>(column(new, |new| new.key.clone()))
+    .bind::<Array<Nullable<Text>>, _>(column(new, |new| new.channel.as_ref().map(ChannelId::as_str)))
     .bind::<Array<BigInt>, _>(column(new, |new| new.operation.generation))
     .bind::<Array<Nullable<Text>>, _>(column(new, |new| new.operation.error.clone()))
     .bind::<Array<Nullable<Timestamptz>>, _>(column(new, |new| new.operation.finished_at))

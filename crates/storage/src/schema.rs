@@ -42,6 +42,7 @@ diesel::table! {
         origin -> Text,
         actor -> Text,
         idempotency_key -> Nullable<Text>,
+        channel_id -> Nullable<Text>,
         generation -> BigInt,
         error -> Nullable<Text>,
         attempt -> Integer,
@@ -146,6 +147,27 @@ diesel::table! {
         location -> Nullable<Text>,
         body -> Nullable<Bytea>,
         created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    notices (id) {
+        id -> BigInt,
+        recipient -> Text,
+        channel_id -> Nullable<Text>,
+        kind -> Text,
+        server_id -> Integer,
+        server_name -> Text,
+        action -> Nullable<Text>,
+        reason -> Text,
+        operation_id -> Nullable<Uuid>,
+        attempts -> Integer,
+        next_attempt_at -> Timestamptz,
+        lease_until -> Nullable<Timestamptz>,
+        state -> Text,
+        last_error -> Nullable<Text>,
+        created_at -> Timestamptz,
+        finished_at -> Nullable<Timestamptz>,
     }
 }
 

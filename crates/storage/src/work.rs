@@ -21,6 +21,7 @@ use uuid::Uuid;
 use crate::{
     db::Db,
     error::Fault,
+    notices,
     notify::OPERATIONS,
     operations,
     schema::{game_servers, now, operations as ops},
@@ -101,6 +102,7 @@ impl WorkStore for Db {
             // Where a newer one waits it finds the same, and does this.
             let again = queued == Some(State::Queued);
             if again {
+                notices::tell_of_crash(conn, claim.server.id, claim.operation.generation, how).await?;
                 diesel::update(game_servers::table.find(claim.server.id.0))
                     .set((
                         game_servers::generation.eq(next),
@@ -134,6 +136,9 @@ impl WorkStore for Db {
             }
             // What waits behind this one can begin.
             diesel::sql_query(format!("notify {OPERATIONS}")).execute(conn).await?;
+            if state == State::Failed {
+                notices::tell_of_operations(conn, &[claim.operation.id.0]).await?;
+            }
             Ok(Some(state))
         })
         .await
@@ -154,7 +159,7 @@ impl WorkStore for Db {
                 .load(conn)
                 .await?;
             let (ids, servers): (Vec<_>, Vec<_>) = waiting.into_iter().unzip();
-            let rows: Vec<operations::Row> = diesel::update(ops::table.filter(ops::id.eq_any(ids)))
+            let rows: Vec<operations::Row> = diesel::update(ops::table.filter(ops::id.eq_any(&ids)))
                 .set((ops::state.eq(State::Expired.as_str()), ops::finished_at.eq(now().nullable())))
                 .returning(operations::Row::as_returning())
                 .get_results(conn)
@@ -169,6 +174,7 @@ impl WorkStore for Db {
                 ))
                 .execute(conn)
                 .await?;
+            notices::tell_of_operations(conn, &ids).await?;
             rows.into_iter().map(operations::Row::into_operation).collect()
         })
         .await
@@ -190,7 +196,7 @@ impl WorkStore for Db {
     }
 
     async fn crashed(&self, server: ServerId, generation: Generation, how: &str) -> Result<bool, StoreError> {
-        self.run(async |conn| {
+        self.transaction(async |conn| {
             let as_published =
                 game_servers::status.eq(Status::Running.as_str()).and(game_servers::status_generation.eq(generation));
             let updated = diesel::update(game_servers::table.find(server.0))
@@ -203,6 +209,9 @@ impl WorkStore for Db {
                 ))
                 .execute(conn)
                 .await?;
+            if updated == 1 {
+                notices::tell_of_crash(conn, server, generation, how).await?;
+            }
             Ok(updated == 1)
         })
         .await

@@ -11,6 +11,7 @@ mod key_care;
 mod keys;
 mod limits;
 mod migrations;
+mod notices;
 mod operations;
 mod pages;
 mod process;

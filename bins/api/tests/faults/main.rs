@@ -9,4 +9,5 @@ mod fleet;
 mod games;
 mod leases;
 mod missed;
+mod notices;
 mod recovery;

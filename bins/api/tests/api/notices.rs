@@ -1,0 +1,162 @@
+//! Notices as those who send them meet them.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use agis_base::{ChannelId, ServerId, UserId};
+use agis_notices::{Kind, NoticeId, NoticeStore, Notices};
+use agis_servers::{Action, Origin, Policy, Request, Servers, game::Catalogue, operation::Identity};
+use agis_storage::{Db, DbConfig};
+use tokio_postgres::Client;
+
+use crate::common::{OWNER, Stack};
+
+fn database(stack: &Stack) -> Arc<Db> {
+    Arc::new(Db::new(&DbConfig { url: stack.url.clone(), connections: 6 }).expect("a pool"))
+}
+
+/// So many notices of crashes of one server, without a process.
+async fn crashes(sql: &Client, number: i32) {
+    sql.batch_execute(&format!(
+        "insert into game_servers (id, discord_id, name, game_type) values (7, '{OWNER}', 'sky', 'demo');
+         insert into notices (recipient, kind, server_id, server_name, reason, generation)
+             select '{OWNER}', 'server_crashed', 7, 'sky', 'signal ' || n, n from generate_series(1, {number}) n"
+    ))
+    .await
+    .expect("notices");
+}
+
+async fn set(sql: &Client, what: &str) {
+    sql.batch_execute(&format!("update notices set {what}")).await.expect("other values");
+}
+
+/// State, attempts, how long it waits in seconds, and what went wrong last.
+async fn state(sql: &Client) -> (String, i32, i32, Option<String>) {
+    let query =
+        "select state, attempts, round(extract(epoch from next_attempt_at - clock_timestamp()))::int, last_error
+                 from notices";
+    let row = sql.query_one(query, &[]).await.expect("one notice");
+    (row.get(0), row.get(1), row.get(2), row.get(3))
+}
+
+#[tokio::test]
+async fn a_claimed_notice_is_its_claimers_until_its_lease_runs_out_and_is_sent_once() {
+    let stack = Stack::start().await;
+    let (sql, notices) = (stack.sql().await, Notices::new(database(&stack)));
+    crashes(&sql, 1).await;
+    let claimed = notices.claim(10).await.expect("notices");
+    assert_eq!(claimed.len(), 1);
+    let notice = &claimed[0];
+    assert_eq!((notice.kind, notice.server, notice.attempts), (Kind::ServerCrashed, ServerId(7), 1));
+    assert_eq!((&notice.recipient, notice.reason.as_str()), (&UserId::from_stored(OWNER), "signal 1"));
+    assert_eq!((notice.operation, &notice.channel, &notice.action), (None, &None, &None));
+    assert_eq!(notices.claim(10).await.expect("notices"), []);
+    set(&sql, "lease_until = now() - interval '1 second'").await;
+    let again = notices.claim(10).await.expect("notices");
+    assert_eq!((again[0].id, again[0].attempts), (notice.id, 2));
+    notices.sent(notice.id).await.expect("noted");
+    notices.failed(notice.id, "too late to say so", true).await.expect("noted");
+    let (state, attempts, _, error) = state(&sql).await;
+    assert_eq!((state.as_str(), attempts, error), ("sent", 2, None));
+    set(&sql, "next_attempt_at = now()").await;
+    assert_eq!(notices.claim(10).await.expect("notices"), []);
+    assert!(!database(&stack).sent(notice.id).await.expect("noted"), "no news, and so not counted");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_that_claim_at_once_each_has_others() {
+    let stack = Stack::start().await;
+    let (sql, notices) = (stack.sql().await, Notices::new(database(&stack)));
+    crashes(&sql, 60).await;
+    let claims = [(); 4].map(|()| {
+        let notices = notices.clone();
+        tokio::spawn(async move { notices.claim(10).await.expect("notices") })
+    });
+    let mut seen = BTreeSet::new();
+    for claim in claims {
+        for notice in claim.await.expect("a task") {
+            assert!(seen.insert(notice.id), "{} was claimed twice", notice.id);
+        }
+    }
+    while let [first, rest @ ..] = &notices.claim(7).await.expect("notices")[..] {
+        assert!([first].into_iter().chain(rest).all(|notice| seen.insert(notice.id)));
+    }
+    assert_eq!(seen.len(), 60);
+}
+
+#[tokio::test]
+async fn what_could_not_be_sent_waits_ever_longer_and_is_given_up_at_last_and_says_why() {
+    let stack = Stack::start().await;
+    let (sql, notices) = (stack.sql().await, Notices::new(database(&stack)));
+    crashes(&sql, 1).await;
+    let claim = async || notices.claim(1).await.expect("notices").first().map(|notice| notice.id);
+    let id: NoticeId = claim().await.expect("a notice");
+    for (attempts, wait) in [(1, 10), (2, 20), (3, 40)] {
+        notices.failed(id, "503\0", false).await.expect("noted");
+        let (state, tried, waits, error) = state(&sql).await;
+        assert_eq!((state.as_str(), tried, error.as_deref()), ("pending", attempts, Some("503")));
+        assert!((wait - 5..=wait).contains(&waits), "{waits} s after attempt {attempts}");
+        assert_eq!(claim().await, None, "its time has not come");
+        set(&sql, "next_attempt_at = now()").await;
+        assert_eq!(claim().await, Some(id));
+    }
+    set(&sql, "attempts = 12").await;
+    notices.failed(id, &"x".repeat(5000), false).await.expect("noted");
+    let (last, _, _, error) = state(&sql).await;
+    assert_eq!((last.as_str(), error.map(|error| error.len())), ("given_up", Some(500)));
+    assert_eq!(claim().await, None);
+}
+
+#[tokio::test]
+async fn what_is_in_vain_too_old_or_was_never_answered_for_is_given_up() {
+    let stack = Stack::start().await;
+    let (sql, notices) = (stack.sql().await, Notices::new(database(&stack)));
+    crashes(&sql, 1).await;
+    let id = notices.claim(1).await.expect("notices")[0].id;
+    notices.failed(id, "they take no messages", true).await.expect("noted");
+    assert_eq!(state(&sql).await.0, "given_up");
+    let pending = "state = 'pending', finished_at = null, last_error = null, attempts = 0, next_attempt_at = now()";
+    for old in ["created_at = now() - interval '25 hours'", "attempts = 12, lease_until = now() - interval '1 second'"]
+    {
+        set(&sql, pending).await;
+        set(&sql, old).await;
+        assert_eq!(notices.claim(1).await.expect("notices"), [], "{old}");
+        let (state, _, _, error) = state(&sql).await;
+        assert_eq!((state.as_str(), error.as_deref()), ("given_up", Some("nobody could send it in time")), "{old}");
+        set(&sql, "created_at = now()").await;
+    }
+    // What has ended is forgotten after a while.
+    let (db, week) = (database(&stack), Duration::from_secs(7 * 24 * 3600));
+    NoticeStore::forget(&*db, week, 10).await.expect("forgotten");
+    assert_eq!(state(&sql).await.0, "given_up");
+    set(&sql, "finished_at = now() - interval '8 days'").await;
+    NoticeStore::forget(&*db, week, 10).await.expect("forgotten");
+    let left: i64 = sql.query_one("select count(*) from notices", &[]).await.expect("a count").get(0);
+    assert_eq!(left, 0);
+}
+
+#[tokio::test]
+async fn the_channel_where_an_operation_was_asked_for_is_told_with_it() {
+    let stack = Stack::start().await;
+    let (api, db) = (stack.api(&[]).await, database(&stack));
+    let server = api.server("late", "unready").await;
+    let policy = Policy { host: "nobody".to_owned(), servers_per_user: 10 };
+    let catalogue = Arc::new(Catalogue::parse("").expect("a catalogue"));
+    let rules = Servers::new(db.clone(), db.clone(), db.clone(), catalogue, policy, vec![]);
+    let channel = ChannelId::from_stored("400000000000000001");
+    let request = Request {
+        server: ServerId(server.try_into().expect("an id")),
+        action: Action::Start,
+        origin: Origin::Discord,
+        actor: UserId::from_stored(OWNER),
+        channel: Some(channel.clone()),
+        identity: Identity::Key("interaction:1".to_owned()),
+    };
+    let operation = rules.request(request).await.expect("accepted");
+    api.ended(&operation.id.to_string()).await;
+    let claimed = Notices::new(db).claim(10).await.expect("notices");
+    assert_eq!(claimed.len(), 1);
+    let notice = &claimed[0];
+    assert_eq!((&notice.channel, notice.operation), (&Some(channel), Some(operation.id)));
+    assert_eq!((notice.kind, notice.action.as_deref()), (Kind::OperationFailed, Some("start")));
+    assert_eq!((notice.server_name.as_str(), notice.reason.as_str()), ("late", "not ready within 1 s"));
+}

@@ -1,0 +1,253 @@
+//! Notices: written with what they tell of, claimed, and ended.
+
+use std::time::Duration;
+
+use agis_base::{ChannelId, OperationId, ServerId, StoreError, Timestamp, UserId};
+use agis_notices::{
+    Claimed, Failure, Kind, Notice, NoticeId, NoticeStore,
+    notice::{PENDING_MAX, REASON_MAX, TOO_MANY},
+    retry,
+    service::count_given_up,
+};
+use agis_servers::host::Generation;
+use async_trait::async_trait;
+use chrono::TimeDelta;
+use diesel::{
+    prelude::*,
+    sql_types::{Array, BigInt, Double, Integer, Text},
+};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use uuid::Uuid;
+
+use crate::{
+    db::Db,
+    error::{Fault, unknown_word},
+    notify::NOTICES,
+    schema::{clock_timestamp, notices, now},
+};
+
+const PENDING: &str = "pending";
+const SENT: &str = "sent";
+const GIVEN_UP: &str = "given_up";
+
+#[derive(Queryable, Selectable, QueryableByName)]
+#[diesel(table_name = notices)]
+struct Row {
+    id: i64,
+    recipient: String,
+    channel_id: Option<String>,
+    kind: String,
+    server_id: i32,
+    server_name: String,
+    action: Option<String>,
+    reason: String,
+    operation_id: Option<Uuid>,
+    attempts: i32,
+    created_at: Timestamp,
+}
+
+impl Row {
+    fn into_notice(self) -> Result<Notice, Fault<StoreError>> {
+        Ok(Notice {
+            id: NoticeId(self.id),
+            recipient: UserId::from_stored(&self.recipient),
+            channel: self.channel_id.as_deref().map(ChannelId::from_stored),
+            kind: Kind::from_word(&self.kind).ok_or_else(|| unknown_word("notices.kind", &self.kind))?,
+            server: ServerId(self.server_id),
+            server_name: self.server_name,
+            action: self.action,
+            reason: self.reason,
+            operation: self.operation_id.map(OperationId),
+            attempts: self.attempts.unsigned_abs(),
+            created_at: self.created_at,
+        })
+    }
+}
+
+#[async_trait]
+impl NoticeStore for Db {
+    async fn claim(&self, limit: u32, lease: Duration) -> Result<Claimed, StoreError> {
+        self.transaction(async |conn| {
+            let given_up = give_up_old(conn).await?;
+            let rows: Vec<Row> = diesel::sql_query(
+                "with due as (
+                     select id from notices
+                     where state = 'pending' and next_attempt_at <= now()
+                       and (lease_until is null or lease_until <= now())
+                     order by next_attempt_at limit $1
+                     for no key update skip locked)
+                 update notices n set attempts = attempts + 1,
+                        lease_until = clock_timestamp() + make_interval(secs => $2)
+                 from due where n.id = due.id
+                 returning n.id, n.recipient, n.channel_id, n.kind, n.server_id, n.server_name, n.action, n.reason,
+                           n.operation_id, n.attempts, n.created_at",
+            )
+            .bind::<BigInt, _>(i64::from(limit))
+            .bind::<Double, _>(lease.as_secs_f64())
+            .get_results(conn)
+            .await?;
+            let mut notices = rows.into_iter().map(Row::into_notice).collect::<Result<Vec<_>, _>>()?;
+            notices.sort_by_key(|notice| notice.id);
+            Ok(Claimed { notices, given_up })
+        })
+        .await
+    }
+
+    async fn sent(&self, id: NoticeId) -> Result<bool, StoreError> {
+        self.run(async |conn| {
+            let updated = diesel::update(pending(id))
+                .set((
+                    notices::state.eq(SENT),
+                    notices::lease_until.eq(None::<Timestamp>),
+                    notices::last_error.eq(None::<String>),
+                    notices::finished_at.eq(now().nullable()),
+                ))
+                .execute(conn)
+                .await?;
+            Ok(updated == 1)
+        })
+        .await
+    }
+
+    async fn failed(&self, id: NoticeId, why: &str, permanent: bool) -> Result<Option<Failure>, StoreError> {
+        let why: String = why.chars().filter(|letter| *letter != '\0').take(REASON_MAX).collect();
+        self.transaction(async |conn| {
+            let row: Option<(i32, Timestamp, Timestamp)> = pending(id)
+                .select((notices::attempts, notices::created_at, clock_timestamp()))
+                .for_no_key_update()
+                .first(conn)
+                .await
+                .optional()?;
+            let Some((attempts, created_at, at)) = row else { return Ok(None) };
+            let age = (at - created_at).to_std().unwrap_or_default();
+            let wait = retry::after(attempts.unsigned_abs(), age).filter(|_| !permanent);
+            let next = wait.map(|wait| at + TimeDelta::from_std(wait).unwrap_or_default());
+            diesel::update(pending(id))
+                .set((
+                    notices::state.eq(if next.is_some() { PENDING } else { GIVEN_UP }),
+                    next.map(|next| notices::next_attempt_at.eq(next)),
+                    notices::lease_until.eq(None::<Timestamp>),
+                    notices::last_error.eq(why),
+                    notices::finished_at.eq(next.is_none().then_some(at)),
+                ))
+                .execute(conn)
+                .await?;
+            Ok(Some(if next.is_some() { Failure::Retried } else { Failure::GivenUp }))
+        })
+        .await
+    }
+
+    async fn forget(&self, age: Duration, limit: u32) -> Result<(), StoreError> {
+        self.forget(
+            "delete from notices where id in
+                 (select id from notices where finished_at < $1
+                  order by finished_at limit $2 for update skip locked)",
+            age,
+            limit,
+        )
+        .await
+    }
+}
+
+#[diesel::dsl::auto_type(no_type_alias)]
+fn pending(id: NoticeId) -> _ {
+    let id: i64 = id.0;
+    notices::table.filter(notices::id.eq(id).and(notices::state.eq("pending")))
+}
+
+/// Gives up what nobody has, and is to be tried no more: whoever had it last never said what became of it, or nobody came
+/// for it in time.
+async fn give_up_old(conn: &mut AsyncPgConnection) -> Result<u64, Fault<StoreError>> {
+    let given_up = diesel::sql_query(
+        "update notices set state = 'given_up', finished_at = now(), lease_until = null,
+                last_error = coalesce(last_error, 'nobody could send it in time')
+         where id in (
+             select id from notices
+             where state = 'pending' and (lease_until is null or lease_until <= now())
+               and (attempts >= $1 or created_at <= now() - make_interval(secs => $2))
+             limit 1000 for no key update skip locked)",
+    )
+    .bind::<Integer, _>(i32::try_from(retry::ATTEMPTS_MAX).unwrap_or(i32::MAX))
+    .bind::<Double, _>(retry::AGE_MAX.as_secs_f64())
+    .execute(conn)
+    .await?;
+    Ok(given_up as u64)
+}
+
+/// Writes what the owners of these operations' servers have to hear of those that ended badly.
+pub(crate) async fn tell_of_operations(conn: &mut AsyncPgConnection, ids: &[Uuid]) -> Result<(), Fault<StoreError>> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let recipients: Vec<Recipient> = diesel::sql_query(
+        "insert into notices (recipient, channel_id, kind, server_id, server_name, action, reason, operation_id)
+         select s.discord_id, o.channel_id, 'operation_' || o.state, s.id, s.name, o.action,
+                left(coalesce(o.error, 'nobody could carry it out in time'), $2), o.id
+         from operations o join game_servers s on s.id = o.server_id
+         where o.id = any($1) and o.state in ('failed', 'expired') order by o.id
+         on conflict do nothing returning recipient",
+    )
+    .bind::<Array<diesel::sql_types::Uuid>, _>(ids)
+    .bind::<Integer, _>(REASON_LENGTH)
+    .get_results(conn)
+    .await?;
+    ring(conn, recipients).await
+}
+
+/// Writes that a server has crashed at this generation.
+pub(crate) async fn tell_of_crash(
+    conn: &mut AsyncPgConnection,
+    server: ServerId,
+    generation: Generation,
+    how: &str,
+) -> Result<(), Fault<StoreError>> {
+    let recipients: Vec<Recipient> = diesel::sql_query(
+        "insert into notices (recipient, kind, server_id, server_name, reason, generation)
+         select discord_id, 'server_crashed', id, name, left($2, $3), $4 from game_servers where id = $1
+         on conflict do nothing returning recipient",
+    )
+    .bind::<Integer, _>(server.0)
+    .bind::<Text, _>(how)
+    .bind::<Integer, _>(REASON_LENGTH)
+    .bind::<BigInt, _>(generation)
+    .get_results(conn)
+    .await?;
+    ring(conn, recipients).await
+}
+
+#[expect(clippy::cast_possible_wrap, clippy::cast_possible_truncation, reason = "a constant of a few hundred")]
+const REASON_LENGTH: i32 = REASON_MAX as i32;
+
+#[derive(QueryableByName)]
+struct Recipient {
+    #[diesel(sql_type = Text)]
+    recipient: String,
+}
+
+/// Rings for those who send, and gives up the oldest where too many wait for a recipient. One that is being sent stays.
+async fn ring(conn: &mut AsyncPgConnection, recipients: Vec<Recipient>) -> Result<(), Fault<StoreError>> {
+    if recipients.is_empty() {
+        return Ok(());
+    }
+    let recipients: Vec<_> = recipients.into_iter().map(|row| row.recipient).collect();
+    let given_up = diesel::sql_query(
+        "update notices set state = 'given_up', finished_at = now(), lease_until = null, last_error = $2
+         where id in (
+             select id from notices
+             where id in (select id from (
+                     select id, row_number() over (partition by recipient order by id desc) as place
+                     from notices where state = 'pending' and recipient = any($1)) waiting
+                 where place > $3)
+               and state = 'pending' and (lease_until is null or lease_until <= now())
+             order by id for no key update skip locked)",
+    )
+    .bind::<Array<Text>, _>(recipients)
+    .bind::<Text, _>(TOO_MANY)
+    .bind::<BigInt, _>(i64::from(PENDING_MAX))
+    .execute(conn)
+    .await?;
+    diesel::sql_query(format!("notify {NOTICES}")).execute(conn).await?;
+    // Where the commit fails after this, they are counted again when it is tried again.
+    count_given_up(given_up as u64);
+    Ok(())
+}
