@@ -7,6 +7,7 @@ mod error;
 mod field;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use std::{fmt, str::FromStr};
 

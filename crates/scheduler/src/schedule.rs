@@ -87,6 +87,13 @@ pub enum TimingError {
     NeverFires(String),
 }
 
+/// In words: `every day at 08:00, America/New_York`.
+impl std::fmt::Display for Timing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}, {}", self.cron.words(), self.zone.name())
+    }
+}
+
 impl Timing {
     /// Reads an expression and a zone.
     ///
