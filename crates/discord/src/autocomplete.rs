@@ -1,0 +1,236 @@
+//! What may be typed: only what the caller may see, the likely first.
+
+use agis_apikeys::KeyState;
+use agis_base::Reach;
+use agis_scheduler::{Timing, store::Query};
+use agis_servers::store::{Page, ServerFilter};
+use chrono::{Offset, TimeZone, Utc};
+use chrono_tz::{TZ_VARIANTS, Tz};
+use twilight_model::application::command::CommandOptionChoice;
+
+use crate::{
+    call::{Args, Call},
+    commands::schedule::named,
+    definitions::choice,
+    handler::Services,
+    render::{
+        schedule::{doing, words},
+        text::bare,
+    },
+    wording::Refusal,
+};
+
+/// What may be typed.
+pub(crate) type Choices = Vec<CommandOptionChoice>;
+
+/// As many as Discord takes, of so many characters each.
+const CHOICES_MAX: usize = 25;
+const CHOICE_MAX: usize = 100;
+/// How many schedules and keys are searched.
+const SEARCHED: u32 = 100;
+
+/// When things are done, mostly. Their words are those of the expression.
+const PRESETS: &[&str] = &[
+    "0 8 * * *",
+    "0 18 * * *",
+    "0 22 * * *",
+    "0 0 * * *",
+    "0 4 * * *",
+    "0 8 * * 1-5",
+    "0 18 * * 5",
+    "0 10 * * 6,0",
+    "30 20 * * 1,5",
+    "0 */6 * * *",
+    "0 * * * *",
+    "*/15 * * * *",
+    "0 4 * * 1",
+    "0 4 1 * *",
+];
+
+/// The zones of most people, before one has typed anything.
+const ZONES: &[Tz] = &[
+    Tz::UTC,
+    Tz::Europe__London,
+    Tz::Europe__Berlin,
+    Tz::Europe__Paris,
+    Tz::Europe__Warsaw,
+    Tz::Europe__Helsinki,
+    Tz::Europe__Istanbul,
+    Tz::America__New_York,
+    Tz::America__Chicago,
+    Tz::America__Denver,
+    Tz::America__Los_Angeles,
+    Tz::America__Sao_Paulo,
+    Tz::Asia__Kolkata,
+    Tz::Asia__Shanghai,
+    Tz::Asia__Tokyo,
+    Tz::Australia__Sydney,
+];
+
+/// The choices for what is being typed in a command.
+pub(crate) async fn choices(services: &Services, call: &Call, command: &str, args: &Args) -> Result<Choices, Refusal> {
+    let Some((option, typed)) = args.focused() else { return Ok(vec![]) };
+    match option {
+        "server" => servers(services, call, &typed).await,
+        "game" => Ok(games(services, &typed)),
+        "schedule" => schedules(services, call, command, &typed).await,
+        "key" => keys(services, call, &typed).await,
+        "cron" => Ok(crons(&typed, args.text("timezone").as_deref())),
+        "timezone" => Ok(zones(&typed)),
+        _ => Ok(vec![]),
+    }
+}
+
+async fn servers(services: &Services, call: &Call, typed: &str) -> Result<Choices, Refusal> {
+    if typed.chars().count() > CHOICE_MAX {
+        return Ok(vec![]);
+    }
+    let filter = ServerFilter { name: (!typed.is_empty()).then(|| typed.to_owned()), ..ServerFilter::default() };
+    let page = Page { after: None, limit: CHOICES_MAX as u32 };
+    let found = services.servers.list(&call.user, &Reach::Every, &filter, page).await?;
+    let one = |name: &str, status, id: i32| {
+        let status = format!(" · {status}");
+        choice(&format!("{}{status}", bare(name, CHOICE_MAX - status.len())), &id.to_string())
+    };
+    Ok(found.iter().map(|(server, _)| one(&server.name, server.status, server.id.0)).collect())
+}
+
+fn games(services: &Services, typed: &str) -> Choices {
+    let games = services.servers.catalogue().games();
+    let found = games.filter(|game| has(&game.title, typed) || has(&game.key, typed));
+    found.map(|game| choice(&bare(&game.title, CHOICE_MAX), &game.key)).take(CHOICES_MAX).collect()
+}
+
+/// Those that the command would change come first: of the disabled ones somebody enables one.
+async fn schedules(services: &Services, call: &Call, command: &str, typed: &str) -> Result<Choices, Refusal> {
+    let enabled = match command {
+        "schedule enable" => Some(false),
+        "schedule disable" => Some(true),
+        _ => None,
+    };
+    let query = Query {
+        user: call.user.clone(),
+        reach: Reach::Every,
+        server: None,
+        action: None,
+        enabled,
+        after: None,
+        limit: SEARCHED,
+    };
+    let found = named(services, call, services.schedules.list(&query).await?).await?;
+    let described = found.iter().map(|(schedule, server)| {
+        let text = format!("{} {server} · {} · #{}", doing(schedule.action), words(schedule), schedule.id);
+        (text, schedule.id)
+    });
+    let matching = described.filter(|(text, _)| has(text, typed));
+    Ok(matching.map(|(text, id)| choice(&bare(&text, CHOICE_MAX), &id.to_string())).take(CHOICES_MAX).collect())
+}
+
+async fn keys(services: &Services, call: &Call, typed: &str) -> Result<Choices, Refusal> {
+    let found = services.keys.list(&call.user, Some(KeyState::Active), None, SEARCHED).await?;
+    let found = found.iter().filter(|key| has(&key.name, typed) || key.id.to_string() == typed);
+    let one = |name: &str, id: i32| choice(&bare(&format!("{name} · key {id}"), CHOICE_MAX), &id.to_string());
+    Ok(found.map(|key| one(&key.name, key.id.0)).take(CHOICES_MAX).collect())
+}
+
+/// What was typed, if it can be read, and presets in its words.
+fn crons(typed: &str, zone: Option<&str>) -> Choices {
+    let zone = zone.filter(|zone| Timing::parse("@daily", zone).is_ok()).unwrap_or("UTC");
+    let typed = typed.trim_matches(['"', '\'', '“', '”', '`', ' ']);
+    let own = Timing::parse(typed, zone).ok().map(|timing| timing.cron).into_iter();
+    let presets = PRESETS.iter().filter(|preset| **preset != typed).filter_map(|preset| preset.parse().ok());
+    let presets = presets
+        .filter(|cron: &agis_scheduler::CronExpression| has(&cron.to_string(), typed) || has(&cron.words(), typed));
+    let one = |cron: agis_scheduler::CronExpression| {
+        choice(&bare(&format!("{} · {cron}", cron.words()), CHOICE_MAX), &cron.to_string())
+    };
+    own.chain(presets).map(one).take(CHOICES_MAX).collect()
+}
+
+/// With their time of day, by which people know their own.
+fn zones(typed: &str) -> Choices {
+    let typed = typed.replace(' ', "_");
+    let city = |zone: &Tz| zone.name().rsplit('/').next().is_some_and(|city| begins(city, &typed));
+    let wanted = |zone: &&Tz| has(zone.name(), &typed);
+    let mut found: Vec<Tz> = ZONES.iter().filter(wanted).copied().collect();
+    if !typed.is_empty() {
+        let (first, others): (Vec<Tz>, Vec<Tz>) = TZ_VARIANTS.iter().filter(wanted).copied().partition(city);
+        found.retain(city);
+        for zone in first.into_iter().chain(others) {
+            if !found.contains(&zone) {
+                found.push(zone);
+            }
+        }
+    }
+    let now = Utc::now();
+    let one = |zone: Tz| {
+        let here = now.with_timezone(&zone);
+        let offset = zone.offset_from_utc_datetime(&now.naive_utc()).fix();
+        choice(&format!("{} · {} ({offset})", zone.name(), here.format("%H:%M")), zone.name())
+    };
+    found.into_iter().map(one).take(CHOICES_MAX).collect()
+}
+
+fn has(text: &str, typed: &str) -> bool {
+    text.to_lowercase().contains(&typed.to_lowercase())
+}
+
+fn begins(text: &str, typed: &str) -> bool {
+    text.to_lowercase().starts_with(&typed.to_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use twilight_model::application::command::CommandOptionChoiceValue;
+
+    use super::*;
+
+    fn values(choices: &Choices) -> Vec<&str> {
+        choices
+            .iter()
+            .map(|choice| match &choice.value {
+                CommandOptionChoiceValue::String(value) => value.as_str(),
+                _ => "",
+            })
+            .collect()
+    }
+
+    #[test]
+    fn every_preset_is_an_expression_with_words_of_its_own() {
+        let choices = crons("", None);
+        assert_eq!(choices.len(), PRESETS.len());
+        assert!(choices[0].name.starts_with("every day at 08:00"), "{}", choices[0].name);
+    }
+
+    #[test]
+    fn what_is_typed_is_offered_with_its_words() {
+        let choices = crons("\"15 9 * * 1\"", Some("Europe/Berlin"));
+        assert_eq!(values(&choices), ["15 9 * * 1"]);
+        assert!(choices[0].name.starts_with("Mondays at 09:15"), "{}", choices[0].name);
+        assert_eq!(values(&crons("fridays", None)), ["0 18 * * 5", "30 20 * * 1,5"]);
+    }
+
+    #[test]
+    fn a_city_is_found_before_what_merely_contains_it() {
+        assert_eq!(values(&zones("new york"))[0], "America/New_York");
+        assert_eq!(values(&zones("ber"))[0], "Europe/Berlin");
+        assert_eq!(values(&zones(""))[0], "UTC");
+        assert!(zones("no such place").is_empty());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(40))]
+
+        #[test]
+        fn discord_takes_whatever_is_offered(typed in "\\PC{0,120}|[a-z0-9*/, -]{0,20}") {
+            for choices in [crons(&typed, Some(&typed)), zones(&typed)] {
+                prop_assert!(choices.len() <= CHOICES_MAX);
+                for (choice, value) in choices.iter().zip(values(&choices)) {
+                    prop_assert!((1..=CHOICE_MAX).contains(&choice.name.chars().count()));
+                    prop_assert!((1..=CHOICE_MAX).contains(&value.chars().count()));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! Who asks, and for what.
+
+use agis_base::{ChannelId, GuildId, RoleId, Timestamp, UserId};
+use chrono::DateTime;
+use twilight_model::{
+    application::interaction::{
+        Interaction, InteractionDataResolved,
+        application_command::{CommandData, CommandDataOption, CommandOptionValue},
+    },
+    channel::Channel,
+    id::{
+        Id,
+        marker::{GenericMarker, InteractionMarker},
+    },
+};
+
+use crate::wording::Refusal;
+
+/// When Discord's ids begin to count, in milliseconds.
+const DISCORD_EPOCH_MS: u64 = 1_420_070_400_000;
+
+/// An interaction, but for what it asks. Its token opens its answer to everybody who has it, so this is not printed.
+#[derive(Clone)]
+pub(crate) struct Call {
+    pub(crate) id: Id<InteractionMarker>,
+    pub(crate) token: String,
+    pub(crate) user: UserId,
+    /// Where they are a member, and in which roles; none in a direct message.
+    pub(crate) member: Option<Member>,
+    pub(crate) channel: Option<ChannelId>,
+}
+
+/// A member of a guild.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Member {
+    pub(crate) guild: GuildId,
+    /// The one that everybody has is among them; it has the guild's id.
+    pub(crate) roles: Vec<RoleId>,
+}
+
+impl Call {
+    /// None where nobody asks.
+    pub(crate) fn of(interaction: &Interaction) -> Option<Self> {
+        let user = interaction.author_id()?.to_string();
+        let member = interaction.guild_id.zip(interaction.member.as_ref()).map(|(guild, member)| {
+            let guild = guild.to_string();
+            let mut roles: Vec<_> = member.roles.iter().map(|role| RoleId::from_stored(&role.to_string())).collect();
+            roles.push(RoleId::from_stored(&guild));
+            roles.sort_unstable();
+            Member { guild: GuildId::from_stored(&guild), roles }
+        });
+        let channel = |channel: &Channel| ChannelId::from_stored(&channel.id.to_string());
+        Some(Self {
+            id: interaction.id,
+            token: interaction.token.clone(),
+            user: UserId::from_stored(&user),
+            member,
+            channel: interaction.channel.as_ref().map(channel),
+        })
+    }
+
+    /// When they asked, by Discord's clock.
+    pub(crate) fn at(&self) -> Timestamp {
+        moment(self.id.get())
+    }
+}
+
+/// When Discord made this id.
+fn moment(id: u64) -> Timestamp {
+    let millis = (id >> 22) + DISCORD_EPOCH_MS;
+    i64::try_from(millis).ok().and_then(DateTime::from_timestamp_millis).unwrap_or_default()
+}
+
+/// What stands behind a command.
+pub(crate) struct Args {
+    options: Vec<CommandDataOption>,
+    resolved: Option<InteractionDataResolved>,
+}
+
+/// Somebody who can be mentioned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mentioned {
+    User(Id<GenericMarker>),
+    Role(Id<GenericMarker>),
+}
+
+impl Args {
+    /// The command as it is typed (`server start`), and what stands behind it.
+    pub(crate) fn of(data: CommandData) -> (String, Self) {
+        let (mut word, mut options) = (data.name, data.options);
+        while let [CommandDataOption { value: CommandOptionValue::SubCommand(_), .. }]
+        | [CommandDataOption { value: CommandOptionValue::SubCommandGroup(_), .. }] = options.as_slice()
+        {
+            let Some(sub) = options.pop() else { break };
+            word = format!("{word} {}", sub.name);
+            if let CommandOptionValue::SubCommand(inner) | CommandOptionValue::SubCommandGroup(inner) = sub.value {
+                options = inner;
+            }
+        }
+        (word, Self { options, resolved: data.resolved })
+    }
+
+    fn value(&self, name: &str) -> Option<&CommandOptionValue> {
+        self.options.iter().find(|option| option.name == name).map(|option| &option.value)
+    }
+
+    /// A text, without the quotes that people put around it: Discord passes them on. What cannot be seen is a blank.
+    pub(crate) fn text(&self, name: &str) -> Option<String> {
+        let CommandOptionValue::String(text) = self.value(name)? else { return None };
+        let text = unquoted(&text.replace(char::is_control, " "));
+        (!text.is_empty()).then_some(text)
+    }
+
+    /// A text that must be there. Discord sees to it; what does not come from it may lack it.
+    pub(crate) fn needed(&self, name: &'static str) -> Result<String, Refusal> {
+        self.text(name).ok_or_else(|| Refusal::refused(format!("Say which `{name}` you mean.")))
+    }
+
+    pub(crate) fn number(&self, name: &str) -> Option<u32> {
+        match self.value(name)? {
+            CommandOptionValue::Integer(number) => u32::try_from(*number).ok(),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn flag(&self, name: &str) -> bool {
+        matches!(self.value(name), Some(CommandOptionValue::Boolean(true)))
+    }
+
+    /// A user or a role; none where Discord does not say which of the two it is.
+    pub(crate) fn mentioned(&self, name: &str) -> Option<Mentioned> {
+        let CommandOptionValue::Mentionable(id) = *self.value(name)? else { return None };
+        let resolved = self.resolved.as_ref()?;
+        if resolved.users.contains_key(&id.cast()) {
+            return Some(Mentioned::User(id));
+        }
+        resolved.roles.contains_key(&id.cast()).then_some(Mentioned::Role(id))
+    }
+
+    /// What is being typed: the option's name, and its text so far.
+    pub(crate) fn focused(&self) -> Option<(&str, String)> {
+        self.options.iter().find_map(|option| match &option.value {
+            CommandOptionValue::Focused(text, _) => {
+                Some((option.name.as_str(), text.replace(char::is_control, " ").trim().to_owned()))
+            }
+            _ => None,
+        })
+    }
+}
+
+/// Only quotes that belong together.
+fn unquoted(text: &str) -> String {
+    let text = text.trim();
+    let pairs = [('"', '"'), ('\'', '\''), ('“', '”'), ('`', '`')];
+    let inner = pairs.iter().find_map(|(open, close)| text.strip_prefix(*open)?.strip_suffix(*close));
+    inner.unwrap_or(text).trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use twilight_model::application::command::{CommandOptionType, CommandType};
+
+    use super::*;
+
+    fn option(name: &str, value: CommandOptionValue) -> CommandDataOption {
+        CommandDataOption { name: name.to_owned(), value }
+    }
+
+    fn data(name: &str, options: Vec<CommandDataOption>) -> CommandData {
+        let (name, id) = (name.to_owned(), Id::new(1));
+        CommandData { guild_id: None, id, kind: CommandType::ChatInput, name, options, resolved: None, target_id: None }
+    }
+
+    #[test]
+    fn the_line_of_the_checklist_is_read_to_the_letter() {
+        let text = |name: &str, text: &str| option(name, CommandOptionValue::String(text.to_owned()));
+        let inner = vec![
+            text("server", "MyServer"),
+            text("action", "start"),
+            text("cron", "\"0 8 * * *\""),
+            text("timezone", "America/New_York"),
+        ];
+        let (word, args) = Args::of(data("schedule", vec![option("create", CommandOptionValue::SubCommand(inner))]));
+        assert_eq!(word, "schedule create");
+        let read = ["server", "action", "cron", "timezone"].map(|name| args.text(name).expect("is there"));
+        assert_eq!(read, ["MyServer", "start", "0 8 * * *", "America/New_York"]);
+    }
+
+    #[test]
+    fn quotes_that_belong_together_are_left_out_and_others_are_meant() {
+        for (typed, read) in [
+            ("\"a b\"", "a b"),
+            ("'a'", "a"),
+            ("“a”", "a"),
+            (" a ", "a"),
+            ("\"a", "\"a"),
+            ("a\"b\"", "a\"b\""),
+            ("\"", "\""),
+            ("\"\"", ""),
+        ] {
+            assert_eq!(unquoted(typed), read, "{typed}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_seen_never_reaches_the_database() {
+        let typed = option("name", CommandOptionValue::String("a\0b\nc".to_owned()));
+        let (_, args) = Args::of(data("server", vec![option("create", CommandOptionValue::SubCommand(vec![typed]))]));
+        assert_eq!(args.text("name").as_deref(), Some("a b c"));
+    }
+
+    #[test]
+    fn what_is_being_typed_is_found() {
+        let typed = option("server", CommandOptionValue::Focused("my".to_owned(), CommandOptionType::String));
+        let (_, args) = Args::of(data("server", vec![option("start", CommandOptionValue::SubCommand(vec![typed]))]));
+        assert_eq!(args.focused(), Some(("server", "my".to_owned())));
+    }
+
+    #[test]
+    fn the_moment_of_an_id_is_discords() {
+        // The example of Discord's own reference.
+        assert_eq!(moment(175_928_847_299_117_063).to_rfc3339(), "2016-04-30T11:18:25.796+00:00");
+    }
+}

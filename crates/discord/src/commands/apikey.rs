@@ -1,0 +1,49 @@
+//! `/apikey`
+
+use agis_apikeys::{KeyState, NewKey, Scope, Scopes};
+
+use crate::{
+    buttons::{self, Loss},
+    call::{Args, Call},
+    find,
+    handler::Inner,
+    once::once,
+    render::key as page,
+    reply::Answer,
+    wording::Refusal,
+};
+
+/// What a key may do: what people read, and the scopes. REST makes narrower ones.
+pub(crate) const ACCESS: &[(&str, &str)] = &[
+    ("look at servers and schedules", "read:servers read:schedules"),
+    ("act on servers and schedules", "write:servers write:schedules"),
+    ("everything, also make and revoke keys", "*"),
+];
+/// What is given where nothing is said.
+const USUAL: &str = "write:servers write:schedules";
+/// How many keys are read for a list; more than fit an embed.
+const LISTED: u32 = 60;
+
+pub(crate) async fn create(inner: &Inner, call: &Call, args: &Args) -> Result<Answer, Refusal> {
+    let keys = &inner.services.keys;
+    let words = args.text("access").unwrap_or_else(|| USUAL.to_owned());
+    let scopes: Result<Scopes, _> = words.split_whitespace().map(|word| word.parse::<Scope>()).collect();
+    let scopes = scopes.map_err(|_| Refusal::refused("Choose from the list what the key may do."))?;
+    let (name, ttl_days) = (args.needed("name")?, args.number("days"));
+    let new = NewKey { name, scopes, rate_limit: None, ttl_days, allowed_ips: None };
+    let (key, stored) = once(&inner.services, call, "apikey create", |once| async move {
+        Ok(keys.create(&call.user, None, new, Some(&once)).await?)
+    })
+    .await?;
+    Ok(page::created(&key, &stored, inner.settings.api_url.as_deref()).into())
+}
+
+pub(crate) async fn list(inner: &Inner, call: &Call) -> Result<Answer, Refusal> {
+    Ok(page::list(&inner.services.keys.list(&call.user, Some(KeyState::Active), None, LISTED).await?).into())
+}
+
+pub(crate) async fn ask_to_revoke(inner: &Inner, call: &Call, args: &Args) -> Result<Answer, Refusal> {
+    let key = inner.services.keys.get(&call.user, find::key(&args.needed("key")?)?).await?;
+    let buttons = buttons::confirm(call, Loss::Key(key.id), "Revoke it");
+    Ok(page::lose(&key, buttons).into())
+}

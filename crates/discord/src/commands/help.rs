@@ -1,0 +1,27 @@
+//! `/help`
+
+use crate::{
+    handler::Inner,
+    render::card::{Card, Colour},
+    reply::Answer,
+};
+
+const SERVERS: &str = "`/server create` makes one, `/server start`, `stop` and `restart` do what they say, `/server info` \
+                       shows where to join and who did what. `/server share` lets others act on yours.";
+const SCHEDULES: &str = "`/schedule create` starts or stops a server by the clock of your time zone. Choose a time from the \
+                         list, or type a cron expression. `/schedule preview` shows when it would run.";
+const KEYS: &str = "`/apikey create` makes a key for programs of yours. It is shown once, to you alone.";
+
+pub(crate) fn show(inner: &Inner) -> Answer {
+    let mut keys = KEYS.to_owned();
+    if let Some(url) = &inner.settings.api_url {
+        keys.push_str(&format!(" The REST API is described at {url}/api/docs"));
+    }
+    let card = Card::new(Colour::Calm)
+        .titled("AGIS runs game servers for your community")
+        .field("Servers", SERVERS)
+        .field("By the clock", SCHEDULES)
+        .field("Programs", &keys)
+        .footer("/profile shows your credits. What you look at, you alone see.");
+    card.into_message().into()
+}

@@ -1,0 +1,134 @@
+//! `/schedule`
+
+use std::collections::HashMap;
+
+use agis_base::Reach;
+use agis_scheduler::{Action, MissedRunPolicy, NewSchedule, Schedule, ScheduleChange, Timing, store::Query};
+use agis_servers::{
+    self as servers,
+    access::Permission,
+    store::{Page, ServerFilter},
+};
+use chrono::Utc;
+
+use crate::{
+    buttons::{self, Loss},
+    call::{Args, Call},
+    find,
+    follow::Follow,
+    handler::{Inner, Services},
+    once::{self, once},
+    render::schedule as page,
+    reply::{Answer, Message},
+    wording::Refusal,
+};
+
+/// What a schedule does: what people read, and the word.
+pub(crate) const ACTIONS: &[(&str, &str)] = &[("start", "start"), ("stop", "stop"), ("restart", "restart")];
+/// What happens to missed runs.
+pub(crate) const POLICIES: &[(&str, &str)] = &[("run the latest of them, late", "run_once"), ("skip them", "skip")];
+const RUNS: usize = 5;
+/// How many schedules are read for a list; more than fit an embed.
+const LISTED: u32 = 60;
+/// How many servers are read for their names.
+const SERVERS: u32 = 200;
+
+pub(crate) async fn create(inner: &Inner, call: &Call, args: &Args) -> Result<Answer, Refusal> {
+    let services = &inner.services;
+    let timing = timing(args)?;
+    let action = args.needed("action")?.to_lowercase();
+    let action = Action::from_word(&action)
+        .ok_or_else(|| Refusal::refused("A schedule can `start`, `stop` or `restart` a server."))?;
+    let policy = args.text("missed").and_then(|word| MissedRunPolicy::from_word(&word)).unwrap_or_default();
+    let (server, _) = find::server(services, call, &args.needed("server")?).await?;
+    services.servers.allowed(&call.user, server.id, Permission::Schedule).await?;
+    let owner = call.user.clone();
+    let new = NewSchedule { server: server.id, owner, action, timing, enabled: true, missed_run_policy: policy };
+    let schedule = once(services, call, "schedule create", |once| async move {
+        Ok(services.schedules.create(new, Some(&once)).await?)
+    })
+    .await?;
+    Ok(shown("Schedule created", &schedule, &server.name).into())
+}
+
+pub(crate) async fn list(inner: &Inner, call: &Call, args: &Args) -> Result<Answer, Refusal> {
+    let services = &inner.services;
+    let server = match args.text("server") {
+        Some(typed) => Some(find::server(services, call, &typed).await?.0.id),
+        None => None,
+    };
+    let query = Query {
+        user: call.user.clone(),
+        reach: Reach::Every,
+        server,
+        action: None,
+        enabled: None,
+        after: None,
+        limit: LISTED,
+    };
+    let schedules = services.schedules.list(&query).await?;
+    Ok(page::list(&named(services, call, schedules).await?).into())
+}
+
+/// With the names of their servers, as far as who asks may know them.
+pub(crate) async fn named(
+    services: &Services,
+    call: &Call,
+    schedules: Vec<Schedule>,
+) -> Result<Vec<(Schedule, String)>, Refusal> {
+    let page = Page { after: None, limit: SERVERS };
+    let servers = services.servers.list(&call.user, &Reach::Every, &ServerFilter::default(), page).await?;
+    let names: HashMap<_, _> = servers.into_iter().map(|(server, _)| (server.id, server.name)).collect();
+    let name = |schedule: &Schedule| {
+        names.get(&schedule.server).cloned().unwrap_or_else(|| format!("server {}", schedule.server))
+    };
+    Ok(schedules.into_iter().map(|schedule| (schedule.clone(), name(&schedule))).collect())
+}
+
+pub(crate) async fn ask_to_delete(inner: &Inner, call: &Call, args: &Args) -> Result<Answer, Refusal> {
+    let schedule = find::schedule(&inner.services, call, &args.needed("schedule")?).await?;
+    let name = find::name(&inner.services, call, schedule.server).await;
+    let buttons = buttons::confirm(call, Loss::Schedule(schedule.id), "Delete it");
+    Ok(page::lose(&schedule, &name, buttons).into())
+}
+
+pub(crate) async fn switch(inner: &Inner, call: &Call, args: &Args, on: bool) -> Result<Answer, Refusal> {
+    let services = &inner.services;
+    let schedule = find::schedule(services, call, &args.needed("schedule")?).await?;
+    let change = ScheduleChange { enabled: Some(on), ..ScheduleChange::default() };
+    let schedule = services.schedules.change(&call.user, &Reach::Every, schedule.id, &change).await?;
+    let name = find::name(services, call, schedule.server).await;
+    Ok(shown(if on { "Schedule enabled" } else { "Schedule disabled" }, &schedule, &name).into())
+}
+
+/// Does now what the schedule does, in the name of who asks.
+pub(crate) async fn run_now(inner: &Inner, call: &Call, args: &Args) -> Result<Answer, Refusal> {
+    let services = &inner.services;
+    let schedule = find::schedule(services, call, &args.needed("schedule")?).await?;
+    let action = match schedule.action {
+        Action::Start => servers::Action::Start,
+        Action::Stop => servers::Action::Stop,
+        Action::Restart => servers::Action::Restart,
+    };
+    let (server, _) = services.servers.get(&call.user, schedule.server).await?;
+    let request = buttons::request(call, server.id, action, once::key(call));
+    let operation = services.servers.request(request).await?;
+    Ok(Follow { server, operation }.begin())
+}
+
+pub(crate) fn preview(inner: &Inner, args: &Args) -> Result<Answer, Refusal> {
+    let timing = timing(args)?;
+    let runs = inner.services.schedules.preview(&timing, Utc::now(), RUNS)?;
+    Ok(page::preview(&timing, &runs).into())
+}
+
+fn timing(args: &Args) -> Result<Timing, Refusal> {
+    let zone = args.text("timezone").unwrap_or_else(|| "UTC".to_owned());
+    Ok(Timing::parse(&args.needed("cron")?, &zone)?)
+}
+
+/// A row that an earlier version wrote may hold what cannot be read; it has no next runs.
+fn shown(title: &str, schedule: &Schedule, server: &str) -> Message {
+    let runs = schedule.timing().map(|timing| timing.next_runs(Utc::now(), RUNS)).unwrap_or_default();
+    page::one(title, schedule, server, &runs)
+}

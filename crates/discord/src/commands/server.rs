@@ -1,0 +1,117 @@
+//! `/server`
+
+use agis_base::Reach;
+use agis_scheduler::store::Query;
+use agis_servers::{
+    Action, NewServer,
+    access::{Access, Needed, Permission},
+    console::Begin,
+    store::{OperationFilter, Page, ServerFilter},
+};
+
+use crate::{
+    buttons::{self, Loss},
+    call::{Args, Call},
+    find,
+    follow::Follow,
+    handler::Inner,
+    once::{self, once},
+    render::server as page,
+    reply::Answer,
+    wording::Refusal,
+};
+
+/// How many lines of a console fit a message.
+pub(crate) const LINES_MAX: u16 = 50;
+const LINES: u32 = 20;
+/// How many servers are read for a list; more than fit an embed.
+const LISTED: u32 = 100;
+/// How many operations tell who did what.
+const HISTORY: u32 = 5;
+/// More schedules of a server are not counted.
+const COUNTED: u32 = 100;
+
+pub(crate) async fn list(inner: &Inner, call: &Call) -> Result<Answer, Refusal> {
+    let servers = &inner.services.servers;
+    let page = Page { after: None, limit: LISTED };
+    let found = servers.list(&call.user, &Reach::Every, &ServerFilter::default(), page).await?;
+    Ok(page::list(&found, servers.catalogue()).into())
+}
+
+pub(crate) async fn create(inner: &Inner, call: &Call, args: &Args) -> Result<Answer, Refusal> {
+    let servers = &inner.services.servers;
+    let new = NewServer {
+        name: args.needed("name")?,
+        game_type: game(inner, &args.needed("game")?),
+        description: args.text("description"),
+        is_public: args.flag("public"),
+    };
+    let server = once(&inner.services, call, "server create", |once| async move {
+        Ok(servers.create(&call.user, new, Some(&once)).await?)
+    })
+    .await?;
+    Ok(page::created(&server).into())
+}
+
+/// The key of the game that is meant: its key, or its title.
+fn game(inner: &Inner, typed: &str) -> String {
+    let typed_so = |text: &str| text.to_lowercase() == typed.to_lowercase();
+    let mut games = inner.services.servers.catalogue().games();
+    let found = games.find(|game| typed_so(&game.key) || typed_so(&game.title));
+    found.map_or_else(|| typed.to_owned(), |game| game.key.clone())
+}
+
+pub(crate) async fn info(inner: &Inner, call: &Call, args: &Args) -> Result<Answer, Refusal> {
+    let services = &inner.services;
+    let (server, access) = find::server(services, call, &args.needed("server")?).await?;
+    let (mut history, mut shares, mut schedules) = (vec![], vec![], 0);
+    if access.check(Permission::Read.into()).is_ok() && access != Access::Public {
+        let page = Page { after: None, limit: HISTORY };
+        history = services.servers.history(&call.user, server.id, OperationFilter::default(), page).await?;
+        let query = Query {
+            user: call.user.clone(),
+            reach: Reach::Every,
+            server: Some(server.id),
+            action: None,
+            enabled: None,
+            after: None,
+            limit: COUNTED,
+        };
+        schedules = services.schedules.list(&query).await?.len();
+    }
+    if access.check(Needed::Ownership).is_ok() {
+        shares = services.servers.shares(&call.user, server.id).await?;
+    }
+    let catalogue = services.servers.catalogue();
+    let info =
+        page::Info { server: &server, access: &access, catalogue, history: &history, schedules, shares: &shares };
+    Ok(page::info(&info).into())
+}
+
+/// Asks for an operation. Whether they may is decided by the transaction that accepts it.
+pub(crate) async fn act(inner: &Inner, call: &Call, args: &Args, action: Action) -> Result<Answer, Refusal> {
+    let (server, _) = find::server(&inner.services, call, &args.needed("server")?).await?;
+    let request = buttons::request(call, server.id, action, once::key(call));
+    let operation = inner.services.servers.request(request).await?;
+    Ok(Follow { server, operation }.begin())
+}
+
+pub(crate) async fn ask_to_delete(inner: &Inner, call: &Call, args: &Args) -> Result<Answer, Refusal> {
+    let (server, access) = find::server(&inner.services, call, &args.needed("server")?).await?;
+    // Asked only of who may; decided when it is confirmed.
+    access.check(Needed::Ownership).map_err(agis_servers::ServersError::from)?;
+    let buttons = buttons::confirm(call, Loss::Server(server.id), "Delete it");
+    Ok(page::lose(&server, buttons).into())
+}
+
+/// The bot reads consoles only of hosts that its process reaches, which an operator configures where both share a
+/// machine. Elsewhere the refusal leads to REST.
+pub(crate) async fn logs(inner: &Inner, call: &Call, args: &Args) -> Result<Answer, Refusal> {
+    let services = &inner.services;
+    let (server, _) = find::server(services, call, &args.needed("server")?).await?;
+    let lines = args.number("lines").unwrap_or(LINES).clamp(1, LINES_MAX.into());
+    let begin = Begin::Recent { tail: Some(lines), since: None };
+    let console = services.servers.console(&call.user, server.id).await?;
+    let piece = console.lines(&begin, lines).await.map_err(agis_servers::ServersError::from)?;
+    Ok(page::console(&server, &piece.lines).into())
+}

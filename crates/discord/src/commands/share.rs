@@ -1,0 +1,76 @@
+//! `/server share`, `/server unshare`
+
+use agis_base::{RoleId, UserId};
+use agis_servers::access::{Grantee, Permission, Permissions};
+
+use crate::{
+    call::{Args, Call, Mentioned},
+    find,
+    handler::Inner,
+    render::{
+        self,
+        server::{grantee as named, permissions as in_words},
+        text::plain,
+    },
+    reply::Answer,
+    wording::Refusal,
+};
+
+/// What may be shared: what people read, and the word.
+pub(crate) const MAY: &[(&str, &str)] = &[
+    ("everything but to change or delete it", "everything"),
+    ("start", "start"),
+    ("stop", "stop"),
+    ("restart", "restart"),
+    ("make schedules for it", "schedule"),
+    ("look at it: state, address, console", "read"),
+];
+
+pub(crate) async fn share(inner: &Inner, call: &Call, args: &Args) -> Result<Answer, Refusal> {
+    let services = &inner.services;
+    let (server, _) = find::server(services, call, &args.needed("server")?).await?;
+    let grantee = grantee(call, args)?;
+    let share = services.servers.share(&call.user, server.id, &grantee, permissions(args)?).await?;
+    let said = format!(
+        "{} may now do this on **{}**: {}. `/server unshare` takes it back.",
+        named(&share.grantee),
+        plain(&server.name),
+        in_words(share.permissions)
+    );
+    Ok(render::done("Shared", &said).into())
+}
+
+pub(crate) async fn unshare(inner: &Inner, call: &Call, args: &Args) -> Result<Answer, Refusal> {
+    let services = &inner.services;
+    let (server, _) = find::server(services, call, &args.needed("server")?).await?;
+    let grantee = grantee(call, args)?;
+    let (who, name) = (named(&grantee), plain(&server.name));
+    let said = if services.servers.unshare(&call.user, server.id, &grantee).await? {
+        format!("**{name}** is not shared with {who} any more.")
+    } else {
+        format!("**{name}** was not shared with {who}. `/server info` shows with whom it is.")
+    };
+    Ok(render::done("Not shared", &said).into())
+}
+
+fn permissions(args: &Args) -> Result<Permissions, Refusal> {
+    let word = args.needed("may")?;
+    if word == "everything" {
+        return Ok(Permission::ALL.iter().copied().collect());
+    }
+    let permission = Permission::from_word(&word);
+    permission
+        .map(|it| [it].into_iter().collect())
+        .ok_or_else(|| Refusal::refused("Choose from the list what they may do."))
+}
+
+fn grantee(call: &Call, args: &Args) -> Result<Grantee, Refusal> {
+    match (args.mentioned("with"), &call.member) {
+        (Some(Mentioned::User(id)), _) => Ok(Grantee::Member(UserId::from_stored(&id.to_string()))),
+        (Some(Mentioned::Role(id)), Some(member)) => {
+            Ok(Grantee::Role { guild: member.guild.clone(), role: RoleId::from_stored(&id.to_string()) })
+        }
+        (Some(Mentioned::Role(_)), None) => Err(Refusal::refused("Share with a role in the community that has it.")),
+        (None, _) => Err(Refusal::refused("Choose a member or a role from the list that appears as you type.")),
+    }
+}

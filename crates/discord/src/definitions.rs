@@ -1,0 +1,300 @@
+//! The commands as Discord is told them. Everybody may use them; what they may do is decided when they do it.
+
+use twilight_model::{
+    application::{
+        command::{
+            Command, CommandOption, CommandOptionChoice, CommandOptionChoiceValue, CommandOptionType,
+            CommandOptionValue, CommandType,
+        },
+        interaction::InteractionContextType,
+    },
+    id::Id,
+    oauth::ApplicationIntegrationType,
+};
+
+use crate::commands::{apikey, schedule, server, share};
+
+/// The longest name of anything that people type.
+const NAME_MAX: u16 = 100;
+
+/// Every command, to be registered when the bot starts.
+pub fn definitions() -> Vec<Command> {
+    vec![
+        command(
+            "server",
+            "Your game servers",
+            vec![
+                sub("list", "The servers that you have, and those that are shared with you", vec![]),
+                sub(
+                    "create",
+                    "Make a new server",
+                    vec![
+                        text("name", "What it is called").required().longest(NAME_MAX),
+                        text("game", "Which game").required().completed(),
+                        text("description", "What others should know of it").longest(1000),
+                        flag("public", "Whether everybody may see it; only you, where nothing is said"),
+                    ],
+                ),
+                sub("info", "What a server does, where it is, and who did what", vec![server_option()]),
+                sub("start", "Start a server", vec![server_option()]),
+                sub("stop", "Stop a server", vec![server_option()]),
+                sub("restart", "Stop a server and start it again", vec![server_option()]),
+                sub("delete", "Delete a server; you are asked once more", vec![server_option()]),
+                sub(
+                    "logs",
+                    "The last lines of a server's console",
+                    vec![
+                        server_option(),
+                        number("lines", "How many; 20, where nothing is said", 1, server::LINES_MAX.into()),
+                    ],
+                ),
+                sub(
+                    "share",
+                    "Let somebody, or everybody with a role, act on a server of yours",
+                    vec![
+                        server_option(),
+                        option("with", "A member or a role", CommandOptionType::Mentionable).required(),
+                        text("may", "What they may do").required().among(share::MAY),
+                    ],
+                ),
+                sub(
+                    "unshare",
+                    "Take back what you shared",
+                    vec![
+                        server_option(),
+                        option("with", "A member or a role", CommandOptionType::Mentionable).required(),
+                    ],
+                ),
+            ],
+        ),
+        command(
+            "schedule",
+            "Start, stop and restart servers by the clock",
+            vec![
+                sub(
+                    "create",
+                    "Make a schedule",
+                    vec![
+                        server_option(),
+                        text("action", "What it does").required().among(schedule::ACTIONS),
+                        cron_option(),
+                        zone_option(),
+                        text("missed", "What happens to runs that passed while AGIS was down")
+                            .among(schedule::POLICIES),
+                    ],
+                ),
+                sub("list", "Your schedules", vec![text("server", "Of this server only").completed()]),
+                sub("delete", "Delete a schedule; you are asked once more", vec![schedule_option()]),
+                sub("enable", "Let a schedule run", vec![schedule_option()]),
+                sub("disable", "Keep a schedule from running", vec![schedule_option()]),
+                sub("run", "Do now what a schedule does; its next run stays as it is", vec![schedule_option()]),
+                sub("preview", "When would it run? Nothing is stored", vec![cron_option(), zone_option()]),
+            ],
+        ),
+        command(
+            "apikey",
+            "Keys for programs that speak to the REST API in your name",
+            vec![
+                sub(
+                    "create",
+                    "Make a key; it is shown once, to you alone",
+                    vec![
+                        text("name", "What it is for").required().longest(NAME_MAX),
+                        text("access", "What it may do; servers and schedules, where nothing is said")
+                            .among(apikey::ACCESS),
+                        number("days", "After how many days it ends; never, where nothing is said", 1, 3650),
+                    ],
+                ),
+                sub("list", "Your keys; never the keys themselves", vec![]),
+                sub(
+                    "revoke",
+                    "Revoke a key; you are asked once more",
+                    vec![text("key", "Which key").required().completed()],
+                ),
+            ],
+        ),
+        command("profile", "Your credits, and what you have here", vec![]),
+        command("help", "What you can do here", vec![]),
+    ]
+}
+
+fn server_option() -> CommandOption {
+    text("server", "Which server: choose one, or type its name").required().completed()
+}
+
+fn schedule_option() -> CommandOption {
+    text("schedule", "Which schedule: choose one, or type its number").required().completed()
+}
+
+fn cron_option() -> CommandOption {
+    text("cron", "When: choose one, or type a cron expression such as 0 8 * * *").required().completed()
+}
+
+fn zone_option() -> CommandOption {
+    text("timezone", "Whose clock, such as Europe/Berlin; UTC, where nothing is said").completed()
+}
+
+#[expect(deprecated, reason = "the struct has the field, and no other way to be made")]
+fn command(name: &str, description: &str, options: Vec<CommandOption>) -> Command {
+    Command {
+        application_id: None,
+        contexts: Some(vec![InteractionContextType::Guild, InteractionContextType::BotDm]),
+        default_member_permissions: None,
+        description: description.to_owned(),
+        description_localizations: None,
+        dm_permission: None,
+        guild_id: None,
+        id: None,
+        integration_types: Some(vec![ApplicationIntegrationType::GuildInstall]),
+        kind: CommandType::ChatInput,
+        name: name.to_owned(),
+        name_localizations: None,
+        nsfw: None,
+        options,
+        version: Id::new(1),
+    }
+}
+
+fn sub(name: &str, description: &str, options: Vec<CommandOption>) -> CommandOption {
+    CommandOption { options: Some(options), ..option(name, description, CommandOptionType::SubCommand) }
+}
+
+fn text(name: &str, description: &str) -> CommandOption {
+    option(name, description, CommandOptionType::String)
+}
+
+fn flag(name: &str, description: &str) -> CommandOption {
+    option(name, description, CommandOptionType::Boolean)
+}
+
+fn number(name: &str, description: &str, min: i64, max: i64) -> CommandOption {
+    CommandOption {
+        min_value: Some(CommandOptionValue::Integer(min)),
+        max_value: Some(CommandOptionValue::Integer(max)),
+        ..option(name, description, CommandOptionType::Integer)
+    }
+}
+
+fn option(name: &str, description: &str, kind: CommandOptionType) -> CommandOption {
+    CommandOption {
+        autocomplete: None,
+        channel_types: None,
+        choices: None,
+        description: description.to_owned(),
+        description_localizations: None,
+        file_types: None,
+        kind,
+        max_length: None,
+        max_value: None,
+        min_length: None,
+        min_value: None,
+        name: name.to_owned(),
+        name_localizations: None,
+        options: None,
+        required: None,
+    }
+}
+
+/// What an option asks for.
+trait Asks: Sized {
+    fn required(self) -> Self;
+    fn completed(self) -> Self;
+    fn longest(self, characters: u16) -> Self;
+    fn among(self, words: &[(&str, &str)]) -> Self;
+}
+
+impl Asks for CommandOption {
+    fn required(self) -> Self {
+        Self { required: Some(true), ..self }
+    }
+
+    fn completed(self) -> Self {
+        Self { autocomplete: Some(true), ..self }
+    }
+
+    fn longest(self, characters: u16) -> Self {
+        Self { min_length: Some(1), max_length: Some(characters), ..self }
+    }
+
+    /// Pairs of what people read and what is sent.
+    fn among(self, words: &[(&str, &str)]) -> Self {
+        let choices = words.iter().map(|(name, value)| choice(name, value)).collect();
+        Self { choices: Some(choices), ..self }
+    }
+}
+
+/// One of the things to choose from.
+pub(crate) fn choice(name: &str, value: &str) -> CommandOptionChoice {
+    CommandOptionChoice {
+        name: name.to_owned(),
+        name_localizations: None,
+        value: CommandOptionChoiceValue::String(value.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::Verb;
+
+    fn is_name(name: &str) -> bool {
+        (1..=32).contains(&name.len())
+            && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte))
+    }
+
+    fn check(path: &str, name: &str, description: &str, options: &[CommandOption]) {
+        assert!(is_name(name), "{path}");
+        assert!((1..=100).contains(&description.chars().count()), "{path}: {description}");
+        assert!(options.len() <= 25, "{path}");
+        let required: Vec<_> = options.iter().map(|option| option.required == Some(true)).collect();
+        assert!(required.is_sorted_by(|first, second| first >= second), "{path}: the required ones come first");
+        for option in options {
+            let path = format!("{path} {}", option.name);
+            check(&path, &option.name, &option.description, option.options.as_deref().unwrap_or_default());
+            let choices = option.choices.as_deref().unwrap_or_default();
+            assert!(choices.len() <= 25, "{path}");
+            assert!(choices.is_empty() || option.autocomplete.is_none(), "{path}: choices are not completed");
+            for choice in choices {
+                let CommandOptionChoiceValue::String(value) = &choice.value else { panic!("{path}: a text") };
+                assert!((1..=100).contains(&choice.name.chars().count()), "{path}");
+                assert!((1..=100).contains(&value.chars().count()), "{path}");
+            }
+        }
+    }
+
+    /// What Discord counts together, up to 8,000 characters a command.
+    fn size(name: &str, description: &str, options: &[CommandOption]) -> usize {
+        let inner: usize = options
+            .iter()
+            .map(|option| {
+                let choices = option.choices.iter().flatten().map(|choice| choice.name.len() + 100).sum::<usize>();
+                choices + size(&option.name, &option.description, option.options.as_deref().unwrap_or_default())
+            })
+            .sum();
+        name.len() + description.len() + inner
+    }
+
+    #[test]
+    fn every_limit_of_discord_is_kept() {
+        let definitions = definitions();
+        assert!(definitions.len() <= 100);
+        for command in &definitions {
+            check(&command.name, &command.name, &command.description, &command.options);
+            assert!(size(&command.name, &command.description, &command.options) <= 8000, "{}", command.name);
+        }
+    }
+
+    #[test]
+    fn what_is_defined_is_answered_and_what_is_answered_is_defined() {
+        let mut defined: Vec<String> = vec![];
+        for command in definitions() {
+            let subs = command.options.iter().filter(|option| option.kind == CommandOptionType::SubCommand);
+            let subs: Vec<_> = subs.map(|sub| format!("{} {}", command.name, sub.name)).collect();
+            defined.extend(if subs.is_empty() { vec![command.name] } else { subs });
+        }
+        let mut answered: Vec<String> = Verb::ALL.iter().map(|verb| verb.as_str().to_owned()).collect();
+        defined.sort();
+        answered.sort();
+        assert_eq!(defined, answered);
+    }
+}

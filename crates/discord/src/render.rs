@@ -1,0 +1,23 @@
+//! What people read: calm embeds, a colour for each state, short fields that fit a phone.
+
+pub(crate) mod card;
+pub(crate) mod key;
+pub(crate) mod operation;
+pub(crate) mod schedule;
+pub(crate) mod server;
+#[cfg(test)]
+mod tests;
+pub(crate) mod text;
+
+use self::card::{Card, Colour};
+use crate::reply::Message;
+
+/// Why something was not done.
+pub(crate) fn refusal(sentence: &str) -> Message {
+    Card::new(Colour::Bad).says(sentence).into_message()
+}
+
+/// That something was done.
+pub(crate) fn done(title: &str, sentence: &str) -> Message {
+    Card::new(Colour::Calm).titled(title).says(sentence).into_message()
+}

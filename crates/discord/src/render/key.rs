@@ -1,0 +1,61 @@
+//! Keys. The one that was just made is shown this once, to who made it.
+
+use agis_apikeys::{ApiKey, Key};
+use twilight_model::channel::message::component::Button;
+
+use super::{
+    card::{Card, Colour},
+    text::{block, cut, full, plain, relative},
+};
+use crate::reply::Message;
+
+/// The one message that holds a key.
+pub(crate) fn created(key: &Key, stored: &ApiKey, api_url: Option<&str>) -> Message {
+    let mut text = format!(
+        "{}\nCopy it now: it is kept nowhere and cannot be shown again. Who has it acts in your name.",
+        block(key.reveal())
+    );
+    if let Some(url) = api_url {
+        text.push_str(&format!("\nWhat it opens: {url}/api/docs"));
+    }
+    let card = Card::new(Colour::Good).titled(&format!("Your key {}", plain(&stored.name))).says(&text);
+    facts(card, stored).footer(&format!("Key {} · /apikey revoke takes it back", stored.id)).into_message()
+}
+
+fn facts(card: Card, key: &ApiKey) -> Card {
+    card.fact("May", &scopes(key)).fact("Requests an hour", &key.rate_limit.to_string()).fact("Ends", &end(key))
+}
+
+/// A list of keys.
+pub(crate) fn list(keys: &[ApiKey]) -> Message {
+    let card = Card::new(Colour::Calm).titled("Your keys");
+    if keys.is_empty() {
+        return card.says("You have none. `/apikey create` makes one.").into_message();
+    }
+    let lines: Vec<_> = keys.iter().map(line).collect();
+    card.lists(&lines).into_message()
+}
+
+fn line(key: &ApiKey) -> String {
+    let used = key.last_used.map_or("never used".to_owned(), |at| format!("used {}", relative(at)));
+    format!("🔑 **{}** · {} · {} · {used} · ends {}", key.id, plain(&key.name), scopes(key), end(key))
+}
+
+/// The question before a key is revoked.
+pub(crate) fn lose(key: &ApiKey, buttons: Vec<Button>) -> Message {
+    let text = format!(
+        "Key {} · {}\nPrograms that use it are refused from then on. You have five minutes to decide.",
+        key.id,
+        plain(&key.name)
+    );
+    Card::new(Colour::Bad).titled("Revoke this key?").says(&text).buttons(buttons).into_message()
+}
+
+fn end(key: &ApiKey) -> String {
+    key.expires_at.map_or("never".to_owned(), full)
+}
+
+fn scopes(key: &ApiKey) -> String {
+    let scopes: Vec<_> = key.scopes.iter().map(|scope| scope.to_string()).collect();
+    if scopes == ["*"] { "everything".to_owned() } else { cut(&plain(&scopes.join(", ")), 200) }
+}

@@ -1,0 +1,129 @@
+//! What becomes of operations.
+
+use agis_servers::{Action, Operation, Server, State};
+use twilight_model::channel::message::component::Button;
+
+use super::{
+    card::{Card, Colour},
+    server::{address, restart, start, stop},
+    text::{cut, person, plain},
+};
+use crate::reply::Message;
+
+/// A reason is a sentence, not a log.
+pub(super) const REASON_MAX: usize = 500;
+
+/// Why a message stops following an operation before its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unfollowed {
+    /// Too many others are followed.
+    Full,
+    /// Discord takes no more edits.
+    TooLong,
+    /// The bot ends.
+    Ending,
+}
+
+/// An operation was accepted.
+pub(crate) fn progress(server: &Server, operation: &Operation) -> Message {
+    if operation.state.is_final() {
+        return ended(server, operation);
+    }
+    let text = format!("Asked by {}. This message tells how it goes.", person(&operation.actor));
+    let card = Card::new(Colour::Moving).titled(&title(doing(operation.action), server)).says(&text);
+    card.buttons(meanwhile(server, operation.action)).into_message()
+}
+
+/// It has ended.
+pub(crate) fn ended(server: &Server, operation: &Operation) -> Message {
+    let by = format!("Asked by {}.", person(&operation.actor));
+    let name = plain(&server.name);
+    let card = match operation.state {
+        State::Succeeded => match operation.action {
+            Action::Start | Action::Restart => {
+                let join = server.endpoint.as_ref().map(|at| format!("Join at {}\n", address(at))).unwrap_or_default();
+                Card::new(Colour::Good)
+                    .titled(&format!("{name} is ready"))
+                    .says(&format!("{join}{by}"))
+                    .buttons(vec![stop(server), restart(server)])
+            }
+            Action::Stop => {
+                Card::new(Colour::Calm).titled(&format!("{name} has stopped")).says(&by).buttons(vec![start(server)])
+            }
+            Action::Delete => {
+                let text = format!("Its world is kept for seven days, and an operator can bring it back. {by}");
+                Card::new(Colour::Calm).titled(&format!("{name} is deleted")).says(&text)
+            }
+        },
+        State::Superseded => {
+            let text = format!("A newer command on this server took its place. {by}");
+            Card::new(Colour::Calm).titled(&title(doing(operation.action), server)).says(&text)
+        }
+        State::Failed | State::Expired | State::Queued | State::Running => {
+            let why = operation.error.as_deref().map(|why| cut(&plain(why), REASON_MAX));
+            let why = why.unwrap_or_else(|| "No reason is known.".to_owned());
+            Card::new(Colour::Bad)
+                .titled(&format!("{name} could not be {}", done(operation.action)))
+                .says(&format!("{why}\n{by}"))
+                .buttons(again(server, operation.action))
+        }
+    };
+    card.into_message()
+}
+
+/// It goes on, and this message does not tell.
+pub(crate) fn unfollowed(server: &Server, operation: &Operation, why: Unfollowed) -> Message {
+    let why = match why {
+        Unfollowed::Full => "Very many servers are on their way just now, so this message does not follow it.",
+        Unfollowed::TooLong => "It takes long, and this message cannot follow it any further.",
+        Unfollowed::Ending => "The bot is being restarted, so this message does not follow it any further.",
+    };
+    let title = format!("{} is still {}", plain(&server.name), doing(operation.action).to_lowercase());
+    let text = format!("{why} `/server info` shows how it went. Asked by {}.", person(&operation.actor));
+    let card = Card::new(Colour::Moving).titled(&title).says(&text);
+    card.buttons(meanwhile(server, operation.action)).into_message()
+}
+
+/// Whether it is one that people want to hear the reason of.
+pub(super) fn went_wrong(state: State) -> bool {
+    matches!(state, State::Failed | State::Expired)
+}
+
+fn doing(action: Action) -> &'static str {
+    match action {
+        Action::Start => "Starting",
+        Action::Stop => "Stopping",
+        Action::Restart => "Restarting",
+        Action::Delete => "Deleting",
+    }
+}
+
+fn done(action: Action) -> &'static str {
+    match action {
+        Action::Start => "started",
+        Action::Stop => "stopped",
+        Action::Restart => "restarted",
+        Action::Delete => "deleted",
+    }
+}
+
+fn title(doing: &str, server: &Server) -> String {
+    format!("{doing} {}", plain(&server.name))
+}
+
+/// What can be done about an operation that is under way.
+fn meanwhile(server: &Server, action: Action) -> Vec<Button> {
+    match action {
+        Action::Start | Action::Restart => vec![stop(server)],
+        Action::Stop | Action::Delete => vec![],
+    }
+}
+
+/// What can be done about one that failed.
+fn again(server: &Server, action: Action) -> Vec<Button> {
+    match action {
+        Action::Start | Action::Restart => vec![start(server)],
+        Action::Stop => vec![stop(server)],
+        Action::Delete => vec![],
+    }
+}

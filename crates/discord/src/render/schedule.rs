@@ -1,0 +1,91 @@
+//! Schedules, read back in words.
+
+use agis_base::Timestamp;
+use agis_scheduler::{Action, Schedule, Timing};
+use twilight_model::channel::message::component::Button;
+
+use super::{
+    card::{Card, Colour},
+    text::{code, full, plain, relative},
+};
+use crate::reply::Message;
+
+/// When, in words; where a stored text cannot be read, the text.
+pub(crate) fn words(schedule: &Schedule) -> String {
+    match schedule.timing() {
+        Ok(timing) => timing.to_string(),
+        Err(_) => format!("{} {}", schedule.cron_expression, schedule.timezone),
+    }
+}
+
+/// A schedule, with what it will do next. `server` is its server's name.
+pub(crate) fn one(title: &str, schedule: &Schedule, server: &str, runs: &[Timestamp]) -> Message {
+    let text = format!("**{}** {}\n{}", doing(schedule.action), plain(server), plain(&words(schedule)));
+    let colour = if schedule.enabled { Colour::Calm } else { Colour::Moving };
+    let mut card = Card::new(colour).titled(title).says(&text).fact("Cron", &code(&schedule.cron_expression));
+    if let Ok(timing) = schedule.timing() {
+        card = warned(card, &timing);
+    }
+    card = if schedule.enabled { next(card, runs) } else { card.field("Next runs", "None: it is disabled.") };
+    card.footer(&format!("Schedule {}", schedule.id)).into_message()
+}
+
+/// What is not stored.
+pub(crate) fn preview(timing: &Timing, runs: &[Timestamp]) -> Message {
+    let card = Card::new(Colour::Calm).titled("It would run").says(&plain(&timing.to_string()));
+    let card = warned(card.fact("Cron", &code(&timing.cron.to_string())), timing);
+    next(card, runs).footer("Nothing was stored.").into_message()
+}
+
+fn warned(card: Card, timing: &Timing) -> Card {
+    match timing.cron.warning() {
+        Some(warning) => card.field("Is this what you meant?", warning),
+        None => card,
+    }
+}
+
+fn next(card: Card, runs: &[Timestamp]) -> Card {
+    let lines: Vec<_> = runs.iter().map(|at| format!("{} · {}", full(*at), relative(*at))).collect();
+    card.field_of("Next runs, by your clock", &lines)
+}
+
+/// A list of schedules, with their servers' names.
+pub(crate) fn list(schedules: &[(Schedule, String)]) -> Message {
+    let card = Card::new(Colour::Calm).titled("Your schedules");
+    if schedules.is_empty() {
+        return card.says("There are none. `/schedule create` makes one.").into_message();
+    }
+    let lines: Vec<_> = schedules.iter().map(|(schedule, server)| line(schedule, server)).collect();
+    card.lists(&lines).into_message()
+}
+
+fn line(schedule: &Schedule, server: &str) -> String {
+    let next = match (schedule.next_run, &schedule.disabled_reason) {
+        (Some(at), _) => format!("next {}", relative(at)),
+        (None, Some(why)) => format!("disabled: {}", plain(why)),
+        (None, None) => "disabled".to_owned(),
+    };
+    let mark = if schedule.enabled { "⏰" } else { "⏸️" };
+    let (doing, server, words) = (doing(schedule.action), plain(server), plain(&words(schedule)));
+    format!("{mark} **{}** · {doing} {server} · {words} · {next}", schedule.id)
+}
+
+/// The question before a schedule is deleted.
+pub(crate) fn lose(schedule: &Schedule, server: &str, buttons: Vec<Button>) -> Message {
+    let (doing, server, words) = (doing(schedule.action), plain(server), plain(&words(schedule)));
+    let text = format!(
+        "Schedule {} · {doing} {server} · {words}\nIts history goes with it. `/schedule disable` keeps it. You have five \
+         minutes to decide.",
+        schedule.id
+    );
+    Card::new(Colour::Bad).titled("Delete this schedule?").says(&text).buttons(buttons).into_message()
+}
+
+/// What it does, before the server's name.
+pub(crate) fn doing(action: Action) -> &'static str {
+    match action {
+        Action::Start => "Start",
+        Action::Stop => "Stop",
+        Action::Restart => "Restart",
+    }
+}

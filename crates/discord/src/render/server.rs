@@ -1,0 +1,218 @@
+//! Servers.
+
+use agis_servers::{
+    Action, Operation, Origin, Server, State, Status,
+    access::{Access, Grantee, Permission, Permissions, Share},
+    console::Line,
+    game::Catalogue,
+    host::Endpoint,
+};
+use twilight_model::channel::message::component::{Button, ButtonStyle};
+
+use super::{
+    card::{Card, Colour, button},
+    operation::{REASON_MAX, went_wrong},
+    text::{block, code, cut, full, many, person, plain, relative},
+};
+use crate::{buttons::Code, reply::Message};
+
+/// A server that was made.
+pub(crate) fn created(server: &Server) -> Message {
+    let text = "It is yours alone, until you `/server share` it. Start it, or let it start by the clock with \
+                `/schedule create`.";
+    let card = Card::new(Colour::Calm).titled(&format!("{} is there", plain(&server.name))).says(text);
+    card.fact("Game", &plain(&server.game_type))
+        .fact("Number", &server.id.to_string())
+        .buttons(vec![start(server)])
+        .into_message()
+}
+
+/// A list of servers.
+pub(crate) fn list(servers: &[(Server, Access)], catalogue: &Catalogue) -> Message {
+    let card = Card::new(Colour::Calm).titled("Your servers");
+    if servers.is_empty() {
+        return card.says("You have none yet. `/server create` makes one.").into_message();
+    }
+    let lines: Vec<_> = servers.iter().map(|(server, access)| line(server, access, catalogue)).collect();
+    card.lists(&lines).into_message()
+}
+
+fn line(server: &Server, access: &Access, catalogue: &Catalogue) -> String {
+    let shared = if *access == Access::Owner { String::new() } else { format!(" · of {}", person(&server.owner)) };
+    let at = server.endpoint.as_ref().filter(|_| server.status == Status::Running);
+    let at = at.map(|at| format!(" · {}", address(at))).unwrap_or_default();
+    let game = game(server, catalogue);
+    format!(
+        "{} **{}** · {}{at} · {game} · #{}{shared}",
+        light(server.status),
+        plain(&server.name),
+        server.status,
+        server.id
+    )
+}
+
+/// What is told of a server to who may know it.
+pub(crate) struct Info<'a> {
+    pub(crate) server: &'a Server,
+    pub(crate) access: &'a Access,
+    pub(crate) catalogue: &'a Catalogue,
+    /// The latest operations; none for who may not see them.
+    pub(crate) history: &'a [Operation],
+    /// How many schedules the reader sees, and whether there are more.
+    pub(crate) schedules: usize,
+    /// With whom it is shared; for its owner.
+    pub(crate) shares: &'a [Share],
+}
+
+/// A server.
+pub(crate) fn info(info: &Info<'_>) -> Message {
+    let server = info.server;
+    let mut card =
+        Card::new(colour(server.status)).titled(&format!("{} {}", light(server.status), plain(&server.name)));
+    if let Some(text) = &server.description {
+        card = card.says(&plain(text));
+    }
+    card = card.fact("State", server.status.as_str());
+    if let Some(at) = &server.endpoint {
+        card = card.fact("Address", &address(at));
+    }
+    card = card.fact("Game", &game(server, info.catalogue)).fact("Owner", &person(&server.owner));
+    if let Some(error) = &server.error {
+        card = card.field("Why", &cut(&plain(error), REASON_MAX));
+    }
+    if *info.access != Access::Public {
+        card = card.fact("Schedules", &info.schedules.to_string());
+    }
+    let history: Vec<_> = info.history.iter().map(told).collect();
+    let shares: Vec<_> = info.shares.iter().map(shared).collect();
+    card = card.field_of("Who did what", &history).field_of("Shared with", &shares);
+    let footer = format!("Number {} · {} credits an hour", server.id, server.cost_per_hour);
+    card.footer(&footer).buttons(offered(server, info.access)).into_message()
+}
+
+fn told(operation: &Operation) -> String {
+    let how = match operation.state {
+        State::Queued => "waits",
+        State::Running => "is under way",
+        State::Succeeded => "done",
+        State::Failed => "failed",
+        State::Superseded => "overtaken by a newer one",
+        State::Expired => "nobody took it",
+    };
+    let way = match operation.origin {
+        Origin::Discord => "",
+        Origin::Rest => " over REST",
+        Origin::Schedule => " by schedule",
+        Origin::Operator => " by the operator",
+    };
+    let mark = if went_wrong(operation.state) { "⚠️ " } else { "" };
+    let (who, when) = (person(&operation.actor), relative(operation.created_at));
+    format!("{mark}{} · {who}{way} · {when} · {how}", operation.action)
+}
+
+fn shared(share: &Share) -> String {
+    format!("{} · {}", grantee(&share.grantee), permissions(share.permissions))
+}
+
+/// A member or a role, by name and without a ping. The role that everybody has is the guild's own.
+pub(crate) fn grantee(grantee: &Grantee) -> String {
+    match grantee {
+        Grantee::Member(user) => person(user),
+        Grantee::Role { guild, role } if guild.as_str() == role.as_str() => "everybody in this community".to_owned(),
+        Grantee::Role { role, .. } => format!("<@&{role}>"),
+    }
+}
+
+/// What somebody may do, in words.
+pub(crate) fn permissions(held: Permissions) -> String {
+    let all = Permission::ALL.iter().copied().collect::<Permissions>();
+    if held == all {
+        return "everything but to change or delete it".to_owned();
+    }
+    let words: Vec<_> = held.iter().filter(|it| *it != Permission::Read).map(Permission::as_str).collect();
+    if words.is_empty() { "look at it".to_owned() } else { words.join(", ") }
+}
+
+/// The last lines of a console.
+pub(crate) fn console(server: &Server, lines: &[Line]) -> Message {
+    /// Of an embed's description, with room for the marks of the block.
+    const ALL: usize = 3900;
+    let card = Card::new(Colour::Calm).titled(&format!("Console of {}", plain(&server.name)));
+    let (mut kept, mut length) = (vec![], 0);
+    for line in lines.iter().rev() {
+        let text = cut(&line.text.replace(char::is_control, " "), 300);
+        length += text.chars().count() + 1;
+        if length > ALL {
+            break;
+        }
+        kept.push(text);
+    }
+    kept.reverse();
+    let Some(last) = lines.last() else { return card.says("It is empty.").into_message() };
+    let text = format!("{}\nUp to {}, {}", block(&kept.join("\n")), full(last.at), relative(last.at));
+    let lines = i64::try_from(kept.len()).unwrap_or(i64::MAX);
+    card.says(&text).footer(&format!("The last {}", many(lines, "line"))).into_message()
+}
+
+/// The question before a server is deleted.
+pub(crate) fn lose(server: &Server, buttons: Vec<Button>) -> Message {
+    let text = format!(
+        "**{}** is stopped, and its schedules with it. Its world is kept for seven days. You have five minutes to decide.",
+        plain(&server.name)
+    );
+    Card::new(Colour::Bad).titled("Delete this server?").says(&text).buttons(buttons).into_message()
+}
+
+/// Where players connect.
+pub(super) fn address(at: &Endpoint) -> String {
+    code(&format!("{}:{}", at.address, at.port))
+}
+
+fn game(server: &Server, catalogue: &Catalogue) -> String {
+    plain(catalogue.get(&server.game_type).map_or(server.game_type.as_str(), |game| game.title.as_str()))
+}
+
+fn light(status: Status) -> &'static str {
+    match status {
+        Status::Running => "🟢",
+        Status::Starting | Status::Stopping | Status::Deleting => "🟡",
+        Status::Stopped => "⚪",
+        Status::Crashed | Status::Failed => "🔴",
+    }
+}
+
+fn colour(status: Status) -> Colour {
+    match status {
+        Status::Running => Colour::Good,
+        Status::Starting | Status::Stopping | Status::Deleting => Colour::Moving,
+        Status::Stopped => Colour::Calm,
+        Status::Crashed | Status::Failed => Colour::Bad,
+    }
+}
+
+pub(super) fn start(server: &Server) -> Button {
+    button(ButtonStyle::Success, "Start", Code::Act(Action::Start, server.id).text())
+}
+
+pub(super) fn stop(server: &Server) -> Button {
+    button(ButtonStyle::Secondary, "Stop", Code::Act(Action::Stop, server.id).text())
+}
+
+pub(super) fn restart(server: &Server) -> Button {
+    button(ButtonStyle::Secondary, "Restart", Code::Act(Action::Restart, server.id).text())
+}
+
+/// What the reader may do, as far as is known now.
+fn offered(server: &Server, access: &Access) -> Vec<Button> {
+    let may = access.permissions();
+    let buttons = match server.status {
+        Status::Running | Status::Starting => {
+            vec![(Permission::Stop, stop(server)), (Permission::Restart, restart(server))]
+        }
+        Status::Stopped | Status::Stopping | Status::Crashed | Status::Failed => {
+            vec![(Permission::Start, start(server))]
+        }
+        Status::Deleting => vec![],
+    };
+    buttons.into_iter().filter(|(permission, _)| may.contains(*permission)).map(|(_, button)| button).collect()
+}

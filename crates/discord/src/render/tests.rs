@@ -1,0 +1,98 @@
+//! No name has an effect, and the words are there.
+
+use agis_base::{OperationId, ServerId, UserId};
+use agis_servers::{
+    Action, Operation, Origin, Server, State, Status, access::Access, game::Catalogue, host::Endpoint, server::Desired,
+};
+use proptest::prelude::*;
+
+use super::{
+    operation::{Unfollowed, ended, progress, unfollowed},
+    server::{Info, created, info, list, lose},
+};
+use crate::reply::Message;
+
+fn server(name: &str) -> Server {
+    Server {
+        id: ServerId(7),
+        owner: UserId::from_stored("1"),
+        name: name.to_owned(),
+        game_type: name.to_owned(),
+        description: Some(name.to_owned()),
+        is_public: false,
+        status: Status::Running,
+        desired: Desired::Running,
+        generation: 1,
+        host: Some("here".to_owned()),
+        endpoint: Some(Endpoint { address: "203.0.113.7".to_owned(), port: 3979 }),
+        error: Some(name.to_owned()),
+        cost_per_hour: 0,
+        created_at: Default::default(),
+        updated_at: Default::default(),
+    }
+}
+
+fn operation(action: Action, state: State, error: &str) -> Operation {
+    Operation {
+        id: OperationId::new(),
+        server: ServerId(7),
+        action,
+        state,
+        origin: Origin::Discord,
+        actor: UserId::from_stored("2"),
+        generation: 1,
+        error: Some(error.to_owned()),
+        created_at: Default::default(),
+        finished_at: None,
+    }
+}
+
+/// Every message that a server and its operations lead to.
+fn pages(name: &str) -> Vec<Message> {
+    let (server, catalogue) = (server(name), Catalogue::default());
+    let mut pages = vec![created(&server), lose(&server, vec![]), list(&[(server.clone(), Access::Owner)], &catalogue)];
+    for action in Action::ALL {
+        for state in State::ALL {
+            let operation = operation(*action, *state, name);
+            pages.extend([progress(&server, &operation), ended(&server, &operation)]);
+            pages.push(unfollowed(&server, &operation, Unfollowed::TooLong));
+            let history = [operation];
+            let (access, schedules, shares) = (&Access::Owner, 3, &[][..]);
+            let catalogue = &catalogue;
+            pages.push(info(&Info { server: &server, access, catalogue, history: &history, schedules, shares }));
+        }
+    }
+    pages
+}
+
+fn texts(message: &Message) -> String {
+    let embed = &message.embed;
+    let fields = embed.fields.iter().flat_map(|field| [&field.name, &field.value]);
+    embed.title.iter().chain(&embed.description).chain(fields).cloned().collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn a_server_that_is_ready_says_where_to_join() {
+    let message = ended(&server("Railways"), &operation(Action::Start, State::Succeeded, ""));
+    assert_eq!(message.embed.title.as_deref(), Some("Railways is ready"));
+    assert!(texts(&message).contains("Join at `203.0.113.7:3979`"), "{}", texts(&message));
+}
+
+#[test]
+fn a_start_that_failed_says_why() {
+    let message = ended(&server("Railways"), &operation(Action::Start, State::Failed, "it was not ready within 120 s"));
+    assert!(texts(&message).contains("it was not ready within 120 s"), "{}", texts(&message));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    #[test]
+    fn no_name_has_an_effect_on_any_page(name in "[@*_`<>a-z\\]\\[()]{1,100}|\\PC{1,100}") {
+        for message in pages(&format!("{name} @everyone <@99> [x](y)")) {
+            let said = texts(&message).replace('\\', "");
+            prop_assert!(!said.contains("@everyone") && !said.contains("<@99>"), "{}", said);
+            prop_assert!(!texts(&message).contains(" [x]"));
+        }
+    }
+}

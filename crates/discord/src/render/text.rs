@@ -1,0 +1,140 @@
+//! Text that means nothing but itself, and times that every reader sees by their own clock.
+
+use agis_base::{Timestamp, UserId};
+
+/// A text of a user, so that it has no effect: no markdown, no link, no mention, nothing that turns the rest of the line
+/// around. Blanks and breaks are one space.
+pub(crate) fn plain(text: &str) -> String {
+    let text = folded(text);
+    let mut plain = String::with_capacity(text.len());
+    // At its beginning a line may be a heading, or an item of a list.
+    let number = text.bytes().take_while(u8::is_ascii_digit).count();
+    let begins = text.starts_with(['#', '-', '+']) || (number > 0 && text[number..].starts_with('.'));
+    for (place, letter) in text.char_indices() {
+        if "\\*_~`|<>[]:".contains(letter) || (begins && place == number) {
+            plain.push('\\');
+        }
+        plain.push(letter);
+        if letter == '@' {
+            // Mentions are looked for before escapes are.
+            plain.push('\u{200b}');
+        }
+    }
+    plain
+}
+
+/// A text of a user where Discord knows no markdown: a choice, the label of a button.
+pub(crate) fn bare(text: &str, max: usize) -> String {
+    cut(&folded(text), max)
+}
+
+/// The same between code marks.
+pub(crate) fn code(text: &str) -> String {
+    let text = folded(text).replace('`', "ˋ");
+    format!("`{}`", if text.is_empty() { " " } else { &text })
+}
+
+/// Lines in a block, as they are.
+pub(crate) fn block(text: &str) -> String {
+    format!("```\n{}\n```", text.replace('`', "ˋ"))
+}
+
+/// At most so many characters, the last of them an ellipsis where there were more.
+pub(crate) fn cut(text: &str, max: usize) -> String {
+    if text.chars().count() <= max {
+        return text.to_owned();
+    }
+    let kept: String = text.chars().take(max.saturating_sub(1)).collect();
+    // Half an escape would be one for the ellipsis.
+    let kept = kept.trim_end_matches('\\');
+    format!("{kept}…")
+}
+
+/// A moment, as `Tuesday, 24 November 2026 08:00` by the reader's clock.
+pub(crate) fn full(at: Timestamp) -> String {
+    format!("<t:{}:F>", at.timestamp())
+}
+
+/// A moment, as `in 3 hours`.
+pub(crate) fn relative(at: Timestamp) -> String {
+    format!("<t:{}:R>", at.timestamp())
+}
+
+/// A user by name; in an embed, and without a ping.
+pub(crate) fn person(user: &UserId) -> String {
+    format!("<@{user}>")
+}
+
+/// `1 server`, `2 servers`.
+pub(crate) fn many(number: impl Into<i64>, thing: &str) -> String {
+    let number = number.into();
+    if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
+}
+
+fn folded(text: &str) -> String {
+    let visible: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).filter(|c| !turns(*c)).collect();
+    visible.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// What changes the direction of the text behind it, or is not seen at all.
+fn turns(letter: char) -> bool {
+    matches!(letter, '\u{061c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What a reader sees of it: what follows a backslash is taken as it is.
+    fn read(text: &str) -> String {
+        let mut read = String::new();
+        let mut letters = text.chars().filter(|letter| *letter != '\u{200b}');
+        while let Some(letter) = letters.next() {
+            read.extend(if letter == '\\' { letters.next() } else { Some(letter) });
+        }
+        read
+    }
+
+    #[test]
+    fn a_hostile_name_has_no_effect() {
+        for (name, said) in [
+            ("@everyone", "@\u{200b}everyone"),
+            ("<@123>", "\\<@\u{200b}123\\>"),
+            ("**b** _i_ ~~s~~", "\\*\\*b\\*\\* \\_i\\_ \\~\\~s\\~\\~"),
+            ("[x](https://evil.example)", "\\[x\\](https\\://evil.example)"),
+            ("# big\n- list", "\\# big - list"),
+            ("- item", "\\- item"),
+            ("a\u{202e}b", "ab"),
+            ("1. one", "1\\. one"),
+            ("Tuesday-night 2.0", "Tuesday-night 2.0"),
+        ] {
+            assert_eq!(plain(name), said);
+        }
+        assert_eq!(code("a`b\nc"), "`aˋb c`");
+        assert_eq!(block("a```b"), "```\naˋˋˋb\n```");
+    }
+
+    proptest! {
+        #[test]
+        fn a_reader_sees_the_text_and_discord_nothing_else(text in "[ -~\\n@<>*`é\u{202e}]{0,80}|\\PC{0,40}") {
+            let said = plain(&text);
+            prop_assert_eq!(read(&said), folded(&text).replace('\u{200b}', ""));
+            let mentions = said.replace("@\u{200b}", "").contains(['@', '\n']);
+            prop_assert!(!mentions, "{}", said);
+            let bare = said.replace("\\\\", "");
+            prop_assert!(!bare.starts_with(['#', '-', '+']));
+            for (place, letter) in bare.char_indices().filter(|(_, letter)| "*_~`|<>[]:".contains(*letter)) {
+                prop_assert!(bare[..place].ends_with('\\'), "{} in {}", letter, bare);
+            }
+        }
+
+        #[test]
+        fn what_is_cut_fits_and_ends_in_no_escape(text in "\\PC{0,80}", max in 1..40_usize) {
+            let short = cut(&plain(&text), max);
+            prop_assert!(short.chars().count() <= max);
+            prop_assert!(!short.ends_with("\\…"));
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! Every error, as a sentence that says what to do next. Only who asked sees it.
+
+use agis_apikeys::KeysError;
+use agis_base::{StoreError, Timestamp};
+use agis_scheduler::{SchedulesError, TimingError};
+use agis_servers::{ServersError, console::ConsoleError};
+
+use crate::render::text::{plain, relative};
+
+/// Why something was not done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// It cannot be done, or not by them; the sentence is ready to be read.
+    Refused(String),
+    /// They have done too much of late.
+    Limited(Timestamp),
+    /// Too much is being done here just now.
+    Busy,
+    /// The database does not answer.
+    Unavailable {
+        /// Whether anything was begun by then.
+        begun: bool,
+    },
+    /// A bug, or a database that somebody changed by hand. The log says more.
+    Internal,
+    /// Another delivery of the same interaction sees to it.
+    Repeated,
+}
+
+/// How a command ended, as it is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Status {
+    Ok,
+    Refused,
+    Failed,
+    Limited,
+}
+
+impl Status {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+            Self::Limited => "limited",
+        }
+    }
+}
+
+impl Refusal {
+    pub(crate) fn refused(sentence: impl Into<String>) -> Self {
+        Self::Refused(sentence.into())
+    }
+
+    /// None where it is not counted: the other delivery is.
+    pub(crate) fn status(&self) -> Option<Status> {
+        match self {
+            Self::Refused(_) => Some(Status::Refused),
+            Self::Limited(_) => Some(Status::Limited),
+            Self::Busy | Self::Unavailable { .. } | Self::Internal => Some(Status::Failed),
+            Self::Repeated => None,
+        }
+    }
+
+    /// What they read; `changes` where something may have been done before it failed. None where another delivery
+    /// answers.
+    pub(crate) fn sentence(&self, changes: bool) -> Option<String> {
+        let again = if changes && *self != (Self::Unavailable { begun: false }) {
+            "It may have been done or not: look, for example with `/server info` or a list, before you repeat it."
+        } else {
+            "Nothing was changed. Try again in a minute."
+        };
+        match self {
+            Self::Refused(sentence) => Some(sentence.clone()),
+            Self::Limited(at) => Some(format!("That was a lot of commands. Try again {}.", relative(*at))),
+            Self::Busy => Some("Very many people want something just now. Try again in a moment.".to_owned()),
+            Self::Unavailable { .. } => Some(format!("The database does not answer at the moment. {again}")),
+            Self::Internal => Some(format!("Something went wrong here, and an operator can read what. {again}")),
+            Self::Repeated => None,
+        }
+    }
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(why) => {
+                tracing::warn!(why, "the database is not available");
+                Self::Unavailable { begun: true }
+            }
+            // An attempt that another has overtaken, or two changes at once.
+            StoreError::Conflict(why) => {
+                tracing::info!(why, "a conflict");
+                Self::refused("This was changed by somebody at the same time. Look at it again, and repeat it.")
+            }
+            StoreError::Internal(why) => {
+                tracing::error!(why, "an interaction failed");
+                Self::Internal
+            }
+        }
+    }
+}
+
+impl From<ServersError> for Refusal {
+    fn from(error: ServersError) -> Self {
+        let sentence = match error {
+            ServersError::NotFound(_) => {
+                "There is no such server, or it is not shared with you. `/server list` shows those that you have."
+                    .to_owned()
+            }
+            ServersError::NotAllowed => {
+                "You may see this server, but not do this with it. Ask its owner to `/server share` it with you."
+                    .to_owned()
+            }
+            ServersError::Invalid { field, rule } => invalid(field, &rule),
+            ServersError::NameTaken => "You already have a server of that name. Choose another name.".to_owned(),
+            ServersError::TooMany(max) => {
+                format!("You have {max} servers, as many as allowed here. `/server delete` one first.")
+            }
+            ServersError::TooManyShares(max) => {
+                format!(
+                    "This server is shared {max} times, as often as allowed. `/server unshare` it with somebody first."
+                )
+            }
+            ServersError::Deleting => {
+                "This server is being deleted and takes nothing else. `/server create` makes another.".to_owned()
+            }
+            ServersError::NoHost => {
+                "This server was made by an earlier version, and no host here runs it. Delete it with \
+                                     `/server delete`, and create it anew."
+                    .to_owned()
+            }
+            ServersError::HostElsewhere(_) => {
+                "The console of this server is kept on another machine than I am. Read it \
+                                               over the REST API: `/apikey create` gives you a key, `/help` says where."
+                    .to_owned()
+            }
+            ServersError::Console(error) => return error.into(),
+            ServersError::Store(error) => return error.into(),
+        };
+        Self::Refused(sentence)
+    }
+}
+
+impl From<ConsoleError> for Refusal {
+    fn from(error: ConsoleError) -> Self {
+        let sentence = match error {
+            ConsoleError::Position => "This place in the console is not kept any more. Ask for the last lines.",
+            ConsoleError::NotRunning => "This server does not run. `/server start` it first.",
+            ConsoleError::NoWay => "This server was started by a version that takes no commands. `/server restart` it.",
+            ConsoleError::Busy => "The game has not taken earlier commands yet. Try again in a moment.",
+            ConsoleError::Unavailable(why) => {
+                tracing::warn!(why, "a console is not available");
+                "The console of this server is not available at the moment. Try again in a minute."
+            }
+        };
+        Self::refused(sentence)
+    }
+}
+
+impl From<SchedulesError> for Refusal {
+    fn from(error: SchedulesError) -> Self {
+        let sentence = match error {
+            SchedulesError::NotFound => {
+                "There is no such schedule, or it is not yours. `/schedule list` shows those that you have.".to_owned()
+            }
+            SchedulesError::NoServer => {
+                "There is no such server, or it is not yours. `/server list` shows those that you have.".to_owned()
+            }
+            SchedulesError::NotAllowed => {
+                "Somebody else made this schedule. You may disable or delete it, since the server is yours.".to_owned()
+            }
+            SchedulesError::Timing(error) => return error.into(),
+            SchedulesError::TooMany(max) => {
+                format!("This server has {max} schedules, as many as allowed here. `/schedule delete` one first.")
+            }
+            SchedulesError::Store(error) => return error.into(),
+        };
+        Self::Refused(sentence)
+    }
+}
+
+impl From<TimingError> for Refusal {
+    fn from(error: TimingError) -> Self {
+        let what = plain(&error.to_string());
+        Self::Refused(match error {
+            TimingError::Cron(_) => format!("I cannot read this cron expression. {what}"),
+            TimingError::Zone(_) => format!("{what} Choose one from the list that appears as you type."),
+            TimingError::NeverFires(_) => format!("This would never run: {what}"),
+        })
+    }
+}
+
+impl From<KeysError> for Refusal {
+    fn from(error: KeysError) -> Self {
+        let sentence = match error {
+            KeysError::NotFound => {
+                "There is no such key, or it is not yours. `/apikey list` shows those that you have."
+            }
+            KeysError::NoUser => "You are not known here yet. Try again.",
+            KeysError::Invalid { field, rule } => return Self::Refused(invalid(field, &rule)),
+            // What a key asks for; here a person asks.
+            KeysError::Beyond(_) | KeysError::LimitBeyond(_) | KeysError::AddressesBeyond => {
+                "A key cannot give more than it has."
+            }
+            KeysError::Replaced(_) | KeysError::Ended => "This key has ended. `/apikey create` makes another.",
+            KeysError::TooMany(max) => {
+                return Self::Refused(format!(
+                    "You have {max} keys, as many as allowed here. `/apikey revoke` one first."
+                ));
+            }
+            KeysError::AlreadyShown(_) => {
+                "This key was made, and its text is kept nowhere. If you did not see it: `/apikey revoke` it, and make \
+                 another."
+            }
+            KeysError::NoRandomness(error) => {
+                tracing::error!(%error, "an interaction failed");
+                return Self::Internal;
+            }
+            KeysError::Store(error) => return error.into(),
+        };
+        Self::refused(sentence)
+    }
+}
+
+fn invalid(field: &str, rule: &str) -> String {
+    format!("This cannot be taken: `{field}` {}.", plain(rule))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn when_the_database_is_away_nobody_is_told_that_nothing_happened_where_it_may_have() {
+        let refusal = Refusal::from(StoreError::Unavailable("x".into()));
+        assert!(refusal.sentence(false).expect("a sentence").contains("Nothing was changed"));
+        assert!(refusal.sentence(true).expect("a sentence").contains("may have been done"));
+        let early = Refusal::Unavailable { begun: false };
+        assert!(early.sentence(true).expect("a sentence").contains("Nothing was changed"));
+        assert_eq!(Refusal::Repeated.sentence(true), None);
+    }
+
+    #[test]
+    fn what_was_typed_is_quoted_without_its_effects() {
+        let error = TimingError::Zone("@everyone **x**".to_owned());
+        let sentence = Refusal::from(error).sentence(false).expect("a sentence");
+        assert!(!sentence.contains("@everyone") && !sentence.contains("**"), "{sentence}");
+    }
+}
