@@ -3,6 +3,7 @@
 //! - [`postgres`]: a private PostgreSQL cluster, found or fetched, never run as root
 //! - [`Database`]: an empty database for one test
 //! - [`proxy`]: a TCP proxy that loses the connection on purpose
+//! - `discord`: a stand-in for Discord (with the feature of that name)
 //! - [`wait`]: the one place where a test may sleep
 //! - [`apt`]: what the system's package manager can give
 //! - [`account`], [`leash`]: who a helper process runs as, and how it ends when its parent is killed
@@ -10,6 +11,8 @@
 pub mod account;
 pub mod apt;
 mod database;
+#[cfg(feature = "discord")]
+pub mod discord;
 mod error;
 pub mod leash;
 pub mod postgres;
