@@ -45,7 +45,8 @@ impl Faults {
     }
 
     pub(super) fn error(&mut self, request: &str) -> Option<u16> {
-        let (_, (left, status)) = self.errors.iter_mut().find(|(route, (left, _))| *left > 0 && request.contains(*route))?;
+        let (_, (left, status)) =
+            self.errors.iter_mut().find(|(route, (left, _))| *left > 0 && request.contains(*route))?;
         *left -= 1;
         Some(*status)
     }

@@ -38,7 +38,13 @@ impl Asking {
     }
 
     /// A button or a menu of a message, by its label or its `custom_id`.
-    pub(super) fn control(state: &State, person: &Person, message: u64, name: &str, values: &[&str]) -> Result<Self, Refusal> {
+    pub(super) fn control(
+        state: &State,
+        person: &Person,
+        message: u64,
+        name: &str,
+        values: &[&str],
+    ) -> Result<Self, Refusal> {
         let message = state.message(message).filter(|message| message.is_shown_to(person.id));
         let message = message.ok_or_else(|| Refusal::new(format!("{} sees no such message", person.name)))?;
         let control = find(message, name)?;

@@ -114,9 +114,10 @@ impl<'a> Line<'a> {
     }
 
     fn nested(&self, values: Vec<Value>, guild: Option<u64>) -> Value {
-        let options = self.path.iter().rev().fold(values, |inner, node| {
-            vec![json!({"name": node["name"], "type": node["type"], "options": inner})]
-        });
+        let options =
+            self.path.iter().rev().fold(values, |inner, node| {
+                vec![json!({"name": node["name"], "type": node["type"], "options": inner})]
+            });
         let mut data = Map::new();
         data.insert("id".to_owned(), self.command["id"].clone());
         data.insert("name".to_owned(), self.command["name"].clone());

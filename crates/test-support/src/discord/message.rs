@@ -169,8 +169,19 @@ pub(super) fn nonce(body: &Value) -> Option<String> {
 /// What a person reads, in the order in which it is shown.
 fn read(part: &Value, lines: &mut Vec<String>) {
     const SHOWN: [&str; 13] = [
-        "author", "title", "description", "content", "fields", "name", "label", "placeholder", "value", "footer", "text",
-        "components", "filename",
+        "author",
+        "title",
+        "description",
+        "content",
+        "fields",
+        "name",
+        "label",
+        "placeholder",
+        "value",
+        "footer",
+        "text",
+        "components",
+        "filename",
     ];
     match part {
         Value::Array(parts) => parts.iter().for_each(|part| read(part, lines)),

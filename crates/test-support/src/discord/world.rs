@@ -77,11 +77,7 @@ impl Default for World {
     fn default() -> Self {
         let guild = Guild { name: "Stand-in".to_owned(), ..Guild::default() };
         let channel = Channel::Text { guild: GUILD, name: "general".to_owned() };
-        Self {
-            users: BTreeMap::new(),
-            guilds: [(GUILD, guild)].into(),
-            channels: [(CHANNEL, channel)].into(),
-        }
+        Self { users: BTreeMap::new(), guilds: [(GUILD, guild)].into(), channels: [(CHANNEL, channel)].into() }
     }
 }
 

@@ -9,6 +9,9 @@ use tokio::task::JoinSet;
 use twilight_gateway::{CloseFrame, Config, ConfigBuilder, Event, EventTypeFlags, Intents, Shard, ShardId, StreamExt};
 use twilight_http::Client;
 use twilight_http::client::InteractionClient;
+use twilight_http::request::Request;
+use twilight_http::response::marker::EmptyBody;
+use twilight_http::routing::Route;
 use twilight_model::application::command::Command;
 use twilight_model::application::interaction::{Interaction, InteractionData};
 use twilight_model::channel::message::MessageFlags;
@@ -37,8 +40,7 @@ impl Bot {
         let http = Client::builder().token(format!("Bot {}", discord.token())).proxy(host, true).build();
         let http = Arc::new(http);
         let gateway = http.gateway().authed().await.expect("gateway").model().await.expect("gateway");
-        let mut bot =
-            Self { http, errors: Arc::default(), heard: Arc::default(), _tasks: JoinSet::new() };
+        let mut bot = Self { http, errors: Arc::default(), heard: Arc::default(), _tasks: JoinSet::new() };
         for number in 0..shards {
             let config = ConfigBuilder::from(Config::new(discord.token().to_owned(), Intents::empty()));
             let shard = Shard::with_config(ShardId::new(number, shards), config.proxy_url(gateway.url.clone()).build());
@@ -52,6 +54,13 @@ impl Bot {
 
     pub(crate) fn interactions(&self) -> InteractionClient<'_> {
         self.http.interaction(Id::new(agis_test_support::discord::APPLICATION))
+    }
+
+    /// Sends a message as it is: the library's own methods would not send a wrong one.
+    pub(crate) async fn send(&self, channel: u64, body: &Value) -> Result<(), twilight_http::Error> {
+        let route = Route::CreateMessage { channel_id: channel };
+        let request = Request::builder(&route).json(body).build()?;
+        self.http.request::<EmptyBody>(request).await.map(drop)
     }
 
     pub(crate) fn heard(&self) -> Vec<Interaction> {
@@ -71,15 +80,24 @@ pub(crate) fn commands() -> Value {
             "options": options})
     };
     let everything = json!([
-        text, option(4, "whole"), option(5, "yes"), option(6, "user"), option(7, "place"), option(8, "role"),
-        option(9, "who"), option(10, "number"),
+        text,
+        option(4, "whole"),
+        option(5, "yes"),
+        option(6, "user"),
+        option(7, "place"),
+        option(8, "role"),
+        option(9, "who"),
+        option(10, "number"),
     ]);
     let mut admins = command("admins", json!([]));
     admins["default_member_permissions"] = json!("8");
     json!([
-        command("echo", json!([{"type": 2, "name": "the", "description": "g", "options": [
-            {"type": 1, "name": "text", "description": "s", "options": everything},
-        ]}])),
+        command(
+            "echo",
+            json!([{"type": 2, "name": "the", "description": "g", "options": [
+                {"type": 1, "name": "text", "description": "s", "options": everything},
+            ]}])
+        ),
         command("slow", json!([])),
         command("silent", json!([])),
         admins,
@@ -120,7 +138,8 @@ async fn answer(http: &Client, interaction: &Interaction) -> Result<(), twilight
     };
     match &interaction.data {
         Some(InteractionData::ApplicationCommand(data)) if is_focused(interaction) => {
-            let choices = (0..25).map(|number| json!({"name": format!("Choice {number}"), "value": number.to_string()}));
+            let choices =
+                (0..25).map(|number| json!({"name": format!("Choice {number}"), "value": number.to_string()}));
             assert_eq!(data.name, "echo");
             respond(8, json!({"choices": choices.collect::<Vec<_>>()})).await
         }

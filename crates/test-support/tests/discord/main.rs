@@ -15,7 +15,8 @@ async fn a_command_arrives_as_it_was_typed_and_its_answer_is_shown() {
     let bot = Bot::start(&discord).await;
     let ann = discord.person(101, "Ann");
     discord.role(55, "Mods");
-    let line = "/echo the text text:hello there whole:-3 yes:True user:@Ann place:#general role:@Mods who:@Mods number:1.5";
+    let line =
+        "/echo the text text:hello there whole:-3 yes:True user:@Ann place:#general role:@Mods who:@Mods number:1.5";
 
     let reply = discord.command(&ann, line).await;
 

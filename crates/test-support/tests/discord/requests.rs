@@ -40,7 +40,11 @@ fn the_document_accepts_what_is_right() {
         ("POST", CALLBACK.to_owned(), json!({"type": 4, "data": {"content": "a", "flags": 64}})),
         ("POST", CALLBACK.to_owned(), json!({"type": 5})),
         ("POST", CALLBACK.to_owned(), json!({"type": 8, "data": {"choices": choices}})),
-        ("POST", MESSAGES.to_owned(), json!({"content": "a", "components": [row], "nonce": "1", "enforce_nonce": true})),
+        (
+            "POST",
+            MESSAGES.to_owned(),
+            json!({"content": "a", "components": [row], "nonce": "1", "enforce_nonce": true}),
+        ),
         ("PATCH", "/webhooks/1/token/messages/@original".to_owned(), json!({"content": "a"})),
         ("POST", "/users/@me/channels".to_owned(), json!({"recipient_id": "1"})),
     ];
@@ -54,7 +58,8 @@ fn the_document_accepts_what_is_right() {
 fn the_document_refuses_what_is_wrong_and_names_it() {
     let Some(schema) = schema() else { return };
     let choices: Vec<_> = (0..26).map(|number| json!({"name": "a", "value": number.to_string()})).collect();
-    let buttons: Vec<_> = (0..6).map(|number| json!({"type": 2, "style": 1, "custom_id": number.to_string()})).collect();
+    let buttons: Vec<_> =
+        (0..6).map(|number| json!({"type": 2, "style": 1, "custom_id": number.to_string()})).collect();
     let command = |name: &str, description: &str| json!([{"name": name, "description": description}]);
     let wrong = [
         ("PUT", register(), command(&"a".repeat(33), "d"), "/0/name"),
@@ -83,17 +88,27 @@ fn the_document_refuses_what_is_wrong_and_names_it() {
 async fn what_is_refused_is_recorded_with_the_reason() {
     let discord = Discord::start().await;
     let bot = Bot::start(&discord).await;
-    let fields: Vec<_> = (0..6).map(|_| json!({"name": "a", "value": "b".repeat(1024)})).collect();
-    let embeds = serde_json::from_value::<Vec<_>>(json!([{"type": "rich", "fields": fields}])).expect("embeds");
-    let error = bot.http.create_message(Id::new(CHANNEL)).embeds(&embeds).await;
-    // The library counts too, so that the request may not even be sent.
-    if error.is_ok() {
-        panic!("{error:?}");
-    }
+    let field = json!({"name": "a", "value": "b".repeat(1024)});
+    let error = bot.send(CHANNEL, &json!({"embeds": [{"fields": vec![field; 6]}]})).await.expect_err("refused");
+    assert!(format!("{error:?}").contains("50035"), "{error:?}");
+    let error = bot.send(CHANNEL, &json!({"content": ""})).await.expect_err("refused");
+    assert!(format!("{error:?}").contains("50006"), "{error:?}");
+    let complaints = discord.complaints();
+    let [long, empty] = &complaints[..] else { panic!("{complaints:?}") };
+    assert!(long.contains("more than 6000 characters") && empty.contains("empty"), "{complaints:?}");
+    assert_eq!(discord.requests_to("POST /channels/")[0].complaints.len(), 1);
+    assert_eq!(discord.messages(CHANNEL), []);
+}
+
+#[tokio::test]
+async fn errors_come_as_often_as_they_are_ordered() {
+    let discord = Discord::start().await;
+    let bot = Bot::start(&discord).await;
     discord.fail_next("GET /users/@me", 1, 500);
     assert!(bot.http.current_user().await.is_err());
+    assert!(bot.http.current_user().await.is_ok());
     let requests = discord.requests_to("GET /users/@me");
-    assert_eq!(requests.iter().map(|request| request.status).collect::<Vec<_>>(), [500]);
+    assert_eq!(requests.iter().map(|request| request.status).collect::<Vec<_>>(), [500, 200]);
 }
 
 #[tokio::test]
@@ -114,11 +129,13 @@ async fn a_limit_holds_for_as_long_as_it_says() {
 async fn a_message_with_an_enforced_nonce_is_sent_once() {
     let discord = Discord::start().await;
     let bot = Bot::start(&discord).await;
+    let once = json!({"content": "once", "nonce": "7", "enforce_nonce": true});
     for _ in 0..2 {
-        let message = bot.http.create_message(Id::new(CHANNEL)).content("once").nonce(7);
-        let _ = message.await.expect("sent");
+        bot.send(CHANNEL, &once).await.expect("sent");
     }
-    // Without `enforce_nonce` a nonce is only a word.
+    assert_eq!(discord.messages(CHANNEL).len(), 1);
+    // Without `enforce_nonce` it is only a word.
+    bot.send(CHANNEL, &json!({"content": "twice", "nonce": "7"})).await.expect("sent");
     assert_eq!(discord.messages(CHANNEL).len(), 2);
 }
 

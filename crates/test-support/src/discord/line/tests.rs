@@ -6,10 +6,12 @@ const ANN: u64 = 101;
 fn commands() -> Vec<Value> {
     let server = json!({"type": 3, "name": "server", "description": "s", "required": true, "autocomplete": true});
     let cron = json!({"type": 3, "name": "cron", "description": "c"});
-    let action = json!({"type": 3, "name": "action", "description": "a", "choices": [{"name": "Start it", "value": "start"}]});
+    let action =
+        json!({"type": 3, "name": "action", "description": "a", "choices": [{"name": "Start it", "value": "start"}]});
     let lines = json!({"type": 4, "name": "lines", "description": "l", "min_value": 1, "max_value": 50});
     let who = json!({"type": 9, "name": "who", "description": "w"});
-    let create = json!({"type": 1, "name": "create", "description": "c", "options": [server, action, cron, lines, who]});
+    let create =
+        json!({"type": 1, "name": "create", "description": "c", "options": [server, action, cron, lines, who]});
     let list = json!({"type": 1, "name": "list", "description": "l"});
     vec![
         json!({"id": "7", "name": "schedule", "type": 1, "options": [create, list]}),
@@ -49,19 +51,22 @@ fn a_value_runs_until_the_next_known_option() {
 
 #[test]
 fn what_stands_in_quotes_is_no_option() {
-    assert_eq!(values(r#"/schedule create server:"a cron:b" lines:5"#), vec![
-        ("server".to_owned(), json!("a cron:b")),
-        ("lines".to_owned(), json!(5)),
-    ]);
+    assert_eq!(
+        values(r#"/schedule create server:"a cron:b" lines:5"#),
+        vec![("server".to_owned(), json!("a cron:b")), ("lines".to_owned(), json!(5)),]
+    );
     assert_eq!(values(r#"/schedule create server:"never closed lines:5"#)[1].1, json!(5));
 }
 
 #[test]
 fn sub_commands_are_nested_as_discord_nests_them() {
     let data = typed("/schedule list").expect("a command");
-    assert_eq!(data, json!({"id": "7", "name": "schedule", "type": 1, "options": [
-        {"name": "list", "type": 1, "options": []},
-    ]}));
+    assert_eq!(
+        data,
+        json!({"id": "7", "name": "schedule", "type": 1, "options": [
+            {"name": "list", "type": 1, "options": []},
+        ]})
+    );
     assert_eq!(typed("/help").expect("a command")["options"], json!([]));
 }
 

@@ -6,13 +6,7 @@ use super::{Answer, Call};
 use crate::discord::APPLICATION;
 use crate::discord::state::State;
 
-pub(super) fn answer(
-    state: &mut State,
-    call: &Call,
-    application: &str,
-    guild: Option<&str>,
-    rest: &[&str],
-) -> Answer {
+pub(super) fn answer(state: &mut State, call: &Call, application: &str, guild: Option<&str>, rest: &[&str]) -> Answer {
     if application != APPLICATION.to_string() {
         return Answer::refused(404, 10002, "Unknown Application");
     }

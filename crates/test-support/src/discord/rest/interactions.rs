@@ -15,7 +15,8 @@ const SUGGESTIONS: u64 = 8;
 
 pub(super) fn callback(state: &mut State, call: &Call, id: &str, token: &str) -> Answer {
     let unknown = || Answer::refused(404, 10062, "Unknown interaction");
-    let Some((id, interaction)) = id.parse().ok().and_then(|id| Some((id, state.interactions.get(&id)?.clone()))) else {
+    let Some((id, interaction)) = id.parse().ok().and_then(|id| Some((id, state.interactions.get(&id)?.clone())))
+    else {
         return unknown();
     };
     if interaction.answer.is_some() {

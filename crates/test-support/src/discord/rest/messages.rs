@@ -32,7 +32,8 @@ fn send(state: &mut State, channel: u64, body: &Value) -> Answer {
         return Answer::empty_message();
     }
     let nonce = nonce(body).filter(|_| body["enforce_nonce"] == true);
-    let sent = state.messages.iter().find(|message| nonce.is_some() && message.nonce == nonce && message.channel == channel);
+    let sent =
+        state.messages.iter().find(|message| nonce.is_some() && message.nonce == nonce && message.channel == channel);
     if let Some(sent) = sent {
         return Answer::ok(sent.json());
     }
