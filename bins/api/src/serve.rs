@@ -99,7 +99,7 @@ pub(crate) async fn serve() -> Result<(), Failure> {
 }
 
 fn services(domain: Domain, edge: Edge) -> Services {
-    let Domain { keys, limiter, servers, schedules, accounts, idempotency } = domain;
+    let Domain { keys, limiter, servers, schedules, accounts, idempotency, notices: _ } = domain;
     let edge = Arc::new(edge);
     Services { keys, limiter, servers, schedules, accounts, edge, idempotency, followers: Followers::default() }
 }

@@ -18,7 +18,7 @@ use crate::commands::{apikey, schedule, server, share};
 const NAME_MAX: u16 = 100;
 
 /// Every command, to be registered when the bot starts.
-pub fn definitions() -> Vec<Command> {
+pub(crate) fn definitions() -> Vec<Command> {
     vec![
         command(
             "server",

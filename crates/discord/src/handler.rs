@@ -9,6 +9,7 @@ use agis_accounts::Accounts;
 use agis_apikeys::ApiKeys;
 use agis_base::{StoreError, UserId};
 use agis_idempotency::Idempotency;
+use agis_notices::Notices;
 use agis_ratelimit::{Bucket, Limiter, MemoryLimiter, Quota};
 use agis_scheduler::Schedules;
 use agis_servers::Servers;
@@ -71,6 +72,8 @@ pub struct Services {
     pub idempotency: Idempotency,
     /// Limits.
     pub limiter: Arc<dyn Limiter>,
+    /// Whom to tell what.
+    pub notices: Notices,
 }
 
 /// What an operator decides about commands.

@@ -6,22 +6,33 @@
 //! - `reply`: at once or deferred, within Discord's three seconds
 //! - `commands`: a module per command; `find`: what a typed name means; `autocomplete`: what may be typed
 //! - `buttons`: the codes that buttons carry; `follow`: a message that follows an operation
+//! - [`connection`]: everything that speaks with Discord, from its start to its end: `gateway`, `register`, `members` (which
+//!   roles people have), `courier` (what they have to be told); [`standing`]: how the bot stands with Discord
 //! - `render`: what people read; `wording`: every error, as a sentence that says what to do
 
 mod autocomplete;
 mod buttons;
 mod call;
 mod commands;
+pub mod connection;
+mod courier;
 mod definitions;
 mod find;
 mod follow;
+mod gateway;
 pub mod handler;
+mod members;
 mod once;
+mod register;
 mod render;
 mod reply;
 mod roles;
 mod seen;
+pub mod standing;
+mod url;
 mod wording;
 
-pub use definitions::definitions;
-pub use handler::{Handler, Services, Settings};
+pub use connection::{Connection, Guild, Running};
+pub use handler::{Services, Settings};
+pub use standing::Standing;
+pub use url::ApiUrl;

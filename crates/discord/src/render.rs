@@ -2,6 +2,7 @@
 
 pub(crate) mod card;
 pub(crate) mod key;
+pub(crate) mod notice;
 pub(crate) mod operation;
 pub(crate) mod schedule;
 pub(crate) mod server;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use agis_accounts::Accounts;
 use agis_apikeys::{ApiKeys, KeyCache};
 use agis_idempotency::Idempotency;
+use agis_notices::Notices;
 use agis_ratelimit::MemoryLimiter;
 use agis_scheduler::Schedules;
 use agis_servers::{Servers, console::Console};
@@ -27,6 +28,8 @@ pub struct Domain {
     pub accounts: Accounts,
     /// What was asked before.
     pub idempotency: Idempotency,
+    /// Whom to tell what.
+    pub notices: Notices,
 }
 
 impl Domain {
@@ -40,6 +43,7 @@ impl Domain {
             schedules: Schedules::new(db.clone(), rules.schedules_per_server),
             accounts: Accounts::new(db.clone()),
             idempotency: Idempotency::new(db.clone()),
+            notices: Notices::new(db.clone()),
         }
     }
 }

@@ -1,0 +1,134 @@
+//! Composes, runs, and ends in order.
+
+use std::{
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+    time::Duration,
+};
+
+use agis_apikeys::KeyCache;
+use agis_discord::{Connection, Services, Standing};
+use agis_program::{
+    Domain, settings,
+    upkeep::{PING, SWEEP, ping, sweep},
+};
+use agis_runtime::{Component, Health, Metrics, every, ops, shutdown, telemetry};
+use agis_storage::{
+    Db,
+    notify::{Bells, listen},
+};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::config;
+
+/// How often readiness learns how the bot stands with Discord.
+const LOOK: Duration = Duration::from_secs(1);
+/// How long what is being answered may take to end; with the rest of a shutdown less than the 30 s of Kubernetes.
+const ANSWERS: Duration = Duration::from_secs(20);
+/// How long background jobs may take to end.
+const JOBS: Duration = Duration::from_secs(5);
+/// twilight names the paths of its calls, and there are tokens in them.
+const QUIET: &str = "twilight_http=warn";
+
+pub(crate) async fn run() -> Result<(), String> {
+    let logs = settings::logs(&settings::environment).map_err(text)?;
+    telemetry::init_logs(logs.format, &format!("{},{QUIET}", logs.filter))?;
+    let config = config::read(&settings::environment).map_err(text)?;
+    // Two libraries bring a provider for TLS; the process has one.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let metrics = Metrics::install().map_err(text)?;
+    let ops = bind(SocketAddr::new(config.bind, config.metrics_port))?;
+    let metrics_address = ops.local_addr().map_err(text)?;
+
+    let health = Health::default();
+    let db = Arc::new(Db::new(&config.database).map_err(text)?);
+    let domain = Domain::new(&config.rules, &db, KeyCache::default(), vec![]);
+    let bells = Bells::default();
+    let connection = Connection::new(config.discord.token, config.discord.api, config.discord.guild);
+    let standing = connection.standing();
+
+    tokio::spawn(ops::serve(ops, health.clone(), metrics.clone()).map_err(text)?);
+    let stop = CancellationToken::new();
+    let mut jobs = start_jobs(&db, &domain, &health, metrics, standing, &stop);
+    let notices = bells.notices.subscribe();
+    let (url, listening) = (config.database.url.clone(), stop.clone());
+    jobs.spawn(async move {
+        listening.run_until_cancelled(listen(url, bells)).await;
+    });
+    let running = connection.start(services(&domain), config.settings, notices);
+    tracing::info!(%metrics_address, "bot started");
+
+    let asked = tokio::select! {
+        asked = shutdown::requested() => asked.map_err(text),
+        ended = jobs.join_next() => {
+            tracing::error!(?ended, "a background loop has ended");
+            Err("a background loop has ended by itself; this is a bug".to_owned())
+        }
+    };
+    tracing::info!("Shutting down: no more interactions");
+    health.drain();
+    if tokio::time::timeout(ANSWERS, running.end()).await.is_err() {
+        tracing::warn!("not everything was answered in time");
+    }
+    stop.cancel();
+    let ended = tokio::time::timeout(JOBS, async { while jobs.join_next().await.is_some() {} }).await;
+    if ended.is_err() {
+        tracing::warn!("background jobs did not end in time and were cut off");
+    }
+    tracing::info!("Shut down");
+    asked
+}
+
+fn services(domain: &Domain) -> Services {
+    let Domain { keys, limiter, servers, schedules, accounts, idempotency, notices } = domain.clone();
+    Services { servers, schedules, keys, accounts, idempotency, limiter, notices }
+}
+
+fn start_jobs(
+    db: &Arc<Db>,
+    domain: &Domain,
+    health: &Health,
+    metrics: Metrics,
+    standing: Standing,
+    stop: &CancellationToken,
+) -> JoinSet<()> {
+    let mut jobs = JoinSet::new();
+    let (pinged, database) = (db.clone(), health.component("database", PING * 5));
+    jobs.spawn(every("ping the database", PING, stop.clone(), async move || {
+        ping(&pinged, &database).await;
+        Ok::<(), std::convert::Infallible>(())
+    }));
+    let discord = health.component("discord", LOOK * 10);
+    jobs.spawn(every("look at Discord", LOOK, stop.clone(), async move || {
+        tell(&standing, &discord);
+        Ok::<(), std::convert::Infallible>(())
+    }));
+    let limiter = domain.limiter.clone();
+    jobs.spawn(every("sweep limits", SWEEP, stop.clone(), async move || {
+        sweep(&limiter);
+        Ok::<(), std::convert::Infallible>(())
+    }));
+    jobs.spawn(every("metrics upkeep", telemetry::UPKEEP, stop.clone(), async move || {
+        metrics.upkeep();
+        Ok::<(), std::convert::Infallible>(())
+    }));
+    jobs
+}
+
+fn tell(standing: &Standing, discord: &Component) {
+    match standing.trouble() {
+        None => discord.ok(),
+        Some(why) => discord.trouble(&why),
+    }
+    metrics::gauge!("agis_bot_discord_shards_connected").set(standing.shards_connected() as f64);
+}
+
+fn bind(address: SocketAddr) -> Result<TcpListener, String> {
+    TcpListener::bind(address)
+        .map_err(|error| format!("cannot listen on {address}: {error}; set METRICS_PORT to a port that is free"))
+}
+
+fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}

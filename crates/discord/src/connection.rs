@@ -1,0 +1,156 @@
+//! Everything that speaks with Discord, from its start to its end.
+
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use tokio::{
+    sync::watch,
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+use twilight_http::Client;
+use twilight_model::{
+    channel::message::AllowedMentions,
+    id::{
+        Id,
+        marker::{ApplicationMarker, GuildMarker},
+    },
+};
+
+use crate::{
+    Services, Settings, courier::Courier, definitions::definitions, gateway::Gateway, handler::Handler,
+    members::Members, register::register, standing::Standing, url::ApiUrl,
+};
+
+/// How long one call may take; twilight's own deadline does not count the time that a call waits for its turn.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+const PAUSE_MAX: Duration = Duration::from_secs(60);
+
+/// A guild's id, as in `DISCORD_GUILD_ID`.
+pub type Guild = Id<GuildMarker>;
+
+/// The bot's side of Discord, not yet connected.
+pub struct Connection {
+    token: String,
+    http: Arc<Client>,
+    guild: Option<Guild>,
+    standing: Standing,
+}
+
+impl Connection {
+    /// With this token, at Discord or at another address. The commands are registered in the guild alone, if there is one.
+    pub fn new(token: String, api: Option<ApiUrl>, guild: Option<Guild>) -> Self {
+        // What is said mentions nobody, unless a message says whom.
+        let http = Client::builder().token(token.clone()).timeout(PATIENCE);
+        let http = http.default_allowed_mentions(AllowedMentions::default());
+        let http = match api {
+            Some(ApiUrl { authority, http: plain }) => http.proxy(authority, plain),
+            None => http,
+        };
+        let standing = Standing::default();
+        standing.disconnected("the bot is starting");
+        Self { token, http: Arc::new(http.build()), guild, standing }
+    }
+
+    /// How the bot stands with Discord.
+    pub fn standing(&self) -> Standing {
+        self.standing.clone()
+    }
+
+    /// Connects, and stays connected until it is ended. `bell` rings when somebody has to be told something.
+    pub fn start(self, services: Services, settings: Settings, bell: watch::Receiver<()>) -> Running {
+        let stop = CancellationToken::new();
+        let handler = Arc::new(OnceLock::new());
+        let work = self.work(services, settings, bell, handler.clone(), stop.clone());
+        Running { stop, handler, work: tokio::spawn(work) }
+    }
+
+    async fn work(
+        self,
+        services: Services,
+        settings: Settings,
+        bell: watch::Receiver<()>,
+        handler: Arc<OnceLock<Handler>>,
+        stop: CancellationToken,
+    ) {
+        let Some(application) = self.application(&stop).await else {
+            return stop.cancelled().await;
+        };
+        let (http, standing) = (self.http, self.standing);
+        let courier =
+            Courier { http: http.clone(), notices: services.notices.clone(), standing: standing.clone(), bell };
+        let members = Members { http: http.clone(), servers: services.servers.clone(), standing: standing.clone() };
+        let handler = handler.get_or_init(|| Handler::new(services, http.clone(), application, settings)).clone();
+        let gateway = Gateway {
+            token: self.token,
+            http: http.clone(),
+            standing: standing.clone(),
+            taker: Arc::new(move |interaction| handler.spawn(interaction)),
+        };
+        let commands = definitions();
+        tokio::join!(
+            register(&http, application, self.guild, &commands, &standing, &stop),
+            gateway.run(stop.clone()),
+            courier.run(stop.clone()),
+            members.run(stop.clone()),
+        );
+    }
+
+    /// Which application the token belongs to.
+    async fn application(&self, stop: &CancellationToken) -> Option<Id<ApplicationMarker>> {
+        let mut pause = Duration::from_secs(1);
+        while !stop.is_cancelled() && !self.standing.is_refused() {
+            let asked = async { self.http.current_user_application().await?.model().await.map_err(Failed::Unreadable) };
+            let why = match timeout(PATIENCE, asked).await {
+                Ok(Ok(application)) => return Some(application.id),
+                Ok(Err(Failed::Call(error))) => {
+                    self.standing.heed(&error);
+                    error.to_string()
+                }
+                Ok(Err(Failed::Unreadable(error))) => error.to_string(),
+                Err(_) => "Discord does not answer".to_owned(),
+            };
+            if !self.standing.is_refused() {
+                self.standing.disconnected(&format!("Discord does not tell who the bot is: {why}"));
+                stop.run_until_cancelled(sleep(pause)).await;
+                pause = (pause * 2).min(PAUSE_MAX);
+            }
+        }
+        None
+    }
+}
+
+enum Failed {
+    Call(twilight_http::Error),
+    Unreadable(twilight_http::response::DeserializeBodyError),
+}
+
+impl From<twilight_http::Error> for Failed {
+    fn from(error: twilight_http::Error) -> Self {
+        Self::Call(error)
+    }
+}
+
+/// The bot's side of Discord, connected.
+pub struct Running {
+    stop: CancellationToken,
+    handler: Arc<OnceLock<Handler>>,
+    work: JoinHandle<()>,
+}
+
+impl Running {
+    /// Hears of nothing new and lets what is being answered end. Whoever waits has a deadline.
+    pub async fn end(self) {
+        self.stop.cancel();
+        let answered = async {
+            if let Some(handler) = self.handler.get() {
+                handler.end().await;
+            }
+        };
+        // The connection goes while answers are still given: they take another way.
+        let (_, ()) = tokio::join!(self.work, answered);
+    }
+}

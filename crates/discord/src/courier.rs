@@ -1,0 +1,157 @@
+//! Tells people what they have to know: takes notices out of the outbox and delivers them, in the channel where it was
+//! asked for, or to the person alone.
+//!
+//! A notice is leased, sent, and noted as sent. Whoever dies between the last two is followed by another who sends it
+//! again; Discord knows it by its nonce and shows it once.
+
+use std::{sync::Arc, time::Duration};
+
+use agis_notices::{Notice, Notices};
+use serde_json::json;
+use tokio::{
+    sync::watch,
+    time::{sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+use twilight_http::{Client, Error, api_error::ApiError, error::ErrorType};
+use twilight_model::{
+    channel::message::Embed,
+    id::{
+        Id,
+        marker::{ChannelMarker, UserMarker},
+    },
+};
+
+use crate::{connection::PATIENCE, render, standing::Standing};
+
+const BATCH: u32 = 10;
+/// The longest sleep: the safety net under lost notices, and for those whose time comes again.
+const POLL: Duration = Duration::from_secs(5);
+
+/// The loop that tells people.
+pub(crate) struct Courier {
+    pub(crate) http: Arc<Client>,
+    pub(crate) notices: Notices,
+    pub(crate) standing: Standing,
+    /// Rings when there is a new notice.
+    pub(crate) bell: watch::Receiver<()>,
+}
+
+/// Why a notice was not delivered.
+struct Undelivered {
+    why: String,
+    /// Nobody there will ever read it.
+    permanent: bool,
+}
+
+impl Courier {
+    pub(crate) async fn run(mut self, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            // With the bot refused there is nobody to deliver; what waits is delivered by the next that is not.
+            let sent = if self.standing.is_refused() { 0 } else { self.round().await };
+            if sent >= BATCH {
+                continue;
+            }
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = sleep(POLL) => {}
+                Ok(()) = self.bell.changed() => {}
+            }
+        }
+    }
+
+    /// How many were taken.
+    async fn round(&self) -> u32 {
+        let notices = match self.notices.claim(BATCH).await {
+            Ok(notices) => notices,
+            Err(error) => {
+                tracing::warn!(%error, "notices wait");
+                return 0;
+            }
+        };
+        let mut taken = 0;
+        for notice in notices {
+            taken += 1;
+            let noted = match self.deliver(&notice).await {
+                Ok(()) => self.notices.sent(notice.id).await,
+                Err(Undelivered { why, permanent }) => {
+                    tracing::warn!(notice = notice.id.0, why, permanent, "a notice could not be delivered");
+                    self.notices.failed(notice.id, &why, permanent).await
+                }
+            };
+            if let Err(error) = noted {
+                tracing::warn!(notice = notice.id.0, %error, "what became of a notice could not be noted");
+            }
+            if self.standing.is_refused() {
+                return 0;
+            }
+        }
+        taken
+    }
+
+    /// In the channel first, if there is one that the bot may write to; a channel that is gone is no reason to say nothing.
+    async fn deliver(&self, notice: &Notice) -> Result<(), Undelivered> {
+        let user = id::<UserMarker>(notice.recipient.as_str())?;
+        let embed = render::notice::notice(notice).embed;
+        if let Some(channel) = &notice.channel {
+            match self.send(id(channel.as_str())?, user, notice, &embed).await {
+                Err(Undelivered { permanent: true, .. }) => {}
+                other => return other,
+            }
+        }
+        let call = async { Ok(self.http.create_private_channel(user).await?.model().await) };
+        let channel = self.called(call).await?.map_err(|error| later(error.to_string()))?;
+        self.send(channel.id, user, notice, &embed).await
+    }
+
+    async fn send(
+        &self,
+        channel: Id<ChannelMarker>,
+        user: Id<UserMarker>,
+        notice: &Notice,
+        embed: &Embed,
+    ) -> Result<(), Undelivered> {
+        // twilight has no word for `enforce_nonce`, by which Discord shows what is sent twice within minutes once.
+        let body = json!({
+            "content": format!("<@{user}>"),
+            "embeds": [embed],
+            "allowed_mentions": { "parse": [], "users": [user] },
+            "nonce": notice.id.0.to_string(),
+            "enforce_nonce": true,
+        });
+        let body = body.to_string();
+        let message = self.http.create_message(channel).payload_json(body.as_bytes());
+        self.called(async { message.await.map(drop) }).await
+    }
+
+    async fn called<T>(&self, call: impl Future<Output = Result<T, Error>>) -> Result<T, Undelivered> {
+        match timeout(PATIENCE, call).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => {
+                self.standing.heed(&error);
+                Err(Undelivered { why: error.to_string(), permanent: is_permanent(&error) })
+            }
+            Err(_) => Err(later("Discord does not answer".to_owned())),
+        }
+    }
+}
+
+fn later(why: String) -> Undelivered {
+    Undelivered { why, permanent: false }
+}
+
+fn id<T>(text: &str) -> Result<Id<T>, Undelivered> {
+    let number = text.parse().ok().and_then(Id::new_checked);
+    number.ok_or_else(|| Undelivered { why: format!("'{text}' is no id of Discord"), permanent: true })
+}
+
+/// Whether Discord will say the same next time: the channel or the person is gone, or nobody may write there.
+fn is_permanent(error: &Error) -> bool {
+    match error.kind() {
+        ErrorType::Response { status, error: ApiError::General(error), .. } => {
+            // Unknown channel, unknown user; no access, no direct messages to this person, no permission.
+            matches!((status.get(), error.code), (403 | 404 | 400, 10003 | 10013 | 50001 | 50007 | 50013))
+        }
+        _ => false,
+    }
+}

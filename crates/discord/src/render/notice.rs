@@ -1,0 +1,31 @@
+//! What somebody has to hear.
+
+use agis_notices::{Kind, Notice};
+
+use super::{
+    card::{Card, Colour},
+    text::{bare, plain, relative},
+};
+use crate::reply::Message;
+
+const NAME: usize = 100;
+
+/// What went wrong, when, and what can be done about it.
+pub(crate) fn notice(notice: &Notice) -> Message {
+    let name = bare(&notice.server_name, NAME);
+    let action = notice.action.as_deref().unwrap_or("operation");
+    let (title, hint) = match notice.kind {
+        Kind::OperationFailed => {
+            (format!("{name}: {action} failed"), "Try again; if it fails again, look at /server logs.")
+        }
+        Kind::OperationExpired => (
+            format!("{name}: {action} was given up"),
+            "Nobody could do it in time: the machine that runs this server may be away. Ask whoever operates it, or try again.",
+        ),
+        Kind::ServerCrashed => {
+            (format!("{name} has crashed"), "Look at /server logs, and start it again with /server start.")
+        }
+    };
+    let text = format!("{}\n\n{hint}", plain(&notice.reason));
+    Card::new(Colour::Bad).titled(&title).says(&text).field("When", &relative(notice.created_at)).into_message()
+}
