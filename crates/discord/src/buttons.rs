@@ -162,9 +162,9 @@ async fn act(inner: &Inner, call: &Call, server: ServerId, action: Action) -> Re
 
 /// The channel is where its owner hears of a bad end.
 pub(crate) fn request(call: &Call, server: ServerId, action: Action, key: String) -> Request {
-    let _channel: Option<ChannelId> = call.member.as_ref().and(call.channel.clone());
+    let channel: Option<ChannelId> = call.member.as_ref().and(call.channel.clone());
     let (actor, identity) = (call.user.clone(), Identity::Key(key));
-    Request { server, action, origin: Origin::Discord, actor, identity }
+    Request { server, action, origin: Origin::Discord, actor, identity, channel }
 }
 
 /// Two clicks at once are one by the message that both are on, also in two processes.

@@ -17,14 +17,14 @@ pub(crate) async fn show(inner: &Inner, call: &Call) -> Result<Answer, Refusal> 
     let user = accounts.get(&call.user).await?.ok_or_else(unknown)?;
     let stats = accounts.stats(&call.user).await?.ok_or_else(unknown)?;
     let servers = format!("{}, {} running", many(stats.servers, "server"), stats.servers_running);
-    let last = stats.last_command_at.map_or("never".to_owned(), relative);
+    let last = stats.last_command_at.map(|at| format!("\nthe last {}", relative(at))).unwrap_or_default();
     let card = Card::new(Colour::Calm)
         .titled("Your profile")
         .fact("Credits", &user.credits.to_string())
         .fact("Tier", &plain(&user.tier))
         .fact("Here since", &full(user.joined_at))
         .fact("You have", &format!("{servers}\n{}\n{}", many(stats.schedules, "schedule"), many(stats.keys, "key")))
-        .fact("You did", &format!("{}\nthe last {last}", many(stats.commands_used, "operation")))
+        .fact("You did", &format!("{}{last}", many(stats.commands_used, "operation")))
         .fact("All in all", &format!("{} earned\n{} spent", stats.credits_earned, stats.credits_spent));
     Ok(card.into_message().into())
 }

@@ -5,7 +5,7 @@ use twilight_model::channel::message::component::Button;
 
 use super::{
     card::{Card, Colour},
-    text::{block, cut, full, plain, relative},
+    text::{block, code, cut, full, plain, relative},
 };
 use crate::reply::Message;
 
@@ -57,5 +57,5 @@ fn end(key: &ApiKey) -> String {
 
 fn scopes(key: &ApiKey) -> String {
     let scopes: Vec<_> = key.scopes.iter().map(|scope| scope.to_string()).collect();
-    if scopes == ["*"] { "everything".to_owned() } else { cut(&plain(&scopes.join(", ")), 200) }
+    if scopes == ["*"] { "everything".to_owned() } else { code(&cut(&scopes.join(", "), 200)) }
 }

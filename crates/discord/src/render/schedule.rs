@@ -18,9 +18,19 @@ pub(crate) fn words(schedule: &Schedule) -> String {
     }
 }
 
+/// The same among markdown.
+fn told(schedule: &Schedule) -> String {
+    schedule.timing().map_or_else(|_| plain(&words(schedule)), |timing| said(&timing))
+}
+
+/// Our own words; where they fall back on the fields, these have stars.
+fn said(timing: &Timing) -> String {
+    timing.to_string().replace('*', "\\*")
+}
+
 /// A schedule, with what it will do next. `server` is its server's name.
 pub(crate) fn one(title: &str, schedule: &Schedule, server: &str, runs: &[Timestamp]) -> Message {
-    let text = format!("**{}** {}\n{}", doing(schedule.action), plain(server), plain(&words(schedule)));
+    let text = format!("**{}** {}\n{}", doing(schedule.action), plain(server), told(schedule));
     let colour = if schedule.enabled { Colour::Calm } else { Colour::Moving };
     let mut card = Card::new(colour).titled(title).says(&text).fact("Cron", &code(&schedule.cron_expression));
     if let Ok(timing) = schedule.timing() {
@@ -32,7 +42,7 @@ pub(crate) fn one(title: &str, schedule: &Schedule, server: &str, runs: &[Timest
 
 /// What is not stored.
 pub(crate) fn preview(timing: &Timing, runs: &[Timestamp]) -> Message {
-    let card = Card::new(Colour::Calm).titled("It would run").says(&plain(&timing.to_string()));
+    let card = Card::new(Colour::Calm).titled("It would run").says(&said(timing));
     let card = warned(card.fact("Cron", &code(&timing.cron.to_string())), timing);
     next(card, runs).footer("Nothing was stored.").into_message()
 }
@@ -66,13 +76,13 @@ fn line(schedule: &Schedule, server: &str) -> String {
         (None, None) => "disabled".to_owned(),
     };
     let mark = if schedule.enabled { "⏰" } else { "⏸️" };
-    let (doing, server, words) = (doing(schedule.action), plain(server), plain(&words(schedule)));
+    let (doing, server, words) = (doing(schedule.action), plain(server), told(schedule));
     format!("{mark} **{}** · {doing} {server} · {words} · {next}", schedule.id)
 }
 
 /// The question before a schedule is deleted.
 pub(crate) fn lose(schedule: &Schedule, server: &str, buttons: Vec<Button>) -> Message {
-    let (doing, server, words) = (doing(schedule.action), plain(server), plain(&words(schedule)));
+    let (doing, server, words) = (doing(schedule.action), plain(server), told(schedule));
     let text = format!(
         "Schedule {} · {doing} {server} · {words}\nIts history goes with it. `/schedule disable` keeps it. You have five \
          minutes to decide.",
