@@ -1,13 +1,15 @@
 //! `cargo xtask dev`: AGIS on this machine, from nothing to a running API.
 
 mod api;
+mod discord;
+mod program;
 mod settings;
 mod summary;
 
-use std::env;
 use std::time::Duration;
 
 use api::Api;
+use discord::Discord;
 use settings::Settings;
 
 use crate::build;
@@ -23,17 +25,23 @@ use crate::state::{State, make_enterable};
 /// Finds or fetches PostgreSQL, runs a private one, migrates it, starts agis-api and makes an API key. Address and
 /// key are printed, and written to .agis/dev.env for a shell to source. The data is kept for the next time.
 ///
-/// Environment: API_PORT (8080), METRICS_PORT (8081), BIND_ADDRESS (127.0.0.1), AGIS_STATE_DIR (.agis),
-/// DATABASE_URL (a PostgreSQL of your own), PG_BIN_DIR (where initdb and postgres are).
+/// With --discord the bot runs too, against a stand-in for Discord with a page to type commands on; with DISCORD_TOKEN
+/// in the environment it runs against Discord itself.
+///
+/// Environment: API_PORT (8080), METRICS_PORT (8081), BOT_METRICS_PORT (8082), BIND_ADDRESS (127.0.0.1),
+/// AGIS_STATE_DIR (.agis), DATABASE_URL (a PostgreSQL of your own), PG_BIN_DIR (where initdb and postgres are).
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Args {
     /// Throw away the database and the games of earlier runs first
     #[arg(long)]
     fresh: bool,
-    /// Build and run the optimised agis-api
+    /// Build and run the optimised programs
     #[arg(long)]
     release: bool,
+    /// Run the bot against a stand-in for Discord, with a page to try it on and no account
+    #[arg(long)]
+    discord: bool,
 }
 
 pub(crate) fn run(args: &Args, interrupts: &Interrupts) -> Result {
@@ -41,7 +49,7 @@ pub(crate) fn run(args: &Args, interrupts: &Interrupts) -> Result {
     let state = State::locate()?;
     let lock = state.lock()?;
     step(format_args!("state in {}", state.dir().display()));
-    settings.check_ports()?;
+    settings.check_ports(discord::is_wanted(args.discord))?;
     if args.fresh {
         wipe(&state)?;
     }
@@ -52,12 +60,12 @@ pub(crate) fn run(args: &Args, interrupts: &Interrupts) -> Result {
     }
     make_enterable(&state.data())?;
 
-    let mut api = Api::new(program, &settings, &database, &state, interrupts);
+    let environment = api::environment(&settings, &database, &state);
+    let mut api = Api::new(program, &settings, &environment, interrupts);
     step("migrating the database");
     api.run(&["migrate", "up"])?;
     step("starting agis-api");
     api.start()?;
-    api.wait_until_ready()?;
     let dev_env = DevEnv {
         api_url: settings.api_url(),
         metrics_url: settings.metrics_url(),
@@ -66,13 +74,15 @@ pub(crate) fn run(args: &Args, interrupts: &Interrupts) -> Result {
         database_is_private: database.is_private(),
     };
     dev_env.write()?;
-    if env::var_os("DISCORD_TOKEN").is_some() {
-        step("DISCORD_TOKEN is set, but this version has no Discord bot to start yet");
-    }
-    summary::print(&dev_env);
+    let mut discord = Discord::start(args.discord, args.release, &settings, &environment, interrupts)?;
+    summary::print(&dev_env, discord.as_ref().and_then(Discord::page));
 
     while interrupts.wait(Duration::from_millis(200)).is_none() {
         api.check_alive()?;
+        discord.as_mut().map_or(Ok(()), Discord::check_alive)?;
+    }
+    if discord.take().is_some() {
+        step("stopped agis-bot");
     }
     step("stopping agis-api and its game servers (Ctrl-C again kills)");
     drop(api);

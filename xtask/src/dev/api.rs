@@ -1,29 +1,41 @@
 use std::env;
 use std::ffi::OsString;
-use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
-use agis_test_support::account::Account;
-use agis_test_support::leash::Leash;
-use rustix::process::Signal;
-
+use super::program::{Program, Stop};
 use super::settings::Settings;
 use crate::database::DevDatabase;
 use crate::failure::{Failure, Result};
 use crate::http;
-use crate::run::{run, signal, step};
+use crate::run::{run, step};
 use crate::signals::Interrupts;
 use crate::state::State;
 
-const READY: Duration = Duration::from_secs(60);
 /// Game servers save their worlds meanwhile.
-const STOP: Duration = Duration::from_secs(60);
-const PAUSE: Duration = Duration::from_millis(100);
+const STOP: Stop = Stop {
+    limit: Duration::from_secs(60),
+    killed: "; its game servers run on, and the next `cargo xtask dev` takes them over",
+};
 
 /// The owner of the demo key: an id that Discord gives to nobody.
 const DEMO_USER: &str = "100000000000000001";
+
+/// What both programs read from their environment.
+pub(super) fn environment(settings: &Settings, database: &DevDatabase, state: &State) -> Vec<(&'static str, OsString)> {
+    let fixed = [("DATABASE_URL", database.url().into()), ("BIND_ADDRESS", settings.bind_address.clone().into())];
+    let defaults: [(_, OsString); 5] = [
+        ("AGIS_DATA_DIR", state.data().into()),
+        ("PUBLIC_ADDRESS", "127.0.0.1".into()),
+        // A laptop is renamed by the network it is in; its servers stay its own.
+        ("AGIS_HOST_NAME", "dev".into()),
+        ("GAME_BIND_ADDRESS", "127.0.0.1".into()),
+        ("GAMES_ON_SHUTDOWN", "stop".into()),
+    ];
+    let defaults = defaults.into_iter().filter(|(name, _)| env::var_os(name).is_none());
+    fixed.into_iter().chain(defaults).collect()
+}
 
 /// The `agis-api` of this run, stopped when dropped.
 pub(super) struct Api<'a> {
@@ -31,34 +43,22 @@ pub(super) struct Api<'a> {
     environment: Vec<(&'static str, OsString)>,
     settings: &'a Settings,
     interrupts: &'a Interrupts,
-    process: Option<(Child, Leash)>,
+    running: Option<Program<'a>>,
 }
 
 impl<'a> Api<'a> {
     pub(super) fn new(
         program: PathBuf,
         settings: &'a Settings,
-        database: &DevDatabase,
-        state: &State,
+        shared: &[(&'static str, OsString)],
         interrupts: &'a Interrupts,
     ) -> Self {
-        let fixed = [
-            ("DATABASE_URL", database.url().into()),
+        let own = [
             ("API_PORT", settings.api_port.to_string().into()),
             ("METRICS_PORT", settings.metrics_port.to_string().into()),
-            ("BIND_ADDRESS", settings.bind_address.clone().into()),
         ];
-        let defaults: [(_, OsString); 5] = [
-            ("AGIS_DATA_DIR", state.data().into()),
-            ("PUBLIC_ADDRESS", "127.0.0.1".into()),
-            // A laptop is renamed by the network it is in; its servers stay its own.
-            ("AGIS_HOST_NAME", "dev".into()),
-            ("GAME_BIND_ADDRESS", "127.0.0.1".into()),
-            ("GAMES_ON_SHUTDOWN", "stop".into()),
-        ];
-        let defaults = defaults.into_iter().filter(|(name, _)| env::var_os(name).is_none());
-        let environment = fixed.into_iter().chain(defaults).collect();
-        Self { program, environment, settings, interrupts, process: None }
+        let environment = shared.iter().cloned().chain(own).collect();
+        Self { program, environment, settings, interrupts, running: None }
     }
 
     fn command(&self, args: &[&str]) -> Command {
@@ -73,40 +73,13 @@ impl<'a> Api<'a> {
     }
 
     pub(super) fn start(&mut self) -> Result {
-        // In a process group of its own: Ctrl-C is for us, who then stop things in order.
-        let process = self.command(&["serve"]).process_group(0).spawn();
-        let process = process.map_err(|error| Failure::new(format!("cannot run agis-api: {error}")))?;
-        // As we run, for root's agis-api too: only its owner may signal it.
-        let leash = Leash::tie(&Account::Ours, r#"kill -TERM "$1""#, &[&process.id().to_string()])?;
-        self.process = Some((process, leash));
-        Ok(())
-    }
-
-    pub(super) fn wait_until_ready(&mut self) -> Result {
-        let deadline = Instant::now() + READY;
+        let running = Program::start("agis-api", &mut self.command(&["serve"]), STOP, self.interrupts)?;
         let host = self.settings.reachable(self.settings.metrics_port);
-        while !matches!(http::get(&host, "/readyz", None), Ok(200)) {
-            self.check_alive()?;
-            if Instant::now() > deadline {
-                let seconds = READY.as_secs();
-                return Err(Failure::new(format!("agis-api was not ready after {seconds} s; its log above says why")));
-            }
-            if self.interrupts.wait(PAUSE).is_some() {
-                return Err(Failure::Interrupted);
-            }
-        }
-        Ok(())
+        self.running.insert(running).wait_until_ready(&host)
     }
 
     pub(super) fn check_alive(&mut self) -> Result {
-        match self.exited() {
-            None => Ok(()),
-            Some(status) => Err(Failure::new(format!("agis-api ended by itself ({status}); its log above says why"))),
-        }
-    }
-
-    fn exited(&mut self) -> Option<ExitStatus> {
-        self.process.as_mut().and_then(|(process, _)| process.try_wait().ok().flatten())
+        self.running.as_mut().map_or(Ok(()), Program::check_alive)
     }
 
     /// The key of an earlier run if it still works, else a new one.
@@ -130,33 +103,5 @@ impl<'a> Api<'a> {
             return Err(Failure::Status(output.status));
         }
         Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
-    }
-
-    /// Waits for the end, or for another Ctrl-C.
-    fn ends_in(&mut self, limit: Duration) -> bool {
-        let deadline = Instant::now() + limit;
-        while self.exited().is_none() {
-            if Instant::now() > deadline || self.interrupts.wait(PAUSE).is_some() {
-                return false;
-            }
-        }
-        true
-    }
-}
-
-impl Drop for Api<'_> {
-    fn drop(&mut self) {
-        if self.exited().is_none()
-            && let Some((process, _)) = &self.process
-        {
-            signal(process, Signal::TERM);
-            if !self.ends_in(STOP) {
-                step("killing agis-api; its game servers run on, and the next `cargo xtask dev` takes them over");
-            }
-        }
-        if let Some((mut process, _leash)) = self.process.take() {
-            let _ = process.kill();
-            let _ = process.wait();
-        }
     }
 }

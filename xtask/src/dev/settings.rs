@@ -5,12 +5,13 @@ use crate::failure::{Failure, Result};
 
 const LOCALHOST: &str = "127.0.0.1";
 
-/// Where agis-api listens.
+/// Where the programs listen.
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) bind_address: String,
     pub(crate) api_port: u16,
     pub(crate) metrics_port: u16,
+    pub(crate) bot_metrics_port: u16,
 }
 
 impl Settings {
@@ -19,14 +20,16 @@ impl Settings {
             bind_address: env::var("BIND_ADDRESS").unwrap_or_else(|_| LOCALHOST.to_owned()),
             api_port: port("API_PORT", 8080)?,
             metrics_port: port("METRICS_PORT", 8081)?,
+            bot_metrics_port: port("BOT_METRICS_PORT", 8082)?,
         })
     }
 
-    /// Whether agis-api can have its ports: better known before a long build than after it.
-    pub(crate) fn check_ports(&self) -> Result {
-        // Held together, so that one port for both is found out too.
+    /// Whether the programs can have their ports: better known before a long build than after it.
+    pub(crate) fn check_ports(&self, with_bot: bool) -> Result {
+        // Held together, so that one port for two is found out too.
         let _api = self.claim("API_PORT", self.api_port)?;
         let _metrics = self.claim("METRICS_PORT", self.metrics_port)?;
+        let _bot = with_bot.then(|| self.claim("BOT_METRICS_PORT", self.bot_metrics_port)).transpose()?;
         Ok(())
     }
 
