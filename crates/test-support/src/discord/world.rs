@@ -180,7 +180,6 @@ fn user(id: u64, name: &str, bot: bool) -> Value {
 
 impl Discord {
     /// A member of the guild, who types in its channel.
-    #[must_use]
     pub fn person(&self, id: u64, name: &str) -> Person {
         self.hub.change(|state| {
             state.world.users.insert(id, name.to_owned());
