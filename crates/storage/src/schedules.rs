@@ -225,15 +225,16 @@ impl ScheduleStore for Db {
     }
 }
 
-type ServersOf<'a> =
-    dsl::Select<dsl::Filter<game_servers::table, dsl::Eq<game_servers::discord_id, &'a str>>, game_servers::id>;
+type Own<'a> = dsl::And<dsl::Eq<game_servers::discord_id, &'a str>, dsl::IsNull<game_servers::deleted_at>>;
+type ServersOf<'a> = dsl::Select<dsl::Filter<game_servers::table, Own<'a>>, game_servers::id>;
 
 /// Made by this user, or for a server of theirs. The servers are an array, so that each side of the OR has its index.
 #[diesel::dsl::auto_type(no_type_alias)]
 fn theirs<'a>(user: &'a UserId) -> _ {
     let user: &'a str = user.as_str();
+    let own = game_servers::discord_id.eq(user).and(game_servers::deleted_at.is_null());
     let servers: dsl::array<Integer, ServersOf<'a>> =
-        dsl::array(game_servers::table.filter(game_servers::discord_id.eq(user)).select(game_servers::id));
+        dsl::array(game_servers::table.filter(own).select(game_servers::id));
     server_schedules::discord_id.eq(user).or(server_schedules::server_id.eq_any(servers))
 }
 
