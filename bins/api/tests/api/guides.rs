@@ -8,7 +8,7 @@ use std::{
 
 use tokio::{io::AsyncWriteExt, process::Command, time::timeout};
 
-use crate::common::{BIN, Stack};
+use crate::common::{Stack, program};
 
 /// For a whole guide, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -23,7 +23,7 @@ fn blocks(guide: &str, language: &str) -> String {
 }
 
 async fn typed(program: &[&str], script: &str, base: &str, key: &str) -> Output {
-    let programs = Path::new(BIN).parent().expect("a directory").display().to_string();
+    let programs = program::path("agis-api").parent().expect("a directory").display().to_string();
     let path = format!("{programs}:{}", std::env::var("PATH").unwrap_or_default());
     let mut shell = Command::new(program[0]);
     let shell = shell.args(&program[1..]).env("PATH", path).env("AGIS_API_URL", base).env("AGIS_API_KEY", key);

@@ -2,13 +2,13 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 pub(crate) mod contract;
+pub(crate) mod program;
 
 use std::{
-    io::{BufRead, BufReader},
+    ops::Deref,
     os::unix::fs::PermissionsExt,
     path::PathBuf,
-    process::{Child, Command, ExitStatus, Stdio},
-    sync::{Arc, Mutex, mpsc},
+    process::{Command, ExitStatus, Stdio},
     time::Duration,
 };
 
@@ -16,15 +16,14 @@ use agis_test_support::{Database, wait};
 use reqwest::{Method, StatusCode, header::HeaderMap};
 use serde_json::{Value, json};
 
+use self::program::Program;
+
 /// The user whose key [`Stack::start`] makes.
 pub(crate) const OWNER: &str = "100000000000000001";
 /// Another one.
 pub(crate) const STRANGER: &str = "100000000000000002";
 /// For what takes a moment on a busy machine.
 pub(crate) const SOON: Duration = Duration::from_secs(30);
-
-/// The program under test.
-pub(crate) const BIN: &str = env!("CARGO_BIN_EXE_agis-api");
 
 /// A database, a directory for games, and a key; any number of `agis-api` processes may be started on it.
 pub(crate) struct Stack {
@@ -88,6 +87,18 @@ impl Stack {
         client
     }
 
+    /// The settings that every program of this stack has.
+    pub(crate) fn settings(&self) -> Vec<(&'static str, std::ffi::OsString)> {
+        vec![
+            ("DATABASE_URL", self.url.clone().into()),
+            ("AGIS_HOST_NAME", self.host.clone().into()),
+            ("GAMES_FILE", self.games.clone().into()),
+            ("BIND_ADDRESS", "127.0.0.1".into()),
+            ("METRICS_PORT", "0".into()),
+            ("LOG_FORMAT", "json".into()),
+        ]
+    }
+
     /// The directory of a server on the host.
     pub(crate) fn server_dir(&self, server: i64) -> PathBuf {
         self.data.path().join("data/servers").join(server.to_string())
@@ -99,19 +110,14 @@ impl Stack {
     }
 
     fn prepare(&self, settings: &[(&str, &str)]) -> Command {
-        let mut command = Command::new(BIN);
+        let mut command = Command::new(program::path("agis-api"));
         command
             .env_clear()
-            .env("DATABASE_URL", &self.url)
+            .envs(self.settings())
             .env("AGIS_DATA_DIR", self.data.path().join("data"))
-            .env("AGIS_HOST_NAME", &self.host)
-            .env("GAMES_FILE", &self.games)
-            .env("BIND_ADDRESS", "127.0.0.1")
             .env("GAME_BIND_ADDRESS", "127.0.0.1")
             .env("PUBLIC_ADDRESS", "127.0.0.1")
             .env("API_PORT", "0")
-            .env("METRICS_PORT", "0")
-            .env("LOG_FORMAT", "json")
             .env("SHUTDOWN_DRAIN_SECONDS", "5")
             // All tests come from one address, and many with keys that are none.
             .env("KEY_FAILURES_PER_HOUR", "1000000")
@@ -209,47 +215,25 @@ impl Answer {
 
 /// A running `agis-api serve`.
 pub(crate) struct Api {
-    child: Child,
+    program: Program,
     pub(crate) base: String,
     pub(crate) metrics: String,
     key: String,
     client: reqwest::Client,
-    log: Arc<Mutex<Vec<Value>>>,
 }
 
 impl Api {
     async fn start(stack: &Stack, settings: &[(&str, &str)]) -> Self {
-        let mut child = stack
-            .prepare(settings)
-            .arg("serve")
-            .stderr(Stdio::piped())
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("agis-api");
-        let stderr = BufReader::new(child.stderr.take().expect("a pipe"));
-        let log = Arc::new(Mutex::new(vec![]));
-        let (listening, address) = mpsc::channel();
-        let lines = log.clone();
-        std::thread::spawn(move || {
-            for line in stderr.lines().map_while(Result::ok) {
-                let line = serde_json::from_str(&line).unwrap_or_else(|_| json!({ "text": line }));
-                // Kept before it is told: whoever was told may look for it.
-                lines.lock().expect("the log").push(line.clone());
-                if line["message"] == "API server listening" {
-                    let _ = listening.send(line);
-                }
-            }
-        });
-        let told = tokio::task::spawn_blocking(move || address.recv_timeout(SOON)).await.expect("a thread");
-        let told = told.unwrap_or_else(|_| panic!("agis-api does not listen: {:?}", log.lock().expect("the log")));
+        let mut command = stack.prepare(settings);
+        command.arg("serve");
+        let (program, told) = Program::start(command, "API server listening").await;
         let url = |field: &str| format!("http://{}", told[field].as_str().expect("an address"));
         Self {
-            child,
+            program,
             base: url("address"),
             metrics: url("metrics_address"),
             key: stack.key.clone(),
             client: stack.client.clone(),
-            log,
         }
     }
 
@@ -330,62 +314,28 @@ impl Api {
     pub(crate) async fn metric(&self, sample: &str) -> f64 {
         let text = self.client.get(format!("{}/metrics", self.metrics)).send().await.expect("metrics");
         let text = text.text().await.expect("text");
-        let line = text.lines().find_map(|line| line.strip_prefix(sample)?.strip_prefix(' '));
-        line.map_or(0.0, |value| value.parse().expect("a number"))
+        program::sample(&text, sample)
     }
 
     pub(crate) async fn ready(&self) -> Answer {
         self.send(self.client.get(format!("{}/readyz", self.metrics))).await.expect("an answer")
     }
 
-    /// The lines that were logged so far.
-    pub(crate) fn log(&self) -> Vec<Value> {
-        self.log.lock().expect("the log").clone()
-    }
-
-    /// Waits for a line of the log: it comes through a pipe, so an answer may be seen before what was logged ahead of it.
-    pub(crate) async fn logged(&self, what: &str, is: impl Fn(&Value) -> bool) -> Value {
-        wait::until(SOON, &format!("a line of the log: {what}"), async || self.log().into_iter().find(&is)).await
-    }
-
-    pub(crate) fn pid(&self) -> i64 {
-        self.child.id().into()
-    }
-
-    pub(crate) fn freeze(&self) {
-        signal(self.pid(), "STOP");
-    }
-
-    pub(crate) fn thaw(&self) {
-        signal(self.pid(), "CONT");
-    }
-
     /// SIGKILL.
-    pub(crate) fn kill(mut self) {
-        self.child.kill().expect("killed");
-        self.child.wait().expect("reaped");
+    pub(crate) fn kill(self) {
+        self.program.kill();
     }
 
     /// SIGTERM, and the end.
-    pub(crate) async fn stop(mut self) -> ExitStatus {
-        signal(self.pid(), "TERM");
-        wait::until(Duration::from_secs(60), "agis-api to end", async || self.child.try_wait().expect("a child")).await
+    pub(crate) async fn stop(self) -> ExitStatus {
+        self.program.stop().await
     }
 }
 
-impl Drop for Api {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+impl Deref for Api {
+    type Target = Program;
 
-/// Asks a game for its status over its own protocol.
-pub(crate) async fn query_game(port: u16) -> std::io::Result<Value> {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await?;
-    stream.write_all(b"status\n").await?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await?;
-    Ok(serde_json::from_str(answer.lines().next().unwrap_or_default())?)
+    fn deref(&self) -> &Program {
+        &self.program
+    }
 }
