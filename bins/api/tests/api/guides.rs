@@ -1,7 +1,6 @@
 //! What the guides tell people to type is typed here, in order, on a real server.
 
 use std::{
-    path::Path,
     process::{Output, Stdio},
     time::Duration,
 };

@@ -339,3 +339,13 @@ impl Deref for Api {
         &self.program
     }
 }
+
+/// Asks a game for its status over its own protocol.
+pub(crate) async fn query_game(port: u16) -> std::io::Result<Value> {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await?;
+    stream.write_all(b"status\n").await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    Ok(serde_json::from_str(answer.lines().next().unwrap_or_default())?)
+}

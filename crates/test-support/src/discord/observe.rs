@@ -70,6 +70,12 @@ impl Discord {
         self.hub.look(|state| state.gateway.entries.clone())
     }
 
+    /// Whether a bot has a connection to the gateway.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.hub.look(|state| state.gateway.is_connected())
+    }
+
     /// The commands that are registered, for all guilds and for single ones.
     #[must_use]
     pub fn commands(&self) -> Vec<Value> {
