@@ -20,6 +20,8 @@ fn owner(scene: &Scene) -> Person {
 
 /// Fails to start a server over REST.
 async fn fail_over_rest(scene: &Scene, name: &str) {
+    // Discord knows them.
+    owner(scene);
     let id = scene.api.server(name, "unready").await;
     let operation = scene.api.ask(id, "start").await;
     assert_eq!(scene.api.ended(&operation).await["state"], "failed");
