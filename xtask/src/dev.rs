@@ -54,6 +54,7 @@ pub(crate) fn run(args: &Args, interrupts: &Interrupts) -> Result {
         wipe(&state)?;
     }
     let program = build::agis_api(args.release, interrupts)?;
+    let built = discord::build(args.discord, args.release, interrupts)?;
     let database = DevDatabase::start(&state, lock)?;
     if !database.is_private() {
         step("using the PostgreSQL of DATABASE_URL");
@@ -74,7 +75,7 @@ pub(crate) fn run(args: &Args, interrupts: &Interrupts) -> Result {
         database_is_private: database.is_private(),
     };
     dev_env.write()?;
-    let mut discord = Discord::start(args.discord, args.release, &settings, &environment, interrupts)?;
+    let mut discord = built.map(|built| built.start(&settings, &environment, interrupts)).transpose()?;
     summary::print(&dev_env, discord.as_ref().and_then(Discord::page));
 
     while interrupts.wait(Duration::from_millis(200)).is_none() {

@@ -4,6 +4,7 @@ use std::env;
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -22,28 +23,43 @@ const STOP: Stop = Stop { limit: Duration::from_secs(15), killed: "" };
 const URL: &str = "DISCORD_API_URL";
 const TOKEN: &str = "DISCORD_TOKEN";
 
+/// The programs, built.
+pub(super) struct Built {
+    bot: PathBuf,
+    /// `None`: the bot speaks to Discord itself.
+    stand_in: Option<PathBuf>,
+}
+
 /// The bot of this run and its Discord, stopped when dropped: the bot first.
 pub(super) struct Discord<'a> {
     bot: Program<'a>,
     stand_in: Option<StandIn<'a>>,
 }
 
-impl<'a> Discord<'a> {
-    /// The bot where there is a Discord for it: the stand-in if that is wanted, else the real one if there is a token.
-    pub(super) fn start(
-        stand_in: bool,
-        release: bool,
+/// Whether this run has a bot.
+pub(super) fn is_wanted(stand_in: bool) -> bool {
+    stand_in || env::var_os(TOKEN).is_some()
+}
+
+/// Builds the bot where there is a Discord for it: the stand-in if that is wanted, else the real one if there is a token.
+pub(super) fn build(stand_in: bool, release: bool, interrupts: &Interrupts) -> Result<Option<Built>> {
+    if !is_wanted(stand_in) {
+        return Ok(None);
+    }
+    let stand_in = stand_in.then(|| build::discord_stand_in(interrupts)).transpose()?;
+    Ok(Some(Built { bot: build::agis_bot(release, interrupts)?, stand_in }))
+}
+
+impl Built {
+    pub(super) fn start<'a>(
+        self,
         settings: &Settings,
         shared: &[(&'static str, OsString)],
         interrupts: &'a Interrupts,
-    ) -> Result<Option<Self>> {
-        if !is_wanted(stand_in) {
-            return Ok(None);
-        }
-        let stand_in = stand_in.then(|| StandIn::start(interrupts)).transpose()?;
-        let program = build::agis_bot(release, interrupts)?;
+    ) -> Result<Discord<'a>> {
+        let stand_in = self.stand_in.map(|program| StandIn::start(program, interrupts)).transpose()?;
         step("starting agis-bot");
-        let mut command = Command::new(program);
+        let mut command = Command::new(self.bot);
         command.envs(shared.iter().map(|(name, value)| (name, value)));
         command.env("METRICS_PORT", settings.bot_metrics_port.to_string());
         if env::var_os("PUBLIC_API_URL").is_none() {
@@ -56,9 +72,11 @@ impl<'a> Discord<'a> {
         }
         let mut bot = Program::start("agis-bot", &mut command, STOP, interrupts)?;
         bot.wait_until_ready(&settings.reachable(settings.bot_metrics_port))?;
-        Ok(Some(Self { bot, stand_in }))
+        Ok(Discord { bot, stand_in })
     }
+}
 
+impl Discord<'_> {
     /// The address of the stand-in's page.
     pub(super) fn page(&self) -> Option<&str> {
         self.stand_in.as_ref().map(|stand_in| stand_in.url.as_str())
@@ -70,11 +88,6 @@ impl<'a> Discord<'a> {
     }
 }
 
-/// Whether this run has a bot.
-pub(super) fn is_wanted(stand_in: bool) -> bool {
-    stand_in || env::var_os(TOKEN).is_some()
-}
-
 struct StandIn<'a> {
     program: Program<'a>,
     url: String,
@@ -82,8 +95,7 @@ struct StandIn<'a> {
 }
 
 impl<'a> StandIn<'a> {
-    fn start(interrupts: &'a Interrupts) -> Result<Self> {
-        let program = build::discord_stand_in(interrupts)?;
+    fn start(program: PathBuf, interrupts: &'a Interrupts) -> Result<Self> {
         step("starting the stand-in for Discord");
         let mut command = Command::new(program);
         command.arg(port().to_string()).stdout(Stdio::piped());

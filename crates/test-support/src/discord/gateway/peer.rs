@@ -13,6 +13,8 @@ use crate::random;
 
 /// Intents that Discord gives on application only: members, presences, the content of messages.
 const PRIVILEGED: u64 = 1 << 1 | 1 << 8 | 1 << 15;
+/// How many sessions there may be before those that nobody came back to are forgotten.
+const SESSIONS: usize = 100;
 
 pub(super) struct Peer {
     hub: Arc<Hub>,
@@ -94,6 +96,9 @@ fn identify(state: &mut State, hub: &Hub, connection: u64, data: &Value) -> Resu
         return Err(Close::AuthenticationFailed);
     }
     state.gateway.starts_left -= 1;
+    if state.gateway.sessions.len() >= SESSIONS {
+        state.gateway.sessions.retain(|_, session| session.connection.is_some());
+    }
     let id = random::hex().map_err(|_| Close::DecodeError)?;
     let mut session = Session::new(connection, shard, intents);
     let event = session.record("READY", &ready(state, hub, &id, &session));
