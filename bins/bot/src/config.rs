@@ -1,6 +1,9 @@
 //! Every setting, read once. `docs/CONFIGURATION.md` lists them; a test holds the two together.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    path::PathBuf,
+};
 
 use agis_discord::{ApiUrl, Guild, Settings};
 use agis_program::{Rules, settings};
@@ -13,6 +16,8 @@ pub(crate) struct Config {
     pub(crate) bind: IpAddr,
     pub(crate) metrics_port: u16,
     pub(crate) rules: Rules,
+    /// Of the `agis-api` of this machine: there are the consoles of its servers.
+    pub(crate) data_dir: Option<PathBuf>,
     pub(crate) discord: Discord,
     pub(crate) settings: Settings,
 }
@@ -32,6 +37,7 @@ pub(crate) fn read(get: &dyn Fn(&str) -> Option<String>) -> Result<Config, Confi
         bind: env.or("BIND_ADDRESS", IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
         metrics_port: env.or("METRICS_PORT", 8081),
         rules: Rules::read(&mut env, host),
+        data_dir: env.text("AGIS_DATA_DIR").map(PathBuf::from),
         discord: discord(&mut env),
         settings: Settings {
             requests_per_hour: env.number("DISCORD_REQUESTS_PER_HOUR", 300, 1..=3_600_000),

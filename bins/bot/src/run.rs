@@ -2,17 +2,20 @@
 
 use std::{
     net::{SocketAddr, TcpListener},
+    path::Path,
     sync::Arc,
     time::Duration,
 };
 
 use agis_apikeys::KeyCache;
 use agis_discord::{Connection, Services, Standing};
+use agis_host_process::Consoles;
 use agis_program::{
     Domain, settings,
     upkeep::{PING, SWEEP, ping, sweep},
 };
 use agis_runtime::{Component, Health, Metrics, every, ops, shutdown, telemetry};
+use agis_servers::console::Console;
 use agis_storage::{
     Db,
     notify::{Bells, listen},
@@ -43,7 +46,7 @@ pub(crate) async fn run() -> Result<(), String> {
 
     let health = Health::default();
     let db = Arc::new(Db::new(&config.database).map_err(text)?);
-    let domain = Domain::new(&config.rules, &db, KeyCache::default(), vec![]);
+    let domain = Domain::new(&config.rules, &db, KeyCache::default(), consoles(config.data_dir.as_deref())?);
     let bells = Bells::default();
     let connection = Connection::new(config.discord.token, config.discord.api, config.discord.guild);
     let standing = connection.standing();
@@ -78,6 +81,15 @@ pub(crate) async fn run() -> Result<(), String> {
     }
     tracing::info!("Shut down");
     asked
+}
+
+/// Those of the servers that run on this machine, if there are any.
+fn consoles(data_dir: Option<&Path>) -> Result<Vec<Arc<dyn Console>>, String> {
+    let Some(dir) = data_dir else { return Ok(vec![]) };
+    let consoles = Consoles::of(dir).map_err(|error| {
+        format!("{}: {error}; AGIS_DATA_DIR is that of an agis-api that has run on this machine", dir.display())
+    })?;
+    Ok(vec![Arc::new(consoles)])
 }
 
 fn services(domain: &Domain) -> Services {

@@ -8,10 +8,9 @@ use agis_servers::{
 use async_trait::async_trait;
 
 use crate::{
-    commands,
     config::{Config, SetupError},
+    consoles,
     dir::blocking,
-    log,
     place::Place,
     start,
     status::{Phase, Status},
@@ -98,19 +97,15 @@ impl Host for ProcessHost {
 
 #[async_trait]
 impl Console for ProcessHost {
+    fn host(&self) -> &str {
+        &self.place.name
+    }
+
     async fn lines(&self, server: ServerId, begin: &Begin, limit: u32) -> Result<Piece, ConsoleError> {
-        let (dir, begin) = (self.place.dir(server), begin.clone());
-        blocking(move || Ok(log::read(&dir.console(), &begin, limit as usize))).await?
+        consoles::lines(self.place.dir(server), begin.clone(), limit).await
     }
 
     async fn tell(&self, server: ServerId, command: &str) -> Result<(), ConsoleError> {
-        let (dir, command) = (self.place.dir(server), command.to_owned());
-        blocking(move || {
-            let standing = Status::standing(&dir.status()).map_err(|error| dir.unavailable(&error))?;
-            // A shim holds on to its run for as long as it lives.
-            let runs = standing.is_some_and(|(_, shim)| shim.is_some());
-            Ok(if runs { commands::send(&dir.commands(), &command) } else { Err(ConsoleError::NotRunning) })
-        })
-        .await?
+        consoles::tell(self.place.dir(server), command.to_owned()).await
     }
 }

@@ -27,6 +27,7 @@ mod account;
 mod commands;
 mod config;
 mod console;
+mod consoles;
 pub mod demo_game;
 mod dir;
 mod game;
@@ -49,6 +50,7 @@ mod trash;
 mod watch;
 
 pub use config::{Config, SetupError};
+pub use consoles::Consoles;
 pub use host::ProcessHost;
 
 /// The subcommand that runs [`shim::main`].

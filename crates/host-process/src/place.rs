@@ -15,6 +15,8 @@ use crate::{
     trash::Trash,
 };
 
+const SERVERS: &str = "servers";
+
 /// What is fixed when a host is set up.
 #[derive(Debug)]
 pub(crate) struct Place {
@@ -24,7 +26,7 @@ pub(crate) struct Place {
     pub(crate) account: Option<Account>,
     pub(crate) ports: Ports,
     pub(crate) trash: Trash,
-    servers: PathBuf,
+    root: PathBuf,
 }
 
 impl Place {
@@ -38,7 +40,7 @@ impl Place {
         let wrong = |source| SetupError::Directory { path: data_dir.clone(), source };
         fs::create_dir_all(&data_dir).map_err(wrong)?;
         let root = data_dir.canonicalize().map_err(wrong)?;
-        let [servers, ports, trash] = ["servers", "ports", "trash"].map(|name| root.join(name));
+        let [servers, ports, trash] = [SERVERS, "ports", "trash"].map(|name| root.join(name));
         // Games pass through `servers` to their worlds; what was deleted is nobody's to look at.
         for (path, mode) in [(&servers, 0o711), (&ports, 0o700), (&trash, 0o700)] {
             make_dir(path, mode).map_err(wrong)?;
@@ -49,11 +51,11 @@ impl Place {
         }
         let account = Account::for_games(&game_user)?;
         let ports = Ports { dir: ports, bind };
-        Ok(Self { name, public_address, exe, account, ports, trash: Trash::new(trash), servers })
+        Ok(Self { name, public_address, exe, account, ports, trash: Trash::new(trash), root })
     }
 
     pub(crate) fn dir(&self, server: ServerId) -> ServerDir {
-        ServerDir::new(self.servers.join(server.to_string()))
+        server_dir(&self.root, server)
     }
 
     pub(crate) fn endpoint(&self, port: u16) -> Endpoint {
@@ -61,10 +63,20 @@ impl Place {
     }
 }
 
+/// The directory of a server within a data directory.
+pub(crate) fn server_dir(root: &Path, server: ServerId) -> ServerDir {
+    ServerDir::new(root.join(SERVERS).join(server.to_string()))
+}
+
+/// The file that names the host to which a data directory belongs.
+pub(crate) fn host_file(root: &Path) -> PathBuf {
+    root.join("host")
+}
+
 /// The host that a data directory belongs to: the first that used it. A machine that was renamed would otherwise find
 /// none of its servers, and two hosts in one directory would each take the other's for its own.
 fn owner(root: &Path, name: &str) -> io::Result<String> {
-    let file = root.join("host");
+    let file = host_file(root);
     // A link appears with its content, so whoever comes second reads the whole name.
     let draft = root.join(format!("host.{}", std::process::id()));
     fs::write(&draft, name)?;

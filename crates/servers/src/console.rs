@@ -6,7 +6,7 @@ use agis_base::{ServerId, Timestamp};
 use async_trait::async_trait;
 use thiserror::Error;
 
-use crate::host::{Host, HostError};
+use crate::host::HostError;
 
 /// The most characters that a command may have. In UTF-8 they and the end of the line stay below PIPE_BUF, so that a
 /// host may pass a command through a pipe in one piece.
@@ -14,7 +14,10 @@ pub const COMMAND_MAX: usize = 1000;
 
 /// A host that lets people read what a server writes, and type a line for it.
 #[async_trait]
-pub trait Console: Host {
+pub trait Console: Send + Sync {
+    /// The name that `game_servers.host` holds for servers that live there.
+    fn host(&self) -> &str;
+
     /// At most `limit` lines, in their order; fewer where they are long. A server that never ran has none.
     async fn lines(&self, server: ServerId, begin: &Begin, limit: u32) -> Result<Piece, ConsoleError>;
 

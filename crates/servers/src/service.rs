@@ -280,7 +280,7 @@ impl Servers {
 
     fn console_of(&self, server: Server) -> Result<ServerConsole, ServersError> {
         let name = server.host.ok_or(ServersError::NoHost)?;
-        match self.consoles.iter().find(|host| host.name() == name) {
+        match self.consoles.iter().find(|console| console.host() == name) {
             Some(host) => Ok(ServerConsole::new(server.id, Arc::clone(host))),
             None => Err(ServersError::HostElsewhere(name)),
         }

@@ -99,9 +99,14 @@ impl Stack {
         ]
     }
 
+    /// Where the host keeps its servers.
+    pub(crate) fn data_dir(&self) -> PathBuf {
+        self.data.path().join("data")
+    }
+
     /// The directory of a server on the host.
     pub(crate) fn server_dir(&self, server: i64) -> PathBuf {
-        self.data.path().join("data/servers").join(server.to_string())
+        self.data_dir().join("servers").join(server.to_string())
     }
 
     /// What the host has written about a server's process: `shim.pid`, `game.pid`, `generation`, `phase`.
@@ -114,7 +119,7 @@ impl Stack {
         command
             .env_clear()
             .envs(self.settings())
-            .env("AGIS_DATA_DIR", self.data.path().join("data"))
+            .env("AGIS_DATA_DIR", self.data_dir())
             .env("GAME_BIND_ADDRESS", "127.0.0.1")
             .env("PUBLIC_ADDRESS", "127.0.0.1")
             .env("API_PORT", "0")
@@ -129,7 +134,7 @@ impl Stack {
 impl Drop for Stack {
     /// Games outlive `agis-api` by design, not this test.
     fn drop(&mut self) {
-        let servers = std::fs::read_dir(self.data.path().join("data/servers")).into_iter().flatten().flatten();
+        let servers = std::fs::read_dir(self.data_dir().join("servers")).into_iter().flatten().flatten();
         for server in servers {
             let status = std::fs::read(server.path().join("status.json")).unwrap_or_default();
             let status: Value = serde_json::from_slice(&status).unwrap_or_default();

@@ -32,7 +32,9 @@ impl Scene {
         let stack = Stack::start().await;
         let discord = Discord::start().await;
         let api = stack.api(&[]).await;
-        let bot = Bot::start(&stack, &discord, settings).await;
+        let data_dir = stack.data_dir();
+        let consoles = ("AGIS_DATA_DIR", data_dir.to_str().expect("a path"));
+        let bot = Bot::start(&stack, &discord, &[&[consoles], settings].concat()).await;
         discord.wait_for_commands().await;
         bot.until_ready().await;
         Self { bot, api, discord, stack }

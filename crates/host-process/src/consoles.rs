@@ -1,0 +1,67 @@
+//! The consoles of the servers of a data directory.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use agis_base::ServerId;
+use agis_servers::console::{Begin, Console, ConsoleError, Piece};
+use async_trait::async_trait;
+
+use crate::{
+    commands,
+    dir::{ServerDir, blocking},
+    log, place,
+    status::Status,
+};
+
+/// The consoles of another program's host: for a program of the same machine that runs no servers itself.
+#[derive(Debug)]
+pub struct Consoles {
+    host: String,
+    root: PathBuf,
+}
+
+impl Consoles {
+    /// Those of the host to which this data directory belongs. Nothing is made or changed there.
+    ///
+    /// # Errors
+    /// Where it is no host's data directory, or may not be read.
+    pub fn of(data_dir: &Path) -> io::Result<Self> {
+        Ok(Self { host: fs::read_to_string(place::host_file(data_dir))?, root: data_dir.to_owned() })
+    }
+
+    fn dir(&self, server: ServerId) -> ServerDir {
+        place::server_dir(&self.root, server)
+    }
+}
+
+#[async_trait]
+impl Console for Consoles {
+    fn host(&self) -> &str {
+        &self.host
+    }
+
+    async fn lines(&self, server: ServerId, begin: &Begin, limit: u32) -> Result<Piece, ConsoleError> {
+        lines(self.dir(server), begin.clone(), limit).await
+    }
+
+    async fn tell(&self, server: ServerId, command: &str) -> Result<(), ConsoleError> {
+        tell(self.dir(server), command.to_owned()).await
+    }
+}
+
+pub(crate) async fn lines(dir: ServerDir, begin: Begin, limit: u32) -> Result<Piece, ConsoleError> {
+    blocking(move || Ok(log::read(&dir.console(), &begin, limit as usize))).await?
+}
+
+pub(crate) async fn tell(dir: ServerDir, command: String) -> Result<(), ConsoleError> {
+    blocking(move || {
+        let standing = Status::standing(&dir.status()).map_err(|error| dir.unavailable(&error))?;
+        // A shim holds on to its run for as long as it lives.
+        let runs = standing.is_some_and(|(_, shim)| shim.is_some());
+        Ok(if runs { commands::send(&dir.commands(), &command) } else { Err(ConsoleError::NotRunning) })
+    })
+    .await?
+}
