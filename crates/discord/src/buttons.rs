@@ -132,7 +132,8 @@ pub(crate) async fn press(
             if !inner.confirmed.is_new(message) {
                 return Err(Refusal::refused("You have confirmed this already."));
             }
-            let lost = lose(inner, call, loss, message).await;
+            // Two processes: the second would find nothing to lose, and might say so first.
+            let lost = once::once(&inner.services, call, "confirm", |_| lose(inner, call, loss, message)).await;
             if lost.is_err() {
                 // It can be tried again.
                 inner.confirmed.forget(&message);
@@ -217,6 +218,33 @@ mod tests {
             let text = code.text();
             assert!(text.len() <= CODE_MAX, "{text}");
             assert_eq!(Code::parse(&text), Some(code), "{text}");
+        }
+    }
+
+    /// A press so long after the first moment of Discord's ids.
+    fn pressed(user: &str, after: TimeDelta) -> Call {
+        let millis = u64::try_from(after.num_milliseconds()).expect("not before");
+        Call {
+            id: Id::new((millis << 22) | 1),
+            token: String::new(),
+            user: UserId::from_stored(user),
+            member: None,
+            channel: None,
+        }
+    }
+
+    #[test]
+    fn what_is_asked_is_answered_by_who_was_asked_within_five_minutes() {
+        let asked = pressed("1", TimeDelta::zero());
+        let buttons = confirm(&asked, Loss::Server(ServerId(7)), "Delete it");
+        assert_eq!(buttons.len(), 2);
+        for button in buttons {
+            let code = Code::parse(button.custom_id.as_deref().expect("a code"));
+            let Some(Code::Confirm(_, who) | Code::Keep(who)) = code else { panic!("{code:?}") };
+            assert_eq!(check(&pressed("1", CONFIRM), &who), Ok(()));
+            let late = check(&pressed("1", CONFIRM + TimeDelta::milliseconds(1)), &who);
+            assert!(late.is_err_and(|refusal| format!("{refusal:?}").contains("more than five minutes old")));
+            assert!(check(&pressed("2", TimeDelta::zero()), &who).is_err());
         }
     }
 

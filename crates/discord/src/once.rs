@@ -1,8 +1,8 @@
 //! What is delivered twice is done once, also by two processes: an interaction's id is its idempotency key.
 //!
-//! An operation carries the key in its own row; what else is made is noted in the transaction that makes it. Discord
-//! takes one answer to an interaction, and nothing but our own deferral is ever edited, so the second delivery never
-//! answers over the first.
+//! An operation carries the key in its own row; what else is made is noted in the transaction that makes it; what is
+//! taken away is gone either way, and noted so that one tells it. Discord takes one answer to an interaction, and
+//! nothing but our own deferral is ever edited, so the second delivery never answers over the first.
 
 use agis_base::Once;
 use agis_idempotency::{Asked, Begun, Fingerprint, Reply};

@@ -185,8 +185,8 @@ impl From<TimingError> for Refusal {
         let what = plain(&error.to_string());
         Self::Refused(match error {
             TimingError::Cron(_) => format!("I cannot read this cron expression. {what}"),
-            TimingError::Zone(_) => format!("{what} Choose one from the list that appears as you type."),
-            TimingError::NeverFires(_) => format!("This would never run: {what}"),
+            TimingError::Zone(_) => format!("{what}. Choose one from the list that appears as you type."),
+            TimingError::NeverFires(_) => format!("This would never run: {what}."),
         })
     }
 }
@@ -224,6 +224,12 @@ impl From<KeysError> for Refusal {
 }
 
 fn invalid(field: &str, rule: &str) -> String {
+    // As the option is called here.
+    let field = match field {
+        "game_type" => "game",
+        "grantee" => "with",
+        other => other,
+    };
     format!("This cannot be taken: `{field}` {}.", plain(rule))
 }
 

@@ -16,7 +16,10 @@ use crate::{
     follow::Follow,
     handler::Inner,
     once::{self, once},
-    render::server as page,
+    render::{
+        server as page,
+        text::{cut, plain},
+    },
     reply::Answer,
     wording::Refusal,
 };
@@ -28,6 +31,8 @@ const LINES: u32 = 20;
 const LISTED: u32 = 100;
 /// How many operations tell who did what.
 const HISTORY: u32 = 5;
+/// How many games are named where one is not known.
+const GAMES: usize = 5;
 /// More schedules of a server are not counted.
 const COUNTED: u32 = 100;
 
@@ -42,7 +47,7 @@ pub(crate) async fn create(inner: &Inner, call: &Call, args: &Args) -> Result<An
     let servers = &inner.services.servers;
     let new = NewServer {
         name: args.needed("name")?,
-        game_type: game(inner, &args.needed("game")?),
+        game_type: game(inner, &args.needed("game")?)?,
         description: args.text("description"),
         is_public: args.flag("public"),
     };
@@ -54,11 +59,18 @@ pub(crate) async fn create(inner: &Inner, call: &Call, args: &Args) -> Result<An
 }
 
 /// The key of the game that is meant: its key, or its title.
-fn game(inner: &Inner, typed: &str) -> String {
+fn game(inner: &Inner, typed: &str) -> Result<String, Refusal> {
     let typed_so = |text: &str| text.to_lowercase() == typed.to_lowercase();
-    let mut games = inner.services.servers.catalogue().games();
-    let found = games.find(|game| typed_so(&game.key) || typed_so(&game.title));
-    found.map_or_else(|| typed.to_owned(), |game| game.key.clone())
+    let catalogue = inner.services.servers.catalogue();
+    if let Some(game) = catalogue.games().find(|game| typed_so(&game.key) || typed_so(&game.title)) {
+        return Ok(game.key.clone());
+    }
+    let some: Vec<_> = catalogue.games().take(GAMES).map(|game| plain(&game.title)).collect();
+    let typed = cut(&plain(typed), 100);
+    Err(Refusal::Refused(format!(
+        "There is no game “{typed}” here, but there is {}. Choose one from the list that appears as you type.",
+        some.join(", ")
+    )))
 }
 
 pub(crate) async fn info(inner: &Inner, call: &Call, args: &Args) -> Result<Answer, Refusal> {

@@ -7,6 +7,7 @@ use crate::{
     call::{Args, Call, Mentioned},
     find,
     handler::Inner,
+    once::once,
     render::{
         self,
         server::{grantee as named, permissions as in_words},
@@ -45,7 +46,9 @@ pub(crate) async fn unshare(inner: &Inner, call: &Call, args: &Args) -> Result<A
     let (server, _) = find::server(services, call, &args.needed("server")?).await?;
     let grantee = grantee(call, args)?;
     let (who, name) = (named(&grantee), plain(&server.name));
-    let said = if services.servers.unshare(&call.user, server.id, &grantee).await? {
+    // Of two processes the second would find nothing to take back, and might say so first.
+    let unshare = |_| async { Ok(services.servers.unshare(&call.user, server.id, &grantee).await?) };
+    let said = if once(services, call, "server unshare", unshare).await? {
         format!("**{name}** is not shared with {who} any more.")
     } else {
         format!("**{name}** was not shared with {who}. `/server info` shows with whom it is.")
