@@ -4,15 +4,13 @@ use agis_notices::{Kind, Notice};
 
 use super::{
     card::{Card, Colour},
-    text::{bare, plain, relative},
+    text::{plain, relative},
 };
 use crate::reply::Message;
 
-const NAME: usize = 100;
-
 /// What went wrong, when, and what can be done about it.
 pub(crate) fn notice(notice: &Notice) -> Message {
-    let name = bare(&notice.server_name, NAME);
+    let name = plain(&notice.server_name);
     let action = notice.action.as_deref().unwrap_or("operation");
     let (title, hint) = match notice.kind {
         Kind::OperationFailed => {

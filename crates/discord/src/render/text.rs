@@ -124,7 +124,7 @@ mod tests {
             let mentions = said.replace("@\u{200b}", "").contains(['@', '\n']);
             prop_assert!(!mentions, "{}", said);
             let bare = said.replace("\\\\", "");
-            prop_assert!(!bare.starts_with(['#', '-', '+']));
+            prop_assert!(!said.starts_with(['#', '-', '+']));
             for (place, letter) in bare.char_indices().filter(|(_, letter)| "*_~`|<>[]:".contains(*letter)) {
                 prop_assert!(bare[..place].ends_with('\\'), "{} in {}", letter, bare);
             }
