@@ -1,6 +1,17 @@
 //! The real bot against the stand-in for Discord, beside a real `agis-api` over a real Postgres.
 
+mod buttons;
+mod commands;
 #[path = "../../../api/tests/common/mod.rs"]
 mod common;
 mod connection;
+mod keys;
+mod names;
+mod notices;
+mod outage;
 mod scene;
+mod schedules;
+mod sharing;
+mod suggestions;
+mod talk;
+mod twice;

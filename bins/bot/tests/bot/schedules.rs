@@ -1,0 +1,114 @@
+//! `/schedule`
+
+use agis_test_support::wait;
+
+use crate::{common::SOON, scene::Scene, talk::moments};
+
+const DAY: i64 = 24 * 3600;
+
+/// 08:00 in New York, in winter or in summer.
+fn is_eight_in_new_york(moment: i64) -> bool {
+    [12, 13].contains(&(moment % DAY / 3600)) && moment % 3600 == 0
+}
+
+#[tokio::test]
+async fn the_line_of_the_checklist_makes_a_schedule_with_quotes_and_without() {
+    let scene = Scene::open().await;
+    let ann = scene.ann();
+    scene.server(&ann, "MyServer", "demo").await;
+    // Discord's client passes quotes on; one pair of them is this stand-in's own.
+    let crons = ["\"0 8 * * *\"", "0 8 * * *", "\"\"0 8 * * *\"\"", "“0 8 * * *”", "'0 8 * * *'"];
+    for cron in crons {
+        let line = format!("/schedule create server:MyServer action:start cron:{cron} timezone:America/New_York");
+        let said = scene.look(&ann, &line).await;
+        for part in ["Schedule created", "**Start** MyServer", "every day at 08:00", "New", "`0 8 * * *`"] {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+        let runs = moments(&said);
+        assert_eq!(runs.len(), 5, "{said}");
+        assert!(runs.iter().all(|run| is_eight_in_new_york(*run)), "{runs:?}");
+        assert!(runs.windows(2).all(|pair| (DAY - 3600..=DAY + 3600).contains(&(pair[1] - pair[0]))), "{runs:?}");
+    }
+    let alike = "server_schedules WHERE cron_expression = '0 8 * * *' AND timezone = 'America/New_York'";
+    assert_eq!(scene.count(alike).await, 5);
+    scene.assert_clean();
+}
+
+#[tokio::test]
+async fn a_schedule_is_listed_disabled_enabled_run_and_deleted() {
+    let scene = Scene::open().await;
+    let ann = scene.ann();
+    let none = scene.look(&ann, "/schedule list").await;
+    assert!(none.contains("`/schedule create` makes one"), "{none}");
+    scene.server(&ann, "Sky", "demo").await;
+    let made = scene.look(&ann, "/schedule create server:Sky action:start cron:0 18 * * 5 missed:skip").await;
+    let id = made.split_once("Schedule created").and_then(|_| made.rsplit_once("Schedule ")).expect("its number").1;
+
+    for line in ["/schedule list", "/schedule list server:Sky"] {
+        let list = scene.look(&ann, line).await;
+        assert!(list.contains(&format!("⏰ **{id}** · Start Sky · ")) && list.contains("next <t:"), "{list}");
+    }
+    let disabled = scene.look(&ann, &format!("/schedule disable schedule:{id}")).await;
+    assert!(disabled.contains("Schedule disabled") && moments(&disabled).is_empty(), "{disabled}");
+    assert!(scene.look(&ann, "/schedule list").await.contains("⏸️"));
+    let enabled = scene.look(&ann, &format!("/schedule enable schedule:#{id}")).await;
+    assert!(enabled.contains("Schedule enabled") && moments(&enabled).len() == 5, "{enabled}");
+
+    let run = scene.discord.command(&ann, &format!("/schedule run schedule:{id}")).await;
+    let ready = run.until("the server to be ready", |message| message.text().contains("Sky is ready")).await;
+    assert!(!ready.is_ephemeral());
+
+    let asked = scene.discord.command(&ann, &format!("/schedule delete schedule:{id}")).await;
+    assert!(asked.answered().await.text().contains("Delete this schedule?"));
+    let deleted = asked.press(&ann, "Delete it").await;
+    deleted.until("the end", |message| message.text().contains("Schedule deleted")).await;
+    wait::until(SOON, "no schedule", async || (scene.count("server_schedules").await == 0).then_some(())).await;
+    scene.assert_clean();
+}
+
+#[tokio::test]
+async fn a_preview_stores_nothing() {
+    let scene = Scene::open().await;
+    let said = scene.look(&scene.ann(), "/schedule preview cron:0 8 * * * timezone:America/New_York").await;
+    assert!(said.contains("It would run") && said.contains("every day at 08:00"), "{said}");
+    assert_eq!(moments(&said).len(), 5, "{said}");
+    assert_eq!(scene.count("server_schedules").await, 0);
+    scene.assert_clean();
+}
+
+#[tokio::test]
+async fn a_mistake_about_a_schedule_is_told_in_private_with_what_to_do_next() {
+    let scene = Scene::open().await;
+    let (ann, ben) = (scene.ann(), scene.ben());
+    scene.server(&ann, "Sky", "demo").await;
+    scene.look(&ann, "/schedule create server:Sky action:stop cron:@daily").await;
+    let mistakes = [
+        ("/schedule create server:Sky action:start cron:every morning", "five"),
+        ("/schedule create server:Sky action:start cron:0 25 * * *", "hour"),
+        ("/schedule create server:Sky action:start cron:0 8 30 2 *", "never"),
+        ("/schedule create server:Sky action:start cron:@daily timezone:New Jork", "Europe/Berlin or America/New"),
+        ("/schedule create server:Nowhere action:start cron:@daily", "/server list"),
+        ("/schedule list server:Nowhere", "/server list"),
+        ("/schedule preview cron:0 8 * *", "five"),
+        ("/schedule delete schedule:tomorrow", "/schedule list"),
+        ("/schedule enable schedule:999999", "/schedule list"),
+    ];
+    for (line, part) in mistakes {
+        let refused = scene.refused(&ann, line).await;
+        assert!(refused.contains(part), "{line}: {refused}");
+    }
+    let zone = scene.refused(&ann, "/schedule preview cron:@daily timezone:@everyone").await;
+    assert!(zone.contains(". Choose one from the list") && !zone.contains("@everyone"), "{zone}");
+    let unknown = "/schedule create server:Sky action:explode cron:@daily";
+    assert!(scene.discord.try_command(&ann, unknown).await.is_err(), "an action is one of the choices");
+
+    let id: i32 = {
+        let row = scene.stack.sql().await.query_one("SELECT id FROM server_schedules", &[]).await;
+        row.expect("one schedule").get(0)
+    };
+    for verb in ["delete", "enable", "disable", "run"] {
+        let refused = scene.refused(&ben, &format!("/schedule {verb} schedule:{id}")).await;
+        assert!(refused.contains("There is no such schedule"), "{refused}");
+    }
+    scene.assert_clean();
+}

@@ -1,0 +1,94 @@
+//! `/server share` and `/server unshare`
+
+use agis_test_support::discord::Person;
+
+use crate::scene::Scene;
+
+const CREW: u64 = 777;
+
+async fn starts(scene: &Scene, person: &Person) {
+    let reply = scene.discord.command(person, "/server start server:Sky").await;
+    reply.until("a server that is ready", |message| message.text().contains("Sky is ready")).await;
+}
+
+#[tokio::test]
+async fn a_member_does_what_is_shared_and_nothing_else_until_it_is_taken_back() {
+    let scene = Scene::open().await;
+    let (ann, ben) = (scene.ann(), scene.ben());
+    scene.discord.person(103, "Cid");
+    scene.server(&ann, "Sky", "demo").await;
+    let own = scene.refused(&ann, "/server share server:Sky with:@Ann may:start").await;
+    assert!(own.contains("`with` is somebody else"), "{own}");
+    let unseen = scene.refused(&ben, "/server start server:Sky").await;
+    assert!(unseen.contains("There is no such server"), "{unseen}");
+
+    let shared = scene.look(&ann, "/server share server:Sky with:@Ben may:start").await;
+    assert!(shared.contains("<@102> may now do this on **Sky**: start") && shared.contains("unshare"), "{shared}");
+    let list = scene.look(&ben, "/server list").await;
+    assert!(list.contains("**Sky**") && list.contains("of <@101>"), "{list}");
+    starts(&scene, &ben).await;
+    for line in [
+        "/server stop server:Sky",
+        "/server restart server:Sky",
+        "/server delete server:Sky",
+        "/server share server:Sky with:@Cid may:start",
+        "/server unshare server:Sky with:@Ben",
+        "/schedule create server:Sky action:stop cron:@daily",
+    ] {
+        let refused = scene.refused(&ben, line).await;
+        assert!(refused.contains("You may see this server, but not do this") && refused.contains("share"), "{refused}");
+    }
+    let info = scene.look(&ann, "/server info server:Sky").await;
+    assert!(info.contains("start · <@102>") && info.contains("<@102> · start"), "{info}");
+    assert!(!scene.look(&ben, "/server info server:Sky").await.contains("Shared with"), "that is for the owner");
+
+    let ended = scene.look(&ann, "/server unshare server:Sky with:@Ben").await;
+    assert!(ended.contains("**Sky** is not shared with <@102> any more"), "{ended}");
+    let again = scene.look(&ann, "/server unshare server:Sky with:@Ben").await;
+    assert!(again.contains("was not shared") && again.contains("/server info"), "{again}");
+    assert_eq!(scene.refused(&ben, "/server start server:Sky").await, unseen);
+    assert_eq!(scene.count("operations").await, 1);
+    scene.assert_clean();
+}
+
+#[tokio::test]
+async fn who_has_a_role_does_what_is_shared_with_it_and_who_loses_it_does_not() {
+    let scene = Scene::open().await;
+    let (ann, ben) = (scene.ann(), scene.ben());
+    scene.discord.role(CREW, "Crew");
+    scene.discord.give_role(&ben, CREW);
+    scene.server(&ann, "Sky", "demo").await;
+    let shared = scene.look(&ann, "/server share server:Sky with:@Crew may:everything").await;
+    assert!(shared.contains("<@&777> may now do this on **Sky**: everything but"), "{shared}");
+    starts(&scene, &ben).await;
+    let offered = scene.offered(&ben, "/server stop server:").await;
+    assert_eq!(offered.len(), 1, "{offered:?}");
+    let made = scene.look(&ben, "/schedule create server:Sky action:stop cron:@daily").await;
+    assert!(made.contains("Schedule created"), "{made}");
+
+    let cid = scene.discord.person(103, "Cid");
+    let refused = scene.refused(&cid, "/server stop server:Sky").await;
+    assert!(refused.contains("There is no such server"), "{refused}");
+
+    scene.discord.take_role(&ben, CREW);
+    let refused = scene.refused(&ben, "/server stop server:Sky").await;
+    assert!(refused.contains("There is no such server"), "{refused}");
+    scene.discord.give_role(&ben, CREW);
+    scene.look(&ann, "/server unshare server:Sky with:@Crew").await;
+    let refused = scene.refused(&ben, "/server stop server:Sky").await;
+    assert!(refused.contains("There is no such server"), "{refused}");
+    scene.assert_clean();
+}
+
+#[tokio::test]
+async fn everybody_of_the_community_is_a_role_too_and_is_not_pinged() {
+    let scene = Scene::open().await;
+    let (ann, ben) = (scene.ann(), scene.ben());
+    let everybody = agis_test_support::discord::GUILD;
+    scene.discord.role(everybody, "@everyone");
+    scene.server(&ann, "Sky", "demo").await;
+    let shared = scene.look(&ann, &format!("/server share server:Sky with:<@&{everybody}> may:start")).await;
+    assert!(shared.contains("everybody in this community") && !shared.contains(&everybody.to_string()), "{shared}");
+    starts(&scene, &ben).await;
+    scene.assert_clean();
+}
