@@ -34,10 +34,13 @@ const JOBS: Duration = Duration::from_secs(5);
 /// twilight names the paths of its calls, and there are tokens in them.
 const QUIET: &str = "twilight_http=warn";
 
+const BUG: &str = "a background loop has ended by itself; this is a bug";
+
 pub(crate) async fn run() -> Result<(), String> {
     let logs = settings::logs(&settings::environment).map_err(text)?;
     telemetry::init_logs(logs.format, &format!("{},{QUIET}", logs.filter))?;
     let config = config::read(&settings::environment).map_err(text)?;
+    settings::hide_environment().map_err(text)?;
     // Two libraries bring a provider for TLS; the process has one.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let metrics = Metrics::install().map_err(text)?;
@@ -59,15 +62,16 @@ pub(crate) async fn run() -> Result<(), String> {
     jobs.spawn(async move {
         listening.run_until_cancelled(listen(url, bells)).await;
     });
-    let running = connection.start(services(&domain), config.settings, notices);
+    let mut running = connection.start(services(&domain), config.settings, notices);
     tracing::info!(%metrics_address, "bot started");
 
     let asked = tokio::select! {
         asked = shutdown::requested() => asked.map_err(text),
         ended = jobs.join_next() => {
             tracing::error!(?ended, "a background loop has ended");
-            Err("a background loop has ended by itself; this is a bug".to_owned())
+            Err(BUG.to_owned())
         }
+        () = running.ended() => Err(BUG.to_owned()),
     };
     tracing::info!("Shutting down: no more interactions");
     health.drain();

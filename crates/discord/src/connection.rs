@@ -88,7 +88,15 @@ impl Connection {
             token: self.token,
             http: http.clone(),
             standing: standing.clone(),
-            taker: Arc::new(move |interaction| handler.spawn(interaction)),
+            // Nobody would be told of what a bot does that may not answer.
+            taker: Arc::new({
+                let standing = standing.clone();
+                move |interaction| {
+                    if !standing.is_refused() {
+                        handler.spawn(interaction);
+                    }
+                }
+            }),
         };
         let commands = definitions();
         tokio::join!(
@@ -142,6 +150,12 @@ pub struct Running {
 }
 
 impl Running {
+    /// Resolves when the connection's work ends by itself, which is a bug.
+    pub async fn ended(&mut self) {
+        let ended = (&mut self.work).await;
+        tracing::error!(?ended, "the connection to Discord has ended");
+    }
+
     /// Hears of nothing new and lets what is being answered end. Whoever waits has a deadline.
     pub async fn end(self) {
         self.stop.cancel();
@@ -151,6 +165,11 @@ impl Running {
             }
         };
         // The connection goes while answers are still given: they take another way.
-        let (_, ()) = tokio::join!(self.work, answered);
+        let work = async {
+            if !self.work.is_finished() {
+                let _ = self.work.await;
+            }
+        };
+        tokio::join!(work, answered);
     }
 }

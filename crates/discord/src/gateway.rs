@@ -33,6 +33,8 @@ use crate::standing::{NOT_TAKEN, Standing};
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The longest pause between two tries to learn where the gateway is.
 const PAUSE_MAX: Duration = Duration::from_secs(60);
+/// So many losses of a connection in a row cost no pause; one may be told as several events.
+const CALM: u32 = 3;
 /// How long a shard may take to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(3);
 /// Within this time IDENTIFYs are counted.
@@ -91,11 +93,12 @@ impl Gateway {
 
     /// Where the gateway is, how many shards Discord recommends, and how many may be started.
     async fn find(&self, failures: &mut u32, stop: &CancellationToken) -> Option<BotConnectionInfo> {
-        let asked = async { self.http.gateway().authed().await };
+        let asked = async { Ok::<_, twilight_http::Error>(self.http.gateway().authed().await?.model().await) };
         let why = match timeout(PATIENCE, asked).await {
-            Ok(Ok(response)) => match response.model().await {
+            Ok(Ok(told)) => match told {
                 Ok(info) if info.session_start_limit.remaining < info.shards => {
-                    let wait = Duration::from_millis(info.session_start_limit.reset_after).min(WINDOW);
+                    let wait = Duration::from_millis(info.session_start_limit.reset_after);
+                    let wait = wait.clamp(Duration::from_secs(1), WINDOW);
                     self.standing
                         .disconnected(&format!("Discord lets no more sessions start for {} s", wait.as_secs()));
                     stop.run_until_cancelled(sleep(wait)).await;
@@ -162,9 +165,12 @@ async fn serve<Q: Queue + Unpin>(
     stop: CancellationToken,
 ) -> Ended {
     let id = shard.id().number();
+    // How often the connection was lost since it last worked.
+    let mut losses = 0;
     loop {
         let event = tokio::select! {
             event = shard.next_event(WANTED) => event,
+            () = standing.refused() => return Ended::Stopped,
             () = stop.cancelled() => {
                 goodbye(&mut shard).await;
                 return Ended::Stopped;
@@ -172,8 +178,18 @@ async fn serve<Q: Queue + Unpin>(
         };
         match event {
             Some(Ok(event)) => {
+                losses = match event {
+                    Event::Ready(_) | Event::Resumed => 0,
+                    Event::GatewayClose(_) | Event::GatewayReconnect | Event::GatewayInvalidateSession(_) => losses + 1,
+                    _ => losses,
+                };
                 if let Some(ended) = heard(id, event, &taker, &standing) {
                     return ended;
+                }
+                // twilight waits between connections that fail, not between those that are ended at once.
+                if losses > CALM {
+                    let pause = Duration::from_secs(1 << (losses - CALM).min(6)).min(PAUSE_MAX);
+                    stop.run_until_cancelled(sleep(pause)).await;
                 }
             }
             Some(Err(error)) => failed(id, &error, &standing),
@@ -258,15 +274,19 @@ impl Breaker {
         Held { breaker: self, inner: Arc::new(inner), standing }
     }
 
-    /// Notes an IDENTIFY of this shard and answers how long it has to wait.
-    fn note(&self, shard: u32, now: Instant) -> Duration {
+    /// How long the next IDENTIFY of this shard has to wait.
+    fn wait(&self, shard: u32, now: Instant) -> Duration {
         let mut past = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         while past.front().is_some_and(|(_, at)| now.duration_since(*at) > WINDOW) {
             past.pop_front();
         }
         let earlier = past.iter().filter(|(one, _)| *one == shard).count();
-        past.push_back((shard, now));
         held(u32::try_from(earlier).unwrap_or(u32::MAX))
+    }
+
+    /// Notes an IDENTIFY of this shard.
+    fn note(&self, shard: u32, now: Instant) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push_back((shard, now));
     }
 }
 
@@ -293,19 +313,27 @@ impl std::fmt::Debug for Held {
 
 impl Queue for Held {
     fn enqueue(&self, shard: u32) -> oneshot::Receiver<()> {
-        let wait = self.breaker.note(shard, Instant::now());
-        if wait.is_zero() {
-            return self.inner.enqueue(shard);
+        let wait = self.breaker.wait(shard, Instant::now());
+        if !wait.is_zero() {
+            let why = format!("sessions begin again and again; the next is held back for {} s", wait.as_secs());
+            tracing::warn!(shard, wait_s = wait.as_secs(), "sessions begin again and again");
+            self.standing.lost(shard, &why);
         }
-        let why = format!("sessions begin again and again; the next is held back for {} s", wait.as_secs());
-        tracing::warn!(shard, wait_s = wait.as_secs(), "sessions begin again and again");
-        self.standing.lost(shard, &why);
-        let (granted, receiver) = oneshot::channel();
-        let inner = Arc::clone(&self.inner);
+        let (mut granted, receiver) = oneshot::channel();
+        let Self { breaker, inner, .. } = self.clone();
         tokio::spawn(async move {
-            sleep(wait).await;
-            if inner.enqueue(shard).await.is_ok() {
-                let _ = granted.send(());
+            let turn = async {
+                sleep(wait).await;
+                inner.enqueue(shard).await
+            };
+            tokio::select! {
+                // The connection went while its IDENTIFY waited.
+                () = granted.closed() => return,
+                turn = turn => if turn.is_err() { return },
+            }
+            // Counted where it is sent, so that one that nobody waits for any more delays no other.
+            if granted.send(()).is_ok() {
+                breaker.note(shard, Instant::now());
             }
         });
         receiver
@@ -327,10 +355,10 @@ mod tests {
         let breaker = Breaker::default();
         let now = Instant::now();
         for _ in 0..3 {
-            assert_eq!(breaker.note(0, now), Duration::ZERO);
+            assert_eq!(breaker.wait(0, now), Duration::ZERO);
+            breaker.note(0, now);
         }
-        assert_eq!(breaker.note(1, now), Duration::ZERO);
-        assert_eq!(breaker.note(0, now), Duration::from_secs(15));
-        assert_eq!(breaker.note(0, now + WINDOW + Duration::from_secs(1)), Duration::ZERO);
+        assert_eq!((breaker.wait(1, now), breaker.wait(0, now)), (Duration::ZERO, Duration::from_secs(15)));
+        assert_eq!(breaker.wait(0, now + WINDOW + Duration::from_secs(1)), Duration::ZERO);
     }
 }

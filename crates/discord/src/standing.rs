@@ -5,25 +5,29 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use tokio_util::sync::CancellationToken;
 use twilight_http::{Error, error::ErrorType};
 
 /// How the bot stands with Discord. Cheap to clone.
 #[derive(Clone, Default)]
-pub struct Standing(Arc<Mutex<State>>);
+pub struct Standing {
+    state: Arc<Mutex<State>>,
+    refused: CancellationToken,
+}
 
 #[derive(Default)]
 struct State {
     /// What each shard lacks; nothing where it is connected.
     shards: BTreeMap<u32, Option<String>>,
     disconnected: Option<String>,
-    refused: Option<String>,
+    why_refused: Option<String>,
 }
 
 impl Standing {
     /// Why not everything is well, for an operator; `None` where it is.
     pub fn trouble(&self) -> Option<String> {
         let state = self.lock();
-        if let Some(why) = state.refused.as_ref().or(state.disconnected.as_ref()) {
+        if let Some(why) = state.why_refused.as_ref().or(state.disconnected.as_ref()) {
             return Some(why.clone());
         }
         let (shard, why) = state.shards.iter().find_map(|(shard, why)| Some((shard, why.as_ref()?)))?;
@@ -38,13 +42,22 @@ impl Standing {
     /// Whether Discord refuses the bot. Nothing more is asked of Discord with the bot's token then: whoever goes on is
     /// banned by their address.
     pub fn is_refused(&self) -> bool {
-        self.lock().refused.is_some()
+        self.refused.is_cancelled()
+    }
+
+    /// Resolves when Discord refuses the bot.
+    pub(crate) async fn refused(&self) {
+        self.refused.cancelled().await;
     }
 
     /// Notes that Discord refuses the bot, for good: it takes another token or another configuration, and a restart.
     pub fn refuse(&self, why: &str) {
         tracing::error!(why, "Discord refuses the bot; nothing more is asked of it until the bot is started anew");
-        self.lock().refused = Some(why.to_owned());
+        let mut state = self.lock();
+        state.why_refused = Some(why.to_owned());
+        // What is still open is let go of.
+        state.shards.clear();
+        self.refused.cancel();
     }
 
     /// Notes that there is no gateway to connect to.
@@ -76,7 +89,7 @@ impl Standing {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -106,7 +119,6 @@ mod tests {
         standing.connected(1);
         assert_eq!((standing.trouble(), standing.shards_connected()), (None, 2));
         standing.refuse("no");
-        standing.connected(1);
         assert_eq!((standing.trouble().as_deref(), standing.is_refused()), (Some("no"), true));
     }
 }
