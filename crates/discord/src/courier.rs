@@ -7,13 +7,14 @@
 use std::{sync::Arc, time::Duration};
 
 use agis_notices::{Notice, Notices};
+use futures_util::future::join_all;
 use serde_json::json;
 use tokio::{
     sync::watch,
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
-use twilight_http::{Client, Error, api_error::ApiError, error::ErrorType};
+use twilight_http::{Client, Error, error::ErrorType};
 use twilight_model::{
     channel::message::Embed,
     id::{
@@ -25,6 +26,9 @@ use twilight_model::{
 use crate::{connection::PATIENCE, render, standing::Standing};
 
 const BATCH: u32 = 10;
+/// How often it is tried to note what became of a notice; with the delivery, within its lease.
+const NOTING: u32 = 5;
+const NOTING_PAUSE: Duration = Duration::from_secs(1);
 /// The longest sleep: the safety net under lost notices, and for those whose time comes again.
 const POLL: Duration = Duration::from_secs(5);
 
@@ -69,24 +73,26 @@ impl Courier {
                 return 0;
             }
         };
-        let mut taken = 0;
-        for notice in notices {
-            taken += 1;
-            let noted = match self.deliver(&notice).await {
-                Ok(()) => self.notices.sent(notice.id).await,
-                Err(Undelivered { why, permanent }) => {
-                    tracing::warn!(notice = notice.id.0, why, permanent, "a notice could not be delivered");
-                    self.notices.failed(notice.id, &why, permanent).await
-                }
-            };
-            if let Err(error) = noted {
-                tracing::warn!(notice = notice.id.0, %error, "what became of a notice could not be noted");
-            }
-            if self.standing.is_refused() {
-                return 0;
-            }
+        // All at once: each takes three calls at most, and so all of them less than their lease.
+        join_all(notices.iter().map(|notice| self.handle(notice))).await;
+        u32::try_from(notices.len()).unwrap_or(BATCH)
+    }
+
+    async fn handle(&self, notice: &Notice) {
+        let delivered = self.deliver(notice).await;
+        if let Err(Undelivered { why, permanent }) = &delivered {
+            tracing::warn!(notice = notice.id.0, why, permanent, "a notice could not be delivered");
         }
-        taken
+        // Discord forgets a nonce after some minutes: what was sent had better be noted before.
+        for _ in 0..NOTING {
+            let noted = match &delivered {
+                Ok(()) => self.notices.sent(notice.id).await,
+                Err(Undelivered { why, permanent }) => self.notices.failed(notice.id, why, *permanent).await,
+            };
+            let Err(error) = noted else { return };
+            tracing::warn!(notice = notice.id.0, %error, "what became of a notice could not be noted");
+            sleep(NOTING_PAUSE).await;
+        }
     }
 
     /// In the channel first, if there is one that the bot may write to; a channel that is gone is no reason to say nothing.
@@ -145,12 +151,11 @@ fn id<T>(text: &str) -> Result<Id<T>, Undelivered> {
     number.ok_or_else(|| Undelivered { why: format!("'{text}' is no id of Discord"), permanent: true })
 }
 
-/// Whether Discord will say the same next time: the channel or the person is gone, or nobody may write there.
+/// Whether Discord will say the same next time: the channel or the person is gone, nobody may write there.
 fn is_permanent(error: &Error) -> bool {
     match error.kind() {
-        ErrorType::Response { status, error: ApiError::General(error), .. } => {
-            // Unknown channel, unknown user; no access, no direct messages to this person, no permission.
-            matches!((status.get(), error.code), (403 | 404 | 400, 10003 | 10013 | 50001 | 50007 | 50013))
+        ErrorType::Response { status, .. } => {
+            (400..500).contains(&status.get()) && !matches!(status.get(), 401 | 408 | 429)
         }
         _ => false,
     }

@@ -174,14 +174,15 @@ async fn give_up_old(conn: &mut AsyncPgConnection) -> Result<u64, Fault<StoreErr
     Ok(given_up as u64)
 }
 
-/// Writes what the owners of these operations' servers have to hear of those that ended badly.
+/// Writes what the owners of these operations' servers have to hear of those that ended badly. What somebody else asked for
+/// is told alone: where they asked, others would read of it, and the owner might not.
 pub(crate) async fn tell_of_operations(conn: &mut AsyncPgConnection, ids: &[Uuid]) -> Result<(), Fault<StoreError>> {
     if ids.is_empty() {
         return Ok(());
     }
     let recipients: Vec<Recipient> = diesel::sql_query(
         "insert into notices (recipient, channel_id, kind, server_id, server_name, action, reason, operation_id)
-         select s.discord_id, o.channel_id, 'operation_' || o.state, s.id, s.name, o.action,
+         select s.discord_id, case when o.actor = s.discord_id then o.channel_id end, 'operation_' || o.state, s.id, s.name, o.action,
                 left(coalesce(o.error, 'nobody could carry it out in time'), $2), o.id
          from operations o join game_servers s on s.id = o.server_id
          where o.id = any($1) and o.state in ('failed', 'expired') order by o.id
