@@ -27,7 +27,7 @@ use agis_storage::{
     Db,
     notify::{Bells, listen},
 };
-use rustix::process::{DumpableBehavior, Resource, getrlimit, set_dumpable_behavior, setrlimit};
+use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -52,8 +52,7 @@ pub(crate) async fn serve() -> Result<(), Failure> {
     let logs = settings::logs(&settings::environment).map_err(Failure::from_display)?;
     telemetry::init_logs(logs.format, &logs.filter).map_err(Failure::new)?;
     let config = config::read(&settings::environment).map_err(Failure::from_display)?;
-    // Games may run under the same account; they shall not read our environment from /proc, the database's password in it.
-    set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(Failure::from_display)?;
+    settings::hide_environment().map_err(Failure::from_display)?;
     raise_descriptors(config.network.connections);
     let metrics = Metrics::install().map_err(Failure::from_display)?;
     let api = bind("API_PORT", config.bind, config.api_port)?;

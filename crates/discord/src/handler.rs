@@ -245,8 +245,9 @@ impl Inner {
         if !decision.allowed {
             return Err(Refusal::Limited(Utc::now() + decision.retry_in));
         }
-        let (welcomed, ()) = join(self.welcome(&call.user), self.noted.note(&self.services.servers, call)).await;
-        welcomed.map_err(|error| match Refusal::from(error) {
+        let noted = self.noted.note(&self.services.servers, call);
+        let (welcomed, noted) = join(self.welcome(&call.user), noted).await;
+        welcomed.and(noted).map_err(|error| match Refusal::from(error) {
             Refusal::Unavailable { .. } => Refusal::Unavailable { begun: false },
             other => other,
         })?;

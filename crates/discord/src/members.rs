@@ -56,9 +56,10 @@ impl Members {
     async fn roles(&self, user: &UserId, guild: &GuildId) -> Option<Vec<RoleId>> {
         let (user, in_guild) =
             (Id::new_checked(user.as_str().parse().ok()?)?, Id::new_checked(guild.as_str().parse().ok()?)?);
-        match timeout(PATIENCE, self.http.guild_member(in_guild, user)).await.ok()? {
-            Ok(answer) => {
-                let member = answer.model().await.ok()?;
+        let asked = async { Ok::<_, Error>(self.http.guild_member(in_guild, user).await?.model().await) };
+        match timeout(PATIENCE, asked).await.ok()? {
+            Ok(member) => {
+                let member = member.ok()?;
                 let roles = member.roles.iter().map(|role| RoleId::from_stored(&role.to_string()));
                 Some(roles.chain([RoleId::from_stored(guild.as_str())]).collect())
             }

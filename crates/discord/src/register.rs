@@ -1,7 +1,7 @@
 //! The commands as Discord knows them. They are written only where they differ from what is there: Discord counts writes,
 //! and clients drop what they have cached at each.
 
-use std::time::Duration;
+use std::{cmp::Ordering, time::Duration};
 
 use serde_json::Value;
 use tokio::time::{sleep, timeout};
@@ -68,7 +68,8 @@ async fn once(
     // What cannot be read is not what we want.
     let known: Vec<Value> = known.ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
     let wanted: Vec<Value> = commands.iter().filter_map(|command| serde_json::to_value(command).ok()).collect();
-    if canonical(known) == canonical(wanted) {
+    let everywhere = guild.is_none();
+    if canonical(known, everywhere) == canonical(wanted, everywhere) {
         return Ok(false);
     }
     match guild {
@@ -77,10 +78,13 @@ async fn once(
     }
 }
 
-/// Commands by name, without what Discord adds to them and without what says nothing.
-fn canonical(commands: Vec<Value>) -> Vec<Value> {
-    const ADDED: [&str; 5] = ["id", "application_id", "version", "guild_id", "default_permission"];
-    let mut commands: Vec<Value> = commands.into_iter().map(|command| bare(command, &ADDED)).collect();
+/// Commands by name, without what Discord adds to them and without what says nothing; those of one guild also without
+/// what Discord keeps of commands for everywhere alone.
+fn canonical(commands: Vec<Value>, everywhere: bool) -> Vec<Value> {
+    const ADDED: [&str; 6] = ["id", "application_id", "version", "guild_id", "default_permission", "dm_permission"];
+    const EVERYWHERE: [&str; 2] = ["contexts", "integration_types"];
+    let without = if everywhere { ADDED.to_vec() } else { [&ADDED[..], &EVERYWHERE].concat() };
+    let mut commands: Vec<Value> = commands.into_iter().map(|command| bare(command, &without)).collect();
     commands.sort_by(|one, other| one["name"].as_str().cmp(&other["name"].as_str()));
     commands
 }
@@ -99,7 +103,14 @@ fn bare(value: Value, without: &[&str]) -> Value {
             let fields = fields.map(|(name, value)| (name, bare(value, &["name_localized", "description_localized"])));
             Value::Object(fields.filter(|(_, value)| !says_nothing(value)).collect())
         }
-        Value::Array(items) => Value::Array(items.into_iter().map(|item| bare(item, &[])).collect()),
+        Value::Array(items) => {
+            let mut items: Vec<_> = items.into_iter().map(|item| bare(item, &[])).collect();
+            if items.iter().all(Value::is_number) {
+                // Sets, written as lists.
+                items.sort_by(|one, other| one.as_f64().partial_cmp(&other.as_f64()).unwrap_or(Ordering::Equal));
+            }
+            Value::Array(items)
+        }
         Value::Number(number) => number.as_f64().map_or(Value::Number(number), Value::from),
         other => other,
     }
@@ -118,10 +129,10 @@ mod tests {
         ]}]);
         let theirs = json!([{ "id": "1", "application_id": "2", "version": "3", "type": 1, "name": "server",
             "name_localizations": null, "description": "Servers", "description_localizations": null, "nsfw": false,
-            "default_member_permissions": null, "contexts": [0, 1], "options": [
+            "default_member_permissions": null, "contexts": [1, 0], "dm_permission": true, "options": [
             { "type": 4, "name": "id", "description": "Which", "min_value": 1.0, "required": true },
         ]}]);
-        let canonical = |value: &Value| super::canonical(value.as_array().expect("commands").clone());
+        let canonical = |value: &Value| super::canonical(value.as_array().expect("commands").clone(), true);
         assert_eq!(canonical(&ours), canonical(&theirs));
         for (path, value) in [
             ("/0/description", json!("Game servers")),

@@ -113,13 +113,15 @@ impl Replies {
     ) -> Delivered {
         let work = async { timeout(WORK, work).await.unwrap_or(Err(Refusal::Unavailable { begun: true })) };
         let mut work = pin!(work);
-        let (outcome, deferred) = if Utc::now() - call.at() > FRESH {
+        let age = Utc::now() - call.at();
+        let left = AT_ONCE.saturating_sub(age.to_std().unwrap_or_default());
+        let (outcome, deferred) = if age > FRESH {
             // It may be too late for any answer, and its asker may have given up: then nothing is done.
             match self.defer(call, style).await {
                 Ok(()) => (work.await, Ok(())),
                 Err(unsent) => return delivered(Err(Refusal::Repeated), Err(unsent)),
             }
-        } else if let Ok(outcome) = timeout(AT_ONCE, &mut work).await {
+        } else if let Ok(outcome) = timeout(left, &mut work).await {
             let sent = self.at_once(call, style, changes, &outcome).await;
             return delivered(outcome, sent);
         } else {

@@ -6,13 +6,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use agis_base::{GuildId, UserId};
+use agis_base::{GuildId, StoreError, UserId};
 use agis_servers::Servers;
 
 use crate::call::{Call, Member};
 
-/// Roles that have not changed are noted again after so long. They count for much longer.
-const AGAIN: Duration = Duration::from_secs(3600);
+/// Roles that have not changed are noted again after so long: another process may have noted others meanwhile.
+const AGAIN: Duration = Duration::from_secs(60);
 /// How many members are remembered.
 const MEMBERS_MAX: usize = 20_000;
 
@@ -21,17 +21,15 @@ const MEMBERS_MAX: usize = 20_000;
 pub(crate) struct Noted(Mutex<HashMap<(UserId, GuildId), (Member, Instant)>>);
 
 impl Noted {
-    /// Notes the roles of who asks, where there is news. The question goes on also where that fails: it is then decided by
-    /// what is known.
-    pub(crate) async fn note(&self, servers: &Servers, call: &Call) {
-        let Some(member) = &call.member else { return };
-        if self.knows(&call.user, member) {
-            return;
+    /// Notes the roles of who asks, where there is news. Where that fails nothing is to be done: what they may would be
+    /// decided by roles that they may have lost.
+    pub(crate) async fn note(&self, servers: &Servers, call: &Call) -> Result<(), StoreError> {
+        let Some(member) = &call.member else { return Ok(()) };
+        if !self.knows(&call.user, member) {
+            servers.note_roles(&call.user, &member.guild, &member.roles).await?;
+            self.keep(&call.user, member);
         }
-        match servers.note_roles(&call.user, &member.guild, &member.roles).await {
-            Ok(()) => self.keep(&call.user, member),
-            Err(error) => tracing::warn!(%error, "the roles of a member could not be noted"),
-        }
+        Ok(())
     }
 
     fn knows(&self, user: &UserId, member: &Member) -> bool {

@@ -7,6 +7,7 @@ use agis_apikeys as apikeys;
 use agis_runtime::{ConfigErrors, Env, telemetry::LogFormat};
 use agis_servers::{self as servers, game};
 use agis_storage::DbConfig;
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 
 /// What an operator decides about servers, schedules and keys, wherever they are asked for.
 #[derive(Debug, Clone)]
@@ -48,6 +49,15 @@ pub struct Logs {
 /// The process's environment.
 pub fn environment(key: &str) -> Option<String> {
     std::env::var(key).ok()
+}
+
+/// Hides the environment from others of the same account: games may run under it, and shall not read the database's
+/// password or the bot's token from /proc.
+///
+/// # Errors
+/// The system's.
+pub fn hide_environment() -> std::io::Result<()> {
+    Ok(set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
 }
 
 /// Settings of the logs.
