@@ -70,7 +70,8 @@ async fn what_a_process_says_after_it_slept_through_its_lease_changes_nothing() 
     fleet::assert_one_copy_each(&stack, &fleet::servers_of(&sql, "start").await, 1).await;
 }
 
-/// Freezes a process when it holds some operations, and answers with those.
+/// Freezes a process when it holds some operations, and answers with those. What it had told Postgres before it froze may
+/// still be done by it: an operation counts as held if it is not over by the time that another is taken over.
 async fn freeze_in_the_middle(api: &Api, sql: &Client) -> Vec<String> {
     wait::until(SOON, "a process to hold operations in the middle of the work", async || {
         if fleet::ended_operations(sql).await < 50 {
@@ -78,6 +79,12 @@ async fn freeze_in_the_middle(api: &Api, sql: &Client) -> Vec<String> {
         }
         api.freeze();
         let held = held_by(api, sql).await;
+        let held = wait::until(fleet::LONG, "one of them to be taken over, or all to end", async || {
+            let ended = ended_at_once(sql).await;
+            let open: Vec<_> = held.iter().filter(|id| !ended.contains(id)).cloned().collect();
+            (open.len() < 3 || begun_anew(sql, &open).await).then_some(open)
+        })
+        .await;
         if held.len() < 3 {
             api.thaw();
             return None;
@@ -85,6 +92,18 @@ async fn freeze_in_the_middle(api: &Api, sql: &Client) -> Vec<String> {
         Some(held)
     })
     .await
+}
+
+/// The operations that ended with their first attempt.
+async fn ended_at_once(sql: &Client) -> Vec<String> {
+    let ended = fleet::rows(sql, "select id::text from operations where attempt = 1 and finished_at is not null").await;
+    ended.into_iter().flatten().flatten().collect()
+}
+
+/// Whether any of these has a second attempt.
+async fn begun_anew(sql: &Client, ids: &[String]) -> bool {
+    let again = fleet::rows(sql, "select id::text from operations where attempt > 1").await;
+    again.into_iter().flatten().flatten().any(|id| ids.contains(&id))
 }
 
 /// The operations that run and were begun by this process.
