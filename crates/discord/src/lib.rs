@@ -1,6 +1,6 @@
 //! Discord over the domain services. The only crate that knows both Discord and the domains.
 //!
-//! - [`definitions()`]: the commands as Discord is told them
+//! - `definitions`: the commands as Discord is told them
 //! - [`handler`]: everything between "an interaction came" and "it is answered"
 //! - `call`: who asks, and for what; `once`, `seen`: what is delivered twice is done once
 //! - `reply`: at once or deferred, within Discord's three seconds
