@@ -54,6 +54,11 @@ fn one(state: &mut State, call: &Call, method: &str, channel: u64, id: u64) -> A
     let Some(message) = message else {
         return Answer::refused(404, 10008, "Unknown Message");
     };
+    on(message, call, method)
+}
+
+/// What can be done with a message that is there, by whichever way one came to it.
+pub(super) fn on(message: &mut Message, call: &Call, method: &str) -> Answer {
     match method {
         "PATCH" => {
             message.edit(call.body());

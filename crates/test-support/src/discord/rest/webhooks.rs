@@ -1,6 +1,6 @@
 //! What follows the first answer to an interaction: its message, and more messages.
 
-use super::{Answer, Call};
+use super::{Answer, Call, messages};
 use crate::discord::message::Message;
 use crate::discord::state::{Interaction, State, keep};
 use crate::discord::{APPLICATION, rules};
@@ -57,15 +57,5 @@ fn one(state: &mut State, call: &Call, method: &str, id: Option<u64>) -> Answer 
     let Some(message) = id.and_then(|id| state.message_mut(id)) else {
         return Answer::refused(404, 10008, "Unknown Message");
     };
-    match method {
-        "PATCH" => {
-            message.edit(call.body());
-            Answer::ok(message.json())
-        }
-        "DELETE" => {
-            message.deleted = true;
-            Answer::nothing()
-        }
-        _ => Answer::ok(message.json()),
-    }
+    messages::on(message, call, method)
 }
