@@ -4,6 +4,7 @@
 //! - [`Database`]: an empty database for one test
 //! - [`proxy`]: a TCP proxy that loses the connection on purpose
 //! - `discord`: a stand-in for Discord (with the feature of that name)
+//! - `kubernetes`: a stand-in for Kubernetes with Agones (with the feature of that name)
 //! - [`wait`]: the one place where a test may sleep
 //! - [`apt`]: what the system's package manager can give
 //! - [`account`], [`leash`]: who a helper process runs as, and how it ends when its parent is killed
@@ -14,6 +15,8 @@ mod database;
 #[cfg(feature = "discord")]
 pub mod discord;
 mod error;
+#[cfg(feature = "kubernetes")]
+pub mod kubernetes;
 pub mod leash;
 pub mod postgres;
 pub mod proxy;
