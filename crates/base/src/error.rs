@@ -3,7 +3,7 @@ use thiserror::Error;
 /// What every store may answer instead of a result.
 ///
 /// A domain's own refusals (a quota, a rule) are the domain's errors; these are the store's.
-#[derive(Debug, Error)]
+#[derive(Debug, Clone, Error)]
 pub enum StoreError {
     /// The store did not answer in time or cannot be reached. Nothing is known of the effect; the call may be
     /// repeated, since every write is idempotent.

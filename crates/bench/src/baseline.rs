@@ -1,12 +1,6 @@
 //! The same work done bare: actix-web, and nothing that is not needed for the answer.
 
-use std::{
-    net::TcpListener,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
+use std::net::TcpListener;
 
 use actix_web::{
     App, HttpResponse, HttpServer,
@@ -14,15 +8,13 @@ use actix_web::{
     web::{self, Bytes, Data, Path},
 };
 use deadpool::managed::{self, Metrics, Pool, RecycleError, RecycleResult};
+use tokio::sync::OnceCell;
 use tokio_postgres::{Client, NoTls, Row, Statement};
 
 use crate::error::{Error, Result};
 
 /// The most bytes that a bare answer can have.
 const BYTES: usize = 1 << 16;
-/// How many connections the pipelined queries share; as many carry the reads of `agis-api` at its default.
-const SHARED: usize = 2;
-
 /// What `GET /users/me` asks the database.
 const ONE_QUERY: &str = "select credits, tier, join_date::text, (select count(*) from game_servers s
     where s.discord_id = users.discord_id and s.deleted_at is null) from users where discord_id = $1";
@@ -65,41 +57,60 @@ fn json(user: &str, row: &Row) -> HttpResponse {
     })
 }
 
-/// Connections for a pool that asks the server nothing at a checkout.
-struct Manager(String);
+/// Connections for a pool.
+struct Manager {
+    url: String,
+    /// Whether the server is asked at each checkout if the connection still is one, as pools do unless told otherwise;
+    /// else only what is known of it here.
+    asks: bool,
+}
 
 impl managed::Manager for Manager {
     type Type = Prepared;
     type Error = tokio_postgres::Error;
 
     async fn create(&self) -> std::result::Result<Prepared, tokio_postgres::Error> {
-        Prepared::connect(&self.0).await
+        Prepared::connect(&self.url).await
     }
 
     async fn recycle(&self, lent: &mut Prepared, _: &Metrics) -> RecycleResult<tokio_postgres::Error> {
+        if self.asks {
+            lent.client.simple_query("").await?;
+        }
         if lent.client.is_closed() { Err(RecycleError::message("closed")) } else { Ok(()) }
     }
 }
 
+struct Pools {
+    asking: Pool<Manager>,
+    trusting: Pool<Manager>,
+}
+
+/// The connection that all requests of a worker share. It is driven by that worker's thread, so that no question and no
+/// answer has to be handed to another.
+struct Shared {
+    url: String,
+    connection: OnceCell<Prepared>,
+}
+
 /// Serves the baselines until the process ends; tells its address on stdout.
 pub(crate) async fn serve(database: &str, connections: usize) -> Result {
-    let pool = Pool::<Manager>::builder(Manager(database.to_owned())).max_size(connections).build();
-    let pool = Data::new(pool.map_err(|error| Error::new(error.to_string()))?);
-    let mut shared = vec![];
-    for _ in 0..SHARED {
-        shared.push(Arc::new(Prepared::connect(database).await?));
-    }
+    let pool = |asks| {
+        let manager = Manager { url: database.to_owned(), asks };
+        Pool::builder(manager).max_size(connections).build().map_err(|error| Error::new(error.to_string()))
+    };
+    let pools = Data::new(Pools { asking: pool(true)?, trusting: pool(false)? });
+    let database = database.to_owned();
     let body = Data::new(Bytes::from(vec![b'x'; BYTES]));
-    let started = Arc::new(AtomicUsize::new(0));
     let listener = TcpListener::bind("127.0.0.1:0")?;
     crate::report::say(&listener.local_addr()?.to_string());
     let server = HttpServer::new(move || {
-        let worker = started.fetch_add(1, Ordering::Relaxed);
         App::new()
-            .app_data(pool.clone())
+            .app_data(pools.clone())
             .app_data(body.clone())
-            .app_data(Data::new(shared[worker % SHARED].clone()))
+            .app_data(Data::new(Shared { url: database.clone(), connection: OnceCell::new() }))
             .route("/bare/{bytes}", web::get().to(bare))
+            .route("/checked/{user}", web::get().to(checked))
             .route("/pooled/{user}", web::get().to(pooled))
             .route("/pipelined/{user}", web::get().to(pipelined))
     });
@@ -110,12 +121,17 @@ async fn bare(bytes: Path<usize>, body: Data<Bytes>) -> HttpResponse {
     HttpResponse::Ok().content_type("application/json").body(body.slice(..(*bytes).min(BYTES)))
 }
 
-async fn pooled(number: Path<u64>, pool: Data<Pool<Manager>>) -> actix_web::Result<HttpResponse> {
-    pool.get().await.map_err(ErrorInternalServerError)?.answer(&user(*number)).await
+async fn checked(number: Path<u64>, pools: Data<Pools>) -> actix_web::Result<HttpResponse> {
+    pools.asking.get().await.map_err(ErrorInternalServerError)?.answer(&user(*number)).await
 }
 
-async fn pipelined(number: Path<u64>, shared: Data<Arc<Prepared>>) -> actix_web::Result<HttpResponse> {
-    shared.answer(&user(*number)).await
+async fn pooled(number: Path<u64>, pools: Data<Pools>) -> actix_web::Result<HttpResponse> {
+    pools.trusting.get().await.map_err(ErrorInternalServerError)?.answer(&user(*number)).await
+}
+
+async fn pipelined(number: Path<u64>, shared: Data<Shared>) -> actix_web::Result<HttpResponse> {
+    let connection = shared.connection.get_or_try_init(|| Prepared::connect(&shared.url)).await;
+    connection.map_err(ErrorInternalServerError)?.answer(&user(*number)).await
 }
 
 fn user(number: u64) -> String {

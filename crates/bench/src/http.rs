@@ -67,6 +67,7 @@ impl Stage<'_> {
     fn kinds(&self) -> Result<Vec<Kind<'_>>> {
         let mut kinds = vec![
             self.kind("users/me", self.api, "/api/v1/users/me", "keys", &[200])?,
+            self.kind("one query, pooled with a check", self.baseline, "/checked/%d", "keys", &[200])?,
             self.kind("one query, pooled", self.baseline, "/pooled/%d", "keys", &[200])?,
             self.kind("one query, pipelined", self.baseline, "/pipelined/%d", "keys", &[200])?,
             self.kind("servers", self.api, "/api/v1/servers", "keys", &[200])?,
@@ -76,7 +77,7 @@ impl Stage<'_> {
             self.kind("malformed key", self.api, "/api/v1/users/me", "malformed", &[401, 429])?,
         ];
         let bare =
-            [("bare, as users/me", 0), ("bare, as servers", 3), ("bare, as 429", 4), ("bare, as unknown key", 5)];
+            [("bare, as users/me", 0), ("bare, as servers", 4), ("bare, as 429", 5), ("bare, as unknown key", 6)];
         for (name, like) in bare {
             let path = format!("/bare/{}", kinds[like].body_bytes);
             kinds.push(self.kind(name, self.baseline, &path, "keys", &[200])?);
@@ -171,6 +172,8 @@ fn ratios(kinds: &[Kind<'_>], report: &mut Report) {
         let (of, to) = (find(of).unwrap_or_default(), find(to).unwrap_or_default());
         median(of.iter().zip(to).map(|(of, to)| of.per_second() / to.per_second()))
     };
+    let checked = "one query, pooled with a check";
+    report.value("users/me : one query, pooled with a check", ratio("users/me", checked), "x");
     report.at_least("users/me : one query, pooled", ratio("users/me", "one query, pooled"), 1.2);
     report.at_least("users/me : one query, pipelined", ratio("users/me", "one query, pipelined"), 0.65);
     report.at_least("429 : bare", ratio("429", "bare, as 429"), 0.8);

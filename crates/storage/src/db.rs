@@ -1,6 +1,7 @@
 use std::{sync::Arc, time::Duration};
 
-use agis_base::StoreError;
+use agis_accounts::User;
+use agis_base::{StoreError, UserId};
 use diesel_async::{
     AsyncConnection, AsyncPgConnection, SimpleAsyncConnection,
     pooled_connection::{
@@ -14,6 +15,7 @@ use tokio_postgres::{Client, Socket, tls::NoTlsStream};
 
 use crate::{
     error::Fault,
+    gather::Gather,
     readers::{self, Readers},
 };
 
@@ -42,6 +44,7 @@ pub struct DbConfig {
 pub struct Db {
     pool: Pool<AsyncPgConnection>,
     readers: Arc<Readers>,
+    pub(crate) users: Arc<Gather<UserId, User>>,
 }
 
 /// The database cannot be used as configured.
@@ -85,7 +88,7 @@ impl Db {
             .max_size(config.connections.saturating_sub(readers).max(1))
             .build()
             .map_err(|error| DbError::Pool(error.to_string()))?;
-        Ok(Self { pool, readers: Arc::new(Readers::new(config.url.clone(), readers)) })
+        Ok(Self { pool, readers: Arc::new(Readers::new(config.url.clone(), readers)), users: Arc::default() })
     }
 
     /// Whether the database answers.

@@ -1,6 +1,7 @@
 //! Postgres behind every domain's store trait. The only crate that names diesel.
 //!
-//! - `db`: the pool, and the deadline of every call; `readers`: the connections that reads share
+//! - `db`: the pool, and the deadline of every call; `readers`: the connections that reads share; `gather`:
+//!   questions that are asked together
 //! - [`migrations`]: up, down, status
 //! - [`notify`]: what Postgres tells us
 //! - `schema`: the tables
@@ -13,6 +14,7 @@
 mod db;
 mod error;
 mod firings;
+mod gather;
 mod keys;
 pub mod migrations;
 mod notices;

@@ -176,7 +176,7 @@ impl Drop for Lent {
 }
 
 /// Threads counted in the order in which they first read.
-fn thread_number() -> usize {
+pub(crate) fn thread_number() -> usize {
     static THREADS: AtomicUsize = AtomicUsize::new(0);
     thread_local! {
         static NUMBER: usize = THREADS.fetch_add(1, Relaxed);

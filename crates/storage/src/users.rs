@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+
 use agis_accounts::{Stats, User, UserStore};
 use agis_base::{StoreError, Timestamp, UserId};
 use async_trait::async_trait;
@@ -5,7 +7,7 @@ use diesel::{dsl::count_star, prelude::*};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use crate::{
-    db::Db,
+    db::{Db, column},
     error::Fault,
     schema::{game_servers, users},
     stats,
@@ -14,26 +16,8 @@ use crate::{
 #[async_trait]
 impl UserStore for Db {
     async fn find(&self, id: &UserId) -> Result<Option<User>, StoreError> {
-        self.read(async |mut conn| {
-            let servers = game_servers::table
-                .filter(game_servers::discord_id.eq(users::discord_id).and(game_servers::deleted_at.is_null()))
-                .select(count_star())
-                .single_value();
-            let row: Option<(i32, String, Timestamp, Option<i64>)> = users::table
-                .find(id.as_str())
-                .select((users::credits, users::tier, users::join_date, servers))
-                .first(&mut conn)
-                .await
-                .optional()?;
-            Ok(row.map(|(credits, tier, joined_at, servers)| User {
-                id: id.clone(),
-                credits,
-                tier,
-                servers: servers.unwrap_or(0),
-                joined_at,
-            }))
-        })
-        .await
+        let db = self.clone();
+        self.users.find(id.clone(), move |ids| known(db.clone(), ids)).await
     }
 
     async fn stats(&self, id: &UserId) -> Result<Option<Stats>, StoreError> {
@@ -54,6 +38,27 @@ impl UserStore for Db {
         })
         .await
     }
+}
+
+/// Those of these users who are known.
+async fn known(db: Db, ids: Vec<UserId>) -> Result<HashMap<UserId, User>, StoreError> {
+    db.read(async |mut conn| {
+        let servers = game_servers::table
+            .filter(game_servers::discord_id.eq(users::discord_id).and(game_servers::deleted_at.is_null()))
+            .select(count_star())
+            .single_value();
+        let rows: Vec<(String, i32, String, Timestamp, Option<i64>)> = users::table
+            .filter(users::discord_id.eq_any(column(&ids, UserId::as_str)))
+            .select((users::discord_id, users::credits, users::tier, users::join_date, servers))
+            .load(&mut conn)
+            .await?;
+        let user = |(id, credits, tier, joined_at, servers): (String, _, _, _, Option<i64>)| {
+            let id = UserId::from_stored(&id);
+            (id.clone(), User { id, credits, tier, servers: servers.unwrap_or(0), joined_at })
+        };
+        Ok(rows.into_iter().map(user).collect())
+    })
+    .await
 }
 
 /// Locks a user's row: what a user has is counted, named and rotated behind it. `gone` is the refusal where there is none.
