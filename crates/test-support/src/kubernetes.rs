@@ -52,6 +52,7 @@ mod selector;
 mod state;
 mod status;
 mod store;
+mod write;
 
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};

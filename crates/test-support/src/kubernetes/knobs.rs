@@ -43,7 +43,9 @@ impl Cluster {
 
     /// Puts a GameServer into a state by hand, as somebody else's client may.
     pub fn set_state(&self, name: &str, state: State) {
-        self.hub.change(|world| agones::set_state(world, name, state)).unwrap_or_else(|error| panic!("{name}: {error:?}"));
+        self.hub
+            .change(|world| agones::set_state(world, name, state))
+            .unwrap_or_else(|error| panic!("{name}: {error:?}"));
     }
 
     /// Somebody else deletes a GameServer's pod (a drained node, say): once it is gone, the GameServer is `Unhealthy`.
@@ -87,7 +89,25 @@ impl Cluster {
 
     /// All open watches break off in the middle, as a lost connection does. Nothing else happens.
     pub fn drop_watches(&self) {
-        self.hub.change(|world| world.watches.generation += 1);
+        self.hub.change(|world| world.watches.dropped += 1);
+    }
+
+    /// Open watches that want bookmarks get one now, as they do about once a minute.
+    pub fn bookmark(&self) {
+        self.hub.change(|world| world.watches.bookmarks += 1);
+    }
+
+    /// Requests may do this and no more, as a `Role` says it: resources with their group and their verbs, such as
+    /// `("gameservers.agones.dev", &["get", "list"])` and `("pods/log", &["get"])`. All else is forbidden.
+    pub fn restrict(&self, rules: &[(&str, &[&str])]) {
+        let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+        let rules = rules.iter().map(|(resource, verbs)| ((*resource).to_owned(), owned(verbs))).collect();
+        self.hub.change(|world| world.knobs.role = Some(rules));
+    }
+
+    /// A pod prints a line.
+    pub fn print(&self, pod: &str, line: &str) {
+        self.hub.change(|world| pods::print(world, pod, line)).unwrap_or_else(|error| panic!("{pod}: {error:?}"));
     }
 
     /// All open watches end properly, as they do after some minutes anyway.

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::agones::State;
 use super::kind::Kind;
-use super::{Cluster, NAMESPACE, rest};
+use super::{Cluster, NAMESPACE, write};
 
 /// How long a test waits for what is sure to come.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -45,7 +45,9 @@ impl Cluster {
     /// # Panics
     /// Where the API server would refuse it.
     pub fn put(&self, object: Value) -> Value {
-        self.hub.change(|world| rest::put(world, &self.hub.schemas, object)).unwrap_or_else(|status| panic!("{status:?}"))
+        self.hub
+            .change(|world| write::put(world, self.hub.schemas, object))
+            .unwrap_or_else(|status| panic!("{status:?}"))
     }
 
     /// Deletes an object as `kubectl delete` does; `true` where there was one. Finalizers hold it as ever.
@@ -114,7 +116,9 @@ impl Cluster {
     fn summary(&self) -> String {
         let of_kind = |kind: Kind| {
             let objects = self.list(kind);
-            let line = |object: &Value| format!("{} {} {}", kind.name(), object["metadata"]["name"], object["status"]["state"]);
+            let line = |object: &Value| {
+                format!("{} {} {}", kind.name(), object["metadata"]["name"], object["status"]["state"])
+            };
             objects.iter().map(line).collect::<Vec<_>>()
         };
         let lines: Vec<_> = Kind::ALL.into_iter().flat_map(of_kind).collect();
