@@ -1,6 +1,7 @@
 //! Who calls, and how often. The scope that a handler asks for stands in its signature, so none can forget to ask.
 
 use std::{
+    cell::RefCell,
     future::{Ready, ready},
     marker::PhantomData,
     net::IpAddr,
@@ -299,8 +300,9 @@ impl Failures<'_> {
 
 /// RFC 6750: the scheme's name has no case.
 pub(crate) fn presented(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, credentials) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then_some(credentials.trim())
+    let text = str::from_utf8(headers.get(AUTHORIZATION)?.as_bytes()).ok().filter(|text| text.is_ascii())?;
+    let (scheme, credentials) = text.split_at_checked("Bearer ".len())?;
+    scheme.eq_ignore_ascii_case("Bearer ").then_some(credentials.trim())
 }
 
 fn refused(request: ServiceRequest, problem: &Problem) -> ServiceResponse {
@@ -313,17 +315,32 @@ fn add_headers(headers: &mut HeaderMap, decision: &Decision) {
     let Decision { limit, remaining, full_in, .. } = decision;
     let full_in = seconds_up(*full_in);
     let reset = Utc::now().timestamp().saturating_add_unsigned(full_in);
-    headers.insert(X_LIMIT, (*limit).into());
+    let (x_limit, policy) = of_limit(*limit);
+    headers.insert(X_LIMIT, x_limit);
     headers.insert(X_REMAINING, (*remaining).into());
     headers.insert(X_RESET, reset.into());
-    for (name, value) in
-        [(POLICY, format!("\"key\";q={limit};w=3600")), (LIMIT, format!("\"key\";r={remaining};t={full_in}"))]
-    {
-        // Takes the text as it is.
-        if let Ok(value) = HeaderValue::from_maybe_shared(Bytes::from(value)) {
-            headers.insert(name, value);
-        }
+    headers.insert(POLICY, policy);
+    headers.insert(LIMIT, header(format!("\"key\";r={remaining};t={full_in}")));
+}
+
+/// The headers that say nothing but the limit. Most keys have the same one, so the last are kept.
+fn of_limit(limit: u32) -> (HeaderValue, HeaderValue) {
+    thread_local! {
+        static LAST: RefCell<Option<(u32, HeaderValue, HeaderValue)>> = RefCell::default();
     }
+    LAST.with_borrow_mut(|last| match last {
+        Some((of, x_limit, policy)) if *of == limit => (x_limit.clone(), policy.clone()),
+        _ => {
+            let (x_limit, policy) = (HeaderValue::from(limit), header(format!("\"key\";q={limit};w=3600")));
+            *last = Some((limit, x_limit.clone(), policy.clone()));
+            (x_limit, policy)
+        }
+    })
+}
+
+/// Takes the text as it is, and it is always visible ASCII.
+fn header(text: String) -> HeaderValue {
+    HeaderValue::from_maybe_shared(Bytes::from(text)).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
 /// Whole seconds, so that a caller who waits for them is not too early.

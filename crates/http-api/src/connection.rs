@@ -13,10 +13,8 @@ use std::{
 };
 
 use actix_web::{
-    Error,
     body::{BodySize, BoxBody, MessageBody},
     dev::{Extensions, ServiceRequest, ServiceResponse},
-    middleware::Next,
     rt::{net::TcpStream, spawn, task::JoinHandle, time::sleep},
     web::Bytes,
 };
@@ -76,7 +74,7 @@ impl Drop for Connection {
 }
 
 /// A request that is being handled.
-struct Busy(Rc<Connection>);
+pub(crate) struct Busy(Rc<Connection>);
 
 impl Busy {
     fn new(connection: Rc<Connection>) -> Self {
@@ -92,17 +90,17 @@ impl Drop for Busy {
     }
 }
 
-/// Notes that a request is being handled; one that is answered with a stream is until the stream has ended.
-pub(crate) async fn note(
-    request: ServiceRequest,
-    next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse, Error> {
-    let busy = request.conn_data::<Rc<Connection>>().cloned().map(Busy::new);
-    let response = next.call(request).await?;
-    Ok(match response.response().body().size() {
+/// Notes that a request is being handled.
+pub(crate) fn busy(request: &ServiceRequest) -> Option<Busy> {
+    request.conn_data::<Rc<Connection>>().cloned().map(Busy::new)
+}
+
+/// A request that is answered with a stream is being handled until the stream has ended; others are until now.
+pub(crate) fn until_sent(response: ServiceResponse<impl MessageBody + 'static>, busy: Option<Busy>) -> ServiceResponse {
+    match response.response().body().size() {
         BodySize::Stream => response.map_body(|_, body| BoxBody::new(Streaming { body: body.boxed(), _busy: busy })),
         _ => response.map_into_boxed_body(),
-    })
+    }
 }
 
 struct Streaming {

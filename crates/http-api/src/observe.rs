@@ -2,13 +2,12 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::{HashMap, hash_map::RandomState},
-    hash::BuildHasher,
+    hash::{BuildHasher, RandomState},
     time::{Duration, Instant, SystemTime},
 };
 
 use actix_web::{
-    Error,
+    Error, HttpRequest,
     body::MessageBody,
     dev::{ServiceRequest, ServiceResponse},
     http::{
@@ -16,9 +15,14 @@ use actix_web::{
         header::{HeaderName, HeaderValue},
     },
     middleware::Next,
+    web::Bytes,
 };
+use foldhash::HashMap;
 use metrics::{Counter, Histogram};
 use tracing::{Level, Span};
+use uuid::Uuid;
+
+use crate::connection;
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const REQUEST_ID_MAX: usize = 128;
@@ -28,64 +32,74 @@ const SLOW: Duration = Duration::from_secs(1);
 const KINDS: usize = 2000;
 
 tokio::task_local! {
-    static CURRENT: String;
+    static CURRENT: RequestId;
 }
 
-/// The id of the request that is being answered.
-pub(crate) fn request_id() -> String {
-    CURRENT.try_with(Clone::clone).unwrap_or_default()
+/// What a request is known by: visible ASCII, kept as the header that the answer has.
+#[derive(Clone)]
+pub(crate) struct RequestId(HeaderValue);
+
+impl RequestId {
+    /// That of the request that is being answered.
+    pub(crate) fn current() -> Option<Self> {
+        CURRENT.try_with(Clone::clone).ok()
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        self.0.to_str().unwrap_or_default()
+    }
+
+    /// The caller's own, if it can stand in a header and a log line.
+    pub(crate) fn taken(request: &ServiceRequest) -> Option<Self> {
+        let id = request.headers().get(REQUEST_ID)?;
+        let clean = (1..=REQUEST_ID_MAX).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic);
+        clean.then(|| Self(id.clone()))
+    }
+
+    /// A UUIDv7. It has to be unlike others, not unforeseeable, so the system is asked for randomness once per thread.
+    fn made() -> Self {
+        thread_local! {
+            static RANDOM: (RandomState, Cell<u64>) = (RandomState::new(), Cell::default());
+        }
+        let [high, low] = RANDOM.with(|(random, count)| {
+            count.set(count.get().wrapping_add(1));
+            [random.hash_one((count.get(), 0)), random.hash_one((count.get(), 1))]
+        });
+        let mut bytes = [0; 10];
+        bytes[..8].copy_from_slice(&high.to_ne_bytes());
+        bytes[8..].copy_from_slice(&low.to_ne_bytes()[..2]);
+        let since = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+        let millis = u64::try_from(since.as_millis()).unwrap_or_default();
+        let id = uuid::Builder::from_unix_timestamp_millis(millis, &bytes).into_uuid();
+        let text = Bytes::copy_from_slice(id.hyphenated().encode_lower(&mut Uuid::encode_buffer()).as_bytes());
+        Self(HeaderValue::from_maybe_shared(text).unwrap_or_else(|_| HeaderValue::from_static("")))
+    }
 }
 
 /// What carries the request's id into the log. To open it costs as much as to refuse a request, so it is opened where
 /// there may be something to say: for a look-up, for a request that is let in, for the request's own line.
 pub(crate) fn span() -> Span {
-    CURRENT.try_with(|id| tracing::info_span!("request", request_id = %id)).unwrap_or_else(|_| Span::none())
+    CURRENT.try_with(|id| tracing::info_span!("request", request_id = id.as_str())).unwrap_or_else(|_| Span::none())
 }
 
-/// Gives every request an id, a line in the log, and its place in the metrics.
+/// Gives every request an id, a line in the log, and its place in the metrics; its connection knows that it is handled.
 pub(crate) async fn observe(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<impl MessageBody>, Error> {
+) -> Result<ServiceResponse, Error> {
     let began = Instant::now();
-    let id = taken(&request).unwrap_or_else(made);
+    let busy = connection::busy(&request);
+    let id = RequestId::taken(&request).unwrap_or_else(RequestId::made);
     let method = method(request.method());
     let inner = async {
         // What a handler or an extractor refuses has become an answer in here, where the id is known.
         let response = next.call(request).await?;
-        let endpoint = response.request().match_pattern().unwrap_or_else(|| "unmatched".to_owned());
-        record(method, endpoint, response.status().as_u16(), began);
+        record(method, response.request(), response.status().as_u16(), began.elapsed());
         Ok::<_, Error>(response)
     };
     let mut response = CURRENT.scope(id.clone(), inner).await?;
-    if let Ok(id) = HeaderValue::from_str(&id) {
-        response.headers_mut().insert(REQUEST_ID, id);
-    }
-    Ok(response)
-}
-
-/// The caller's own id, if it can stand in a header and a log line.
-pub(crate) fn taken(request: &ServiceRequest) -> Option<String> {
-    let id = request.headers().get(REQUEST_ID)?.to_str().ok()?;
-    let clean = (1..=REQUEST_ID_MAX).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
-    clean.then(|| id.to_owned())
-}
-
-/// A UUIDv7. It has to be unlike others, not unforeseeable, so the system is asked for randomness once per thread.
-fn made() -> String {
-    thread_local! {
-        static RANDOM: (RandomState, Cell<u64>) = (RandomState::new(), Cell::default());
-    }
-    let [high, low] = RANDOM.with(|(random, count)| {
-        count.set(count.get().wrapping_add(1));
-        [random.hash_one((count.get(), 0)), random.hash_one((count.get(), 1))]
-    });
-    let mut bytes = [0; 10];
-    bytes[..8].copy_from_slice(&high.to_ne_bytes());
-    bytes[8..].copy_from_slice(&low.to_ne_bytes()[..2]);
-    let since = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
-    let millis = u64::try_from(since.as_millis()).unwrap_or_default();
-    uuid::Builder::from_unix_timestamp_millis(millis, &bytes).into_uuid().to_string()
+    response.headers_mut().insert(REQUEST_ID, id.0);
+    Ok(connection::until_sent(response, busy))
 }
 
 /// A bounded set: a caller can send any word as a method.
@@ -102,14 +116,7 @@ fn method(method: &Method) -> &'static str {
     }
 }
 
-/// What is counted together.
-#[derive(PartialEq, Eq, Hash)]
-struct Kind {
-    method: &'static str,
-    endpoint: String,
-    status: u16,
-}
-
+/// The metrics of requests of one method to one endpoint with one status.
 #[derive(Clone)]
 struct Handles {
     requests: Counter,
@@ -117,53 +124,70 @@ struct Handles {
 }
 
 impl Handles {
-    fn of(kind: &Kind) -> Self {
-        let Kind { method, endpoint, status } = kind;
+    fn of(method: &'static str, endpoint: &str, status: u16) -> Self {
         Self {
             requests: metrics::counter!(
                 "agis_bot_api_requests_total",
-                "method" => *method, "endpoint" => endpoint.clone(), "status" => status.to_string(),
+                "method" => method, "endpoint" => endpoint.to_owned(), "status" => status.to_string(),
             ),
             duration: metrics::histogram!(
-                "agis_bot_api_request_duration_seconds", "method" => *method, "endpoint" => endpoint.clone(),
+                "agis_bot_api_request_duration_seconds", "method" => method, "endpoint" => endpoint.to_owned(),
             ),
         }
     }
+}
 
-    /// To find a metric by its labels costs as much as to answer some requests.
-    fn kept(kind: Kind) -> Self {
-        thread_local! {
-            static KEPT: RefCell<HashMap<Kind, Handles>> = RefCell::default();
+/// Metrics at hand, by endpoint: to find one by its labels costs as much as to answer some requests.
+#[derive(Default)]
+struct Kept {
+    endpoints: HashMap<String, HashMap<(&'static str, u16), Handles>>,
+    kinds: usize,
+}
+
+impl Kept {
+    fn get(&self, method: &'static str, endpoint: &str, status: u16) -> Option<&Handles> {
+        self.endpoints.get(endpoint)?.get(&(method, status))
+    }
+
+    fn keep(&mut self, method: &'static str, endpoint: String, status: u16) -> Handles {
+        if self.kinds >= KINDS {
+            *self = Self::default();
         }
-        KEPT.with_borrow_mut(|kept| {
-            if kept.len() >= KINDS {
-                kept.clear();
-            }
-            match kept.get(&kind) {
-                Some(handles) => handles.clone(),
-                None => {
-                    let handles = Self::of(&kind);
-                    kept.insert(kind, handles.clone());
-                    handles
-                }
-            }
-        })
+        let handles = Handles::of(method, &endpoint, status);
+        self.kinds += 1;
+        self.endpoints.entry(endpoint).or_default().insert((method, status), handles.clone());
+        handles
     }
 }
 
-fn record(method: &'static str, endpoint: String, status: u16, began: Instant) {
-    let took = began.elapsed();
+fn count(method: &'static str, request: &HttpRequest, status: u16, took: Duration) {
+    thread_local! {
+        static KEPT: RefCell<Kept> = RefCell::default();
+    }
+    KEPT.with_borrow_mut(|kept| {
+        // Only patterns are kept, and a path that reads as one is matched by it: it need not be searched for.
+        let handles = kept.get(method, request.path(), status).cloned().unwrap_or_else(|| {
+            let endpoint = endpoint(request);
+            kept.get(method, &endpoint, status).cloned().unwrap_or_else(|| kept.keep(method, endpoint, status))
+        });
+        handles.duration.record(took);
+        handles.requests.increment(1);
+    });
+}
+
+fn endpoint(request: &HttpRequest) -> String {
+    request.match_pattern().unwrap_or_else(|| "unmatched".to_owned())
+}
+
+fn record(method: &'static str, request: &HttpRequest, status: u16, took: Duration) {
     let took_us = took.as_micros() as u64;
     if is_told(method, status, took) {
-        span().in_scope(|| tracing::info!(method, endpoint, status, took_us, "request"));
+        span().in_scope(|| tracing::info!(method, endpoint = endpoint(request), status, took_us, "request"));
     } else if tracing::enabled!(Level::DEBUG) {
-        span().in_scope(|| tracing::debug!(method, endpoint, status, took_us, "request"));
+        span().in_scope(|| tracing::debug!(method, endpoint = endpoint(request), status, took_us, "request"));
     }
-    let handles = Handles::kept(Kind { method, endpoint, status });
-    handles.duration.record(took);
-    handles.requests.increment(1);
+    count(method, request, status, took);
 }
-
 /// Whether an operator wants to read of it: not of a read that went well, nor of a caller who was turned away before
 /// anything was done. Those are many, they are counted, and a line would cost as much as the answer.
 fn is_told(method: &str, status: u16, took: Duration) -> bool {
@@ -180,7 +204,7 @@ mod tests {
 
     #[test]
     fn ids_that_are_made_differ_and_are_of_version_7() {
-        let made = || (0..1000).map(|_| made()).collect::<Vec<_>>();
+        let made = || (0..1000).map(|_| RequestId::made().as_str().to_owned()).collect::<Vec<_>>();
         let elsewhere = std::thread::spawn(made).join().expect("ids");
         let ids: HashSet<_> = made().into_iter().chain(elsewhere).collect();
         assert_eq!(ids.len(), 2000);

@@ -9,7 +9,7 @@ use actix_web::{
     body::BoxBody,
     http::{
         StatusCode,
-        header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE},
+        header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE},
     },
 };
 use agis_apikeys::{KeysError, service::AuthError};
@@ -19,7 +19,7 @@ use agis_servers::{ServersError, console::ConsoleError};
 use serde::Serialize;
 
 pub(crate) use self::code::Code;
-use crate::{observe, page};
+use crate::{observe::RequestId, page};
 
 /// Seconds after which a caller should try again what may go well then.
 const RETRY_S: u64 = 2;
@@ -47,7 +47,7 @@ struct Body<'a> {
     detail: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<&'a str>,
-    request_id: String,
+    request_id: &'a str,
 }
 
 impl Problem {
@@ -151,15 +151,19 @@ impl ResponseError for Problem {
         if status == StatusCode::UNAUTHORIZED {
             response.insert_header((WWW_AUTHENTICATE, "Bearer realm=\"AGIS\""));
         }
-        response.content_type("application/problem+json").json(Body {
+        response.insert_header((CONTENT_TYPE, HeaderValue::from_static("application/problem+json")));
+        let request_id = RequestId::current();
+        let body = serde_json::to_string(&Body {
             r#type: "about:blank",
             title: status.canonical_reason().unwrap_or("Error"),
             status: status.as_u16(),
             code: self.code.as_str(),
             detail: &self.detail,
             id: self.id.as_deref(),
-            request_id: observe::request_id(),
-        })
+            request_id: request_id.as_ref().map_or("", RequestId::as_str),
+        });
+        // Texts and a number can always be written.
+        response.body(body.unwrap_or_default())
     }
 }
 

@@ -123,7 +123,6 @@ fn app(
         .default_service(web::to(no_route))
         .wrap(cors)
         .wrap(from_fn(observe::observe))
-        .wrap(from_fn(connection::note))
 }
 
 /// What stands under `/api/v1`.
