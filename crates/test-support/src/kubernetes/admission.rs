@@ -45,11 +45,14 @@ fn game_server(object: &mut Value) {
 }
 
 fn spec(spec: &mut Value) {
-    if let Some([only]) = spec.pointer("/template/spec/containers").and_then(Value::as_array).map(Vec::as_slice) {
-        spec["container"] = only["name"].clone();
+    let containers = spec.pointer("/template/spec/containers").and_then(Value::as_array);
+    let only = containers.filter(|all| all.len() == 1).and_then(|all| all[0]["name"].as_str()).map(ToOwned::to_owned);
+    if let Some(only) = only {
+        spec["container"] = only.into();
     }
-    let container = spec["container"].clone();
-    for port in spec["ports"].as_array_mut().into_iter().flatten().filter(|port| port.is_object()) {
+    let container = json!(spec["container"].as_str().unwrap_or_default());
+    let ports = spec.get_mut("ports").and_then(Value::as_array_mut);
+    for port in ports.into_iter().flatten().filter(|port| port.is_object()) {
         default(port, "portPolicy", json!("Dynamic"));
         default(port, "protocol", json!("UDP"));
         default(port, "container", container.clone());
@@ -145,7 +148,7 @@ fn wrong_spec(at: &str, spec: &Value, causes: &mut Vec<Cause>) {
             let why = "HostPort cannot be specified with a Dynamic or Passthrough PortPolicy";
             causes.push(Cause::forbidden(format!("{at}.hostPort"), why));
         }
-        if !exists(&port["container"]) {
+        if spec["container"].as_str().is_some_and(|name| !name.is_empty()) && !exists(&port["container"]) {
             let why = "Container must be empty or the name of a container in the pod template";
             causes.push(Cause::invalid(format!("{at}.container"), &port["container"], why));
         }

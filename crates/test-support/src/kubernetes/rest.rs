@@ -148,7 +148,8 @@ fn decide(world: &mut World, hub: &Arc<Hub>, call: &Call) -> Result<Answer> {
     let verb = call.verb(name.is_some());
     allow(world, &resource, verb, &target)?;
     // A dry run does all, and then nothing of it was done.
-    let saved = (call.parameter("dryRun") == "All").then(|| world.store.clone());
+    let is_dry = call.parameter("dryRun") == "All" || !call.record.body["dryRun"].is_null();
+    let saved = is_dry.then(|| world.store.clone());
     let answer = match (&target, verb) {
         (Target::Version, "list") => Ok(Answer::json(
             200,
@@ -159,8 +160,12 @@ fn decide(world: &mut World, hub: &Arc<Hub>, call: &Call) -> Result<Answer> {
         (Target::Objects { kind, name: None, .. }, "watch") => watch::open(world, hub, call, *kind),
         (Target::Objects { kind, name: Some(name), .. }, "get") => read::get(world, *kind, name),
         (Target::Objects { kind, name: None, .. }, "create") => change::create(world, hub, call, *kind),
-        (Target::Objects { kind, name: Some(name), .. }, "update") => change::replace(world, hub, call, (*kind, name)),
-        (Target::Objects { kind, name: Some(name), .. }, "patch") => change::patch(world, hub, call, (*kind, name)),
+        (Target::Objects { kind, name: Some(name), .. }, "update") => {
+            change::replace(world, hub, call, (*kind, name.as_str()))
+        }
+        (Target::Objects { kind, name: Some(name), .. }, "patch") => {
+            change::patch(world, hub, call, (*kind, name.as_str()))
+        }
         (Target::Objects { kind, name: Some(name), .. }, "delete") => change::delete(world, call, *kind, name),
         (Target::Log { pod, .. }, "get") => logs::answer(world, hub, call, pod),
         (Target::Allocations { .. }, "create") => allocate::answer(world, call),

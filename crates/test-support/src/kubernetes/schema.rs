@@ -35,10 +35,10 @@ impl Schemas {
     pub(super) fn load() -> io::Result<&'static Self> {
         static LOADED: OnceLock<Result<Schemas, String>> = OnceLock::new();
         let loaded = LOADED.get_or_init(|| {
-            let schemas = [Kind::GameServer, Kind::Fleet].map(|kind| Ok((kind, Schema::load(kind)?)));
+            let schemas = [Kind::GameServer, Kind::Fleet].map(|kind| Schema::load(kind).map(|schema| (kind, schema)));
             schemas.into_iter().collect::<Result<_, String>>().map(Self)
         });
-        loaded.as_ref().map_err(io::Error::other)
+        loaded.as_ref().map_err(|error| io::Error::other(error.as_str()))
     }
 
     pub(super) fn of(&self, kind: Kind) -> Option<&Schema> {
@@ -126,6 +126,9 @@ fn field<'a>(schema: &'a Value, name: &str) -> Option<&'a Value> {
 }
 
 fn prune(schema: &Value, value: &mut Value, path: &str, unknown: &mut Vec<String>) {
+    if !schema.is_object() {
+        return;
+    }
     match value {
         Value::Object(fields) => {
             let keeps = schema[PRESERVE] == true;
@@ -177,7 +180,7 @@ fn cause(error: &ValidationError<'_>) -> Cause {
         return cause(inner);
     }
     let field = dotted(error.instance_path().as_str());
-    let value = error.instance().as_ref();
+    let value: &Value = error.instance();
     match error.kind() {
         ValidationErrorKind::Required { property } => {
             let name = property.as_str().unwrap_or_default();

@@ -51,7 +51,7 @@ impl Scene {
 }
 
 /// What a test writes as JSON, as the type that the client takes.
-pub(crate) fn typed<T: serde::de::DeserializeOwned>(value: Value) -> T {
+pub(crate) fn typed<T: k8s_openapi::serde::de::DeserializeOwned>(value: Value) -> T {
     serde_json::from_value(value).expect("of this type")
 }
 
