@@ -20,7 +20,9 @@ impl Scene {
         let cluster = Cluster::start().await;
         let file = Kubeconfig::from_yaml(&cluster.kubeconfig()).expect("a kubeconfig");
         let options = KubeConfigOptions::default();
-        let config = Config::from_custom_kubeconfig(file, &options).await.expect("a configuration");
+        let mut config = Config::from_custom_kubeconfig(file, &options).await.expect("a configuration");
+        // Else the client itself tries 429, 503 and 504 again, fifteen times and for minutes.
+        config.default_retry = false;
         assert_eq!(config.default_namespace, NAMESPACE);
         Self { client: Client::try_from(config).expect("a client"), cluster }
     }
