@@ -153,7 +153,11 @@ impl Attempt {
                 let game = self.catalogue.get(&server.game_type).ok_or_else(|| {
                     format!("the game '{}' is not in the catalogue of this installation", server.game_type)
                 })?;
-                Target::Running(Launch { game: game.clone(), server_name: server.name.clone() })
+                Target::Running(Launch {
+                    game: game.clone(),
+                    server_name: server.name.clone(),
+                    owner: server.owner.clone(),
+                })
             }
             Action::Stop => Target::Stopped,
             Action::Delete => Target::Deleted,

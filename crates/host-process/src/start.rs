@@ -69,7 +69,10 @@ fn prepare(
     }
     let wrong = |error| dir.unavailable(&error);
     let had = dir.port().map_err(wrong)?;
-    let port = place.ports.claim(server, had, launch.game.port)?;
+    let Some(wanted) = launch.game.port else {
+        return Err(HostError::Failed(format!("the game '{}' does not run as a process", launch.game.key)));
+    };
+    let port = place.ports.claim(server, had, wanted)?;
     let site = Site { dir: &dir, generation, port, bind: &place.ports.bind, account: place.account };
     let spec = launch::spec(launch, &site)?;
     dir.keep_port(port).map_err(wrong)?;

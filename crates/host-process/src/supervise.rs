@@ -123,7 +123,8 @@ impl Supervisor {
     fn look(&mut self) -> io::Result<()> {
         let Stage::Starting { since } = self.stage else { return Ok(()) };
         let ready = match self.spec.ready.when {
-            ReadyWhen::Log(_) => false,
+            // The catalogue takes the last two for Agones alone.
+            ReadyWhen::Log(_) | ReadyWhen::Ready | ReadyWhen::Pod => false,
             ReadyWhen::Port => ready::is_open(self.spec.port, self.spec.protocol),
             ReadyWhen::Delay(seconds) => since.elapsed() >= Duration::from_secs(seconds.into()),
         };

@@ -23,9 +23,9 @@ pub(crate) struct GameDto {
     game_type: String,
     /// What people call it.
     title: String,
-    /// The port that its servers have if it is free.
+    /// The port that its servers have if it is free; none where the host deals out ports.
     #[schema(minimum = 1)]
-    port: u16,
+    port: Option<u16>,
     #[schema(value_type = words::Protocol)]
     protocol: &'static str,
     /// Credits.

@@ -8,7 +8,8 @@ use thiserror::Error;
 /// The catalogue that the program carries; an operator's own file replaces it.
 pub const BUILT_IN: &str = include_str!("../games.toml");
 
-/// A game as the catalogue describes it.
+/// A game as the catalogue describes it. It has exactly one of `command`, `gameserver` and `fleet`, which says on what
+/// kind of host it runs.
 ///
 /// `command`, and the texts in `files`, may hold placeholders, replaced when a server is started:
 /// `{name}` the server's name, `{port}` its port, `{bind}` the address to listen on, `{agis}` this program itself.
@@ -21,17 +22,31 @@ pub struct Game {
     pub key: String,
     /// The name that people read.
     pub title: String,
-    /// The program and its arguments. A program without a slash is looked for in `/usr/local/bin`, `/usr/bin`, `/bin`,
-    /// `/usr/local/games` and `/usr/games`.
+    /// As a process: the program and its arguments. A program without a slash is looked for in `/usr/local/bin`,
+    /// `/usr/bin`, `/bin`, `/usr/local/games` and `/usr/games`.
+    #[serde(default)]
     pub command: Vec<String>,
-    /// The port that a server gets if nobody else on its host has it; the next free one above otherwise.
-    pub port: u16,
+    /// On Agones: a GameServer as YAML, as `kubectl create -f` takes it. Each server gets one of its own, whose containers
+    /// know the server's name as `AGIS_SERVER_NAME` and its id as `AGIS_SERVER_ID`.
+    #[serde(default)]
+    pub gameserver: Option<String>,
+    /// On Agones: the Fleet from which a start allocates a GameServer.
+    #[serde(default)]
+    pub fleet: Option<String>,
+    /// With `gameserver`: a volume for the server's world, which outlives its GameServers.
+    #[serde(default)]
+    pub world: Option<World>,
+    /// The port that a process gets if nobody else on its host has it; the next free one above otherwise. Agones has
+    /// ports of its own.
+    #[serde(default)]
+    pub port: Option<u16>,
     /// What the port speaks.
     #[serde(default)]
     pub protocol: Protocol,
     /// Credits per hour.
     pub cost_per_hour: i32,
     /// How to tell that players can join.
+    #[serde(default)]
     pub ready: Ready,
     /// How to ask it to end.
     #[serde(default)]
@@ -42,6 +57,28 @@ pub struct Game {
     /// Files put into the working directory where they are not there yet: path to text.
     #[serde(default)]
     pub files: BTreeMap<String, String>,
+}
+
+/// A volume for a server's world.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct World {
+    /// How large, as Kubernetes writes it: `5Gi`.
+    pub size: String,
+    /// Where the game's container has it.
+    pub mount: String,
+    /// The storage class; the cluster's default where there is none.
+    #[serde(default)]
+    pub storage_class: Option<String>,
+}
+
+/// On what kind of host a game runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunsOn {
+    /// A machine, as a process.
+    Process,
+    /// A cluster with Agones.
+    Agones,
 }
 
 /// What a game's port speaks.
@@ -89,6 +126,20 @@ pub enum ReadyWhen {
     Port,
     /// It has run for so many seconds.
     Delay(u32),
+    /// It says so to Agones' SDK.
+    Ready,
+    /// Its pod is ready: for a game that does not know Agones' SDK.
+    Pod,
+}
+
+impl ReadyWhen {
+    /// On what kind of host there is such a sign.
+    fn seen_on(&self) -> RunsOn {
+        match self {
+            Self::Log(_) | Self::Port | Self::Delay(_) => RunsOn::Process,
+            Self::Ready | Self::Pod => RunsOn::Agones,
+        }
+    }
 }
 
 /// How to ask a server to end, and how long to wait before it is killed.
@@ -134,6 +185,12 @@ impl Ready {
     }
 }
 
+impl Default for Ready {
+    fn default() -> Self {
+        Self { when: ReadyWhen::Ready, within_s: Self::default_within_s() }
+    }
+}
+
 impl Stop {
     fn default_grace_s() -> u32 {
         30
@@ -171,6 +228,48 @@ pub enum CatalogueError {
     },
 }
 
+impl Game {
+    /// On what kind of host it runs.
+    pub fn runs_on(&self) -> RunsOn {
+        if self.command.is_empty() { RunsOn::Agones } else { RunsOn::Process }
+    }
+
+    /// The first rule that it breaks.
+    fn broken_rule(&self) -> Option<&'static str> {
+        let ways = [!self.command.is_empty(), self.gameserver.is_some(), self.fleet.is_some()];
+        let is_process = self.runs_on() == RunsOn::Process;
+        let outside = |path: &String| {
+            std::path::Path::new(path).components().any(|part| !matches!(part, std::path::Component::Normal(_)))
+        };
+        let rules = [
+            (self.key.is_empty() || self.key.len() > 50, "the key has 1 to 50 characters"),
+            (
+                ways.into_iter().filter(|has| *has).count() != 1 || self.command.first().is_some_and(String::is_empty),
+                "it has a command, a gameserver or a fleet: one of them, which is not empty",
+            ),
+            (self.world.is_some() && self.gameserver.is_none(), "only with a gameserver it has a world"),
+            (
+                self.port == Some(0) || (is_process && self.port.is_none()) || self.cost_per_hour < 0,
+                "the port is 1 to 65535, and the cost is not negative",
+            ),
+            (
+                self.ready.when.seen_on() != self.runs_on(),
+                "it is ready when log, port or delay say so; on Agones, when ready or pod do",
+            ),
+            (
+                matches!(&self.ready.when, ReadyWhen::Log(text) if text.is_empty()) || self.ready.within_s == 0,
+                "the ready line is not empty, and the wait is not zero",
+            ),
+            (
+                matches!(self.ready.when, ReadyWhen::Delay(delay) if delay >= self.ready.within_s),
+                "the ready delay is shorter than the wait",
+            ),
+            (self.files.keys().any(|path| path.is_empty() || outside(path)), "files stay inside the working directory"),
+        ];
+        rules.into_iter().find_map(|(is_broken, rule)| is_broken.then_some(rule))
+    }
+}
+
 impl Catalogue {
     /// Reads a catalogue: a table per game, its key the game's key.
     ///
@@ -181,32 +280,20 @@ impl Catalogue {
         games
             .into_iter()
             .map(|(key, game)| {
-                let rule = |rule| CatalogueError::Rule { game: key.clone(), rule };
-                if key.is_empty() || key.len() > 50 {
-                    return Err(rule("the key has 1 to 50 characters"));
+                let game = Game { key: key.clone(), ..game };
+                match game.broken_rule() {
+                    Some(rule) => Err(CatalogueError::Rule { game: key, rule }),
+                    None => Ok((key, Arc::new(game))),
                 }
-                if game.command.first().is_none_or(String::is_empty) {
-                    return Err(rule("the command is empty"));
-                }
-                if game.port == 0 || game.cost_per_hour < 0 {
-                    return Err(rule("the port is 1 to 65535, and the cost is not negative"));
-                }
-                if matches!(&game.ready.when, ReadyWhen::Log(text) if text.is_empty()) || game.ready.within_s == 0 {
-                    return Err(rule("the ready line is not empty, and the wait is not zero"));
-                }
-                if matches!(game.ready.when, ReadyWhen::Delay(delay) if delay >= game.ready.within_s) {
-                    return Err(rule("the ready delay is shorter than the wait"));
-                }
-                let outside = |path: &String| {
-                    std::path::Path::new(path).components().any(|part| !matches!(part, std::path::Component::Normal(_)))
-                };
-                if game.files.keys().any(|path| path.is_empty() || outside(path)) {
-                    return Err(rule("files stay inside the working directory"));
-                }
-                Ok((key.clone(), Arc::new(Game { key, ..game })))
             })
             .collect::<Result<_, _>>()
             .map(Self)
+    }
+
+    /// Those that run on this kind of host.
+    #[must_use]
+    pub fn only(self, kind: RunsOn) -> Self {
+        Self(self.0.into_iter().filter(|(_, game)| game.runs_on() == kind).collect())
     }
 
     /// The game of that key.

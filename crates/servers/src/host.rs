@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use agis_base::{OperationId, ServerId};
+use agis_base::{OperationId, ServerId, UserId};
 use async_trait::async_trait;
 use thiserror::Error;
 
@@ -63,6 +63,8 @@ pub struct Launch {
     pub game: Arc<Game>,
     /// Its name, as its owner typed it: one argument or a piece of a file, never part of a shell line.
     pub server_name: String,
+    /// Whose it is.
+    pub owner: UserId,
 }
 
 /// What an order has led to.

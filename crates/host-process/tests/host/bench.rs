@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use agis_base::{OperationId, ServerId};
+use agis_base::{OperationId, ServerId, UserId};
 use agis_host_process::{Config, ProcessHost, SetupError};
 use agis_servers::{
     game::{Catalogue, Game},
@@ -68,7 +68,7 @@ impl Bench {
         game: &Arc<Game>,
     ) -> Result<Endpoint, HostError> {
         let server_name = "Friday {port} night; $(reboot)".to_owned();
-        let target = Target::Running(Launch { game: Arc::clone(game), server_name });
+        let target = Target::Running(Launch { game: Arc::clone(game), server_name, owner: UserId::from_stored("1") });
         match self.apply(host, server, generation, target).await? {
             Reached::Running(endpoint) => Ok(endpoint),
             other => panic!("a start led to {other:?}"),
