@@ -1,0 +1,50 @@
+use std::time::Duration;
+
+use kube::Client;
+use thiserror::Error;
+
+/// How long a connection to the API server may take to be made, and a request to be sent.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// Which cluster, under which name. The program that composes the house fills it from its environment.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The host's name, as `game_servers.host` holds it: a label's value.
+    pub name: String,
+    /// The namespace of the game servers.
+    pub namespace: String,
+}
+
+/// The host cannot work with this configuration.
+#[derive(Debug, Error)]
+pub enum SetupError {
+    /// There is no way to the cluster.
+    #[error("no way to the cluster: {0}; set KUBECONFIG, or run in a pod with a service account")]
+    Client(String),
+    /// The name cannot stand in a label.
+    #[error(
+        "AGIS_HOST_NAME '{0}' cannot stand in a label of Kubernetes: 1 to 63 letters, digits, '-', '_' and '.', the first \
+         and the last a letter or a digit"
+    )]
+    Name(String),
+    /// A game's GameServer cannot be used.
+    #[error("game '{game}': its gameserver {why}")]
+    Template {
+        /// The game's key in the catalogue.
+        game: String,
+        /// What is wrong.
+        why: String,
+    },
+}
+
+/// A client for the cluster that `KUBECONFIG` names, else for the one that this process runs in. Nothing is asked yet.
+///
+/// # Errors
+/// Where neither is there, or what is there cannot be read.
+pub async fn connect() -> Result<Client, SetupError> {
+    let failed = |error: &dyn std::fmt::Display| SetupError::Client(error.to_string());
+    let mut config = kube::Config::infer().await.map_err(|error| failed(&error))?;
+    config.connect_timeout = Some(CONNECT);
+    config.write_timeout = Some(CONNECT);
+    Client::try_from(config).map_err(|error| failed(&error))
+}

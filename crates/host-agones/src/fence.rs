@@ -1,0 +1,230 @@
+//! The fence of a server: the highest generation that was seen, what that asked for, and the one GameServer that is it.
+//!
+//! It is a ConfigMap, changed only by whoever has read what it holds (its resourceVersion), so of any two that change it
+//! at once one has to look again. A GameServer that does not stand in it is nobody's.
+
+use agis_base::{ServerId, Timestamp};
+use agis_servers::host::{Generation, HostError, Target};
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::{ResourceExt, api::PostParams};
+
+use crate::{
+    cluster::{CONFLICT, Cluster, GONE, Trouble, ask},
+    gameserver::GameServer,
+    names::{self, Words, words},
+};
+
+/// How often to look again before somebody else has to.
+const TRIES: u32 = 10;
+
+const GENERATION: &str = "generation";
+const WANTED: &str = "wanted";
+const NAME: &str = "gameserver";
+const UID: &str = "uid";
+
+/// What a generation asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    Running,
+    Stopped,
+    Deleted,
+}
+
+impl Wanted {
+    const ALL: [Self; 3] = [Self::Running, Self::Stopped, Self::Deleted];
+
+    pub(crate) fn of(target: &Target) -> Self {
+        match target {
+            Target::Running(_) => Self::Running,
+            Target::Stopped => Self::Stopped,
+            Target::Deleted => Self::Deleted,
+        }
+    }
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Stopped => "stopped",
+            Self::Deleted => "deleted",
+        }
+    }
+}
+
+/// A GameServer, and no other that comes to have its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Chosen {
+    pub(crate) name: String,
+    pub(crate) uid: String,
+}
+
+impl Chosen {
+    pub(crate) fn of(gameserver: &GameServer) -> Self {
+        Self { name: gameserver.name_any(), uid: gameserver.uid().unwrap_or_default() }
+    }
+
+    pub(crate) fn is(&self, gameserver: &GameServer) -> bool {
+        gameserver.uid().is_some_and(|uid| uid == self.uid)
+    }
+}
+
+/// What the fence of a server holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Fence {
+    pub(crate) generation: Generation,
+    pub(crate) wanted: Wanted,
+    /// What this generation runs as, once that is there.
+    pub(crate) chosen: Option<Chosen>,
+}
+
+impl Fence {
+    /// What a ConfigMap of ours holds.
+    pub(crate) fn read(map: &ConfigMap) -> Result<Self, HostError> {
+        let get = |key: &str| map.data.as_ref().and_then(|data| data.get(key)).filter(|text| !text.is_empty());
+        let wanted = |word: &String| Wanted::ALL.into_iter().find(|wanted| wanted.as_str() == word);
+        let chosen = get(NAME).zip(get(UID)).map(|(name, uid)| Chosen { name: name.clone(), uid: uid.clone() });
+        match (get(GENERATION).and_then(|text| text.parse().ok()), get(WANTED).and_then(wanted)) {
+            (Some(generation), Some(wanted)) => Ok(Self { generation, wanted, chosen }),
+            _ => {
+                let name = map.name_any();
+                Err(HostError::Failed(format!("the ConfigMap {name} was changed by somebody else; put it right")))
+            }
+        }
+    }
+
+    fn write(&self, map: &mut ConfigMap) {
+        let Self { generation, wanted, chosen } = self;
+        let mut data = words([(GENERATION, generation.to_string()), (WANTED, wanted.as_str().to_owned())]);
+        if let Some(Chosen { name, uid }) = chosen {
+            data.extend(words([(NAME, name.clone()), (UID, uid.clone())]));
+        }
+        map.data = Some(data);
+    }
+
+    /// Whether this GameServer, with our labels, is nobody's.
+    pub(crate) fn is_orphan(&self, generation: Generation, gameserver: &GameServer) -> bool {
+        let is_another = self.chosen.as_ref().is_some_and(|chosen| !chosen.is(gameserver));
+        generation < self.generation
+            || (generation == self.generation && (self.wanted != Wanted::Running || is_another))
+    }
+}
+
+impl Cluster {
+    /// The fence of a server, where it has one.
+    pub(crate) async fn fence(&self, server: ServerId) -> Result<Option<Fence>, HostError> {
+        let map = ask(self.fences.get_opt(&names::fence(server))).await?;
+        map.as_ref().map(Fence::read).transpose()
+    }
+
+    /// Raises the fence to what an order asks for.
+    pub(crate) async fn raise(
+        &self,
+        server: ServerId,
+        generation: Generation,
+        wanted: Wanted,
+        delete_after: Option<Timestamp>,
+    ) -> Result<Fence, HostError> {
+        let kept = delete_after.map(|at| words([(names::DELETE_AFTER, at.to_rfc3339())])).unwrap_or_default();
+        self.change(server, &kept, |seen| match seen {
+            Some(seen) if seen.generation > generation => Err(HostError::Stale { seen: seen.generation }),
+            Some(seen) if seen.generation == generation && seen.wanted == wanted => Ok(None),
+            _ => Ok(Some(Fence { generation, wanted, chosen: None })),
+        })
+        .await
+    }
+
+    /// Makes this the GameServer of its generation, unless another is. Answers with the fence as it is then.
+    pub(crate) async fn choose(
+        &self,
+        server: ServerId,
+        generation: Generation,
+        gameserver: &GameServer,
+    ) -> Result<Fence, HostError> {
+        self.change(server, &Words::new(), |seen| match seen {
+            Some(seen) if seen.generation > generation => Err(HostError::Stale { seen: seen.generation }),
+            Some(seen) if seen.chosen.is_some() => Ok(None),
+            Some(seen) => Ok(Some(Fence { chosen: Some(Chosen::of(gameserver)), ..seen.clone() })),
+            None => Err(HostError::Failed(format!("the ConfigMap {} was deleted", names::fence(server)))),
+        })
+        .await
+    }
+
+    /// Changes a fence as this says, who looks again where somebody else has changed it meanwhile; `None` leaves it.
+    async fn change(
+        &self,
+        server: ServerId,
+        annotations: &Words,
+        decide: impl Fn(Option<&Fence>) -> Result<Option<Fence>, HostError>,
+    ) -> Result<Fence, HostError> {
+        let name = names::fence(server);
+        for _ in 0..TRIES {
+            let found = ask(self.fences.get_opt(&name)).await?;
+            let seen = found.as_ref().map(Fence::read).transpose()?;
+            let Some(next) = decide(seen.as_ref())? else {
+                return seen.ok_or_else(|| HostError::Unavailable("there is no fence".into()));
+            };
+            let is_new = found.is_none();
+            let mut map = found.unwrap_or_default();
+            map.metadata.name = Some(name.clone());
+            map.labels_mut().extend(names::of_server(&self.name, server));
+            map.annotations_mut().extend(annotations.clone());
+            next.write(&mut map);
+            let written = if is_new {
+                ask(self.fences.create(&PostParams::default(), &map)).await
+            } else {
+                ask(self.fences.replace(&name, &PostParams::default(), &map)).await
+            };
+            match written {
+                Ok(_) => return Ok(next),
+                Err(Trouble::Refused { code: CONFLICT | GONE, .. }) => {}
+                Err(trouble) => return Err(trouble.into()),
+            }
+        }
+        Err(HostError::Unavailable("others keep changing this server; tried again in a moment".into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn gameserver(uid: &str) -> GameServer {
+        serde_json::from_value(json!({ "metadata": { "name": "gs", "uid": uid }, "spec": {} })).expect("a GameServer")
+    }
+
+    #[test]
+    fn a_fence_holds_what_was_written_into_it() {
+        let chosen = Some(Chosen { name: "gs".into(), uid: "u".into() });
+        for wanted in Wanted::ALL {
+            for chosen in [None, chosen.clone()] {
+                let fence = Fence { generation: 7, wanted, chosen };
+                let mut map = ConfigMap::default();
+                fence.write(&mut map);
+                assert_eq!(Fence::read(&map), Ok(fence));
+            }
+        }
+        let mut map = ConfigMap::default();
+        assert!(matches!(Fence::read(&map), Err(HostError::Failed(_))));
+        map.data = Some(words([(GENERATION, "x".into()), (WANTED, "running".into())]));
+        assert!(matches!(Fence::read(&map), Err(HostError::Failed(_))));
+    }
+
+    #[test]
+    fn what_is_nobody_s_is_told_from_what_may_still_become_somebody_s() {
+        let chosen = Some(Chosen { name: "gs".into(), uid: "mine".into() });
+        for (wanted, chosen, generation, uid, is_orphan) in [
+            (Wanted::Running, None, 4, "any", true),
+            (Wanted::Running, None, 5, "any", false),
+            (Wanted::Running, None, 6, "any", false),
+            (Wanted::Running, chosen.clone(), 5, "mine", false),
+            (Wanted::Running, chosen.clone(), 5, "other", true),
+            (Wanted::Running, chosen, 6, "other", false),
+            (Wanted::Stopped, None, 5, "any", true),
+            (Wanted::Deleted, None, 5, "any", true),
+        ] {
+            let fence = Fence { generation: 5, wanted, chosen };
+            assert_eq!(fence.is_orphan(generation, &gameserver(uid)), is_orphan, "{fence:?} {generation} {uid}");
+        }
+    }
+}

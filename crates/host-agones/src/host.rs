@@ -1,0 +1,124 @@
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use agis_base::ServerId;
+use agis_servers::{
+    game::Catalogue,
+    host::{Host, HostError, Observed, Order, Reached, Target},
+};
+use async_trait::async_trait;
+use chrono::Utc;
+use kube::Client;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    cluster::Cluster,
+    config::{Config, SetupError},
+    fence::Wanted,
+    gameserver::{self, GameServer, Phase},
+    names, reaper,
+    start::Start,
+    stop::bring_down,
+    template::{self, Template},
+    view::{Feed, View},
+};
+
+/// How long the world of a deleted server is kept.
+const KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// Game servers on a cluster with Agones.
+///
+/// It keeps nothing that matters in memory: any number of programs may serve a cluster, and each carries on with what
+/// another began.
+pub struct AgonesHost {
+    cluster: Cluster,
+    view: View,
+    feed: Mutex<Option<Feed>>,
+    templates: BTreeMap<String, Template>,
+}
+
+impl AgonesHost {
+    /// Checks the configuration and every game's GameServer. Nothing is asked of the cluster yet.
+    ///
+    /// # Errors
+    /// Where a name or a game's GameServer cannot be used.
+    pub fn new(client: Client, config: Config, catalogue: &Catalogue) -> Result<Self, SetupError> {
+        if config.name.is_empty() || names::value(&config.name) != config.name {
+            return Err(SetupError::Name(config.name));
+        }
+        let templates = template::all(catalogue.games().map(Arc::as_ref))
+            .map_err(|(game, why)| SetupError::Template { game, why })?;
+        let (view, feed) = View::new();
+        let cluster = Cluster::new(client, config.name, config.namespace);
+        Ok(Self { cluster, view, feed: Mutex::new(Some(feed)), templates })
+    }
+
+    /// Watches the cluster, and takes away what nobody asked for any more, until `stop`.
+    pub async fn run(&self, stop: CancellationToken) {
+        let feed = self.feed.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(feed) = feed else { return };
+        let work = async { tokio::join!(feed.run(&self.cluster), reaper::run(&self.cluster)) };
+        stop.run_until_cancelled(work).await;
+    }
+
+    /// Those that stand in the cluster now, or did when the watch last told.
+    async fn newest(&self, server: ServerId) -> Result<Option<Arc<GameServer>>, HostError> {
+        let generation = |it: &Arc<GameServer>| names::generation(&**it);
+        if let Some(seen) = self.view.of(server).into_iter().max_by_key(generation) {
+            return Ok(Some(seen));
+        }
+        // A watch may be late with what is new, or have told nothing yet.
+        Ok(self.cluster.of(server).await?.into_iter().map(Arc::new).max_by_key(generation))
+    }
+}
+
+#[async_trait]
+impl Host for AgonesHost {
+    fn name(&self) -> &str {
+        &self.cluster.name
+    }
+
+    async fn apply(&self, order: &Order) -> Result<Reached, HostError> {
+        let Order { server, generation, operation, .. } = *order;
+        let wanted = Wanted::of(&order.target);
+        let kept = (wanted == Wanted::Deleted).then(|| Utc::now() + KEPT);
+        let fence = self.cluster.raise(server, generation, wanted, kept).await?;
+        tracing::debug!(%server, %operation, generation, "order accepted");
+        match &order.target {
+            Target::Running(launch) => {
+                let (cluster, view, templates) = (&self.cluster, &self.view, &self.templates);
+                let start = Start { cluster, view, templates, server, generation, operation, launch };
+                start.run(fence).await.map(Reached::Running)
+            }
+            Target::Stopped => {
+                bring_down(&self.cluster, self.view.changes(), server, generation).await?;
+                Ok(Reached::Stopped)
+            }
+            Target::Deleted => {
+                bring_down(&self.cluster, self.view.changes(), server, generation).await?;
+                Ok(Reached::Deleted)
+            }
+        }
+    }
+
+    async fn observe(&self, server: ServerId) -> Result<Observed, HostError> {
+        if let Some(gameserver) = self.newest(server).await? {
+            let generation = names::generation(&*gameserver).unwrap_or_default();
+            let pod = self.view.pod(&gameserver);
+            return Ok(gameserver::phase(&gameserver, pod.as_deref()).observed(generation));
+        }
+        Ok(match self.cluster.fence(server).await? {
+            Some(fence) if fence.wanted == Wanted::Running && fence.chosen.is_some() => {
+                Phase::Ended("its game server is gone from the cluster".into()).observed(fence.generation)
+            }
+            _ => Observed::Absent,
+        })
+    }
+
+    async fn changed(&self) {
+        self.view.changed().await;
+    }
+}

@@ -1,0 +1,242 @@
+//! From the catalogue to a GameServer.
+
+use std::collections::BTreeMap;
+
+use agis_base::ServerId;
+use agis_servers::{
+    game::{Game, ReadyWhen, World},
+    host::{Generation, Launch},
+};
+use kube::core::{ObjectMeta, TypeMeta};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::{
+    gameserver::{self, GameServer},
+    names::{self, Words},
+};
+
+/// The name of the volume that holds the world.
+const WORLD: &str = "world";
+
+/// What a catalogue says of a GameServer.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(crate) struct Template {
+    api_version: Option<String>,
+    kind: Option<String>,
+    #[serde(default)]
+    metadata: Metadata,
+    spec: Value,
+}
+
+/// What of `metadata` may be given; the rest is ours.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Metadata {
+    labels: Words,
+    annotations: Words,
+}
+
+impl Template {
+    /// Reads one.
+    ///
+    /// # Errors
+    /// For people, what is wrong with it.
+    pub(crate) fn parse(yaml: &str) -> Result<Self, String> {
+        let template: Self = serde_saphyr::from_str(yaml).map_err(|error| format!("cannot be read: {error}"))?;
+        let is = |has: &Option<String>, wanted: &str| has.as_deref().is_none_or(|has| has == wanted);
+        if !is(&template.api_version, "agones.dev/v1") || !is(&template.kind, "GameServer") {
+            return Err("is of another kind than GameServer, agones.dev/v1".into());
+        }
+        let mut spec = template.spec.clone();
+        if container(&mut spec).is_none() {
+            let several = "; where there are several, spec.container names the game's";
+            return Err(format!("has no container for the game in spec.template.spec.containers{several}"));
+        }
+        Ok(template)
+    }
+
+    /// The GameServer of a generation.
+    pub(crate) fn gameserver(
+        self,
+        launch: &Launch,
+        server: ServerId,
+        generation: Generation,
+        labels: Words,
+    ) -> GameServer {
+        let Metadata { labels: mut all, annotations: mut notes } = self.metadata;
+        all.extend(labels.clone());
+        all.extend(v1_7(launch));
+        let by = if launch.game.ready.when == ReadyWhen::Pod { "pod" } else { "sdk" };
+        notes.insert(names::READY.to_owned(), by.to_owned());
+        let mut spec = self.spec;
+        merge_labels(&mut spec, labels);
+        if let Some(container) = container(&mut spec) {
+            tell_names(container, launch, server);
+        }
+        if let Some(world) = &launch.game.world {
+            mount(&mut spec, world, server);
+        }
+        let resource = gameserver::resource();
+        GameServer {
+            types: Some(TypeMeta { api_version: resource.api_version, kind: resource.kind }),
+            metadata: ObjectMeta {
+                name: Some(names::gameserver(server, generation)),
+                labels: Some(all),
+                annotations: Some(notes),
+                ..ObjectMeta::default()
+            },
+            spec,
+            status: None,
+        }
+    }
+}
+
+/// The templates of a catalogue, by the game's key.
+pub(crate) fn all<'a>(games: impl Iterator<Item = &'a Game>) -> Result<BTreeMap<String, Template>, (String, String)> {
+    let templates = games.filter_map(|game| Some((&game.key, game.gameserver.as_ref()?)));
+    templates.map(|(key, yaml)| Ok((key.clone(), Template::parse(yaml).map_err(|why| (key.clone(), why))?))).collect()
+}
+
+/// The labels by which v1.7.0 told its servers apart; dashboards and scripts look for them.
+pub(crate) fn v1_7(launch: &Launch) -> Words {
+    let pairs = [
+        ("wtg.cluster/user-id", names::value(launch.owner.as_str())),
+        ("wtg.cluster/server-name", names::value(&launch.server_name)),
+    ];
+    names::words(pairs).into_iter().filter(|(_, value)| !value.is_empty()).collect()
+}
+
+/// The game's container: the only one, or the one that `spec.container` names.
+fn container(spec: &mut Value) -> Option<&mut Value> {
+    let name = spec["container"].as_str().map(str::to_owned);
+    let containers = spec.pointer_mut("/template/spec/containers")?.as_array_mut()?;
+    match (name, containers.as_mut_slice()) {
+        (None, [only]) => Some(only),
+        (Some(name), all) => all.iter_mut().find(|container| container["name"].as_str() == Some(&name)),
+        _ => None,
+    }
+}
+
+/// The pod has our labels too, so that what the cluster says of it is seen.
+fn merge_labels(spec: &mut Value, labels: Words) {
+    let Some(template) = spec["template"].as_object_mut() else { return };
+    let metadata = template.entry("metadata").or_insert_with(|| json!({}));
+    let Some(metadata) = metadata.as_object_mut() else { return };
+    let all = metadata.entry("labels").or_insert_with(|| json!({}));
+    if let Some(all) = all.as_object_mut() {
+        all.extend(labels.into_iter().map(|(key, value)| (key, value.into())));
+    }
+}
+
+/// First, so that arguments and later variables may refer to them. Kubernetes replaces `$(NAME)` in values, and a `$$` by
+/// a `$`; what somebody typed must not be replaced by what else stands in the container's environment.
+fn tell_names(container: &mut Value, launch: &Launch, server: ServerId) {
+    let Some(container) = container.as_object_mut() else { return };
+    let env = container.entry("env").or_insert_with(|| json!([]));
+    let Some(env) = env.as_array_mut() else { return };
+    let ours = [("AGIS_SERVER_NAME", launch.server_name.replace('$', "$$")), ("AGIS_SERVER_ID", server.to_string())];
+    env.retain(|variable| ours.iter().all(|(name, _)| variable["name"] != *name));
+    env.splice(0..0, ours.map(|(name, value)| json!({ "name": name, "value": value })));
+}
+
+fn mount(spec: &mut Value, world: &World, server: ServerId) {
+    let claim = json!({ "name": WORLD, "persistentVolumeClaim": { "claimName": names::world(server) } });
+    let place = json!({ "name": WORLD, "mountPath": world.mount });
+    if let Some(pod) = spec.pointer_mut("/template/spec").and_then(Value::as_object_mut) {
+        set(pod.entry("volumes").or_insert_with(|| json!([])), claim);
+    }
+    if let Some(container) = container(spec).and_then(Value::as_object_mut) {
+        set(container.entry("volumeMounts").or_insert_with(|| json!([])), place);
+    }
+}
+
+/// Puts an item into a list of named ones, in place of one of that name.
+fn set(list: &mut Value, item: Value) {
+    if let Some(list) = list.as_array_mut() {
+        list.retain(|other| other["name"] != item["name"]);
+        list.push(item);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use agis_base::{OperationId, UserId};
+    use agis_servers::game::Catalogue;
+
+    use super::*;
+
+    const CATALOGUE: &str = r#"
+[g]
+title = "G"
+cost_per_hour = 0
+ready = { when = "pod" }
+world = { size = "1Gi", mount = "/data" }
+gameserver = """
+metadata:
+  labels: { team: red, "agis.wtg.cluster/server": "666" }
+spec:
+  container: game
+  ports: [{ containerPort: 25565, protocol: TCP }]
+  template:
+    metadata: { labels: { tier: gold } }
+    spec:
+      volumes: [{ name: cache, emptyDir: {} }]
+      containers:
+      - { name: helper, image: "example/helper:1" }
+      - name: game
+        image: example/game:1
+        env: [{ name: AGIS_SERVER_ID, value: forged }, { name: MOTD, value: $(AGIS_SERVER_NAME) }]
+"""
+"#;
+
+    fn made(name: &str) -> Value {
+        let catalogue = Catalogue::parse(CATALOGUE).expect("a catalogue");
+        let game = catalogue.get("g").expect("the game").clone();
+        let template = Template::parse(game.gameserver.as_ref().expect("a template")).expect("it can be read");
+        let launch = Launch { game, server_name: name.into(), owner: UserId::from_stored("42") };
+        let labels = names::of_generation("agones", ServerId(7), 3, OperationId::default());
+        serde_json::to_value(template.gameserver(&launch, ServerId(7), 3, labels)).expect("JSON")
+    }
+
+    #[test]
+    fn a_gameserver_has_our_name_labels_world_and_variables_and_the_rest_of_its_template() {
+        let made = made("Sunday $(MOTD)");
+        assert_eq!(made["kind"], "GameServer");
+        assert_eq!(made["metadata"]["name"], "agis-7-3");
+        let labels = &made["metadata"]["labels"];
+        assert_eq!((&labels["team"], &labels[names::SERVER]), (&json!("red"), &json!("7")));
+        assert_eq!(labels["wtg.cluster/server-name"], "Sunday---MOTD");
+        let pod = &made["spec"]["template"];
+        assert_eq!(
+            (&pod["metadata"]["labels"]["tier"], &pod["metadata"]["labels"][names::GENERATION]),
+            (&json!("gold"), &json!("3"))
+        );
+        assert_eq!(pod["spec"]["volumes"][1]["persistentVolumeClaim"]["claimName"], "agis-7-world");
+        let game = &pod["spec"]["containers"][1];
+        assert_eq!(game["volumeMounts"], json!([{ "name": "world", "mountPath": "/data" }]));
+        let variables = json!([
+            { "name": "AGIS_SERVER_NAME", "value": "Sunday $$(MOTD)" },
+            { "name": "AGIS_SERVER_ID", "value": "7" },
+            { "name": "MOTD", "value": "$(AGIS_SERVER_NAME)" },
+        ]);
+        assert_eq!(game["env"], variables);
+        assert_eq!(pod["spec"]["containers"][0].get("env"), None, "the helper is left alone");
+    }
+
+    #[test]
+    fn what_cannot_be_a_gameserver_is_told() {
+        for (yaml, says) in [
+            ("kind: Fleet\nspec: {}", "another kind"),
+            ("spec: {}", "no container"),
+            ("spec: {template: {spec: {containers: [{name: a}, {name: b}]}}}", "no container"),
+            ("spec: {container: c, template: {spec: {containers: [{name: a}]}}}", "no container"),
+            ("metadata: {name: mine}\nspec: {}", "cannot be read"),
+            ("spec: [", "cannot be read"),
+        ] {
+            let why = Template::parse(yaml).expect_err(yaml);
+            assert!(why.contains(says), "{yaml}: {why}");
+        }
+    }
+}
