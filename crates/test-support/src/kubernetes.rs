@@ -32,6 +32,10 @@
 //! **Faults** come on demand: outages of all kinds ([`Cluster::fault`]), watches that end ([`Cluster::drop_watches`]),
 //! history that is forgotten ([`Cluster::compact`]), quotas, games that crash, pods that are evicted or will not end.
 //!
+//! **Not here**: server-side apply and strategic merge patches (refused), deleting a whole collection, streaming lists
+//! (refused as an older server does), `managedFields`, protobuf, subresources other than `pods/log`, rolling updates of
+//! Fleets, and the API's own schema (`kubectl create` wants `--validate=false`).
+//!
 //! It speaks plain HTTP and asks nobody who they are. There is one namespace, [`NAMESPACE`]; in any other one there
 //! is nothing, and nothing can be created.
 

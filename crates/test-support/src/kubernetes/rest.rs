@@ -3,6 +3,7 @@
 mod allocate;
 mod answer;
 mod change;
+mod discovery;
 mod logs;
 mod read;
 mod target;
@@ -17,7 +18,7 @@ use actix_web::dev::Server;
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::web::{self, Bytes, Data, PayloadConfig, Query};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use self::answer::Answer;
 use self::target::Target;
@@ -143,6 +144,9 @@ async fn hang(hub: &Hub) {
 }
 
 fn decide(world: &mut World, hub: &Arc<Hub>, call: &Call) -> Result<Answer> {
+    if let Some(found) = discovery::answer(&call.record.path) {
+        return Ok(Answer::json(200, found));
+    }
     let target = Target::of(&call.record.path)?;
     let (resource, name) = target.resource();
     let verb = call.verb(name.is_some());
@@ -151,10 +155,6 @@ fn decide(world: &mut World, hub: &Arc<Hub>, call: &Call) -> Result<Answer> {
     let is_dry = call.parameter("dryRun") == "All" || !call.record.body["dryRun"].is_null();
     let saved = is_dry.then(|| world.store.clone());
     let answer = match (&target, verb) {
-        (Target::Version, "list") => Ok(Answer::json(
-            200,
-            json!({"major": "1", "minor": "33", "gitVersion": "v1.33.0", "platform": "linux/amd64"}),
-        )),
         (Target::Health, "list") => Ok(Answer::text("ok".to_owned())),
         (Target::Objects { kind, name: None, .. }, "list") => read::list(world, call, *kind),
         (Target::Objects { kind, name: None, .. }, "watch") => watch::open(world, hub, call, *kind),

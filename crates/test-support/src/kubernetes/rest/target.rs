@@ -18,7 +18,6 @@ pub(super) enum Target {
     Allocations {
         namespace: String,
     },
-    Version,
     Health,
 }
 
@@ -26,7 +25,6 @@ impl Target {
     pub(super) fn of(path: &str) -> Result<Self> {
         let parts: Vec<_> = path.trim_matches('/').split('/').collect();
         let (version, rest) = match &parts[..] {
-            ["version"] => return Ok(Self::Version),
             ["healthz" | "livez" | "readyz"] => return Ok(Self::Health),
             ["api", version, rest @ ..] => ((*version).to_owned(), rest),
             ["apis", group, version, rest @ ..] => (format!("{group}/{version}"), rest),
@@ -53,7 +51,7 @@ impl Target {
             Self::Objects { namespace, .. } | Self::Log { namespace, .. } | Self::Allocations { namespace } => {
                 Some(namespace)
             }
-            Self::Version | Self::Health => None,
+            Self::Health => None,
         }
     }
 
@@ -63,7 +61,7 @@ impl Target {
             Self::Objects { kind, name, .. } => (kind.resource(), name.as_deref()),
             Self::Log { pod, .. } => ("pods/log".to_owned(), Some(pod)),
             Self::Allocations { .. } => ("gameserverallocations.allocation.agones.dev".to_owned(), None),
-            Self::Version | Self::Health => (String::new(), None),
+            Self::Health => (String::new(), None),
         }
     }
 }
