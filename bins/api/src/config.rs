@@ -3,6 +3,7 @@
 use std::{
     net::{IpAddr, Ipv4Addr},
     path::PathBuf,
+    sync::Arc,
     time::Duration,
 };
 
@@ -13,8 +14,11 @@ use agis_program::{
     settings::{self, seconds},
 };
 use agis_runtime::{ConfigErrors, Env};
+use agis_servers::game::RunsOn;
 use agis_storage::DbConfig;
 use chrono::{NaiveDate, NaiveTime};
+
+use crate::hosts;
 
 /// Nobody guesses so many.
 const LEGACY_SECRET_MIN: usize = 32;
@@ -26,8 +30,10 @@ pub(crate) struct Config {
     pub(crate) api_port: u16,
     pub(crate) metrics_port: u16,
     pub(crate) network: Network,
-    pub(crate) host: agis_host_process::Config,
+    pub(crate) host: hosts::Config,
     pub(crate) stop_games: bool,
+    /// How long requests are served after readiness has failed.
+    pub(crate) shutdown_delay: Duration,
     pub(crate) rules: Rules,
     pub(crate) workers: usize,
     pub(crate) lease: Duration,
@@ -36,20 +42,21 @@ pub(crate) struct Config {
 
 pub(crate) fn read(get: &dyn Fn(&str) -> Option<String>) -> Result<Config, ConfigErrors> {
     let mut env = Env::new(get);
-    let host = host(&mut env);
-    let rules = Rules::read(&mut env, host.name.clone());
+    let host = settings::host(&mut env);
+    let rules = Rules::read(&mut env, &host);
     let config = Config {
         database: settings::database(&mut env),
         bind: env.or("BIND_ADDRESS", IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
         api_port: env.or("API_PORT", 8080),
         metrics_port: env.or("METRICS_PORT", 8081),
         network: network(&mut env),
-        stop_games: env.word("GAMES_ON_SHUTDOWN", &["leave", "stop"]) == "stop",
+        stop_games: stop_games(&mut env, host.kind),
+        shutdown_delay: seconds(&mut env, "SHUTDOWN_DELAY_SECONDS", 0, 0..=300),
         workers: env.number("OPERATION_WORKERS", 16, 1..=1000) as usize,
         lease: seconds(&mut env, "OPERATION_LEASE_SECONDS", 30, 2..=3600),
         edge: edge(&mut env, &rules.keys),
         rules,
-        host,
+        host: host_config(&mut env, host),
     };
     env.finish().map(|()| config)
 }
@@ -75,6 +82,7 @@ fn network(env: &mut Env<'_>) -> Network {
         keep_alive: seconds(env, "KEEP_ALIVE_SECONDS", 75, 1..=3600),
         connections: env.number("MAX_CONNECTIONS", 10_000, 1..=1_000_000) as usize,
         drain: seconds(env, "SHUTDOWN_DRAIN_SECONDS", 10, 0..=300),
+        closing: Arc::default(),
     }
 }
 
@@ -111,7 +119,29 @@ fn legacy(env: &mut Env<'_>, rate_limit: u32) -> Option<LegacyPolicy> {
     }
 }
 
-fn host(env: &mut Env<'_>) -> agis_host_process::Config {
+/// The games of a cluster are not those of one process.
+fn stop_games(env: &mut Env<'_>, kind: RunsOn) -> bool {
+    let stop = env.word("GAMES_ON_SHUTDOWN", &["leave", "stop"]) == "stop";
+    if stop && kind == RunsOn::Agones {
+        env.reject(
+            "GAMES_ON_SHUTDOWN",
+            "stop",
+            "is for AGIS_HOST=process: a cluster's games are served by other processes too",
+        );
+    }
+    stop
+}
+
+fn host_config(env: &mut Env<'_>, host: settings::Host) -> hosts::Config {
+    let namespace = env.text("AGONES_NAMESPACE").unwrap_or_else(|| "agones-dev".to_owned());
+    let process = process_host(env, host.name.clone());
+    match host.kind {
+        RunsOn::Process => hosts::Config::Process(process),
+        RunsOn::Agones => hosts::Config::Agones(agis_host_agones::Config { name: host.name, namespace }),
+    }
+}
+
+fn process_host(env: &mut Env<'_>, name: String) -> agis_host_process::Config {
     let data_dir = PathBuf::from(env.text("AGIS_DATA_DIR").unwrap_or_else(|| "/var/lib/agis".to_owned()));
     if !data_dir.is_absolute() {
         env.reject("AGIS_DATA_DIR", &data_dir.display().to_string(), "is an absolute path");
@@ -119,7 +149,7 @@ fn host(env: &mut Env<'_>) -> agis_host_process::Config {
     agis_host_process::Config {
         data_dir,
         public_address: env.text("PUBLIC_ADDRESS").unwrap_or_else(settings::machine),
-        name: settings::host_name(env),
+        name,
         bind_address: env.or("GAME_BIND_ADDRESS", IpAddr::V4(Ipv4Addr::UNSPECIFIED)).to_string(),
         game_user: env.text("GAME_USER").unwrap_or_else(|| "nobody".to_owned()),
         // The running program, also when the file it came from has been replaced.

@@ -4,6 +4,7 @@
 mod cli;
 mod config;
 mod games;
+mod hosts;
 mod keys;
 mod migrate;
 mod serve;

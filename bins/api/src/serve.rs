@@ -3,14 +3,13 @@
 use std::{
     convert::Infallible,
     net::{IpAddr, SocketAddr, TcpListener},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
 use agis_apikeys::KeyCache;
 use agis_automation::{Housekeeping, Scheduler, Settler, Watcher, Workers, housekeeping};
 use agis_base::StoreError;
-use agis_host_process::ProcessHost;
 use agis_http_api::{Edge, Followers, Services};
 use agis_program::{
     Domain, settings,
@@ -35,6 +34,7 @@ use crate::{
     cli::Failure,
     config::{self, Config},
     games,
+    hosts::Hosts,
 };
 
 const FLUSH: Duration = Duration::from_secs(5);
@@ -61,18 +61,18 @@ pub(crate) async fn serve() -> Result<(), Failure> {
     let health = Health::default();
     let db = Arc::new(Db::new(&config.database).map_err(Failure::from_display)?);
     let cache = KeyCache::default();
-    let processes = Arc::new(ProcessHost::new(config.host.clone()).map_err(Failure::from_display)?);
-    let domain = Domain::new(&config.rules, &db, cache.clone(), vec![processes.clone()]);
+    let hosts = Hosts::new(&config.host, &config.rules.catalogue).await?;
+    let domain = Domain::new(&config.rules, &db, cache.clone(), hosts.consoles.clone());
     let limiter = domain.limiter.clone();
     let services = services(domain, config.edge.clone());
-    let host: Arc<dyn Host> = processes;
 
     let metrics_address = ops.local_addr().map_err(Failure::from_display)?;
     let ops = ops::serve(ops, health.clone(), metrics.clone()).map_err(Failure::from_display)?;
     tokio::spawn(ops);
     let mut loops = Loops::default();
     loops.start_jobs(&config, &db, &services, limiter, &health, metrics);
-    loops.start_automation(&config, &db, &services, &host, &health, cache);
+    loops.start_automation(&config, &db, &services, &hosts.host, &health, cache);
+    hosts.start(&mut loops.tasks, &health, &loops.working);
 
     let address = api.local_addr().map_err(Failure::from_display)?;
     let api =
@@ -80,17 +80,19 @@ pub(crate) async fn serve() -> Result<(), Failure> {
             .map_err(Failure::from_display)?;
     let handle = api.handle();
     let api = tokio::spawn(api);
-    tracing::info!(%address, %metrics_address, host = host.name(), "API server listening");
+    tracing::info!(%address, %metrics_address, host = hosts.host.name(), "API server listening");
 
     loops.until_shutdown().await?;
     tracing::info!("Shutting down: no more traffic");
     health.drain();
+    config.network.closing.store(true, Ordering::Relaxed);
+    tokio::time::sleep(config.shutdown_delay).await;
     services.followers.end();
     handle.stop(true).await;
     let _ = api.await;
     loops.firing.cancel();
     if config.stop_games {
-        games::stop(&db, &services, host.name(), GAMES).await;
+        games::stop(&db, &services, hosts.host.name(), GAMES).await;
     }
     loops.end().await;
     tracing::info!("Shut down");

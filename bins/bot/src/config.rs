@@ -31,12 +31,12 @@ pub(crate) struct Discord {
 
 pub(crate) fn read(get: &dyn Fn(&str) -> Option<String>) -> Result<Config, ConfigErrors> {
     let mut env = Env::new(get);
-    let host = settings::host_name(&env);
+    let host = settings::host(&mut env);
     let config = Config {
         database: settings::database(&mut env),
         bind: env.or("BIND_ADDRESS", IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
         metrics_port: env.or("METRICS_PORT", 8081),
-        rules: Rules::read(&mut env, host),
+        rules: Rules::read(&mut env, &host),
         data_dir: env.text("AGIS_DATA_DIR").map(PathBuf::from),
         discord: discord(&mut env),
         settings: Settings {

@@ -147,6 +147,7 @@ impl From<ConsoleError> for Refusal {
         let sentence = match error {
             ConsoleError::Position => "This place in the console is not kept any more. Ask for the last lines.",
             ConsoleError::NotRunning => "This server does not run. `/server start` it first.",
+            ConsoleError::Mute => "This server's host passes no commands on.",
             ConsoleError::NoWay => "This server was started by a version that takes no commands. `/server restart` it.",
             ConsoleError::Busy => "The game has not taken earlier commands yet. Try again in a moment.",
             ConsoleError::Unavailable(why) => {

@@ -63,6 +63,13 @@ impl Cluster {
         }
     }
 
+    /// Whether the API server answers, knows GameServers, and lets us see them.
+    pub(crate) async fn ping(&self) -> Result<(), HostError> {
+        let one = ListParams::default().labels(&names::all(&self.name)).limit(1);
+        ask(self.gameservers.list(&one)).await?;
+        Ok(())
+    }
+
     /// The GameServers of a server, as they are now.
     pub(crate) async fn of(&self, server: agis_base::ServerId) -> Result<Vec<GameServer>, HostError> {
         self.all(&self.gameservers, &names::all_of(&self.name, server)).await

@@ -46,5 +46,7 @@ pub async fn connect() -> Result<Client, SetupError> {
     let mut config = kube::Config::infer().await.map_err(|error| failed(&error))?;
     config.connect_timeout = Some(CONNECT);
     config.write_timeout = Some(CONNECT);
+    // It would try again for minutes; whoever gave the order decides that, and says so meanwhile.
+    config.default_retry = false;
     Client::try_from(config).map_err(|error| failed(&error))
 }

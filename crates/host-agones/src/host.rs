@@ -6,6 +6,7 @@ use std::{
 
 use agis_base::ServerId;
 use agis_servers::{
+    console::{Begin, Console, ConsoleError, Piece},
     game::Catalogue,
     host::{Host, HostError, Observed, Order, Reached, Target},
 };
@@ -17,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     cluster::Cluster,
     config::{Config, SetupError},
+    console,
     fence::Wanted,
     gameserver::{self, GameServer, Phase},
     names, reaper,
@@ -64,6 +66,14 @@ impl AgonesHost {
         stop.run_until_cancelled(work).await;
     }
 
+    /// Whether the cluster answers, and lets us do what we do.
+    ///
+    /// # Errors
+    /// Where it does not.
+    pub async fn ping(&self) -> Result<(), HostError> {
+        self.cluster.ping().await
+    }
+
     /// Those that stand in the cluster now, or did when the watch last told.
     async fn newest(&self, server: ServerId) -> Result<Option<Arc<GameServer>>, HostError> {
         let generation = |it: &Arc<GameServer>| names::generation(&**it);
@@ -72,6 +82,22 @@ impl AgonesHost {
         }
         // A watch may be late with what is new, or have told nothing yet.
         Ok(self.cluster.of(server).await?.into_iter().map(Arc::new).max_by_key(generation))
+    }
+}
+
+#[async_trait]
+impl Console for AgonesHost {
+    fn host(&self) -> &str {
+        &self.cluster.name
+    }
+
+    async fn lines(&self, server: ServerId, begin: &Begin, limit: u32) -> Result<Piece, ConsoleError> {
+        let gameserver = self.newest(server).await?;
+        console::lines(&self.cluster, gameserver.as_deref(), begin, limit).await
+    }
+
+    async fn tell(&self, _: ServerId, _: &str) -> Result<(), ConsoleError> {
+        Err(ConsoleError::Mute)
     }
 }
 

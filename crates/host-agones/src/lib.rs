@@ -5,6 +5,7 @@
 //! - `fence`: the highest generation that was seen of a server, and what became of it, as a ConfigMap
 //! - `gameserver`: what Agones says of a GameServer; `template`: from the catalogue to one
 //! - `fleet`: a GameServer allocated from a Fleet
+//! - `console`: what a server writes
 //! - `view`: what the watches have told; [`reaper`]: what nobody asked for any more is taken away
 //! - `cluster`: every call to the API server, its deadline, and what its failure means
 //! - `names`: names and labels of what is ours
@@ -15,6 +16,7 @@
 
 mod cluster;
 mod config;
+mod console;
 mod fence;
 mod fleet;
 mod gameserver;

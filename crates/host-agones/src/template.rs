@@ -109,7 +109,7 @@ pub(crate) fn v1_7(launch: &Launch) -> Words {
 }
 
 /// The game's container: the only one, or the one that `spec.container` names.
-fn container(spec: &mut Value) -> Option<&mut Value> {
+pub(crate) fn container(spec: &mut Value) -> Option<&mut Value> {
     let name = spec["container"].as_str().map(str::to_owned);
     let containers = spec.pointer_mut("/template/spec/containers")?.as_array_mut()?;
     match (name, containers.as_mut_slice()) {

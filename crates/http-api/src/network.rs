@@ -1,6 +1,10 @@
 //! Where the server meets the network: which web pages may call, and how long anything may take.
 
-use std::{str::FromStr, time::Duration};
+use std::{
+    str::FromStr,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use actix_cors::Cors;
 use actix_web::{
@@ -30,6 +34,9 @@ pub struct Network {
     pub connections: usize,
     /// How long running requests may take at a shutdown.
     pub drain: Duration,
+    /// Set when the process is about to end: what is still asked is answered with `Connection: close`, so that clients
+    /// come again on a connection to another process.
+    pub closing: Arc<AtomicBool>,
 }
 
 /// An origin as browsers send it (RFC 6454, section 6.2): `https://panel.example.org`.

@@ -3,6 +3,10 @@
 use std::{
     cell::{Cell, RefCell},
     hash::{BuildHasher, RandomState},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant, SystemTime},
 };
 
@@ -11,7 +15,7 @@ use actix_web::{
     body::MessageBody,
     dev::{ServiceRequest, ServiceResponse},
     http::{
-        Method,
+        ConnectionType, Method,
         header::{HeaderName, HeaderValue},
     },
     middleware::Next,
@@ -84,6 +88,7 @@ pub(crate) fn span() -> Span {
 
 /// Gives every request an id, a line in the log, and its place in the metrics; its connection knows that it is handled.
 pub(crate) async fn observe(
+    closing: Arc<AtomicBool>,
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse, Error> {
@@ -99,6 +104,9 @@ pub(crate) async fn observe(
     };
     let mut response = CURRENT.scope(id.clone(), inner).await?;
     response.headers_mut().insert(REQUEST_ID, id.0);
+    if closing.load(Ordering::Relaxed) {
+        response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+    }
     Ok(connection::until_sent(response, busy))
 }
 

@@ -255,7 +255,7 @@ impl From<ConsoleError> for Problem {
         match error {
             ConsoleError::Position => page::invalid_cursor(),
             ConsoleError::NotRunning => Self::new(Code::NotRunning, detail),
-            ConsoleError::NoWay => Self::new(Code::NoConsole, detail),
+            ConsoleError::NoWay | ConsoleError::Mute => Self::new(Code::NoConsole, detail),
             ConsoleError::Busy => Self::new(Code::ConsoleBusy, detail).after(RETRY_S),
             ConsoleError::Unavailable(why) => {
                 tracing::warn!(why, "a console is not available");

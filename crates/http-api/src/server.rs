@@ -104,6 +104,7 @@ fn app(
         InitError = (),
     >,
 > {
+    let closing = network.closing.clone();
     let cors = Condition::new(!network.origins.is_empty(), network::cors(&network.origins));
     App::new()
         .app_data(web::Data::new(services))
@@ -122,7 +123,7 @@ fn app(
         .configure(docs::configure)
         .default_service(web::to(no_route))
         .wrap(cors)
-        .wrap(from_fn(observe::observe))
+        .wrap(from_fn(move |request, next| observe::observe(closing.clone(), request, next)))
 }
 
 /// What stands under `/api/v1`.

@@ -25,11 +25,12 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// Reads them; new servers are created on this host.
-    pub fn read(env: &mut Env<'_>, host: String) -> Self {
+    /// Reads them; new servers are created on this host, and the games are those that it can run.
+    pub fn read(env: &mut Env<'_>, host: &Host) -> Self {
+        let name = host.name.clone();
         Self {
-            servers: servers::Policy { host, servers_per_user: env.number("SERVERS_PER_USER", 20, 1..=100_000) },
-            catalogue: catalogue(env),
+            servers: servers::Policy { host: name, servers_per_user: env.number("SERVERS_PER_USER", 20, 1..=100_000) },
+            catalogue: catalogue(env, host.kind),
             schedules_per_server: env.number("SCHEDULES_PER_SERVER", 50, 1..=100_000),
             keys: keys(env),
             buckets: env.number("RATE_LIMIT_BUCKETS", 100_000, 64..=100_000_000) as usize,
@@ -90,9 +91,22 @@ pub fn machine() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
-/// The name of the host on which new servers live.
-pub fn host_name(env: &Env<'_>) -> String {
-    env.text("AGIS_HOST_NAME").unwrap_or_else(machine)
+/// The host on which new servers live.
+#[derive(Debug, Clone)]
+pub struct Host {
+    /// What kind it is.
+    pub kind: game::RunsOn,
+    /// Its name.
+    pub name: String,
+}
+
+/// The host on which new servers live.
+pub fn host(env: &mut Env<'_>) -> Host {
+    let (kind, name) = match env.word("AGIS_HOST", &["process", "agones"]) {
+        "agones" => (game::RunsOn::Agones, "agones".to_owned()),
+        _ => (game::RunsOn::Process, machine()),
+    };
+    Host { kind, name: env.text("AGIS_HOST_NAME").unwrap_or(name) }
 }
 
 /// What an operator decides about keys.
@@ -110,10 +124,10 @@ pub fn seconds(env: &mut Env<'_>, key: &str, default: u32, bounds: RangeInclusiv
     Duration::from_secs(env.number(key, default, bounds).into())
 }
 
-fn catalogue(env: &mut Env<'_>) -> Arc<game::Catalogue> {
-    let Some(file) = env.text("GAMES_FILE") else { return parsed(env, "the built-in catalogue", game::BUILT_IN) };
+fn catalogue(env: &mut Env<'_>, kind: game::RunsOn) -> Arc<game::Catalogue> {
+    let Some(file) = env.text("GAMES_FILE") else { return parsed(env, "the built-in catalogue", game::BUILT_IN, kind) };
     match std::fs::read_to_string(&file) {
-        Ok(text) => parsed(env, &file, &text),
+        Ok(text) => parsed(env, &file, &text, kind),
         Err(error) => {
             env.reject("GAMES_FILE", &file, &error.to_string());
             Arc::default()
@@ -121,9 +135,12 @@ fn catalogue(env: &mut Env<'_>) -> Arc<game::Catalogue> {
     }
 }
 
-fn parsed(env: &mut Env<'_>, file: &str, text: &str) -> Arc<game::Catalogue> {
-    game::Catalogue::parse(text).map(Arc::new).unwrap_or_else(|error| {
-        env.reject("GAMES_FILE", file, &error.to_string());
-        Arc::default()
-    })
+fn parsed(env: &mut Env<'_>, file: &str, text: &str, kind: game::RunsOn) -> Arc<game::Catalogue> {
+    let why = match game::Catalogue::parse(text).map(|catalogue| catalogue.only(kind)) {
+        Ok(catalogue) if catalogue.games().next().is_some() => return Arc::new(catalogue),
+        Ok(_) => "has no game that this kind of AGIS_HOST can run".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    env.reject("GAMES_FILE", file, &why);
+    Arc::default()
 }

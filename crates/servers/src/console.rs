@@ -99,6 +99,9 @@ pub enum ConsoleError {
     /// It runs, but was started by a version that kept no way to its console.
     #[error("this server was started by a version that takes no commands; restart it, and it will")]
     NoWay,
+    /// Its host has no way to any console.
+    #[error("this server's host passes no commands on; use the game's own remote console, if it has one")]
+    Mute,
     /// So many commands wait already that this one has no room.
     #[error("the game has not taken earlier commands yet; try again in a moment, or look whether it reads its console")]
     Busy,

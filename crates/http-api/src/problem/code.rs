@@ -76,7 +76,7 @@ codes! {
 
     NotRunning = "not_running", CONFLICT, "The server does not run, so nobody is there to be told anything.";
     NoConsole = "no_console", CONFLICT,
-        "The server was started by a version that takes no commands; after a restart it takes them.";
+        "The server takes no commands: its host passes none on, or a version started it that did not; a restart helps then.";
 
     IdempotencyInFlight = "idempotency_in_flight", CONFLICT,
         "The first request with this `Idempotency-Key` is still at work; `Retry-After` says when to send it again.";

@@ -1,0 +1,64 @@
+//! The host that this process serves.
+
+use std::{sync::Arc, time::Duration};
+
+use agis_host_agones::AgonesHost;
+use agis_host_process::ProcessHost;
+use agis_runtime::{Health, every};
+use agis_servers::{console::Console, game::Catalogue, host::Host};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::Failure;
+
+/// How often the cluster is asked whether it is there.
+const PING: Duration = Duration::from_secs(5);
+
+/// Where games run. The program fills it from its environment.
+pub(crate) enum Config {
+    Process(agis_host_process::Config),
+    Agones(agis_host_agones::Config),
+}
+
+/// The host, by what is done with it.
+pub(crate) struct Hosts {
+    pub(crate) host: Arc<dyn Host>,
+    pub(crate) consoles: Vec<Arc<dyn Console>>,
+    agones: Option<Arc<AgonesHost>>,
+}
+
+impl Hosts {
+    /// # Errors
+    /// Where the configuration cannot be used.
+    pub(crate) async fn new(config: &Config, catalogue: &Catalogue) -> Result<Self, Failure> {
+        match config {
+            Config::Process(config) => {
+                let host = Arc::new(ProcessHost::new(config.clone()).map_err(Failure::from_display)?);
+                Ok(Self { host: host.clone(), consoles: vec![host], agones: None })
+            }
+            Config::Agones(config) => {
+                // Libraries that bring their own provider for TLS would each choose one; the process has one.
+                let _ = rustls::crypto::ring::default_provider().install_default();
+                let client = agis_host_agones::connect().await.map_err(Failure::from_display)?;
+                let host = AgonesHost::new(client, config.clone(), catalogue).map_err(Failure::from_display)?;
+                let host = Arc::new(host);
+                Ok(Self { host: host.clone(), consoles: vec![host.clone()], agones: Some(host) })
+            }
+        }
+    }
+
+    /// What a host needs to have done all the time.
+    pub(crate) fn start(&self, tasks: &mut JoinSet<()>, health: &Health, stop: &CancellationToken) {
+        let Some(host) = &self.agones else { return };
+        let (watching, stopping) = (host.clone(), stop.clone());
+        tasks.spawn(async move { watching.run(stopping).await });
+        let (host, cluster) = (host.clone(), health.component("cluster", PING * 5));
+        tasks.spawn(every("ping the cluster", PING, stop.clone(), async move || {
+            match host.ping().await {
+                Ok(()) => cluster.ok(),
+                Err(error) => cluster.trouble(&error.to_string()),
+            }
+            Ok::<(), std::convert::Infallible>(())
+        }));
+    }
+}

@@ -1,0 +1,157 @@
+//! What a server writes, as the cluster keeps it of its pod: the lines of the game's container, each with the moment at
+//! which it was read. A pod's lines go with the pod.
+
+use agis_base::Timestamp;
+use agis_servers::console::{Begin, ConsoleError, Line, Piece, Position};
+use chrono::DateTime;
+use k8s_openapi::jiff;
+use kube::{ResourceExt, api::LogParams};
+
+use crate::{
+    cluster::{Cluster, GONE, Trouble, ask},
+    gameserver::GameServer,
+    template,
+};
+
+/// The most of a log that is fetched at once.
+const BYTES: usize = 1 << 20;
+
+/// A place in a console: behind this many of the lines of one moment. Lines have their moment to the nanosecond.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+struct Mark {
+    nanos: i64,
+    count: u32,
+}
+
+impl Mark {
+    fn parse(position: &Position) -> Option<Self> {
+        let (nanos, count) = position.as_str().split_once('-')?;
+        Some(Self { nanos: nanos.parse().ok()?, count: count.parse().ok()? })
+    }
+
+    fn position(self) -> Position {
+        Position::new(format!("{}-{}", self.nanos, self.count))
+    }
+
+    /// Behind the next line, which has this moment.
+    fn behind(self, nanos: i64) -> Self {
+        let count = if nanos == self.nanos { self.count + 1 } else { 1 };
+        Self { nanos, count }
+    }
+}
+
+pub(crate) async fn lines(
+    cluster: &Cluster,
+    gameserver: Option<&GameServer>,
+    begin: &Begin,
+    limit: u32,
+) -> Result<Piece, ConsoleError> {
+    let from = match begin {
+        Begin::Behind(position) => Mark::parse(position).ok_or(ConsoleError::Position)?,
+        Begin::Recent { since, .. } => {
+            let nanos = since.and_then(|since| since.timestamp_nanos_opt()).unwrap_or_default();
+            Mark { nanos, count: 0 }
+        }
+    };
+    let none = Piece { lines: vec![], end: from.position(), more: false, lost: false };
+    let Some(gameserver) = gameserver else { return Ok(none) };
+    let params = LogParams {
+        container: container(gameserver),
+        limit_bytes: i64::try_from(BYTES).ok(),
+        // To the second: what is from before `from` within it is left out below.
+        since_time: jiff::Timestamp::from_second(from.nanos / 1_000_000_000).ok().filter(|_| from.nanos > 0),
+        tail_lines: match begin {
+            Begin::Recent { tail, .. } => tail.map(i64::from),
+            Begin::Behind(_) => None,
+        },
+        timestamps: true,
+        ..LogParams::default()
+    };
+    match ask(cluster.pods.logs(&gameserver.name_any(), &params)).await {
+        Ok(text) => Ok(piece(&text, from, limit, text.len() >= BYTES)),
+        // The pod is gone, or its container has not begun.
+        Err(Trouble::Refused { code: GONE | 400, .. }) => Ok(none),
+        Err(Trouble::Refused { why, .. } | Trouble::Busy(why) | Trouble::Unknown(why)) => {
+            Err(ConsoleError::Unavailable(why))
+        }
+    }
+}
+
+fn container(gameserver: &GameServer) -> Option<String> {
+    let mut spec = gameserver.spec.clone();
+    template::container(&mut spec)?["name"].as_str().map(str::to_owned)
+}
+
+/// The lines of a log behind a mark. Where the log was cut off, its last line may have been cut too.
+fn piece(log: &str, from: Mark, limit: u32, is_cut: bool) -> Piece {
+    let mut whole: Vec<&str> = log.split_inclusive('\n').collect();
+    if is_cut && whole.len() > 1 {
+        whole.pop();
+    }
+    let (mut mark, mut end, mut lines, mut more) = (Mark::default(), from, vec![], is_cut);
+    for line in whole {
+        let Some((at, text)) = stamped(line) else { continue };
+        let Some(nanos) = at.timestamp_nanos_opt() else { continue };
+        mark = mark.behind(nanos);
+        if mark <= from {
+            continue;
+        }
+        if lines.len() >= limit as usize {
+            more = true;
+            break;
+        }
+        end = mark;
+        lines.push(Line { at, text: text.to_owned(), position: mark.position() });
+    }
+    Piece { lines, end: end.position(), more, lost: false }
+}
+
+/// The kubelet writes the moment, a space, and the line.
+fn stamped(line: &str) -> Option<(Timestamp, &str)> {
+    let (at, text) = line.trim_end_matches(['\n', '\r']).split_once(' ')?;
+    Some((DateTime::parse_from_rfc3339(at).ok()?.to_utc(), text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOG: &str = "2026-11-27T07:00:00.100000001Z one\n\
+                       2026-11-27T07:00:00.100000001Z two\n\
+                       2026-11-27T07:00:01Z \n\
+                       not stamped\n\
+                       2026-11-27T07:00:02.5Z three four\n";
+
+    fn texts(piece: &Piece) -> Vec<&str> {
+        piece.lines.iter().map(|line| line.text.as_str()).collect()
+    }
+
+    #[test]
+    fn whoever_goes_on_where_they_were_reads_every_line_once() {
+        let all = piece(LOG, Mark::default(), 100, false);
+        assert_eq!((texts(&all), all.more), (vec!["one", "two", "", "three four"], false));
+        for limit in 1..=4 {
+            let (mut from, mut read) = (Mark::default(), vec![]);
+            loop {
+                let next = piece(LOG, from, limit, false);
+                assert!(next.lines.len() <= limit as usize);
+                read.extend(texts(&next).into_iter().map(str::to_owned));
+                from = Mark::parse(&next.end).expect("a position");
+                if !next.more {
+                    break;
+                }
+            }
+            assert_eq!(read, texts(&all), "{limit} at a time");
+        }
+        for line in &all.lines {
+            assert_eq!(Mark::parse(&line.position).map(Mark::position), Some(line.position.clone()));
+        }
+        assert_eq!(Mark::parse(&Position::new("x")), None);
+    }
+
+    #[test]
+    fn a_line_that_may_have_been_cut_is_left_for_the_next_piece() {
+        let cut = piece("2026-11-27T07:00:00Z whole\n2026-11-27T07:00:01Z ha", Mark::default(), 100, true);
+        assert_eq!((texts(&cut), cut.more), (vec!["whole"], true));
+    }
+}
