@@ -1,0 +1,93 @@
+//! Whatever call a worker dies at, or whose answer is lost, the next try ends with what was ordered, once.
+
+use agis_servers::host::{HostError, Order, Reached, Target};
+
+use crate::{
+    faults::{Fault, Faults},
+    scene::Scene,
+};
+
+/// More calls than any order needs.
+const CALLS: usize = 40;
+
+/// Gives an order by a worker that meets a fault at its nth call, for every n and every fault, and again by another
+/// worker after each. `before` is what stands before, `after` looks at what stands then.
+async fn at_every_call(
+    before: impl AsyncFn(&Scene),
+    order: impl Fn(&Scene) -> Order,
+    after: impl AsyncFn(&Scene, &str),
+) {
+    for fault in Fault::ALL {
+        let mut struck = 0;
+        for call in 0..CALLS {
+            let scene = Scene::new().await;
+            before(&scene).await;
+            let faults = Faults::at(call, fault);
+            let (worker, order) = (scene.worker(&faults), order(&scene));
+            let first = tokio::select! {
+                result = worker.apply(&order) => Some(result),
+                () = faults.until_dead() => None,
+            };
+            let what = format!("{fault:?} at call {call}");
+            drop(worker);
+            match first {
+                Some(Ok(_)) => {}
+                // Nobody says that it failed where nobody knows.
+                Some(Err(error)) => assert!(matches!(error, HostError::Unavailable(_)), "{what}: {error}"),
+                None => {}
+            }
+            let second = scene.worker(&Faults::none()).apply(&order).await;
+            assert!(second.is_ok(), "{what}: {second:?}");
+            // Whatever is nobody's is reaped.
+            let _reaper = scene.process();
+            after(&scene, &what).await;
+            if !faults.struck() {
+                break;
+            }
+            struck += 1;
+        }
+        assert!((2..CALLS).contains(&struck), "{fault:?} struck {struck} calls: as many as the order needs");
+    }
+}
+
+async fn one_stands(scene: &Scene, what: &str) {
+    let standing = scene.until_standing(1).await;
+    let generation = standing[0].metadata.labels.as_ref().expect("labels")["agis.wtg.cluster/generation"].clone();
+    assert_eq!(generation, "2", "{what}");
+    // And it is the one that the fence holds.
+    let fence = scene.fences().get(&format!("agis-{}", scene.server)).await.expect("a fence");
+    let data = fence.data.expect("data");
+    assert_eq!(Some(&data["uid"]), standing[0].metadata.uid.as_ref(), "{what}");
+}
+
+async fn none_stands(scene: &Scene, _: &str) {
+    scene.until_standing(0).await;
+}
+
+async fn first_runs(scene: &Scene, game: &str) {
+    scene.worker(&Faults::none()).running(&scene.start(1, game)).await;
+}
+
+#[tokio::test]
+async fn a_restart_of_a_game_server_of_its_own() {
+    at_every_call(async |scene| first_runs(scene, "world").await, |scene| scene.start(2, "world"), one_stands).await;
+}
+
+#[tokio::test]
+async fn a_start_from_a_fleet() {
+    at_every_call(async |_| (), |scene| scene.start(2, "fleet"), one_stands).await;
+}
+
+#[tokio::test]
+async fn a_stop() {
+    at_every_call(async |scene| first_runs(scene, "sdk").await, |scene| scene.stop(2), none_stands).await;
+}
+
+#[tokio::test]
+async fn a_deletion() {
+    let order = |scene: &Scene| scene.order(2, Target::Deleted);
+    at_every_call(async |scene| first_runs(scene, "world").await, order, none_stands).await;
+    let scene = Scene::new().await;
+    let process = scene.process();
+    assert_eq!(process.apply(&order(&scene)).await, Ok(Reached::Deleted), "also of one that never ran");
+}

@@ -1,0 +1,152 @@
+//! A way to the cluster on which things go wrong, whatever the cluster is.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+};
+
+use http::Request;
+use kube::{Client, client::Body};
+use tokio::sync::Semaphore;
+
+/// What happens to one of the calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// Whoever makes it dies before it is sent.
+    DieBefore,
+    /// Whoever makes it dies before the answer comes.
+    DieAfter,
+    /// It is done, and the answer is lost.
+    LoseReply,
+    /// It does not get through.
+    Refuse,
+}
+
+impl Fault {
+    pub(crate) const ALL: [Self; 4] = [Self::DieBefore, Self::DieAfter, Self::LoseReply, Self::Refuse];
+}
+
+/// Counts the calls of a client, watches aside, and does something to one of them.
+#[derive(Debug, Clone)]
+pub(crate) struct Faults(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    calls: AtomicUsize,
+    at: usize,
+    fault: Fault,
+    died: Semaphore,
+    is_out: AtomicBool,
+    /// Calls that create something wait here.
+    gate: Semaphore,
+    waiting: Semaphore,
+}
+
+impl Faults {
+    /// The call of this number, from 0, meets a fault.
+    pub(crate) fn at(call: usize, fault: Fault) -> Self {
+        Self::new(call, fault, Semaphore::MAX_PERMITS)
+    }
+
+    pub(crate) fn none() -> Self {
+        Self::at(usize::MAX, Fault::Refuse)
+    }
+
+    /// Calls that create a GameServer, or allocate one, wait until [`Self::open`].
+    pub(crate) fn gated() -> Self {
+        Self::new(usize::MAX, Fault::Refuse, 0)
+    }
+
+    fn new(at: usize, fault: Fault, permits: usize) -> Self {
+        Self(Arc::new(Inner {
+            calls: AtomicUsize::new(0),
+            at,
+            fault,
+            died: Semaphore::new(0),
+            is_out: AtomicBool::new(false),
+            gate: Semaphore::new(permits),
+            waiting: Semaphore::new(0),
+        }))
+    }
+
+    pub(crate) fn open(&self) {
+        self.0.gate.add_permits(1000);
+    }
+
+    /// Until a call waits at the gate.
+    pub(crate) async fn until_waiting(&self) {
+        self.0.waiting.acquire().await.expect("open").forget();
+    }
+
+    /// Until whoever makes the calls is dead.
+    pub(crate) async fn until_dead(&self) {
+        self.0.died.acquire().await.expect("open").forget();
+    }
+
+    /// Nothing gets through, or all does again.
+    pub(crate) fn outage(&self, is_out: bool) {
+        self.0.is_out.store(is_out, SeqCst);
+    }
+
+    /// Whether the call that was to meet its fault was made.
+    pub(crate) fn struck(&self) -> bool {
+        self.0.calls.load(SeqCst) > self.0.at
+    }
+
+    /// A client like this one, whose calls meet these faults.
+    pub(crate) fn on(&self, client: &Client) -> Client {
+        let (faults, client, namespace) = (self.clone(), client.clone(), client.default_namespace().to_owned());
+        let service = tower::service_fn(move |request: Request<Body>| {
+            let (faults, client) = (faults.clone(), client.clone());
+            async move { faults.pass(client, request).await }
+        });
+        Client::new(service, namespace)
+    }
+
+    async fn pass(self, client: Client, request: Request<Body>) -> Result<http::Response<Body>, tower_error::Lost> {
+        let Inner { calls, at, fault, died, is_out, gate, waiting } = &*self.0;
+        if is_out.load(SeqCst) {
+            return Err(tower_error::Lost);
+        }
+        let (path, query) = (request.uri().path(), request.uri().query().unwrap_or_default());
+        if query.contains("watch=") {
+            return client.send(request).await.map_err(|_| tower_error::Lost);
+        }
+        let creates = request.method() == http::Method::POST && path.contains("gameserver");
+        if creates && gate.available_permits() == 0 {
+            waiting.add_permits(1);
+            let _ = gate.acquire().await;
+        }
+        let strikes = calls.fetch_add(1, SeqCst) == *at;
+        if strikes && *fault == Fault::Refuse {
+            return Err(tower_error::Lost);
+        }
+        if strikes && *fault == Fault::DieBefore {
+            died.add_permits(1);
+            std::future::pending::<()>().await;
+        }
+        let answer = client.send(request).await.map_err(|_| tower_error::Lost);
+        if strikes && *fault == Fault::DieAfter {
+            died.add_permits(1);
+            std::future::pending::<()>().await;
+        }
+        if strikes && *fault == Fault::LoseReply {
+            return Err(tower_error::Lost);
+        }
+        answer
+    }
+}
+
+pub(crate) mod tower_error {
+    /// A call that came to nothing.
+    #[derive(Debug)]
+    pub(crate) struct Lost;
+
+    impl std::fmt::Display for Lost {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("the connection was cut")
+        }
+    }
+
+    impl std::error::Error for Lost {}
+}

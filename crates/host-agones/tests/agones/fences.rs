@@ -1,0 +1,152 @@
+//! Whoever was overtaken does nothing, and what they did all the same does not stay.
+
+use agis_servers::host::{HostError, Observed, Reached, Target};
+use agis_test_support::wait;
+use kube::{
+    ResourceExt,
+    api::{Patch, PatchParams},
+};
+use serde_json::json;
+
+use crate::{
+    faults::{Fault, Faults},
+    scene::{SOON, Scene},
+};
+
+#[tokio::test]
+async fn an_older_order_is_refused_whatever_it_asks_for() {
+    let scene = Scene::new().await;
+    let process = scene.process();
+    process.running(&scene.start(5, "sdk")).await;
+    for older in [scene.start(4, "sdk"), scene.stop(4), scene.order(4, Target::Deleted)] {
+        assert_eq!(process.apply(&older).await, Err(HostError::Stale { seen: 5 }));
+    }
+    assert_eq!(scene.the_one().await.labels()["agis.wtg.cluster/generation"], "5");
+    // Also by a process that has seen nothing of it.
+    assert_eq!(scene.process().apply(&scene.stop(1)).await, Err(HostError::Stale { seen: 5 }));
+}
+
+#[tokio::test]
+async fn a_zombie_that_creates_after_it_was_overtaken_is_told_and_leaves_nothing() {
+    for game in ["sdk", "fleet"] {
+        let scene = Scene::new().await;
+        let gate = Faults::gated();
+        let zombie = scene.process_with(&gate);
+        let start = scene.start(1, game);
+        let late = tokio::spawn(async move { zombie.apply(&start).await });
+        gate.until_waiting().await;
+        // Its lease has run out; another stops the server.
+        let process = scene.process();
+        assert_eq!(process.apply(&scene.stop(2)).await, Ok(Reached::Stopped));
+        gate.open();
+        assert_eq!(late.await.expect("a task"), Err(HostError::Stale { seen: 2 }), "{game}");
+        scene.until_standing(0).await;
+    }
+}
+
+#[tokio::test]
+async fn what_a_zombie_created_and_could_not_take_back_is_reaped() {
+    for game in ["sdk", "fleet"] {
+        let scene = Scene::new().await;
+        let gate = Faults::gated();
+        let zombie = scene.worker(&gate);
+        let start = scene.start(1, game);
+        let late = tokio::spawn(async move { zombie.apply(&start).await });
+        gate.until_waiting().await;
+        assert_eq!(scene.worker(&Faults::none()).apply(&scene.stop(2)).await, Ok(Reached::Stopped));
+        // It dies right after it has created.
+        let doomed = scene.until_created(&gate).await;
+        late.abort();
+        assert_eq!(doomed.labels()["agis.wtg.cluster/generation"], "1", "{game}");
+        let observer = scene.process();
+        scene.until_standing(0).await;
+        scene.until_observed(&observer, "nothing", |it| *it == Observed::Absent).await;
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_ends_slowly_is_waited_for_and_its_volume_has_one_user() {
+    let scene = Scene::new().await;
+    let process = scene.process();
+    process.running(&scene.start(1, "world")).await;
+    let first = scene.the_one().await;
+    let mut finalizers: Vec<_> = first.finalizers().to_vec();
+    finalizers.push("agis.wtg.cluster/test".into());
+    scene.patch(&first.name_any(), json!({ "metadata": { "finalizers": finalizers } })).await;
+
+    let order = scene.start(2, "world");
+    let host = process.host.clone();
+    let restart = tokio::spawn(async move { agis_servers::host::Host::apply(&*host, &order).await });
+    wait::until(SOON, "the first to be on its way out", async || {
+        let first = scene.gameservers().get(&first.name_any()).await.ok()?;
+        first.metadata.deletion_timestamp.is_some().then_some(())
+    })
+    .await;
+    assert_eq!(scene.standing().await.len(), 0, "the second waits for the first to be gone");
+    assert!(!restart.is_finished());
+    wait::until(SOON, "only our finalizer to be left", async || {
+        let first = scene.gameservers().get(&first.name_any()).await.ok()?;
+        (first.finalizers() == ["agis.wtg.cluster/test"]).then_some(())
+    })
+    .await;
+    assert!(!restart.is_finished());
+    scene.patch(&first.name_any(), json!({ "metadata": { "finalizers": null } })).await;
+    let second = tokio::time::timeout(SOON, restart).await.expect("in time").expect("a task");
+    assert!(matches!(second, Ok(Reached::Running(_))), "{second:?}");
+}
+
+#[tokio::test]
+async fn a_fence_that_somebody_spoiled_is_told_and_nothing_is_done() {
+    let scene = Scene::new().await;
+    let process = scene.process();
+    process.running(&scene.start(1, "sdk")).await;
+    let fence = format!("agis-{}", scene.server);
+    let spoiled = Patch::Merge(json!({ "data": { "generation": "many" } }));
+    scene.fences().patch(&fence, &PatchParams::default(), &spoiled).await.expect("patched");
+    let why = process.apply(&scene.stop(2)).await.expect_err("nobody knows the generation");
+    assert!(matches!(&why, HostError::Failed(why) if why.contains(&fence)), "{why}");
+    drop(process);
+    let observer = scene.process();
+    scene.until_observed(&observer, "it to run on", |it| matches!(it, Observed::Running { generation: 1, .. })).await;
+}
+
+impl Scene {
+    /// Opens the gate, and waits for what comes through to stand there.
+    async fn until_created(&self, gate: &Faults) -> kube::api::DynamicObject {
+        gate.open();
+        wait::until(SOON, "what the zombie creates", async || self.standing().await.pop()).await
+    }
+}
+
+#[tokio::test]
+async fn two_at_once_with_one_order_make_one_server() {
+    for game in ["sdk", "fleet"] {
+        let scene = Scene::new().await;
+        let gates = [Faults::gated(), Faults::gated()];
+        let order = scene.start(1, game);
+        let both = gates.each_ref().map(|gate| {
+            let (process, order) = (scene.process_with(gate), order.clone());
+            tokio::spawn(async move { process.apply(&order).await })
+        });
+        for gate in &gates {
+            gate.until_waiting().await;
+        }
+        // Both have seen that there is nothing yet.
+        gates.iter().for_each(Faults::open);
+        let mut endpoints = vec![];
+        for one in both {
+            endpoints.push(one.await.expect("a task").expect("running"));
+        }
+        assert_eq!(endpoints[0], endpoints[1], "{game}");
+        scene.until_standing(1).await;
+    }
+}
+
+#[tokio::test]
+async fn a_fault_that_was_to_strike_strikes() {
+    let scene = Scene::new().await;
+    let faults = Faults::at(0, Fault::Refuse);
+    assert!(!faults.struck());
+    scene.worker(&faults).apply(&scene.stop(1)).await.expect_err("the first call does not get through");
+    assert!(faults.struck());
+}

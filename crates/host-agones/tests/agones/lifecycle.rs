@@ -1,0 +1,141 @@
+//! What orders lead to when nothing goes wrong.
+
+use agis_servers::{
+    console::{Begin, Console, ConsoleError},
+    host::{Host, HostError, Observed, Reached, Target},
+};
+use agis_test_support::wait;
+use kube::{
+    ResourceExt,
+    api::{Patch, PatchParams},
+};
+use serde_json::json;
+
+use crate::scene::{SOON, Scene};
+
+/// Each kind of game: of its own, without the SDK, with a volume, from a fleet.
+const GAMES: [&str; 4] = ["sdk", "quiet", "world", "fleet"];
+
+#[tokio::test]
+async fn a_server_starts_restarts_and_stops() {
+    for game in GAMES {
+        let scene = Scene::new().await;
+        let process = scene.process();
+        assert_eq!(process.host.observe(scene.server).await, Ok(Observed::Absent), "{game}");
+        let endpoint = process.running(&scene.start(1, game)).await;
+        assert!(!endpoint.address.is_empty() && endpoint.port > 0, "{game}: {endpoint:?}");
+        let first = scene.the_one().await;
+        scene
+            .until_observed(&process, game, |it| *it == Observed::Running { generation: 1, endpoint: endpoint.clone() })
+            .await;
+
+        // The same order again is the same server.
+        assert_eq!(process.running(&scene.start(1, game)).await, endpoint, "{game}");
+        assert_eq!(scene.the_one().await.uid(), first.uid(), "{game}");
+
+        process.running(&scene.start(2, game)).await;
+        let second = scene.the_one().await;
+        assert_ne!(second.uid(), first.uid(), "{game}: a restart is another one");
+        scene.until_observed(&process, game, |it| matches!(it, Observed::Running { generation: 2, .. })).await;
+
+        assert_eq!(process.apply(&scene.stop(3)).await, Ok(Reached::Stopped), "{game}");
+        scene.until_standing(0).await;
+        assert_eq!(process.apply(&scene.stop(3)).await, Ok(Reached::Stopped), "{game}");
+        scene.until_observed(&process, game, |it| *it == Observed::Absent).await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_made_says_whose_it_is() {
+    for game in ["sdk", "fleet"] {
+        let scene = Scene::new().await;
+        let process = scene.process();
+        let order = scene.start(7, game);
+        process.running(&order).await;
+        let labels = scene.the_one().await.labels().clone();
+        for (label, value) in [
+            ("app.kubernetes.io/managed-by", "agis"),
+            ("agis.wtg.cluster/host", scene.name.as_str()),
+            ("agis.wtg.cluster/server", &scene.server.to_string()),
+            ("agis.wtg.cluster/generation", "7"),
+            ("agis.wtg.cluster/operation", &order.operation.to_string()),
+            ("wtg.cluster/user-id", "42"),
+            ("wtg.cluster/server-name", "Sunday-s-game"),
+        ] {
+            assert_eq!(labels.get(label).map(String::as_str), Some(value), "{game}: {label}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn one_that_is_not_ready_in_time_is_taken_down_and_not_begun_again() {
+    let scene = Scene::new().await;
+    let process = scene.process();
+    let order = scene.start(1, "stuck");
+    let why = process.apply(&order).await.expect_err("it never says that it is ready");
+    assert!(matches!(&why, HostError::Failed(why) if why.contains("not ready within 2 s")), "{why}");
+    scene.until_standing(0).await;
+    let again = process.apply(&order).await.expect_err("it has ended");
+    assert!(matches!(again, HostError::Failed(_)), "{again}");
+    scene.until_standing(0).await;
+    scene.until_observed(&process, "its end", |it| matches!(it, Observed::Ended { generation: 1, .. })).await;
+}
+
+#[tokio::test]
+async fn what_the_cluster_refuses_is_told_in_its_words() {
+    let scene = Scene::new().await;
+    let process = scene.process();
+    let why = process.apply(&scene.start(1, "broken")).await.expect_err("no such protocol");
+    assert!(matches!(&why, HostError::Failed(why) if why.contains("CARRIER_PIGEON")), "{why}");
+    scene.until_standing(0).await;
+    // A fleet may come, or have one free again: the order waits.
+    let why = process.apply(&scene.start(2, "nowhere")).await.expect_err("no such fleet");
+    assert!(matches!(&why, HostError::Unavailable(why) if why.contains("agis-no-such-fleet")), "{why}");
+}
+
+#[tokio::test]
+async fn a_world_outlives_its_servers_and_is_kept_for_a_while() {
+    let scene = Scene::new().await;
+    let process = scene.process();
+    process.running(&scene.start(1, "world")).await;
+    let name = format!("agis-{}-world", scene.server);
+    let world = scene.worlds().get(&name).await.expect("a volume");
+    process.running(&scene.start(2, "world")).await;
+    let pod = scene.the_one().await.data["spec"]["template"]["spec"].clone();
+    assert_eq!(pod["volumes"][0]["persistentVolumeClaim"]["claimName"], json!(name));
+    assert_eq!(pod["containers"][0]["volumeMounts"][0], json!({ "name": "world", "mountPath": "/data" }));
+
+    assert_eq!(process.apply(&scene.order(3, Target::Deleted)).await, Ok(Reached::Deleted));
+    scene.until_standing(0).await;
+    assert_eq!(scene.worlds().get(&name).await.expect("the volume").uid(), world.uid(), "kept");
+    drop(process);
+    let fence = format!("agis-{}", scene.server);
+    let kept_until =
+        scene.fences().get(&fence).await.expect("a fence").annotations()["agis.wtg.cluster/delete-after"].clone();
+    let kept = chrono::DateTime::parse_from_rfc3339(&kept_until).expect("a moment").to_utc() - chrono::Utc::now();
+    assert!((chrono::TimeDelta::days(6)..=chrono::TimeDelta::days(7)).contains(&kept), "{kept_until}");
+
+    // Seven days later.
+    let past = json!({ "metadata": { "annotations": { "agis.wtg.cluster/delete-after": "2026-01-01T00:00:00Z" } } });
+    scene.fences().patch(&fence, &PatchParams::default(), &Patch::Merge(past)).await.expect("patched");
+    let _process = scene.process();
+    wait::until(SOON, "the world and the fence to go", async || {
+        let world = scene.worlds().get_opt(&name).await.expect("an answer");
+        let fence = scene.fences().get_opt(&fence).await.expect("an answer");
+        (world.is_none_or(|world| world.metadata.deletion_timestamp.is_some()) && fence.is_none()).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_console_is_read_and_takes_no_commands() {
+    let scene = Scene::new().await;
+    let process = scene.process();
+    let begin = Begin::Recent { tail: None, since: None };
+    assert!(process.host.lines(scene.server, &begin, 10).await.expect("no lines yet").lines.is_empty());
+    process.running(&scene.start(1, "sdk")).await;
+    let piece = process.host.lines(scene.server, &begin, 1000).await.expect("lines");
+    let behind = process.host.lines(scene.server, &Begin::Behind(piece.end), 1000).await.expect("later lines");
+    assert!(behind.lines.iter().all(|line| !piece.lines.contains(line)), "none twice");
+    assert_eq!(process.host.tell(scene.server, "say hello").await, Err(ConsoleError::Mute));
+}

@@ -1,0 +1,98 @@
+//! What happens to a server without an order is noticed.
+
+use std::time::Duration;
+
+use agis_servers::host::{Host, Observed};
+use kube::{ResourceExt, api::DeleteParams};
+use serde_json::json;
+
+use crate::{
+    faults::Faults,
+    scene::{Process, SOON, Scene},
+};
+
+async fn until_ended(scene: &Scene, process: &Process, generation: i64) -> String {
+    let is_ended = |it: &Observed| matches!(it, Observed::Ended { generation: of, .. } if *of == generation);
+    match scene.until_observed(process, "its end", is_ended).await {
+        Observed::Ended { how, .. } => how,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_crash_is_noticed_at_once_and_the_next_start_begins_anew() {
+    for game in ["sdk", "fleet"] {
+        let scene = Scene::new().await;
+        let process = scene.process();
+        process.running(&scene.start(1, game)).await;
+        scene.until_observed(&process, "it to run", |it| matches!(it, Observed::Running { .. })).await;
+        // What was told before is taken, so that the next is the crash.
+        while tokio::time::timeout(Duration::from_millis(300), process.host.changed()).await.is_ok() {}
+        let name = scene.the_one().await.name_any();
+        scene.sicken(&name).await;
+        tokio::time::timeout(SOON, process.host.changed()).await.expect("told");
+        let how = until_ended(&scene, &process, 1).await;
+        assert!(how.contains("unhealthy") || how.contains("deleted") || how.contains("gone"), "{game}: {how}");
+        process.running(&scene.start(2, game)).await;
+        assert_ne!(scene.the_one().await.name_any(), name);
+    }
+}
+
+#[tokio::test]
+async fn a_pod_that_is_evicted_and_a_game_server_that_somebody_deletes_are_noticed() {
+    let scene = Scene::new().await;
+    let process = scene.process();
+    process.running(&scene.start(1, "sdk")).await;
+    let name = scene.the_one().await.name_any();
+    scene.pods().delete(&name, &DeleteParams::default()).await.expect("evicted");
+    until_ended(&scene, &process, 1).await;
+    process.running(&scene.start(2, "sdk")).await;
+    scene.delete(&scene.the_one().await.name_any()).await;
+    let how = until_ended(&scene, &process, 2).await;
+    assert!(how.contains("deleted") || how.contains("gone"), "{how}");
+    scene.until_standing(0).await;
+    until_ended(&scene, &process, 2).await;
+}
+
+#[tokio::test]
+async fn a_game_that_shuts_itself_down_has_ended() {
+    let scene = Scene::new().await;
+    let process = scene.process();
+    process.running(&scene.start(1, "sdk")).await;
+    scene.patch(&scene.the_one().await.name_any(), json!({ "status": { "state": "Shutdown" } })).await;
+    until_ended(&scene, &process, 1).await;
+}
+
+#[tokio::test]
+async fn what_ended_while_nobody_could_see_is_found() {
+    let scene = Scene::new().await;
+    let faults = Faults::none();
+    let process = scene.process_with(&faults);
+    process.running(&scene.start(1, "sdk")).await;
+    scene.until_observed(&process, "it to run", |it| matches!(it, Observed::Running { .. })).await;
+    faults.outage(true);
+    let stopped = process.apply(&scene.stop(2)).await.expect_err("the cluster is out");
+    assert!(stopped.to_string().contains("cannot be reached"), "{stopped}");
+    let seen = process.host.observe(scene.server).await;
+    let stops = matches!(seen, Ok(Observed::Absent | Observed::Ended { .. }));
+    assert!(!stops, "an outage of the API server stops no game: {seen:?}");
+    scene.sicken(&scene.the_one().await.name_any()).await;
+    faults.outage(false);
+    until_ended(&scene, &process, 1).await;
+
+    // By a process that has watched nothing.
+    drop(process);
+    until_ended(&scene, &scene.process(), 1).await;
+}
+
+#[tokio::test]
+async fn two_hosts_in_one_namespace_do_not_touch_each_other_s() {
+    let scene = Scene::new().await;
+    let ours = scene.process();
+    ours.running(&scene.start(1, "sdk")).await;
+    let theirs = scene.process_of(&format!("{}-b", scene.name), &Faults::none(), true);
+    assert_eq!(theirs.host.observe(agis_base::ServerId(scene.server.0 + 500)).await, Ok(Observed::Absent));
+    let standing = scene.the_one().await.uid();
+    scene.until_observed(&ours, "it to run on", |it| matches!(it, Observed::Running { generation: 1, .. })).await;
+    assert_eq!(scene.the_one().await.uid(), standing);
+}
