@@ -73,7 +73,9 @@ pub(crate) fn phase(gameserver: &GameServer, pod: Option<&Pod>) -> Phase {
             Some(PodPhase::Ended(how)) => Phase::Ended(how),
             Some(PodPhase::Unready) | None => Phase::Starting,
         },
-        "Shutdown" => Phase::Ended("it has shut down by itself".into()),
+        "Shutdown" => {
+            Phase::Ended("it was shut down: by the game itself, or by Agones, which found it unhealthy".into())
+        }
         "Error" => Phase::Ended("Agones could not make its game server (state Error)".into()),
         "Unhealthy" => Phase::Ended(
             "Agones found it unhealthy: it stopped reporting, its container ended, or its pod was evicted".into(),

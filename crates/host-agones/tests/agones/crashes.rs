@@ -38,6 +38,8 @@ async fn at_every_call(
             }
             let second = scene.worker(&Faults::none()).apply(&order).await;
             assert!(second.is_ok(), "{what}: {second:?}");
+            let standing = scene.standing().await.len();
+            assert!(standing <= 1, "{what}: {standing} stand, where an earlier one was to be found again");
             // Whatever is nobody's is reaped.
             let _reaper = scene.process();
             after(&scene, &what).await;
