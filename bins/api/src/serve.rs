@@ -84,19 +84,27 @@ pub(crate) async fn serve() -> Result<(), Failure> {
 
     loops.until_shutdown().await?;
     tracing::info!("Shutting down: no more traffic");
-    health.drain();
-    config.network.closing.store(true, Ordering::Relaxed);
-    tokio::time::sleep(config.shutdown_delay).await;
-    services.followers.end();
-    handle.stop(true).await;
-    let _ = api.await;
-    loops.firing.cancel();
-    if config.stop_games {
-        games::stop(&db, &services, hosts.host.name(), GAMES).await;
+    let ending = async {
+        health.drain();
+        config.network.closing.store(true, Ordering::Relaxed);
+        tokio::time::sleep(config.shutdown_delay).await;
+        services.followers.end();
+        handle.stop(true).await;
+        let _ = api.await;
+        loops.firing.cancel();
+        if config.stop_games {
+            games::stop(&db, &services, hosts.host.name(), GAMES).await;
+        }
+        loops.end().await;
+        tracing::info!("Shut down");
+    };
+    tokio::select! {
+        () = ending => Ok(()),
+        again = shutdown::requested() => {
+            again.map_err(Failure::from_display)?;
+            Err(Failure::new("asked again to end, and ended at once; operations go on elsewhere when their leases end"))
+        }
     }
-    loops.end().await;
-    tracing::info!("Shut down");
-    Ok(())
 }
 
 fn services(domain: Domain, edge: Edge) -> Services {

@@ -2,7 +2,8 @@
 
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Resolves at SIGTERM (Kubernetes, `systemctl stop`) or SIGINT (Ctrl-C).
+/// Resolves at the next SIGTERM (Kubernetes, `systemctl stop`) or SIGINT (Ctrl-C). A program that has asked once is not
+/// ended by these signals any more, only by what it does about them.
 ///
 /// # Errors
 /// Where the handlers cannot be installed.
