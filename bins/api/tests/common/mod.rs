@@ -326,6 +326,11 @@ impl Api {
         self.send(self.client.get(format!("{}/readyz", self.metrics))).await.expect("an answer")
     }
 
+    /// How it ended, if it has.
+    pub(crate) fn exit(&mut self) -> Option<ExitStatus> {
+        self.program.exit()
+    }
+
     /// SIGKILL.
     pub(crate) fn kill(self) {
         self.program.kill();

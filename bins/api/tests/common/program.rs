@@ -64,6 +64,11 @@ impl Program {
         self.child.id().into()
     }
 
+    /// How it ended, if it has.
+    pub(crate) fn exit(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("a child")
+    }
+
     pub(crate) fn freeze(&self) {
         signal(self.pid(), "STOP");
     }
@@ -81,7 +86,7 @@ impl Program {
     /// SIGTERM, and the end.
     pub(crate) async fn stop(mut self) -> ExitStatus {
         signal(self.pid(), "TERM");
-        wait::until(Duration::from_secs(60), "a program to end", async || self.child.try_wait().expect("a child")).await
+        wait::until(Duration::from_secs(60), "a program to end", async || self.exit()).await
     }
 }
 

@@ -11,3 +11,4 @@ mod leases;
 mod missed;
 mod notices;
 mod recovery;
+mod rolling;
