@@ -10,6 +10,11 @@ use crate::state::State;
 /// Run the tests, with a PostgreSQL brought up for them and thrown away afterwards
 #[derive(clap::Args)]
 pub(crate) struct Args {
+    /// Try host-agones on the cluster that KUBECONFIG names, in its context's namespace, instead of on the stand-in.
+    /// The cluster has Agones; AGIS_TEST_GAME_IMAGE names a game that tells Agones' SDK when it is ready, if not Agones'
+    /// own example
+    #[arg(long)]
+    agones: bool,
     /// Passed on to the test runner (cargo-nextest where it is installed, else cargo test), such as a filter or
     /// `-p agis-scheduler`
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -17,7 +22,29 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, interrupts: &Interrupts) -> Result {
-    all(&args.args, interrupts)
+    if args.agones { on_cluster(&args.args, interrupts) } else { all(&args.args, interrupts) }
+}
+
+fn on_cluster(args: &[String], interrupts: &Interrupts) -> Result {
+    let Some(kubeconfig) = std::env::var_os("KUBECONFIG") else {
+        return Err(Failure::new(
+            "which cluster? set KUBECONFIG to a file whose current context has a namespace for tests",
+        ));
+    };
+    step(format_args!("running the tests of host-agones on the cluster of {}", kubeconfig.display()));
+    let mut tests = runner();
+    tests.args(["--package", "agis-host-agones", "--test", "agones"]).args(args);
+    run_command(tests.env("AGIS_TEST_KUBECONFIG", kubeconfig), interrupts)
+}
+
+fn runner() -> Command {
+    let mut tests = cargo();
+    if has_cargo("nextest") {
+        tests.args(["nextest", "run"]);
+    } else {
+        tests.args(["test", "--tests"]);
+    }
+    tests
 }
 
 /// Runs the tests that `args` select: all of the workspace's unless they name packages.
@@ -31,12 +58,7 @@ pub(crate) fn all(args: &[String], interrupts: &Interrupts) -> Result {
         run_command(cargo().args(["build", "--workspace", "--bins"]), interrupts)?;
     }
     step("running tests");
-    let mut tests = cargo();
-    if has_cargo("nextest") {
-        tests.args(["nextest", "run"]);
-    } else {
-        tests.args(["test", "--tests"]);
-    }
+    let mut tests = runner();
     run_command(with_postgres(tests.args(scope).args(args), &cluster), interrupts)
 }
 

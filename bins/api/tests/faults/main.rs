@@ -1,5 +1,6 @@
 //! What must hold while processes are killed and the database goes away.
 
+mod agones;
 mod authority;
 #[path = "../common/mod.rs"]
 mod common;

@@ -1,0 +1,208 @@
+//! The real program on a cluster with Agones: the stand-in.
+
+use std::path::PathBuf;
+
+use agis_test_support::{
+    kubernetes::{Cluster, Kind, State},
+    wait,
+};
+use serde_json::{Value, json};
+
+use crate::common::{Api, SOON, Stack};
+
+const GAMES: &str = r#"
+[survival]
+title = "Survival"
+cost_per_hour = 30
+ready = { when = "ready", within_s = 60 }
+world = { size = "1Gi", mount = "/data" }
+gameserver = """
+spec:
+  ports: [{ name: default, containerPort: 25565, protocol: TCP }]
+  template: { spec: { containers: [{ name: game, image: "example.org/survival:1.2" }] } }
+"""
+
+[arena]
+title = "Arena"
+cost_per_hour = 120
+fleet = "arena"
+"#;
+
+/// A stack whose games run on a cluster.
+struct Scene {
+    stack: Stack,
+    cluster: Cluster,
+    kubeconfig: PathBuf,
+    games: PathBuf,
+    _files: tempfile::TempDir,
+}
+
+impl Scene {
+    async fn new() -> Self {
+        let cluster = Cluster::start().await;
+        let files = tempfile::tempdir().expect("a folder");
+        let (kubeconfig, games) = (files.path().join("kubeconfig"), files.path().join("games.toml"));
+        std::fs::write(&kubeconfig, cluster.kubeconfig()).expect("a file");
+        std::fs::write(&games, GAMES).expect("a file");
+        Self { stack: Stack::start().await, cluster, kubeconfig, games, _files: files }
+    }
+
+    fn settings<'a>(&'a self, more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+        let path = |path: &'a PathBuf| path.to_str().expect("text");
+        let ours = [("AGIS_HOST", "agones"), ("KUBECONFIG", path(&self.kubeconfig)), ("GAMES_FILE", path(&self.games))];
+        [ours.as_slice(), more].concat()
+    }
+
+    async fn api(&self, more: &[(&str, &str)]) -> Api {
+        self.stack.api(&self.settings(more)).await
+    }
+
+    /// The GameServers of ours that are not on their way out.
+    fn standing(&self) -> Vec<Value> {
+        let is_ours = |it: &Value| it["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "agis";
+        let stays = |it: &Value| it["metadata"]["deletionTimestamp"].is_null();
+        self.cluster.list(Kind::GameServer).into_iter().filter(|it| is_ours(it) && stays(it)).collect()
+    }
+
+    fn the_one(&self) -> String {
+        let standing = self.standing();
+        assert_eq!(standing.len(), 1, "{standing:#?}");
+        standing[0]["metadata"]["name"].as_str().expect("a name").to_owned()
+    }
+}
+
+#[tokio::test]
+async fn a_server_lives_on_a_cluster_from_its_start_to_its_deletion() {
+    let scene = Scene::new().await;
+    let api = scene.api(&[]).await;
+    let games = api.get("/api/v1/games").await.expect(200);
+    assert_eq!((&games["items"][1]["game_type"], &games["items"][1]["port"]), (&json!("survival"), &json!(null)));
+    let id = api.server("Sunday", "survival").await;
+    api.act(id, "start").await;
+    let server = api.until_status(id, "running").await;
+    let status = scene.cluster.get(Kind::GameServer, &scene.the_one()).expect("it")["status"].clone();
+    assert_eq!((&server["address"], &server["port"]), (&status["address"], &status["ports"][0]["port"]));
+
+    scene.cluster.print(&scene.the_one(), "ready for players");
+    let logs = api.get(&format!("/api/v1/servers/{id}/logs")).await.expect(200);
+    let lines = logs["items"].as_array().expect("lines");
+    assert!(lines.iter().any(|line| line["text"] == "ready for players"), "{logs}");
+    let told = api.post(&format!("/api/v1/servers/{id}/command"), json!({ "command": "say hello" })).await;
+    assert_eq!(told.expect(409)["code"], "no_console");
+
+    let first = scene.the_one();
+    api.act(id, "restart").await;
+    assert_ne!(scene.the_one(), first);
+    api.act(id, "stop").await;
+    assert_eq!(scene.standing().len(), 0);
+    let operation = api.call("DELETE", &format!("/api/v1/servers/{id}"), None).await.expect(202);
+    api.ended(operation["id"].as_str().expect("an id")).await;
+    let world = scene.cluster.get(Kind::PersistentVolumeClaim, &format!("agis-{id}-world")).expect("the world is kept");
+    assert!(world["metadata"]["deletionTimestamp"].is_null());
+}
+
+#[tokio::test]
+async fn a_crash_on_the_cluster_is_told_and_a_start_begins_anew() {
+    let scene = Scene::new().await;
+    let api = scene.api(&[]).await;
+    let id = api.server("fragile", "survival").await;
+    api.act(id, "start").await;
+    scene.cluster.crash(&scene.the_one());
+    let server = api.until_status(id, "crashed").await;
+    assert!(server["error"].as_str().is_some_and(|why| why.contains("unhealthy")), "{server}");
+    api.act(id, "start").await;
+    api.until_status(id, "running").await;
+    scene.cluster.evict(&scene.the_one());
+    api.until_status(id, "crashed").await;
+}
+
+#[tokio::test]
+async fn whoever_is_killed_in_the_middle_of_a_start_leaves_one_server_to_the_next() {
+    let scene = Scene::new().await;
+    scene.cluster.hold(State::Scheduled);
+    let lease = [("OPERATION_LEASE_SECONDS", "2")];
+    let first = scene.api(&lease).await;
+    let id = first.server("adopted", "survival").await;
+    let operation = first.ask(id, "start").await;
+    let name = wait::until(SOON, "its game server", async || scene.standing().pop()).await["metadata"]["name"].clone();
+    scene.cluster.until_state(name.as_str().expect("a name"), State::Scheduled).await;
+    first.kill();
+    let second = scene.api(&lease).await;
+    scene.cluster.release();
+    assert_eq!(second.ended(&operation).await["state"], "succeeded");
+    assert_eq!(json!(scene.the_one()), name, "the one that the first has begun");
+}
+
+#[tokio::test]
+async fn while_the_cluster_is_out_operations_wait_and_say_so_and_everything_else_goes_on() {
+    let scene = Scene::new().await;
+    let api = scene.api(&[]).await;
+    let id = api.server("patient", "survival").await;
+    api.act(id, "start").await;
+    scene.cluster.outage();
+    scene.cluster.drop_watches();
+    let operation = api.ask(id, "stop").await;
+    wait::until(SOON, "the operation to say why it waits", async || {
+        let operation = api.get(&format!("/api/v1/operations/{operation}")).await.expect(200);
+        let error = operation["error"].as_str().unwrap_or_default();
+        (operation["state"] == "queued" && error.contains("cluster cannot be reached")).then_some(())
+    })
+    .await;
+    wait::until(SOON, "readiness to name the cluster", async || {
+        let ready = api.ready().await;
+        let told = ready.body["degraded"]["cluster"].is_string();
+        (told && ready.status == 200).then_some(())
+    })
+    .await;
+    api.get("/api/v1/users/me").await.expect(200);
+    scene.cluster.recover();
+    assert_eq!(api.ended(&operation).await["state"], "succeeded");
+    assert_eq!(scene.standing().len(), 0);
+}
+
+#[tokio::test]
+async fn a_fleet_gives_one_server_a_start_and_waits_where_it_has_none() {
+    let scene = Scene::new().await;
+    let api = scene.api(&[]).await;
+    let id = api.server("arena", "arena").await;
+    let operation = api.ask(id, "start").await;
+    wait::until(SOON, "the operation to say that there is none", async || {
+        let operation = api.get(&format!("/api/v1/operations/{operation}")).await.expect(200);
+        operation["error"].as_str().is_some_and(|why| why.contains("the fleet 'arena'")).then_some(())
+    })
+    .await;
+    scene.cluster.put(json!({
+        "apiVersion": "agones.dev/v1", "kind": "Fleet", "metadata": { "name": "arena" },
+        "spec": { "replicas": 1, "template": { "spec": {
+            "ports": [{ "name": "default", "containerPort": 7777 }],
+            "template": { "spec": { "containers": [{ "name": "game", "image": "example.org/arena:3" }] } },
+        } } },
+    }));
+    assert_eq!(api.ended(&operation).await["state"], "succeeded");
+    let name = scene.the_one();
+    assert_eq!(scene.cluster.state(&name), Some(State::Allocated));
+    let labels = scene.cluster.get(Kind::GameServer, &name).expect("it")["metadata"]["labels"].clone();
+    assert_eq!(labels["wtg.cluster/allocated"], "true");
+    api.act(id, "stop").await;
+    assert_eq!(scene.standing().len(), 0);
+}
+
+#[tokio::test]
+async fn what_cannot_be_on_a_cluster_is_told_at_the_start() {
+    let scene = Scene::new().await;
+    let refused = |settings: &[(&str, &str)]| {
+        let output = scene.stack.output(&scene.settings(settings), &["serve"]);
+        assert!(!output.status.success());
+        String::from_utf8(output.stderr).expect("text")
+    };
+    let said = refused(&[("GAMES_ON_SHUTDOWN", "stop"), ("GAMES_FILE", "")]);
+    assert!(said.contains("GAMES_ON_SHUTDOWN") && said.contains("has no game"), "{said}");
+    let said = refused(&[("AGIS_HOST_NAME", "my cluster")]);
+    assert!(said.contains("cannot stand in a label"), "{said}");
+    let said = refused(&[("KUBECONFIG", "/nowhere/kubeconfig")]);
+    assert!(said.contains("KUBECONFIG"), "{said}");
+    let broken = scene.games.with_file_name("broken.toml");
+    std::fs::write(&broken, "[g]\ntitle = \"G\"\ncost_per_hour = 0\ngameserver = \"spec: {}\"\n").expect("a file");
+    let said = refused(&[("GAMES_FILE", broken.to_str().expect("text"))]);
+    assert!(said.contains("game 'g': its gameserver has no container"), "{said}");
+}
