@@ -203,3 +203,80 @@ async fn firings_that_are_on_their_way_while_the_schema_changes_become_one_opera
                  left join operations o on o.id = r.operation_id order by r.schedule_id";
     assert_eq!(texts(&stack, known).await, ["firing:1/1790000000123456", "none"]);
 }
+
+/// What is counted of the rows in `migrations/rows.sql`.
+const COUNTED: [(&str, &str); 13] = [
+    ("users", "users"),
+    ("totals", "user_stats where total_commands_used = 5"),
+    ("servers", "game_servers where deleted_at is null"),
+    ("deleted servers", "game_servers where deleted_at is not null"),
+    ("schedules", "server_schedules where enabled"),
+    ("operations", "operations"),
+    ("runs", "schedule_runs"),
+    ("keys from everywhere", "api_keys where allowed_ips = '{}' and expires_at is null"),
+    ("narrowed keys", "api_keys where allowed_ips <> '{}'"),
+    ("idempotency keys", "idempotency_keys"),
+    ("shares", "server_shares"),
+    ("roles", "member_roles"),
+    ("notices", "notices"),
+];
+
+/// What each migration that can be reverted takes along when it is, from the newest to the oldest.
+/// docs/operations/rollback.md tells of it.
+const LOST: [(&str, &[&str]); 7] = [
+    ("notices", &["notices"]),
+    ("sharing", &["shares", "roles"]),
+    ("firings_choose_operations", &[]),
+    ("host_index", &[]),
+    ("idempotency", &["idempotency keys"]),
+    ("keys", &["narrowed keys"]),
+    ("lift", &["operations", "runs", "deleted servers"]),
+];
+
+async fn counts(stack: &Stack) -> Vec<(&'static str, i64)> {
+    let sql = stack.sql().await;
+    let mut counts = vec![];
+    for (what, from) in COUNTED {
+        let row = sql.query_one(&format!("select count(*) from {from}"), &[]).await.expect("a count");
+        counts.push((what, row.get(0)));
+    }
+    counts
+}
+
+#[tokio::test]
+async fn every_migration_goes_down_and_up_again_with_rows_and_loses_no_more_than_it_says() {
+    let stack = Stack::start().await;
+    let sql = stack.sql().await;
+    let revertible: Vec<_> = all().into_iter().skip(1).rev().collect();
+    assert_eq!(revertible.len(), LOST.len(), "a migration whose losses are not told: {revertible:?}");
+    let mut lost = vec![];
+    for (steps, (name, loses)) in LOST.iter().enumerate() {
+        sql.batch_execute(include_str!("migrations/rows.sql")).await.expect("rows");
+        let mut expected = counts(&stack).await;
+        assert!(expected.iter().all(|(_, count)| *count > 0), "nothing to lose: {expected:?}");
+        lost.extend_from_slice(loses);
+        expected.iter_mut().filter(|(what, _)| lost.contains(what)).for_each(|(_, count)| *count = 0);
+
+        for reverted in &revertible[..=steps] {
+            assert_eq!(migrate(&stack, "down"), format!("reverted {reverted}"));
+        }
+        assert!(revertible[steps].ends_with(name), "{name}");
+        migrate(&stack, "up");
+        assert_eq!(counts(&stack).await, expected, "after {name}");
+    }
+}
+
+#[tokio::test]
+async fn a_schema_that_is_newer_than_the_program_serves_it_and_is_not_reverted_by_it() {
+    let stack = Stack::start().await;
+    let newer = "insert into __diesel_schema_migrations (version) values ('29991231000000')";
+    stack.sql().await.execute(newer, &[]).await.expect("a migration of a newer program");
+    let api = stack.api(&[]).await;
+    wait::until(SOON, "the process to be ready", async || (api.ready().await.status == 200).then_some(())).await;
+    api.get("/api/v1/users/me").await.expect(200);
+    assert_eq!(migrate(&stack, "up"), "the schema is up to date");
+    let down = stack.output(&[], &["migrate", "down"]);
+    let error = String::from_utf8(down.stderr).expect("text");
+    assert!(down.status.code() == Some(1) && error.contains("29991231000000"), "{error}");
+    assert_eq!(migrate(&stack, "status"), lines("applied", &all()));
+}

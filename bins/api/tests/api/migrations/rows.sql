@@ -1,0 +1,31 @@
+-- Something in every table, as it is in the middle of a working day; whatever was there goes first.
+truncate users, idempotency_keys, member_roles cascade;
+insert into users (discord_id) values ('1'), ('2');
+insert into user_stats (discord_id, total_commands_used) values ('1', 5);
+insert into game_servers (id, discord_id, name, game_type, host, status, desired, generation, deleted_at) values
+    (7, '1', 'sky', 'demo', 'here', 'running', 'running', 3, null),
+    (8, '1', 'sea', 'demo', 'here', 'deleting', 'deleted', 2, now());
+insert into server_schedules (id, server_id, discord_id, action, cron_expression, next_run) values
+    (1, 7, '1', 'restart', '0 5 * * *', now() + interval '1 hour');
+insert into operations (id, server_id, action, state, origin, actor, idempotency_key, generation, attempt, lease_until,
+                        finished_at, channel_id) values
+    ('0199d3a0-0000-7000-8000-000000000001', 7, 'start', 'succeeded', 'discord', '1', 'interaction', 2, 1, null, now(), '9'),
+    ('0199d3a0-0000-7000-8000-000000000002', 7, 'restart', 'running', 'schedule', '1', null, 3, 1, now(), null, null),
+    ('0199d3a0-0000-7000-8000-000000000003', 7, 'stop', 'queued', 'rest', '1', 'header', 3, 0, null, null, null);
+insert into schedule_runs (schedule_id, slot, action, state, finished_at, operation_id) values
+    (1, '2026-11-01 05:00Z', 'restart', 'succeeded', now(), '0199d3a0-0000-7000-8000-000000000009'),
+    (1, '2026-11-02 05:00Z', 'restart', 'pending', null, '0199d3a0-0000-7000-8000-000000000002'),
+    (1, '2026-11-03 05:00Z', 'restart', 'pending', null, '0199d3a0-0000-7000-8000-000000000010');
+insert into api_keys (id, key_hash, discord_id, name, scopes, allowed_ips, bucket, replaced_by) values
+    (1, 'new', '1', 'laptop', '{*}', '{}', 2, null),
+    (2, 'old', '1', 'laptop', '{*}', '{}', null, 1),
+    (3, 'narrow', '1', 'office', '{*}', '{192.0.2.0/24}', null, null);
+insert into idempotency_keys (key, discord_id, fingerprint, attempt, lease_until, status, body) values
+    ('answered', '1', '\x00', gen_random_uuid(), null, 201, '\x7b7d'),
+    ('in flight', '1', '\x01', gen_random_uuid(), now(), null, null);
+insert into server_shares (server_id, kind, grantee_id, guild_id, permissions, granted_by) values
+    (7, 'member', '2', null, '{read,start}', '1'), (7, 'role', '20', '10', '{read}', '1');
+insert into member_roles (discord_id, guild_id, roles) values ('2', '10', '{20}');
+insert into notices (recipient, kind, server_id, server_name, action, reason, operation_id, generation) values
+    ('1', 'operation_failed', 7, 'sky', 'start', 'no port is free', '0199d3a0-0000-7000-8000-000000000001', null),
+    ('1', 'server_crashed', 8, 'sea', null, 'exit status 1', null, 2);
