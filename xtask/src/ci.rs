@@ -3,14 +3,15 @@ use std::time::{Duration, Instant};
 use crate::failure::Result;
 use crate::run::{answer, cargo, run as run_command, step};
 use crate::signals::Interrupts;
-use crate::{contract, deny, fmt, lint, test};
+use crate::{contract, deny, fmt, k8s, lint, test};
 
 type Step = fn(&Interrupts) -> Result;
 
-const STEPS: [(&str, Step); 6] = [
+const STEPS: [(&str, Step); 7] = [
     ("fmt", |interrupts| fmt::run(&fmt::Args { check: true }, interrupts)),
     ("lint", lint::run),
     ("deny", |interrupts| deny::run(&deny::Args { advisories: false }, interrupts)),
+    ("k8s", k8s::check),
     ("test", |interrupts| test::all(&[], interrupts)),
     ("contract", |interrupts| contract::run(&contract::Args::default(), interrupts)),
     ("docs", docs),

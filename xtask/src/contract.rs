@@ -1,7 +1,6 @@
 //! `cargo xtask contract`: whether the API keeps what its OpenAPI document promises.
 
 mod api;
-mod tools;
 
 use std::process::Command;
 
@@ -9,11 +8,14 @@ use api::Api;
 
 use crate::build;
 use crate::failure::Result;
+use crate::python;
 use crate::run::{run as run_command, step};
 use crate::signals::Interrupts;
 use crate::state::checkout;
 use crate::test::start_postgres;
 
+/// What checks it, and what checks the document.
+const PACKAGES: [&str; 2] = ["schemathesis==4.32.5", "openapi-spec-validator==0.9.0"];
 /// What is checked, how much of it, and what is not and why.
 const CONFIG: &str = "xtask/contract.toml";
 const HOOKS: &str = "xtask/contract.py";
@@ -29,7 +31,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, interrupts: &Interrupts) -> Result {
-    let tools = tools::install(interrupts)?;
+    let tools = python::install(&PACKAGES, interrupts)?;
     let program = build::agis_api(false, interrupts)?;
 
     step("is docs/openapi.json OpenAPI?");

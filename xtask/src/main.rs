@@ -14,9 +14,11 @@ mod dev_env;
 mod failure;
 mod fmt;
 mod http;
+mod k8s;
 mod lint;
 mod migrate;
 mod openapi;
+mod python;
 mod run;
 mod signals;
 mod state;
@@ -46,10 +48,11 @@ enum Command {
     Build(build::Args),
     Bench(bench::Args),
     Test(test::Args),
-    /// What has to pass before a change lands: fmt, lint, deny, test, contract, docs
+    /// What has to pass before a change lands: fmt, lint, deny, k8s, test, contract, docs
     Ci,
     Openapi(openapi::Args),
     Contract(contract::Args),
+    K8s(k8s::Args),
     /// Run clippy on everything, warnings are errors
     Lint,
     Fmt(fmt::Args),
@@ -78,6 +81,7 @@ fn dispatch(command: Command) -> Result {
         Command::Ci => ci::run(&interrupts),
         Command::Openapi(args) => openapi::run(&args, &interrupts),
         Command::Contract(args) => contract::run(&args, &interrupts),
+        Command::K8s(args) => k8s::run(&args, &interrupts),
         Command::Lint => lint::run(&interrupts),
         Command::Fmt(args) => fmt::run(&args, &interrupts),
         Command::Migrate(args) => migrate::run(&args, &interrupts),
