@@ -16,6 +16,7 @@ mod operations;
 mod pages;
 mod process;
 mod refusal;
+mod runbook;
 mod schedules;
 mod servers;
 mod sharing;
