@@ -108,3 +108,33 @@ async fn every_statement_is_one_that_the_database_takes() {
         sql.batch_execute(&undone).await.unwrap_or_else(|error| panic!("{block}: {error:?}"));
     }
 }
+
+#[tokio::test]
+async fn the_world_of_a_deleted_server_comes_back_as_the_runbook_says() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    let old = api.server("gone too soon", "sleeper").await;
+    api.act(old, "start").await;
+    fs::write(stack.server_dir(old).join("world/castle"), "high walls").expect("a world");
+    let deleted = api.call("DELETE", &format!("/api/v1/servers/{old}"), None).await.expect(202);
+    api.ended(deleted["id"].as_str().expect("an id")).await;
+
+    let new = api.server("back again", "sleeper").await;
+    api.act(new, "start").await;
+    api.act(new, "stop").await;
+    let kept = fs::read_dir(stack.data_dir().join("trash")).expect("the trash").flatten();
+    let of_old =
+        |path: &PathBuf| path.file_name().is_some_and(|it| it.to_string_lossy().starts_with(&format!("{old}-")));
+    let kept = kept.map(|entry| entry.path()).find(of_old).expect("a world that is kept");
+    let world = stack.server_dir(new).join("world");
+    fs::rename(&world, world.with_extension("empty")).expect("moved away");
+    fs::rename(kept, &world).expect("moved back");
+    fs::remove_dir_all(world.with_extension("empty")).expect("removed");
+    api.act(new, "start").await;
+    assert_eq!(fs::read_to_string(world.join("castle")).expect("the castle"), "high walls");
+    let game = stack.process_of(new).expect("a process")["game"]["pid"].as_i64().expect("a pid");
+    assert_eq!(
+        fs::read_link(format!("/proc/{game}/cwd")).expect("where it works"),
+        world.canonicalize().expect("there")
+    );
+}
