@@ -28,7 +28,32 @@ cost_per_hour = 120
 fleet = "arena"
 "#;
 
-/// A stack whose games run on a cluster.
+/// What the manifests let agis-api do, and nothing else.
+const ACCESS: &str = include_str!("../../../../k8s/games/access.yaml");
+
+#[derive(serde::Deserialize)]
+struct Role {
+    #[serde(default)]
+    rules: Vec<Rule>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Rule {
+    api_groups: [String; 1],
+    resources: [String; 1],
+    verbs: Vec<String>,
+}
+
+impl Rule {
+    fn words(&self) -> (String, Vec<&str>) {
+        let ([group], [resource]) = (&self.api_groups, &self.resources);
+        let resource = if group.is_empty() { resource.clone() } else { format!("{resource}.{group}") };
+        (resource, self.verbs.iter().map(String::as_str).collect())
+    }
+}
+
+/// A stack whose games run on a cluster that lets it do what the manifests say.
 struct Scene {
     stack: Stack,
     cluster: Cluster,
@@ -40,6 +65,10 @@ struct Scene {
 impl Scene {
     async fn new() -> Self {
         let cluster = Cluster::start().await;
+        let roles: Vec<Role> = serde_saphyr::from_multiple(ACCESS).expect("YAML");
+        let rules: Vec<_> = roles.iter().flat_map(|role| &role.rules).map(Rule::words).collect();
+        let rules: Vec<_> = rules.iter().map(|(resource, verbs)| (resource.as_str(), verbs.as_slice())).collect();
+        cluster.restrict(&rules);
         let files = tempfile::tempdir().expect("a folder");
         let (kubeconfig, games) = (files.path().join("kubeconfig"), files.path().join("games.toml"));
         std::fs::write(&kubeconfig, cluster.kubeconfig()).expect("a file");
