@@ -19,7 +19,8 @@ use agis_ratelimit::MemoryLimiter;
 use agis_runtime::{
     Component, Health, Metrics, every,
     ops::{self, Detail},
-    shutdown, telemetry,
+    shutdown::Signals,
+    telemetry,
 };
 use agis_servers::host::Host;
 use agis_storage::{
@@ -49,6 +50,7 @@ const GAMES: Duration = Duration::from_secs(45);
 const JOBS: Duration = Duration::from_secs(15);
 
 pub(crate) async fn serve() -> Result<(), Failure> {
+    let mut signals = Signals::listen().map_err(Failure::from_display)?;
     let logs = settings::logs(&settings::environment).map_err(Failure::from_display)?;
     telemetry::init_logs(logs.format, &logs.filter).map_err(Failure::new)?;
     let config = config::read(&settings::environment).map_err(Failure::from_display)?;
@@ -82,7 +84,7 @@ pub(crate) async fn serve() -> Result<(), Failure> {
     let api = tokio::spawn(api);
     tracing::info!(%address, %metrics_address, host = hosts.host.name(), "API server listening");
 
-    loops.until_shutdown().await?;
+    loops.until_shutdown(&mut signals).await?;
     tracing::info!("Shutting down: no more traffic");
     let ending = async {
         health.drain();
@@ -100,8 +102,7 @@ pub(crate) async fn serve() -> Result<(), Failure> {
     };
     tokio::select! {
         () = ending => Ok(()),
-        again = shutdown::requested() => {
-            again.map_err(Failure::from_display)?;
+        () = signals.next() => {
             Err(Failure::new("asked again to end, and ended at once; operations go on elsewhere when their leases end"))
         }
     }
@@ -218,9 +219,9 @@ impl Loops {
 
     /// Resolves when the process is asked to end. A loop that ends by itself is a bug; the process ends too, so that
     /// whoever supervises it starts it anew.
-    async fn until_shutdown(&mut self) -> Result<(), Failure> {
+    async fn until_shutdown(&mut self, signals: &mut Signals) -> Result<(), Failure> {
         tokio::select! {
-            asked = shutdown::requested() => asked.map_err(Failure::from_display),
+            () = signals.next() => Ok(()),
             ended = self.tasks.join_next() => {
                 tracing::error!(?ended, "a background loop has ended");
                 Err(Failure::new("a background loop has ended by itself; this is a bug"))
