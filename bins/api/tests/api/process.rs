@@ -146,7 +146,7 @@ async fn hostile_requests_make_no_new_series() {
 #[tokio::test]
 async fn a_shutdown_is_announced_lets_a_running_request_end_and_is_a_success() {
     let stack = Stack::start().await;
-    let api = stack.api(&[]).await;
+    let mut api = stack.api(&[]).await;
     wait::until(SOON, "the process to be ready", async || (api.ready().await.status == 200).then_some(())).await;
     let body = json!({ "name": "the last one", "game_type": "demo" }).to_string();
     let mut late = TcpStream::connect(api.base.strip_prefix("http://").expect("an address")).expect("a connection");
@@ -172,7 +172,7 @@ async fn a_shutdown_is_announced_lets_a_running_request_end_and_is_a_success() {
     let mut answer = String::new();
     late.read_to_string(&mut answer).expect("an answer");
     assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
-    assert!(api.stop().await.success());
+    assert!(wait::until(SOON, "the process to end", async || api.exit()).await.success());
 }
 
 #[tokio::test]
