@@ -27,6 +27,11 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: KeysCommand,
     },
+    /// Credits, for an operator
+    Credits {
+        #[command(subcommand)]
+        command: CreditsCommand,
+    },
     /// Print the API's OpenAPI document
     Openapi,
     #[command(name = agis_host_process::SHIM, hide = true)]
@@ -59,6 +64,22 @@ pub(crate) enum Direction {
 pub(crate) enum KeysCommand {
     /// Make a key, and its user where there is none yet; prints the key, once, and nothing else, to standard output
     Create(CreateKey),
+}
+
+#[derive(Subcommand)]
+pub(crate) enum CreditsCommand {
+    /// Give a user credits; prints what they have then
+    Grant {
+        /// Whom: a Discord user id
+        #[arg(long)]
+        user: UserId,
+        /// How many credits
+        #[arg(long, value_parser = clap::value_parser!(i32).range(1..=1_000_000_000))]
+        amount: i32,
+        /// What for; it stays in the ledger
+        #[arg(long)]
+        reason: String,
+    },
 }
 
 #[derive(Args)]

@@ -3,6 +3,7 @@
 
 mod cli;
 mod config;
+mod credits;
 mod games;
 mod hosts;
 mod keys;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         Command::Openapi => cli::answer(agis_http_api::openapi::text().trim_end()),
         Command::Serve => run(serve::serve()),
         Command::Migrate { direction } => run(migrate::migrate(direction)),
+        Command::Credits { command } => run(credits::credits(command)),
         Command::Keys { command } => run(keys::keys(command)),
     };
     match done {

@@ -7,8 +7,9 @@ use std::{
     time::Duration,
 };
 
+use agis_accounts::LedgerStore;
 use agis_apikeys::KeyCache;
-use agis_automation::{Housekeeping, Scheduler, Settler, Watcher, Workers, housekeeping};
+use agis_automation::{Biller, Housekeeping, Scheduler, Settler, Watcher, Workers, housekeeping};
 use agis_base::StoreError;
 use agis_http_api::{Edge, Followers, Services};
 use agis_program::{
@@ -44,6 +45,8 @@ const FORGET: Duration = Duration::from_secs(15);
 const SCHEDULER_SILENCE: Duration = Duration::from_secs(30);
 /// File descriptors for everything but the connections of REST.
 const DESCRIPTORS: u64 = 1024;
+/// How often it is noted that nothing is charged, so that what ran meanwhile is not charged later.
+const UNBILLED: Duration = Duration::from_secs(600);
 /// How long games may take to stop at a shutdown that stops them.
 const GAMES: Duration = Duration::from_secs(45);
 /// How long background jobs may take to end.
@@ -207,6 +210,7 @@ impl Loops {
         };
         let watcher = Watcher { store: db.clone(), host: host.clone() };
         let heartbeat = health.component("scheduler", SCHEDULER_SILENCE);
+        self.start_billing(config, db, services);
         self.tasks.spawn(scheduler.run(self.firing.clone(), move |round| beat(&heartbeat, round)));
         self.tasks.spawn(workers.run(self.working.clone()));
         self.tasks.spawn(settler.run(self.working.clone()));
@@ -215,6 +219,17 @@ impl Loops {
         self.tasks.spawn(async move {
             stop.run_until_cancelled(listen(url, bells)).await;
         });
+    }
+
+    fn start_billing(&mut self, config: &Config, db: &Arc<Db>, services: &Services) {
+        if config.database.billing {
+            let biller = Biller { ledger: db.clone(), servers: services.servers.clone() };
+            self.tasks.spawn(biller.run(self.working.clone()));
+        } else {
+            let db = db.clone();
+            let pause = async move || db.pause().await;
+            self.tasks.spawn(every("charge nothing", UNBILLED, self.working.clone(), pause));
+        }
     }
 
     /// Resolves when the process is asked to end. A loop that ends by itself is a bug; the process ends too, so that

@@ -5,7 +5,8 @@
 //! - a server that this user created counts as created, also when it is deleted later;
 //! - an operation that this user asked for, over REST or Discord, counts as a command once it is accepted. What is
 //!   refused does not count, nor a repetition by an idempotency key, nor what a schedule or an operator asks for;
-//! - credits count as earned when they are given (today: the welcome credits) and as spent when they are taken.
+//! - credits count as earned when they are given (the welcome credits, and an operator's grants) and as spent when an hour
+//!   of a server is paid.
 
 use agis_base::Timestamp;
 

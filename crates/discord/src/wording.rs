@@ -130,6 +130,9 @@ impl From<ServersError> for Refusal {
                                      `/server delete`, and create it anew."
                     .to_owned()
             }
+            ServersError::CannotPay(price) => {
+                format!("An hour of this server costs {price} credits, and its owner has fewer: see `/profile`.")
+            }
             ServersError::HostElsewhere(_) => {
                 "The console of this server is kept on another machine than I am. Read it \
                                                over the REST API: `/apikey create` gives you a key, `/help` says where."

@@ -242,6 +242,7 @@ impl From<ServersError> for Problem {
             ServersError::TooManyShares(_) => Self::new(Code::Conflict, detail),
             ServersError::Deleting => Self::new(Code::Deleting, detail),
             ServersError::NoHost => Self::new(Code::NoHost, detail),
+            ServersError::CannotPay(_) => Self::new(Code::InsufficientCredits, detail),
             ServersError::HostElsewhere(_) => Self::new(Code::HostElsewhere, detail),
             ServersError::Console(error) => error.into(),
             ServersError::Store(error) => error.into(),

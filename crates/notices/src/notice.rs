@@ -33,11 +33,16 @@ pub enum Kind {
     OperationExpired,
     /// A running server has ended by itself.
     ServerCrashed,
+    /// The next hour of a running server cannot be paid.
+    CreditsLow,
+    /// A running server is stopped, since nobody pays for it.
+    CreditsOut,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 3] = [Self::OperationFailed, Self::OperationExpired, Self::ServerCrashed];
+    pub const ALL: [Self; 5] =
+        [Self::OperationFailed, Self::OperationExpired, Self::ServerCrashed, Self::CreditsLow, Self::CreditsOut];
 
     /// The word that the database uses.
     pub fn as_str(self) -> &'static str {
@@ -45,6 +50,8 @@ impl Kind {
             Self::OperationFailed => "operation_failed",
             Self::OperationExpired => "operation_expired",
             Self::ServerCrashed => "server_crashed",
+            Self::CreditsLow => "credits_low",
+            Self::CreditsOut => "credits_out",
         }
     }
 
@@ -69,11 +76,11 @@ pub struct Notice {
     pub server: ServerId,
     /// What that was called then.
     pub server_name: String,
-    /// What was asked of it; nothing where it crashed.
+    /// What was asked of it; nothing where nothing was.
     pub action: Option<String>,
     /// Why, for people: at most [`REASON_MAX`] characters. It may quote the game.
     pub reason: String,
-    /// The operation; none where the server crashed.
+    /// The operation; none where it is about none.
     pub operation: Option<OperationId>,
     /// How often it was claimed, this time included.
     pub attempts: u32,

@@ -78,7 +78,11 @@ pub fn logs(get: &dyn Fn(&str) -> Option<String>) -> Result<Logs, ConfigErrors> 
 
 /// The database.
 pub fn database(env: &mut Env<'_>) -> DbConfig {
-    DbConfig { url: database_url(env), connections: env.number("DATABASE_CONNECTIONS", 10, 2..=1000) as usize }
+    DbConfig {
+        url: database_url(env),
+        connections: env.number("DATABASE_CONNECTIONS", 10, 2..=1000) as usize,
+        billing: env.word("BILLING", &["off", "on"]) == "on",
+    }
 }
 
 /// Where the database is.

@@ -121,6 +121,11 @@ pub enum Refusal {
     Deleting,
     /// No host of ours has this server: it was taken over from the Go version, and all it takes is to be deleted.
     NoHost,
+    /// The server's owner cannot pay its first hour.
+    CannotPay {
+        /// What an hour costs.
+        price: i32,
+    },
 }
 
 /// Counts an operation that has ended, in `agis_bot_operations_total`.

@@ -31,9 +31,12 @@ pub struct Decision {
 /// The generation stays where the desired state already holds and goes up by one otherwise. A start of a server that
 /// crashed or failed is a change: at the old generation the host has already ended it.
 ///
+/// `credits` is what the owner has, where servers have to be paid for: one that is not to run already is only started if
+/// its first hour can be paid. What runs is the ledger's affair.
+///
 /// # Errors
 /// Where the actor may not do this, or the server cannot take it.
-pub fn accept(server: &Server, access: Access, request: &Request) -> Result<Decision, Refusal> {
+pub fn accept(server: &Server, access: Access, request: &Request, credits: Option<i32>) -> Result<Decision, Refusal> {
     if request.origin != Origin::Operator {
         access.check(access::needed_for(request))?;
     }
@@ -50,8 +53,12 @@ pub fn accept(server: &Server, access: Access, request: &Request) -> Result<Deci
         Action::Delete => Desired::Deleted,
     };
     let ended = matches!(server.status, Status::Crashed | Status::Failed);
+    let runs = server.desired == Desired::Running && !ended;
+    if desired == Desired::Running && !runs && credits.is_some_and(|credits| credits < server.cost_per_hour) {
+        return Err(Refusal::CannotPay { price: server.cost_per_hour });
+    }
     let holds = match request.action {
-        Action::Start => server.desired == desired && !ended,
+        Action::Start => runs,
         Action::Restart => false,
         Action::Stop | Action::Delete => server.desired == desired,
     };
@@ -133,7 +140,7 @@ pub(crate) mod tests {
             (D::Deleted, S::Deleting, Delete, 7, D::Deleted),
         ];
         for (desired, status, action, generation, becomes) in table {
-            let decision = accept(&server(desired, status), Access::Owner, &request(action)).expect("accepted");
+            let decision = accept(&server(desired, status), Access::Owner, &request(action), None).expect("accepted");
             assert_eq!((decision.generation, decision.desired), (generation, becomes), "{desired} {status} {action}");
             assert_eq!(decision.interrupts, matches!(action, Stop | Delete));
             assert!(!decision.at_once, "a host has something to do");
@@ -143,31 +150,53 @@ pub(crate) mod tests {
     #[test]
     fn who_may_not_do_this_changes_nothing_but_the_program_itself_always_may() {
         let (server, stop) = (server(Desired::Running, Status::Running), request(Action::Stop));
-        assert_eq!(accept(&server, Access::None, &stop), Err(Refusal::NotFound));
-        assert_eq!(accept(&server, Access::Public, &stop), Err(Refusal::NotAllowed));
+        assert_eq!(accept(&server, Access::None, &stop, None), Err(Refusal::NotFound));
+        assert_eq!(accept(&server, Access::Public, &stop, None), Err(Refusal::NotAllowed));
         let shared = |permission| Access::Shared([permission].into_iter().collect());
-        assert_eq!(accept(&server, shared(Permission::Start), &stop), Err(Refusal::NotAllowed));
-        assert!(accept(&server, shared(Permission::Stop), &stop).is_ok());
-        assert!(accept(&server, Access::None, &Request { origin: Origin::Operator, ..stop }).is_ok());
+        assert_eq!(accept(&server, shared(Permission::Start), &stop, None), Err(Refusal::NotAllowed));
+        assert!(accept(&server, shared(Permission::Stop), &stop, None).is_ok());
+        assert!(accept(&server, Access::None, &Request { origin: Origin::Operator, ..stop }, None).is_ok());
     }
 
     #[test]
     fn a_server_that_is_being_deleted_or_lives_nowhere_takes_nothing() {
         let deleting = server(Desired::Deleted, Status::Deleting);
         for action in [Action::Start, Action::Stop, Action::Restart] {
-            assert_eq!(accept(&deleting, Access::Owner, &request(action)), Err(Refusal::Deleting));
+            assert_eq!(accept(&deleting, Access::Owner, &request(action), None), Err(Refusal::Deleting));
         }
         let legacy = Server { host: None, ..server(Desired::Running, Status::Running) };
         for action in [Action::Start, Action::Stop, Action::Restart] {
-            assert_eq!(accept(&legacy, Access::Owner, &request(action)), Err(Refusal::NoHost));
+            assert_eq!(accept(&legacy, Access::Owner, &request(action), None), Err(Refusal::NoHost));
         }
     }
 
     #[test]
     fn a_server_that_lives_nowhere_is_deleted_by_being_asked_to() {
         let legacy = Server { host: None, ..server(Desired::Running, Status::Running) };
-        let decision = accept(&legacy, Access::Owner, &request(Action::Delete)).expect("accepted");
+        let decision = accept(&legacy, Access::Owner, &request(Action::Delete), None).expect("accepted");
         assert_eq!((decision.desired, decision.at_once), (Desired::Deleted, true));
-        assert_eq!(accept(&legacy, Access::None, &request(Action::Delete)), Err(Refusal::NotFound));
+        assert_eq!(accept(&legacy, Access::None, &request(Action::Delete), None), Err(Refusal::NotFound));
+    }
+
+    #[test]
+    fn what_is_to_run_is_started_only_if_its_first_hour_can_be_paid() {
+        use {Action::*, Desired as D, Status as S};
+        let cannot = Err(Refusal::CannotPay { price: 30 });
+        for (desired, status, action, credits, refused) in [
+            (D::Stopped, S::Stopped, Start, Some(29), true),
+            (D::Stopped, S::Stopped, Restart, Some(29), true),
+            (D::Running, S::Crashed, Start, Some(0), true),
+            (D::Stopped, S::Stopped, Start, Some(30), false),
+            (D::Stopped, S::Stopped, Start, None, false),
+            (D::Running, S::Running, Start, Some(0), false),
+            (D::Running, S::Running, Restart, Some(0), false),
+            (D::Running, S::Running, Stop, Some(0), false),
+            (D::Stopped, S::Stopped, Delete, Some(0), false),
+        ] {
+            let priced = Server { cost_per_hour: 30, ..server(desired, status) };
+            let decision = accept(&priced, Access::Owner, &request(action), credits);
+            assert_eq!(decision == cannot, refused, "{desired} {status} {action} {credits:?}");
+            assert_eq!(decision.is_err(), refused);
+        }
     }
 }

@@ -69,6 +69,9 @@ pub enum ServersError {
     /// No host of ours has this server.
     #[error("this server was made by an earlier version and no host here runs it; delete it here and create it anew")]
     NoHost,
+    /// The server's owner cannot pay its first hour.
+    #[error("an hour of this server costs {0} credits, which its owner has not; an operator can grant some")]
+    CannotPay(i32),
     /// The server lives on a host that this process does not serve.
     #[error("this server lives on the host '{0}', which this process does not serve; ask one that does")]
     HostElsewhere(String),
@@ -87,6 +90,7 @@ impl From<Refusal> for ServersError {
             Refusal::NotAllowed => Self::NotAllowed,
             Refusal::Deleting => Self::Deleting,
             Refusal::NoHost => Self::NoHost,
+            Refusal::CannotPay { price } => Self::CannotPay(price),
         }
     }
 }

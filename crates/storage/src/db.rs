@@ -37,6 +37,8 @@ pub struct DbConfig {
     pub url: String,
     /// How many connections there may be, at least two; a fifth of them, at least one, is for reads.
     pub connections: usize,
+    /// Whether servers that cost something have to be paid for.
+    pub billing: bool,
 }
 
 /// Postgres: a pool of connections, some that reads share, and a deadline for whatever is done on one.
@@ -45,6 +47,7 @@ pub struct Db {
     pool: Pool<AsyncPgConnection>,
     readers: Arc<Readers>,
     pub(crate) users: Arc<Gather<UserId, User>>,
+    pub(crate) billing: bool,
 }
 
 /// The database cannot be used as configured.
@@ -88,7 +91,8 @@ impl Db {
             .max_size(config.connections.saturating_sub(readers).max(1))
             .build()
             .map_err(|error| DbError::Pool(error.to_string()))?;
-        Ok(Self { pool, readers: Arc::new(Readers::new(config.url.clone(), readers)), users: Arc::default() })
+        let readers = Arc::new(Readers::new(config.url.clone(), readers));
+        Ok(Self { pool, readers, users: Arc::default(), billing: config.billing })
     }
 
     /// Whether the database answers.

@@ -16,6 +16,7 @@ mod error;
 mod firings;
 mod gather;
 mod keys;
+mod ledger;
 pub mod migrations;
 mod notices;
 pub mod notify;

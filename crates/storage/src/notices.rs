@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use chrono::TimeDelta;
 use diesel::{
     prelude::*,
-    sql_types::{Array, BigInt, Double, Integer, Text},
+    sql_types::{Array, BigInt, Double, Integer, Nullable, Text},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
@@ -211,6 +211,29 @@ pub(crate) async fn tell_of_crash(
     .bind::<Text, _>(how)
     .bind::<Integer, _>(REASON_LENGTH)
     .bind::<BigInt, _>(generation)
+    .get_results(conn)
+    .await?;
+    ring(conn, recipients).await
+}
+
+/// Writes what an owner has to hear of their credits and this server; at most once of a generation, where one is given.
+pub(crate) async fn tell_of_credits(
+    conn: &mut AsyncPgConnection,
+    server: ServerId,
+    kind: &str,
+    generation: Option<Generation>,
+    why: &str,
+) -> Result<(), Fault<StoreError>> {
+    let recipients: Vec<Recipient> = diesel::sql_query(
+        "insert into notices (recipient, kind, server_id, server_name, reason, generation)
+         select discord_id, $2, id, name, left($3, $4), $5 from game_servers where id = $1
+         on conflict do nothing returning recipient",
+    )
+    .bind::<Integer, _>(server.0)
+    .bind::<Text, _>(kind)
+    .bind::<Text, _>(why)
+    .bind::<Integer, _>(REASON_LENGTH)
+    .bind::<Nullable<BigInt>, _>(generation)
     .get_results(conn)
     .await?;
     ring(conn, recipients).await

@@ -104,6 +104,23 @@ pub(crate) async fn add_credits_earned<R>(
     Ok(())
 }
 
+/// Counts credits that were paid.
+pub(crate) async fn add_credits_spent<R>(
+    conn: &mut AsyncPgConnection,
+    user: &UserId,
+    credits: i32,
+) -> Result<(), Fault<R>> {
+    diesel::sql_query(
+        "insert into user_stats as s (discord_id, total_credits_spent) values ($1, $2)
+         on conflict (discord_id) do update set total_credits_spent = coalesce(s.total_credits_spent, 0) + $2",
+    )
+    .bind::<Text, _>(user.as_str())
+    .bind::<Integer, _>(credits)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
 /// Counts commands that were accepted; in the order of the users, so that two batches do not deadlock.
 pub(crate) async fn add_commands(
     conn: &mut AsyncPgConnection,

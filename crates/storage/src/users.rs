@@ -9,6 +9,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use crate::{
     db::{Db, column},
     error::Fault,
+    ledger,
     schema::{game_servers, users},
     stats,
 };
@@ -32,6 +33,7 @@ impl UserStore for Db {
                 .execute(conn)
                 .await?;
             if added == 1 {
+                ledger::write(conn, id, credits, credits, "welcome", None).await?;
                 stats::add_credits_earned(conn, id, credits).await?;
             }
             Ok(())

@@ -21,7 +21,7 @@ use uuid::Uuid;
 use crate::{
     db::Db,
     error::Fault,
-    notices,
+    ledger, notices,
     notify::OPERATIONS,
     operations,
     schema::{game_servers, now, operations as ops},
@@ -405,6 +405,7 @@ async fn publish(
     );
     match outcome {
         Outcome::Running(endpoint) => {
+            ledger::begin(conn, operation.server).await?;
             let address = (
                 game_servers::address.eq(&endpoint.address),
                 game_servers::port.eq(i32::from(endpoint.port)),

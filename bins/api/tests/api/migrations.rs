@@ -205,7 +205,7 @@ async fn firings_that_are_on_their_way_while_the_schema_changes_become_one_opera
 }
 
 /// What is counted of the rows in `migrations/rows.sql`.
-const COUNTED: [(&str, &str); 13] = [
+const COUNTED: [(&str, &str); 14] = [
     ("users", "users"),
     ("totals", "user_stats where total_commands_used = 5"),
     ("servers", "game_servers where deleted_at is null"),
@@ -219,11 +219,13 @@ const COUNTED: [(&str, &str); 13] = [
     ("shares", "server_shares"),
     ("roles", "member_roles"),
     ("notices", "notices"),
+    ("lines of the ledger", "credit_ledger where kind <> 'opening'"),
 ];
 
 /// What each migration that can be reverted takes along when it is, from the newest to the oldest.
 /// docs/operations/rollback.md tells of it.
-const LOST: [(&str, &[&str]); 7] = [
+const LOST: [(&str, &[&str]); 8] = [
+    ("credits", &["lines of the ledger"]),
     ("notices", &["notices"]),
     ("sharing", &["shares", "roles"]),
     ("firings_choose_operations", &[]),

@@ -2,6 +2,7 @@
 
 mod agones;
 mod authority;
+mod billing;
 #[path = "../common/mod.rs"]
 mod common;
 mod database;

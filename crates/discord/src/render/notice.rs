@@ -23,6 +23,13 @@ pub(crate) fn notice(notice: &Notice) -> Message {
         Kind::ServerCrashed => {
             (format!("{name} has crashed"), "Look at /server logs, and start it again with /server start.")
         }
+        Kind::CreditsLow => (
+            format!("{name}: not enough credits for the next hour"),
+            "Without more credits the server is stopped then.",
+        ),
+        Kind::CreditsOut => {
+            (format!("{name} is stopped: no credits"), "With more credits, start it again with /server start.")
+        }
     };
     let text = format!("{}\n\n{hint}", plain(&notice.reason));
     Card::new(Colour::Bad).titled(&title).says(&text).field("When", &relative(notice.created_at)).into_message()

@@ -42,7 +42,7 @@ fn of(operation: &str) -> &'static [Code] {
         "createServer" => &[NotFound, NameTaken, TooManyServers, Conflict, InvalidValue],
         "changeServer" => &[NotAllowed, NameTaken, Conflict, InvalidValue],
         "startServer" | "stopServer" | "restartServer" | "deleteServer" | "runSchedule" => {
-            &[NotAllowed, Deleting, NoHost, Conflict]
+            &[InsufficientCredits, NotAllowed, Deleting, NoHost, Conflict]
         }
         "getServerLogs" => &[NotAllowed, NoHost, HostElsewhere, ConsoleUnavailable, TooManyFollowers, FollowersFull],
         "sendServerCommand" => {

@@ -51,6 +51,9 @@ codes! {
     InvalidKey = "invalid_key", UNAUTHORIZED, "There is no such API key; it may have been revoked.";
     ExpiredKey = "expired_key", UNAUTHORIZED, "The API key has ended.";
 
+    InsufficientCredits = "insufficient_credits", PAYMENT_REQUIRED,
+        "The server's owner has not the credits for its first hour. Only where the operator charges for servers.";
+
     MissingScope = "missing_scope", FORBIDDEN, "The API key has not the scope that this needs.";
     ScopeBeyondKey = "scope_beyond_key", FORBIDDEN, "A key cannot give another a scope that it has not itself.";
     LimitBeyondKey = "limit_beyond_key", FORBIDDEN, "A key cannot give another more requests per hour than it has.";

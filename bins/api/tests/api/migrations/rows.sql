@@ -1,5 +1,8 @@
 -- Something in every table, as it is in the middle of a working day; whatever was there goes first.
+-- The ledger refuses it otherwise.
+set session_replication_role = replica;
 truncate users, idempotency_keys, member_roles cascade;
+set session_replication_role = origin;
 insert into users (discord_id) values ('1'), ('2');
 insert into user_stats (discord_id, total_commands_used) values ('1', 5);
 insert into game_servers (id, discord_id, name, game_type, host, status, desired, generation, deleted_at) values
@@ -29,3 +32,5 @@ insert into member_roles (discord_id, guild_id, roles) values ('2', '10', '{20}'
 insert into notices (recipient, kind, server_id, server_name, action, reason, operation_id, generation) values
     ('1', 'operation_failed', 7, 'sky', 'start', 'no port is free', '0199d3a0-0000-7000-8000-000000000001', null),
     ('1', 'server_crashed', 8, 'sea', null, 'exit status 1', null, 2);
+insert into credit_ledger (discord_id, amount, balance, kind, server_id, game_type, hour) values
+    ('1', 130, 130, 'welcome', null, null, null), ('1', -30, 100, 'charge', 7, 'demo', now());

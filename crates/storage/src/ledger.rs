@@ -1,0 +1,275 @@
+//! The ledger of credits. A balance moves in the transaction that writes its line, with the user's row locked.
+
+use agis_accounts::ledger::{AGAIN, Charge, Charged, Decision, Due, LedgerStore, Unpaid, decide};
+use agis_base::{ServerId, StoreError, Timestamp, UserId};
+use async_trait::async_trait;
+use chrono::TimeDelta;
+use diesel::{
+    prelude::*,
+    sql_types::{Array, BigInt, Integer, Nullable, Text, Timestamptz},
+};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+
+use crate::{
+    db::{Db, column},
+    error::Fault,
+    notices,
+    schema::{clock_timestamp, users},
+    stats,
+};
+
+const HOUR: TimeDelta = TimeDelta::hours(1);
+
+/// A server whose paid time is over, with its row locked.
+#[derive(QueryableByName)]
+struct Row {
+    #[diesel(sql_type = Integer)]
+    id: i32,
+    #[diesel(sql_type = BigInt)]
+    generation: i64,
+    #[diesel(sql_type = Text)]
+    game_type: String,
+    #[diesel(sql_type = Integer)]
+    cost_per_hour: i32,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    paid_until: Option<Timestamp>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    warned_at: Option<Timestamp>,
+}
+
+/// A row, and what becomes of it.
+struct Line {
+    row: Row,
+    decision: Decision,
+    /// What the owner has after it.
+    balance: i32,
+}
+
+#[derive(QueryableByName)]
+struct Owner {
+    #[diesel(sql_type = Text)]
+    discord_id: String,
+}
+
+#[async_trait]
+impl LedgerStore for Db {
+    async fn grant(&self, user: &UserId, credits: i32, reason: &str) -> Result<Option<i32>, StoreError> {
+        self.transaction(async |conn| {
+            let Some(had) = balance(conn, user.as_str(), false).await? else { return Ok(None) };
+            let Some(has) = had.checked_add(credits) else { return Ok(None) };
+            set_balance(conn, user.as_str(), has).await?;
+            write(conn, user, credits, has, "grant", Some(reason)).await?;
+            stats::add_credits_earned(conn, user, credits).await?;
+            Ok(Some(has))
+        })
+        .await
+    }
+
+    async fn pause(&self) -> Result<(), StoreError> {
+        self.run(async |conn| {
+            let end = "update game_servers set paid_until = null, warned_at = null where paid_until is not null";
+            diesel::sql_query(end).execute(conn).await?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn charge(&self, owners: u32) -> Result<Charged, StoreError> {
+        let due: Vec<Owner> = self
+            .run(async |conn| {
+                let due = "select distinct discord_id from (
+                         select discord_id from game_servers
+                         where status = 'running' and cost_per_hour > 0 and host is not null and deleted_at is null
+                           and (paid_until is null or paid_until <= now())
+                         order by paid_until nulls first limit $1) due";
+                Ok(diesel::sql_query(due).bind::<BigInt, _>(i64::from(owners)).get_results(conn).await?)
+            })
+            .await?;
+        let mut all = Charged::default();
+        for Owner { discord_id } in due {
+            let charged = self.transaction(async |conn| charge_owner(conn, &discord_id).await).await?;
+            all.charges.extend(charged.charges);
+            all.unpaid.extend(charged.unpaid);
+        }
+        Ok(all)
+    }
+}
+
+/// The balance of a user, whose row is locked then; none where there is no such user, or where somebody else holds the row
+/// and it is not waited for.
+async fn balance<R>(conn: &mut AsyncPgConnection, user: &str, skips: bool) -> Result<Option<i32>, Fault<R>> {
+    let row = users::table.find(user).select(users::credits).for_no_key_update();
+    let found = if skips { row.skip_locked().first(conn).await } else { row.first(conn).await };
+    Ok(found.optional()?)
+}
+
+async fn set_balance<R>(conn: &mut AsyncPgConnection, user: &str, credits: i32) -> Result<(), Fault<R>> {
+    diesel::update(users::table.find(user)).set(users::credits.eq(credits)).execute(conn).await?;
+    Ok(())
+}
+
+/// Writes a line that is no charge.
+pub(crate) async fn write<R>(
+    conn: &mut AsyncPgConnection,
+    user: &UserId,
+    amount: i32,
+    balance: i32,
+    kind: &str,
+    reason: Option<&str>,
+) -> Result<(), Fault<R>> {
+    diesel::sql_query(
+        "insert into credit_ledger (discord_id, amount, balance, kind, reason) values ($1, $2, $3, $4, $5)",
+    )
+    .bind::<Text, _>(user.as_str())
+    .bind::<Integer, _>(amount)
+    .bind::<Integer, _>(balance)
+    .bind::<Text, _>(kind)
+    .bind::<Nullable<Text>, _>(reason)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// A server begins to run: what it ran before is no part of an hour that begins now.
+pub(crate) async fn begin(conn: &mut AsyncPgConnection, server: ServerId) -> Result<(), Fault<StoreError>> {
+    diesel::sql_query(
+        "update game_servers set paid_until = null, warned_at = null
+         where id = $1 and status <> 'running' and paid_until <= now()",
+    )
+    .bind::<Integer, _>(server.0)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Everything that is due of one owner. Whoever is busy with the same owner, or the same server, does it then.
+async fn charge_owner(conn: &mut AsyncPgConnection, owner: &str) -> Result<Charged, Fault<StoreError>> {
+    let Some(had) = balance(conn, owner, true).await? else { return Ok(Charged::default()) };
+    let rows: Vec<Row> = diesel::sql_query(
+        "select id, generation, game_type, cost_per_hour, paid_until, warned_at from game_servers
+         where discord_id = $1 and status = 'running' and cost_per_hour > 0 and host is not null and deleted_at is null
+           and (paid_until is null or paid_until <= clock_timestamp())
+         order by id for no key update skip locked",
+    )
+    .bind::<Text, _>(owner)
+    .get_results(conn)
+    .await?;
+    let now: Timestamp = diesel::select(clock_timestamp()).get_result(conn).await?;
+    let mut has = had;
+    let lines: Vec<_> = rows
+        .into_iter()
+        .map(|row| {
+            let due = Due { price: row.cost_per_hour, paid_until: row.paid_until, warned: row.warned_at.is_some() };
+            let decision = decide(due, has, now);
+            if let Decision::Pay { .. } = decision {
+                has -= row.cost_per_hour;
+            }
+            Line { row, decision, balance: has }
+        })
+        .collect();
+    if lines.is_empty() {
+        return Ok(Charged::default());
+    }
+    let owner = UserId::from_stored(owner);
+    update_servers(conn, &lines, now).await?;
+    let charges = write_charges(conn, &owner, &lines).await?;
+    if has != had {
+        set_balance(conn, owner.as_str(), has).await?;
+        stats::add_credits_spent(conn, &owner, had - has).await?;
+    }
+    tell(conn, &lines).await?;
+    let stopped = lines.iter().filter(|line| line.decision == Decision::Stop);
+    let unpaid = stopped.map(|line| Unpaid { server: ServerId(line.row.id), owner: owner.clone() }).collect();
+    Ok(Charged { charges, unpaid })
+}
+
+impl Line {
+    fn hour(&self) -> Option<Timestamp> {
+        match self.decision {
+            Decision::Pay { hour, .. } => Some(hour),
+            Decision::Warn(_) | Decision::Stop => None,
+        }
+    }
+
+    /// When this server is looked at next, and since when its owner knows.
+    fn next(&self, now: Timestamp) -> (Timestamp, Option<Timestamp>) {
+        let known = self.row.warned_at.unwrap_or(now);
+        match self.decision {
+            Decision::Pay { hour, warned, .. } => (hour + HOUR, warned.then_some(known)),
+            Decision::Warn(until) => (until, Some(known)),
+            Decision::Stop => (now + TimeDelta::from_std(AGAIN).unwrap_or(HOUR), Some(known)),
+        }
+    }
+}
+
+async fn update_servers(conn: &mut AsyncPgConnection, lines: &[Line], now: Timestamp) -> Result<(), Fault<StoreError>> {
+    let (paid_until, warned_at): (Vec<_>, Vec<_>) = lines.iter().map(|line| line.next(now)).unzip();
+    diesel::sql_query(
+        "update game_servers s set paid_until = u.paid_until, warned_at = u.warned_at
+         from unnest($1, $2, $3) as u(id, paid_until, warned_at) where s.id = u.id",
+    )
+    .bind::<Array<Integer>, _>(column(lines, |line| line.row.id))
+    .bind::<Array<Timestamptz>, _>(paid_until)
+    .bind::<Array<Nullable<Timestamptz>>, _>(warned_at)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// The unique index refuses an hour that was paid before, and with it the whole transaction: that would be a bug here.
+async fn write_charges(
+    conn: &mut AsyncPgConnection,
+    owner: &UserId,
+    lines: &[Line],
+) -> Result<Vec<Charge>, Fault<StoreError>> {
+    let paid: Vec<_> = lines.iter().filter_map(|line| Some((line, line.hour()?))).collect();
+    diesel::sql_query(
+        "insert into credit_ledger (discord_id, amount, balance, kind, server_id, game_type, hour)
+         select $1, -u.price, u.balance, 'charge', u.server, u.game, u.hour
+         from unnest($2, $3, $4, $5, $6) with ordinality as u(server, game, price, balance, hour, place) order by place",
+    )
+    .bind::<Text, _>(owner.as_str())
+    .bind::<Array<Integer>, _>(column(&paid, |(line, _)| line.row.id))
+    .bind::<Array<Text>, _>(column(&paid, |(line, _)| line.row.game_type.as_str()))
+    .bind::<Array<Integer>, _>(column(&paid, |(line, _)| line.row.cost_per_hour))
+    .bind::<Array<Integer>, _>(column(&paid, |(line, _)| line.balance))
+    .bind::<Array<Timestamptz>, _>(column(&paid, |(_, hour)| *hour))
+    .execute(conn)
+    .await?;
+    let charge = |(line, _): &(&Line, _)| Charge {
+        server: ServerId(line.row.id),
+        game_type: line.row.game_type.clone(),
+        credits: line.row.cost_per_hour,
+    };
+    Ok(paid.iter().map(charge).collect())
+}
+
+async fn tell(conn: &mut AsyncPgConnection, lines: &[Line]) -> Result<(), Fault<StoreError>> {
+    for line in lines {
+        let server = ServerId(line.row.id);
+        let price = line.row.cost_per_hour;
+        match line.decision {
+            Decision::Pay { hour, warn: true, .. } => {
+                let until = (hour + HOUR).format("%Y-%m-%d %H:%M UTC");
+                let why = format!(
+                    "it is paid until {until}, and the hour after that costs {price} credits; {} are left",
+                    line.balance
+                );
+                notices::tell_of_credits(conn, server, "credits_low", None, &why).await?;
+            }
+            Decision::Warn(until) => {
+                let until = until.format("%Y-%m-%d %H:%M UTC");
+                let why =
+                    format!("an hour costs {price} credits, and {} are left; it is stopped at {until}", line.balance);
+                notices::tell_of_credits(conn, server, "credits_low", None, &why).await?;
+            }
+            // Told once, however often the stop is asked for.
+            Decision::Stop => {
+                let why = format!("an hour costs {price} credits, and {} are left", line.balance);
+                notices::tell_of_credits(conn, server, "credits_out", Some(line.row.generation), &why).await?;
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
