@@ -3,11 +3,11 @@ use std::time::{Duration, Instant};
 use crate::failure::Result;
 use crate::run::{answer, cargo, run as run_command, step};
 use crate::signals::Interrupts;
-use crate::{contract, deny, fmt, k8s, lint, test};
+use crate::{contract, deny, fmt, image, k8s, lint, test};
 
 type Step = fn(&Interrupts) -> Result;
 
-const STEPS: [(&str, Step); 7] = [
+const STEPS: [(&str, Step); 8] = [
     ("fmt", |interrupts| fmt::run(&fmt::Args { check: true }, interrupts)),
     ("lint", lint::run),
     ("deny", |interrupts| deny::run(&deny::Args { advisories: false }, interrupts)),
@@ -15,6 +15,7 @@ const STEPS: [(&str, Step); 7] = [
     ("test", |interrupts| test::all(&[], interrupts)),
     ("contract", |interrupts| contract::run(&contract::Args::default(), interrupts)),
     ("docs", docs),
+    ("image", image::check),
 ];
 
 /// Runs the steps in order and stops at the first that fails.

@@ -14,6 +14,7 @@ mod dev_env;
 mod failure;
 mod fmt;
 mod http;
+mod image;
 mod k8s;
 mod lint;
 mod migrate;
@@ -48,11 +49,12 @@ enum Command {
     Build(build::Args),
     Bench(bench::Args),
     Test(test::Args),
-    /// What has to pass before a change lands: fmt, lint, deny, k8s, test, contract, docs
+    /// What has to pass before a change lands: fmt, lint, deny, k8s, test, contract, docs, image
     Ci,
     Openapi(openapi::Args),
     Contract(contract::Args),
     K8s(k8s::Args),
+    Image(image::Args),
     /// Run clippy on everything, warnings are errors
     Lint,
     Fmt(fmt::Args),
@@ -81,6 +83,7 @@ fn dispatch(command: Command) -> Result {
         Command::Ci => ci::run(&interrupts),
         Command::Openapi(args) => openapi::run(&args, &interrupts),
         Command::Contract(args) => contract::run(&args, &interrupts),
+        Command::Image(args) => image::run(&args, &interrupts),
         Command::K8s(args) => k8s::run(&args, &interrupts),
         Command::Lint => lint::run(&interrupts),
         Command::Fmt(args) => fmt::run(&args, &interrupts),

@@ -1,0 +1,154 @@
+//! Whether the image does what it is for: its programs are started from it, as its account, and asked.
+
+use std::fs;
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::fs::{MetadataExt, chown};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use super::tool::{Container, Tool};
+use crate::failure::{Failure, Result};
+use crate::http;
+use crate::run::{run as run_command, step};
+use crate::signals::Interrupts;
+use crate::state::{State, make_enterable};
+use crate::test::start_postgres;
+use agis_test_support::postgres::Cluster;
+
+const ACCOUNT: u32 = 65532;
+const READY: Duration = Duration::from_secs(60);
+const END: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Migrates a private database, makes a key, serves, and ends, all by programs of the image.
+pub(super) fn run(tool: &Tool, tag: &str, interrupts: &Interrupts) -> Result {
+    let cluster = start_postgres()?;
+    cluster.create_database("image")?;
+    let data = State::locate()?.dir().join("image");
+    let _ = fs::remove_dir_all(&data);
+    make_enterable(&data)?;
+    chown(&data, Some(ACCOUNT), Some(ACCOUNT))?;
+
+    step(format_args!("starting {tag}"));
+    let image = Image::new(tool, tag, &cluster, &data)?;
+    run_command(&mut image.command(&["/agis-api", "migrate", "up"]), interrupts)?;
+    let key = image.key()?;
+    refuses_without_a_token(&image)?;
+    let mut process = image.command(&["/agis-api", "serve"]).stdout(Stdio::null()).spawn()?;
+    let served = serves(&image, &key, &mut process, interrupts);
+    image.container.terminate(&process);
+    let status = end(&mut process)?;
+    served?;
+    is_by_its_account(&data)?;
+    match status.success() {
+        true => Ok(()),
+        false => Err(Failure::new(format!("agis-api of the image ended with {status} when it was asked to"))),
+    }
+}
+
+struct Image<'a> {
+    container: Container<'a>,
+    settings: Vec<(&'static str, String)>,
+    api: String,
+    metrics: String,
+}
+
+impl<'a> Image<'a> {
+    fn new(tool: &'a Tool, tag: &str, cluster: &Cluster, data: &Path) -> Result<Self> {
+        let (api, metrics) = (free_port()?, free_port()?);
+        // By its name: a static program looks names up by itself.
+        let database = cluster.url("image").replace("127.0.0.1", "localhost");
+        let settings = vec![
+            ("DATABASE_URL", database),
+            ("BIND_ADDRESS", "127.0.0.1".to_owned()),
+            ("API_PORT", api.to_string()),
+            ("METRICS_PORT", metrics.to_string()),
+            ("AGIS_DATA_DIR", "/data".to_owned()),
+            ("AGIS_HOST_NAME", "image".to_owned()),
+            ("LOG_FORMAT", "json".to_owned()),
+        ];
+        let container = tool.container(tag, data)?;
+        Ok(Self { container, settings, api: format!("127.0.0.1:{api}"), metrics: format!("127.0.0.1:{metrics}") })
+    }
+
+    fn command(&self, program: &[&str]) -> Command {
+        self.container.command(&self.settings, program)
+    }
+
+    fn key(&self) -> Result<String> {
+        let create = ["/agis-api", "keys", "create", "--user", "100000000000000001"];
+        let output = self.command(&create).stderr(Stdio::inherit()).output()?;
+        match output.status.success() {
+            true => Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned()),
+            false => Err(Failure::Status(output.status)),
+        }
+    }
+}
+
+fn refuses_without_a_token(image: &Image<'_>) -> Result {
+    let output = image.command(&["/agis-bot"]).output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    if output.status.success() || !said.contains("DISCORD_TOKEN") {
+        return Err(Failure::new(format!("agis-bot of the image does not ask for a token: {said}")));
+    }
+    Ok(())
+}
+
+fn serves(image: &Image<'_>, key: &str, process: &mut Child, interrupts: &Interrupts) -> Result {
+    let deadline = Instant::now() + READY;
+    while !matches!(http::get(&image.metrics, "/readyz", None), Ok(200)) {
+        if process.try_wait()?.is_some() || Instant::now() > deadline {
+            return Err(Failure::new("agis-api of the image was not ready; its log stands above"));
+        }
+        if interrupts.wait(PAUSE).is_some() {
+            return Err(Failure::Interrupted);
+        }
+    }
+    for (host, path, key) in [
+        (&image.metrics, "/healthz", None),
+        (&image.metrics, "/metrics", None),
+        (&image.api, "/api/v1/users/me", Some(key)),
+        (&image.api, "/api/docs/", None),
+    ] {
+        let status = http::get(host, path, key)?;
+        if status != 200 {
+            return Err(Failure::new(format!("agis-api of the image answers {path} with {status}")));
+        }
+    }
+    Ok(())
+}
+
+/// What it wrote is whose it should be.
+fn is_by_its_account(data: &Path) -> Result {
+    for entry in fs::read_dir(data)? {
+        let entry = entry?;
+        let owner = entry.metadata()?.uid();
+        if owner != ACCOUNT {
+            let name = entry.file_name();
+            return Err(Failure::new(format!(
+                "the image runs as {owner}, not as {ACCOUNT}: it wrote {}",
+                name.display()
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn end(process: &mut Child) -> Result<ExitStatus> {
+    let deadline = Instant::now() + END;
+    loop {
+        if let Some(status) = process.try_wait()? {
+            return Ok(status);
+        }
+        if Instant::now() > deadline {
+            process.kill()?;
+            return Err(Failure::new(format!("agis-api of the image did not end within {} s", END.as_secs())));
+        }
+        std::thread::sleep(PAUSE);
+    }
+}
+
+fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}
