@@ -1,0 +1,124 @@
+"""What the objects of one overlay say of each other. Each rule here has all of them before it."""
+
+import tomllib
+
+import yaml
+
+from objects import containers, is_ours, name, namespace, plain, pod, pod_spec
+from schemas import CATALOGUE, errors
+
+# How long programs take to end after the delay and the drain, which are settings: bins/*/src.
+TO_END = {"agis-api": 15, "agis-bot": 25}
+
+
+def settings(objects):
+    return next(obj["data"] for obj in objects if plain(obj) == "ConfigMap/agis-settings")
+
+
+def catalogue(objects):
+    data = next(obj["data"] for obj in objects if plain(obj) == "ConfigMap/agis-games")
+    return tomllib.loads(data["games.toml"])
+
+
+def games(objects):
+    """The GameServers of the catalogue, as objects of their own."""
+    for key, game in catalogue(objects).items():
+        if "gameserver" in game:
+            obj = {"apiVersion": "agones.dev/v1", "kind": "GameServer"} | yaml.safe_load(game["gameserver"])
+            obj["metadata"] = obj.get("metadata", {}) | {"name": f"{key}.games.toml", "namespace": "any"}
+            yield obj
+
+
+def names_are_there(objects):
+    there = {(namespace(obj), name(obj)) for obj in objects}
+    for obj in objects:
+        here, spec = namespace(obj), pod_spec(obj)
+        wanted = [(here, f"ConfigMap/{it['configMap']['name']}") for it in spec.get("volumes", []) if "configMap" in it]
+        for it in containers(obj):
+            maps = [source["configMapRef"] for source in it.get("envFrom", []) if "configMapRef" in source]
+            wanted += [(here, f"ConfigMap/{it['name']}") for it in maps]
+        if spec.get("serviceAccountName"):
+            wanted.append((here, f"ServiceAccount/{spec['serviceAccountName']}"))
+        if obj["kind"] == "Ingress":
+            paths = [path for rule in obj["spec"]["rules"] for path in rule["http"]["paths"]]
+            wanted += [(here, f"Service/{path['backend']['service']['name']}") for path in paths]
+        if obj["kind"] == "HorizontalPodAutoscaler":
+            target = obj["spec"]["scaleTargetRef"]
+            wanted.append((here, f"{target['kind']}/{target['name']}"))
+        if obj["kind"] == "RoleBinding":
+            wanted.append((here, f"{obj['roleRef']['kind']}/{obj['roleRef']['name']}"))
+            wanted += [(it["namespace"], f"{it['kind']}/{it['name']}") for it in obj["subjects"]]
+        yield from (f"{name(obj)}: there is no {it} in {where}" for where, it in wanted if (where, it) not in there)
+
+
+def matches(selector, labels):
+    """Whether labels are selected, by what of a selector is used here."""
+    said = selector.get("matchLabels", {}).items() <= labels.items()
+    return said and all(labels.get(it["key"]) in it["values"] for it in selector.get("matchExpressions", []))
+
+
+def selectors_select(objects):
+    pods = [(namespace(obj), pod(obj)["metadata"]["labels"]) for obj in objects if is_ours(obj)]
+    services = [(namespace(obj), obj["metadata"]["labels"]) for obj in objects if obj["kind"] == "Service"]
+    for obj in objects:
+        spec = obj.get("spec", {})
+        selector, among = {
+            "Service": lambda: ({"matchLabels": spec["selector"]}, pods),
+            "PodDisruptionBudget": lambda: (spec["selector"], pods),
+            "NetworkPolicy": lambda: (spec["podSelector"], pods),
+            "ServiceMonitor": lambda: (spec["selector"], services),
+        }.get(obj["kind"], lambda: (None, []))()
+        if selector is not None and not any(matches(selector, has) for at, has in among if at == namespace(obj)):
+            yield f"{name(obj)}: selects nothing"
+
+
+def settings_fit(objects):
+    has = settings(objects)
+    if has["AGIS_HOST"] != "agones":
+        yield "AGIS_HOST is not agones: a pod has no place for games"
+    for obj in objects:
+        if obj["kind"] in ("Role", "Fleet") and namespace(obj) != has["AGONES_NAMESPACE"]:
+            yield f"{name(obj)}: is not in AGONES_NAMESPACE, {has['AGONES_NAMESPACE']}"
+        if obj["kind"] != "Deployment":
+            continue
+        [container] = containers(obj)
+        ports = {it["name"]: str(it["containerPort"]) for it in container["ports"]}
+        wanted = {"http": has["API_PORT"], "metrics": has["METRICS_PORT"]}
+        other = [it for it in ports if ports[it] != wanted.get(it)]
+        yield from (f"{name(obj)}: the port '{it}' is not that of the settings" for it in other)
+        mounts = [it["mountPath"] for it in container["volumeMounts"]]
+        if not any(has["GAMES_FILE"] == f"{it}/games.toml" for it in mounts):
+            yield f"{name(obj)}: has no {has['GAMES_FILE']}"
+
+
+def there_is_time_to_end(objects):
+    has = settings(objects)
+    asked = int(has["SHUTDOWN_DELAY_SECONDS"]) + int(has["SHUTDOWN_DRAIN_SECONDS"])
+    for obj in objects:
+        if obj["kind"] == "Deployment":
+            takes = TO_END[obj["metadata"]["name"]] + (asked if name(obj) == "Deployment/agis-api" else 0)
+            if pod_spec(obj).get("terminationGracePeriodSeconds", 30) <= takes:
+                yield f"{name(obj)}: is killed within the {takes} s that it may take to end"
+
+
+def one_version_runs(objects):
+    images = {it["image"] for obj in objects if is_ours(obj) for it in containers(obj)}
+    if len(images) != 1:
+        yield f"the programs and the migration are of different images: {', '.join(sorted(images))}"
+
+
+def catalogue_is_right(objects):
+    games = catalogue(objects)
+    yield from (f"games.toml: {it}" for it in errors(CATALOGUE, games))
+    fleets = {f"Fleet/{game['fleet']}" for game in games.values() if "fleet" in game}
+    yield from (f"games.toml: there is no {it}" for it in sorted(fleets - {name(obj) for obj in objects}))
+
+
+RULES = [
+    names_are_there,
+    selectors_select,
+    settings_fit,
+    there_is_time_to_end,
+    one_version_runs,
+    catalogue_is_right,
+]
