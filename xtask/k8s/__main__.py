@@ -50,8 +50,8 @@ def main(kubectl):
     count, rule_count = sum(map(len, overlays.values())), len(rules.RULES) + len(overlay.RULES)
     broken_count = len(broken.ONE_BY_ONE) + len(broken.TOGETHER)
     print(f"{count} objects of {len(overlays)} overlays: {len(found)} found")
-    print(f"by the schemas of Kubernetes {KUBERNETES}, Agones' CRDs, and those fields of the Prometheus operator that are")
-    print(f"used here, and by {rule_count} rules; all tried on {broken_count} broken objects")
+    print(f"by the schemas of Kubernetes {KUBERNETES}, Agones' CRDs, the fields that are used here of the Prometheus")
+    print(f"operator's kinds, and {rule_count} rules; all tried on {broken_count} broken objects")
     sys.exit(bool(found))
 
 
