@@ -5,6 +5,7 @@ mod tool;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use tool::Tool;
 
@@ -47,7 +48,8 @@ pub(crate) fn run(args: &Args, interrupts: &Interrupts) -> Result {
     }
     let tag = args.tag.clone().unwrap_or_else(|| format!("localhost/agis:{}", env!("CARGO_PKG_VERSION")));
     step(format_args!("building {tag} with {}", tool.name()));
-    run_command(&mut tool.build(&tag, Path::new(CONTAINERFILE), &context), interrupts)?;
+    run_command(&mut tool.build(&tag, &labels(), Path::new(CONTAINERFILE), &context), interrupts)?;
+    tool.forget_nameless();
     if let Some(file) = &args.output {
         run_command(&mut tool.save(&tag, file), interrupts)?;
     }
@@ -74,7 +76,21 @@ fn build(interrupts: &Interrupts) -> Result<Vec<PathBuf>> {
     Ok(PROGRAMS.iter().map(|program| folder.join(program)).collect())
 }
 
-/// On an empty base nothing could load what a program asks for.
+/// What the image says about itself: of which commit it is only where git knows.
+fn labels() -> Vec<(&'static str, String)> {
+    let mut labels = vec![
+        ("org.opencontainers.image.version", env!("CARGO_PKG_VERSION").to_owned()),
+        ("org.opencontainers.image.licenses", env!("CARGO_PKG_LICENSE").to_owned()),
+    ];
+    let commit =
+        Command::new("git").args(["describe", "--always", "--dirty", "--abbrev=40", "--exclude", "*"]).output();
+    if let Some(commit) = commit.ok().filter(|output| output.status.success()) {
+        labels.push(("org.opencontainers.image.revision", String::from_utf8_lossy(&commit.stdout).trim().to_owned()));
+    }
+    labels
+}
+
+/// On an empty base nothing could load what a program asks for. Libraries are asked for by the loader alone.
 fn must_be_static(program: &Path) -> Result {
     match interpreter(&fs::read(program)?) {
         Some(false) => Ok(()),

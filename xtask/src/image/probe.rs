@@ -1,46 +1,46 @@
 //! Whether the image does what it is for: its programs are started from it, as its account, and asked.
 
-use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
-use std::os::unix::fs::{MetadataExt, chown};
-use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
+
+use agis_test_support::account::Account;
+use agis_test_support::leash::Leash;
+use agis_test_support::postgres::Cluster;
 
 use super::tool::{Container, Tool};
 use crate::failure::{Failure, Result};
 use crate::http;
 use crate::run::{run as run_command, step};
 use crate::signals::Interrupts;
-use crate::state::{State, make_enterable};
 use crate::test::start_postgres;
-use agis_test_support::postgres::Cluster;
 
-const ACCOUNT: u32 = 65532;
+/// The account that the manifests name too, and what runs where they name no command.
+const STARTS: &str = "65532:65532 [/agis-api serve]";
 const READY: Duration = Duration::from_secs(60);
 const END: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Migrates a private database, makes a key, serves, and ends, all by programs of the image.
 pub(super) fn run(tool: &Tool, tag: &str, interrupts: &Interrupts) -> Result {
+    let starts = tool.starts(tag)?;
+    if starts != STARTS {
+        return Err(Failure::new(format!("the image starts as {starts}, not as {STARTS}")));
+    }
     let cluster = start_postgres()?;
     cluster.create_database("image")?;
-    let data = State::locate()?.dir().join("image");
-    let _ = fs::remove_dir_all(&data);
-    make_enterable(&data)?;
-    chown(&data, Some(ACCOUNT), Some(ACCOUNT))?;
 
     step(format_args!("starting {tag}"));
-    let image = Image::new(tool, tag, &cluster, &data)?;
+    let image = Image::new(tool, tag, &cluster)?;
     run_command(&mut image.command(&["/agis-api", "migrate", "up"]), interrupts)?;
     let key = image.key()?;
     refuses_without_a_token(&image)?;
     let mut process = image.command(&["/agis-api", "serve"]).stdout(Stdio::null()).spawn()?;
+    let _leash = Leash::tie(&Account::Ours, r#"kill -TERM "$1""#, &[&process.id().to_string()])?;
     let served = serves(&image, &key, &mut process, interrupts);
     image.container.terminate(&process);
     let status = end(&mut process)?;
     served?;
-    is_by_its_account(&data)?;
     match status.success() {
         true => Ok(()),
         false => Err(Failure::new(format!("agis-api of the image ended with {status} when it was asked to"))),
@@ -55,7 +55,7 @@ struct Image<'a> {
 }
 
 impl<'a> Image<'a> {
-    fn new(tool: &'a Tool, tag: &str, cluster: &Cluster, data: &Path) -> Result<Self> {
+    fn new(tool: &'a Tool, tag: &str, cluster: &Cluster) -> Result<Self> {
         let (api, metrics) = (free_port()?, free_port()?);
         // By its name: a static program looks names up by itself.
         let database = cluster.url("image").replace("127.0.0.1", "localhost");
@@ -68,7 +68,7 @@ impl<'a> Image<'a> {
             ("AGIS_HOST_NAME", "image".to_owned()),
             ("LOG_FORMAT", "json".to_owned()),
         ];
-        let container = tool.container(tag, data)?;
+        let container = tool.container(tag)?;
         Ok(Self { container, settings, api: format!("127.0.0.1:{api}"), metrics: format!("127.0.0.1:{metrics}") })
     }
 
@@ -114,22 +114,6 @@ fn serves(image: &Image<'_>, key: &str, process: &mut Child, interrupts: &Interr
         let status = http::get(host, path, key)?;
         if status != 200 {
             return Err(Failure::new(format!("agis-api of the image answers {path} with {status}")));
-        }
-    }
-    Ok(())
-}
-
-/// What it wrote is whose it should be.
-fn is_by_its_account(data: &Path) -> Result {
-    for entry in fs::read_dir(data)? {
-        let entry = entry?;
-        let owner = entry.metadata()?.uid();
-        if owner != ACCOUNT {
-            let name = entry.file_name();
-            return Err(Failure::new(format!(
-                "the image runs as {owner}, not as {ACCOUNT}: it wrote {}",
-                name.display()
-            )));
         }
     }
     Ok(())

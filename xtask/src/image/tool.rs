@@ -48,13 +48,21 @@ impl Tool {
         command
     }
 
-    pub(super) fn build(&self, tag: &str, file: &Path, context: &Path) -> Command {
+    pub(super) fn build(&self, tag: &str, labels: &[(&str, String)], file: &Path, context: &Path) -> Command {
         let mut command = self.command(&["build", "--tag", tag]);
+        command.args(labels.iter().flat_map(|(name, value)| ["--label".to_owned(), format!("{name}={value}")]));
         if let Self::Buildah(_) = self {
             command.args(["--isolation", "chroot"]);
         }
         command.arg("--file").arg(file).arg(context).stdout(Stdio::null());
         command
+    }
+
+    /// Removes what lost its name to a newer image, and what a killed run left of it. Docker's store is not ours alone.
+    pub(super) fn forget_nameless(&self) {
+        if let Self::Buildah(_) = self {
+            let _ = succeeds(&mut self.command(&["rmi", "--prune", "--force"]));
+        }
     }
 
     pub(super) fn save(&self, tag: &str, file: &Path) -> Command {
@@ -75,8 +83,24 @@ impl Tool {
         if text.is_empty() { Err(Failure::new(format!("{} knows no {tag}", self.name()))) } else { Ok(text) }
     }
 
-    /// A container of an image, to run programs in, with a folder for what they keep.
-    pub(super) fn container(&self, tag: &str, data: &Path) -> Result<Container<'_>> {
+    /// The account that an image runs as, and what it runs unless it is told otherwise.
+    pub(super) fn starts(&self, tag: &str) -> Result<String> {
+        let mut inspect = match self {
+            Self::Docker => self.command(&["image", "inspect", "--format", "{{.Config.User}} {{.Config.Cmd}}"]),
+            Self::Buildah(_) => self.command(&[
+                "inspect",
+                "--type",
+                "image",
+                "--format",
+                "{{.OCIv1.Config.User}} {{.OCIv1.Config.Cmd}}",
+            ]),
+        };
+        let output = inspect.arg(tag).stderr(Stdio::inherit()).output()?;
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    }
+
+    /// A container of an image, to run programs in.
+    pub(super) fn container(&self, tag: &str) -> Result<Container<'_>> {
         let name = match self {
             Self::Docker => tag.to_owned(),
             Self::Buildah(_) => {
@@ -87,7 +111,7 @@ impl Tool {
         if name.is_empty() {
             Err(Failure::new(format!("no container of {tag}")))
         } else {
-            Ok(Container { tool: self, name, volume: format!("{}:/data", data.display()) })
+            Ok(Container { tool: self, name })
         }
     }
 }
@@ -96,19 +120,18 @@ impl Tool {
 pub(super) struct Container<'a> {
     tool: &'a Tool,
     name: String,
-    /// What its programs have as `/data`.
-    volume: String,
 }
 
 impl Container<'_> {
-    /// A program of the image, with these settings and nothing else of ours, on this machine's network.
+    /// A program of the image, with these settings, an empty `/data` and nothing else of ours, on our network.
     pub(super) fn command(&self, settings: &[(&str, String)], program: &[&str]) -> Command {
         let mut command = match self.tool {
             Tool::Docker => self.tool.command(&["run", "--rm", "--network", "host", "--read-only"]),
             Tool::Buildah(_) => self.tool.command(&["run", "--isolation", "chroot"]),
         };
         command.args(settings.iter().flat_map(|(key, value)| ["--env".to_owned(), format!("{key}={value}")]));
-        command.args(["--volume", &self.volume, &self.name]);
+        // In memory: a folder of ours would have to be given to the account, which takes root.
+        command.args(["--mount", "type=tmpfs,destination=/data", &self.name]);
         if let Tool::Buildah(_) = self.tool {
             command.arg("--");
         }
