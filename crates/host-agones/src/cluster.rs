@@ -63,7 +63,7 @@ impl Cluster {
         }
     }
 
-    /// Whether the API server answers, knows GameServers, and lets us see them.
+    /// Whether the API server answers, and shows us GameServers.
     pub(crate) async fn ping(&self) -> Result<(), HostError> {
         let one = ListParams::default().labels(&names::all(&self.name)).limit(1);
         ask(self.gameservers.list(&one)).await?;
@@ -73,6 +73,17 @@ impl Cluster {
     /// The GameServers of a server, as they are now.
     pub(crate) async fn of(&self, server: agis_base::ServerId) -> Result<Vec<GameServer>, HostError> {
         self.all(&self.gameservers, &names::all_of(&self.name, server)).await
+    }
+
+    /// Refuses what another installation has in this namespace: its servers have numbers as ours have.
+    pub(crate) fn is_ours(&self, object: &impl ResourceExt) -> Result<(), HostError> {
+        match object.labels().get(names::HOST) {
+            Some(host) if *host != self.name => Err(HostError::Unavailable(format!(
+                "{} belongs to the host '{host}': two installations need namespaces of their own",
+                object.name_any()
+            ))),
+            _ => Ok(()),
+        }
     }
 
     /// Has this one deleted, and no other that came to have its name. It may take its time to go.
@@ -96,7 +107,7 @@ pub(crate) const CONFLICT: u16 = 409;
 /// What went wrong with a call.
 #[derive(Debug)]
 pub(crate) enum Trouble {
-    /// It was refused: it had no effect, and the same again will not have any either.
+    /// It was refused: it had no effect.
     Refused {
         /// The status of HTTP.
         code: u16,
@@ -137,6 +148,9 @@ impl From<Trouble> for HostError {
             Trouble::Refused { code: CONFLICT, why } => {
                 Self::Unavailable(format!("the cluster changed meanwhile: {why}"))
             }
+            // A right or a quota that is missing, or Agones itself: somebody may be about to put it right, and what runs has
+            // not ended by it.
+            Trouble::Refused { code: 403 | GONE, why } => Self::Unavailable(format!("the cluster refuses it: {why}")),
             Trouble::Refused { why, .. } => Self::Failed(format!("the cluster refuses it: {why}")),
             Trouble::Busy(why) | Trouble::Unknown(why) => {
                 Self::Unavailable(format!("the cluster cannot be reached for the moment: {why}"))
@@ -156,6 +170,8 @@ mod tests {
         let api = |code| kube::Error::Api(Box::new(Status::failure("why", "Reason").with_code(code)));
         for code in [400, 403, 404, 405, 413, 415, 422] {
             assert!(matches!(Trouble::from(api(code)), Trouble::Refused { code: c, .. } if c == code), "{code}");
+        }
+        for code in [400, 405, 413, 415, 422] {
             assert!(matches!(HostError::from(Trouble::from(api(code))), HostError::Failed(_)), "{code}");
         }
         for code in [401, 429] {
@@ -164,7 +180,7 @@ mod tests {
         for code in [500, 502, 503, 504] {
             assert!(matches!(Trouble::from(api(code)), Trouble::Unknown(_)), "{code}");
         }
-        for code in [401, 409, 429, 500, 503, 504] {
+        for code in [401, 403, 404, 409, 429, 500, 503, 504] {
             assert!(matches!(HostError::from(Trouble::from(api(code))), HostError::Unavailable(_)), "{code}");
         }
         let cut = kube::Error::Service("connection closed".into());

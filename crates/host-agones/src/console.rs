@@ -103,6 +103,8 @@ fn piece(log: &str, from: Mark, limit: u32, is_cut: bool) -> Piece {
         end = mark;
         lines.push(Line { at, text: text.to_owned(), position: mark.position() });
     }
+    // A second that fills a whole piece cannot be passed; whoever follows looks again after a pause.
+    let more = more && !lines.is_empty();
     Piece { lines, end: end.position(), more, lost: false }
 }
 

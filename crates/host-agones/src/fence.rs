@@ -11,7 +11,7 @@ use kube::{ResourceExt, api::PostParams};
 use crate::{
     cluster::{CONFLICT, Cluster, GONE, Trouble, ask},
     gameserver::GameServer,
-    names::{self, Words, words},
+    names::{self, words},
 };
 
 /// How often to look again before somebody else has to.
@@ -86,7 +86,7 @@ impl Fence {
             (Some(generation), Some(wanted)) => Ok(Self { generation, wanted, chosen }),
             _ => {
                 let name = map.name_any();
-                Err(HostError::Failed(format!("the ConfigMap {name} was changed by somebody else; put it right")))
+                Err(HostError::Unavailable(format!("the ConfigMap {name} was changed by somebody else; put it right")))
             }
         }
     }
@@ -100,11 +100,11 @@ impl Fence {
         map.data = Some(data);
     }
 
-    /// Whether this GameServer, with our labels, is nobody's.
+    /// Whether this GameServer, with our labels, is nobody's. The fence was raised before any of its generation was made, so
+    /// there is none above it.
     pub(crate) fn is_orphan(&self, generation: Generation, gameserver: &GameServer) -> bool {
         let is_another = self.chosen.as_ref().is_some_and(|chosen| !chosen.is(gameserver));
-        generation < self.generation
-            || (generation == self.generation && (self.wanted != Wanted::Running || is_another))
+        generation != self.generation || self.wanted != Wanted::Running || is_another
     }
 }
 
@@ -123,8 +123,8 @@ impl Cluster {
         wanted: Wanted,
         delete_after: Option<Timestamp>,
     ) -> Result<Fence, HostError> {
-        let kept = delete_after.map(|at| words([(names::DELETE_AFTER, at.to_rfc3339())])).unwrap_or_default();
-        self.change(server, &kept, |seen| match seen {
+        let kept = delete_after.map(|at| at.to_rfc3339());
+        self.change(server, kept.as_ref(), |seen| match seen {
             Some(seen) if seen.generation > generation => Err(HostError::Stale { seen: seen.generation }),
             Some(seen) if seen.generation == generation && seen.wanted == wanted => Ok(None),
             _ => Ok(Some(Fence { generation, wanted, chosen: None })),
@@ -139,25 +139,29 @@ impl Cluster {
         generation: Generation,
         gameserver: &GameServer,
     ) -> Result<Fence, HostError> {
-        self.change(server, &Words::new(), |seen| match seen {
+        self.change(server, None, |seen| match seen {
             Some(seen) if seen.generation > generation => Err(HostError::Stale { seen: seen.generation }),
             Some(seen) if seen.chosen.is_some() => Ok(None),
             Some(seen) => Ok(Some(Fence { chosen: Some(Chosen::of(gameserver)), ..seen.clone() })),
-            None => Err(HostError::Failed(format!("the ConfigMap {} was deleted", names::fence(server)))),
+            None => Err(HostError::Unavailable(format!("the ConfigMap {} was deleted", names::fence(server)))),
         })
         .await
     }
 
-    /// Changes a fence as this says, who looks again where somebody else has changed it meanwhile; `None` leaves it.
+    /// Changes a fence as this says, who looks again where somebody else has changed it meanwhile; `None` leaves it. What
+    /// is kept of the server goes at `delete_after`, or stays.
     async fn change(
         &self,
         server: ServerId,
-        annotations: &Words,
+        delete_after: Option<&String>,
         decide: impl Fn(Option<&Fence>) -> Result<Option<Fence>, HostError>,
     ) -> Result<Fence, HostError> {
         let name = names::fence(server);
         for _ in 0..TRIES {
             let found = ask(self.fences.get_opt(&name)).await?;
+            if let Some(found) = &found {
+                self.is_ours(found)?;
+            }
             let seen = found.as_ref().map(Fence::read).transpose()?;
             let Some(next) = decide(seen.as_ref())? else {
                 return seen.ok_or_else(|| HostError::Unavailable("there is no fence".into()));
@@ -166,7 +170,8 @@ impl Cluster {
             let mut map = found.unwrap_or_default();
             map.metadata.name = Some(name.clone());
             map.labels_mut().extend(names::of_server(&self.name, server));
-            map.annotations_mut().extend(annotations.clone());
+            map.annotations_mut().remove(names::DELETE_AFTER);
+            map.annotations_mut().extend(delete_after.map(|at| (names::DELETE_AFTER.to_owned(), at.clone())));
             next.write(&mut map);
             let written = if is_new {
                 ask(self.fences.create(&PostParams::default(), &map)).await
@@ -205,9 +210,9 @@ mod tests {
             }
         }
         let mut map = ConfigMap::default();
-        assert!(matches!(Fence::read(&map), Err(HostError::Failed(_))));
+        assert!(matches!(Fence::read(&map), Err(HostError::Unavailable(_))));
         map.data = Some(words([(GENERATION, "x".into()), (WANTED, "running".into())]));
-        assert!(matches!(Fence::read(&map), Err(HostError::Failed(_))));
+        assert!(matches!(Fence::read(&map), Err(HostError::Unavailable(_))));
     }
 
     #[test]
@@ -216,10 +221,10 @@ mod tests {
         for (wanted, chosen, generation, uid, is_orphan) in [
             (Wanted::Running, None, 4, "any", true),
             (Wanted::Running, None, 5, "any", false),
-            (Wanted::Running, None, 6, "any", false),
+            (Wanted::Running, None, 6, "any", true),
             (Wanted::Running, chosen.clone(), 5, "mine", false),
             (Wanted::Running, chosen.clone(), 5, "other", true),
-            (Wanted::Running, chosen, 6, "other", false),
+            (Wanted::Running, chosen, 6, "other", true),
             (Wanted::Stopped, None, 5, "any", true),
             (Wanted::Deleted, None, 5, "any", true),
         ] {

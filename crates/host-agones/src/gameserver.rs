@@ -90,6 +90,9 @@ fn endpoint(status: &Status) -> Option<Endpoint> {
     (!status.address.is_empty()).then(|| Endpoint { address: status.address.clone(), port })
 }
 
+/// Agones' own container in a pod.
+const SIDECAR: &str = "agones-gameserver-sidecar";
+
 enum PodPhase {
     Unready,
     Ready,
@@ -105,6 +108,14 @@ fn pod_phase(pod: &Pod) -> PodPhase {
             return PodPhase::Ended(format!("its pod has failed: {why}"));
         }
         _ => {}
+    }
+    // The game's own container is over where it is not begun again; Agones' helper beside it goes on.
+    let terminated = status.container_statuses.iter().flatten().filter(|it| it.name != SIDECAR).find_map(|it| {
+        let ended = it.state.as_ref()?.terminated.as_ref()?;
+        Some(PodPhase::Ended(format!("its container ended with status {}", ended.exit_code)))
+    });
+    if let Some(ended) = terminated {
+        return ended;
     }
     let is_ready = |it: &k8s_openapi::api::core::v1::PodCondition| it.type_ == "Ready" && it.status == "True";
     match pod.metadata.deletion_timestamp.is_none() && status.conditions.iter().flatten().any(is_ready) {
@@ -183,6 +194,21 @@ mod tests {
             assert_eq!(word(&phase(&scheduled, pod.as_ref())), expected, "{pod:?}");
         }
         assert_eq!(word(&phase(&gameserver("Unhealthy", "pod", "node"), Some(&pod("Running", "True")))), "ended");
+    }
+
+    #[test]
+    fn a_container_that_ended_is_an_end_unless_it_is_agones_s_own() {
+        let scheduled = gameserver("Scheduled", "pod", "node");
+        for (container, expected) in [("game", "ended"), (SIDECAR, "running")] {
+            let mut pod = pod("Running", "True");
+            let ended = json!([{
+                "name": container, "ready": false, "restartCount": 0, "image": "", "imageID": "",
+                "state": { "terminated": { "exitCode": 139 } },
+            }]);
+            pod.status.as_mut().expect("a status").container_statuses =
+                serde_json::from_value(ended).expect("statuses");
+            assert_eq!(word(&phase(&scheduled, Some(&pod))), expected, "{container}");
+        }
     }
 
     #[test]

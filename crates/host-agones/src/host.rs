@@ -16,10 +16,10 @@ use kube::Client;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    cluster::Cluster,
+    cluster::{Cluster, ask},
     config::{Config, SetupError},
     console,
-    fence::Wanted,
+    fence::{Chosen, Wanted},
     gameserver::{self, GameServer, Phase},
     names, reaper,
     start::Start,
@@ -66,12 +66,24 @@ impl AgonesHost {
         stop.run_until_cancelled(work).await;
     }
 
-    /// Whether the cluster answers, and lets us do what we do.
+    /// Whether the cluster answers, and shows us GameServers.
     ///
     /// # Errors
     /// Where it does not.
     pub async fn ping(&self) -> Result<(), HostError> {
         self.cluster.ping().await
+    }
+
+    async fn observe_chosen(&self, chosen: &Chosen) -> Result<Observed, HostError> {
+        let found = ask(self.cluster.gameservers.get_opt(&chosen.name)).await?.filter(|it| chosen.is(it));
+        Ok(match found {
+            Some(it) => {
+                let generation = names::generation(&it).unwrap_or_default();
+                gameserver::phase(&it, self.view.pod(&it).as_deref()).observed(generation)
+            }
+            // By the time that anybody looks again, the one that ended is gone as well.
+            None => return Err(HostError::Unavailable("what stands in the cluster is changing".into())),
+        })
     }
 
     /// Those that stand in the cluster now, or did when the watch last told.
@@ -133,8 +145,14 @@ impl Host for AgonesHost {
     async fn observe(&self, server: ServerId) -> Result<Observed, HostError> {
         if let Some(gameserver) = self.newest(server).await? {
             let generation = names::generation(&*gameserver).unwrap_or_default();
-            let pod = self.view.pod(&gameserver);
-            return Ok(gameserver::phase(&gameserver, pod.as_deref()).observed(generation));
+            let phase = gameserver::phase(&gameserver, self.view.pod(&gameserver).as_deref());
+            let Phase::Ended(_) = phase else { return Ok(phase.observed(generation)) };
+            // One that lost against another of its generation ends too, and is not the one that players are on.
+            let chosen = self.cluster.fence(server).await?.and_then(|fence| fence.chosen);
+            return match chosen.filter(|chosen| !chosen.is(&gameserver)) {
+                Some(chosen) => self.observe_chosen(&chosen).await,
+                None => Ok(phase.observed(generation)),
+            };
         }
         Ok(match self.cluster.fence(server).await? {
             Some(fence) if fence.wanted == Wanted::Running && fence.chosen.is_some() => {

@@ -9,7 +9,11 @@ use chrono::{DateTime, Utc};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt;
 
-use crate::{cluster::Cluster, fence::Fence, names};
+use crate::{
+    cluster::Cluster,
+    fence::{Fence, Wanted},
+    names,
+};
 
 /// How often it looks. What it finds runs at most so much longer than it should.
 pub const INTERVAL: Duration = Duration::from_secs(30);
@@ -42,18 +46,23 @@ async fn round(cluster: &Cluster) -> Result<(), HostError> {
         };
         if is_orphan && gameserver.metadata.deletion_timestamp.is_none() {
             tracing::warn!(gameserver = gameserver.name_any(), "a game server that is nobody's is taken away");
-            survive(cluster.delete(&cluster.gameservers, gameserver).await);
-            metrics::counter!("agis_bot_agones_orphans_reaped_total").increment(1);
+            if survive(cluster.delete(&cluster.gameservers, gameserver).await) {
+                metrics::counter!("agis_bot_agones_orphans_reaped_total").increment(1);
+            }
         }
     }
     for map in maps.iter().filter(|map| has_ended(map, Utc::now())) {
-        survive(forget(cluster, map).await);
+        let _ = survive(forget(cluster, map).await);
     }
     Ok(())
 }
 
-/// Whether what is kept of a deleted server has been kept for long enough.
+/// Whether what is kept of a deleted server has been kept for long enough. One that was restored from a backup is not
+/// deleted any more.
 fn has_ended(map: &ConfigMap, now: Timestamp) -> bool {
+    if Fence::read(map).is_ok_and(|fence| fence.wanted != Wanted::Deleted) {
+        return false;
+    }
     let after = map.annotations().get(names::DELETE_AFTER);
     after.and_then(|text| DateTime::parse_from_rfc3339(text).ok()).is_some_and(|after| after < now)
 }
@@ -65,9 +74,10 @@ async fn forget(cluster: &Cluster, map: &ConfigMap) -> Result<(), HostError> {
     cluster.delete(&cluster.fences, map).await
 }
 
-/// One that cannot be taken away is no reason to leave the others.
-fn survive(result: Result<(), HostError>) {
-    if let Err(error) = result {
+/// One that cannot be taken away is no reason to leave the others. Answers whether it could.
+fn survive(result: Result<(), HostError>) -> bool {
+    if let Err(error) = &result {
         tracing::warn!(%error, "something in the cluster could not be taken away");
     }
+    result.is_ok()
 }

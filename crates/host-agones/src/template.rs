@@ -75,6 +75,9 @@ impl Template {
         if let Some(container) = container(&mut spec) {
             tell_names(container, launch, server);
         }
+        if launch.game.ready.when == ReadyWhen::Pod {
+            end_with_its_game(&mut spec);
+        }
         if let Some(world) = &launch.game.world {
             mount(&mut spec, world, server);
         }
@@ -139,6 +142,13 @@ fn tell_names(container: &mut Value, launch: &Launch, server: ServerId) {
     let ours = [("AGIS_SERVER_NAME", launch.server_name.replace('$', "$$")), ("AGIS_SERVER_ID", server.to_string())];
     env.retain(|variable| ours.iter().all(|(name, _)| variable["name"] != *name));
     env.splice(0..0, ours.map(|(name, value)| json!({ "name": name, "value": value })));
+}
+
+/// Begun again in place, a game that crashes would look as if it ran on: nobody but its pod tells of it.
+fn end_with_its_game(spec: &mut Value) {
+    if let Some(pod) = spec.pointer_mut("/template/spec").and_then(Value::as_object_mut) {
+        pod.entry("restartPolicy").or_insert_with(|| "Never".into());
+    }
 }
 
 fn mount(spec: &mut Value, world: &World, server: ServerId) {
@@ -213,6 +223,7 @@ spec:
             (&pod["metadata"]["labels"]["tier"], &pod["metadata"]["labels"][names::GENERATION]),
             (&json!("gold"), &json!("3"))
         );
+        assert_eq!(pod["spec"]["restartPolicy"], "Never");
         assert_eq!(pod["spec"]["volumes"][1]["persistentVolumeClaim"]["claimName"], "agis-7-world");
         let game = &pod["spec"]["containers"][1];
         assert_eq!(game["volumeMounts"], json!([{ "name": "world", "mountPath": "/data" }]));

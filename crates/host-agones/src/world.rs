@@ -27,7 +27,11 @@ impl Cluster {
         let claim: PersistentVolumeClaim =
             serde_json::from_value(claim).map_err(|error| HostError::Failed(format!("no volume: {error}")))?;
         match ask(self.worlds.create(&PostParams::default(), &claim)).await {
-            Ok(_) | Err(Trouble::Refused { code: CONFLICT, .. }) => Ok(()),
+            Ok(_) => Ok(()),
+            Err(Trouble::Refused { code: CONFLICT, .. }) => {
+                let found = ask(self.worlds.get_opt(&names::world(server))).await?;
+                found.map_or(Ok(()), |found| self.is_ours(&found))
+            }
             Err(trouble) => Err(trouble.into()),
         }
     }

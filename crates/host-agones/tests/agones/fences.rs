@@ -96,6 +96,32 @@ async fn a_server_that_ends_slowly_is_waited_for_and_its_volume_has_one_user() {
 }
 
 #[tokio::test]
+async fn another_installation_s_servers_are_left_alone() {
+    let scene = Scene::new().await;
+    let ours = scene.process();
+    ours.running(&scene.start(1, "world")).await;
+    let standing = scene.the_one().await.uid();
+    let theirs = scene.process_of(&format!("{}-b", scene.name), &Faults::none(), true);
+    for order in [scene.start(2, "world"), scene.stop(3), scene.order(4, Target::Deleted)] {
+        let why = theirs.apply(&order).await.expect_err("it is another's");
+        assert!(matches!(&why, HostError::Unavailable(why) if why.contains("namespaces of their own")), "{why}");
+    }
+    assert_eq!(scene.the_one().await.uid(), standing);
+    ours.running(&scene.start(2, "world")).await;
+}
+
+#[tokio::test]
+async fn a_server_that_is_no_longer_deleted_keeps_its_world() {
+    let scene = Scene::new().await;
+    let process = scene.process();
+    process.running(&scene.start(1, "world")).await;
+    assert_eq!(process.apply(&scene.order(2, Target::Deleted)).await, Ok(Reached::Deleted));
+    process.running(&scene.start(3, "world")).await;
+    let fence = scene.fences().get(&format!("agis-{}", scene.server)).await.expect("a fence");
+    assert!(!fence.annotations().contains_key("agis.wtg.cluster/delete-after"), "nothing of it goes");
+}
+
+#[tokio::test]
 async fn a_fence_that_somebody_spoiled_is_told_and_nothing_is_done() {
     let scene = Scene::new().await;
     let process = scene.process();
@@ -104,7 +130,7 @@ async fn a_fence_that_somebody_spoiled_is_told_and_nothing_is_done() {
     let spoiled = Patch::Merge(json!({ "data": { "generation": "many" } }));
     scene.fences().patch(&fence, &PatchParams::default(), &spoiled).await.expect("patched");
     let why = process.apply(&scene.stop(2)).await.expect_err("nobody knows the generation");
-    assert!(matches!(&why, HostError::Failed(why) if why.contains(&fence)), "{why}");
+    assert!(matches!(&why, HostError::Unavailable(why) if why.contains(&fence)), "{why}");
     drop(process);
     let observer = scene.process();
     scene.until_observed(&observer, "it to run on", |it| matches!(it, Observed::Running { generation: 1, .. })).await;
