@@ -1,6 +1,7 @@
 //! Real parts for tests, and what brings them up.
 //!
 //! - [`postgres`]: a private PostgreSQL cluster, found or fetched, never run as root
+//! - [`redis`]: a private Redis
 //! - [`Database`]: an empty database for one test
 //! - [`proxy`]: a TCP proxy that loses the connection on purpose
 //! - `discord`: a stand-in for Discord (with the feature of that name)
@@ -21,6 +22,7 @@ pub mod leash;
 pub mod postgres;
 pub mod proxy;
 mod random;
+pub mod redis;
 mod sql;
 pub mod wait;
 

@@ -4,7 +4,7 @@ mod binaries;
 mod cluster;
 mod fetch;
 mod layout;
-mod port;
+pub(crate) mod port;
 mod server;
 
 use std::path::PathBuf;

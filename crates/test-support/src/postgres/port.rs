@@ -10,12 +10,12 @@ const TRIES: u32 = 200;
 
 /// A free port on localhost, and not one of those that the kernel gives to outgoing connections: while the server
 /// restarts, a client that keeps trying could else be given the server's own port, and meet itself.
-pub(super) fn free() -> Result<u16> {
+pub(crate) fn free() -> Result<u16> {
     let span = u64::from(first_ephemeral().saturating_sub(LOWEST).max(1_000));
     (0..TRIES)
         .map(|_| LOWEST.saturating_add(u16::try_from(random() % span).unwrap_or_default()))
         .find(|port| is_free(*port))
-        .ok_or_else(|| Error::new("found no free port on 127.0.0.1 for PostgreSQL"))
+        .ok_or_else(|| Error::new("found no free port on 127.0.0.1"))
 }
 
 pub(super) fn is_free(port: u16) -> bool {
