@@ -13,10 +13,9 @@ use agis_automation::{Biller, Housekeeping, Scheduler, Settler, Watcher, Workers
 use agis_base::StoreError;
 use agis_http_api::{Edge, Followers, Services};
 use agis_program::{
-    Domain, settings,
-    upkeep::{PING, SWEEP, ping, sweep},
+    Domain, Limits, settings,
+    upkeep::{PING, ping},
 };
-use agis_ratelimit::MemoryLimiter;
 use agis_runtime::{
     Component, Health, Metrics, every,
     ops::{self, Detail},
@@ -67,15 +66,16 @@ pub(crate) async fn serve() -> Result<(), Failure> {
     let db = Arc::new(Db::new(&config.database).map_err(Failure::from_display)?);
     let cache = KeyCache::default();
     let hosts = Hosts::new(&config.host, &config.rules.catalogue).await?;
-    let domain = Domain::new(&config.rules, &db, cache.clone(), hosts.consoles.clone());
-    let limiter = domain.limiter.clone();
+    let limits = Limits::new(&config.rules, &health).await;
+    let domain = Domain::new(&config.rules, &db, cache.clone(), limits.clone(), hosts.consoles.clone());
     let services = services(domain, config.edge.clone());
 
     let metrics_address = ops.local_addr().map_err(Failure::from_display)?;
     let ops = ops::serve(ops, health.clone(), metrics.clone()).map_err(Failure::from_display)?;
     tokio::spawn(ops);
     let mut loops = Loops::default();
-    loops.start_jobs(&config, &db, &services, limiter, &health, metrics);
+    limits.start(&mut loops.tasks, &loops.working);
+    loops.start_jobs(&config, &db, &services, &health, metrics);
     loops.start_automation(&config, &db, &services, &hosts.host, &health, cache);
     hosts.start(&mut loops.tasks, &health, &loops.working);
 
@@ -112,8 +112,8 @@ pub(crate) async fn serve() -> Result<(), Failure> {
 }
 
 fn services(domain: Domain, edge: Edge) -> Services {
-    let Domain { keys, limiter, servers, schedules, accounts, idempotency, notices: _ } = domain;
-    let edge = Arc::new(edge);
+    let Domain { keys, limits, servers, schedules, accounts, idempotency, notices: _ } = domain;
+    let (edge, limiter) = (Arc::new(edge), limits.limiter());
     Services { keys, limiter, servers, schedules, accounts, edge, idempotency, followers: Followers::default() }
 }
 
@@ -147,22 +147,10 @@ struct Loops {
 }
 
 impl Loops {
-    fn start_jobs(
-        &mut self,
-        config: &Config,
-        db: &Arc<Db>,
-        services: &Services,
-        limiter: Arc<MemoryLimiter>,
-        health: &Health,
-        metrics: Metrics,
-    ) {
+    fn start_jobs(&mut self, config: &Config, db: &Arc<Db>, services: &Services, health: &Health, metrics: Metrics) {
         let stop = &self.working;
         let keys = services.keys.clone();
         self.tasks.spawn(every("flush last uses of keys", FLUSH, stop.clone(), async move || keys.flush().await));
-        self.tasks.spawn(every("sweep limits", SWEEP, stop.clone(), async move || {
-            sweep(&limiter);
-            Ok::<(), Infallible>(())
-        }));
         let idempotency = services.idempotency.clone();
         self.tasks
             .spawn(every("forget idempotency keys", FORGET, stop.clone(), async move || idempotency.forget().await));

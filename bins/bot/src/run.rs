@@ -11,8 +11,8 @@ use agis_apikeys::KeyCache;
 use agis_discord::{Connection, Services, Standing};
 use agis_host_process::Consoles;
 use agis_program::{
-    Domain, settings,
-    upkeep::{PING, SWEEP, ping, sweep},
+    Domain, Limits, settings,
+    upkeep::{PING, ping},
 };
 use agis_runtime::{Component, Health, Metrics, every, ops, shutdown, telemetry};
 use agis_servers::console::Console;
@@ -49,7 +49,9 @@ pub(crate) async fn run() -> Result<(), String> {
 
     let health = Health::default();
     let db = Arc::new(Db::new(&config.database).map_err(text)?);
-    let domain = Domain::new(&config.rules, &db, KeyCache::default(), consoles(config.data_dir.as_deref())?);
+    let limits = Limits::new(&config.rules, &health).await;
+    let consoles = consoles(config.data_dir.as_deref())?;
+    let domain = Domain::new(&config.rules, &db, KeyCache::default(), limits, consoles);
     let bells = Bells::default();
     let connection = Connection::new(config.discord.token, config.discord.api, config.discord.guild);
     let standing = connection.standing();
@@ -97,7 +99,8 @@ fn consoles(data_dir: Option<&Path>) -> Result<Vec<Arc<dyn Console>>, String> {
 }
 
 fn services(domain: &Domain) -> Services {
-    let Domain { keys, limiter, servers, schedules, accounts, idempotency, notices } = domain.clone();
+    let Domain { keys, limits, servers, schedules, accounts, idempotency, notices } = domain.clone();
+    let limiter = limits.limiter();
     Services { servers, schedules, keys, accounts, idempotency, limiter, notices }
 }
 
@@ -120,11 +123,7 @@ fn start_jobs(
         tell(&standing, &discord);
         Ok::<(), std::convert::Infallible>(())
     }));
-    let limiter = domain.limiter.clone();
-    jobs.spawn(every("sweep limits", SWEEP, stop.clone(), async move || {
-        sweep(&limiter);
-        Ok::<(), std::convert::Infallible>(())
-    }));
+    domain.limits.start(&mut jobs, stop);
     jobs.spawn(every("metrics upkeep", telemetry::UPKEEP, stop.clone(), async move || {
         metrics.upkeep();
         Ok::<(), std::convert::Infallible>(())

@@ -1,12 +1,16 @@
-//! Decisions of the limiter, next to `governor`: one thread each, the clock read for each decision.
+//! Decisions of the limiter, next to `governor`: one thread each, the clock read for each decision. And over Redis.
 
 use std::{hint::black_box, num::NonZeroU32, sync::Arc, time::Instant};
 
+use agis_limiter_redis::RedisLimiter;
 use agis_ratelimit::{Bucket, Limiter, MemoryLimiter, Quota};
-use futures_util::future::Either;
+use futures_util::{StreamExt, future::Either, stream};
 use governor::RateLimiter;
 
-use crate::report::{Report, median, step};
+use crate::{
+    error::{Error, Result},
+    report::{Report, median, step},
+};
 
 const PER_HOUR: u32 = 1_000_000_000;
 const ROUNDS: usize = 9;
@@ -42,6 +46,26 @@ pub(crate) fn compare(decisions: u32, report: &mut Report) {
         // As fast, within what two runs of the same differ by.
         report.at_least(format!("limiter at {keys} keys, speed : governor"), ratio, 1.0);
     }
+}
+
+/// Decisions a second by a private Redis on this machine, one after the other and many at once.
+pub(crate) async fn over_redis(url: &str, decisions: i64, report: &mut Report) -> Result {
+    let memory = Arc::new(MemoryLimiter::new(1000));
+    let url = url.parse().map_err(|_| Error::new("--redis is no URL of a Redis"))?;
+    let limiter = RedisLimiter::new(url, memory.clone(), |_| {});
+    limiter.probe().await;
+    for in_flight in [1, 64] {
+        step(&format!("limiter over Redis, {in_flight} in flight"));
+        let mut rates = vec![];
+        for _ in 0..ROUNDS {
+            let take = |id| limiter.take(Bucket { kind: "key", id: id % 1000 }, Quota::per_hour(PER_HOUR));
+            let began = Instant::now();
+            stream::iter(0..decisions).map(take).buffer_unordered(in_flight).for_each(async |_| {}).await;
+            rates.push(decisions as f64 / began.elapsed().as_secs_f64());
+        }
+        report.value(format!("limiter over Redis, {in_flight} in flight"), median(rates), "decisions/s");
+    }
+    if memory.is_empty() { Ok(()) } else { Err(Error::new("Redis did not make all the decisions: too slow, or gone")) }
 }
 
 /// Keys in an order that no cache can foresee.

@@ -65,6 +65,9 @@ struct Run {
     /// The folder of the games, of which there will be none
     #[arg(long)]
     data_dir: PathBuf,
+    /// A Redis to count limits in, if they are to be measured
+    #[arg(long)]
+    redis: Option<String>,
     /// Where the results go as JSON
     #[arg(long)]
     out: PathBuf,
@@ -101,6 +104,9 @@ async fn run(args: &Run) -> Result {
     let wanted = |part: &str| args.only.iter().any(|only| only == part);
     if wanted("limiter") {
         limiter::compare(if args.quick { 200_000 } else { 3_000_000 }, &mut report);
+        if let Some(url) = &args.redis {
+            limiter::over_redis(url, if args.quick { 5_000 } else { 100_000 }, &mut report).await?;
+        }
     }
     if ["http", "rate", "due"].into_iter().any(wanted) {
         served(args, &wanted, &mut report).await?;

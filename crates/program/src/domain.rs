@@ -6,20 +6,19 @@ use agis_accounts::Accounts;
 use agis_apikeys::{ApiKeys, KeyCache};
 use agis_idempotency::Idempotency;
 use agis_notices::Notices;
-use agis_ratelimit::MemoryLimiter;
 use agis_scheduler::Schedules;
 use agis_servers::{Servers, console::Console};
 use agis_storage::Db;
 
-use crate::settings::Rules;
+use crate::{limits::Limits, settings::Rules};
 
 /// The domain's services.
 #[derive(Clone)]
 pub struct Domain {
     /// Keys.
     pub keys: ApiKeys,
-    /// Limits; to be swept.
-    pub limiter: Arc<MemoryLimiter>,
+    /// Limits; to be started.
+    pub limits: Limits,
     /// Servers and operations.
     pub servers: Servers,
     /// Schedules.
@@ -34,11 +33,11 @@ pub struct Domain {
 
 impl Domain {
     /// Over this database, with the consoles that this process can reach. Whoever listens to the database tells the cache.
-    pub fn new(rules: &Rules, db: &Arc<Db>, cache: KeyCache, consoles: Vec<Arc<dyn Console>>) -> Self {
+    pub fn new(rules: &Rules, db: &Arc<Db>, cache: KeyCache, limits: Limits, consoles: Vec<Arc<dyn Console>>) -> Self {
         let (catalogue, servers) = (rules.catalogue.clone(), rules.servers.clone());
         Self {
             keys: ApiKeys::new(db.clone(), cache, rules.keys.clone()),
-            limiter: Arc::new(MemoryLimiter::new(rules.buckets)),
+            limits,
             servers: Servers::new(db.clone(), db.clone(), db.clone(), catalogue, servers, consoles),
             schedules: Schedules::new(db.clone(), rules.schedules_per_server),
             accounts: Accounts::new(db.clone()),

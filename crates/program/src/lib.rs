@@ -2,11 +2,14 @@
 //!
 //! - [`settings`]: what both read from the environment
 //! - [`domain`]: the domain's services over one database
+//! - [`limits`]: the limiter, in this process or in Redis
 //! - [`upkeep`]: what any process does now and then for them
 
 pub mod domain;
+pub mod limits;
 pub mod settings;
 pub mod upkeep;
 
 pub use domain::Domain;
+pub use limits::Limits;
 pub use settings::{Logs, Rules};

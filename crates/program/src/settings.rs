@@ -4,6 +4,7 @@
 use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
 use agis_apikeys as apikeys;
+use agis_limiter_redis::RedisUrl;
 use agis_runtime::{ConfigErrors, Env, telemetry::LogFormat};
 use agis_servers::{self as servers, game};
 use agis_storage::DbConfig;
@@ -22,6 +23,8 @@ pub struct Rules {
     pub keys: apikeys::Policy,
     /// How many callers the limiter remembers at once.
     pub buckets: usize,
+    /// Where all processes count together; none: each counts by itself.
+    pub redis: Option<RedisUrl>,
 }
 
 impl Rules {
@@ -34,6 +37,7 @@ impl Rules {
             schedules_per_server: env.number("SCHEDULES_PER_SERVER", 50, 1..=100_000),
             keys: keys(env),
             buckets: env.number("RATE_LIMIT_BUCKETS", 100_000, 64..=100_000_000) as usize,
+            redis: redis(env),
         }
     }
 }
@@ -121,6 +125,12 @@ pub fn keys(env: &mut Env<'_>) -> apikeys::Policy {
         default_rate_limit: env.number("DEFAULT_RATE_LIMIT", 100.min(max_rate_limit), 1..=max_rate_limit),
         max_rate_limit,
     }
+}
+
+/// Never printed: there is a password in it.
+fn redis(env: &mut Env<'_>) -> Option<RedisUrl> {
+    let parsed = env.text("REDIS_URL")?.parse();
+    parsed.map_err(|_| env.reject("REDIS_URL", "…", "is redis://user:password@host:port/number, without TLS")).ok()
 }
 
 /// A number of seconds.

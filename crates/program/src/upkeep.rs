@@ -8,8 +8,6 @@ use agis_storage::Db;
 
 /// How often [`ping`] is due.
 pub const PING: Duration = Duration::from_secs(2);
-/// How often [`sweep`] is due.
-pub const SWEEP: Duration = Duration::from_secs(60);
 
 /// Says how the database is, and how many connections there are to it.
 pub async fn ping(db: &Db, database: &Component) {

@@ -69,15 +69,15 @@ impl MemoryLimiter {
     fn take_at(&self, bucket: Bucket, quota: Quota, now: u64) -> Decision {
         let mut shard = self.shard(bucket);
         if let Some(full_at) = shard.get_mut(&bucket) {
-            let (decision, taken) = quota.take(*full_at, now);
-            *full_at = taken.unwrap_or(*full_at);
+            let (decision, kept) = quota.take(*full_at, now);
+            *full_at = kept;
             return decision;
         }
-        let (decision, taken) = quota.take(now, now);
+        let (decision, kept) = quota.take(now, now);
         if shard.len() >= self.per_shard {
             forget_one(&mut shard);
         }
-        shard.insert(bucket, taken.unwrap_or(now));
+        shard.insert(bucket, kept);
         decision
     }
 

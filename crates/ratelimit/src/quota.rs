@@ -16,9 +16,9 @@ pub struct Quota {
 
 impl Quota {
     /// A quota per hour; zero is taken as one, so that arithmetic never divides by it.
-    pub fn per_hour(limit: u32) -> Self {
-        let limit = limit.max(1);
-        Self { limit, interval: HOUR_NS / u64::from(limit) }
+    pub const fn per_hour(limit: u32) -> Self {
+        let limit = if limit == 0 { 1 } else { limit };
+        Self { limit, interval: HOUR_NS / limit as u64 }
     }
 
     /// The size of the bucket.
@@ -26,15 +26,23 @@ impl Quota {
         self.limit
     }
 
+    /// Nanoseconds between two tokens.
+    pub fn interval(self) -> u64 {
+        self.interval
+    }
+
+    /// Nanoseconds until an empty bucket is full.
+    pub fn capacity(self) -> u64 {
+        self.interval * u64::from(self.limit)
+    }
+
     /// Takes a token at `now`, both in nanoseconds since a fixed start. `full_at` is when the bucket is full again, the
-    /// one value that is kept; anything up to `now` means that it is full. Answers with the new value where a token was
-    /// there.
+    /// one value that is kept; anything up to `now` means that it is full. Answers with the value to keep from now on.
     ///
     /// This is GCRA (ATM Forum, Traffic Management 4.0, section 4.4.2): no fraction of a token is ever lost.
-    pub fn take(self, full_at: u64, now: u64) -> (Decision, Option<u64>) {
-        let interval = self.interval;
-        let capacity = interval * u64::from(self.limit);
-        // A smaller quota than before must not keep its owner out for longer than one whole bucket.
+    pub fn take(self, full_at: u64, now: u64) -> (Decision, u64) {
+        let (interval, capacity) = (self.interval, self.capacity());
+        // A smaller quota than before, or a clock that was set back, must not keep its owner out for longer than one whole bucket.
         let full_at = full_at.clamp(now, now + capacity);
         let taken = full_at + interval;
         let allowed = taken <= now + capacity;
@@ -48,7 +56,7 @@ impl Quota {
             full_in: Duration::from_nanos(full_at - now),
             retry_in: Duration::from_nanos(interval.saturating_sub(free)),
         };
-        (decision, allowed.then_some(full_at))
+        (decision, full_at)
     }
 }
 
@@ -66,10 +74,10 @@ mod tests {
             let (decision, next) = quota.take(full_at, 5);
             assert!(decision.allowed);
             assert_eq!(decision.remaining, remaining);
-            full_at = next.expect("taken");
+            full_at = next;
         }
         let (decision, next) = quota.take(full_at, 5);
-        assert_eq!(next, None);
+        assert_eq!(next, full_at);
         assert_eq!(
             decision,
             Decision {
@@ -87,7 +95,7 @@ mod tests {
     #[test]
     fn a_smaller_quota_never_locks_out_for_more_than_a_bucket() {
         let (_, full_at) = Quota::per_hour(1).take(0, 0);
-        let (decision, _) = Quota::per_hour(100).take(full_at.expect("taken") * 10, 0);
+        let (decision, _) = Quota::per_hour(100).take(full_at * 10, 0);
         assert_eq!(decision.retry_in, Duration::from_secs(36));
     }
 
@@ -110,7 +118,7 @@ mod tests {
                 if decision.allowed {
                     tokens -= interval;
                 }
-                full_at = next.unwrap_or(full_at);
+                full_at = next;
                 prop_assert_eq!(u128::from(decision.remaining), tokens / interval);
                 prop_assert_eq!(decision.full_in.as_nanos(), capacity - tokens);
                 prop_assert_eq!(decision.retry_in.as_nanos(), interval.saturating_sub(tokens));

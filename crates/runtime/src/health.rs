@@ -32,6 +32,8 @@ struct State {
     alive_at: Option<Instant>,
     /// How long a sign of life is good for.
     good_for: Duration,
+    /// Whether the process is good for nothing before the first.
+    needed: bool,
     trouble: Option<String>,
 }
 
@@ -63,7 +65,17 @@ impl Health {
     /// Registers a component. The process is not ready before its first [`Component::ok`], and degraded when `good_for`
     /// passes without another.
     pub fn component(&self, name: &'static str, good_for: Duration) -> Component {
-        self.lock().insert(name, State { alive_at: None, good_for, trouble: Some("not yet started".into()) });
+        self.register(name, good_for, true)
+    }
+
+    /// Registers a component that the process can do without: it is named while it does not work, and never keeps the
+    /// process from being ready.
+    pub fn optional(&self, name: &'static str, good_for: Duration) -> Component {
+        self.register(name, good_for, false)
+    }
+
+    fn register(&self, name: &'static str, good_for: Duration, needed: bool) -> Component {
+        self.lock().insert(name, State { alive_at: None, good_for, needed, trouble: Some("not yet started".into()) });
         Component { health: self.clone(), name }
     }
 
@@ -79,7 +91,7 @@ impl Health {
             components.iter().filter_map(|(name, state)| state.trouble().map(|trouble| (*name, trouble))).collect();
         let status = if self.inner.draining.load(Ordering::Relaxed) {
             "draining"
-        } else if components.values().any(|state| state.alive_at.is_none()) {
+        } else if components.values().any(|state| state.needed && state.alive_at.is_none()) {
             "starting"
         } else if degraded.is_empty() {
             "ok"
@@ -149,6 +161,19 @@ mod tests {
         database.ok();
         health.drain();
         assert_eq!((health.report().status, health.report().is_ready()), ("draining", false));
+    }
+
+    #[test]
+    fn what_is_optional_is_named_and_waited_for_by_nobody() {
+        let health = Health::default();
+        let (database, redis) = (health.component("database", LONG), health.optional("redis", LONG));
+        assert_eq!(health.report().status, "starting");
+        database.ok();
+        redis.trouble("refused");
+        let report = health.report();
+        assert_eq!((report.status, report.degraded["redis"].as_str()), ("degraded", "refused"));
+        redis.ok();
+        assert_eq!(health.report().status, "ok");
     }
 
     #[test]

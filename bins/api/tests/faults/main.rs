@@ -13,4 +13,5 @@ mod leases;
 mod missed;
 mod notices;
 mod recovery;
+mod redis;
 mod rolling;

@@ -1,0 +1,112 @@
+//! A limit over two processes, while Redis is there and while it is not.
+
+use agis_test_support::{redis::Redis, wait};
+
+use crate::common::{Api, OWNER, SOON, Stack};
+
+/// Refills by one in 72 s.
+const LIMIT: usize = 50;
+
+/// How many of so many requests pass, asked of the processes in turn; the others are 429.
+async fn passes(apis: &[&Api], key: &str, requests: usize) -> usize {
+    let mut passed = 0;
+    for api in apis.iter().cycle().take(requests) {
+        let answer = api.call_as(Some(key), "GET", "/api/v1/users/me", None).await;
+        match answer.status.as_u16() {
+            200 => passed += 1,
+            status => assert_eq!(status, 429, "{}", answer.body),
+        }
+    }
+    passed
+}
+
+/// Waits until they say so, in a 200.
+async fn until_status(apis: &[&Api], status: &str) {
+    for api in apis {
+        wait::until(SOON, &format!("readiness to be {status}"), async || {
+            let ready = api.ready().await;
+            (ready.status.as_u16() == 200 && ready.body["status"] == status).then_some(())
+        })
+        .await;
+    }
+}
+
+/// How often the processes gave Redis up.
+async fn fallbacks(apis: &[&Api]) -> f64 {
+    let mut sum = 0.0;
+    for api in apis {
+        sum += api.metric("agis_bot_rate_limit_fallbacks_total").await;
+    }
+    sum
+}
+
+fn new_key(stack: &Stack) -> String {
+    stack.make_key(OWNER, &["--rate-limit", &LIMIT.to_string()])
+}
+
+/// Both together let pass what one key may. A round in which a busy machine missed a deadline says nothing.
+async fn assert_shared(stack: &Stack, apis: &[&Api]) -> String {
+    wait::until(SOON * 4, "a round without a fallback", async || {
+        let (key, before) = (new_key(stack), fallbacks(apis).await);
+        until_status(apis, "ok").await;
+        let passed = passes(apis, &key, 2 * LIMIT).await;
+        if fallbacks(apis).await > before {
+            return None;
+        }
+        // A slow round may see a token come back.
+        assert!((LIMIT..=LIMIT + 1).contains(&passed), "{passed}");
+        Some(key)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn two_processes_share_a_limit_and_without_redis_each_keeps_its_own() {
+    let stack = Stack::start().await;
+    let mut server = Redis::start().expect("a Redis");
+    let url = server.url();
+    let (one, two) = (stack.api(&[("REDIS_URL", &url)]).await, stack.api(&[("REDIS_URL", &url)]).await);
+    let apis = [&one, &two];
+    let used_up = assert_shared(&stack, &apis).await;
+    let decided = r#"agis_bot_rate_limit_decisions_total{backend="redis",outcome="denied"}"#;
+    assert!(one.metric(decided).await >= 1.0);
+    assert_eq!(one.metric("agis_bot_rate_limit_redis_up").await, 1.0);
+
+    server.kill();
+    // Without a limit 240 would pass; each of the two has one.
+    let passed = passes(&apis, &used_up, 240).await;
+    assert!((1..=2 * LIMIT + 2).contains(&passed), "{passed}");
+    until_status(&apis, "degraded").await;
+    assert!(one.ready().await.body["degraded"]["redis"].is_string());
+    assert_eq!(one.metric("agis_bot_rate_limit_redis_up").await, 0.0);
+    let told = one.log().iter().filter(|line| line["component"] == "redis" && line["message"] == "degraded").count();
+    assert!((1..=3).contains(&told), "told of the change, not of each request: {told}");
+
+    server.restart().expect("a Redis");
+    assert_shared(&stack, &apis).await;
+}
+
+#[tokio::test]
+async fn a_redis_that_is_down_at_the_start_keeps_nobody_out_and_is_found_later() {
+    let stack = Stack::start().await;
+    let mut server = Redis::start().expect("a Redis");
+    server.kill();
+    let api = stack.api(&[("REDIS_URL", &server.url())]).await;
+    until_status(&[&api], "degraded").await;
+    assert_eq!(passes(&[&api], &new_key(&stack), 2 * LIMIT).await, LIMIT);
+    server.restart().expect("a Redis");
+    until_status(&[&api], "ok").await;
+}
+
+#[tokio::test]
+async fn a_redis_that_refuses_the_password_is_told_and_the_password_is_not() {
+    let stack = Stack::start().await;
+    let server = Redis::start().expect("a Redis");
+    // It has none, so that any is wrong.
+    let url = server.url().replace("//", "//:hunter2@");
+    let api = stack.api(&[("REDIS_URL", &url)]).await;
+    let line = api.logged("why", |line| line["component"] == "redis").await;
+    assert!(line["why"].as_str().is_some_and(|why| why.to_lowercase().contains("auth")), "{line}");
+    assert!(!api.log().iter().any(|line| line.to_string().contains("hunter2")));
+    until_status(&[&api], "degraded").await;
+}

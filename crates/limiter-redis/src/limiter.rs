@@ -1,0 +1,131 @@
+//! Asks Redis while it is there, and decides in this process while it is not.
+
+use std::{sync::Arc, time::Duration};
+
+use agis_ratelimit::{Bucket, Deciding, Limiter, MemoryLimiter, Quota};
+use futures_util::future::Either;
+use metrics::{counter, gauge};
+
+use crate::{
+    link::{Error, Link, Slot},
+    script::Ask,
+    url::RedisUrl,
+};
+
+/// How long a request waits for Redis, unless it is told otherwise.
+const DEADLINE: Duration = Duration::from_millis(100);
+/// A bucket that is full again after a millisecond.
+const PROBE: (Bucket, Quota) = (Bucket { kind: "probe", id: 0 }, Quota::per_hour(3_600_000));
+
+/// Told how Redis is whenever that was found out by the probe, or changes.
+type Tell = Box<dyn Fn(Result<(), &Error>) + Send + Sync>;
+
+/// A limiter whose buckets are in Redis, so that all processes there share them.
+///
+/// A call that fails or is late is decided by the limiter in this process, and so is every other, without waiting,
+/// until [`RedisLimiter::probe`] finds Redis again. That limiter remembers over outages: whatever Redis does, a caller has
+/// at most one quota from it and one from each process.
+pub struct RedisLimiter {
+    url: RedisUrl,
+    memory: Arc<MemoryLimiter>,
+    tell: Tell,
+    deadline: Duration,
+    slot: Slot,
+}
+
+impl RedisLimiter {
+    /// A limiter over the Redis at `url`, not yet connected: somebody calls [`RedisLimiter::probe`] about every second.
+    pub fn new(
+        url: RedisUrl,
+        memory: Arc<MemoryLimiter>,
+        tell: impl Fn(Result<(), &Error>) + Send + Sync + 'static,
+    ) -> Self {
+        gauge!("agis_bot_rate_limit_redis_up").set(0);
+        counter!("agis_bot_rate_limit_fallbacks_total").absolute(0);
+        Self { url, memory, tell: Box::new(tell), deadline: DEADLINE, slot: Slot::default() }
+    }
+
+    /// With another deadline for each call.
+    #[must_use]
+    pub fn with_deadline(self, deadline: Duration) -> Self {
+        Self { deadline, ..self }
+    }
+
+    /// Tries whether Redis decides, over a new connection where there is none. It is a true decision that is tried: a
+    /// Redis that is full, still loading, or a replica answers to less.
+    pub async fn probe(&self) {
+        let link = match self.slot.get() {
+            Some(link) => Ok(link),
+            None => self.slot.connect(&self.url).await,
+        };
+        let (bucket, quota) = PROBE;
+        match link {
+            Err(error) => (self.tell)(Err(&error)),
+            Ok(mut link) => match link.ask(Ask::Take, bucket, quota, self.deadline).await {
+                Ok(_) => self.keep(link),
+                Err(error) => {
+                    self.lose(&link);
+                    (self.tell)(Err(&error));
+                }
+            },
+        }
+    }
+
+    fn keep(&self, link: Link) {
+        if self.slot.keep(link) {
+            gauge!("agis_bot_rate_limit_redis_up").set(1);
+        }
+        (self.tell)(Ok(()));
+    }
+
+    fn lose(&self, link: &Link) -> bool {
+        let lost = self.slot.lose(link);
+        if lost {
+            gauge!("agis_bot_rate_limit_redis_up").set(0);
+            counter!("agis_bot_rate_limit_fallbacks_total").increment(1);
+        }
+        lost
+    }
+
+    fn decide(&self, what: Ask, bucket: Bucket, quota: Quota) -> Deciding<'_> {
+        let Some(mut link) = self.slot.get() else { return self.in_memory(what, bucket, quota) };
+        Either::Right(Box::pin(async move {
+            match link.ask(what, bucket, quota, self.deadline).await {
+                Ok(decision) => {
+                    if what == Ask::Take {
+                        count(decision.allowed);
+                    }
+                    decision
+                }
+                Err(error) => {
+                    if self.lose(&link) {
+                        (self.tell)(Err(&error));
+                    }
+                    self.in_memory(what, bucket, quota).await
+                }
+            }
+        }))
+    }
+
+    fn in_memory(&self, what: Ask, bucket: Bucket, quota: Quota) -> Deciding<'_> {
+        match what {
+            Ask::Take => self.memory.take(bucket, quota),
+            Ask::Peek => self.memory.peek(bucket, quota),
+        }
+    }
+}
+
+fn count(allowed: bool) {
+    let outcome = if allowed { "allowed" } else { "denied" };
+    counter!("agis_bot_rate_limit_decisions_total", "backend" => "redis", "outcome" => outcome).increment(1);
+}
+
+impl Limiter for RedisLimiter {
+    fn take(&self, bucket: Bucket, quota: Quota) -> Deciding<'_> {
+        self.decide(Ask::Take, bucket, quota)
+    }
+
+    fn peek(&self, bucket: Bucket, quota: Quota) -> Deciding<'_> {
+        self.decide(Ask::Peek, bucket, quota)
+    }
+}

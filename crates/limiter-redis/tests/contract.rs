@@ -1,0 +1,97 @@
+//! What every limiter promises, asked of the one in memory and of the one in Redis.
+
+use std::{sync::Arc, time::Duration};
+
+use agis_limiter_redis::RedisLimiter;
+use agis_ratelimit::{Bucket, Limiter, MemoryLimiter, Quota};
+use agis_test_support::{redis::Redis, wait};
+
+const SOON: Duration = Duration::from_secs(30);
+
+fn key(id: i64) -> Bucket {
+    Bucket { kind: "key", id }
+}
+
+async fn take(limiter: &dyn Limiter, id: i64, limit: u32) -> bool {
+    limiter.take(key(id), Quota::per_hour(limit)).await.allowed
+}
+
+#[tokio::test]
+async fn in_memory() {
+    contract(Arc::new(MemoryLimiter::new(1000))).await;
+}
+
+#[tokio::test]
+async fn in_redis() {
+    let server = Redis::start().expect("a Redis");
+    let memory = Arc::new(MemoryLimiter::new(1000));
+    let tell = |how: Result<(), &agis_limiter_redis::Error>| how.expect("a Redis that answers");
+    let limiter = RedisLimiter::new(server.url().parse().expect("a URL"), memory.clone(), tell).with_deadline(SOON);
+    limiter.probe().await;
+    contract(Arc::new(limiter)).await;
+    assert!(memory.is_empty(), "it was all decided by Redis");
+}
+
+async fn contract(limiter: Arc<dyn Limiter>) {
+    a_quota_passes_and_the_next_is_told_when_to_come_back(&*limiter).await;
+    callers_do_not_share_tokens(&*limiter).await;
+    to_peek_costs_nothing(&*limiter).await;
+    tokens_come_back(&*limiter).await;
+    a_quota_may_change(&*limiter).await;
+    who_asks_at_once_gets_no_more_than_the_quota(limiter).await;
+}
+
+async fn a_quota_passes_and_the_next_is_told_when_to_come_back(limiter: &dyn Limiter) {
+    for remaining in (0..20).rev() {
+        let decision = limiter.take(key(1), Quota::per_hour(20)).await;
+        assert_eq!((decision.allowed, decision.limit, decision.remaining), (true, 20, remaining));
+    }
+    let decision = limiter.take(key(1), Quota::per_hour(20)).await;
+    assert_eq!((decision.allowed, decision.remaining), (false, 0));
+    let (full_in, retry_in) = (decision.full_in.as_secs(), decision.retry_in.as_secs());
+    // 180 s a token, less what passed since the first was taken.
+    assert!((3570..=3600).contains(&full_in) && (150..=180).contains(&retry_in), "{decision:?}");
+}
+
+async fn callers_do_not_share_tokens(limiter: &dyn Limiter) {
+    assert!(take(limiter, 10, 1).await && !take(limiter, 10, 1).await);
+    assert!(take(limiter, 11, 1).await && take(limiter, -10, 1).await);
+    assert!(limiter.take(Bucket { kind: "user", id: 10 }, Quota::per_hour(1)).await.allowed);
+}
+
+async fn to_peek_costs_nothing(limiter: &dyn Limiter) {
+    for _ in 0..3 {
+        assert!(limiter.peek(key(20), Quota::per_hour(1)).await.allowed);
+    }
+    assert!(take(limiter, 20, 1).await);
+    assert!(!limiter.peek(key(20), Quota::per_hour(1)).await.allowed);
+}
+
+/// Two a second.
+async fn tokens_come_back(limiter: &dyn Limiter) {
+    while take(limiter, 30, 7_200).await {}
+    let retry_in = limiter.peek(key(30), Quota::per_hour(7_200)).await.retry_in;
+    assert!(retry_in <= Duration::from_millis(500), "{retry_in:?}");
+    wait::until(SOON, "a token", async || take(limiter, 30, 7_200).await.then_some(())).await;
+}
+
+async fn a_quota_may_change(limiter: &dyn Limiter) {
+    while take(limiter, 40, 10).await {}
+    let smaller = limiter.take(key(40), Quota::per_hour(1)).await;
+    assert!(!smaller.allowed && smaller.retry_in <= Duration::from_secs(3600), "{smaller:?}");
+}
+
+async fn who_asks_at_once_gets_no_more_than_the_quota(limiter: Arc<dyn Limiter>) {
+    let mut callers = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let limiter = limiter.clone();
+        callers.spawn(async move {
+            let mut passed = 0;
+            for _ in 0..50 {
+                passed += usize::from(take(&*limiter, 50, 100).await);
+            }
+            passed
+        });
+    }
+    assert_eq!(callers.join_all().await.iter().sum::<usize>(), 100);
+}
