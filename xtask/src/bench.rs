@@ -3,6 +3,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use agis_test_support::postgres::{Cluster, Options};
+use agis_test_support::redis::Redis;
 
 use crate::failure::{Failure, Result};
 use crate::run::{cargo, run as run_command, step};
@@ -16,7 +17,8 @@ const OHA: &str = "1.16.0";
 ///
 /// Builds everything optimised, runs a private PostgreSQL that writes through to the disk, fills it, and measures
 /// agis-api and baselines in turns. The table goes to the screen, the numbers to target/bench.json;
-/// docs/BENCHMARKS.md says what they mean. Needs wrk (`apt-get install wrk`); oha is built where it is missing.
+/// docs/BENCHMARKS.md says what they mean. Needs wrk (`apt-get install wrk`); oha is built where it is missing. Limits over
+/// Redis are measured where redis-server is installed.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Little data and short rounds: a minute or two, to see that it works
@@ -42,6 +44,7 @@ pub(crate) fn run(args: &Args, interrupts: &Interrupts) -> Result {
     step("starting PostgreSQL");
     let cluster = Cluster::start(Options::durable(place.0.join("postgres")).fetch_into(state.downloads()))?;
     cluster.create_database("bench")?;
+    let redis = redis()?;
     let programs = target.join("release");
     let mut bench = std::process::Command::new(programs.join("agis-bench"));
     bench.arg("run").args(["--database", &cluster.url("bench")]);
@@ -55,11 +58,21 @@ pub(crate) fn run(args: &Args, interrupts: &Interrupts) -> Result {
     ] {
         bench.arg(flag).arg(path);
     }
+    bench.args(redis.iter().flat_map(|redis| ["--redis".to_owned(), redis.url()]));
     bench.args(args.quick.then_some("--quick"));
     bench.args(args.only.iter().flat_map(|parts| ["--only", parts]));
     let done = run_command(&mut bench, interrupts);
     drop(cluster);
     done
+}
+
+fn redis() -> Result<Option<Redis>> {
+    if !Redis::is_installed() {
+        step("no redis-server (`apt-get install redis-server`): limits over Redis are not measured");
+        return Ok(None);
+    }
+    step("starting Redis");
+    Ok(Some(Redis::start()?))
 }
 
 fn oha(tools: &Path, interrupts: &Interrupts) -> Result<PathBuf> {

@@ -8,6 +8,7 @@ mod summary;
 
 use std::time::Duration;
 
+use agis_test_support::redis::Redis;
 use api::Api;
 use discord::Discord;
 use settings::Settings;
@@ -26,7 +27,8 @@ use crate::state::{State, make_enterable};
 /// key are printed, and written to .agis/dev.env for a shell to source. The data is kept for the next time.
 ///
 /// With --discord the bot runs too, against a stand-in for Discord with a page to type commands on; with DISCORD_TOKEN
-/// in the environment it runs against Discord itself.
+/// in the environment it runs against Discord itself. With --redis limits are counted in a private Redis, which forgets
+/// them at the end; with REDIS_URL in the environment, in that one.
 ///
 /// Environment: API_PORT (8080), METRICS_PORT (8081), BOT_METRICS_PORT (8082), BIND_ADDRESS (127.0.0.1),
 /// AGIS_STATE_DIR (.agis), DATABASE_URL (a PostgreSQL of your own), PG_BIN_DIR (where initdb and postgres are).
@@ -42,6 +44,9 @@ pub(crate) struct Args {
     /// Run the bot against a stand-in for Discord, with a page to try it on and no account
     #[arg(long)]
     discord: bool,
+    /// Count limits in a private Redis
+    #[arg(long)]
+    redis: bool,
 }
 
 pub(crate) fn run(args: &Args, interrupts: &Interrupts) -> Result {
@@ -61,7 +66,9 @@ pub(crate) fn run(args: &Args, interrupts: &Interrupts) -> Result {
     }
     make_enterable(&state.data())?;
 
-    let environment = api::environment(&settings, &database, &state);
+    let redis = args.redis.then(start_redis).transpose()?;
+    let mut environment = api::environment(&settings, &database, &state);
+    environment.extend(redis.as_ref().map(|redis| ("REDIS_URL", redis.url().into())));
     let mut api = Api::new(program, &settings, &environment, interrupts);
     step("migrating the database");
     api.run(&["migrate", "up"])?;
@@ -87,12 +94,23 @@ pub(crate) fn run(args: &Args, interrupts: &Interrupts) -> Result {
     }
     step("stopping agis-api and its game servers (Ctrl-C again kills)");
     drop(api);
+    if redis.is_some() {
+        step("stopping Redis");
+    }
+    drop(redis);
     if database.is_private() {
         step("stopping PostgreSQL");
     }
     drop(database);
     step("stopped");
     Ok(())
+}
+
+fn start_redis() -> Result<Redis> {
+    Redis::install();
+    let redis = Redis::start()?;
+    step(format_args!("limits are counted in a Redis of this run, {}", redis.url()));
+    Ok(redis)
 }
 
 fn wipe(state: &State) -> Result {

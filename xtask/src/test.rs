@@ -49,7 +49,7 @@ fn runner() -> Command {
 
 /// Runs the tests that `args` select: all of the workspace's unless they name packages.
 pub(crate) fn all(args: &[String], interrupts: &Interrupts) -> Result {
-    provide(&["bash", "curl", "jq", "python3"])?;
+    provide(&["bash", "curl", "jq", "python3", "redis-server"])?;
     let cluster = start_postgres()?;
     let scope = (!names_packages(args)).then_some("--workspace");
     if scope.is_some() {
@@ -62,7 +62,8 @@ pub(crate) fn all(args: &[String], interrupts: &Interrupts) -> Result {
     run_command(with_postgres(tests.args(scope).args(args), &cluster), interrupts)
 }
 
-/// Makes sure that there are the programs that the guides tell people to type; their packages are called as they are.
+/// Makes sure that there are the programs that the guides tell people to type, and those that tests start; their packages
+/// are called as they are.
 fn provide(programs: &[&str]) -> Result {
     let missing = || -> Vec<_> { programs.iter().copied().filter(|program| !is_there(program)).collect() };
     let wanted = missing();
@@ -71,7 +72,7 @@ fn provide(programs: &[&str]) -> Result {
     }
     match missing().join(" ") {
         none if none.is_empty() => Ok(()),
-        still => Err(Failure::new(format!("the tests of the guides need {still}: apt-get install {still}"))),
+        still => Err(Failure::new(format!("the tests need {still}: apt-get install {still}"))),
     }
 }
 
