@@ -1,11 +1,11 @@
 //! What expires, is forgotten, or is counted.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use agis_base::StoreError;
 use agis_notices::NoticeStore;
 use agis_scheduler::store::FiringStore;
-use agis_servers::{State, game::Catalogue, store::WorkStore};
+use agis_servers::{State, Status, game::Catalogue, store::WorkStore};
 
 use crate::worker::count_ended;
 
@@ -59,6 +59,13 @@ impl Housekeeping {
         for game in self.catalogue.games() {
             let servers = running.iter().find(|(key, _)| *key == game.key).map_or(0, |(_, servers)| *servers);
             metrics::gauge!("agis_bot_servers_active", "game_type" => game.key.clone()).set(servers as f64);
+        }
+        let counted = self.work.by_host_and_status().await?;
+        let hosts: BTreeSet<_> = counted.iter().map(|(host, ..)| host.as_str()).collect();
+        for (host, status) in hosts.into_iter().flat_map(|host| Status::ALL.iter().map(move |status| (host, *status))) {
+            let servers = counted.iter().find(|it| it.0 == host && it.1 == status).map_or(0, |(.., servers)| *servers);
+            let labels = [("host", host.to_owned()), ("status", status.as_str().to_owned())];
+            metrics::gauge!("agis_bot_servers", &labels).set(servers as f64);
         }
         Ok(())
     }

@@ -44,6 +44,7 @@ impl Scheduler {
     /// Runs until `stop`. `beat` is called after every round: with nothing where it went well.
     pub async fn run(mut self, stop: CancellationToken, beat: impl Fn(Result<(), &StoreError>)) {
         tracing::info!("Scheduler started");
+        count_from_zero();
         while !stop.is_cancelled() {
             let round = self.round().await;
             beat(round.as_ref().map(drop));
@@ -179,6 +180,15 @@ fn skipped(refusal: Refusal) -> End {
         Refusal::CannotPay { .. } => "insufficient_credits",
     };
     End { state: RunState::Skipped, reason: Some(reason.to_owned()) }
+}
+
+/// A counter that begins with its first event hides that event from rates and alerts.
+fn count_from_zero() {
+    for action in Action::ALL {
+        for state in RunState::ALL.into_iter().filter(|state| *state != RunState::Pending) {
+            count(action, state, 0);
+        }
+    }
 }
 
 /// Counts runs that have ended, in `agis_bot_scheduler_executions_total`.

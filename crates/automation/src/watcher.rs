@@ -25,6 +25,8 @@ pub struct Watcher {
 impl Watcher {
     /// Runs until `stop`. The first round adopts what an earlier process has left running.
     pub async fn run(self, stop: CancellationToken) {
+        // The first crash is to be seen as one more.
+        metrics::counter!("agis_bot_server_crashes_total").increment(0);
         while !stop.is_cancelled() {
             if let Err(error) = self.round().await {
                 tracing::warn!(host = self.host.name(), %error, "servers could not be watched");

@@ -20,6 +20,8 @@ pub const INTERVAL: Duration = Duration::from_secs(30);
 
 /// Looks for ever; a round that fails is made up for by the next.
 pub(crate) async fn run(cluster: &Cluster) {
+    // The first orphan is to be seen as one more.
+    metrics::counter!("agis_bot_agones_orphans_reaped_total").increment(0);
     loop {
         if let Err(error) = round(cluster).await {
             tracing::warn!(%error, "orphans in the cluster could not be looked for");

@@ -28,6 +28,7 @@ struct Inner {
 
 #[derive(Debug)]
 struct State {
+    registered_at: Instant,
     /// The last sign of life; none before the first.
     alive_at: Option<Instant>,
     /// How long a sign of life is good for.
@@ -75,7 +76,9 @@ impl Health {
     }
 
     fn register(&self, name: &'static str, good_for: Duration, needed: bool) -> Component {
-        self.lock().insert(name, State { alive_at: None, good_for, needed, trouble: Some("not yet started".into()) });
+        let trouble = Some("not yet started".into());
+        let state = State { registered_at: Instant::now(), alive_at: None, good_for, needed, trouble };
+        self.lock().insert(name, state);
         Component { health: self.clone(), name }
     }
 
@@ -99,6 +102,16 @@ impl Health {
             "degraded"
         };
         Report { status, degraded }
+    }
+
+    /// Says in metrics how everything is.
+    pub fn record(&self) {
+        for (name, state) in self.lock().iter() {
+            let up = if state.trouble().is_none() { 1.0 } else { 0.0 };
+            metrics::gauge!("agis_bot_component_up", "component" => *name).set(up);
+            let silence = state.alive_at.unwrap_or(state.registered_at).elapsed();
+            metrics::gauge!("agis_bot_component_silence_seconds", "component" => *name).set(silence);
+        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<&'static str, State>> {

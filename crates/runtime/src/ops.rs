@@ -17,8 +17,9 @@ use crate::{health::Health, telemetry::Metrics};
 /// Where the listener cannot be used.
 pub fn serve(listener: TcpListener, health: Health, metrics: Metrics) -> std::io::Result<Server> {
     let server = HttpServer::new(move || {
-        let metrics = metrics.clone();
+        let (metrics, told) = (metrics.clone(), health.clone());
         let scrape = move || {
+            told.record();
             let text = metrics.render();
             async { HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(text) }
         };

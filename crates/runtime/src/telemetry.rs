@@ -1,5 +1,8 @@
 //! Logs and metrics.
 
+pub mod described;
+mod process;
+
 use std::{io::IsTerminal, time::Duration};
 
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
@@ -49,6 +52,8 @@ pub fn init_logs(format: LogFormat, filter: &str) -> Result<(), String> {
 #[derive(Clone)]
 pub struct Metrics {
     handle: PrometheusHandle,
+    /// When the process began, in Unix time.
+    started: f64,
 }
 
 impl Metrics {
@@ -60,12 +65,15 @@ impl Metrics {
         let handle = PrometheusBuilder::new()
             .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), SECONDS)?
             .install_recorder()?;
-        Ok(Self { handle })
+        described::describe();
+        Ok(Self { handle, started: process::now() })
     }
 
     /// All metrics in Prometheus' text format.
     pub fn render(&self) -> String {
-        self.handle.render()
+        let mut text = self.handle.render();
+        process::render(self.started, &mut text);
+        text
     }
 
     /// Keeps histograms small between scrapes; to be called every few seconds.

@@ -210,6 +210,9 @@ pub trait WorkStore: Send + Sync {
     /// How many servers of each game are running.
     async fn running_by_game(&self) -> Result<Vec<(String, i64)>, StoreError>;
 
+    /// How many servers each host has of each status. One that has none any more is among them, with zero.
+    async fn by_host_and_status(&self) -> Result<Vec<(String, Status, i64)>, StoreError>;
+
     /// Forgets up to `limit` idempotency keys older than `age`.
     async fn forget_keys(&self, age: Duration, limit: u32) -> Result<(), StoreError>;
 

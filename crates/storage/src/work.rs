@@ -11,7 +11,7 @@ use agis_servers::{
 use async_trait::async_trait;
 use chrono::TimeDelta;
 use diesel::{
-    dsl::{count_star, exists, not},
+    dsl::{count, count_star, exists, not},
     prelude::*,
     sql_types::{Array, BigInt, Double, Integer, Text, Timestamptz},
 };
@@ -238,6 +238,26 @@ impl WorkStore for Db {
                 .select((game_servers::game_type, count_star()))
                 .load(conn)
                 .await?)
+        })
+        .await
+    }
+
+    async fn by_host_and_status(&self) -> Result<Vec<(String, Status, i64)>, StoreError> {
+        self.run(async |conn| {
+            let counted: Vec<(Option<String>, String, i64)> = game_servers::table
+                .filter(game_servers::host.is_not_null())
+                .group_by((game_servers::host, game_servers::status))
+                .select((
+                    game_servers::host,
+                    game_servers::status,
+                    count(game_servers::id).aggregate_filter(game_servers::deleted_at.is_null()),
+                ))
+                .load(conn)
+                .await?;
+            let of = |(host, status, servers): (Option<String>, String, i64)| {
+                Some((host?, Status::from_word(&status)?, servers))
+            };
+            Ok(counted.into_iter().filter_map(of).collect())
         })
         .await
     }

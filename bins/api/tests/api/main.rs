@@ -10,6 +10,7 @@ mod idempotency;
 mod key_care;
 mod keys;
 mod limits;
+mod metrics;
 mod migrations;
 mod notices;
 mod operations;

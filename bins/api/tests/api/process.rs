@@ -1,7 +1,6 @@
 //! The process: how it begins, what it tells of itself, how it ends.
 
 use std::{
-    collections::BTreeSet,
     io::{Read, Write},
     net::{TcpListener, TcpStream},
     time::{Duration, Instant},
@@ -10,7 +9,7 @@ use std::{
 use agis_test_support::wait;
 use serde_json::{Value, json};
 
-use crate::common::{Api, SOON, Stack, is_alive, query_game, signal};
+use crate::common::{SOON, Stack, is_alive, query_game, signal};
 
 async fn fetched(stack: &Stack, url: String) -> reqwest::Response {
     stack.client.get(url).send().await.expect("an answer")
@@ -95,52 +94,6 @@ async fn probes_and_metrics_need_no_key() {
     assert!(metrics.headers()["content-type"].to_str().expect("text").starts_with("text/plain"));
     let on_the_public_port = fetched(&stack, format!("{}/metrics", api.base)).await;
     assert_eq!(on_the_public_port.status(), 404, "metrics are for the inside");
-}
-
-/// The series of `/metrics`, without their values and without what comes with time.
-async fn series(stack: &Stack, api: &Api) -> BTreeSet<String> {
-    let text = fetched(stack, format!("{}/metrics", api.metrics)).await.text().await.expect("text");
-    let lines = text.lines().filter(|line| line.starts_with("agis_bot_api_") || line.starts_with("agis_bot_rate_"));
-    lines.map(|line| line.rsplit_once(' ').expect("a value").0.to_owned()).collect()
-}
-
-/// Requests for what is not there, by methods that nobody knows.
-async fn hostile(stack: &Stack, api: &Api, salt: u32) {
-    for number in 0..100 {
-        let word = format!("x{salt}y{number}");
-        let paths = [
-            format!("/{word}"),
-            format!("/api/v1/{word}"),
-            format!("/api/v1/servers/{word}"),
-            format!("/api/v1/servers/{number}/{word}"),
-            format!("/api/v1/servers?{word}={word}"),
-        ];
-        let methods = ["GET", "PUT", "BREW", "PROPFIND", &format!("M{}", word.to_uppercase())].map(str::to_owned);
-        let (path, method) = (&paths[number % paths.len()], &methods[number / paths.len() % methods.len()]);
-        let request = stack.client.request(method.parse().expect("a method"), format!("{}{path}", api.base));
-        let request = if number % 2 == 0 { request.bearer_auth(&stack.key) } else { request.bearer_auth(&word) };
-        let answer = api.send(request.header("X-Request-Id", &word)).await.expect("an answer");
-        assert!(answer.status.is_client_error(), "{method} {path}: {}", answer.status);
-    }
-}
-
-#[tokio::test]
-async fn hostile_requests_make_no_new_series() {
-    let stack = Stack::start().await;
-    let api = stack.api(&[]).await;
-    hostile(&stack, &api, 1).await;
-    let after_once = series(&stack, &api).await;
-    hostile(&stack, &api, 2).await;
-    let after_twice = series(&stack, &api).await;
-    assert_eq!(after_twice, after_once);
-    for name in ["x1y", "x2y", "BREW", "MX1Y"] {
-        assert!(!after_twice.iter().any(|series| series.contains(name)), "{name} is a label");
-    }
-    let requests = after_twice.iter().filter(|series| series.starts_with("agis_bot_api_requests_total"));
-    let requests: Vec<_> = requests.collect();
-    assert!((1..40).contains(&requests.len()), "{requests:#?}");
-    assert!(requests.iter().any(|it| it.contains(r#"method="OTHER""#)), "{requests:#?}");
-    assert!(requests.iter().any(|it| it.contains(r#"endpoint="/api/v1/servers/{id}""#)), "{requests:#?}");
 }
 
 #[tokio::test]
