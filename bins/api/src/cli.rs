@@ -70,16 +70,33 @@ pub(crate) enum KeysCommand {
 pub(crate) enum CreditsCommand {
     /// Give a user credits; prints what they have then
     Grant {
-        /// Whom: a Discord user id
-        #[arg(long)]
-        user: UserId,
         /// How many credits
         #[arg(long, value_parser = clap::value_parser!(i32).range(1..=1_000_000_000))]
         amount: i32,
-        /// What for; it stays in the ledger
-        #[arg(long)]
-        reason: String,
+        #[command(flatten)]
+        entry: Entry,
     },
+    /// Mend what was given or taken by mistake; prints what they have then
+    Correct {
+        /// How many credits, with a minus to take them back
+        #[arg(long, allow_negative_numbers = true, value_parser = clap::value_parser!(i32).range(-1_000_000_000..=1_000_000_000))]
+        amount: i32,
+        #[command(flatten)]
+        entry: Entry,
+    },
+}
+
+#[derive(Args)]
+pub(crate) struct Entry {
+    /// Whom: a Discord user id
+    #[arg(long)]
+    pub(crate) user: UserId,
+    /// What for; it stays in the ledger
+    #[arg(long)]
+    pub(crate) reason: String,
+    /// A name of your own for this, such as the number of an order: what is repeated with the same one is done once
+    #[arg(long)]
+    pub(crate) id: Option<String>,
 }
 
 #[derive(Args)]

@@ -167,6 +167,7 @@ impl Loops {
         let house = Housekeeping {
             firings: db.clone(),
             work: db.clone(),
+            ledger: db.clone(),
             notices: db.clone(),
             catalogue: config.rules.catalogue.clone(),
         };
@@ -211,7 +212,11 @@ impl Loops {
 
     fn start_billing(&mut self, config: &Config, db: &Arc<Db>, services: &Services) {
         if config.database.billing {
-            let biller = Biller { ledger: db.clone(), servers: services.servers.clone() };
+            let biller = Biller {
+                ledger: db.clone(),
+                servers: services.servers.clone(),
+                catalogue: config.rules.catalogue.clone(),
+            };
             self.tasks.spawn(biller.run(self.working.clone()));
         } else {
             let db = db.clone();

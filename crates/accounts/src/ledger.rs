@@ -3,7 +3,8 @@
 //! A server that runs is paid by the hour, ahead: the first when it is seen running, the next when that hour is over, and so
 //! on without a gap for as long as it runs. Nobody pays an hour of a server twice: an hour that is paid is not paid again by a
 //! restart within it. Whoever cannot pay the hour after the one that begins is told so; whoever cannot pay when it comes,
-//! and was not told before, is told then and has [`GRACE`]; after that the server is stopped.
+//! and was not told before, is told then and has [`GRACE`]; after that the server is stopped. Having been told holds until
+//! they could pay again, whatever the server did meanwhile.
 
 use std::time::Duration;
 
@@ -16,8 +17,12 @@ pub const GRACE: Duration = Duration::from_secs(10 * 60);
 pub const CATCH_UP: Duration = Duration::from_secs(24 * 3600);
 /// A server that should be stopped, since nobody pays, is looked at again after so long.
 pub const AGAIN: Duration = Duration::from_secs(60);
-/// The longest reason of a grant.
+/// What is paid at once.
+pub const HOUR: Duration = Duration::from_secs(3600);
+/// The longest reason of an entry.
 pub const REASON_MAX: usize = 200;
+/// The longest id of an entry.
+pub const ENTRY_ID_MAX: usize = 64;
 
 /// An hour of a server that is over and has to be paid: what the owner has decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,8 +31,10 @@ pub struct Due {
     pub price: i32,
     /// The end of the last hour that was paid, while it has run without a break since; none at the first.
     pub paid_until: Option<Timestamp>,
-    /// Whether the owner was told that they cannot pay.
-    pub warned: bool,
+    /// When the owner was told that they cannot pay.
+    pub warned_at: Option<Timestamp>,
+    /// Until when nothing was charged. What ran, or was told, before that does not count.
+    pub free_until: Timestamp,
 }
 
 /// What becomes of it.
@@ -50,12 +57,46 @@ pub enum Decision {
 
 /// Decides on an hour for an owner with these credits, at this moment.
 pub fn decide(due: Due, credits: i32, now: Timestamp) -> Decision {
+    let lapsed = due.paid_until.or(due.warned_at).is_some_and(|since| since < due.free_until);
+    let (paid_until, warned) = if lapsed { (None, false) } else { (due.paid_until, due.warned_at.is_some()) };
     if credits >= due.price {
+        let hour = paid_until.map_or(now, |until| until.max(now - CATCH_UP));
         let short = credits - due.price < due.price;
-        let hour = due.paid_until.map_or(now, |until| until.max(now - CATCH_UP));
-        return Decision::Pay { hour, warn: short && !due.warned, warned: short };
+        // An hour that was made up for is over, and its owner had no time since: they are told when the next cannot be paid.
+        let in_time = hour + HOUR >= now + GRACE;
+        return Decision::Pay { hour, warn: short && !warned && in_time, warned: short && (warned || in_time) };
     }
-    if due.warned { Decision::Stop } else { Decision::Warn(now + GRACE) }
+    if warned { Decision::Stop } else { Decision::Warn(now + GRACE) }
+}
+
+/// What an operator's command writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// On whose account.
+    pub user: UserId,
+    /// How many credits; fewer than none takes some back.
+    pub credits: i32,
+    /// Whether it mends an entry that was wrong.
+    pub corrects: bool,
+    /// Why, in 1 to [`REASON_MAX`] characters.
+    pub reason: String,
+    /// Entries of one id, of 1 to [`ENTRY_ID_MAX`] characters, are written once.
+    pub id: String,
+}
+
+/// What became of an entry, with what the user has then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Entered {
+    /// It was written.
+    Written(i32),
+    /// It had been written before.
+    Before(i32),
+    /// There is no such user.
+    NoUser,
+    /// They would have less than nothing, or more than fits.
+    OutOfRange(i32),
+    /// The id is that of another entry.
+    OtherId,
 }
 
 /// An hour that was paid.
@@ -78,7 +119,7 @@ pub struct Unpaid {
     pub owner: UserId,
 }
 
-/// What a round of charges has come to.
+/// What charging an owner has come to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Charged {
     /// Hours that were paid.
@@ -87,18 +128,37 @@ pub struct Charged {
     pub unpaid: Vec<Unpaid>,
 }
 
+/// What the ledger says to dashboards.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Credits that were given in all, by kind of line; corrections may be fewer than none.
+    pub given: Vec<(String, i64)>,
+    /// Credits that were paid within the last hour, by game.
+    pub hourly: Vec<(String, i64)>,
+    /// Credits that everybody has.
+    pub held: i64,
+    /// Servers that run and whose owner was told that they cannot pay the next hour.
+    pub short: i64,
+}
+
 /// The ledger as rows, and the balances that move with it.
 #[async_trait]
 pub trait LedgerStore: Send + Sync {
-    /// Gives a user credits and answers with what they have then; none where there is no such user, or where they would have
-    /// more than fits.
-    async fn grant(&self, user: &UserId, credits: i32, reason: &str) -> Result<Option<i32>, StoreError>;
+    /// Writes an operator's entry, and moves the balance.
+    async fn enter(&self, entry: &Entry) -> Result<Entered, StoreError>;
 
-    /// Nothing is charged from now on: hours that nobody counted are not made up for when it is charged again.
+    /// Says that nothing is charged now: what ran up to this moment is not made up for when it is charged again.
     async fn pause(&self) -> Result<(), StoreError>;
 
-    /// Has the hours paid that are over, of up to `owners` owners, one hour a server, each owner in one transaction.
-    async fn charge(&self, owners: u32) -> Result<Charged, StoreError>;
+    /// Owners of servers that have an hour to pay, in order, up to `limit` of those who come after `after`.
+    async fn owing(&self, after: Option<&UserId>, limit: u32) -> Result<Vec<UserId>, StoreError>;
+
+    /// Has the hours of one owner paid that are over, one hour a server, in one transaction. Nothing is done where somebody
+    /// else does it.
+    async fn charge(&self, owner: &UserId) -> Result<Charged, StoreError>;
+
+    /// What it says to dashboards.
+    async fn totals(&self) -> Result<Totals, StoreError>;
 }
 
 #[cfg(test)]
@@ -111,22 +171,33 @@ mod tests {
     fn who_can_pay_pays_and_who_cannot_is_told_before_the_server_is_stopped() {
         let now = DateTime::from_timestamp_secs(1_800_000_000).expect("a moment");
         let until = now - TimeDelta::minutes(1);
-        let due = |paid_until, warned| Due { price: 30, paid_until, warned };
+        let told = Some(now - TimeDelta::hours(1));
+        let free_until = now - TimeDelta::days(30);
+        let due = |paid_until, warned_at| Due { price: 30, paid_until, warned_at, free_until };
+        let pay = |hour, warn, warned| Decision::Pay { hour, warn, warned };
+        let old = now - TimeDelta::hours(3);
+        let free = |due: Due, minutes| Due { free_until: now - TimeDelta::minutes(minutes), ..due };
         for (due, credits, expected) in [
-            (due(None, false), 100, Decision::Pay { hour: now, warn: false, warned: false }),
-            (due(Some(until), false), 100, Decision::Pay { hour: until, warn: false, warned: false }),
-            (
-                due(Some(now - CATCH_UP * 9), false),
-                100,
-                Decision::Pay { hour: now - CATCH_UP, warn: false, warned: false },
-            ),
-            (due(Some(until), false), 60, Decision::Pay { hour: until, warn: false, warned: false }),
-            (due(Some(until), false), 59, Decision::Pay { hour: until, warn: true, warned: true }),
-            (due(Some(until), true), 30, Decision::Pay { hour: until, warn: false, warned: true }),
-            (due(Some(until), true), 60, Decision::Pay { hour: until, warn: false, warned: false }),
-            (due(Some(until), false), 29, Decision::Warn(now + GRACE)),
-            (due(Some(until), true), 29, Decision::Stop),
-            (due(None, true), 0, Decision::Stop),
+            (due(None, None), 100, pay(now, false, false)),
+            (due(Some(until), None), 100, pay(until, false, false)),
+            (due(Some(now - CATCH_UP * 9), None), 100, pay(now - CATCH_UP, false, false)),
+            (due(Some(until), None), 60, pay(until, false, false)),
+            (due(Some(until), None), 59, pay(until, true, true)),
+            (due(Some(until), told), 30, pay(until, false, true)),
+            (due(Some(until), told), 60, pay(until, false, false)),
+            (due(Some(until), None), 29, Decision::Warn(now + GRACE)),
+            (due(Some(until), told), 29, Decision::Stop),
+            (due(None, told), 0, Decision::Stop),
+            // An hour that is over already leaves no time to be told in.
+            (due(Some(old), None), 30, pay(old, false, false)),
+            (due(Some(old), told), 30, pay(old, false, true)),
+            // Nothing was charged since: it begins anew.
+            (free(due(Some(until), told), 0), 100, pay(now, false, false)),
+            (free(due(Some(until), told), 0), 0, Decision::Warn(now + GRACE)),
+            (free(due(None, told), 59), 0, Decision::Warn(now + GRACE)),
+            // That was before the hour ended.
+            (free(due(Some(until), told), 2), 0, Decision::Stop),
+            (free(due(Some(until), told), 2), 100, pay(until, false, false)),
         ] {
             assert_eq!(decide(due, credits, now), expected, "{due:?} with {credits}");
         }

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
+use agis_accounts::LedgerStore;
 use agis_base::StoreError;
 use agis_notices::NoticeStore;
 use agis_scheduler::store::FiringStore;
@@ -21,6 +22,9 @@ const NOTICES: Duration = Duration::from_secs(7 * 24 * 3600);
 /// How much is forgotten in one round, so that a backlog never makes a round fail.
 const BATCH: u32 = 5000;
 
+/// The kinds of lines by which accounts come to credits.
+const GIVEN: [&str; 4] = ["opening", "welcome", "grant", "correction"];
+
 /// How often it is due.
 pub const INTERVAL: Duration = Duration::from_secs(15);
 
@@ -30,6 +34,8 @@ pub struct Housekeeping {
     pub firings: Arc<dyn FiringStore>,
     /// Operations, to expire.
     pub work: Arc<dyn WorkStore>,
+    /// Credits, to be counted.
+    pub ledger: Arc<dyn LedgerStore>,
     /// Notices, to be forgotten.
     pub notices: Arc<dyn NoticeStore>,
     /// The games, whose servers are counted.
@@ -49,7 +55,8 @@ impl Housekeeping {
         let operations = self.work.forget_operations(HISTORY, BATCH).await;
         let notices = self.notices.forget(NOTICES, BATCH).await;
         let gauges = self.gauges().await;
-        expired.map(drop).and(keys).and(runs).and(operations).and(notices).and(gauges)
+        let credits = self.credits().await;
+        expired.map(drop).and(keys).and(runs).and(operations).and(notices).and(gauges).and(credits)
     }
 
     #[expect(clippy::cast_precision_loss, reason = "no installation has 2^52 of anything")]
@@ -67,6 +74,22 @@ impl Housekeeping {
             let labels = [("host", host.to_owned()), ("status", status.as_str().to_owned())];
             metrics::gauge!("agis_bot_servers", &labels).set(servers as f64);
         }
+        Ok(())
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "no installation has 2^52 credits")]
+    async fn credits(&self) -> Result<(), StoreError> {
+        let totals = self.ledger.totals().await?;
+        let sum = |sums: &[(String, i64)], of: &str| sums.iter().find(|it| it.0 == of).map_or(0, |it| it.1) as f64;
+        for kind in GIVEN {
+            metrics::gauge!("agis_bot_credits_given", "kind" => kind).set(sum(&totals.given, kind));
+        }
+        for game in self.catalogue.games() {
+            let paid = sum(&totals.hourly, &game.key);
+            metrics::gauge!("agis_bot_credits_hourly", "game_type" => game.key.clone()).set(paid);
+        }
+        metrics::gauge!("agis_bot_credits_held").set(totals.held as f64);
+        metrics::gauge!("agis_bot_servers_short_of_credits").set(totals.short as f64);
         Ok(())
     }
 }

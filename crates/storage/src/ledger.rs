@@ -1,9 +1,10 @@
 //! The ledger of credits. A balance moves in the transaction that writes its line, with the user's row locked.
 
-use agis_accounts::ledger::{AGAIN, Charge, Charged, Decision, Due, LedgerStore, Unpaid, decide};
+use agis_accounts::ledger::{
+    AGAIN, Charge, Charged, Decision, Due, Entered, Entry, HOUR, LedgerStore, Totals, Unpaid, decide,
+};
 use agis_base::{ServerId, StoreError, Timestamp, UserId};
 use async_trait::async_trait;
-use chrono::TimeDelta;
 use diesel::{
     prelude::*,
     sql_types::{Array, BigInt, Integer, Nullable, Text, Timestamptz},
@@ -14,11 +15,9 @@ use crate::{
     db::{Db, column},
     error::Fault,
     notices,
-    schema::{clock_timestamp, users},
+    schema::users,
     stats,
 };
-
-const HOUR: TimeDelta = TimeDelta::hours(1);
 
 /// A server whose paid time is over, with its row locked.
 #[derive(QueryableByName)]
@@ -51,47 +50,110 @@ struct Owner {
     discord_id: String,
 }
 
+#[derive(QueryableByName)]
+struct Written {
+    #[diesel(sql_type = Text)]
+    discord_id: String,
+    #[diesel(sql_type = Text)]
+    kind: String,
+    #[diesel(sql_type = Integer)]
+    amount: i32,
+}
+
+#[derive(QueryableByName)]
+struct Clock {
+    #[diesel(sql_type = Timestamptz)]
+    now: Timestamp,
+    #[diesel(sql_type = Timestamptz)]
+    free_until: Timestamp,
+}
+
+#[derive(QueryableByName)]
+struct Sum {
+    #[diesel(sql_type = Text)]
+    of: String,
+    #[diesel(sql_type = BigInt)]
+    sum: i64,
+}
+
 #[async_trait]
 impl LedgerStore for Db {
-    async fn grant(&self, user: &UserId, credits: i32, reason: &str) -> Result<Option<i32>, StoreError> {
+    async fn enter(&self, entry: &Entry) -> Result<Entered, StoreError> {
+        let user = &entry.user;
+        let kind = if entry.corrects { "correction" } else { "grant" };
         self.transaction(async |conn| {
-            let Some(had) = balance(conn, user.as_str(), false).await? else { return Ok(None) };
-            let Some(has) = had.checked_add(credits) else { return Ok(None) };
+            let Some(had) = balance(conn, user.as_str(), false).await? else { return Ok(Entered::NoUser) };
+            let written: Option<Written> =
+                diesel::sql_query("select discord_id, kind, amount from credit_ledger where command_id = $1")
+                    .bind::<Text, _>(&entry.id)
+                    .get_result(conn)
+                    .await
+                    .optional()?;
+            if let Some(it) = written {
+                let same = it.discord_id == user.as_str() && it.kind == kind && it.amount == entry.credits;
+                return Ok(if same { Entered::Before(had) } else { Entered::OtherId });
+            }
+            let Some(has) = had.checked_add(entry.credits).filter(|has| *has >= 0) else {
+                return Ok(Entered::OutOfRange(had));
+            };
             set_balance(conn, user.as_str(), has).await?;
-            write(conn, user, credits, has, "grant", Some(reason)).await?;
-            stats::add_credits_earned(conn, user, credits).await?;
-            Ok(Some(has))
+            write(conn, user, entry.credits, has, kind, Some((&entry.reason, &entry.id))).await?;
+            stats::add_credits_earned(conn, user, entry.credits).await?;
+            Ok(Entered::Written(has))
         })
         .await
     }
 
     async fn pause(&self) -> Result<(), StoreError> {
         self.run(async |conn| {
-            let end = "update game_servers set paid_until = null, warned_at = null where paid_until is not null";
-            diesel::sql_query(end).execute(conn).await?;
+            diesel::sql_query("update billing set free_until = clock_timestamp()").execute(conn).await?;
             Ok(())
         })
         .await
     }
 
-    async fn charge(&self, owners: u32) -> Result<Charged, StoreError> {
-        let due: Vec<Owner> = self
-            .run(async |conn| {
-                let due = "select distinct discord_id from (
-                         select discord_id from game_servers
-                         where status = 'running' and cost_per_hour > 0 and host is not null and deleted_at is null
-                           and (paid_until is null or paid_until <= now())
-                         order by paid_until nulls first limit $1) due";
-                Ok(diesel::sql_query(due).bind::<BigInt, _>(i64::from(owners)).get_results(conn).await?)
-            })
-            .await?;
-        let mut all = Charged::default();
-        for Owner { discord_id } in due {
-            let charged = self.transaction(async |conn| charge_owner(conn, &discord_id).await).await?;
-            all.charges.extend(charged.charges);
-            all.unpaid.extend(charged.unpaid);
-        }
-        Ok(all)
+    async fn owing(&self, after: Option<&UserId>, limit: u32) -> Result<Vec<UserId>, StoreError> {
+        self.run(async |conn| {
+            let due = "select distinct discord_id from game_servers
+                       where status = 'running' and cost_per_hour > 0 and host is not null and deleted_at is null
+                         and (paid_until is null or paid_until <= now()) and ($1 is null or discord_id > $1)
+                       order by discord_id limit $2";
+            let owners: Vec<Owner> = diesel::sql_query(due)
+                .bind::<Nullable<Text>, _>(after.map(UserId::as_str))
+                .bind::<BigInt, _>(i64::from(limit))
+                .get_results(conn)
+                .await?;
+            Ok(owners.iter().map(|owner| UserId::from_stored(&owner.discord_id)).collect())
+        })
+        .await
+    }
+
+    async fn charge(&self, owner: &UserId) -> Result<Charged, StoreError> {
+        self.transaction(async |conn| charge_owner(conn, owner).await).await
+    }
+
+    async fn totals(&self) -> Result<Totals, StoreError> {
+        self.run(async |conn| {
+            let mut sums = async |query: &str| -> Result<Vec<(String, i64)>, Fault<StoreError>> {
+                let sums: Vec<Sum> = diesel::sql_query(query).get_results(conn).await?;
+                Ok(sums.into_iter().map(|it| (it.of, it.sum)).collect())
+            };
+            let given =
+                sums("select kind as of, sum(amount) as sum from credit_ledger where kind <> 'charge' group by 1");
+            let given = given.await?;
+            let hourly = "select game_type as of, -sum(amount) as sum from credit_ledger
+                          where kind = 'charge' and created_at > now() - interval '1 hour' group by 1";
+            let hourly = sums(hourly).await?;
+            let rest = "select 'held' as of, coalesce(sum(credits), 0)::bigint as sum from users
+                        union all
+                        select 'short', count(*) from game_servers
+                        where status = 'running' and cost_per_hour > 0 and host is not null and deleted_at is null
+                          and warned_at is not null";
+            let rest = sums(rest).await?;
+            let of = |what: &str| rest.iter().find(|(of, _)| of == what).map_or(0, |(_, sum)| *sum);
+            Ok(Totals { given, hourly, held: of("held"), short: of("short") })
+        })
+        .await
     }
 }
 
@@ -108,32 +170,35 @@ async fn set_balance<R>(conn: &mut AsyncPgConnection, user: &str, credits: i32) 
     Ok(())
 }
 
-/// Writes a line that is no charge.
+/// Writes a line that is no charge; one of an operator's says why, and has an id.
 pub(crate) async fn write<R>(
     conn: &mut AsyncPgConnection,
     user: &UserId,
     amount: i32,
     balance: i32,
     kind: &str,
-    reason: Option<&str>,
+    command: Option<(&str, &str)>,
 ) -> Result<(), Fault<R>> {
     diesel::sql_query(
-        "insert into credit_ledger (discord_id, amount, balance, kind, reason) values ($1, $2, $3, $4, $5)",
+        "insert into credit_ledger (discord_id, amount, balance, kind, reason, command_id)
+         values ($1, $2, $3, $4, $5, $6)",
     )
     .bind::<Text, _>(user.as_str())
     .bind::<Integer, _>(amount)
     .bind::<Integer, _>(balance)
     .bind::<Text, _>(kind)
-    .bind::<Nullable<Text>, _>(reason)
+    .bind::<Nullable<Text>, _>(command.map(|(reason, _)| reason))
+    .bind::<Nullable<Text>, _>(command.map(|(_, id)| id))
     .execute(conn)
     .await?;
     Ok(())
 }
 
-/// A server begins to run: what it ran before is no part of an hour that begins now.
+/// A server begins to run: what it ran before is no part of an hour that begins now. That its owner was told stays, or
+/// restarts would be a way not to pay.
 pub(crate) async fn begin(conn: &mut AsyncPgConnection, server: ServerId) -> Result<(), Fault<StoreError>> {
     diesel::sql_query(
-        "update game_servers set paid_until = null, warned_at = null
+        "update game_servers set paid_until = null
          where id = $1 and status <> 'running' and paid_until <= now()",
     )
     .bind::<Integer, _>(server.0)
@@ -143,23 +208,25 @@ pub(crate) async fn begin(conn: &mut AsyncPgConnection, server: ServerId) -> Res
 }
 
 /// Everything that is due of one owner. Whoever is busy with the same owner, or the same server, does it then.
-async fn charge_owner(conn: &mut AsyncPgConnection, owner: &str) -> Result<Charged, Fault<StoreError>> {
-    let Some(had) = balance(conn, owner, true).await? else { return Ok(Charged::default()) };
+async fn charge_owner(conn: &mut AsyncPgConnection, owner: &UserId) -> Result<Charged, Fault<StoreError>> {
+    let Some(had) = balance(conn, owner.as_str(), true).await? else { return Ok(Charged::default()) };
     let rows: Vec<Row> = diesel::sql_query(
         "select id, generation, game_type, cost_per_hour, paid_until, warned_at from game_servers
          where discord_id = $1 and status = 'running' and cost_per_hour > 0 and host is not null and deleted_at is null
            and (paid_until is null or paid_until <= clock_timestamp())
          order by id for no key update skip locked",
     )
-    .bind::<Text, _>(owner)
+    .bind::<Text, _>(owner.as_str())
     .get_results(conn)
     .await?;
-    let now: Timestamp = diesel::select(clock_timestamp()).get_result(conn).await?;
+    let Clock { now, free_until } =
+        diesel::sql_query("select clock_timestamp() as now, free_until from billing").get_result(conn).await?;
     let mut has = had;
     let lines: Vec<_> = rows
         .into_iter()
         .map(|row| {
-            let due = Due { price: row.cost_per_hour, paid_until: row.paid_until, warned: row.warned_at.is_some() };
+            let (price, paid_until, warned_at) = (row.cost_per_hour, row.paid_until, row.warned_at);
+            let due = Due { price, paid_until, warned_at, free_until };
             let decision = decide(due, has, now);
             if let Decision::Pay { .. } = decision {
                 has -= row.cost_per_hour;
@@ -170,12 +237,11 @@ async fn charge_owner(conn: &mut AsyncPgConnection, owner: &str) -> Result<Charg
     if lines.is_empty() {
         return Ok(Charged::default());
     }
-    let owner = UserId::from_stored(owner);
     update_servers(conn, &lines, now).await?;
-    let charges = write_charges(conn, &owner, &lines).await?;
+    let charges = write_charges(conn, owner, &lines).await?;
     if has != had {
         set_balance(conn, owner.as_str(), has).await?;
-        stats::add_credits_spent(conn, &owner, had - has).await?;
+        stats::add_credits_spent(conn, owner, had - has).await?;
     }
     tell(conn, &lines).await?;
     let stopped = lines.iter().filter(|line| line.decision == Decision::Stop);
@@ -195,9 +261,10 @@ impl Line {
     fn next(&self, now: Timestamp) -> (Timestamp, Option<Timestamp>) {
         let known = self.row.warned_at.unwrap_or(now);
         match self.decision {
+            Decision::Pay { hour, warn: true, .. } => (hour + HOUR, Some(now)),
             Decision::Pay { hour, warned, .. } => (hour + HOUR, warned.then_some(known)),
-            Decision::Warn(until) => (until, Some(known)),
-            Decision::Stop => (now + TimeDelta::from_std(AGAIN).unwrap_or(HOUR), Some(known)),
+            Decision::Warn(until) => (until, Some(now)),
+            Decision::Stop => (now + AGAIN, Some(known)),
         }
     }
 }

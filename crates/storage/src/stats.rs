@@ -94,8 +94,9 @@ pub(crate) async fn add_credits_earned<R>(
     credits: i32,
 ) -> Result<(), Fault<R>> {
     diesel::sql_query(
-        "insert into user_stats as s (discord_id, total_credits_earned) values ($1, $2)
-         on conflict (discord_id) do update set total_credits_earned = coalesce(s.total_credits_earned, 0) + $2",
+        "insert into user_stats as s (discord_id, total_credits_earned) values ($1, greatest($2, 0))
+         on conflict (discord_id) do update set total_credits_earned =
+             least(greatest(coalesce(s.total_credits_earned, 0)::bigint + $2, 0), 2147483647)",
     )
     .bind::<Text, _>(user.as_str())
     .bind::<Integer, _>(credits)
@@ -111,8 +112,9 @@ pub(crate) async fn add_credits_spent<R>(
     credits: i32,
 ) -> Result<(), Fault<R>> {
     diesel::sql_query(
-        "insert into user_stats as s (discord_id, total_credits_spent) values ($1, $2)
-         on conflict (discord_id) do update set total_credits_spent = coalesce(s.total_credits_spent, 0) + $2",
+        "insert into user_stats as s (discord_id, total_credits_spent) values ($1, greatest($2, 0))
+         on conflict (discord_id) do update set total_credits_spent =
+             least(greatest(coalesce(s.total_credits_spent, 0)::bigint + $2, 0), 2147483647)",
     )
     .bind::<Text, _>(user.as_str())
     .bind::<Integer, _>(credits)

@@ -205,7 +205,7 @@ async fn firings_that_are_on_their_way_while_the_schema_changes_become_one_opera
 }
 
 /// What is counted of the rows in `migrations/rows.sql`.
-const COUNTED: [(&str, &str); 14] = [
+const COUNTED: [(&str, &str); 15] = [
     ("users", "users"),
     ("totals", "user_stats where total_commands_used = 5"),
     ("servers", "game_servers where deleted_at is null"),
@@ -220,11 +220,13 @@ const COUNTED: [(&str, &str); 14] = [
     ("roles", "member_roles"),
     ("notices", "notices"),
     ("lines of the ledger", "credit_ledger where kind <> 'opening'"),
+    ("ids of entries", "credit_ledger where command_id is not null"),
 ];
 
 /// What each migration that can be reverted takes along when it is, from the newest to the oldest.
 /// docs/operations/rollback.md tells of it.
-const LOST: [(&str, &[&str]); 8] = [
+const LOST: [(&str, &[&str]); 9] = [
+    ("ledger", &["ids of entries"]),
     ("credits", &["lines of the ledger"]),
     ("notices", &["notices"]),
     ("sharing", &["shares", "roles"]),

@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use agis_accounts::LedgerStore;
+use agis_accounts::{
+    LedgerStore,
+    ledger::{Entered, Entry},
+};
 use agis_base::UserId;
 use agis_storage::{Db, DbConfig};
 use agis_test_support::wait;
@@ -76,6 +79,23 @@ async fn who_cannot_pay_the_first_hour_is_refused_until_an_operator_grants_it() 
     }
     let unknown = stack.output(&[], &["credits", "grant", "--user", "777", "--amount", "5", "--reason", "x"]);
     assert!(String::from_utf8_lossy(&unknown.stderr).contains("no such user"));
+    // The same order twice, and what was wrong of it taken back.
+    let entry = |command: &str, amount: &str, id: &str| {
+        let args = ["credits", command, "--user", OWNER, "--amount", amount, "--reason", "an order", "--id", id];
+        let output = stack.output(&[], &args);
+        String::from_utf8_lossy(if output.status.success() { &output.stdout } else { &output.stderr }).trim().to_owned()
+    };
+    for _ in 0..2 {
+        assert_eq!(entry("grant", "70", "order 1"), "270");
+    }
+    for (command, amount) in [("grant", "71"), ("correct", "70")] {
+        assert!(entry(command, amount, "order 1").contains("the id of something else"), "{command} {amount}");
+    }
+    assert!(entry("correct", "-271", "all").contains("they have 270"));
+    assert!(entry("correct", "0", "none").contains("correct nothing"));
+    for _ in 0..2 {
+        assert_eq!(entry("correct", "-70", "order 1, back"), "200");
+    }
 
     api.act(id, "start").await;
     wait::until(SOON, "the first hour to be paid", async || {
@@ -87,7 +107,10 @@ async fn who_cannot_pay_the_first_hour_is_refused_until_an_operator_grants_it() 
     let stats = api.get("/api/v1/users/me/stats").await.expect(200);
     assert_eq!((&stats["credits_earned"], &stats["credits_spent"]), (&json!(200), &json!(130)));
     assert_eq!(one::<i64>(&sql, "select count(*) from credit_ledger where kind = 'charge'").await, 1);
-    assert_eq!(one::<String>(&sql, "select reason from credit_ledger where kind = 'grant'").await, "a prize");
+    assert_eq!(
+        one::<String>(&sql, "select reason from credit_ledger where kind = 'grant' order by id limit 1").await,
+        "a prize"
+    );
     sums_agree(&sql).await;
     for change in ["update credit_ledger set amount = 1000", "delete from credit_ledger", "truncate credit_ledger"] {
         assert!(sql.batch_execute(change).await.is_err(), "{change}");
@@ -124,6 +147,48 @@ async fn an_owner_who_runs_dry_is_told_and_has_some_time_before_the_server_is_st
 }
 
 #[tokio::test]
+async fn a_restart_as_the_grace_ends_is_no_way_not_to_pay() {
+    let stack = Stack::start().await;
+    let sql = stack.sql().await;
+    let unbilled = stack.api(&[]).await;
+    let id = priced(&unbilled, &sql, 130).await;
+    unbilled.act(id, "start").await;
+    unbilled.stop().await;
+    let api = stack.api(&ON).await;
+    let told = "select count(*) = 1 from notices where kind = 'credits_low'";
+    until(&sql, "the owner to be told", told).await;
+    sql.batch_execute("update game_servers set paid_until = now()").await.expect("the time is over");
+    // It may be too late for it already.
+    drop(api.call("POST", &format!("/api/v1/servers/{id}/restart"), None).await);
+    api.until_status(id, "stopped").await;
+    assert!(one::<bool>(&sql, told).await, "once");
+    assert_eq!(one::<i64>(&sql, "select count(*) from credit_ledger where kind = 'charge'").await, 0);
+}
+
+#[tokio::test]
+async fn an_account_that_cannot_be_charged_keeps_nobody_else_from_paying() {
+    let stack = Stack::start().await;
+    let sql = stack.sql().await;
+    stack.api(&[]).await.stop().await;
+    // The hour that the first of them owes stands in the ledger already, which cannot be.
+    sql.batch_execute(
+        "insert into users (discord_id, credits) select n, 100 from unnest('{u1,u2}'::text[]) n;
+         insert into credit_ledger (discord_id, amount, balance, kind) select n, 100, 100, 'opening' from unnest('{u1,u2}'::text[]) n;
+         insert into game_servers (id, discord_id, name, game_type, status, desired, host, cost_per_hour, paid_until)
+             select right(n, 1)::int, n, n, 'demo', 'running', 'running', 'elsewhere', 1, '2026-11-27 10:00Z'
+             from unnest('{u1,u2}'::text[]) n;
+         update billing set free_until = '2026-11-27 09:00Z';
+         insert into credit_ledger (discord_id, amount, balance, kind, server_id, game_type, hour)
+             values ('u1', -1, 99, 'charge', 1, 'demo', '2026-11-27 10:00Z');",
+    )
+    .await
+    .expect("filled");
+    let _api = stack.api(&ON).await;
+    until(&sql, "the other to pay", "select credits < 100 from users where discord_id = 'u2'").await;
+    assert_eq!(one::<i64>(&sql, "select count(*) from credit_ledger where discord_id = 'u1'").await, 2);
+}
+
+#[tokio::test]
 async fn what_ran_while_nothing_was_charged_is_not_charged_later() {
     let stack = Stack::start().await;
     let sql = stack.sql().await;
@@ -131,17 +196,26 @@ async fn what_ran_while_nothing_was_charged_is_not_charged_later() {
     let id = priced(&billed, &sql, 10).await;
     billed.act(id, "start").await;
     until(&sql, "the first hour", "select count(*) = 1 from credit_ledger where kind = 'charge'").await;
+    let paid_until = "select paid_until::text from game_servers";
+    let first = one::<String>(&sql, paid_until).await;
     billed.stop().await;
-    let unbilled = stack.api(&[]).await;
-    until(&sql, "the end of billing", "select bool_and(paid_until is null) from game_servers").await;
-    unbilled.stop().await;
+
+    let free = async |since: &str| {
+        let unbilled = stack.api(&[]).await;
+        until(&sql, "the word that nothing is charged", &format!("select free_until > '{since}' from billing")).await;
+        unbilled.stop().await;
+    };
+    // An hour that is paid and not over is neither forgotten nor paid again.
+    free(&one::<String>(&sql, "select now()::text").await).await;
     let api = stack.api(&ON).await;
-    until(
-        &sql,
-        "an hour from now on",
-        "select coalesce(bool_and(paid_until > now() + '59 min'), false) from game_servers",
-    )
-    .await;
+    api.act(id, "restart").await;
+    assert_eq!(one::<String>(&sql, paid_until).await, first);
+    api.stop().await;
+
+    sql.batch_execute("update game_servers set paid_until = now() - interval '3 hours'").await.expect("it is over");
+    free(&one::<String>(&sql, "select now()::text").await).await;
+    let api = stack.api(&ON).await;
+    until(&sql, "an hour from now on", "select bool_and(paid_until > now() + '59 min') from game_servers").await;
     assert_eq!(api.get("/api/v1/users/me").await.expect(200)["credits"], 80);
     sums_agree(&sql).await;
 }
@@ -160,6 +234,7 @@ async fn a_hundred_thousand_hours_are_paid_once_each_whatever_dies_meanwhile() {
          insert into game_servers (discord_id, name, game_type, status, desired, host, cost_per_hour, paid_until)
              select 'u' || n, 's' || m, 'demo', 'running', 'running', 'elsewhere', 1, now() - '{HOURS} h'::interval + '30 min'
              from generate_series(1, {OWNERS}) n, generate_series(1, {SERVERS}) m;
+         update billing set free_until = now() - '{HOURS} h'::interval;
          analyze;"
     );
     sql.batch_execute(&fill).await.expect("filled");
@@ -167,7 +242,10 @@ async fn a_hundred_thousand_hours_are_paid_once_each_whatever_dies_meanwhile() {
     let grants = tokio::spawn(async move {
         for n in 0..500 {
             let user = UserId::from_stored(&format!("u{}", n % OWNERS + 1));
-            db.grant(&user, 7, "while others spend").await.expect("granted").expect("a user");
+            let reason = "while others spend".to_owned();
+            let entry = Entry { user, credits: 7, corrects: false, reason, id: format!("grant {n}") };
+            assert!(matches!(db.enter(&entry).await, Ok(Entered::Written(_))));
+            assert!(matches!(db.enter(&entry).await, Ok(Entered::Before(_))), "once");
         }
     });
     let paid = "select count(*) from credit_ledger where kind = 'charge'";

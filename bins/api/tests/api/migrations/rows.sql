@@ -34,3 +34,5 @@ insert into notices (recipient, kind, server_id, server_name, action, reason, op
     ('1', 'server_crashed', 8, 'sea', null, 'exit status 1', null, 2);
 insert into credit_ledger (discord_id, amount, balance, kind, server_id, game_type, hour) values
     ('1', 130, 130, 'welcome', null, null, null), ('1', -30, 100, 'charge', 7, 'demo', now());
+insert into credit_ledger (discord_id, amount, balance, kind, reason, command_id) values
+    ('1', 20, 120, 'grant', 'a prize', 'prize 1'), ('1', -20, 100, 'correction', 'not them', 'prize 1, back');
