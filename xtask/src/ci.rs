@@ -3,17 +3,18 @@ use std::time::{Duration, Instant};
 use crate::failure::Result;
 use crate::run::{answer, cargo, run as run_command, step};
 use crate::signals::Interrupts;
-use crate::{contract, deny, fmt, image, k8s, lint, test};
+use crate::{contract, deny, fmt, grafana, image, k8s, lint, test};
 
 type Step = fn(&Interrupts) -> Result;
 
-const STEPS: [(&str, Step); 8] = [
+const STEPS: [(&str, Step); 9] = [
     ("fmt", |interrupts| fmt::run(&fmt::Args { check: true }, interrupts)),
     ("lint", lint::run),
     ("deny", |interrupts| deny::run(&deny::Args { advisories: false }, interrupts)),
     ("k8s", k8s::check),
     ("test", |interrupts| test::all(&[], interrupts)),
     ("contract", |interrupts| contract::run(&contract::Args::default(), interrupts)),
+    ("grafana", grafana::check),
     ("docs", docs),
     ("image", image::check),
 ];

@@ -1,11 +1,8 @@
 //! `cargo xtask contract`: whether the API keeps what its OpenAPI document promises.
 
-mod api;
-
 use std::process::Command;
 
-use api::Api;
-
+use crate::api::{self, Api};
 use crate::build;
 use crate::failure::Result;
 use crate::python;
@@ -38,7 +35,7 @@ pub(crate) fn run(args: &Args, interrupts: &Interrupts) -> Result {
     run_command(Command::new(tools.join("openapi-spec-validator")).arg("docs/openapi.json"), interrupts)?;
 
     let cluster = start_postgres()?;
-    let api = Api::start(program, &cluster, interrupts)?;
+    let api = Api::start("contract", program, &cluster, &[], interrupts)?;
     step("running schemathesis");
     let mut schemathesis = Command::new(tools.join("schemathesis"));
     schemathesis.arg("--config-file").arg(checkout().join(CONFIG)).arg("run").args(&args.args);

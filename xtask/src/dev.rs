@@ -1,8 +1,8 @@
 //! `cargo xtask dev`: AGIS on this machine, from nothing to a running API.
 
 mod api;
-mod discord;
-mod program;
+pub(crate) mod discord;
+pub(crate) mod program;
 mod settings;
 mod summary;
 

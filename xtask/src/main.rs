@@ -1,5 +1,7 @@
 //! Everything a contributor runs: `cargo xtask <command>`.
 
+mod alerts;
+mod api;
 mod bench;
 mod build;
 mod ci;
@@ -13,6 +15,7 @@ mod dev;
 mod dev_env;
 mod failure;
 mod fmt;
+mod grafana;
 mod http;
 mod image;
 mod k8s;
@@ -49,11 +52,13 @@ enum Command {
     Build(build::Args),
     Bench(bench::Args),
     Test(test::Args),
-    /// What has to pass before a change lands: fmt, lint, deny, k8s, test, contract, docs, image
+    /// What has to pass before a change lands: fmt, lint, deny, k8s, test, contract, grafana, docs, image
     Ci,
     Openapi(openapi::Args),
     Contract(contract::Args),
     K8s(k8s::Args),
+    Alerts(alerts::Args),
+    Grafana(grafana::Args),
     Image(image::Args),
     /// Run clippy on everything, warnings are errors
     Lint,
@@ -85,6 +90,8 @@ fn dispatch(command: Command) -> Result {
         Command::Contract(args) => contract::run(&args, &interrupts),
         Command::Image(args) => image::run(&args, &interrupts),
         Command::K8s(args) => k8s::run(&args, &interrupts),
+        Command::Alerts(args) => alerts::run(&args, &interrupts),
+        Command::Grafana(args) => grafana::run(&args, &interrupts),
         Command::Lint => lint::run(&interrupts),
         Command::Fmt(args) => fmt::run(&args, &interrupts),
         Command::Migrate(args) => migrate::run(&args, &interrupts),

@@ -64,7 +64,7 @@ pub(crate) fn all(args: &[String], interrupts: &Interrupts) -> Result {
 
 /// Makes sure that there are the programs that the guides tell people to type, and those that tests start; their packages
 /// are called as they are.
-fn provide(programs: &[&str]) -> Result {
+pub(crate) fn provide(programs: &[&str]) -> Result {
     let missing = || -> Vec<_> { programs.iter().copied().filter(|program| !is_there(program)).collect() };
     let wanted = missing();
     if !wanted.is_empty() {
@@ -72,7 +72,7 @@ fn provide(programs: &[&str]) -> Result {
     }
     match missing().join(" ") {
         none if none.is_empty() => Ok(()),
-        still => Err(Failure::new(format!("the tests need {still}: apt-get install {still}"))),
+        still => Err(Failure::new(format!("this needs {still}: apt-get install {still}"))),
     }
 }
 

@@ -20,8 +20,8 @@ const PAGE_PORT: u16 = 8090;
 const STOP: Stop = Stop { limit: Duration::from_secs(15), killed: "" };
 
 /// The settings by which the bot finds Discord.
-const URL: &str = "DISCORD_API_URL";
-const TOKEN: &str = "DISCORD_TOKEN";
+pub(crate) const URL: &str = "DISCORD_API_URL";
+pub(crate) const TOKEN: &str = "DISCORD_TOKEN";
 
 /// The programs, built.
 pub(super) struct Built {
@@ -88,14 +88,15 @@ impl Discord<'_> {
     }
 }
 
-struct StandIn<'a> {
+/// A stand-in for Discord, with the address of its page and API, and the token that it takes.
+pub(crate) struct StandIn<'a> {
     program: Program<'a>,
-    url: String,
-    token: String,
+    pub(crate) url: String,
+    pub(crate) token: String,
 }
 
 impl<'a> StandIn<'a> {
-    fn start(program: PathBuf, interrupts: &'a Interrupts) -> Result<Self> {
+    pub(crate) fn start(program: PathBuf, interrupts: &'a Interrupts) -> Result<Self> {
         step("starting the stand-in for Discord");
         let mut command = Command::new(program);
         command.arg(port().to_string()).stdout(Stdio::piped());

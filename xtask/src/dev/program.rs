@@ -15,7 +15,7 @@ const READY: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// A program of this run, stopped when dropped.
-pub(super) struct Program<'a> {
+pub(crate) struct Program<'a> {
     name: &'static str,
     interrupts: &'a Interrupts,
     stop: Stop,
@@ -25,15 +25,15 @@ pub(super) struct Program<'a> {
 
 /// How a program ends.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Stop {
+pub(crate) struct Stop {
     /// How long it may take.
-    pub(super) limit: Duration,
+    pub(crate) limit: Duration,
     /// What is said when it has to be killed.
-    pub(super) killed: &'static str,
+    pub(crate) killed: &'static str,
 }
 
 impl<'a> Program<'a> {
-    pub(super) fn start(
+    pub(crate) fn start(
         name: &'static str,
         command: &mut Command,
         stop: Stop,
@@ -48,7 +48,7 @@ impl<'a> Program<'a> {
     }
 
     /// Waits for its `/readyz`.
-    pub(super) fn wait_until_ready(&mut self, host: &str) -> Result {
+    pub(crate) fn wait_until_ready(&mut self, host: &str) -> Result {
         let deadline = Instant::now() + READY;
         while !matches!(http::get(host, "/readyz", None), Ok(200)) {
             self.check_alive()?;
@@ -63,7 +63,7 @@ impl<'a> Program<'a> {
         Ok(())
     }
 
-    pub(super) fn check_alive(&mut self) -> Result {
+    pub(crate) fn check_alive(&mut self) -> Result {
         match self.exited() {
             None => Ok(()),
             Some(status) => {
@@ -73,7 +73,7 @@ impl<'a> Program<'a> {
     }
 
     /// What it writes, where that was asked for.
-    pub(super) fn process(&mut self) -> &mut Child {
+    pub(crate) fn process(&mut self) -> &mut Child {
         &mut self.process
     }
 
