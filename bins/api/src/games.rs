@@ -43,6 +43,7 @@ async fn ask(db: &Db, services: &Services, host: &str) -> Result<Vec<OperationId
         actor: UserId::from_stored("operator"),
         channel: None,
         identity: Identity::None,
+        trace: None,
     };
     let requests: Vec<_> = servers.into_iter().map(stop).collect();
     let answers = services.servers.request_all(&requests).await?;

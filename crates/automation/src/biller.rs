@@ -93,6 +93,7 @@ impl Biller {
             actor: unpaid.owner.clone(),
             channel: None,
             identity: Identity::None,
+            trace: None,
         };
         self.servers.request(request).await?;
         tracing::info!(server_id = unpaid.server.0, "A server is stopped that nobody pays for");

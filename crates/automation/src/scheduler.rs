@@ -146,6 +146,7 @@ fn announce(firing: &Firing, lateness: Duration) {
     tracing::info!(
         schedule_id = firing.id.schedule.0,
         server_id = firing.server.0,
+        request_id = %firing.operation,
         slot = %firing.id.slot.format("%Y-%m-%dT%H:%M:%SZ"),
         lateness_ms = lateness.as_millis() as u64,
         "Executing scheduled {}",
@@ -161,6 +162,7 @@ fn request(firing: &Firing) -> Request {
         actor: firing.owner.clone(),
         channel: None,
         identity: Identity::Operation(firing.operation),
+        trace: None,
     }
 }
 

@@ -14,6 +14,7 @@ use agis_servers::{
 };
 use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, Span};
 
 /// The longest sleep: the safety net under lost notices, and the grain of postponed operations.
 const POLL: Duration = Duration::from_secs(1);
@@ -63,7 +64,8 @@ impl Workers {
             for claim in claims {
                 if let Some(attempt) = self.attempt(claim, asked) {
                     let stop = stop.clone();
-                    attempts.spawn(attempt.run(stop));
+                    let span = attempt.span();
+                    attempts.spawn(attempt.run(stop).instrument(span));
                 }
             }
             if full && attempts.len() < self.concurrency {
@@ -115,14 +117,20 @@ enum End {
 }
 
 impl Attempt {
+    /// What each line has that is logged meanwhile, here and by the host.
+    fn span(&self) -> Span {
+        let Claim { operation, server, .. } = &self.claim;
+        tracing::error_span!(
+            "operation",
+            operation_id = %operation.id,
+            server_id = server.id.0,
+            request_id = operation.trace.request_id,
+            trace_id = operation.trace.trace_id.map(tracing::field::display),
+        )
+    }
+
     async fn run(mut self, stop: CancellationToken) {
-        tracing::info!(
-            operation_id = %self.claim.operation.id,
-            server_id = self.claim.server.id.0,
-            attempt = self.claim.attempt,
-            "Operation {} begins",
-            self.claim.operation.action,
-        );
+        tracing::info!(attempt = self.claim.attempt, "Operation {} begins", self.claim.operation.action);
         let (host, order) = (self.host.clone(), self.order());
         let apply = async {
             match order {
@@ -142,7 +150,7 @@ impl Attempt {
             End::Applied(Err(HostError::Stale { seen })) => self.finish(Outcome::Stale(seen)).await,
             End::Applied(Err(HostError::Unavailable(why))) => self.postpone(self.backoff(), &why).await,
             End::Stopped => self.postpone(Duration::ZERO, "handed over by a process that was stopped").await,
-            End::Lost => tracing::info!(operation_id = %self.claim.operation.id, "Operation given up: it is another's"),
+            End::Lost => tracing::info!("Operation given up: it is another's"),
         }
     }
 
@@ -196,7 +204,7 @@ impl Attempt {
                 Ok(Some(state)) => return self.ended(&outcome, state),
                 Ok(None) => return,
                 Err(error) if Instant::now() >= until => {
-                    tracing::warn!(operation_id = %self.claim.operation.id, %error, "the end could not be written");
+                    tracing::warn!(%error, "the end could not be written");
                     return;
                 }
                 Err(_) => tokio::time::sleep(RETRY).await,
@@ -205,29 +213,27 @@ impl Attempt {
     }
 
     fn ended(&self, outcome: &Outcome, state: State) {
-        let Claim { operation, server, .. } = &self.claim;
+        let operation = &self.claim.operation;
         operation::count(operation.action, state);
         match outcome {
-            Outcome::Failed(why) => tracing::warn!(
-                operation_id = %operation.id, server_id = server.id.0, why, "Operation {} failed", operation.action,
-            ),
+            Outcome::Failed(why) => tracing::warn!(why, "Operation {} failed", operation.action),
             _ => tracing::info!(
-                operation_id = %operation.id,
-                server_id = server.id.0,
                 took_ms = self.began.elapsed().as_millis() as u64,
-                "Operation {} {}", operation.action, state,
+                "Operation {} {}",
+                operation.action,
+                state,
             ),
         }
     }
 
     async fn postpone(&self, delay: Duration, why: &str) {
-        tracing::info!(operation_id = %self.claim.operation.id, delay_s = delay.as_secs(), why, "Operation put off");
+        tracing::info!(delay_s = delay.as_secs(), why, "Operation put off");
         match self.store.postpone(&self.claim, delay, why).await {
             Ok(Some(state)) if state.is_final() => operation::count(self.claim.operation.action, state),
             Ok(_) => {}
             // Its lease runs out, and it is claimed again.
             Err(error) => {
-                tracing::warn!(operation_id = %self.claim.operation.id, %error, "an operation could not be given back");
+                tracing::warn!(%error, "an operation could not be given back");
             }
         }
     }
@@ -240,17 +246,13 @@ impl Attempt {
     }
 
     async fn revive(&self, how: &str) {
-        tracing::warn!(
-            server_id = self.claim.server.id.0,
-            how,
-            "The server has ended meanwhile; its start begins anew"
-        );
+        tracing::warn!(how, "The server has ended meanwhile; its start begins anew");
         let is_news = self.claim.server.status == Status::Running;
         match self.store.revive(&self.claim, how).await {
             Ok(true) if is_news => metrics::counter!("agis_bot_server_crashes_total").increment(1),
             Ok(_) => {}
             Err(error) => {
-                tracing::warn!(operation_id = %self.claim.operation.id, %error, "a start waits for its lease")
+                tracing::warn!(%error, "a start waits for its lease")
             }
         }
     }

@@ -6,11 +6,13 @@ mod error;
 mod id;
 mod once;
 mod reach;
+mod trace;
 
 pub use error::StoreError;
 pub use id::{ChannelId, GuildId, InvalidDiscordId, KeyId, OperationId, RoleId, ScheduleId, ServerId, UserId};
 pub use once::Once;
 pub use reach::Reach;
+pub use trace::{REQUEST_ID_MAX, Trace, TraceId};
 
 /// A moment. Everything inside the house is UTC; zones exist only in cron expressions and on screens.
 pub type Timestamp = chrono::DateTime<chrono::Utc>;

@@ -3,7 +3,7 @@
 //! A code is `v1:<verb>:<id>`, or `v1:<verb>:<id>:<user>:<deadline>` where something is confirmed. It says what was
 //! offered; whether they may do it is decided when they press.
 
-use agis_base::{ChannelId, KeyId, Reach, ScheduleId, ServerId, Timestamp, UserId};
+use agis_base::{ChannelId, KeyId, Reach, ScheduleId, ServerId, Timestamp, Trace, UserId};
 use agis_servers::{Action, Origin, Request, operation::Identity};
 use chrono::{DateTime, TimeDelta};
 use twilight_model::{
@@ -165,7 +165,8 @@ async fn act(inner: &Inner, call: &Call, server: ServerId, action: Action) -> Re
 pub(crate) fn request(call: &Call, server: ServerId, action: Action, key: String) -> Request {
     let channel: Option<ChannelId> = call.member.as_ref().and(call.channel.clone());
     let (actor, identity) = (call.user.clone(), Identity::Key(key));
-    Request { server, action, origin: Origin::Discord, actor, identity, channel }
+    let trace = Some(Trace::ours(call.id));
+    Request { server, action, origin: Origin::Discord, actor, identity, channel, trace }
 }
 
 /// Two clicks at once are one by the message that both are on, also in two processes.

@@ -154,10 +154,10 @@ impl Handler {
         let id = interaction.id;
         let Some(call) = Call::of(&interaction) else { return };
         if !self.0.seen.is_new(id) {
-            tracing::debug!(interaction_id = %id, "an interaction came twice");
+            tracing::debug!(request_id = %id, "an interaction came twice");
             return;
         }
-        let span = tracing::info_span!("interaction", interaction_id = %id);
+        let span = tracing::error_span!("interaction", request_id = %id);
         self.dispatch(call, interaction).instrument(span).await;
     }
 

@@ -161,10 +161,11 @@ pub(crate) fn make_dir(path: &Path, mode: u32) -> io::Result<()> {
     }
 }
 
-/// Runs what may block off the async threads.
+/// Runs what may block off the async threads; what it logs belongs to what it is run for.
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, HostError> + Send + 'static,
 ) -> Result<T, HostError> {
-    let done = tokio::task::spawn_blocking(work).await;
+    let span = tracing::Span::current();
+    let done = tokio::task::spawn_blocking(move || span.in_scope(work)).await;
     done.unwrap_or_else(|error| Err(HostError::Unavailable(format!("the host's work was cut short: {error}"))))
 }

@@ -21,6 +21,7 @@ use actix_web::{
     middleware::Next,
     web::Bytes,
 };
+use agis_base::{REQUEST_ID_MAX, Trace, TraceId};
 use foldhash::HashMap;
 use metrics::{Counter, Histogram};
 use tracing::{Level, Span};
@@ -29,14 +30,22 @@ use uuid::Uuid;
 use crate::connection;
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const REQUEST_ID_MAX: usize = 128;
+/// <https://www.w3.org/TR/trace-context/#traceparent-header>
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// A request that took longer has a line in the log, whatever it was.
 const SLOW: Duration = Duration::from_secs(1);
 /// How many kinds of requests each thread keeps the metrics of at hand; there are fewer, unless somebody adds a label.
 const KINDS: usize = 2000;
 
 tokio::task_local! {
-    static CURRENT: RequestId;
+    static CURRENT: Current;
+}
+
+/// The request that is being answered.
+#[derive(Clone)]
+struct Current {
+    id: RequestId,
+    trace: Option<TraceId>,
 }
 
 /// What a request is known by: visible ASCII, kept as the header that the answer has.
@@ -46,7 +55,7 @@ pub(crate) struct RequestId(HeaderValue);
 impl RequestId {
     /// That of the request that is being answered.
     pub(crate) fn current() -> Option<Self> {
-        CURRENT.try_with(Clone::clone).ok()
+        CURRENT.try_with(|current| current.id.clone()).ok()
     }
 
     pub(crate) fn as_str(&self) -> &str {
@@ -81,9 +90,17 @@ impl RequestId {
 }
 
 /// What carries the request's id into the log. To open it costs as much as to refuse a request, so it is opened where
-/// there may be something to say: for a look-up, for a request that is let in, for the request's own line.
+/// there may be something to say (and whatever the log's filter says of spans): for a look-up, for a request that is let in, for the request's own line.
 pub(crate) fn span() -> Span {
-    CURRENT.try_with(|id| tracing::info_span!("request", request_id = id.as_str())).unwrap_or_else(|_| Span::none())
+    let open = |Current { id, trace }: &Current| {
+        tracing::error_span!("request", request_id = id.as_str(), trace_id = trace.map(tracing::field::display))
+    };
+    CURRENT.try_with(open).unwrap_or_else(|_| Span::none())
+}
+
+/// What an operation keeps of the request that asks for it.
+pub(crate) fn trace() -> Option<Trace> {
+    CURRENT.try_with(|Current { id, trace }| Trace { request_id: id.as_str().to_owned(), trace_id: *trace }).ok()
 }
 
 /// Gives every request an id, a line in the log, and its place in the metrics; its connection knows that it is handled.
@@ -95,6 +112,8 @@ pub(crate) async fn observe(
     let began = Instant::now();
     let busy = connection::busy(&request);
     let id = RequestId::taken(&request).unwrap_or_else(RequestId::made);
+    let traceparent = request.headers().get(TRACEPARENT).and_then(|header| header.to_str().ok());
+    let trace = traceparent.and_then(TraceId::of_traceparent);
     let method = method(request.method());
     let inner = async {
         // What a handler or an extractor refuses has become an answer in here, where the id is known.
@@ -102,7 +121,7 @@ pub(crate) async fn observe(
         record(method, response.request(), response.status().as_u16(), began.elapsed());
         Ok::<_, Error>(response)
     };
-    let mut response = CURRENT.scope(id.clone(), inner).await?;
+    let mut response = CURRENT.scope(Current { id: id.clone(), trace }, inner).await?;
     response.headers_mut().insert(REQUEST_ID, id.0);
     if closing.load(Ordering::Relaxed) {
         response.response_mut().head_mut().set_connection_type(ConnectionType::Close);

@@ -17,6 +17,7 @@ use crate::{
     auth::{Caller, Here, May, ReadServers, Somewhere, WriteServers},
     body::{Body, nullable},
     idempotency::{self, Asking},
+    observe,
     operations::OperationDto,
     page::{List, list_query, text, word, yes_or_no},
     problem::Problem,
@@ -276,7 +277,8 @@ pub(crate) async fn act(
 ) -> Result<HttpResponse, Problem> {
     let identity = idempotency::key(http, caller.user())?.map_or(Identity::None, |key| Identity::Key(key.to_string()));
     let actor = caller.user().clone();
-    let request = Request { server, action, origin: Origin::Rest, actor, channel: None, identity };
+    let trace = observe::trace();
+    let request = Request { server, action, origin: Origin::Rest, actor, channel: None, identity, trace };
     let operation = services.servers.request(request).await?;
     Ok(HttpResponse::Accepted()
         .insert_header(("Location", format!("/api/v1/operations/{}", operation.id)))

@@ -1,6 +1,6 @@
 //! Start, stop, restart, delete as durable requests.
 
-use agis_base::{ChannelId, OperationId, ServerId, Timestamp, UserId};
+use agis_base::{ChannelId, OperationId, ServerId, Timestamp, Trace, UserId};
 
 use crate::{host::Generation, server::words};
 
@@ -76,6 +76,8 @@ pub struct Operation {
     pub generation: Generation,
     /// Why it failed, was superseded or expired, for people.
     pub error: Option<String>,
+    /// By what it is found in the log.
+    pub trace: Trace,
     /// When it was accepted.
     pub created_at: Timestamp,
     /// When it ended.
@@ -97,6 +99,8 @@ pub struct Request {
     pub channel: Option<ChannelId>,
     /// When another request is the same one.
     pub identity: Identity,
+    /// By what it is found in the log; none where nobody outside asks: then that is the operation's id.
+    pub trace: Option<Trace>,
 }
 
 /// What makes two requests one: the second is answered with the first one's operation.

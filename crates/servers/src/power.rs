@@ -115,6 +115,7 @@ pub(crate) mod tests {
             actor: UserId::from_stored("1"),
             channel: None,
             identity: Identity::None,
+            trace: None,
         }
     }
 

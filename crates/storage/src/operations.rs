@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use agis_base::{ChannelId, OperationId, ServerId, StoreError, Timestamp, UserId};
+use agis_base::{ChannelId, OperationId, ServerId, StoreError, Timestamp, Trace, TraceId, UserId};
 use agis_servers::{
     Action, Operation, Origin, Request, Server, State,
     operation::{Identity, Refusal},
@@ -39,6 +39,8 @@ pub(crate) struct Row {
     error: Option<String>,
     created_at: Timestamp,
     finished_at: Option<Timestamp>,
+    request_id: Option<String>,
+    trace_id: Option<String>,
 }
 
 impl Row {
@@ -52,6 +54,10 @@ impl Row {
             actor: UserId::from_stored(&self.actor),
             generation: self.generation,
             error: self.error,
+            trace: Trace {
+                request_id: self.request_id.unwrap_or_else(|| self.id.to_string()),
+                trace_id: self.trace_id.as_deref().and_then(TraceId::of_hex),
+            },
             created_at: self.created_at,
             finished_at: self.finished_at,
         })
@@ -234,6 +240,7 @@ impl Draft {
             actor: request.actor.clone(),
             generation: decision.generation,
             error: None,
+            trace: request.trace.clone().unwrap_or_else(|| Trace::ours(id)),
             created_at: at,
             finished_at: state.is_final().then_some(at),
         };
@@ -377,8 +384,8 @@ async fn insert(conn: &mut AsyncPgConnection, new: &[New]) -> Result<(), Fault<S
     diesel::sql_query(
         "insert into operations
              (id, server_id, action, state, origin, actor, idempotency_key, channel_id, generation, error,
-              finished_at)
-         select * from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+              finished_at, request_id, trace_id)
+         select * from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
     )
     .bind::<Array<SqlUuid>, _>(column(new, |new| new.operation.id.0))
     .bind::<Array<Integer>, _>(column(new, |new| new.operation.server.0))
@@ -391,6 +398,8 @@ async fn insert(conn: &mut AsyncPgConnection, new: &[New]) -> Result<(), Fault<S
     .bind::<Array<BigInt>, _>(column(new, |new| new.operation.generation))
     .bind::<Array<Nullable<Text>>, _>(column(new, |new| new.operation.error.clone()))
     .bind::<Array<Nullable<Timestamptz>>, _>(column(new, |new| new.operation.finished_at))
+    .bind::<Array<Text>, _>(column(new, |new| new.operation.trace.request_id.as_str()))
+    .bind::<Array<Nullable<Text>>, _>(column(new, |new| new.operation.trace.trace_id.map(|id| id.to_string())))
     .execute(conn)
     .await?;
     Ok(())

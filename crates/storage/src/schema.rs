@@ -50,6 +50,8 @@ diesel::table! {
         available_at -> Timestamptz,
         created_at -> Timestamptz,
         finished_at -> Nullable<Timestamptz>,
+        request_id -> Nullable<Text>,
+        trace_id -> Nullable<Text>,
     }
 }
 

@@ -205,13 +205,14 @@ async fn firings_that_are_on_their_way_while_the_schema_changes_become_one_opera
 }
 
 /// What is counted of the rows in `migrations/rows.sql`.
-const COUNTED: [(&str, &str); 15] = [
+const COUNTED: [(&str, &str); 16] = [
     ("users", "users"),
     ("totals", "user_stats where total_commands_used = 5"),
     ("servers", "game_servers where deleted_at is null"),
     ("deleted servers", "game_servers where deleted_at is not null"),
     ("schedules", "server_schedules where enabled"),
     ("operations", "operations"),
+    ("ids of requests", "operations where request_id is not null and trace_id is not null"),
     ("runs", "schedule_runs"),
     ("keys from everywhere", "api_keys where allowed_ips = '{}' and expires_at is null"),
     ("narrowed keys", "api_keys where allowed_ips <> '{}'"),
@@ -225,7 +226,8 @@ const COUNTED: [(&str, &str); 15] = [
 
 /// What each migration that can be reverted takes along when it is, from the newest to the oldest.
 /// docs/operations/rollback.md tells of it.
-const LOST: [(&str, &[&str]); 9] = [
+const LOST: [(&str, &[&str]); 10] = [
+    ("traces", &["ids of requests"]),
     ("ledger", &["ids of entries"]),
     ("credits", &["lines of the ledger"]),
     ("notices", &["notices"]),

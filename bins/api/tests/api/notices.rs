@@ -150,6 +150,7 @@ async fn the_channel_where_an_operation_was_asked_for_is_told_with_it() {
         actor: UserId::from_stored(OWNER),
         channel: Some(channel.clone()),
         identity: Identity::Key("interaction:1".to_owned()),
+        trace: None,
     };
     let operation = rules.request(request).await.expect("accepted");
     api.ended(&operation.id.to_string()).await;

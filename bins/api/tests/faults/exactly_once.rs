@@ -112,7 +112,7 @@ async fn held_by(api: &Api, sql: &Client) -> Vec<String> {
     let begun: Vec<_> = log
         .iter()
         .filter(|line| line["message"].as_str().is_some_and(|text| text.ends_with(" begins")))
-        .filter_map(|line| line["operation_id"].as_str())
+        .filter_map(|line| line["span"]["operation_id"].as_str())
         .collect();
     let running = fleet::rows(sql, "select id::text from operations where state = 'running'").await;
     running.into_iter().flatten().flatten().filter(|id| begun.contains(&id.as_str())).collect()

@@ -94,3 +94,50 @@ async fn an_operation_that_was_handed_back_says_so_while_nobody_has_it() {
     let second = stack.api(&settings).await;
     assert_carried_on(&stack, &second, server, &operation, &process).await;
 }
+
+/// The lines of one request, in the log of one process.
+fn lines_of(api: &Api, request: &str) -> Vec<Value> {
+    api.log().into_iter().filter(|line| line["span"]["request_id"] == request).collect()
+}
+
+#[tokio::test]
+async fn a_request_is_followed_by_one_id_from_the_edge_to_the_host_in_whatever_process() {
+    const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let (stack, games) = (Stack::start().await, games_file("late", LATE));
+    let settings = [SHORT_LEASE, games.setting(), ("RUST_LOG", "info,agis_host_process=debug")];
+    let first = stack.api(&settings).await;
+    let server = first.server("late", "late").await;
+    let start = stack.client.post(format!("{}/api/v1/servers/{server}/start", first.base)).bearer_auth(&stack.key);
+    let start =
+        start.header("X-Request-Id", "tuesday").header("traceparent", format!("00-{TRACE}-00f067aa0ba902b7-01"));
+    let operation = first.send(start).await.expect("an answer").expect(202)["id"].clone();
+    let of_host = |line: &Value| line["target"].as_str().is_some_and(|target| target.starts_with("agis_host_process"));
+    let handed = |lines: &[Value]| lines.iter().any(of_host).then_some(());
+    wait::until(SOON, "a line of the host", async || handed(&lines_of(&first, "tuesday"))).await;
+    first.logged("the edge", |line| line["message"] == "request" && line["span"]["request_id"] == "tuesday").await;
+
+    let mut seen = lines_of(&first, "tuesday");
+    first.kill();
+    let second = stack.api(&settings).await;
+    wait::until(SOON, "a line of the host again", async || handed(&lines_of(&second, "tuesday"))).await;
+    seen.extend(lines_of(&second, "tuesday"));
+    assert!(seen.iter().all(|line| line["span"]["trace_id"] == TRACE), "{seen:#?}");
+    let of_operation = seen.iter().filter(|line| line["message"] != "request");
+    let spans: Vec<_> = of_operation.map(|line| &line["span"]).collect();
+    assert!(spans.iter().all(|span| span["operation_id"] == operation && span["server_id"] == server), "{spans:#?}");
+
+    // What is no id, or no traceparent, is found nowhere.
+    let stop = stack.client.post(format!("{}/api/v1/servers/{server}/stop", second.base)).bearer_auth(&stack.key);
+    let stop = stop.header("X-Request-Id", "two words").header("traceparent", format!("00-{TRACE}-hostile"));
+    let stopped = second.send(stop).await.expect("an answer").expect(202)["id"].clone();
+    second.logged("its end", |line| line["span"]["operation_id"] == stopped && line["took_ms"].is_number()).await;
+    let text = format!("{:?}", second.log());
+    assert!(!text.contains("two words") && !text.contains("hostile"), "{text}");
+    let stopped = second.log().into_iter().filter(|line| line["span"]["operation_id"] == stopped);
+    let ids: Vec<_> =
+        stopped.map(|line| (line["span"]["request_id"].clone(), line["span"]["trace_id"].clone())).collect();
+    assert!(
+        ids.iter().all(|(request, trace)| request.is_string() && *request == ids[0].0 && trace.is_null()),
+        "{ids:?}"
+    );
+}

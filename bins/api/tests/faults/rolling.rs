@@ -156,7 +156,8 @@ async fn held(api: &Api, attempts: &BTreeSet<String>) -> BTreeSet<String> {
     wait::until(SOON, "the process to have an operation", async || {
         let log = api.log();
         let begun = log.iter().filter(|line| line["message"] == "Operation start begins");
-        let begun = begun.filter_map(|line| Some(format!("{}/{}", line["operation_id"].as_str()?, line["attempt"])));
+        let begun =
+            begun.filter_map(|line| Some(format!("{}/{}", line["span"]["operation_id"].as_str()?, line["attempt"])));
         let held: BTreeSet<_> = begun.filter(|attempt| attempts.contains(attempt)).collect();
         (!held.is_empty()).then_some(held)
     })

@@ -1,6 +1,6 @@
 //! No name has an effect, and the words are there.
 
-use agis_base::{OperationId, ServerId, UserId};
+use agis_base::{OperationId, ServerId, Trace, UserId};
 use agis_servers::{
     Action, Operation, Origin, Server, State, Status, access::Access, game::Catalogue, host::Endpoint, server::Desired,
 };
@@ -42,6 +42,7 @@ fn operation(action: Action, state: State, error: &str) -> Operation {
         actor: UserId::from_stored("2"),
         generation: 1,
         error: Some(error.to_owned()),
+        trace: Trace::ours(1),
         created_at: Default::default(),
         finished_at: None,
     }

@@ -19,7 +19,7 @@ fn access(user: &str, is_public: bool, shared: Permissions) -> Access {
 
 fn request(action: Action, origin: Origin) -> Request {
     let actor = UserId::from_stored(OTHER);
-    Request { server: ServerId(1), action, origin, actor, channel: None, identity: Identity::None }
+    Request { server: ServerId(1), action, origin, actor, channel: None, identity: Identity::None, trace: None }
 }
 
 #[test]
