@@ -11,6 +11,7 @@ API, BOT, FLEET, GAME = "Deployment/agis-api", "Deployment/agis-bot", "Fleet/are
 ROLE, BINDING, ALERTS = "Role/agis-api", "RoleBinding/agis-api", "PrometheusRule/agis"
 SETTINGS, CATALOGUE = "ConfigMap/agis-settings", "ConfigMap/agis-games"
 MONITOR, SCALER = "ServiceMonitor/agis", "HorizontalPodAutoscaler/agis-api"
+FLEET_SCALER = "FleetAutoscaler/arena"
 FLEET_WITH_A_WORLD = 'fleet = "arena"\nworld = { size = "1Gi", mount = "/data" }'
 
 
@@ -66,6 +67,8 @@ ONE_BY_ONE = [
     (by_schema, FLEET, metadata(label={})),
     (by_schema, FLEET, lambda obj: obj.update(apiVersion="agones.dev/v2")),
     (by_schema, FLEET, container(lambda it: it.update(imagePolicy="Always"))),
+    (by_schema, FLEET_SCALER, lambda obj: obj["spec"]["policy"].update(type="Bufer")),
+    (by_schema, FLEET_SCALER, lambda obj: obj["spec"]["policy"]["buffer"].update(bufferSize="two")),
     (by_schema, GAME, container(lambda it: it.update(imagePolicy="Always"))),
     (by_schema, GAME, lambda obj: obj["spec"]["ports"][0].update(protocol="SCTP")),
     (by_schema, GAME, lambda obj: obj["spec"].pop("template")),
@@ -113,6 +116,7 @@ ONE_BY_ONE = [
     (rules.no_secret_is_here, API, env("DATABASE_URL", value="postgres://…")),
     (rules.no_secret_is_here, API, env("DATABASE_URL", **key("other-secrets", "database-url"))),
     (rules.no_secret_is_here, BOT, env("DISCORD_TOKEN", **key("agis-secrets", "discord"))),
+    (rules.no_secret_is_here, API, env("REDIS_URL", value="redis://:secret@redis")),
     (rules.namespace_is_given, API, lambda obj: obj["metadata"].pop("namespace")),
     (rules.settings_are_documented, API, env("AGIS_MAGIC", value="1")),
     (rules.settings_are_documented, BOT, env("SHUTDOWN_DELAY_SECONDS", value="1")),
@@ -129,6 +133,7 @@ TOGETHER = [
     (overlay.names_are_there, BINDING, lambda obj: obj["subjects"][0].update(namespace="elsewhere")),
     (overlay.names_are_there, "Service/agis-api", metadata(name="api")),
     (overlay.names_are_there, SCALER, lambda obj: obj["spec"]["scaleTargetRef"].update(name="api")),
+    (overlay.names_are_there, FLEET_SCALER, lambda obj: obj["spec"].update(fleetName="arenas")),
     (overlay.selectors_select, API, lambda obj: pod(obj)["metadata"]["labels"].clear()),
     (overlay.selectors_select, "Service/agis-bot", lambda obj: obj["spec"].update(selector={"app": "bot"})),
     (overlay.selectors_select, "PodDisruptionBudget/agis-bot", metadata(namespace="elsewhere")),

@@ -45,6 +45,8 @@ def names_are_there(objects):
         if obj["kind"] == "HorizontalPodAutoscaler":
             target = obj["spec"]["scaleTargetRef"]
             wanted.append((here, f"{target['kind']}/{target['name']}"))
+        if obj["kind"] == "FleetAutoscaler":
+            wanted.append((here, f"Fleet/{obj['spec']['fleetName']}"))
         if obj["kind"] == "RoleBinding":
             wanted.append((here, f"{obj['roleRef']['kind']}/{obj['roleRef']['name']}"))
             wanted += [(it["namespace"], f"{it['kind']}/{it['name']}") for it in obj["subjects"]]

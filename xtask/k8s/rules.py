@@ -17,11 +17,11 @@ ALLOWED = {
 }
 # Those for which the rules below know what to look at.
 KINDS = {
-    "ConfigMap", "Deployment", "Fleet", "GameServer", "HorizontalPodAutoscaler", "Ingress", "Job", "NetworkPolicy",
+    "ConfigMap", "Deployment", "Fleet", "FleetAutoscaler", "GameServer", "HorizontalPodAutoscaler", "Ingress", "Job", "NetworkPolicy",
     "PodDisruptionBudget", "PrometheusRule", "Role", "RoleBinding", "Service", "ServiceAccount", "ServiceMonitor",
 }
 PROBES = {"startupProbe": "/healthz", "readinessProbe": "/readyz", "livenessProbe": "/healthz"}
-SECRETS = {"DATABASE_URL", "DISCORD_TOKEN", "LEGACY_TOKENS_SECRET"}
+SECRETS = {"DATABASE_URL", "DISCORD_TOKEN", "LEGACY_TOKENS_SECRET", "REDIS_URL"}
 SECRET_KEYS = set(re.findall(r"--from-literal=([\w-]+)=", (K8S / "README.md").read_text()))
 # A pod of ours as the image wants it; games are any account but root.
 ACCOUNT = 65532

@@ -76,7 +76,14 @@ SERVICE_MONITOR = only(
 )
 PROMETHEUS_RULE = only(["groups"], groups={"type": "array", "items": GROUP, "minItems": 1})
 
+# What is used here of https://agones.dev/site/docs/reference/fleetautoscaler/
+COUNT = {"type": "integer", "minimum": 0}
+BUFFER = only(["bufferSize", "maxReplicas"], bufferSize=COUNT | {"minimum": 1}, minReplicas=COUNT, maxReplicas=COUNT)
+POLICY = only(["type", "buffer"], type={"const": "Buffer"}, buffer=BUFFER)
+AUTOSCALER = only(["fleetName", "policy"], fleetName=STRING, policy=POLICY)
+
 FORMS = {kind: crd(kind) for kind in CRDS} | {
+    "FleetAutoscaler": whole("autoscaling.agones.dev/v1", "FleetAutoscaler", AUTOSCALER),
     "ServiceMonitor": whole(OPERATOR, "ServiceMonitor", SERVICE_MONITOR),
     "PrometheusRule": whole(OPERATOR, "PrometheusRule", PROMETHEUS_RULE),
 }
