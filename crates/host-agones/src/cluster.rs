@@ -91,7 +91,22 @@ impl Cluster {
     where
         K: kube::Resource + Clone + DeserializeOwned + fmt::Debug,
     {
-        let only = Preconditions { uid: object.uid(), resource_version: None };
+        self.delete_if(api, object, Preconditions { uid: object.uid(), resource_version: None }).await
+    }
+
+    /// Has this one deleted unless somebody has changed it meanwhile.
+    pub(crate) async fn delete_unchanged<K>(&self, api: &Api<K>, object: &K) -> Result<(), HostError>
+    where
+        K: kube::Resource + Clone + DeserializeOwned + fmt::Debug,
+    {
+        let only = Preconditions { uid: object.uid(), resource_version: object.resource_version() };
+        self.delete_if(api, object, only).await
+    }
+
+    async fn delete_if<K>(&self, api: &Api<K>, object: &K, only: Preconditions) -> Result<(), HostError>
+    where
+        K: kube::Resource + Clone + DeserializeOwned + fmt::Debug,
+    {
         let params = DeleteParams::default().preconditions(only);
         match ask(api.delete(&object.name_any(), &params)).await {
             Ok(_) => Ok(()),

@@ -167,9 +167,16 @@ impl Cluster {
                 return seen.ok_or_else(|| HostError::Unavailable("there is no fence".into()));
             };
             let is_new = found.is_none();
-            let mut map = found.unwrap_or_default();
+            let mut map = match found {
+                Some(found) if found.annotations().contains_key(names::FORGOTTEN) => {
+                    let Some(marked) = self.forget_world(found).await? else { continue };
+                    marked
+                }
+                found => found.unwrap_or_default(),
+            };
             map.metadata.name = Some(name.clone());
             map.labels_mut().extend(names::of_server(&self.name, server));
+            map.annotations_mut().remove(names::FORGOTTEN);
             map.annotations_mut().remove(names::DELETE_AFTER);
             map.annotations_mut().extend(delete_after.map(|at| (names::DELETE_AFTER.to_owned(), at.clone())));
             next.write(&mut map);

@@ -67,6 +67,9 @@ pub(crate) fn phase(gameserver: &GameServer, pod: Option<&Pod>) -> Phase {
     }
     let Some(status) = &gameserver.status else { return Phase::Starting };
     match status.state.as_str() {
+        "Ready" if gameserver.labels().contains_key(FLEET) => {
+            Phase::Ended("the game said again that it is ready, by which it went back to its Fleet".into())
+        }
         "Ready" | "Allocated" | "Reserved" => endpoint(status).map_or(Phase::Starting, Phase::Running),
         "Scheduled" if is_ready_by_pod(gameserver) => match pod.map(pod_phase) {
             Some(PodPhase::Ready) => endpoint(status).map_or(Phase::Starting, Phase::Running),
@@ -88,6 +91,26 @@ pub(crate) fn phase(gameserver: &GameServer, pod: Option<&Pod>) -> Phase {
 fn endpoint(status: &Status) -> Option<Endpoint> {
     let port = status.ports.as_ref()?.first()?.port;
     (!status.address.is_empty()).then(|| Endpoint { address: status.address.clone(), port })
+}
+
+/// By this label Agones tells a Fleet's GameServers. Those in use are `Allocated`.
+const FLEET: &str = "agones.dev/fleet";
+
+/// What a pod says of why it does not run: no node for it, or a container that waits.
+pub(crate) fn waits_for(pod: &Pod) -> Option<String> {
+    let status = pod.status.as_ref()?;
+    let said = |reason: Option<&String>, message: Option<&String>| match (reason, message) {
+        (Some(reason), Some(message)) => Some(format!("{reason}: {message}")),
+        (said, None) | (None, said) => said.cloned(),
+    };
+    let waiting = status.container_statuses.iter().flatten().filter_map(|it| it.state.as_ref()?.waiting.as_ref());
+    let mut waiting = waiting.filter(|it| it.reason.as_deref() != Some("ContainerCreating"));
+    if let Some(why) = waiting.find_map(|it| said(it.reason.as_ref(), it.message.as_ref())) {
+        return Some(why);
+    }
+    let unscheduled =
+        status.conditions.iter().flatten().find(|it| it.type_ == "PodScheduled" && it.status == "False")?;
+    said(unscheduled.reason.as_ref(), unscheduled.message.as_ref())
 }
 
 /// Agones' own container in a pod.
@@ -209,6 +232,35 @@ mod tests {
                 serde_json::from_value(ended).expect("statuses");
             assert_eq!(word(&phase(&scheduled, Some(&pod))), expected, "{container}");
         }
+    }
+
+    #[test]
+    fn a_fleet_s_game_server_is_in_use_only_while_it_is_allocated() {
+        for (state, expected) in [("Allocated", "running"), ("Ready", "ended")] {
+            let mut gameserver = gameserver(state, "ready", "node");
+            gameserver.metadata.labels = Some([(FLEET.to_owned(), "arena".to_owned())].into());
+            assert_eq!(word(&phase(&gameserver, None)), expected, "{state}");
+        }
+    }
+
+    #[test]
+    fn a_pod_says_what_it_waits_for() {
+        let waits = |status: serde_json::Value| {
+            let pod: Pod = serde_json::from_value(json!({ "metadata": {}, "status": status })).expect("a pod");
+            waits_for(&pod)
+        };
+        let container = |waiting: serde_json::Value| {
+            json!({ "containerStatuses": [{ "name": "game", "ready": false, "restartCount": 0, "image": "", "imageID": "",
+                                            "state": { "waiting": waiting } }] })
+        };
+        let pull = container(json!({ "reason": "ImagePullBackOff", "message": "Back-off pulling image \"x\"" }));
+        assert_eq!(waits(pull).as_deref(), Some("ImagePullBackOff: Back-off pulling image \"x\""));
+        assert_eq!(waits(container(json!({ "reason": "CrashLoopBackOff" }))).as_deref(), Some("CrashLoopBackOff"));
+        assert_eq!(waits(container(json!({ "reason": "ContainerCreating" }))), None);
+        let unscheduled = json!({ "conditions": [{ "type": "PodScheduled", "status": "False", "reason": "Unschedulable",
+                                                   "message": "0/3 nodes are available" }] });
+        assert_eq!(waits(unscheduled).as_deref(), Some("Unschedulable: 0/3 nodes are available"));
+        assert_eq!(waits(json!({ "phase": "Running" })), None);
     }
 
     #[test]

@@ -16,6 +16,8 @@ const OPERATION: &str = "agis.wtg.cluster/operation";
 pub(crate) const READY: &str = "agis.wtg.cluster/ready";
 /// When what is kept of a deleted server may go, RFC 3339.
 pub(crate) const DELETE_AFTER: &str = "agis.wtg.cluster/delete-after";
+/// That the world of a deleted server goes, or has gone.
+pub(crate) const FORGOTTEN: &str = "agis.wtg.cluster/forgotten";
 
 /// The longest value of a label.
 const VALUE_MAX: usize = 63;

@@ -69,11 +69,13 @@ fn has_ended(map: &ConfigMap, now: Timestamp) -> bool {
     after.and_then(|text| DateTime::parse_from_rfc3339(text).ok()).is_some_and(|after| after < now)
 }
 
-/// The world first: as long as the fence is there, it is tried again.
+/// The world first: as long as the fence is there, it is tried again. The list may be minutes old; a fence that somebody has
+/// raised since, whose server is wanted again, is left alone with its world.
 async fn forget(cluster: &Cluster, map: &ConfigMap) -> Result<(), HostError> {
-    let Some(server) = names::server(map) else { return Ok(()) };
-    cluster.drop_world(server).await?;
-    cluster.delete(&cluster.fences, map).await
+    match cluster.forget_world(map.clone()).await? {
+        Some(forgotten) => cluster.delete_unchanged(&cluster.fences, &forgotten).await,
+        None => Ok(()),
+    }
 }
 
 /// One that cannot be taken away is no reason to leave the others. Answers whether it could.

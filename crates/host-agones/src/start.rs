@@ -83,8 +83,9 @@ impl Start<'_> {
             // By an earlier attempt, or at the same time.
             Err(Trouble::Refused { code: CONFLICT, .. }) => {
                 let found = ask(api.get_opt(&gameserver.name_any())).await?;
-                let gone = || HostError::Unavailable("the game server was deleted at the same moment".to_owned());
-                found.filter(|found| names::server(found) == Some(self.server)).ok_or_else(gone)
+                let gone = || HostError::Unavailable("an earlier game server is still being taken away".to_owned());
+                let is_usable = |found: &GameServer| names::server(found) == Some(self.server) && !is_going(found);
+                found.filter(is_usable).ok_or_else(gone)
             }
             Err(trouble) => Err(trouble.into()),
         }
@@ -92,7 +93,8 @@ impl Start<'_> {
 
     async fn allocated(&self, fleet: &str) -> Result<GameServer, HostError> {
         let all = self.cluster.of(self.server).await?;
-        let mut earlier: Vec<_> = all.into_iter().filter(|it| names::generation(it) == Some(self.generation)).collect();
+        let mut earlier: Vec<_> =
+            all.into_iter().filter(|it| names::generation(it) == Some(self.generation) && !is_going(it)).collect();
         earlier.sort_by_key(ResourceExt::name_any);
         match earlier.into_iter().next() {
             Some(dangling) => Ok(dangling),
@@ -121,10 +123,9 @@ impl Start<'_> {
                     return Err(HostError::Failed(how));
                 }
                 Phase::Starting if Instant::now() >= until => {
-                    let state = gameserver.status.as_ref().map(|status| status.state.clone()).unwrap_or_default();
+                    let why = self.waits_for(&gameserver).await;
                     self.take_down(gameserver).await?;
-                    let seconds = within.as_secs();
-                    return Err(HostError::Failed(format!("not ready within {seconds} s: it is {state}")));
+                    return Err(HostError::Failed(format!("not ready within {} s: {why}", within.as_secs())));
                 }
                 Phase::Starting => {}
             }
@@ -141,7 +142,21 @@ impl Start<'_> {
         Ok(gameserver::phase(gameserver, pod.as_ref()))
     }
 
+    /// What keeps it from getting ready, as far as the cluster says.
+    async fn waits_for(&self, gameserver: &GameServer) -> String {
+        let state = gameserver.status.as_ref().map(|status| status.state.as_str()).unwrap_or_default();
+        let pod = ask(self.cluster.pods.get_opt(&gameserver.name_any())).await.ok().flatten();
+        match pod.as_ref().and_then(gameserver::waits_for) {
+            Some(why) => format!("it is {state}; {why}"),
+            None => format!("it is {state}"),
+        }
+    }
+
     async fn take_down(&self, gameserver: GameServer) -> Result<(), HostError> {
         take_away(self.cluster, self.view.changes(), &[gameserver]).await
     }
+}
+
+fn is_going(gameserver: &GameServer) -> bool {
+    gameserver.metadata.deletion_timestamp.is_some()
 }

@@ -1,6 +1,11 @@
 //! What the watches have told: the GameServers and pods of this host, as they were a moment ago.
 
-use std::{fmt, hash::Hash, sync::Arc};
+use std::{
+    collections::HashMap,
+    fmt,
+    hash::Hash,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use agis_base::ServerId;
 use futures_util::{Stream, StreamExt};
@@ -29,6 +34,14 @@ pub(crate) struct View {
     changes: watch::Sender<()>,
     /// Keeps one change for whoever comes to ask.
     news: Arc<Notify>,
+    /// Which are whose, as of the last time that somebody asked.
+    index: Mutex<Index>,
+}
+
+#[derive(Default)]
+struct Index {
+    of: HashMap<ServerId, Vec<Arc<GameServer>>>,
+    changes: Option<watch::Receiver<()>>,
 }
 
 /// What fills a view; polled for as long as the view is to follow.
@@ -52,13 +65,27 @@ impl View {
             pods: pods_view,
             changes: changes.clone(),
             news: news.clone(),
+            index: Mutex::default(),
         };
         (view, Feed { gameservers, pods, changes, news })
     }
 
     /// The GameServers of a server.
     pub(crate) fn of(&self, server: ServerId) -> Vec<Arc<GameServer>> {
-        self.gameservers.state().into_iter().filter(|it| names::server(&**it) == Some(server)).collect()
+        // Whoever looks at all servers would look at all GameServers for each.
+        let mut index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
+        if index.changes.as_ref().is_none_or(|changes| changes.has_changed().unwrap_or(true)) {
+            let changes = index.changes.get_or_insert_with(|| self.changes.subscribe());
+            // Ahead of the look: what changes meanwhile is looked at again.
+            changes.mark_unchanged();
+            index.of.clear();
+            for gameserver in self.gameservers.state() {
+                if let Some(server) = names::server(&*gameserver) {
+                    index.of.entry(server).or_default().push(gameserver);
+                }
+            }
+        }
+        index.of.get(&server).cloned().unwrap_or_default()
     }
 
     /// The pod of a GameServer, which has its name.

@@ -2,12 +2,12 @@
 
 use agis_base::ServerId;
 use agis_servers::{game::World, host::HostError};
-use k8s_openapi::api::core::v1::PersistentVolumeClaim;
-use kube::api::PostParams;
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim};
+use kube::{ResourceExt, api::PostParams};
 use serde_json::json;
 
 use crate::{
-    cluster::{CONFLICT, Cluster, Trouble, ask},
+    cluster::{CONFLICT, Cluster, GONE, Trouble, ask},
     names,
 };
 
@@ -30,17 +30,34 @@ impl Cluster {
             Ok(_) => Ok(()),
             Err(Trouble::Refused { code: CONFLICT, .. }) => {
                 let found = ask(self.worlds.get_opt(&names::world(server))).await?;
-                found.map_or(Ok(()), |found| self.is_ours(&found))
+                // One that goes is not to be had any more, and nobody gets ready on it.
+                let found = found.filter(|found| found.metadata.deletion_timestamp.is_none());
+                let found = found.ok_or_else(|| {
+                    HostError::Unavailable("the volume of an earlier world is still being taken away".into())
+                })?;
+                self.is_ours(&found)
             }
             Err(trouble) => Err(trouble.into()),
         }
     }
 
-    /// Deletes the volume, where there is one.
-    pub(crate) async fn drop_world(&self, server: ServerId) -> Result<(), HostError> {
-        match ask(self.worlds.get_opt(&names::world(server))).await? {
-            Some(claim) => self.delete(&self.worlds, &claim).await,
-            None => Ok(()),
+    /// Has the world of a deleted server go, unless its fence was changed meanwhile. From the mark on that the fence gets, this
+    /// world is nobody's, also for who raises the fence: they have it go first, and begin with another. Answers with
+    /// the fence as it is then.
+    ///
+    /// The volume is looked for ahead of the mark, so it is never one that was made after it.
+    pub(crate) async fn forget_world(&self, mut fence: ConfigMap) -> Result<Option<ConfigMap>, HostError> {
+        let Some(server) = names::server(&fence) else { return Ok(None) };
+        let world = ask(self.worlds.get_opt(&names::world(server))).await?;
+        fence.annotations_mut().insert(names::FORGOTTEN.to_owned(), "true".to_owned());
+        let marked = match ask(self.fences.replace(&fence.name_any(), &PostParams::default(), &fence)).await {
+            Ok(marked) => marked,
+            Err(Trouble::Refused { code: CONFLICT | GONE, .. }) => return Ok(None),
+            Err(trouble) => return Err(trouble.into()),
+        };
+        if let Some(world) = world {
+            self.delete(&self.worlds, &world).await?;
         }
+        Ok(Some(marked))
     }
 }

@@ -37,7 +37,8 @@ struct Inner {
     fault: Fault,
     died: Semaphore,
     is_out: AtomicBool,
-    /// Calls that create something wait here.
+    /// Calls like this wait at the gate.
+    waits: fn(&Request<Body>) -> bool,
     gate: Semaphore,
     waiting: Semaphore,
 }
@@ -45,7 +46,7 @@ struct Inner {
 impl Faults {
     /// The call of this number, from 0, meets a fault.
     pub(crate) fn at(call: usize, fault: Fault) -> Self {
-        Self::new(call, fault, Semaphore::MAX_PERMITS)
+        Self::new(call, fault, |_| false)
     }
 
     pub(crate) fn none() -> Self {
@@ -54,17 +55,27 @@ impl Faults {
 
     /// Calls that create a GameServer, or allocate one, wait until [`Self::open`].
     pub(crate) fn gated() -> Self {
-        Self::new(usize::MAX, Fault::Refuse, 0)
+        Self::new(usize::MAX, Fault::Refuse, |request| {
+            request.method() == http::Method::POST && request.uri().path().contains("gameserver")
+        })
     }
 
-    fn new(at: usize, fault: Fault, permits: usize) -> Self {
+    /// Calls that look for a world wait until [`Self::open`].
+    pub(crate) fn gated_at_worlds() -> Self {
+        Self::new(usize::MAX, Fault::Refuse, |request| {
+            request.method() == http::Method::GET && request.uri().path().contains("persistentvolumeclaims/")
+        })
+    }
+
+    fn new(at: usize, fault: Fault, waits: fn(&Request<Body>) -> bool) -> Self {
         Self(Arc::new(Inner {
             calls: AtomicUsize::new(0),
             at,
             fault,
             died: Semaphore::new(0),
             is_out: AtomicBool::new(false),
-            gate: Semaphore::new(permits),
+            waits,
+            gate: Semaphore::new(0),
             waiting: Semaphore::new(0),
         }))
     }
@@ -88,9 +99,14 @@ impl Faults {
         self.0.is_out.store(is_out, SeqCst);
     }
 
+    /// How many calls were made.
+    pub(crate) fn calls(&self) -> usize {
+        self.0.calls.load(SeqCst)
+    }
+
     /// Whether the call that was to meet its fault was made.
     pub(crate) fn struck(&self) -> bool {
-        self.0.calls.load(SeqCst) > self.0.at
+        self.calls() > self.0.at
     }
 
     /// A client like this one, whose calls meet these faults.
@@ -104,16 +120,14 @@ impl Faults {
     }
 
     async fn pass(self, client: Client, request: Request<Body>) -> Result<http::Response<Body>, tower_error::Lost> {
-        let Inner { calls, at, fault, died, is_out, gate, waiting } = &*self.0;
+        let Inner { calls, at, fault, died, is_out, waits, gate, waiting } = &*self.0;
         if is_out.load(SeqCst) {
             return Err(tower_error::Lost);
         }
-        let (path, query) = (request.uri().path(), request.uri().query().unwrap_or_default());
-        if query.contains("watch=") {
+        if request.uri().query().is_some_and(|query| query.contains("watch=")) {
             return client.send(request).await.map_err(|_| tower_error::Lost);
         }
-        let creates = request.method() == http::Method::POST && path.contains("gameserver");
-        if creates && gate.available_permits() == 0 {
+        if waits(&request) && gate.available_permits() == 0 {
             waiting.add_permits(1);
             let _ = gate.acquire().await;
         }

@@ -1,16 +1,16 @@
 //! Whoever was overtaken does nothing, and what they did all the same does not stay.
 
-use agis_servers::host::{HostError, Observed, Reached, Target};
+use agis_servers::host::{HostError, Observed, Order, Reached, Target};
 use agis_test_support::wait;
 use kube::{
     ResourceExt,
-    api::{Patch, PatchParams},
+    api::{DeleteParams, Patch, PatchParams},
 };
 use serde_json::json;
 
 use crate::{
     faults::{Fault, Faults},
-    scene::{SOON, Scene},
+    scene::{Process, SOON, Scene},
 };
 
 #[tokio::test]
@@ -122,6 +122,85 @@ async fn a_server_that_is_no_longer_deleted_keeps_its_world() {
 }
 
 #[tokio::test]
+async fn a_world_that_is_wanted_again_as_it_is_to_go_stays() {
+    let scene = Scene::new().await;
+    let worker = scene.worker(&Faults::none());
+    worker.running(&scene.start(1, "world")).await;
+    assert_eq!(worker.apply(&scene.order(2, Target::Deleted)).await, Ok(Reached::Deleted));
+    let world = format!("agis-{}-world", scene.server);
+    let before = scene.worlds().get(&world).await.expect("the volume").uid();
+    scene.is_to_go().await;
+    // A process has seen that the world may go. Before it does anything about it, a backup is restored.
+    let gate = Faults::gated_at_worlds();
+    let _reaper = scene.process_with(&gate);
+    gate.until_waiting().await;
+    worker.running(&scene.start(3, "world")).await;
+    let calls = gate.calls();
+    gate.open();
+    wait::until(SOON, "what it does about it", async || (gate.calls() >= calls + 2).then_some(())).await;
+    let after = scene.worlds().get(&world).await.expect("the volume");
+    assert_eq!((after.uid(), after.metadata.deletion_timestamp), (before, None));
+    scene.until_standing(1).await;
+}
+
+#[tokio::test]
+async fn a_start_after_the_world_began_to_go_has_a_new_one() {
+    let scene = Scene::new().await;
+    let worker = scene.worker(&Faults::none());
+    worker.running(&scene.start(1, "world")).await;
+    assert_eq!(worker.apply(&scene.order(2, Target::Deleted)).await, Ok(Reached::Deleted));
+    let (world, fence) = (format!("agis-{}-world", scene.server), format!("agis-{}", scene.server));
+    let before = scene.worlds().get(&world).await.expect("the volume").uid();
+    // Whoever took it away died on the way.
+    let mark = json!({ "metadata": { "annotations": { "agis.wtg.cluster/forgotten": "true" } } });
+    scene.fences().patch(&fence, &PatchParams::default(), &Patch::Merge(mark)).await.expect("patched");
+    worker.running(&scene.start(3, "world")).await;
+    let after = scene.worlds().get(&world).await.expect("a volume");
+    assert!(after.uid() != before && after.metadata.deletion_timestamp.is_none(), "{after:?}");
+    let fence = scene.fences().get(&fence).await.expect("a fence");
+    assert!(!fence.annotations().contains_key("agis.wtg.cluster/forgotten"), "{fence:?}");
+}
+
+#[tokio::test]
+async fn what_is_being_taken_away_is_waited_for_and_never_used() {
+    let holding = json!({ "metadata": { "finalizers": ["agis.wtg.cluster/test"] } });
+    let released = json!({ "metadata": { "finalizers": null } });
+    let waits = async |worker: &Process, order: &Order| {
+        let why = worker.apply(order).await.expect_err("it is still there");
+        assert!(matches!(&why, HostError::Unavailable(why) if why.contains("still being taken away")), "{why}");
+    };
+    // A volume.
+    let scene = Scene::new().await;
+    let worker = scene.worker(&Faults::none());
+    worker.running(&scene.start(1, "world")).await;
+    assert_eq!(worker.apply(&scene.stop(2)).await, Ok(Reached::Stopped));
+    let (world, params) = (format!("agis-{}-world", scene.server), PatchParams::default());
+    scene.worlds().patch(&world, &params, &Patch::Merge(&holding)).await.expect("patched");
+    scene.worlds().delete(&world, &DeleteParams::default()).await.expect("deleted");
+    let start = scene.start(3, "world");
+    waits(&worker, &start).await;
+    scene.worlds().patch(&world, &params, &Patch::Merge(&released)).await.expect("patched");
+    worker.running(&start).await;
+
+    // A GameServer that an earlier attempt made, and that stands in no fence yet.
+    let scene = Scene::new().await;
+    let (gate, start) = (Faults::gated(), scene.start(1, "sdk"));
+    let (first, order) = (scene.worker(&gate), start.clone());
+    let first = tokio::spawn(async move { first.apply(&order).await });
+    gate.until_waiting().await;
+    let dangling = scene.until_created(&gate).await.name_any();
+    first.abort();
+    let fence = Patch::Merge(json!({ "data": { "gameserver": null, "uid": null } }));
+    scene.fences().patch(&format!("agis-{}", scene.server), &params, &fence).await.expect("patched");
+    scene.patch(&dangling, holding).await;
+    scene.delete(&dangling).await;
+    let worker = scene.worker(&Faults::none());
+    waits(&worker, &start).await;
+    scene.patch(&dangling, released).await;
+    worker.running(&start).await;
+}
+
+#[tokio::test]
 async fn a_fence_that_somebody_spoiled_is_told_and_nothing_is_done() {
     let scene = Scene::new().await;
     let process = scene.process();
@@ -137,6 +216,14 @@ async fn a_fence_that_somebody_spoiled_is_told_and_nothing_is_done() {
 }
 
 impl Scene {
+    /// The server's seven days are over.
+    async fn is_to_go(&self) {
+        let past =
+            json!({ "metadata": { "annotations": { "agis.wtg.cluster/delete-after": "2026-01-01T00:00:00Z" } } });
+        let fence = format!("agis-{}", self.server);
+        self.fences().patch(&fence, &PatchParams::default(), &Patch::Merge(past)).await.expect("patched");
+    }
+
     /// Opens the gate, and waits for what comes through to stand there.
     async fn until_created(&self, gate: &Faults) -> kube::api::DynamicObject {
         gate.open();

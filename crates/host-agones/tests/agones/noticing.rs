@@ -56,6 +56,17 @@ async fn a_pod_that_is_evicted_and_a_game_server_that_somebody_deletes_are_notic
 }
 
 #[tokio::test]
+async fn a_game_that_goes_back_to_its_fleet_has_ended() {
+    let scene = Scene::new().await;
+    let process = scene.process();
+    process.running(&scene.start(1, "fleet")).await;
+    scene.until_observed(&process, "it to run", |it| matches!(it, Observed::Running { .. })).await;
+    scene.patch(&scene.the_one().await.name_any(), json!({ "status": { "state": "Ready" } })).await;
+    let how = until_ended(&scene, &process, 1).await;
+    assert!(how.contains("went back to its Fleet"), "{how}");
+}
+
+#[tokio::test]
 async fn a_game_that_shuts_itself_down_has_ended() {
     let scene = Scene::new().await;
     let process = scene.process();
