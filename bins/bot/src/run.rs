@@ -14,7 +14,7 @@ use agis_program::{
     Domain, Limits, settings,
     upkeep::{PING, ping},
 };
-use agis_runtime::{Component, Health, Metrics, every, ops, shutdown, telemetry};
+use agis_runtime::{Component, Health, Metrics, every, ops, shutdown::Signals, telemetry};
 use agis_servers::console::Console;
 use agis_storage::{
     Db,
@@ -37,6 +37,7 @@ const QUIET: &str = "twilight_http=warn";
 const BUG: &str = "a background loop has ended by itself; this is a bug";
 
 pub(crate) async fn run() -> Result<(), String> {
+    let mut signals = Signals::listen().map_err(text)?;
     let logs = settings::logs(&settings::environment).map_err(text)?;
     telemetry::init_logs(logs.format, &format!("{},{QUIET}", logs.filter))?;
     let config = config::read(&settings::environment).map_err(text)?;
@@ -68,7 +69,7 @@ pub(crate) async fn run() -> Result<(), String> {
     tracing::info!(%metrics_address, "bot started");
 
     let asked = tokio::select! {
-        asked = shutdown::requested() => asked.map_err(text),
+        () = signals.next() => Ok(()),
         ended = jobs.join_next() => {
             tracing::error!(?ended, "a background loop has ended");
             Err(BUG.to_owned())
@@ -76,17 +77,23 @@ pub(crate) async fn run() -> Result<(), String> {
         () = running.ended() => Err(BUG.to_owned()),
     };
     tracing::info!("Shutting down: no more interactions");
-    health.drain();
-    if tokio::time::timeout(ANSWERS, running.end()).await.is_err() {
-        tracing::warn!("not everything was answered in time");
+    let ending = async {
+        health.drain();
+        if tokio::time::timeout(ANSWERS, running.end()).await.is_err() {
+            tracing::warn!("not everything was answered in time");
+        }
+        stop.cancel();
+        let ended = tokio::time::timeout(JOBS, async { while jobs.join_next().await.is_some() {} }).await;
+        if ended.is_err() {
+            tracing::warn!("background jobs did not end in time and were cut off");
+        }
+        tracing::info!("Shut down");
+        asked
+    };
+    tokio::select! {
+        asked = ending => asked,
+        () = signals.next() => Err("asked again to end, and ended at once".to_owned()),
     }
-    stop.cancel();
-    let ended = tokio::time::timeout(JOBS, async { while jobs.join_next().await.is_some() {} }).await;
-    if ended.is_err() {
-        tracing::warn!("background jobs did not end in time and were cut off");
-    }
-    tracing::info!("Shut down");
-    asked
 }
 
 /// Those of the servers that run on this machine, if there are any.

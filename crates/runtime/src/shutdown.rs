@@ -28,12 +28,3 @@ impl Signals {
         }
     }
 }
-
-/// Resolves at the first signal after this was asked.
-///
-/// # Errors
-/// Where the handlers cannot be installed.
-pub async fn requested() -> std::io::Result<()> {
-    Signals::listen()?.next().await;
-    Ok(())
-}
