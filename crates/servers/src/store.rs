@@ -195,7 +195,8 @@ pub trait WorkStore: Send + Sync {
     /// operation again at the next generation, in one transaction. False where the claim is no longer ours.
     async fn revive(&self, claim: &Claim, how: &str) -> Result<bool, StoreError>;
 
-    /// Ends what has been queued for longer than `age`; a server that waited for it is failed.
+    /// Ends what has been queued for longer than `age`; a server that waited for it is failed, and is to be stopped as soon as
+    /// its host can: whoever had begun may have started something. What an operator asks for does not expire.
     async fn expire(&self, age: Duration) -> Result<Vec<Operation>, StoreError>;
 
     /// The servers of these hosts that are published as running.

@@ -74,23 +74,7 @@ struct New {
 #[async_trait]
 impl OperationStore for Db {
     async fn accept(&self, requests: &[Request]) -> Result<Accepted, StoreError> {
-        self.transaction(async |conn| {
-            let at: Timestamp = diesel::select(now()).get_result(conn).await?;
-            let servers = lock_servers(conn, requests).await?;
-            let granted = granted(conn, requests, &servers).await?;
-            let known = known(conn, requests).await?;
-            let credits = if self.billing { Some(credits(conn, &servers).await?) } else { None };
-            let draft = Draft::new(requests, servers, &Standing { granted, credits }, known, at);
-            let superseded = supersede(conn, &draft).await?;
-            insert(conn, &draft.new).await?;
-            update_servers(conn, &draft).await?;
-            stats::add_commands(conn, &draft.commands()).await?;
-            if !draft.new.is_empty() {
-                diesel::sql_query(format!("notify {OPERATIONS}")).execute(conn).await?;
-            }
-            Ok(draft.answers(superseded))
-        })
-        .await
+        self.transaction(async |conn| accept(conn, requests, self.billing).await).await
     }
 
     async fn operation(&self, id: OperationId) -> Result<Option<(Operation, UserId)>, StoreError> {
@@ -142,6 +126,28 @@ impl OperationStore for Db {
         })
         .await
     }
+}
+
+/// Decides on these, and writes what comes of it.
+pub(crate) async fn accept(
+    conn: &mut AsyncPgConnection,
+    requests: &[Request],
+    billing: bool,
+) -> Result<Accepted, Fault<StoreError>> {
+    let at: Timestamp = diesel::select(now()).get_result(conn).await?;
+    let servers = lock_servers(conn, requests).await?;
+    let granted = granted(conn, requests, &servers).await?;
+    let known = known(conn, requests).await?;
+    let credits = if billing { Some(credits(conn, &servers).await?) } else { None };
+    let draft = Draft::new(requests, servers, &Standing { granted, credits }, known, at);
+    let superseded = supersede(conn, &draft).await?;
+    insert(conn, &draft.new).await?;
+    update_servers(conn, &draft).await?;
+    stats::add_commands(conn, &draft.commands()).await?;
+    if !draft.new.is_empty() {
+        diesel::sql_query(format!("notify {OPERATIONS}")).execute(conn).await?;
+    }
+    Ok(draft.answers(superseded))
 }
 
 /// What decides besides the servers themselves.

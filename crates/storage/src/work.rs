@@ -2,8 +2,9 @@ use std::time::Duration;
 
 use agis_base::{ServerId, StoreError, Timestamp};
 use agis_servers::{
-    Operation, State, Status,
+    Action, Operation, Origin, Request, State, Status,
     host::Generation,
+    operation::Identity,
     power,
     server::Desired,
     store::{Claim, Outcome, Published, WorkStore},
@@ -148,7 +149,11 @@ impl WorkStore for Db {
         let age = TimeDelta::from_std(age).unwrap_or(TimeDelta::MAX);
         self.transaction(async |conn| {
             let at: Timestamp = diesel::select(now()).get_result(conn).await?;
-            let old = ops::state.eq(State::Queued.as_str()).and(ops::created_at.lt(at - age));
+            // What nobody outside asked for has to be done, however late: a stop of what nobody pays for, or of the below.
+            let old = ops::state
+                .eq(State::Queued.as_str())
+                .and(ops::created_at.lt(at - age))
+                .and(ops::origin.ne(Origin::Operator.as_str()));
             let waiting: Vec<(Uuid, i32)> = ops::table
                 .inner_join(game_servers::table)
                 .filter(old)
@@ -165,17 +170,23 @@ impl WorkStore for Db {
                 .get_results(conn)
                 .await?;
             let between = [Status::Starting, Status::Stopping, Status::Deleting].map(Status::as_str);
-            diesel::update(game_servers::table.filter(game_servers::id.eq_any(servers)))
+            let failed: Vec<i32> = diesel::update(game_servers::table.filter(game_servers::id.eq_any(servers)))
                 .filter(game_servers::status.eq_any(between).and(not(exists(running_operation()))))
                 .set((
                     game_servers::status.eq(Status::Failed.as_str()),
                     game_servers::error_message.eq("nobody could carry out the last operation in time"),
                     game_servers::updated_at.eq(now()),
                 ))
-                .execute(conn)
+                .returning(game_servers::id)
+                .get_results(conn)
                 .await?;
             notices::tell_of_operations(conn, &ids).await?;
-            rows.into_iter().map(operations::Row::into_operation).collect()
+            let expired: Vec<Operation> =
+                rows.into_iter().map(operations::Row::into_operation).collect::<Result<_, Fault<StoreError>>>()?;
+            let begun = expired.iter().filter(|it| it.action != Action::Delete && failed.contains(&it.server.0));
+            let stops: Vec<_> = begun.map(stop_of).collect();
+            operations::accept(conn, &stops, false).await?;
+            Ok(expired)
         })
         .await
     }
@@ -410,6 +421,19 @@ async fn end(
         .execute(conn)
         .await?;
     Ok(ended == 1)
+}
+
+/// Somebody had begun with this one: what they started may run on, and nobody would know of it.
+fn stop_of(expired: &Operation) -> Request {
+    Request {
+        server: expired.server,
+        action: Action::Stop,
+        origin: Origin::Operator,
+        actor: expired.actor.clone(),
+        channel: None,
+        identity: Identity::None,
+        trace: Some(expired.trace.clone()),
+    }
 }
 
 async fn publish(

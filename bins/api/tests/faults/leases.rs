@@ -95,6 +95,35 @@ async fn an_operation_that_was_handed_back_says_so_while_nobody_has_it() {
     assert_carried_on(&stack, &second, server, &operation, &process).await;
 }
 
+#[tokio::test]
+async fn what_an_operation_had_begun_before_it_expired_is_stopped_once_its_host_is_back() {
+    let (stack, games) = (Stack::start().await, games_file("late", LATE));
+    let sql = stack.sql().await;
+    fleet::own_ids(&sql).await;
+    let first = stack.api(&[games.setting()]).await;
+    let (server, operation, _) = starting(&stack, &first).await;
+    assert!(first.stop().await.success());
+    // It runs on, and nobody knows of it. For too long there is none but the process of another machine.
+    let data = tempfile::tempdir().expect("a folder");
+    let place = data.path().to_str().expect("a path");
+    let other = stack.api(&[games.setting(), ("AGIS_HOST_NAME", "elsewhere"), ("AGIS_DATA_DIR", place)]).await;
+    sql.batch_execute("update operations set created_at = now() - interval '2 hours'").await.expect("old");
+    assert_eq!(other.ended(&operation).await["state"], "expired");
+    assert_eq!(other.get(&format!("/api/v1/servers/{server}")).await.expect(200)["status"], "failed");
+    // The stop waits for as long as it takes.
+    sql.batch_execute("update operations set created_at = now() - interval '2 hours'").await.expect("old");
+
+    let back = stack.api(&[games.setting()]).await;
+    back.until_status(server, "stopped").await;
+    fleet::assert_no_copy(&stack, server);
+    let history = back.get(&format!("/api/v1/servers/{server}/operations")).await.expect(200);
+    let last = &history["items"][0];
+    assert_eq!(
+        (&last["action"], &last["origin"], &last["state"]),
+        (&"stop".into(), &"operator".into(), &"succeeded".into())
+    );
+}
+
 /// The lines of one request, in the log of one process.
 fn lines_of(api: &Api, request: &str) -> Vec<Value> {
     api.log().into_iter().filter(|line| line["span"]["request_id"] == request).collect()
