@@ -103,6 +103,11 @@ impl Console for AgonesHost {
         &self.cluster.name
     }
 
+    /// Each look is a call to the API server, and from there to a kubelet.
+    fn pace(&self) -> Duration {
+        Duration::from_secs(1)
+    }
+
     async fn lines(&self, server: ServerId, begin: &Begin, limit: u32) -> Result<Piece, ConsoleError> {
         let gameserver = self.newest(server).await?;
         console::lines(&self.cluster, gameserver.as_deref(), begin, limit).await

@@ -23,8 +23,6 @@ use tokio::{
 
 use crate::{auth::Caller, followers::Seat, problem::Problem, server::Services};
 
-/// How often it is looked for new lines.
-const LOOK: Duration = Duration::from_millis(200);
 /// The most lines of an event stream that are under way at once, beside the same again in the connection.
 const LINES: u32 = 100;
 /// A silent stream says something after so long, so that nobody in between takes it for dead. It takes two writes to
@@ -106,7 +104,7 @@ impl Follower {
                 spoke = Instant::now();
             }
             if !piece.more {
-                sleep(LOOK).await;
+                sleep(self.console.pace()).await;
             }
             let Ok(next) = self.console.lines(&Begin::Behind(piece.end), LINES).await else { return };
             piece = next;

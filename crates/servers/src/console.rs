@@ -1,6 +1,6 @@
 //! A server's console: the lines that its host keeps, and one that is typed.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use agis_base::{ServerId, Timestamp};
 use async_trait::async_trait;
@@ -17,6 +17,11 @@ pub const COMMAND_MAX: usize = 1000;
 pub trait Console: Send + Sync {
     /// The name that `game_servers.host` holds for servers that live there.
     fn host(&self) -> &str;
+
+    /// How often whoever follows is to look for new lines.
+    fn pace(&self) -> Duration {
+        Duration::from_millis(200)
+    }
 
     /// At most `limit` lines, in their order; fewer where they are long. A server that never ran has none.
     async fn lines(&self, server: ServerId, begin: &Begin, limit: u32) -> Result<Piece, ConsoleError>;
@@ -134,6 +139,11 @@ impl ServerConsole {
     /// As there.
     pub async fn lines(&self, begin: &Begin, limit: u32) -> Result<Piece, ConsoleError> {
         self.host.lines(self.server, begin, limit).await
+    }
+
+    /// See [`Console::pace`].
+    pub fn pace(&self) -> Duration {
+        self.host.pace()
     }
 
     pub(crate) async fn tell(&self, command: &str) -> Result<(), ConsoleError> {
