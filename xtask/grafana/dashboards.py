@@ -57,6 +57,10 @@ def panel_faults(panel, variables):
         yield f"its unit {defaults.get('unit')} is not one that is used here"
     if not defaults.get("thresholds", {}).get("steps"):
         yield "has no thresholds"
+    # An increase is extrapolated: one firing may be 1.01 of it.
+    counts = panel["type"] != "timeseries" and any("increase(" in expr for expr, _ in expressions(panel))
+    if counts and defaults.get("unit") == "short" and defaults.get("decimals") != 0:
+        yield "counts things, and shows fractions of them"
     if not expressions(panel):
         yield "asks for nothing"
     if panel["datasource"] != {"type": "prometheus", "uid": "${datasource}"}:

@@ -89,6 +89,7 @@ def colour_of(value, defaults):
     if any(mapped):
         return mapped[0]["text"], COLOURS[mapped[0]["color"]]
     steps = [it for it in defaults["thresholds"]["steps"] if it["value"] is None or value >= it["value"]]
+    value = round(value) if defaults.get("decimals") == 0 else value
     return shown(value, defaults["unit"]), COLOURS[steps[-1]["color"]]
 
 
@@ -142,6 +143,8 @@ def lines(panel, series):
     for _, colour, tops, floor in layers:
         parts.append(f"<polygon points='{path(tops + floor[::-1])}' fill='{colour}' opacity='{0.4 if stacked else 0.08}' />")
         parts.append(f"<polyline points='{path(tops)}' fill='none' stroke='{colour}' stroke-width='1.4' />")
+        if len(tops) == 1:
+            parts.append(f"<circle cx='{x(tops[0][0]):.1f}' cy='{y(tops[0][1]):.1f}' r='3' fill='{colour}' />")
     svg = f"<svg viewBox='0 0 {width} {height}' font-size='11' fill='#8e8e99' preserveAspectRatio='none'>{''.join(parts)}</svg>"
     legend = "".join(f"<span><i style='background:{colour}'></i>{html.escape(name)}</span>" for name, colour, *_ in layers)
     return f"{svg}<div class=legend>{legend}</div>"
