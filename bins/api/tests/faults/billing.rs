@@ -112,6 +112,21 @@ async fn who_cannot_pay_the_first_hour_is_refused_until_an_operator_grants_it() 
         "a prize"
     );
     sums_agree(&sql).await;
+    // What dashboards show is what the ledger says.
+    for (sample, expected) in [
+        ("agis_bot_credits_given{kind=\"grant\"}", 170.0),
+        ("agis_bot_credits_given{kind=\"correction\"}", -70.0),
+        ("agis_bot_credits_hourly{game_type=\"demo\"}", 130.0),
+        ("agis_bot_credits_spent_total{game_type=\"demo\"}", 130.0),
+        ("agis_bot_credits_held", 70.0),
+        // The next hour costs 130 again.
+        ("agis_bot_servers_short_of_credits", 1.0),
+    ] {
+        wait::until(SOON, &format!("{sample} to be {expected}"), async || {
+            ((api.metric(sample).await - expected).abs() < 0.5).then_some(())
+        })
+        .await;
+    }
     for change in ["update credit_ledger set amount = 1000", "delete from credit_ledger", "truncate credit_ledger"] {
         assert!(sql.batch_execute(change).await.is_err(), "{change}");
     }
