@@ -68,7 +68,7 @@ ONE_BY_ONE = [
     (by_schema, FLEET, lambda obj: obj.update(apiVersion="agones.dev/v2")),
     (by_schema, FLEET, container(lambda it: it.update(imagePolicy="Always"))),
     (by_schema, FLEET_SCALER, lambda obj: obj["spec"]["policy"].update(type="Bufer")),
-    (by_schema, FLEET_SCALER, lambda obj: obj["spec"]["policy"]["buffer"].update(bufferSize="two")),
+    (by_schema, FLEET_SCALER, lambda obj: obj["spec"]["policy"]["buffer"].update(maxReplicas="many")),
     (by_schema, GAME, container(lambda it: it.update(imagePolicy="Always"))),
     (by_schema, GAME, lambda obj: obj["spec"]["ports"][0].update(protocol="SCTP")),
     (by_schema, GAME, lambda obj: obj["spec"].pop("template")),

@@ -8,7 +8,11 @@ import yaml
 from objects import K8S
 
 KUBERNETES = "1.35"
-CRDS = {"GameServer": "gameservers", "Fleet": "fleets"}
+CRDS = {
+    "GameServer": "gameservers.agones.dev",
+    "Fleet": "fleets.agones.dev",
+    "FleetAutoscaler": "fleetautoscalers.autoscaling.agones.dev",
+}
 
 
 def only(required=(), **fields):
@@ -51,10 +55,10 @@ def strict(schema):
 
 
 def crd(kind):
-    document = yaml.safe_load((K8S / f"schemas/agones/{CRDS[kind]}.agones.dev.yaml").read_text())
+    document = yaml.safe_load((K8S / f"schemas/agones/{CRDS[kind]}.yaml").read_text())
     version = document["spec"]["versions"][0]
     spec = strict(version["schema"]["openAPIV3Schema"])["properties"]["spec"]
-    return whole(f"agones.dev/{version['name']}", kind, spec)
+    return whole(f"{document['spec']['group']}/{version['name']}", kind, spec)
 
 
 # The Prometheus operator's schemas are not to be had from a package; these are the fields of them that are used here.
@@ -76,14 +80,7 @@ SERVICE_MONITOR = only(
 )
 PROMETHEUS_RULE = only(["groups"], groups={"type": "array", "items": GROUP, "minItems": 1})
 
-# What is used here of https://agones.dev/site/docs/reference/fleetautoscaler/
-COUNT = {"type": "integer", "minimum": 0}
-BUFFER = only(["bufferSize", "maxReplicas"], bufferSize=COUNT | {"minimum": 1}, minReplicas=COUNT, maxReplicas=COUNT)
-POLICY = only(["type", "buffer"], type={"const": "Buffer"}, buffer=BUFFER)
-AUTOSCALER = only(["fleetName", "policy"], fleetName=STRING, policy=POLICY)
-
 FORMS = {kind: crd(kind) for kind in CRDS} | {
-    "FleetAutoscaler": whole("autoscaling.agones.dev/v1", "FleetAutoscaler", AUTOSCALER),
     "ServiceMonitor": whole(OPERATOR, "ServiceMonitor", SERVICE_MONITOR),
     "PrometheusRule": whole(OPERATOR, "PrometheusRule", PROMETHEUS_RULE),
 }
