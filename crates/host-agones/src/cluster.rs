@@ -46,15 +46,24 @@ impl Cluster {
         }
     }
 
-    /// Those that this selects, as they are now.
+    /// Those that this selects, as they are now. Where the cluster forgets the version of a list that comes in pieces (after
+    /// some minutes, or a compaction), the list is taken again in one piece, which no version can expire.
     pub(crate) async fn all<K>(&self, api: &Api<K>, selector: &str) -> Result<Vec<K>, HostError>
     where
         K: Clone + DeserializeOwned + fmt::Debug,
     {
         let mut found = vec![];
-        let mut params = ListParams::default().labels(selector).limit(PIECE);
+        let whole = ListParams::default().labels(selector);
+        let mut params = whole.clone().limit(PIECE);
         loop {
-            let piece = ask(api.list(&params)).await?;
+            let piece = match ask(api.list(&params)).await {
+                Err(Trouble::Refused { code: EXPIRED, .. }) if params.continue_token.is_some() => {
+                    found.clear();
+                    params = whole.clone();
+                    continue;
+                }
+                piece => piece?,
+            };
             found.extend(piece.items);
             match piece.metadata.continue_.filter(|token| !token.is_empty()) {
                 Some(token) => params.continue_token = Some(token),
@@ -118,6 +127,10 @@ impl Cluster {
 
 pub(crate) const GONE: u16 = 404;
 pub(crate) const CONFLICT: u16 = 409;
+/// The version that was asked for is forgotten.
+const EXPIRED: u16 = 410;
+/// The API server gave up waiting for the request.
+const TIMEOUT: u16 = 408;
 
 /// What went wrong with a call.
 #[derive(Debug)]
@@ -148,8 +161,8 @@ impl From<kube::Error> for Trouble {
         let kube::Error::Api(status) = &error else { return Self::Unknown(error.to_string()) };
         let why = if status.message.is_empty() { status.reason.clone() } else { status.message.clone() };
         match status.code {
-            // A token that is being renewed; priority and fairness.
-            401 | 429 => Self::Busy(why),
+            // A token that is being renewed; a request that came too slowly; priority and fairness.
+            401 | TIMEOUT | 429 => Self::Busy(why),
             code @ 400..500 => Self::Refused { code, why },
             _ => Self::Unknown(why),
         }
@@ -164,8 +177,10 @@ impl From<Trouble> for HostError {
                 Self::Unavailable(format!("the cluster changed meanwhile: {why}"))
             }
             // A right or a quota that is missing, or Agones itself: somebody may be about to put it right, and what runs has
-            // not ended by it.
-            Trouble::Refused { code: 403 | GONE, why } => Self::Unavailable(format!("the cluster refuses it: {why}")),
+            // not ended by it. A version that is forgotten is read anew.
+            Trouble::Refused { code: 403 | GONE | EXPIRED, why } => {
+                Self::Unavailable(format!("the cluster refuses it: {why}"))
+            }
             Trouble::Refused { why, .. } => Self::Failed(format!("the cluster refuses it: {why}")),
             Trouble::Busy(why) | Trouble::Unknown(why) => {
                 Self::Unavailable(format!("the cluster cannot be reached for the moment: {why}"))
@@ -176,29 +191,60 @@ impl From<Trouble> for HostError {
 
 #[cfg(test)]
 mod tests {
+    use http::Request;
     use kube::core::Status;
+    use serde_json::json;
 
     use super::*;
 
     #[test]
     fn what_a_failed_call_means() {
         let api = |code| kube::Error::Api(Box::new(Status::failure("why", "Reason").with_code(code)));
-        for code in [400, 403, 404, 405, 413, 415, 422] {
+        for code in [400, 403, 404, 405, 410, 413, 415, 422] {
             assert!(matches!(Trouble::from(api(code)), Trouble::Refused { code: c, .. } if c == code), "{code}");
         }
         for code in [400, 405, 413, 415, 422] {
             assert!(matches!(HostError::from(Trouble::from(api(code))), HostError::Failed(_)), "{code}");
         }
-        for code in [401, 429] {
+        for code in [401, 408, 429] {
             assert!(matches!(Trouble::from(api(code)), Trouble::Busy(_)), "{code}");
         }
         for code in [500, 502, 503, 504] {
             assert!(matches!(Trouble::from(api(code)), Trouble::Unknown(_)), "{code}");
         }
-        for code in [401, 403, 404, 409, 429, 500, 503, 504] {
+        for code in [401, 403, 404, 408, 409, 410, 429, 500, 503, 504] {
             assert!(matches!(HostError::from(Trouble::from(api(code))), HostError::Unavailable(_)), "{code}");
         }
         let cut = kube::Error::Service("connection closed".into());
         assert!(matches!(Trouble::from(cut), Trouble::Unknown(_)));
+    }
+
+    /// A cluster that forgets the version of every list that comes in pieces.
+    fn forgetful() -> Client {
+        let answer = |request: Request<kube::client::Body>| {
+            let (query, item) =
+                (request.uri().query().unwrap_or_default(), |name| json!({ "metadata": { "name": name } }));
+            let (code, body) = if query.contains("continue=") {
+                (
+                    410,
+                    json!({ "kind": "Status", "status": "Failure", "reason": "Expired", "code": 410, "message": "too old" }),
+                )
+            } else if query.contains("limit=") {
+                (200, json!({ "metadata": { "continue": "more" }, "items": [item("a")] }))
+            } else {
+                (200, json!({ "metadata": {}, "items": [item("a"), item("b")] }))
+            };
+            let body = kube::client::Body::from(body.to_string().into_bytes());
+            let answer = http::Response::builder().status(code).body(body);
+            async move { answer }
+        };
+        Client::new(tower::service_fn(answer), "games")
+    }
+
+    #[tokio::test]
+    async fn list_whose_version_expired_is_taken_anew() {
+        let cluster = Cluster::new(forgetful(), "agones".into(), "games".into());
+        let all = cluster.all(&cluster.fences, "a=b").await.expect("a list");
+        assert_eq!(all.iter().map(ResourceExt::name_any).collect::<Vec<_>>(), ["a", "b"]);
     }
 }
