@@ -1,11 +1,15 @@
 //! What a server writes, as the cluster keeps it of its pod: the lines of the game's container, each with the moment at
 //! which it was read. A pod's lines go with the pod.
 
+use std::pin::pin;
+
 use agis_base::Timestamp;
 use agis_servers::console::{Begin, ConsoleError, Line, Piece, Position};
 use chrono::DateTime;
+use futures_util::AsyncReadExt;
 use k8s_openapi::jiff;
 use kube::{ResourceExt, api::LogParams};
+use tokio::sync::Semaphore;
 
 use crate::{
     cluster::{Cluster, GONE, Trouble, ask},
@@ -15,6 +19,14 @@ use crate::{
 
 /// The most of a log that is fetched at once.
 const BYTES: usize = 1 << 20;
+/// The same where nothing new is in that much: a log can only be asked for from the beginning of a second on, and one second
+/// may have more. A kubelet keeps 10 MiB of a log unless it is told otherwise.
+const BYTES_OF_A_SECOND: usize = 16 << 20;
+/// So that many followers of busy servers do not fill the memory.
+static LARGE: Semaphore = Semaphore::const_new(2);
+
+/// In nanoseconds.
+const SECOND: i64 = 1_000_000_000;
 
 /// A place in a console: behind this many of the lines of one moment. Lines have their moment to the nanosecond.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -53,13 +65,12 @@ pub(crate) async fn lines(
             Mark { nanos, count: 0 }
         }
     };
-    let none = Piece { lines: vec![], end: from.position(), more: false, lost: false };
-    let Some(gameserver) = gameserver else { return Ok(none) };
-    let params = LogParams {
+    let none = || Piece { lines: vec![], end: from.position(), more: false, lost: false };
+    let Some(gameserver) = gameserver else { return Ok(none()) };
+    let mut params = LogParams {
         container: container(gameserver),
-        limit_bytes: i64::try_from(BYTES).ok(),
         // To the second: what is from before `from` within it is left out below.
-        since_time: jiff::Timestamp::from_second(from.nanos / 1_000_000_000).ok().filter(|_| from.nanos > 0),
+        since_time: jiff::Timestamp::from_second(from.nanos / SECOND).ok().filter(|_| from.nanos > 0),
         tail_lines: match begin {
             Begin::Recent { tail, .. } => tail.map(i64::from),
             Begin::Behind(_) => None,
@@ -67,14 +78,37 @@ pub(crate) async fn lines(
         timestamps: true,
         ..LogParams::default()
     };
-    match ask(cluster.pods.logs(&gameserver.name_any(), &params)).await {
-        Ok(text) => Ok(piece(&text, from, limit, text.len() >= BYTES)),
-        // The pod is gone, or its container has not begun.
-        Err(Trouble::Refused { code: GONE | 400, .. }) => Ok(none),
-        Err(Trouble::Refused { why, .. } | Trouble::Busy(why) | Trouble::Unknown(why)) => {
-            Err(ConsoleError::Unavailable(why))
+    let fetched = async |bytes: usize, params: &mut LogParams| {
+        params.limit_bytes = i64::try_from(bytes).ok();
+        match ask(fetch(cluster, &gameserver.name_any(), params)).await {
+            Ok(log) => Ok(piece(&log, from, limit, log.len() >= bytes)),
+            // The pod is gone, or its container has not begun.
+            Err(Trouble::Refused { code: GONE | 400, .. }) => Ok(none()),
+            Err(Trouble::Refused { why, .. } | Trouble::Busy(why) | Trouble::Unknown(why)) => {
+                Err(ConsoleError::Unavailable(why))
+            }
         }
+    };
+    let is_stuck = |piece: &Piece| piece.more && piece.lines.is_empty();
+    let first = fetched(BYTES, &mut params).await?;
+    if !is_stuck(&first) {
+        return Ok(first);
     }
+    let _permit = LARGE.acquire().await;
+    let second = fetched(BYTES_OF_A_SECOND, &mut params).await?;
+    if !is_stuck(&second) {
+        return Ok(second);
+    }
+    // The rest of this second cannot be had.
+    let next = Mark { nanos: (from.nanos / SECOND + 1).saturating_mul(SECOND), count: 0 };
+    Ok(Piece { lines: vec![], end: next.position(), more: true, lost: true })
+}
+
+/// A log, whatever bytes the game writes, and wherever in a letter it is cut.
+async fn fetch(cluster: &Cluster, pod: &str, params: &LogParams) -> kube::Result<Vec<u8>> {
+    let mut log = vec![];
+    pin!(cluster.pods.log_stream(pod, params).await?).read_to_end(&mut log).await.map_err(kube::Error::ReadEvents)?;
+    Ok(log)
 }
 
 fn container(gameserver: &GameServer) -> Option<String> {
@@ -82,8 +116,9 @@ fn container(gameserver: &GameServer) -> Option<String> {
     template::container(&mut spec)?["name"].as_str().map(str::to_owned)
 }
 
-/// The lines of a log behind a mark. Where the log was cut off, its last line may have been cut too.
-fn piece(log: &str, from: Mark, limit: u32, is_cut: bool) -> Piece {
+/// The lines of a log behind a mark. Where the log was cut off, its last line may have been cut too, and there is more.
+fn piece(log: &[u8], from: Mark, limit: u32, is_cut: bool) -> Piece {
+    let log = String::from_utf8_lossy(log);
     let mut whole: Vec<&str> = log.split_inclusive('\n').collect();
     if is_cut && whole.len() > 1 {
         whole.pop();
@@ -103,8 +138,6 @@ fn piece(log: &str, from: Mark, limit: u32, is_cut: bool) -> Piece {
         end = mark;
         lines.push(Line { at, text: text.to_owned(), position: mark.position() });
     }
-    // A second that fills a whole piece cannot be passed; whoever follows looks again after a pause.
-    let more = more && !lines.is_empty();
     Piece { lines, end: end.position(), more, lost: false }
 }
 
@@ -118,7 +151,7 @@ fn stamped(line: &str) -> Option<(Timestamp, &str)> {
 mod tests {
     use super::*;
 
-    const LOG: &str = "2026-11-27T07:00:00.100000001Z one\n\
+    const LOG: &[u8] = b"2026-11-27T07:00:00.100000001Z one\n\
                        2026-11-27T07:00:00.100000001Z two\n\
                        2026-11-27T07:00:01Z \n\
                        not stamped\n\
@@ -153,7 +186,7 @@ mod tests {
 
     #[test]
     fn a_line_that_may_have_been_cut_is_left_for_the_next_piece() {
-        let cut = piece("2026-11-27T07:00:00Z whole\n2026-11-27T07:00:01Z ha", Mark::default(), 100, true);
+        let cut = piece(b"2026-11-27T07:00:00Z whole\n2026-11-27T07:00:01Z ha\xe2\x80", Mark::default(), 100, true);
         assert_eq!((texts(&cut), cut.more), (vec!["whole"], true));
     }
 }

@@ -17,7 +17,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod};
 use kube::{
     Api, Client, ResourceExt,
     api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, PostParams},
-    config::{KubeConfigOptions, Kubeconfig},
+    config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
 };
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -36,7 +36,7 @@ pub(crate) struct Scene {
     pub(crate) server: ServerId,
     catalogue: Catalogue,
     /// Ends with the test.
-    _stand_in: Option<Cluster>,
+    stand_in: Option<Cluster>,
 }
 
 /// A process that serves the cluster; it is killed when this is dropped.
@@ -53,16 +53,22 @@ impl Drop for Process {
 
 impl Scene {
     pub(crate) async fn new() -> Self {
+        match std::env::var("AGIS_TEST_KUBECONFIG") {
+            Ok(file) => Self::on(Kubeconfig::read_from(file), None).await,
+            Err(_) => Self::on_stand_in().await,
+        }
+    }
+
+    /// For what no real cluster does when it is asked to.
+    pub(crate) async fn on_stand_in() -> Self {
+        let cluster = Cluster::start().await;
+        Self::on(Kubeconfig::from_yaml(&cluster.kubeconfig()), Some(cluster)).await
+    }
+
+    async fn on(config: Result<Kubeconfig, KubeconfigError>, stand_in: Option<Cluster>) -> Self {
         static SERVERS: AtomicI32 = AtomicI32::new(1);
         let _ = rustls::crypto::ring::default_provider().install_default();
         let options = KubeConfigOptions::default();
-        let (config, stand_in) = match std::env::var("AGIS_TEST_KUBECONFIG") {
-            Ok(file) => (Kubeconfig::read_from(file), None),
-            Err(_) => {
-                let cluster = Cluster::start().await;
-                (Kubeconfig::from_yaml(&cluster.kubeconfig()), Some(cluster))
-            }
-        };
         let mut config = kube::Config::from_custom_kubeconfig(config.expect("a kubeconfig"), &options)
             .await
             .expect("a configuration");
@@ -74,10 +80,15 @@ impl Scene {
             name: format!("test-{number}"),
             server: ServerId(number),
             catalogue: Catalogue::parse(&catalogue(&image)).expect("a catalogue"),
-            _stand_in: stand_in,
+            stand_in,
         };
         scene.keep_fleet(&image).await;
         scene
+    }
+
+    /// The stand-in, to be told what to do.
+    pub(crate) fn stand_in(&self) -> &Cluster {
+        self.stand_in.as_ref().expect("a scene on the stand-in")
     }
 
     async fn keep_fleet(&self, image: &str) {

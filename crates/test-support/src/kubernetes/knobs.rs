@@ -107,7 +107,12 @@ impl Cluster {
 
     /// A pod prints a line.
     pub fn print(&self, pod: &str, line: &str) {
-        self.hub.change(|world| pods::print(world, pod, line)).unwrap_or_else(|error| panic!("{pod}: {error:?}"));
+        self.print_at_once(pod, &[line]);
+    }
+
+    /// A pod prints lines, all in one moment.
+    pub fn print_at_once(&self, pod: &str, lines: &[&str]) {
+        self.hub.change(|world| pods::print(world, pod, lines)).unwrap_or_else(|error| panic!("{pod}: {error:?}"));
     }
 
     /// All open watches end properly, as they do after some minutes anyway.

@@ -28,11 +28,11 @@ pub(super) fn kill(world: &mut World, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// A pod prints a line, with the time at which it did.
-pub(super) fn print(world: &mut World, name: &str, line: &str) -> Result<()> {
+/// A pod prints lines, with the time at which it did.
+pub(super) fn print(world: &mut World, name: &str, lines: &[&str]) -> Result<()> {
     let uid = meta::uid(world.store.find(Kind::Pod, name)?).to_owned();
     let at = Utc::now().to_rfc3339_opts(SecondsFormat::Nanos, true);
-    world.logs.entry(uid).or_default().push(format!("{at} {line}"));
+    world.logs.entry(uid).or_default().extend(lines.iter().map(|line| format!("{at} {line}")));
     Ok(())
 }
 

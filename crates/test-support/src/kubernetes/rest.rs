@@ -155,7 +155,7 @@ fn decide(world: &mut World, hub: &Arc<Hub>, call: &Call) -> Result<Answer> {
     let is_dry = call.parameter("dryRun") == "All" || !call.record.body["dryRun"].is_null();
     let saved = is_dry.then(|| world.store.clone());
     let answer = match (&target, verb) {
-        (Target::Health, "list") => Ok(Answer::text("ok".to_owned())),
+        (Target::Health, "list") => Ok(Answer::text("ok")),
         (Target::Objects { kind, name: None, .. }, "list") => read::list(world, call, *kind),
         (Target::Objects { kind, name: None, .. }, "watch") => watch::open(world, hub, call, *kind),
         (Target::Objects { kind, name: Some(name), .. }, "get") => read::get(world, *kind, name),

@@ -16,7 +16,7 @@ pub(super) enum Answer {
         body: Value,
         warnings: Vec<String>,
     },
-    Text(String),
+    Text(Bytes),
     /// What comes piece by piece.
     Stream(&'static str, LocalBoxStream<'static, io::Result<Bytes>>),
 }
@@ -32,8 +32,8 @@ impl Answer {
         Self::Json { code, body, warnings: Vec::new() }
     }
 
-    pub(super) fn text(text: String) -> Self {
-        Self::Text(text)
+    pub(super) fn text(text: impl Into<Bytes>) -> Self {
+        Self::Text(text.into())
     }
 
     /// An object, with a warning for each field of it that nobody knows.

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use actix_web::web::Bytes;
-use chrono::{DateTime, Duration, Utc};
+use chrono::{DateTime, Duration, SubsecRound, Utc};
 use futures_util::stream::{self, StreamExt};
 use serde_json::Value;
 
@@ -37,7 +37,12 @@ pub(super) fn answer(world: &World, hub: &Arc<Hub>, call: &Call, name: &str) -> 
     }
     let timestamps = call.asks("timestamps");
     if !call.asks("follow") {
-        return Ok(Answer::text(text(&lines[start..], timestamps)));
+        let mut log = text(&lines[start..], timestamps).into_bytes();
+        if !call.parameter("limitBytes").is_empty() {
+            // Wherever in a line, or in a letter, that is.
+            log.truncate(usize::try_from(call.number("limitBytes")?).unwrap_or(usize::MAX));
+        }
+        return Ok(Answer::text(log));
     }
     let following = Following {
         hub: Arc::clone(hub),
@@ -79,7 +84,8 @@ fn since(call: &Call) -> Result<Option<DateTime<Utc>>> {
     match call.parameter("sinceTime") {
         "" => Ok(None),
         text => DateTime::parse_from_rfc3339(text)
-            .map(|time| Some(time.to_utc()))
+            // The API server passes whole seconds on to the kubelet.
+            .map(|time| Some(time.to_utc().trunc_subsecs(0)))
             .map_err(|error| Status::bad_request(format!("sinceTime: {error}"))),
     }
 }
