@@ -2,10 +2,9 @@
 
 use agis_apikeys::KeyState;
 use agis_base::Reach;
-use agis_scheduler::{Timing, store::Query};
+use agis_scheduler::{Timing, Zone, store::Query, zone};
 use agis_servers::store::{Page, ServerFilter};
-use chrono::{Offset, TimeZone, Utc};
-use chrono_tz::{TZ_VARIANTS, Tz};
+use chrono::Utc;
 use twilight_model::application::command::CommandOptionChoice;
 
 use crate::{
@@ -48,23 +47,23 @@ const PRESETS: &[&str] = &[
 ];
 
 /// The zones of most people, before one has typed anything.
-const ZONES: &[Tz] = &[
-    Tz::UTC,
-    Tz::Europe__London,
-    Tz::Europe__Berlin,
-    Tz::Europe__Paris,
-    Tz::Europe__Warsaw,
-    Tz::Europe__Helsinki,
-    Tz::Europe__Istanbul,
-    Tz::America__New_York,
-    Tz::America__Chicago,
-    Tz::America__Denver,
-    Tz::America__Los_Angeles,
-    Tz::America__Sao_Paulo,
-    Tz::Asia__Kolkata,
-    Tz::Asia__Shanghai,
-    Tz::Asia__Tokyo,
-    Tz::Australia__Sydney,
+const ZONES: &[&str] = &[
+    "UTC",
+    "Europe/London",
+    "Europe/Berlin",
+    "Europe/Paris",
+    "Europe/Warsaw",
+    "Europe/Helsinki",
+    "Europe/Istanbul",
+    "America/New_York",
+    "America/Chicago",
+    "America/Denver",
+    "America/Los_Angeles",
+    "America/Sao_Paulo",
+    "Asia/Kolkata",
+    "Asia/Shanghai",
+    "Asia/Tokyo",
+    "Australia/Sydney",
 ];
 
 /// The choices for what is being typed in a command.
@@ -150,25 +149,26 @@ fn crons(typed: &str, zone: Option<&str>) -> Choices {
 /// With their time of day, by which people know their own.
 fn zones(typed: &str) -> Choices {
     let typed = typed.replace(' ', "_");
-    let city = |zone: &Tz| zone.name().rsplit('/').next().is_some_and(|city| begins(city, &typed));
-    let wanted = |zone: &&Tz| has(zone.name(), &typed);
-    let mut found: Vec<Tz> = ZONES.iter().filter(wanted).copied().collect();
+    let data = zone::current();
+    let city = |name: &&str| name.rsplit('/').next().is_some_and(|city| begins(city, &typed));
+    let wanted = |name: &&str| has(name, &typed);
+    let mut found: Vec<&str> = ZONES.iter().copied().filter(wanted).collect();
     if !typed.is_empty() {
-        let (first, others): (Vec<Tz>, Vec<Tz>) = TZ_VARIANTS.iter().filter(wanted).copied().partition(city);
+        let all = data.names().iter().map(String::as_str);
+        let (first, others): (Vec<&str>, Vec<&str>) = all.filter(wanted).partition(city);
         found.retain(city);
-        for zone in first.into_iter().chain(others) {
-            if !found.contains(&zone) {
-                found.push(zone);
+        for name in first.into_iter().chain(others) {
+            if !found.contains(&name) {
+                found.push(name);
             }
         }
     }
     let now = Utc::now();
-    let one = |zone: Tz| {
-        let here = now.with_timezone(&zone);
-        let offset = zone.offset_from_utc_datetime(&now.naive_utc()).fix();
-        choice(&format!("{} · {} ({offset})", zone.name(), here.format("%H:%M")), zone.name())
+    let one = |zone: Zone| {
+        let here = zone.local(now);
+        choice(&format!("{zone} · {} ({})", here.format("%H:%M"), here.offset()), zone.name())
     };
-    found.into_iter().map(one).take(CHOICES_MAX).collect()
+    found.into_iter().filter_map(|name| data.zone(name)).map(one).take(CHOICES_MAX).collect()
 }
 
 fn has(text: &str, typed: &str) -> bool {
@@ -217,6 +217,11 @@ mod tests {
         assert_eq!(values(&zones("ber"))[0], "Europe/Berlin");
         assert_eq!(values(&zones(""))[0], "UTC");
         assert!(zones("no such place").is_empty());
+    }
+
+    #[test]
+    fn every_zone_that_is_offered_first_is_one() {
+        assert_eq!(values(&zones("")), ZONES);
     }
 
     proptest! {

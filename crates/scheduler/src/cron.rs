@@ -13,10 +13,9 @@ use std::{fmt, str::FromStr};
 
 use ::cron::{Schedule, TimeUnitSpec};
 use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
 
 pub use self::{error::CronError, field::CronField};
-use crate::occurrence::Occurrences;
+use crate::{occurrence::Occurrences, zone::Zone};
 
 /// Five fields (minute, hour, day of month, month, day of week) or a shorthand such as `@daily`, as in crontab(5).
 ///
@@ -54,7 +53,7 @@ impl CronExpression {
     /// The instants after `after` (exclusive) at which the expression is due in `zone`; see [`Occurrences`].
     ///
     /// An expression that never fires, such as `0 0 31 2 *`, gives an empty iterator.
-    pub fn after(&self, zone: Tz, after: DateTime<Utc>) -> Occurrences {
+    pub fn after(&self, zone: &Zone, after: DateTime<Utc>) -> Occurrences {
         Occurrences::new(self.sets, zone, after)
     }
 

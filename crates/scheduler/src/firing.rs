@@ -143,7 +143,7 @@ pub fn plan(timing: &Timing, policy: MissedRunPolicy, due: Timestamp, now: Times
     let mut passed = VecDeque::new();
     let mut folded: Option<PlannedRun> = None;
     let mut next_run = None;
-    for slot in timing.cron.after(timing.zone, due - TimeDelta::microseconds(1)) {
+    for slot in timing.cron.after(&timing.zone, due - TimeDelta::microseconds(1)) {
         if slot.at > now {
             next_run = Some(slot.at);
             break;

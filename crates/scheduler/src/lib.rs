@@ -5,6 +5,7 @@
 //! - [`schedule`]: a schedule as people know it
 //! - [`firing`]: what becomes of the slots that have passed (pure)
 //! - [`store`]: what a database promises
+//! - [`zone`]: time zones, and where their data comes from
 //! - [`service`]: the rules that both transports share
 
 pub mod cron;
@@ -13,9 +14,11 @@ pub mod occurrence;
 pub mod schedule;
 pub mod service;
 pub mod store;
+pub mod zone;
 
 pub use self::cron::{CronError, CronExpression, CronField};
 pub use firing::{Firing, FiringId, Run, RunState};
 pub use occurrence::{Occurrences, Slot};
 pub use schedule::{Action, MissedRunPolicy, NewSchedule, Schedule, ScheduleChange, Timing, TimingError};
 pub use service::{Schedules, SchedulesError};
+pub use zone::Zone;

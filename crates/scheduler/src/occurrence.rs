@@ -6,13 +6,12 @@ mod stretch;
 use std::iter::FusedIterator;
 
 use chrono::{DateTime, NaiveDateTime, Utc};
-use chrono_tz::Tz;
 
 use self::{
     calendar::{Calendar, DAY_MINUTES},
     stretch::{DAY_SECONDS, Stretch},
 };
-use crate::cron::FieldSets;
+use crate::{cron::FieldSets, zone::Zone};
 
 /// How far ahead a match is looked for. 29 February on a given weekday can be 40 years away (2100 has none).
 const HORIZON_MINUTES: i64 = 50 * 366 * DAY_MINUTES;
@@ -43,7 +42,7 @@ pub struct Slot {
 pub struct Occurrences {
     calendar: Calendar,
     every_instant: bool,
-    zone: Tz,
+    zone: Zone,
     stretch: Stretch,
     /// The earliest local minute (counted from 1970-01-01 00:00 local) that is not dealt with.
     next: i64,
@@ -52,13 +51,14 @@ pub struct Occurrences {
 }
 
 impl Occurrences {
-    pub(crate) fn new(sets: FieldSets, zone: Tz, after: DateTime<Utc>) -> Self {
+    pub(crate) fn new(sets: FieldSets, zone: &Zone, after: DateTime<Utc>) -> Self {
         let after = after.timestamp();
         // Two days back, because `after` may lie in the second pass of local times that were due in the first.
         let stretch = Stretch::from(zone, after - 2 * DAY_SECONDS);
         let next = stretch.first_minute();
         let calendar = Calendar::new(sets);
-        let mut walk = Self { calendar, every_instant: sets.every_instant, zone, stretch, next, horizon: next };
+        let mut walk =
+            Self { calendar, every_instant: sets.every_instant, zone: zone.clone(), stretch, next, horizon: next };
         while walk.stretch.end <= after {
             walk.enter_following();
         }
@@ -70,7 +70,7 @@ impl Occurrences {
     /// Goes on to the stretch after this one and returns the slots that the clock left out in between.
     fn enter_following(&mut self) -> Vec<i64> {
         let expected = self.next.max(self.stretch.minutes_end());
-        self.stretch = Stretch::from(self.zone, self.stretch.end);
+        self.stretch = Stretch::from(&self.zone, self.stretch.end);
         let shown = self.stretch.first_minute();
         if self.every_instant || shown - expected >= DAY_MINUTES {
             self.next = shown;
@@ -89,7 +89,7 @@ impl Occurrences {
         if landing <= self.stretch.end {
             return Some(self.enter_following());
         }
-        self.stretch = Stretch::from(self.zone, landing);
+        self.stretch = Stretch::from(&self.zone, landing);
         self.next = self.stretch.first_minute();
         Some(Vec::new())
     }

@@ -1,10 +1,12 @@
 //! A schedule as people know it.
 
 use agis_base::{ScheduleId, ServerId, Timestamp, UserId};
-use chrono_tz::Tz;
 use thiserror::Error;
 
-use crate::cron::{CronError, CronExpression};
+use crate::{
+    cron::{CronError, CronExpression},
+    zone::Zone,
+};
 
 /// What a schedule does to its server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -70,7 +72,7 @@ pub struct Timing {
     /// Which local minutes.
     pub cron: CronExpression,
     /// Where.
-    pub zone: Tz,
+    pub zone: Zone,
 }
 
 /// The text of a timing cannot be used.
@@ -103,7 +105,7 @@ impl Timing {
         let zone = zone.trim();
         Ok(Self {
             cron: expression.parse()?,
-            zone: Tz::from_str_insensitive(zone).map_err(|_| TimingError::Zone(zone.to_owned()))?,
+            zone: Zone::named(zone).ok_or_else(|| TimingError::Zone(zone.to_owned()))?,
         })
     }
 
@@ -112,13 +114,13 @@ impl Timing {
     /// # Errors
     /// [`TimingError::NeverFires`] where there is none.
     pub fn next_run(&self, now: Timestamp) -> Result<Timestamp, TimingError> {
-        let slot = self.cron.after(self.zone, now).next();
+        let slot = self.cron.after(&self.zone, now).next();
         slot.map(|slot| slot.at).ok_or_else(|| TimingError::NeverFires(self.cron.to_string()))
     }
 
     /// The next `count` slots after `now`.
     pub fn next_runs(&self, now: Timestamp, count: usize) -> Vec<Timestamp> {
-        self.cron.after(self.zone, now).take(count).map(|slot| slot.at).collect()
+        self.cron.after(&self.zone, now).take(count).map(|slot| slot.at).collect()
     }
 }
 

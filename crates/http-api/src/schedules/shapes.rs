@@ -1,9 +1,8 @@
 //! What `/schedules` takes and answers.
 
 use agis_base::{OperationId, ScheduleId, ServerId, Timestamp, UserId};
-use agis_scheduler::{Run, Schedule, Timing};
+use agis_scheduler::{Run, Schedule, Timing, Zone};
 use chrono::{NaiveDateTime, SecondsFormat, Utc};
-use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -180,7 +179,7 @@ impl From<Schedule> for ScheduleDto {
         // disabled shows when it would run.
         let next_runs = schedule.timing().ok().map(|timing| {
             let runs = timing.next_runs(now, NEXT_RUNS);
-            runs.into_iter().map(|at| local(at, timing.zone)).collect()
+            runs.into_iter().map(|at| local(at, &timing.zone)).collect()
         });
         Self {
             id: schedule.id,
@@ -273,11 +272,11 @@ struct PreviewRun {
 
 impl PreviewDto {
     pub(super) fn new(timing: &Timing, runs: Vec<Timestamp>) -> Self {
-        let runs = runs.into_iter().map(|at| PreviewRun { at, local: local(at, timing.zone) });
+        let runs = runs.into_iter().map(|at| PreviewRun { at, local: local(at, &timing.zone) });
         Self { runs: runs.collect(), warnings: timing.cron.warning().into_iter().collect() }
     }
 }
 
-fn local(at: Timestamp, zone: Tz) -> String {
-    at.with_timezone(&zone).to_rfc3339_opts(SecondsFormat::Secs, false)
+fn local(at: Timestamp, zone: &Zone) -> String {
+    zone.local(at).to_rfc3339_opts(SecondsFormat::Secs, false)
 }

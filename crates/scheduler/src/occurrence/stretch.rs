@@ -1,7 +1,6 @@
 //! Real time cut into stretches over which a zone's clock runs evenly.
 
-use chrono::{DateTime, Offset, TimeZone, Utc};
-use chrono_tz::Tz;
+use crate::zone::Zone;
 
 pub(super) const DAY_SECONDS: i64 = 24 * 60 * 60;
 
@@ -14,13 +13,13 @@ pub(super) struct Stretch {
 }
 
 impl Stretch {
-    pub(super) fn from(zone: Tz, start: i64) -> Self {
-        let offset = offset_at(zone, start);
+    pub(super) fn from(zone: &Zone, start: i64) -> Self {
+        let offset = zone.offset_at(start);
         let (mut same, mut end) = (start, start + DAY_SECONDS);
-        if offset_at(zone, end) != offset {
+        if zone.offset_at(end) != offset {
             while end - same > 1 {
                 let middle = same + (end - same) / 2;
-                if offset_at(zone, middle) == offset { same = middle } else { end = middle }
+                if zone.offset_at(middle) == offset { same = middle } else { end = middle }
             }
         }
         Self { start, end, offset }
@@ -45,11 +44,4 @@ impl Stretch {
     pub(super) fn minutes_end(&self) -> i64 {
         self.first_minute_at(self.end)
     }
-}
-
-/// Seconds east of Greenwich. Beyond chrono's calendar the offset of its first or last instant goes on.
-fn offset_at(zone: Tz, instant: i64) -> i64 {
-    let known = instant.clamp(DateTime::<Utc>::MIN_UTC.timestamp(), DateTime::<Utc>::MAX_UTC.timestamp());
-    let utc = DateTime::from_timestamp(known, 0).unwrap_or_default().naive_utc();
-    i64::from(zone.offset_from_utc_datetime(&utc).fix().local_minus_utc())
 }

@@ -1,8 +1,7 @@
 //! A second, slow way to the same answer: look at every minute. Shares no code with the crate.
 
-use agis_scheduler::Slot;
-use chrono::{DateTime, Datelike, NaiveDateTime, Offset, TimeDelta, TimeZone, Timelike, Utc};
-use chrono_tz::Tz;
+use agis_scheduler::{Slot, Zone};
+use chrono::{DateTime, Datelike, NaiveDateTime, TimeDelta, Timelike, Utc};
 
 /// An expression of numbers, as lists of what each field takes.
 pub(crate) struct Matcher {
@@ -71,7 +70,7 @@ pub(crate) struct Window {
 
 impl Window {
     /// Judges `from` to before `until`; starts to look a day earlier, to know what a repeated hour repeats.
-    pub(crate) fn new(zone: Tz, from: i64, until: i64) -> Self {
+    pub(crate) fn new(zone: &Zone, from: i64, until: i64) -> Self {
         let start = (from - 86_400) / 60 * 60;
         let (first, changes) = (offset(zone, start), changes(zone, start, until));
         let local = |at| at + changes.iter().rfind(|change| change.0 <= at).map_or(first, |change| change.2);
@@ -136,12 +135,12 @@ fn utc(at: i64) -> DateTime<Utc> {
 }
 
 /// Seconds east of Greenwich.
-fn offset(zone: Tz, at: i64) -> i64 {
-    zone.offset_from_utc_datetime(&utc(at).naive_utc()).fix().local_minus_utc().into()
+fn offset(zone: &Zone, at: i64) -> i64 {
+    zone.local(utc(at)).offset().local_minus_utc().into()
 }
 
 /// The instants from `from` to `until` at which the offset changes, and the offsets before and after.
-pub(crate) fn changes(zone: Tz, from: i64, until: i64) -> Vec<(i64, i64, i64)> {
+pub(crate) fn changes(zone: &Zone, from: i64, until: i64) -> Vec<(i64, i64, i64)> {
     let probe = TimeDelta::days(1).num_seconds();
     let mut found = Vec::new();
     let mut before = offset(zone, from);

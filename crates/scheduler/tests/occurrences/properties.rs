@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 
-use agis_scheduler::{CronExpression, Slot};
+use agis_scheduler::{CronExpression, Slot, Zone};
 use chrono::{DateTime, TimeDelta, Utc};
-use chrono_tz::{TZ_VARIANTS, Tz};
 use proptest::prelude::*;
 
 use crate::{
-    expression, instant,
+    ZONES, expression, instant,
     oracle::{Matcher, Window, changes},
+    zone,
 };
 
 const DAY: i64 = 86_400;
@@ -34,7 +34,7 @@ const EXPRESSIONS: [&str; 12] = [
 fn difference(
     expression: &CronExpression,
     matcher: &Matcher,
-    zone: Tz,
+    zone: &Zone,
     window: &Window,
 ) -> Option<(Option<Slot>, Option<Slot>)> {
     let mut walk = expression.after(zone, window.before()).take_while(|slot| window.contains(slot));
@@ -49,9 +49,9 @@ fn difference(
 }
 
 /// Every change of every zone from 2020 to 2037, by instant and offsets; zones that share one share its four days.
-fn distinct_changes() -> HashMap<(i64, i64, i64), Tz> {
+fn distinct_changes() -> HashMap<(i64, i64, i64), &'static Zone> {
     let (from, until) = (instant("2020-01-01T00:00:00Z").timestamp(), instant("2038-01-01T00:00:00Z").timestamp());
-    TZ_VARIANTS.iter().flat_map(|zone| changes(*zone, from, until).into_iter().map(|change| (change, *zone))).collect()
+    ZONES.iter().flat_map(|zone| changes(zone, from, until).into_iter().map(move |change| (change, zone))).collect()
 }
 
 #[test]
@@ -69,9 +69,10 @@ fn every_minute_around_every_change_of_every_zone() {
 #[test]
 fn a_long_walk_misses_no_change() {
     let from = instant("2000-09-20T00:00:00Z").timestamp();
-    let window = Window::new(Tz::America__Noronha, from, from + 40 * DAY);
+    let noronha = zone("America/Noronha");
+    let window = Window::new(&noronha, from, from + 40 * DAY);
     for text in EXPRESSIONS {
-        let differs = difference(&expression(text), &Matcher::new(text), Tz::America__Noronha, &window);
+        let differs = difference(&expression(text), &Matcher::new(text), &noronha, &window);
         assert_eq!(differs, None, "{text}");
     }
 }
@@ -104,13 +105,13 @@ fn any_instant() -> impl Strategy<Value = i64> {
 }
 
 /// An instant within a day of one of the zone's changes, where it has any.
-fn near_a_change(zone: Tz, pick: prop::sample::Index) -> i64 {
+fn near_a_change(zone: &Zone, pick: prop::sample::Index) -> i64 {
     let changes = changes(zone, 0, instant("2037-01-01T00:00:00Z").timestamp());
     if changes.is_empty() { 0 } else { pick.get(&changes).0 - DAY }
 }
 
-fn any_zone() -> impl Strategy<Value = Tz> {
-    prop::sample::select(TZ_VARIANTS.to_vec())
+fn any_zone() -> impl Strategy<Value = &'static Zone> {
+    prop::sample::select(ZONES.iter().collect::<Vec<_>>())
 }
 
 proptest! {
@@ -149,7 +150,7 @@ proptest! {
             // Asking again from any slot on finds the same next one.
             let again = expression.after(zone, last).next();
             prop_assert_eq!(again.as_ref(), Some(&slot));
-            let shown = slot.at.with_timezone(&zone).naive_local();
+            let shown = zone.local(slot.at).naive_local();
             for local in &slot.local {
                 // Not shown at that instant: then the clock had left it out just before.
                 prop_assert!(*local == shown || (*local < shown && shown - *local < TimeDelta::days(1)));
@@ -165,7 +166,7 @@ proptest! {
         let (day, weekday) = (fields[2].replace("*/", "1-31/"), fields[4].replace("*/", "0-7/"));
         let text = format!("{} {} {day} {} {weekday}", fields[0], fields[1], fields[3]);
         let after = DateTime::from_timestamp(from, 0).expect("in range");
-        let ours = expression(&text).after(Tz::UTC, after).take(20).map(|slot| slot.at);
+        let ours = expression(&text).after(&zone("UTC"), after).take(20).map(|slot| slot.at);
         let croners: croner::Cron = text.parse().expect("croner takes what crontab(5) takes");
         let theirs: Vec<DateTime<Utc>> = croners.iter_after(after).take(20).collect();
         prop_assert_eq!(ours.collect::<Vec<_>>(), theirs);

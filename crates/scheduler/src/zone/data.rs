@@ -1,0 +1,96 @@
+use std::{
+    collections::BTreeSet,
+    fmt, io,
+    path::{Path, PathBuf},
+    sync::OnceLock,
+};
+
+use jiff::tz::TimeZoneDatabase;
+
+use super::{Zone, version::ZoneVersion};
+
+/// Where systems keep their zones.
+const FOLDERS: [&str; 3] = ["/usr/share/zoneinfo", "/usr/share/lib/zoneinfo", "/etc/zoneinfo"];
+
+/// Files among the zones that are none: the machine's own zone, the default of POSIX rules, what stands for "not set".
+const NO_ZONES: [&str; 4] = ["localtime", "posixrules", "factory", "etc/unknown"];
+
+/// Data about time zones: those of a folder, and a copy in the program for those that the folder does not have.
+///
+/// Distributions leave names out: Debian 13 has `US/Eastern` and its like in a package of their own.
+pub struct ZoneData {
+    folder: Option<(PathBuf, TimeZoneDatabase)>,
+    built_in: TimeZoneDatabase,
+    version: ZoneVersion,
+    names: OnceLock<Vec<String>>,
+}
+
+impl ZoneData {
+    /// The machine's: the folder that `TZDIR` names, as the C library has it, else where systems keep their zones. Where
+    /// there are none, the copy in the program.
+    pub fn of_machine() -> Self {
+        let named = std::env::var_os("TZDIR").filter(|folder| !folder.is_empty()).map(PathBuf::from);
+        let folders = named.into_iter().chain(FOLDERS.map(PathBuf::from));
+        folders.into_iter().find_map(|folder| Self::in_folder(&folder).ok()).unwrap_or_else(Self::built_in)
+    }
+
+    /// That of a folder in the form of `/usr/share/zoneinfo`.
+    ///
+    /// # Errors
+    /// Where the folder cannot be read or has no zones.
+    pub fn in_folder(folder: &Path) -> io::Result<Self> {
+        let zones = TimeZoneDatabase::from_dir(folder).map_err(io::Error::other)?;
+        let version = ZoneVersion::of_folder(folder, || zones.available().map(|name| name.to_string()).collect())?;
+        Ok(Self { folder: Some((folder.to_owned(), zones)), version, ..Self::built_in() })
+    }
+
+    /// The copy in the program.
+    pub fn built_in() -> Self {
+        Self {
+            folder: None,
+            built_in: TimeZoneDatabase::bundled(),
+            version: ZoneVersion::built_in(),
+            names: OnceLock::new(),
+        }
+    }
+
+    /// The zone of this name, in capitals or not.
+    pub fn zone(&self, name: &str) -> Option<Zone> {
+        if NO_ZONES.contains(&name.to_ascii_lowercase().as_str()) {
+            return None;
+        }
+        let in_folder = self.folder.as_ref().and_then(|(_, zones)| zones.get(name).ok());
+        let rules = in_folder.or_else(|| self.built_in.get(name).ok())?;
+        Some(Zone { rules, version: self.version.clone() })
+    }
+
+    /// The names of all zones, in order.
+    pub fn names(&self) -> &[String] {
+        self.names.get_or_init(|| {
+            let folder = self.folder.iter().flat_map(|(_, zones)| zones.available());
+            let all: BTreeSet<_> = folder.chain(self.built_in.available()).map(|name| name.to_string()).collect();
+            all.into_iter().filter(|name| !NO_ZONES.contains(&name.to_ascii_lowercase().as_str())).collect()
+        })
+    }
+
+    /// The version of the data: of the folder's, where there is one.
+    pub fn version(&self) -> &ZoneVersion {
+        &self.version
+    }
+}
+
+/// For an operator: `2026f of /usr/share/zoneinfo`, `2026f, built in`.
+impl fmt::Display for ZoneData {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.folder {
+            Some((folder, _)) => write!(f, "{} of {}", self.version, folder.display()),
+            None => write!(f, "{}, built in", self.version),
+        }
+    }
+}
+
+impl fmt::Debug for ZoneData {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ZoneData({self})")
+    }
+}
