@@ -4,7 +4,7 @@ use agis_program::settings;
 use agis_storage::migrations;
 
 use crate::{
-    cli::{Direction, Failure, answer},
+    cli::{Direction, Failure, answer, remark},
     config,
 };
 
@@ -27,7 +27,7 @@ pub(crate) async fn migrate(direction: Direction) -> Result<(), Failure> {
 }
 
 async fn up(url: &str) -> Result<(), Failure> {
-    let applied = migrations::up(url).await.map_err(Failure::from_display)?;
+    let applied = migrations::up(url, remark).await.map_err(Failure::from_display)?;
     for name in &applied {
         answer(&format!("applied {name}"))?;
     }
@@ -35,6 +35,6 @@ async fn up(url: &str) -> Result<(), Failure> {
 }
 
 async fn down(url: &str) -> Result<(), Failure> {
-    let name = migrations::down(url).await.map_err(Failure::from_display)?;
+    let name = migrations::down(url, remark).await.map_err(Failure::from_display)?;
     answer(&format!("reverted {name}"))
 }

@@ -1,5 +1,7 @@
 //! The schema: up, down, and who notices.
 
+mod in_use;
+
 use std::process::Output;
 
 use agis_test_support::wait;

@@ -25,7 +25,7 @@ const TABLES: [(&str, &str); 9] = [
 ];
 
 /// A database as the Go version left it.
-async fn left_by_go() -> Stack {
+pub(crate) async fn left_by_go() -> Stack {
     let stack = unmigrated().await;
     let sql = stack.sql().await;
     sql.batch_execute(include_str!("takeover/v1_7_0.sql")).await.expect("the old schema");
