@@ -11,6 +11,8 @@ API, BOT, FLEET, GAME = "Deployment/agis-api", "Deployment/agis-bot", "Fleet/are
 ROLE, BINDING, ALERTS = "Role/agis-api", "RoleBinding/agis-api", "PrometheusRule/agis"
 SETTINGS, CATALOGUE = "ConfigMap/agis-settings", "ConfigMap/agis-games"
 MONITOR, SCALER = "ServiceMonitor/agis", "HorizontalPodAutoscaler/agis-api"
+GAMES_POLICY, DENIAL = "NetworkPolicy/games", "NetworkPolicy/default-deny"
+QUOTA, LIMITS = "ResourceQuota/games", "LimitRange/games"
 FLEET_SCALER = "FleetAutoscaler/arena"
 FLEET_WITH_A_WORLD = 'fleet = "arena"\nworld = { size = "1Gi", mount = "/data" }'
 
@@ -153,6 +155,24 @@ TOGETHER = [
     (overlay.catalogue_is_right, CATALOGUE, games('fleet = "arena"', "")),
     (overlay.catalogue_is_right, CATALOGUE, games('when = "pod"', 'when = "port"')),
     (overlay.catalogue_is_right, CATALOGUE, games('fleet = "arena"', FLEET_WITH_A_WORLD)),
+    (overlay.catalogue_is_right, CATALOGUE, games('fleet = "arena"', 'fleet = "arena"\ngood_exits = [256]')),
+    (overlay.selectors_select, GAMES_POLICY, metadata(namespace="elsewhere")),
+    (overlay.games_are_apart, DENIAL, lambda obj: obj["spec"].update(policyTypes=["Ingress"])),
+    (overlay.games_are_apart, DENIAL, lambda obj: obj["spec"].update(podSelector={"matchLabels": {"a": "b"}})),
+    (overlay.games_are_apart, DENIAL, metadata(namespace="elsewhere")),
+    (overlay.games_are_apart, GAMES_POLICY, lambda obj: obj["spec"].update(ingress=[])),
+    (overlay.games_are_apart, GAMES_POLICY, lambda obj: obj["spec"]["egress"].pop(0)),
+    (overlay.games_are_apart, GAMES_POLICY, lambda obj: obj["spec"]["egress"].pop()),
+    (overlay.games_are_apart, GAMES_POLICY, lambda obj: obj["spec"]["egress"].append({})),
+    (overlay.games_are_apart, GAMES_POLICY, lambda obj: obj["spec"]["egress"][1]["to"][0]["ipBlock"]["except"].pop()),
+    (overlay.games_are_apart, GAMES_POLICY, lambda obj: obj["spec"]["egress"][1]["to"][1]["ipBlock"].pop("except")),
+    (overlay.games_have_limits, QUOTA, lambda obj: obj["spec"]["hard"].pop("limits.memory")),
+    (overlay.games_have_limits, QUOTA, metadata(namespace="elsewhere")),
+    (overlay.games_have_limits, LIMITS, lambda obj: obj["spec"]["limits"][0].pop("default")),
+    (overlay.games_have_limits, LIMITS, lambda obj: obj["spec"]["limits"][0].pop("max")),
+    (overlay.games_have_limits, LIMITS, lambda obj: obj["spec"]["limits"][0]["max"].update(memory="1Gi")),
+    (overlay.games_have_limits, LIMITS, lambda obj: obj["spec"]["limits"].pop()),
+    (overlay.games_have_limits, CATALOGUE, games('size = "5Gi"', 'size = "1Ti"')),
 ]
 
 

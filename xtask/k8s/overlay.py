@@ -1,5 +1,6 @@
 """What the objects of one overlay say of each other. Each rule here has all of them before it."""
 
+import ipaddress
 import tomllib
 
 import yaml
@@ -9,6 +10,23 @@ from schemas import CATALOGUE, errors
 
 # How long programs take to end after the delay and the drain, which are settings: bins/*/src.
 TO_END = {"agis-api": 15, "agis-bot": 25}
+
+
+# Where nothing is that a game may go to: private networks, other pods and nodes among them, and the cloud's metadata.
+PRIVATE = ["10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7", "fe80::/10"]
+# The label that Agones puts on its pods.
+OF_A_GAME = {"agones.dev/role": "gameserver"}
+# What of the cluster all games together may not take without end.
+COUNTED = {
+    "pods", "count/gameservers.agones.dev", "requests.cpu", "requests.memory", "limits.memory", "persistentvolumeclaims",
+    "requests.storage", "services",
+}
+UNITS = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+
+
+def amount(text):
+    unit = next((it for it in UNITS if str(text).endswith(it)), "")
+    return float(str(text).removesuffix(unit)) * UNITS.get(unit, 1)
 
 
 def settings(objects):
@@ -61,6 +79,7 @@ def matches(selector, labels):
 
 def selectors_select(objects):
     pods = [(namespace(obj), pod(obj)["metadata"]["labels"]) for obj in objects if is_ours(obj)]
+    pods += [(namespace(obj), OF_A_GAME) for obj in objects if obj["kind"] == "Fleet"]
     services = [(namespace(obj), obj["metadata"]["labels"]) for obj in objects if obj["kind"] == "Service"]
     for obj in objects:
         spec = obj.get("spec", {})
@@ -116,6 +135,60 @@ def catalogue_is_right(objects):
     yield from (f"games.toml: there is no {it}" for it in sorted(fleets - {name(obj) for obj in objects}))
 
 
+def of_games(objects, kind):
+    where = settings(objects)["AGONES_NAMESPACE"]
+    return [obj["spec"] for obj in objects if obj["kind"] == kind and namespace(obj) == where]
+
+
+def leads_to(peers, network):
+    """Whether a rule to these peers leads to addresses of the network."""
+    blocks = [it["ipBlock"] for it in peers if "ipBlock" in it]
+    parse = ipaddress.ip_network
+    net = parse(network)
+    near = [it for it in blocks if parse(it["cidr"]).version == net.version and parse(it["cidr"]).overlaps(net)]
+    return any(not any(parse(no).supernet_of(net) for no in it.get("except", []) if parse(no).version == net.version) for it in near)
+
+
+def games_are_apart(objects):
+    policies = of_games(objects, "NetworkPolicy")
+    nobody = {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    if nobody not in policies:
+        yield "games: no policy denies what none allows"
+    games = [it for it in policies if it != nobody and matches(it["podSelector"], OF_A_GAME)]
+    ways = [rule for policy in games for rule in policy.get("egress", [])]
+    if not any(policy.get("ingress") for policy in games):
+        yield "games: no player may come in"
+    if not any({"port": 53, "protocol": "UDP"} in way.get("ports", []) for way in ways):
+        yield "games: no name is found"
+    # Agones' helper in a game's pod, which ends without it.
+    if not any("to" not in way and {"port": 443} in way.get("ports", []) for way in ways):
+        yield "games: Agones' helper may not report to the API server"
+    for way in ways:
+        if "to" not in way and not way.get("ports"):
+            yield "games: may go everywhere"
+        yield from (f"games: may go to {it}" for it in PRIVATE if leads_to(way.get("to", []), it))
+
+
+def games_have_limits(objects):
+    counted = set().union(*(it["hard"].keys() for it in of_games(objects, "ResourceQuota")))
+    yield from (f"games: no quota for {it}" for it in sorted(COUNTED - counted))
+    limits = {it["type"]: it for spec in of_games(objects, "LimitRange") for it in spec["limits"]}
+    one, world = limits.get("Container", {}), limits.get("PersistentVolumeClaim", {})
+    # A quota refuses a container that says nothing of what it counts.
+    if not ({"cpu", "memory"} <= one.get("defaultRequest", {}).keys() and "memory" in one.get("default", {})):
+        yield "games: a container that says nothing has no limits"
+    if "memory" not in one.get("max", {}) or "storage" not in world.get("max", {}):
+        yield "games: one may take all memory, or all storage"
+        return
+    for obj in [obj for obj in objects if obj["kind"] in ("Fleet", "GameServer")]:
+        for it in containers(obj):
+            if amount(it["resources"]["limits"]["memory"]) > amount(one["max"]["memory"]):
+                yield f"{name(obj)}: takes more memory than one game may"
+    for key, game in catalogue(objects).items():
+        if "world" in game and amount(game["world"]["size"]) > amount(world["max"]["storage"]):
+            yield f"games.toml: {key}: its world is larger than one may be"
+
+
 RULES = [
     names_are_there,
     selectors_select,
@@ -123,4 +196,6 @@ RULES = [
     there_is_time_to_end,
     one_version_runs,
     catalogue_is_right,
+    games_are_apart,
+    games_have_limits,
 ]

@@ -17,8 +17,8 @@ ALLOWED = {
 }
 # Those for which the rules below know what to look at.
 KINDS = {
-    "ConfigMap", "Deployment", "Fleet", "FleetAutoscaler", "GameServer", "HorizontalPodAutoscaler", "Ingress", "Job", "NetworkPolicy",
-    "PodDisruptionBudget", "PrometheusRule", "Role", "RoleBinding", "Service", "ServiceAccount", "ServiceMonitor",
+    "ConfigMap", "Deployment", "Fleet", "FleetAutoscaler", "GameServer", "HorizontalPodAutoscaler", "Ingress", "Job", "LimitRange",
+    "NetworkPolicy", "PodDisruptionBudget", "PrometheusRule", "ResourceQuota", "Role", "RoleBinding", "Service", "ServiceAccount", "ServiceMonitor",
 }
 PROBES = {"startupProbe": "/healthz", "readinessProbe": "/readyz", "livenessProbe": "/healthz"}
 SECRETS = {"DATABASE_URL", "DISCORD_TOKEN", "LEGACY_TOKENS_SECRET", "REDIS_URL"}

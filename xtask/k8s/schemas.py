@@ -92,6 +92,7 @@ GAME = only(
     ["title", "cost_per_hour"],
     title=STRING, cost_per_hour={"type": "integer", "minimum": 0}, gameserver=STRING, fleet=STRING,
     port={"type": "integer", "minimum": 1, "maximum": 65535}, protocol={"enum": ["tcp", "udp"]},
+    good_exits={"type": "array", "items": {"type": "integer", "minimum": 0, "maximum": 255}},
     ready=only(["when"], when={"enum": ["ready", "pod"]}, within_s=SECONDS),
     world=only(["size", "mount"], size=SIZE, mount=STRING, storage_class=STRING),
 ) | {"oneOf": [{"required": ["gameserver"]}, {"required": ["fleet"]}], "dependentRequired": {"world": ["gameserver"]}}
