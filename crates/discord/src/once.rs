@@ -28,7 +28,7 @@ pub(crate) async fn once<T, F: Future<Output = Result<T, Refusal>>>(
         Asked { key: key(call).into(), user: call.user.clone(), fingerprint: Fingerprint::of(&[what.as_bytes()]) };
     let once = match services.idempotency.begin(&asked).await? {
         Begun::Now(once) => once,
-        Begun::Before(_) | Begun::InFlight | Begun::Other => return Err(Refusal::Repeated),
+        Begun::Before(_) | Begun::InFlight { .. } | Begun::Other => return Err(Refusal::Repeated),
         Begun::TooMany => {
             return Err(Refusal::refused("You have made very many things today. Come again tomorrow."));
         }

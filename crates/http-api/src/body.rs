@@ -35,15 +35,13 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
         let is_json = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(|value| {
             value.split(';').next().is_some_and(|mime| mime.trim().eq_ignore_ascii_case("application/json"))
         });
-        let payload = payload.take();
-        let within = request.app_data::<Data<Network>>().map_or(Duration::MAX, |network| network.client_timeout);
+        let body = collect(request, payload.take());
         Box::pin(async move {
             if !is_json {
                 let detail = "send the body as JSON, with the header 'Content-Type: application/json'";
                 return Err(Problem::new(Code::NotJson, detail));
             }
-            let body = timeout(within, collect(payload)).await.map_err(|_| Problem::slow_body(within))?;
-            read(&body?).map(Self)
+            read(&body.await?).map(Self)
         })
     }
 }
@@ -66,23 +64,35 @@ impl<T: DeserializeOwned + Default + 'static> FromRequest for BodyOrDefault<T> {
     }
 }
 
-/// All of a body, within its limit.
-pub(crate) async fn collect(mut payload: Payload) -> Result<Bytes, Problem> {
-    let mut body = BytesMut::new();
-    while let Some(chunk) = payload.next().await {
-        let chunk = chunk.map_err(|_| Problem::new(Code::InvalidBody, "the body did not arrive whole"))?;
-        if body.len() + chunk.len() > BODY_MAX {
-            let detail = format!("the body is larger than {BODY_MAX} bytes");
-            return Err(Problem::new(Code::BodyTooLarge, detail));
+/// All of a body, within its limits of size and time. Nothing else here reads a body, so none comes without them.
+pub(crate) fn collect(
+    request: &HttpRequest,
+    mut payload: Payload,
+) -> impl Future<Output = Result<Bytes, Problem>> + use<> {
+    let within = request.app_data::<Data<Network>>().map_or(Duration::MAX, |network| network.client_timeout);
+    let whole = async move {
+        let mut body = BytesMut::new();
+        while let Some(chunk) = payload.next().await {
+            let chunk = chunk.map_err(|_| Problem::new(Code::InvalidBody, "the body did not arrive whole"))?;
+            if body.len() + chunk.len() > BODY_MAX {
+                let detail = format!("the body is larger than {BODY_MAX} bytes");
+                return Err(Problem::new(Code::BodyTooLarge, detail));
+            }
+            body.extend_from_slice(&chunk);
         }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body.freeze())
+        Ok(body.freeze())
+    };
+    async move { timeout(within, whole).await.unwrap_or_else(|_| Err(Problem::slow_body(within))) }
 }
 
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     let mut json = serde_json::Deserializer::from_slice(body);
     let invalid = |detail: String| Problem::new(Code::InvalidBody, detail);
+    if body.starts_with("\u{feff}".as_bytes()) {
+        let detail =
+            "the body begins with a byte order mark, which JSON must not (RFC 8259); save it as UTF-8 without BOM";
+        return Err(invalid(detail.to_owned()));
+    }
     // An array would do as well: its items would be taken for the fields, in the order of the source.
     if body.trim_ascii_start().first() != Some(&b'{') {
         return Err(invalid("the body is not a JSON object".to_owned()));

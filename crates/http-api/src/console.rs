@@ -15,6 +15,7 @@ use crate::{
     auth::{Here, May, ReadServers, WriteServers},
     body::Body,
     follow,
+    idempotency::Asking,
     problem::Problem,
     server::Services,
 };
@@ -177,7 +178,8 @@ pub(crate) async fn logs(
 
 /// Type a line into the console
 ///
-/// Whether the game does anything with it shows in the console.
+/// Whether the game does anything with it shows in the console. Under one `Idempotency-Key` it is typed at most once: a retry
+/// that cannot know whether an earlier attempt typed it is 409 `outcome_unknown`.
 #[utoipa::path(
     post, path = "/api/v1/servers/{id}/command", operation_id = "sendServerCommand", tag = "servers",
     request_body = Command,
@@ -189,8 +191,17 @@ pub(crate) async fn command(
     caller: May<WriteServers, Here>,
     services: Data<Services>,
     id: Path<ServerId>,
+    asking: Asking,
     body: Body<Command>,
 ) -> Result<HttpResponse, Problem> {
-    services.servers.tell(caller.user(), *id, &body.0.command).await?;
+    let command = services.servers.command(caller.user(), *id, &body.0.command).await?;
+    // A line that was typed is in no database, so that it is about to be typed has to be.
+    asking.venture(&services.idempotency, id.0).await?;
+    if let Err(error) = command.send().await {
+        if error.is_refusal() {
+            asking.withdraw(&services.idempotency).await;
+        }
+        return Err(error.into());
+    }
     Ok(HttpResponse::NoContent().finish())
 }

@@ -16,7 +16,7 @@ use actix_web::{
     body::{BoxBody, MessageBody},
     dev::{Payload, ServiceRequest, ServiceResponse},
     http::{
-        Method, StatusCode,
+        StatusCode,
         header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER},
     },
     middleware::Next,
@@ -39,8 +39,6 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 const KEY_MAX: usize = 255;
 /// No resource has a longer path; keys are stored with it.
 const PATH_MAX: usize = 512;
-/// Seconds after which a request that is in flight has its answer, most of the time.
-const IN_FLIGHT_S: u64 = 1;
 /// Seconds after which a few keys of many are forgotten.
 const TOO_MANY_S: u64 = 600;
 
@@ -51,6 +49,25 @@ impl Asking {
     /// None where the caller has not asked for it.
     pub(crate) fn once(&self) -> Option<&Once> {
         self.0.as_ref()
+    }
+
+    /// Notes that something begins which leaves no trace to find it by, so that no retry begins it again.
+    ///
+    /// # Errors
+    /// An earlier attempt has begun it, and nobody knows how far it came.
+    pub(crate) async fn venture(&self, idempotency: &Idempotency, subject: i32) -> Result<(), Problem> {
+        match self.once() {
+            Some(once) if !idempotency.venture(once, subject).await? => Err(Problem::outcome_unknown()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes the note back: it is known that nothing happened, so a retry may begin it.
+    pub(crate) async fn withdraw(&self, idempotency: &Idempotency) {
+        let Some(once) = self.once() else { return };
+        if let Err(error) = idempotency.withdraw(once).await {
+            tracing::warn!(%error, "a note could not be taken back; a retry is told that its outcome is unknown");
+        }
     }
 }
 
@@ -80,7 +97,7 @@ pub(crate) fn key(http: &HttpRequest, user: &UserId) -> Result<Option<Arc<str>>,
     Ok(Some(format!("rest:{user}:{} {} {key}", http.method(), http.path()).into()))
 }
 
-/// Does a POST with a key once, and repeats its answer.
+/// Does a POST with a key once, and repeats its answer. It stands behind the router: what leads nowhere is not kept.
 pub(crate) async fn once(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -115,9 +132,13 @@ async fn begin(request: &mut ServiceRequest) -> Result<Begin, Problem> {
     match idempotency.begin(&asked).await? {
         Begun::Now(once) => Ok(Begin::Now(InFlight { once, idempotency, ended: false })),
         Begun::Before(reply) => Ok(Begin::Before(reply)),
-        Begun::InFlight => {
-            let detail = "a request with this Idempotency-Key is being worked on; send it again in a moment";
-            Err(Problem::new(Code::IdempotencyInFlight, detail).after(IN_FLIGHT_S))
+        Begun::InFlight { left } => {
+            let seconds = u64::try_from(left.as_millis().div_ceil(1000)).unwrap_or(u64::MAX).max(1);
+            let detail = format!(
+                "a request with this Idempotency-Key is being worked on, or was lost with its process; in {seconds} s at \
+                 the latest it can be sent again"
+            );
+            Err(Problem::new(Code::IdempotencyInFlight, detail).after(seconds))
         }
         Begun::Other => {
             let detail = "this Idempotency-Key was used for another request: the body, the query, or what the API key \
@@ -132,15 +153,13 @@ async fn begin(request: &mut ServiceRequest) -> Result<Begin, Problem> {
     }
 }
 
-/// What makes the request this one and no other; none where it is no POST, or its caller gave it no key. An answer may
+/// What makes the request this one and no other; none where its caller gave it no key. An answer may
 /// show what only its caller may see, so another API key of the same user hears it again only where it may do the same.
 async fn asked(request: &mut ServiceRequest) -> Result<Option<Asked>, Problem> {
-    if *request.method() != Method::POST {
-        return Ok(None);
-    }
     let caller = request.extensions().get::<Caller>().cloned().ok_or_else(Problem::missing_key)?;
     let Some(key) = key(request.request(), caller.user())? else { return Ok(None) };
-    let body = body::collect(request.take_payload()).await?;
+    let payload = request.take_payload();
+    let body = body::collect(request.request(), payload).await?;
     let scopes: String = caller.scopes().iter().map(|scope| format!("{scope} ")).collect();
     let fingerprint = Fingerprint::of(&[scopes.as_bytes(), request.query_string().as_bytes(), &body]);
     request.set_payload(body.into());

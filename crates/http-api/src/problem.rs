@@ -74,6 +74,13 @@ impl Problem {
         Self { allow: Some(allow.to_owned()), ..Self::new(Code::MethodNotAllowed, detail) }
     }
 
+    pub(crate) fn outcome_unknown() -> Self {
+        let detail = "an earlier request with this Idempotency-Key was cut off while it typed the line, so nobody knows \
+                      whether the game got it, and it is not typed again; look at the console, and send it under another \
+                      key where it is missing";
+        Self::new(Code::OutcomeUnknown, detail)
+    }
+
     pub(crate) fn slow_body(within: Duration) -> Self {
         Self::new(Code::SlowBody, format!("the body did not come within {} s", within.as_secs()))
     }

@@ -10,7 +10,7 @@ use actix_web::{
 };
 use agis_apikeys::Permission;
 
-use crate::{auth::Asks, network, problem::Problem};
+use crate::{auth::Asks, idempotency, network, problem::Problem};
 
 /// The resources of the API.
 #[derive(Default)]
@@ -70,7 +70,17 @@ macro_rules! methods {
 }
 
 impl Resource {
-    methods! { post: POST patch: PATCH delete: DELETE }
+    methods! { patch: PATCH delete: DELETE }
+
+    /// What is sent again under one `Idempotency-Key` is done once.
+    pub(crate) fn post<F, Args>(self, handler: F) -> Self
+    where
+        F: Handler<Args>,
+        Args: FromRequest + Asks + 'static,
+        F::Output: Responder + 'static,
+    {
+        self.with(Method::POST, Args::ANY_OF, web::post().to(handler).wrap(from_fn(idempotency::once)))
+    }
 
     /// Reading; a HEAD is answered like a GET, without the body.
     pub(crate) fn get<F, Args>(self, handler: F) -> Self

@@ -20,7 +20,7 @@ use agis_servers::Servers;
 use crate::{
     LegacyPolicy, auth, connection, console, docs,
     followers::Followers,
-    games, idempotency, keys, legacy,
+    games, keys, legacy,
     network::{self, Network},
     observe, operations,
     problem::Problem,
@@ -116,8 +116,6 @@ fn app(
             table()
                 .into_scope(web::scope("/api/v1"))
                 .default_service(web::to(no_route))
-                // What is wrapped last is asked first.
-                .wrap(from_fn(idempotency::once))
                 .wrap(from_fn(auth::authenticate)),
         )
         .configure(docs::configure)

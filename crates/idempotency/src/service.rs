@@ -41,6 +41,23 @@ impl Idempotency {
         self.store.begin(asked, LEASE, Self::PER_USER).await
     }
 
+    /// Notes that an attempt begins something which leaves no trace to find it by: a line that is typed, say. False where
+    /// an earlier attempt has begun it: then it must not be done again.
+    ///
+    /// # Errors
+    /// The store's; then nothing may be done.
+    pub async fn venture(&self, once: &Once, subject: i32) -> Result<bool, StoreError> {
+        self.store.venture(once, subject).await
+    }
+
+    /// Takes the note back, where it is certain that nothing was done.
+    ///
+    /// # Errors
+    /// The store's; the note stays.
+    pub async fn withdraw(&self, once: &Once) -> Result<(), StoreError> {
+        self.store.withdraw(once).await
+    }
+
     /// Keeps the answer of a request.
     ///
     /// # Errors

@@ -14,6 +14,13 @@ pub trait Replies: Send + Sync {
     /// key, one begins it. A user has fewer than `limit` keys before a new one is taken.
     async fn begin(&self, asked: &Asked, lease: Duration, limit: u32) -> Result<Begun, StoreError>;
 
+    /// Notes that this attempt begins something about `subject` that leaves no trace elsewhere; false where an earlier
+    /// attempt has begun it.
+    async fn venture(&self, once: &Once, subject: i32) -> Result<bool, StoreError>;
+
+    /// Takes the note back, if this attempt still has the request.
+    async fn withdraw(&self, once: &Once) -> Result<(), StoreError>;
+
     /// Keeps the answer, if this attempt still has the request and nothing was answered.
     async fn finish(&self, once: &Once, reply: &Reply) -> Result<(), StoreError>;
 
@@ -32,7 +39,10 @@ pub enum Begun {
     /// It was done; this was the answer.
     Before(Reply),
     /// Another attempt has it.
-    InFlight,
+    InFlight {
+        /// For how long at the most, if it is not heard of again.
+        left: Duration,
+    },
     /// The key stands for another request.
     Other,
     /// The user has as many keys as allowed.

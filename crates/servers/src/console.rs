@@ -115,6 +115,16 @@ pub enum ConsoleError {
     Unavailable(String),
 }
 
+impl ConsoleError {
+    /// Whether it is certain that nothing was typed.
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::Position | Self::NotRunning | Self::NoWay | Self::Mute | Self::Busy => true,
+            Self::Unavailable(_) => false,
+        }
+    }
+}
+
 impl From<HostError> for ConsoleError {
     fn from(error: HostError) -> Self {
         Self::Unavailable(error.to_string())
@@ -145,8 +155,21 @@ impl ServerConsole {
     pub fn pace(&self) -> Duration {
         self.host.pace()
     }
+}
 
-    pub(crate) async fn tell(&self, command: &str) -> Result<(), ConsoleError> {
-        self.host.tell(self.server, command).await
+/// A line that is ready to be typed: its caller may, and the server's host is here.
+#[must_use]
+pub struct Command {
+    pub(crate) console: ServerConsole,
+    pub(crate) line: String,
+}
+
+impl Command {
+    /// Types it. See [`Console::tell`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn send(self) -> Result<(), ConsoleError> {
+        self.console.host.tell(self.console.server, &self.line).await
     }
 }

@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use crate::{
     access::{Access, Needed, Permission},
-    console::{COMMAND_MAX, Console, ConsoleError, ServerConsole},
+    console::{COMMAND_MAX, Command, Console, ConsoleError, ServerConsole},
     game::Catalogue,
     operation::{self, Operation, Refusal, Request},
     server::{NewServer, Server, ServerChange},
@@ -268,18 +268,19 @@ impl Servers {
         self.console_of(self.allowed(caller, id, Permission::Read).await?)
     }
 
-    /// Types a line, without its end, on the console of a server, which only its owner may.
+    /// A line, without its end, to be typed on the console of a server, which only its owner may.
     ///
     /// # Errors
     /// As for [`Self::console`], and where the line cannot be taken.
-    pub async fn tell(&self, caller: &UserId, id: ServerId, command: &str) -> Result<(), ServersError> {
-        if !(1..=COMMAND_MAX).contains(&command.chars().count()) || command.chars().any(char::is_control) {
+    pub async fn command(&self, caller: &UserId, id: ServerId, line: &str) -> Result<Command, ServersError> {
+        if !(1..=COMMAND_MAX).contains(&line.chars().count()) || line.chars().any(char::is_control) {
             return Err(invalid(
                 "command",
                 format!("has 1 to {COMMAND_MAX} characters, none of them a control character"),
             ));
         }
-        Ok(self.console_of(self.allowed(caller, id, Needed::Ownership).await?)?.tell(command).await?)
+        let console = self.console_of(self.allowed(caller, id, Needed::Ownership).await?)?;
+        Ok(Command { console, line: line.to_owned() })
     }
 
     fn console_of(&self, server: Server) -> Result<ServerConsole, ServersError> {

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::{
     db::Db,
     error::Fault,
-    once::ours,
+    once::{made, ours},
     schema::{clock_timestamp, idempotency_keys},
 };
 
@@ -45,7 +45,27 @@ impl Replies for Db {
                 return Ok(Begun::Now(once));
             }
             // Another request was quicker; if it is gone again, the next one will do.
-            Ok(met(conn, asked, lease).await?.unwrap_or(Begun::InFlight))
+            Ok(met(conn, asked, lease).await?.unwrap_or(Begun::InFlight { left: Duration::ZERO }))
+        })
+        .await
+    }
+
+    async fn venture(&self, once: &Once, subject: i32) -> Result<bool, StoreError> {
+        self.run(async |conn| {
+            let first = ours(once).filter(idempotency_keys::resource.is_null());
+            if diesel::update(first).set(idempotency_keys::resource.eq(subject)).execute(conn).await? == 1 {
+                return Ok(true);
+            }
+            // An error where another attempt has taken over.
+            made(conn, Some(once)).await.map(|_| false)
+        })
+        .await
+    }
+
+    async fn withdraw(&self, once: &Once) -> Result<(), StoreError> {
+        self.run(async |conn| {
+            diesel::update(ours(once)).set(idempotency_keys::resource.eq(None::<i32>)).execute(conn).await?;
+            Ok(())
         })
         .await
     }
@@ -110,10 +130,12 @@ async fn met(conn: &mut AsyncPgConnection, asked: &Asked, lease: Duration) -> Re
         };
         return Ok(Some(Begun::Before(reply)));
     }
-    if row.lease_until.is_some_and(|until| until > now) {
-        return Ok(Some(Begun::InFlight));
+    let left = row.lease_until.and_then(|until| (until - now).to_std().ok()).unwrap_or_default();
+    if !left.is_zero() {
+        return Ok(Some(Begun::InFlight { left }));
     }
-    Ok(Some(take_over(conn, asked, lease).await?.map_or(Begun::InFlight, Begun::Now)))
+    // Where another was quicker it has just begun.
+    Ok(Some(take_over(conn, asked, lease).await?.map_or(Begun::InFlight { left: lease }, Begun::Now)))
 }
 
 /// Writes a request down as in flight; none where another was quicker.

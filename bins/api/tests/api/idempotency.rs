@@ -1,6 +1,7 @@
 //! What is sent again under one `Idempotency-Key` is done once and answered the same.
 
 mod in_flight;
+mod typed;
 
 use agis_test_support::wait;
 use reqwest::RequestBuilder;
@@ -93,6 +94,18 @@ async fn every_post_is_done_once_and_answered_the_same_and_its_key_is_its_own() 
         }
         assert_eq!(made(&sql).await, before, "{what} was done again");
     }
+}
+
+#[tokio::test]
+async fn what_leads_nowhere_is_not_kept_under_a_key() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    for (path, status) in [("/api/v1/nothing", 404), ("/api/v1/servers/1/explode", 404), ("/api/v1/games", 405)] {
+        let answer = post(&stack, &api, path, "k", &json!({})).await;
+        assert_eq!(answer.status, status, "{path}: {}", answer.body);
+        assert!(!is_replayed(&post(&stack, &api, path, "k", &json!({})).await), "{path}");
+    }
+    assert_eq!(count(&stack.sql().await, "idempotency_keys").await, 0);
 }
 
 #[tokio::test]

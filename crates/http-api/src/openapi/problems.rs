@@ -45,9 +45,17 @@ fn of(operation: &str) -> &'static [Code] {
             &[InsufficientCredits, NotAllowed, Deleting, NoHost, Conflict]
         }
         "getServerLogs" => &[NotAllowed, NoHost, HostElsewhere, ConsoleUnavailable, TooManyFollowers, FollowersFull],
-        "sendServerCommand" => {
-            &[NotAllowed, NoHost, NotRunning, NoConsole, InvalidValue, HostElsewhere, ConsoleBusy, ConsoleUnavailable]
-        }
+        "sendServerCommand" => &[
+            NotAllowed,
+            NoHost,
+            NotRunning,
+            NoConsole,
+            OutcomeUnknown,
+            InvalidValue,
+            HostElsewhere,
+            ConsoleBusy,
+            ConsoleUnavailable,
+        ],
         "listServerOperations" | "getOperation" => &[NotAllowed],
         "createSchedule" => {
             &[NotFound, NotAllowed, TooManySchedules, Conflict, InvalidValue, InvalidCron, InvalidTimezone, NeverFires]

@@ -82,7 +82,11 @@ codes! {
         "The server takes no commands: its host passes none on, or a version started it that did not; a restart helps then.";
 
     IdempotencyInFlight = "idempotency_in_flight", CONFLICT,
-        "The first request with this `Idempotency-Key` is still at work; `Retry-After` says when to send it again.";
+        "The first request with this `Idempotency-Key` is still at work, or was lost with its process; `Retry-After` says by \
+         when it can be sent again.";
+    OutcomeUnknown = "outcome_unknown", CONFLICT,
+        "An earlier request with this `Idempotency-Key` was cut off while it typed; nobody knows whether the game got the \
+         line, and it is not typed again. Look at the console.";
     KeyAlreadyShown = "key_already_shown", CONFLICT,
         "The request has made an API key before, which is shown once; `id` names it, to be rotated or revoked.";
 

@@ -7,7 +7,6 @@ use std::{
 };
 
 use agis_test_support::wait;
-use serde_json::json;
 
 use super::wire::{connect, to_the_end};
 use crate::common::{Api, OWNER, SOON, Stack};
@@ -56,13 +55,29 @@ async fn a_body_that_trickles_is_ended_with_a_problem() {
     let stack = Stack::start().await;
     // What comes after the answer is thrown away, for as long as a connection is kept.
     let api = stack.api(&[("CLIENT_TIMEOUT_SECONDS", "1"), ("KEEP_ALIVE_SECONDS", "1")]).await;
-    for framing in ["Content-Length: 5000", "Transfer-Encoding: chunked"] {
+    let framings = ["Content-Length: 5000", "Transfer-Encoding: chunked"];
+    // A name for the request has its body read before a handler asks for it, or where none does.
+    let named = ["/api/v1/servers", "/api/v1/servers/1/start", "/api/v1/servers/1/command"];
+    let requests = named.into_iter().map(|path| (path, "Idempotency-Key: k\r\n")).chain([("/api/v1/servers", "")]);
+    let cases: Vec<_> = requests.flat_map(|request| framings.map(|framing| (request, framing))).collect();
+    // Together, as each takes its second.
+    let clients = cases.into_iter().map(|((path, name), framing)| {
         let mut stream = connect(&api);
-        let more = format!("Content-Type: application/json\r\n{framing}\r\n\r\n");
-        stream.write_all(&request("POST /api/v1/servers", &stack.key, &more)).expect("a head");
-        let (answer, took) = trickle(&mut stream, if framing.starts_with('C') { b" " } else { b"1\r\n \r\n" });
-        assert!(answer.starts_with("HTTP/1.1 408") && answer.contains("\"slow_body\""), "{framing}: {answer}");
-        assert!(took < PROMPTLY, "{framing}: {took:?}");
+        let head = request(
+            &format!("POST {path}"),
+            &stack.key,
+            &format!("Content-Type: application/json\r\n{name}{framing}\r\n\r\n"),
+        );
+        std::thread::spawn(move || {
+            stream.write_all(&head).expect("a head");
+            let (answer, took) = trickle(&mut stream, if framing.starts_with('C') { b" " } else { b"1\r\n \r\n" });
+            let what = format!("{path} {name} {framing}");
+            assert!(answer.starts_with("HTTP/1.1 408") && answer.contains("\"slow_body\""), "{what}: {answer}");
+            assert!(took < PROMPTLY, "{what}: {took:?}");
+        })
+    });
+    for client in clients.collect::<Vec<_>>() {
+        client.join().expect("a body that was ended");
     }
 }
 
@@ -191,7 +206,7 @@ async fn where_all_connections_are_taken_the_next_waits_and_probes_are_answered(
     assert!(open.len() >= 2, "{}", open.len());
     for _ in 0..20 {
         let asked = Instant::now();
-        assert_eq!(api.ready().await.body, json!({ "status": "ok" }));
+        assert_eq!(api.ready().await.status, 200);
         assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
     }
     drop(open);

@@ -1,9 +1,11 @@
 //! What is asked again while the first is at work, or after the process that had it was lost.
 
+use std::time::Duration;
+
 use super::*;
 
 /// Makes Postgres wait with these writes, for some seconds at the most, until [`release`].
-async fn hold(sql: &Client, writes: &str) {
+pub(super) async fn hold(sql: &Client, writes: &str) {
     let trigger = format!(
         "create table hold (x integer);
          insert into hold values (1);
@@ -20,11 +22,16 @@ async fn release(sql: &Client) {
     sql.execute("delete from hold", &[]).await.expect("released");
 }
 
-async fn until_count(sql: &Client, what: &str, query: &str, expected: i64) {
+pub(super) async fn until_count(sql: &Client, what: &str, query: &str, expected: i64) {
     wait::until(SOON, what, async || (count(sql, query).await == expected).then_some(())).await;
 }
 
-fn spawn(request: RequestBuilder) -> tokio::task::JoinHandle<reqwest::Result<(u16, Value)>> {
+/// The seconds after which an answer says to come again.
+fn wait_of(answer: &Answer) -> u64 {
+    answer.header("retry-after").parse().expect("seconds")
+}
+
+pub(super) fn spawn(request: RequestBuilder) -> tokio::task::JoinHandle<reqwest::Result<(u16, Value)>> {
     tokio::spawn(async move {
         let response = request.send().await?;
         Ok((response.status().as_u16(), response.json().await?))
@@ -40,7 +47,7 @@ async fn while_the_first_is_in_flight_the_second_is_told_to_come_again() {
     let first = spawn(named(&stack, &api, SERVERS, "k", Some(&server("s"))));
     until_count(&sql, "the first to be in flight", "idempotency_keys", 1).await;
     let second = post(&stack, &api, SERVERS, "k", &server("s")).await;
-    assert_eq!(second.header("retry-after"), "1");
+    assert!((1..=60).contains(&wait_of(&second)), "the lease of the first is 60 s");
     assert_eq!(second.expect(409)["code"], "idempotency_in_flight");
     let other = post(&stack, &api, SERVERS, "k", &server("t")).await;
     assert_eq!(other.expect(422)["code"], "idempotency_key_reused");
@@ -96,7 +103,7 @@ async fn twenty_at_once_under_one_key_through_two_processes_make_one_server() {
 }
 
 /// Kills a process with its connections, as the loss of its machine would.
-async fn kill(api: Api, sql: &Client) {
+pub(super) async fn kill(api: Api, sql: &Client) {
     api.kill();
     let own = "from pg_stat_activity where application_name = 'agis' and datname = current_database()";
     sql.execute(&format!("select pg_terminate_backend(pid) {own}"), &[]).await.expect("terminated");
@@ -104,7 +111,7 @@ async fn kill(api: Api, sql: &Client) {
     release(sql).await;
 }
 
-async fn expire_leases(sql: &Client) {
+pub(super) async fn expire_leases(sql: &Client) {
     let expire = "update idempotency_keys set lease_until = now() where status is null";
     sql.execute(expire, &[]).await.expect("expired");
 }
@@ -169,6 +176,36 @@ async fn what_was_not_made_when_a_process_died_is_made_by_the_retry() {
     let api = stack.api(&[]).await;
     let retry = post(&stack, &api, SERVERS, "k", &server("s")).await;
     assert!(!is_replayed(&retry));
+    retry.expect(201);
+    assert_eq!(count(&sql, "game_servers").await, 1);
+}
+
+#[tokio::test]
+async fn after_a_kill_the_retry_is_told_what_is_left_of_the_lease_and_is_done_then() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    let sql = stack.sql().await;
+    hold(&sql, "insert on game_servers").await;
+    let lost = spawn(named(&stack, &api, SERVERS, "k", Some(&server("s"))));
+    until_count(&sql, "the first to be in flight", "idempotency_keys", 1).await;
+    kill(api, &sql).await;
+    lost.await.expect("a task").expect_err("no answer");
+    let api = stack.api(&[]).await;
+    for seconds in [40, 4] {
+        let left = format!("update idempotency_keys set lease_until = clock_timestamp() + interval '{seconds} s'");
+        sql.execute(&left, &[]).await.expect("another lease");
+        let early = post(&stack, &api, SERVERS, "k", &server("s")).await;
+        let told = wait_of(&early);
+        // Less where this machine is busy, and never less than there is.
+        let until = "select extract(epoch from lease_until - clock_timestamp())::float8 from idempotency_keys";
+        let left: f64 = sql.query_one(until, &[]).await.expect("a row").get(0);
+        assert!(told <= seconds && told as f64 >= left, "{told} of {seconds}, {left} are left");
+        assert_eq!(early.expect(409)["code"], "idempotency_in_flight");
+        if seconds == 4 {
+            tokio::time::sleep(Duration::from_secs(told)).await;
+        }
+    }
+    let retry = post(&stack, &api, SERVERS, "k", &server("s")).await;
     retry.expect(201);
     assert_eq!(count(&sql, "game_servers").await, 1);
 }
