@@ -145,6 +145,7 @@ TOGETHER = [
     (overlay.settings_fit, SETTINGS, data(AGIS_HOST="process")),
     (overlay.settings_fit, SETTINGS, data(AGONES_NAMESPACE="elsewhere")),
     (overlay.settings_fit, SETTINGS, data(METRICS_PORT="8082")),
+    (overlay.settings_fit, SETTINGS, data(METRICS_ADDRESS="127.0.0.1")),
     (overlay.settings_fit, SETTINGS, data(GAMES_FILE="/etc/games.toml")),
     (overlay.there_is_time_to_end, API, spec(terminationGracePeriodSeconds=30)),
     (overlay.there_is_time_to_end, SETTINGS, data(SHUTDOWN_DRAIN_SECONDS="60")),

@@ -95,6 +95,8 @@ def selectors_select(objects):
 
 def settings_fit(objects):
     has = settings(objects)
+    if has.get("METRICS_ADDRESS") not in ("0.0.0.0", "::"):
+        yield "METRICS_ADDRESS is not 0.0.0.0: neither probes nor Prometheus reach a pod's loopback"
     if has["AGIS_HOST"] != "agones":
         yield "AGIS_HOST is not agones: a pod has no place for games"
     for obj in objects:

@@ -105,7 +105,7 @@ impl Api {
 
     fn wait_until_ready(&mut self, interrupts: &Interrupts) -> Result {
         let deadline = Instant::now() + READY;
-        while !matches!(http::get(&self.host, "/readyz", None), Ok(200)) {
+        while !matches!(http::get(&self.metrics, "/readyz", None), Ok(200)) {
             if self.process.try_wait()?.is_some() || Instant::now() > deadline {
                 let log = self.dir.join("agis-api.log");
                 return Err(Failure::new(format!("agis-api was not ready; {} says why", log.display())));

@@ -8,7 +8,7 @@ use std::{
 };
 
 use agis_apikeys::{self as apikeys, Secret};
-use agis_http_api::{Edge, LegacyPolicy, Network};
+use agis_http_api::{Edge, LegacyPolicy, Network, Unnamed};
 use agis_program::{
     Rules,
     settings::{self, seconds},
@@ -28,6 +28,7 @@ pub(crate) struct Config {
     pub(crate) database: DbConfig,
     pub(crate) bind: IpAddr,
     pub(crate) api_port: u16,
+    pub(crate) metrics_address: IpAddr,
     pub(crate) metrics_port: u16,
     pub(crate) network: Network,
     pub(crate) host: hosts::Config,
@@ -48,6 +49,7 @@ pub(crate) fn read(get: &dyn Fn(&str) -> Option<String>) -> Result<Config, Confi
         database: settings::database(&mut env),
         bind: env.or("BIND_ADDRESS", IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
         api_port: env.or("API_PORT", 8080),
+        metrics_address: settings::metrics_address(&mut env),
         metrics_port: env.or("METRICS_PORT", 8081),
         network: network(&mut env),
         stop_games: stop_games(&mut env, host.kind),
@@ -89,6 +91,7 @@ fn network(env: &mut Env<'_>) -> Network {
 fn edge(env: &mut Env<'_>, keys: &apikeys::Policy) -> Edge {
     Edge {
         trusted_proxies: env.list("TRUSTED_PROXIES"),
+        unnamed: Unnamed::default(),
         failures_per_hour: env.number("KEY_FAILURES_PER_HOUR", 300, 1..=3_600_000),
         legacy: legacy(env, keys.default_rate_limit),
     }

@@ -14,19 +14,11 @@ use agis_base::StoreError;
 use agis_http_api::{Edge, Followers, Services};
 use agis_program::{
     Domain, Limits, settings,
-    upkeep::{PING, ping},
+    upkeep::{PING, hear, ping},
 };
-use agis_runtime::{
-    Component, Health, Metrics, every,
-    ops::{self, Detail},
-    shutdown::Signals,
-    telemetry,
-};
+use agis_runtime::{Component, Health, Metrics, every, ops, shutdown::Signals, telemetry};
 use agis_servers::host::Host;
-use agis_storage::{
-    Db,
-    notify::{Bells, listen},
-};
+use agis_storage::{Db, notify::Bells};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -40,8 +32,8 @@ use crate::{
 
 const FLUSH: Duration = Duration::from_secs(5);
 const FORGET: Duration = Duration::from_secs(15);
-/// Without a round for so long, the scheduler is named in readiness.
-const SCHEDULER_SILENCE: Duration = Duration::from_secs(30);
+/// Without a round for so long, a loop is degraded.
+const SILENCE: Duration = Duration::from_secs(30);
 /// File descriptors for everything but the connections of REST.
 const DESCRIPTORS: u64 = 1024;
 /// How often it is noted that nothing is charged, so that what ran meanwhile is not charged later.
@@ -60,7 +52,7 @@ pub(crate) async fn serve() -> Result<(), Failure> {
     raise_descriptors(config.network.connections);
     let metrics = Metrics::install().map_err(Failure::from_display)?;
     let api = bind("API_PORT", config.bind, config.api_port)?;
-    let ops = bind("METRICS_PORT", config.bind, config.metrics_port)?;
+    let ops = bind("METRICS_PORT", config.metrics_address, config.metrics_port)?;
 
     let health = Health::default();
     let db = Arc::new(Db::new(&config.database).map_err(Failure::from_display)?);
@@ -80,9 +72,9 @@ pub(crate) async fn serve() -> Result<(), Failure> {
     hosts.start(&mut loops.tasks, &health, &loops.working);
 
     let address = api.local_addr().map_err(Failure::from_display)?;
-    let api =
-        agis_http_api::serve(api, services.clone(), ops::probes(health.clone(), Detail::Names), config.network.clone())
-            .map_err(Failure::from_display)?;
+    let probes = ops::open_probes(health.clone());
+    let api = agis_http_api::serve(api, services.clone(), probes, config.network.clone());
+    let api = api.map_err(Failure::from_display)?;
     let handle = api.handle();
     let api = tokio::spawn(api);
     tracing::info!(%address, %metrics_address, host = hosts.host.name(), "API server listening");
@@ -156,8 +148,12 @@ impl Loops {
             .spawn(every("forget idempotency keys", FORGET, stop.clone(), async move || idempotency.forget().await));
         let database = health.component("database", PING * 5);
         let pinged = db.clone();
+        let (clients, edge) = (health.steady("clients"), services.edge.clone());
         self.tasks.spawn(every("ping the database", PING, stop.clone(), async move || {
             ping(&pinged, &database).await;
+            if let Some(peer) = edge.unnamed.peer() {
+                clients.note("unnamed_proxy", peer.to_string());
+            }
             Ok::<(), Infallible>(())
         }));
         self.tasks.spawn(every("metrics upkeep", telemetry::UPKEEP, stop.clone(), async move || {
@@ -198,15 +194,20 @@ impl Loops {
             bell: bells.operations.subscribe(),
         };
         let watcher = Watcher { store: db.clone(), host: host.clone() };
-        let heartbeat = health.component("scheduler", SCHEDULER_SILENCE);
+        let [fires, works, watches] = ["scheduler", "workers", "host"].map(|loops| health.component(loops, SILENCE));
+        watches.note("name", host.name());
         self.start_billing(config, db, services);
-        self.tasks.spawn(scheduler.run(self.firing.clone(), move |round| beat(&heartbeat, round)));
-        self.tasks.spawn(workers.run(self.working.clone()));
+        self.tasks.spawn(scheduler.run(self.firing.clone(), move |round| {
+            beat(&fires, round.map(|lag| fires.note("lag_s", lag.as_secs_f64())));
+        }));
+        self.tasks.spawn(workers.run(self.working.clone(), move |round| beat(&works, round)));
         self.tasks.spawn(settler.run(self.working.clone()));
-        self.tasks.spawn(watcher.run(self.working.clone()));
-        let (url, stop) = (config.database.url.clone(), self.working.clone());
+        self.tasks.spawn(watcher.run(self.working.clone(), move |round| {
+            beat(&watches, round.map(|unseen| watches.note("unseen_servers", unseen)));
+        }));
+        let (url, health, stop) = (config.database.url.clone(), health.clone(), self.working.clone());
         self.tasks.spawn(async move {
-            stop.run_until_cancelled(listen(url, bells)).await;
+            stop.run_until_cancelled(hear(url, bells, &health)).await;
         });
     }
 

@@ -1,9 +1,6 @@
 //! Every setting, read once. `docs/CONFIGURATION.md` lists them; a test holds the two together.
 
-use std::{
-    net::{IpAddr, Ipv4Addr},
-    path::PathBuf,
-};
+use std::{net::SocketAddr, path::PathBuf};
 
 use agis_discord::{ApiUrl, Guild, Settings};
 use agis_program::{Rules, settings};
@@ -13,8 +10,8 @@ use agis_storage::DbConfig;
 /// Settings of `agis-bot`.
 pub(crate) struct Config {
     pub(crate) database: DbConfig,
-    pub(crate) bind: IpAddr,
-    pub(crate) metrics_port: u16,
+    /// Where probes and scrapes are answered.
+    pub(crate) metrics: SocketAddr,
     pub(crate) rules: Rules,
     /// Of the `agis-api` of this machine: there are the consoles of its servers.
     pub(crate) data_dir: Option<PathBuf>,
@@ -34,8 +31,7 @@ pub(crate) fn read(get: &dyn Fn(&str) -> Option<String>) -> Result<Config, Confi
     let host = settings::host(&mut env);
     let config = Config {
         database: settings::database(&mut env),
-        bind: env.or("BIND_ADDRESS", IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
-        metrics_port: env.or("METRICS_PORT", 8081),
+        metrics: SocketAddr::new(settings::metrics_address(&mut env), env.or("METRICS_PORT", 8081)),
         rules: Rules::read(&mut env, &host),
         data_dir: env.text("AGIS_DATA_DIR").map(PathBuf::from),
         discord: discord(&mut env),

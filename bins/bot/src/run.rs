@@ -12,14 +12,11 @@ use agis_discord::{Connection, Services, Standing};
 use agis_host_process::Consoles;
 use agis_program::{
     Domain, Limits, settings,
-    upkeep::{PING, ping},
+    upkeep::{PING, hear, ping},
 };
 use agis_runtime::{Component, Health, Metrics, every, ops, shutdown::Signals, telemetry};
 use agis_servers::console::Console;
-use agis_storage::{
-    Db,
-    notify::{Bells, listen},
-};
+use agis_storage::{Db, notify::Bells};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -45,7 +42,7 @@ pub(crate) async fn run() -> Result<(), String> {
     // Two libraries bring a provider for TLS; the process has one.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let metrics = Metrics::install().map_err(text)?;
-    let ops = bind(SocketAddr::new(config.bind, config.metrics_port))?;
+    let ops = bind(config.metrics)?;
     let metrics_address = ops.local_addr().map_err(text)?;
 
     let health = Health::default();
@@ -61,9 +58,9 @@ pub(crate) async fn run() -> Result<(), String> {
     let stop = CancellationToken::new();
     let mut jobs = start_jobs(&db, &domain, &health, metrics, standing, &stop);
     let notices = bells.notices.subscribe();
-    let (url, listening) = (config.database.url.clone(), stop.clone());
+    let (url, told, listening) = (config.database.url.clone(), health.clone(), stop.clone());
     jobs.spawn(async move {
-        listening.run_until_cancelled(listen(url, bells)).await;
+        listening.run_until_cancelled(hear(url, bells, &told)).await;
     });
     let mut running = connection.start(services(&domain), config.settings, notices);
     tracing::info!(%metrics_address, "bot started");

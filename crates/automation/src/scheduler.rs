@@ -40,16 +40,25 @@ pub struct Scheduler {
     pub bell: watch::Receiver<()>,
 }
 
+/// What a round came to.
+struct Round {
+    /// Until the next schedule is due; none where there is none.
+    until_next: Option<Duration>,
+    /// How late the latest firing was.
+    lag: Duration,
+}
+
 impl Scheduler {
-    /// Runs until `stop`. `beat` is called after every round: with nothing where it went well.
-    pub async fn run(mut self, stop: CancellationToken, beat: impl Fn(Result<(), &StoreError>)) {
+    /// Runs until `stop`. `beat` is called after every round: where it went well, with how late the latest of the firings
+    /// was that it claimed.
+    pub async fn run(mut self, stop: CancellationToken, beat: impl Fn(Result<Duration, &StoreError>)) {
         tracing::info!("Scheduler started");
         count_from_zero();
         while !stop.is_cancelled() {
             let round = self.round().await;
-            beat(round.as_ref().map(drop));
+            beat(round.as_ref().map(|round| round.lag));
             let sleep = match &round {
-                Ok(until_next) => until_next.unwrap_or(POLL).min(POLL),
+                Ok(round) => round.until_next.unwrap_or(POLL).min(POLL),
                 Err(error) => {
                     tracing::warn!(%error, "the scheduler will try again");
                     RETRY
@@ -64,8 +73,9 @@ impl Scheduler {
         }
     }
 
-    /// Fires what is due and picks up what others have left; answers with the time until the next is due.
-    async fn round(&self) -> Result<Option<Duration>, StoreError> {
+    /// Fires what is due and picks up what others have left.
+    async fn round(&self) -> Result<Round, StoreError> {
+        let mut lag = Duration::ZERO;
         let mut until_next = self.firings.until_next().await?;
         let mut firings = vec![];
         while until_next.is_some_and(|wait| wait.is_zero()) {
@@ -73,10 +83,11 @@ impl Scheduler {
             let (claimed, ()) = tokio::join!(self.firings.claim_due(BATCH), self.submit_apart(&firings));
             let claimed = claimed?;
             tell(&claimed);
+            lag = claimed.firings.iter().map(|(_, lateness)| *lateness).fold(lag, Duration::max);
             firings = claimed.firings.into_iter().map(|(firing, _)| firing).collect();
             if claimed.schedules == 0 {
                 // Due, but held by another process, which fires it.
-                return Ok(Some(RETRY));
+                return Ok(Round { until_next: Some(RETRY), lag });
             }
             // Where this fails, so would the submission: the last batch is found again as orphans.
             until_next = self.firings.until_next().await?;
@@ -87,7 +98,7 @@ impl Scheduler {
         }
         let orphans = self.firings.unassigned(ORPHANED, BATCH).await?;
         self.submit_apart(&orphans).await;
-        Ok(until_next)
+        Ok(Round { until_next, lag })
     }
 
     /// Submits firings together, and, where that fails, in ever smaller parts: one that cannot be accepted now (somebody

@@ -23,12 +23,15 @@ pub struct Watcher {
 }
 
 impl Watcher {
-    /// Runs until `stop`. The first round adopts what an earlier process has left running.
-    pub async fn run(self, stop: CancellationToken) {
+    /// Runs until `stop`. The first round adopts what an earlier process has left running. `beat` is called after every
+    /// round, with how many servers could not be looked at.
+    pub async fn run(self, stop: CancellationToken, beat: impl Fn(Result<usize, &StoreError>)) {
         // The first crash is to be seen as one more.
         metrics::counter!("agis_bot_server_crashes_total").increment(0);
         while !stop.is_cancelled() {
-            if let Err(error) = self.round().await {
+            let round = self.round().await;
+            beat(round.as_ref().copied());
+            if let Err(error) = round {
                 tracing::warn!(host = self.host.name(), %error, "servers could not be watched");
             }
             let changed = async {
@@ -45,7 +48,8 @@ impl Watcher {
 
     /// What is published is read before the host is looked at, so a server that was restarted between the two is seen
     /// at another generation than the one it was published at, and left alone.
-    async fn round(&self) -> Result<(), StoreError> {
+    async fn round(&self) -> Result<usize, StoreError> {
+        let mut unseen = 0;
         let hosts = [self.host.name().to_owned()];
         for published in self.store.published(&hosts).await? {
             let how = match self.host.observe(published.server).await {
@@ -54,12 +58,13 @@ impl Watcher {
                 Ok(_) => continue,
                 Err(error) => {
                     tracing::warn!(server_id = published.server.0, %error, "a server could not be looked at");
+                    unseen += 1;
                     continue;
                 }
             };
             self.publish(&published, &how).await?;
         }
-        Ok(())
+        Ok(unseen)
     }
 
     async fn publish(&self, published: &Published, how: &str) -> Result<(), StoreError> {

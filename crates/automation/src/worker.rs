@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use agis_base::StoreError;
 use agis_servers::{
     Action, State, Status,
     game::Catalogue,
@@ -42,8 +43,9 @@ pub struct Workers {
 }
 
 impl Workers {
-    /// Runs until `stop`. What runs then is handed back: its next worker goes on with it.
-    pub async fn run(mut self, stop: CancellationToken) {
+    /// Runs until `stop`. What runs then is handed back: its next worker goes on with it. `beat` is called whenever the
+    /// store was asked for work, or every place is taken.
+    pub async fn run(mut self, stop: CancellationToken, beat: impl Fn(Result<(), &StoreError>)) {
         let hosts: Vec<_> = self.hosts.iter().map(|host| host.name().to_owned()).collect();
         let mut attempts = JoinSet::new();
         while !stop.is_cancelled() {
@@ -51,11 +53,14 @@ impl Workers {
             let mut asked = Instant::now();
             let free = self.concurrency.saturating_sub(attempts.len());
             let claims = if free == 0 {
+                beat(Ok(()));
                 vec![]
             } else {
                 let limit = u32::try_from(free).unwrap_or(u32::MAX);
                 asked = Instant::now();
-                self.store.claim(&hosts, limit, self.lease).await.unwrap_or_else(|error| {
+                let claims = self.store.claim(&hosts, limit, self.lease).await;
+                beat(claims.as_ref().map(drop));
+                claims.unwrap_or_else(|error| {
                     tracing::warn!(%error, "no operations could be claimed");
                     vec![]
                 })

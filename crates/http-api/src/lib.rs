@@ -3,7 +3,7 @@
 //! - [`server`]: the server, its limits, and the table of routes
 //! - `routes`: what a resource takes, and asks of its caller
 //! - `auth`: who calls, and how often; the scope that a handler asks for stands in its signature
-//! - `client`: from where; `legacy`: the tokens of v1.7.0
+//! - `client`: from where; `forwarded`: through a proxy that nobody has named; `legacy`: the tokens of v1.7.0
 //! - [`network`]: web pages, and how long anything may take; `connection`: slow and deaf clients
 //! - `problem`: every error, as RFC 9457 says it
 //! - `observe`: request ids, log lines, metrics
@@ -21,6 +21,7 @@ mod console;
 mod docs;
 mod follow;
 mod followers;
+mod forwarded;
 mod games;
 #[cfg(test)]
 mod hostile;
@@ -42,6 +43,7 @@ mod wording;
 mod words;
 
 pub use followers::Followers;
+pub use forwarded::Unnamed;
 pub use legacy::LegacyPolicy;
 pub use network::{Network, Origin};
 pub use server::{Edge, Services, serve};

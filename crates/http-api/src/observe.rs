@@ -11,7 +11,7 @@ use std::{
 };
 
 use actix_web::{
-    Error, HttpRequest,
+    Error, HttpMessage, HttpRequest,
     body::MessageBody,
     dev::{ServiceRequest, ServiceResponse},
     http::{
@@ -27,7 +27,7 @@ use metrics::{Counter, Histogram};
 use tracing::{Level, Span};
 use uuid::Uuid;
 
-use crate::connection;
+use crate::{auth::Caller, connection, forwarded};
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// <https://www.w3.org/TR/trace-context/#traceparent-header>
@@ -110,6 +110,7 @@ pub(crate) async fn observe(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse, Error> {
     let began = Instant::now();
+    forwarded::notice(&request);
     let busy = connection::busy(&request);
     let id = RequestId::taken(&request).unwrap_or_else(RequestId::made);
     let traceparent = request.headers().get(TRACEPARENT).and_then(|header| header.to_str().ok());
@@ -208,18 +209,21 @@ fn endpoint(request: &HttpRequest) -> String {
 
 fn record(method: &'static str, request: &HttpRequest, status: u16, took: Duration) {
     let took_us = took.as_micros() as u64;
-    if is_told(method, status, took) {
+    let is_known = request.extensions().contains::<Caller>();
+    if is_told(method, status, took, is_known) {
         span().in_scope(|| tracing::info!(method, endpoint = endpoint(request), status, took_us, "request"));
     } else if tracing::enabled!(Level::DEBUG) {
         span().in_scope(|| tracing::debug!(method, endpoint = endpoint(request), status, took_us, "request"));
     }
     count(method, request, status, took);
 }
+
 /// Whether an operator wants to read of it: not of a read that went well, nor of a caller who was turned away before
-/// anything was done. Those are many, they are counted, and a line would cost as much as the answer.
-fn is_told(method: &str, status: u16, took: Duration) -> bool {
+/// anything was done, because nobody knows them or they are over their limit. Those are many, they are counted, and a line
+/// would cost as much as the answer.
+fn is_told(method: &str, status: u16, took: Duration, is_known: bool) -> bool {
     let read_well = matches!(method, "GET" | "HEAD" | "OPTIONS") && status < 400;
-    let turned_away = matches!(status, 401 | 429);
+    let turned_away = status == 429 || (400..500).contains(&status) && !is_known;
     took >= SLOW || !(read_well || turned_away)
 }
 
@@ -241,17 +245,21 @@ mod tests {
     #[test]
     fn the_log_tells_of_writes_failures_and_what_was_slow() {
         let quick = Duration::from_millis(1);
-        for (method, status, took, told) in [
-            ("GET", 200, quick, false),
-            ("GET", 200, SLOW, true),
-            ("GET", 401, quick, false),
-            ("POST", 429, quick, false),
-            ("GET", 404, quick, true),
-            ("GET", 503, quick, true),
-            ("POST", 202, quick, true),
-            ("DELETE", 204, quick, true),
+        for (method, status, took, is_known, told) in [
+            ("GET", 200, quick, true, false),
+            ("GET", 200, SLOW, true, true),
+            ("GET", 401, quick, false, false),
+            ("GET", 403, quick, false, false),
+            ("GET", 403, quick, true, true),
+            ("POST", 429, quick, true, false),
+            ("GET", 404, quick, true, true),
+            ("GET", 404, quick, false, false),
+            ("PUT", 405, quick, false, false),
+            ("GET", 503, quick, false, true),
+            ("POST", 202, quick, true, true),
+            ("DELETE", 204, quick, true, true),
         ] {
-            assert_eq!(is_told(method, status, took), told, "{method} {status} {took:?}");
+            assert_eq!(is_told(method, status, took, is_known), told, "{method} {status} {took:?} {is_known}");
         }
     }
 }

@@ -45,7 +45,7 @@ const METHODS: [&str; 4] = ["get", "post", "patch", "delete"];
         schedules::create, schedules::list, schedules::of_server, schedules::get, schedules::change, schedules::delete,
         schedules::run_now, schedules::runs, schedules::preview,
         users::me, users::stats, games::list,
-        open::healthz, open::readyz, open::health, open::document, open::docs,
+        open::healthz, open::health, open::document, open::docs,
     ),
     // What stands in parameters alone is not found by itself.
     components(schemas(words::KeyState)),

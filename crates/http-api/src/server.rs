@@ -20,6 +20,7 @@ use agis_servers::Servers;
 use crate::{
     LegacyPolicy, auth, connection, console, docs,
     followers::Followers,
+    forwarded::Unnamed,
     games, keys, legacy,
     network::{self, Network},
     observe, operations,
@@ -33,6 +34,8 @@ use crate::{
 pub struct Edge {
     /// Whose word on a client's address counts.
     pub trusted_proxies: Vec<Block>,
+    /// The first that should perhaps be among them.
+    pub unnamed: Unnamed,
     /// How often an address may come with a key that is none, per hour.
     pub failures_per_hour: u32,
     /// Legacy tokens, where they are taken.

@@ -27,7 +27,10 @@ impl Limits {
     /// where it is not, readiness names it and nobody waits for it.
     pub async fn new(rules: &Rules, health: &Health) -> Self {
         let memory = Arc::new(MemoryLimiter::new(rules.buckets));
-        let Some(url) = rules.redis.clone() else { return Self { memory, redis: None } };
+        let Some(url) = rules.redis.clone() else {
+            health.off("redis");
+            return Self { memory, redis: None };
+        };
         let component = health.optional("redis", PROBE * 10);
         let redis = RedisLimiter::new(url, memory.clone(), move |how| match how {
             Ok(()) => component.ok(),

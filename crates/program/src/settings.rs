@@ -1,7 +1,12 @@
 //! What both programs read from the environment. `docs/CONFIGURATION.md` lists it; a test of each program holds the two
 //! together.
 
-use std::{ops::RangeInclusive, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    ops::RangeInclusive,
+    sync::Arc,
+    time::Duration,
+};
 
 use agis_apikeys as apikeys;
 use agis_limiter_redis::RedisUrl;
@@ -92,6 +97,11 @@ pub fn database(env: &mut Env<'_>) -> DbConfig {
 /// Where the database is.
 pub fn database_url(env: &mut Env<'_>) -> String {
     env.required("DATABASE_URL", "postgres://user:password@localhost:5432/agis")
+}
+
+/// The address of probes and scrapes. They tell of the inside, so strangers reach them where an operator says so only.
+pub fn metrics_address(env: &mut Env<'_>) -> IpAddr {
+    env.or("METRICS_ADDRESS", IpAddr::V4(Ipv4Addr::LOCALHOST))
 }
 
 /// The machine's own name.

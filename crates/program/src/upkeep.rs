@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use agis_ratelimit::MemoryLimiter;
-use agis_runtime::Component;
-use agis_storage::Db;
+use agis_runtime::{Component, Health};
+use agis_storage::{
+    Db,
+    notify::{Bells, listen},
+};
 
 /// How often [`ping`] is due.
 pub const PING: Duration = Duration::from_secs(2);
@@ -21,6 +24,16 @@ pub async fn ping(db: &Db, database: &Component) {
     metrics::gauge!("agis_bot_db_pool_connections", "state" => "busy").set(count(pool.size.saturating_sub(pool.idle)));
     metrics::gauge!("agis_bot_db_pool_waiting").set(count(pool.waiting));
     metrics::gauge!("agis_bot_db_pool_max").set(count(pool.max));
+}
+
+/// Hears what Postgres tells, for as long as it is polled, and says how that goes. A process does without, later.
+pub async fn hear(url: String, bells: Bells, health: &Health) {
+    let listener = health.optional("listener", PING * 5);
+    let beat = |heard: Result<(), &str>| match heard {
+        Ok(()) => listener.ok(),
+        Err(why) => listener.trouble(why),
+    };
+    listen(url, bells, beat).await;
 }
 
 /// Forgets who is within their limit anyway.

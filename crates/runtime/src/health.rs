@@ -1,7 +1,7 @@
 //! What works, and what does not.
 //!
 //! Not ready (503) only while draining, or while a component that is needed has never worked: an outage of the database
-//! must not take every replica out of service. What is degraded later is named in a 200.
+//! must not take every replica out of service. Each component is listed, well or not; what is degraded later is in a 200.
 
 use std::{
     collections::BTreeMap,
@@ -13,6 +13,7 @@ use std::{
 };
 
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 /// The health of a process.
 #[derive(Debug, Clone, Default)]
@@ -35,7 +36,10 @@ struct State {
     good_for: Duration,
     /// Whether the process is good for nothing before the first.
     needed: bool,
+    /// Whether it was left out.
+    is_off: bool,
     trouble: Option<String>,
+    facts: Map<String, Value>,
 }
 
 /// A part of the process that reports how it is.
@@ -45,14 +49,29 @@ pub struct Component {
     name: &'static str,
 }
 
-/// What `/readyz` answers.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+/// What `/readyz` answers, to operators: reasons are in the words of what failed.
+#[derive(Debug, PartialEq, Serialize)]
 pub struct Report {
     /// `ok`, `degraded`, `starting` or `draining`.
     pub status: &'static str,
-    /// What does not work, and why.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub degraded: BTreeMap<&'static str, String>,
+    /// Every part of the process, well or not.
+    pub components: BTreeMap<&'static str, Condition>,
+}
+
+/// How a component is.
+#[derive(Debug, PartialEq, Serialize)]
+pub struct Condition {
+    /// `ok`, `degraded`, `starting`, or `off` where the process was told to do without.
+    pub status: &'static str,
+    /// Why it is not `ok`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// Seconds since its last sign of life; none before the first, or where it gives none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub silent_s: Option<f64>,
+    /// What else it says of itself.
+    #[serde(flatten)]
+    pub facts: Map<String, Value>,
 }
 
 impl Report {
@@ -75,9 +94,31 @@ impl Health {
         self.register(name, good_for, false)
     }
 
+    /// Registers a component that is well from the beginning, and gives no sign of life.
+    pub fn steady(&self, name: &'static str) -> Component {
+        let component = self.register(name, Duration::MAX, false);
+        component.ok();
+        component
+    }
+
+    /// Lists a component that the process was told to do without.
+    pub fn off(&self, name: &'static str) {
+        self.register(name, Duration::MAX, false);
+        if let Some(state) = self.lock().get_mut(name) {
+            state.is_off = true;
+        }
+    }
+
     fn register(&self, name: &'static str, good_for: Duration, needed: bool) -> Component {
-        let trouble = Some("not yet started".into());
-        let state = State { registered_at: Instant::now(), alive_at: None, good_for, needed, trouble };
+        let state = State {
+            registered_at: Instant::now(),
+            alive_at: None,
+            good_for,
+            needed,
+            is_off: false,
+            trouble: None,
+            facts: Map::new(),
+        };
         self.lock().insert(name, state);
         Component { health: self.clone(), name }
     }
@@ -89,24 +130,23 @@ impl Health {
 
     /// How everything is.
     pub fn report(&self) -> Report {
-        let components = self.lock();
-        let degraded: BTreeMap<_, _> =
-            components.iter().filter_map(|(name, state)| state.trouble().map(|trouble| (*name, trouble))).collect();
+        let states = self.lock();
+        let components: BTreeMap<_, _> = states.iter().map(|(name, state)| (*name, state.condition())).collect();
         let status = if self.inner.draining.load(Ordering::Relaxed) {
             "draining"
-        } else if components.values().any(|state| state.needed && state.alive_at.is_none()) {
+        } else if states.values().any(|state| state.needed && state.alive_at.is_none()) {
             "starting"
-        } else if degraded.is_empty() {
+        } else if components.values().all(Condition::is_well) {
             "ok"
         } else {
             "degraded"
         };
-        Report { status, degraded }
+        Report { status, components }
     }
 
     /// Says in metrics how everything is.
     pub fn record(&self) {
-        for (name, state) in self.lock().iter() {
+        for (name, state) in self.lock().iter().filter(|(_, state)| state.good_for < Duration::MAX) {
             let up = if state.trouble().is_none() { 1.0 } else { 0.0 };
             metrics::gauge!("agis_bot_component_up", "component" => *name).set(up);
             let silence = state.alive_at.unwrap_or(state.registered_at).elapsed();
@@ -119,11 +159,34 @@ impl Health {
     }
 }
 
+impl Condition {
+    fn is_well(&self) -> bool {
+        matches!(self.status, "ok" | "off")
+    }
+}
+
 impl State {
     fn trouble(&self) -> Option<String> {
-        let silent = self.alive_at.map(|at| at.elapsed()).filter(|age| *age > self.good_for);
-        let silent = silent.map(|age| format!("no sign of life for {} s", age.as_secs()));
-        self.trouble.clone().or(silent)
+        if self.is_off || self.trouble.is_some() {
+            return self.trouble.clone();
+        }
+        let Some(at) = self.alive_at else { return Some("not yet started".to_owned()) };
+        let age = Some(at.elapsed()).filter(|age| *age > self.good_for);
+        age.map(|age| format!("no sign of life for {} s", age.as_secs()))
+    }
+
+    fn condition(&self) -> Condition {
+        let why = self.trouble();
+        let status = match &why {
+            _ if self.is_off => "off",
+            None => "ok",
+            Some(_) if self.alive_at.is_none() => "starting",
+            Some(_) => "degraded",
+        };
+        // To the tenth: more says nothing.
+        let signs = self.alive_at.filter(|_| self.good_for < Duration::MAX);
+        let silent_s = signs.map(|at| (at.elapsed().as_secs_f64() * 10.0).round() / 10.0);
+        Condition { status, why, silent_s, facts: self.facts.clone() }
     }
 }
 
@@ -136,6 +199,13 @@ impl Component {
             }
             state.alive_at = Some(Instant::now());
             state.trouble = None;
+        }
+    }
+
+    /// Says something of it beside how it is, until it is said anew.
+    pub fn note(&self, name: &str, value: impl Into<Value>) {
+        if let Some(state) = self.health.lock().get_mut(self.name) {
+            state.facts.insert(name.to_owned(), value.into());
         }
     }
 
@@ -156,24 +226,30 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(3600);
 
+    /// The status of the whole, whether traffic may come, and what is said of one component.
+    fn look(health: &Health, name: &str) -> (&'static str, bool, &'static str, String) {
+        let mut report = health.report();
+        let is_ready = report.is_ready();
+        let condition = report.components.remove(name).expect("a component");
+        (report.status, is_ready, condition.status, condition.why.unwrap_or_default())
+    }
+
     #[test]
     fn ready_after_every_component_has_worked_once_and_until_draining() {
         let health = Health::default();
         let (database, scheduler) = (health.component("database", LONG), health.component("scheduler", LONG));
-        assert_eq!(health.report().status, "starting");
+        assert_eq!(look(&health, "database"), ("starting", false, "starting", "not yet started".to_owned()));
         database.ok();
         assert!(!health.report().is_ready());
         scheduler.ok();
-        assert_eq!(health.report(), Report { status: "ok", degraded: BTreeMap::new() });
+        assert_eq!(look(&health, "database"), ("ok", true, "ok", String::new()));
 
         database.trouble("refused");
-        let report = health.report();
-        assert_eq!((report.status, report.is_ready()), ("degraded", true));
-        assert_eq!(report.degraded["database"], "refused");
+        assert_eq!(look(&health, "database"), ("degraded", true, "degraded", "refused".to_owned()));
 
         database.ok();
         health.drain();
-        assert_eq!((health.report().status, health.report().is_ready()), ("draining", false));
+        assert_eq!(look(&health, "database"), ("draining", false, "ok", String::new()));
     }
 
     #[test]
@@ -183,10 +259,25 @@ mod tests {
         assert_eq!(health.report().status, "starting");
         database.ok();
         redis.trouble("refused");
-        let report = health.report();
-        assert_eq!((report.status, report.degraded["redis"].as_str()), ("degraded", "refused"));
+        assert_eq!(look(&health, "redis"), ("degraded", true, "starting", "refused".to_owned()));
         redis.ok();
         assert_eq!(health.report().status, "ok");
+    }
+
+    #[test]
+    fn all_are_listed_when_all_is_well_with_what_they_say_of_themselves() {
+        let health = Health::default();
+        let scheduler = health.component("scheduler", LONG);
+        health.off("redis");
+        scheduler.ok();
+        scheduler.note("lag_s", 3);
+        scheduler.note("lag_s", 0);
+        let report = serde_json::to_value(health.report()).expect("JSON");
+        let expected = serde_json::json!({
+            "status": "ok",
+            "components": { "redis": { "status": "off" }, "scheduler": { "status": "ok", "silent_s": 0.0, "lag_s": 0 } },
+        });
+        assert_eq!(report, expected);
     }
 
     #[test]
@@ -194,6 +285,6 @@ mod tests {
         let health = Health::default();
         health.component("scheduler", Duration::ZERO).ok();
         std::thread::yield_now();
-        assert_eq!(health.report().degraded["scheduler"], "no sign of life for 0 s");
+        assert_eq!(look(&health, "scheduler").3, "no sign of life for 0 s");
     }
 }

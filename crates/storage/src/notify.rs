@@ -44,10 +44,11 @@ pub struct Bells {
 }
 
 /// Rings the bells as Postgres says, on a connection of its own, for as long as it is polled. After every reconnect it
-/// rings all: what was said meanwhile is unknown.
-pub async fn listen(url: String, bells: Bells) {
+/// rings all: what was said meanwhile is unknown. `beat` is called with every ping that came back, and with why none can.
+pub async fn listen(url: String, bells: Bells, beat: impl Fn(Result<(), &str>)) {
     // A channel of this process: the pings of many do not meet.
-    let ear = Ear { bells, pings: format!("agis_ping_{}", Uuid::now_v7().simple()), start: Instant::now() };
+    let pings = format!("agis_ping_{}", Uuid::now_v7().simple());
+    let ear = Ear { bells, pings, start: Instant::now(), beat };
     loop {
         match db::open(&url).await {
             Ok((client, mut connection)) => {
@@ -60,23 +61,33 @@ pub async fn listen(url: String, bells: Bells) {
                     }
                 };
                 tokio::select! {
-                    () = hear => tracing::warn!("the connection for notices was lost"),
-                    Err(error) = ear.attend(&client) => tracing::warn!(%error, "the connection for notices is given up"),
+                    () = hear => {
+                        tracing::warn!("the connection for notices was lost");
+                        (ear.beat)(Err("the connection was lost"));
+                    }
+                    Err(error) = ear.attend(&client) => {
+                        tracing::warn!(%error, "the connection for notices is given up");
+                        (ear.beat)(Err(&error.to_string()));
+                    }
                 }
             }
-            Err(error) => tracing::debug!(%error, "no connection for notices"),
+            Err(error) => {
+                tracing::debug!(%error, "no connection for notices");
+                (ear.beat)(Err(&error.to_string()));
+            }
         }
         tokio::time::sleep(RECONNECT).await;
     }
 }
 
-struct Ear {
+struct Ear<B> {
     bells: Bells,
     pings: String,
     start: Instant,
+    beat: B,
 }
 
-impl Ear {
+impl<B: Fn(Result<(), &str>)> Ear<B> {
     fn hear(&self, notice: &Notification) {
         match notice.channel() {
             SCHEDULES => self.bells.schedules.send_replace(()),
@@ -89,6 +100,7 @@ impl Ear {
             _ => {
                 if let Ok(sent) = notice.payload().parse() {
                     self.bells.keys.vouch(self.start + Duration::from_nanos(sent));
+                    (self.beat)(Ok(()));
                 }
             }
         }

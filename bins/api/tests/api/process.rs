@@ -7,9 +7,10 @@ use std::{
 };
 
 use agis_test_support::wait;
+use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::common::{SOON, Stack, is_alive, query_game, signal};
+use crate::common::{Api, SOON, Stack, is_alive, query_game, signal};
 
 async fn fetched(stack: &Stack, url: String) -> reqwest::Response {
     stack.client.get(url).send().await.expect("an answer")
@@ -75,13 +76,40 @@ async fn the_log_says_what_an_operator_looks_for_and_each_request_by_its_id() {
 }
 
 #[tokio::test]
+async fn strangers_are_counted_and_write_no_log() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    let url = |path: &str| format!("{}{path}", api.base);
+    for (method, path, status) in [
+        (Method::GET, "/nothing", 404),
+        (Method::POST, "/.env", 404),
+        (Method::PUT, "/healthz", 405),
+        (Method::GET, "/api/v1/nothing", 401),
+        (Method::OPTIONS, "/api/v1/games", 401),
+        (Method::GET, "/api/docs/../../etc/passwd", 404),
+    ] {
+        for _ in 0..5 {
+            let answer = stack.client.request(method.clone(), url(path)).header("X-Request-Id", "stranger");
+            assert_eq!(api.send(answer).await.expect("an answer").status, status, "{method} {path}");
+        }
+    }
+    // A caller who is known is told of; the log is in order.
+    let mine = stack.client.get(url("/api/v1/nothing")).header("X-Request-Id", "mine").bearer_auth(&stack.key);
+    api.send(mine).await.expect("an answer").expect(404);
+    api.logged("the last", |line| line["span"]["request_id"] == "mine").await;
+    let told: Vec<_> = api.log().into_iter().filter(|line| line["span"]["request_id"] == "stranger").collect();
+    assert!(told.is_empty(), "{told:?}");
+    let unmatched = "agis_bot_api_requests_total{method=\"GET\",endpoint=\"unmatched\",status=\"404\"}";
+    assert!(api.metric(unmatched).await >= 5.0);
+}
+
+#[tokio::test]
 async fn probes_and_metrics_need_no_key() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     wait::until(SOON, "the process to be ready", async || (api.ready().await.status == 200).then_some(())).await;
     for (base, path) in [
         (&api.base, "/healthz"),
-        (&api.base, "/readyz"),
         (&api.base, "/api/health"),
         (&api.metrics, "/healthz"),
         (&api.metrics, "/readyz"),
@@ -92,8 +120,67 @@ async fn probes_and_metrics_need_no_key() {
     }
     let metrics = fetched(&stack, format!("{}/metrics", api.metrics)).await;
     assert!(metrics.headers()["content-type"].to_str().expect("text").starts_with("text/plain"));
-    let on_the_public_port = fetched(&stack, format!("{}/metrics", api.base)).await;
-    assert_eq!(on_the_public_port.status(), 404, "metrics are for the inside");
+    for path in ["/metrics", "/readyz"] {
+        assert_eq!(fetched(&stack, format!("{}{path}", api.base)).await.status(), 404, "{path} is for the inside");
+    }
+}
+
+#[tokio::test]
+async fn probes_and_metrics_are_on_loopback_unless_an_operator_says_otherwise() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[("BIND_ADDRESS", "0.0.0.0")]).await;
+    assert!(api.base.starts_with("http://0.0.0.0:") && api.metrics.starts_with("http://127.0.0.1:"), "{}", api.metrics);
+    let api = stack.api(&[("METRICS_ADDRESS", "127.0.0.2")]).await;
+    assert!(api.metrics.starts_with("http://127.0.0.2:"), "{}", api.metrics);
+    assert_eq!(fetched(&stack, format!("{}/healthz", api.metrics)).await.status(), 200);
+}
+
+#[tokio::test]
+async fn readiness_lists_every_component_when_all_is_well_and_tells_strangers_a_word() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    let report = wait::until(SOON, "all to be well", async || {
+        let report = api.ready().await.body;
+        (report["status"] == "ok").then_some(report)
+    })
+    .await;
+    let components = report["components"].as_object().expect("components");
+    let names: Vec<_> = components.keys().map(String::as_str).collect();
+    assert_eq!(names, ["clients", "database", "host", "listener", "redis", "scheduler", "workers"]);
+    for (name, component) in components {
+        assert_eq!(component["status"], if name == "redis" { "off" } else { "ok" }, "{name}: {component}");
+        assert_eq!(component["silent_s"].is_number(), !matches!(name.as_str(), "redis" | "clients"), "{name}");
+    }
+    assert_eq!(components["scheduler"]["lag_s"], 0.0);
+    assert!(components["host"]["name"].is_string());
+    let open = fetched(&stack, format!("{}/api/health", api.base)).await;
+    assert_eq!(open.json::<Value>().await.expect("JSON"), json!({ "status": "ok" }));
+}
+
+#[tokio::test]
+async fn a_proxy_that_nobody_named_is_told_of_once_and_changes_nothing() {
+    let stack = Stack::start().await;
+    let through = async |api: &Api, header: &str| {
+        let request = stack.client.get(format!("{}/api/v1/users/me", api.base)).bearer_auth(&stack.key);
+        api.send(request.header(header, "198.51.100.7")).await.expect("an answer").expect(200);
+    };
+    let told = |api: &Api| api.log().iter().filter(|line| line["peer"] == "127.0.0.1").count();
+    let unnamed = stack.api(&[]).await;
+    for header in ["X-Forwarded-For", "X-Forwarded-For", "Forwarded"] {
+        through(&unnamed, header).await;
+    }
+    let report = wait::until(SOON, "readiness to name it", async || {
+        let report = unnamed.ready().await.body;
+        (report["components"]["clients"]["unnamed_proxy"] == "127.0.0.1").then_some(report)
+    })
+    .await;
+    assert_eq!(report["components"]["clients"]["status"], "ok", "any stranger can send such a header");
+    unnamed.logged("the proxy", |line| line["peer"] == "127.0.0.1").await;
+    assert_eq!(told(&unnamed), 1);
+
+    let named = stack.api(&[("TRUSTED_PROXIES", "127.0.0.1")]).await;
+    through(&named, "X-Forwarded-For").await;
+    assert_eq!((named.stop().await.success(), unnamed.stop().await.success()), (true, true));
 }
 
 #[tokio::test]

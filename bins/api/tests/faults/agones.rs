@@ -179,7 +179,7 @@ async fn while_the_cluster_is_out_operations_wait_and_say_so_and_everything_else
     .await;
     wait::until(SOON, "readiness to name the cluster", async || {
         let ready = api.ready().await;
-        let told = ready.body["degraded"]["cluster"].is_string();
+        let told = ready.body["components"]["cluster"]["why"].is_string();
         (told && ready.status == 200).then_some(())
     })
     .await;

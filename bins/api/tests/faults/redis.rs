@@ -77,7 +77,7 @@ async fn two_processes_share_a_limit_and_without_redis_each_keeps_its_own() {
     let passed = passes(&apis, &used_up, 240).await;
     assert!((1..=2 * LIMIT + 2).contains(&passed), "{passed}");
     until_status(&apis, "degraded").await;
-    assert!(one.ready().await.body["degraded"]["redis"].is_string());
+    assert!(one.ready().await.body["components"]["redis"]["why"].is_string());
     assert_eq!(one.metric("agis_bot_rate_limit_redis_up").await, 0.0);
     let told = one.log().iter().filter(|line| line["component"] == "redis" && line["message"] == "degraded").count();
     assert!((1..=3).contains(&told), "told of the change, not of each request: {told}");

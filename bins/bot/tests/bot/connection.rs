@@ -33,7 +33,7 @@ async fn entries(discord: &Discord, count: usize) -> Vec<bool> {
 }
 
 fn degraded(report: &Value) -> &str {
-    report["degraded"]["discord"].as_str().unwrap_or_default()
+    report["components"]["discord"]["why"].as_str().unwrap_or_default()
 }
 
 #[tokio::test]

@@ -2,19 +2,14 @@
 
 #![expect(dead_code, reason = "the functions and types are there for what is said of them")]
 
-use std::collections::BTreeMap;
-
 use utoipa::ToSchema;
 
 /// Whether traffic may come.
 #[derive(ToSchema)]
-#[schema(examples(json!({ "status": "ok" }), json!({ "status": "degraded", "degraded": { "database": "degraded" } })))]
+#[schema(examples(json!({ "status": "ok" }), json!({ "status": "degraded" })))]
 struct Readiness {
     /// `ok`, `degraded`, `starting` or `draining`.
     status: String,
-    /// What does not work.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    degraded: BTreeMap<String, String>,
 }
 
 /// Does the process answer?
@@ -25,22 +20,12 @@ struct Readiness {
 pub(super) fn healthz() {}
 
 /// May traffic come?
-#[utoipa::path(
-    get, path = "/readyz", operation_id = "getReadiness", tag = "service",
-    responses(
-        (status = 200, description = "It may; what is degraded is named.", body = Readiness),
-        (status = 503, description = "Not yet, or not any more.", body = Readiness),
-    ),
-)]
-pub(super) fn readyz() {}
-
-/// May traffic come?
 ///
-/// The same as `/readyz`.
+/// In a word. What is degraded, and why, is at `/readyz` of the address that is for operators.
 #[utoipa::path(
     get, path = "/api/health", operation_id = "getHealth", tag = "service",
     responses(
-        (status = 200, description = "It may; what is degraded is named.", body = Readiness),
+        (status = 200, description = "It may, also where something is degraded.", body = Readiness),
         (status = 503, description = "Not yet, or not any more.", body = Readiness),
     ),
 )]
