@@ -1,6 +1,5 @@
 use std::fs;
 
-use crate::dev_env::DevEnv;
 use crate::failure::Result;
 use crate::run::{cargo, run as run_command, step};
 use crate::signals::Interrupts;
@@ -23,6 +22,6 @@ pub(crate) fn run(args: &Args, interrupts: &Interrupts) -> Result {
     step(format_args!("removing {}", state.dir().display()));
     let _lock = state.lock()?;
     state.wipe()?;
-    let _ = fs::remove_file(DevEnv::path());
+    let _ = fs::remove_file(state.dev_env());
     Ok(fs::remove_dir_all(state.dir())?)
 }

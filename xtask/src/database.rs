@@ -29,7 +29,7 @@ impl DevDatabase {
             return Ok(Self { url, cluster: None, _lock: None });
         }
         match state.try_lock()? {
-            None => Ok(Self { url: running_url()?, cluster: None, _lock: None }),
+            None => Ok(Self { url: running_url(state)?, cluster: None, _lock: None }),
             Some(lock) => Self::start(state, lock),
         }
     }
@@ -67,8 +67,8 @@ pub(crate) fn given() -> Option<String> {
 }
 
 /// The URL that the running `cargo xtask dev` wrote down.
-pub(crate) fn running_url() -> Result<String> {
-    DevEnv::read("DATABASE_URL").ok_or_else(|| {
-        Failure::new("`cargo xtask dev` has not written .agis/dev.env yet: wait until it is up, then try again")
+pub(crate) fn running_url(state: &State) -> Result<String> {
+    DevEnv::read(state, "DATABASE_URL").ok_or_else(|| {
+        Failure::new("`cargo xtask dev` has not written its dev.env yet: wait until it is up, then try again")
     })
 }

@@ -41,7 +41,7 @@ fn url(state: &State) -> Result<String> {
     }
     match state.try_lock()? {
         Some(_) => Err(Failure::new("the dev database does not run: start it by `cargo xtask dev`")),
-        None => running_url(),
+        None => running_url(state),
     }
 }
 

@@ -24,14 +24,15 @@ use crate::state::{State, make_enterable};
 /// Bring AGIS up on this machine and keep it running until Ctrl-C
 ///
 /// Finds or fetches PostgreSQL, runs a private one, migrates it, starts agis-api and makes an API key. Address and
-/// key are printed, and written to .agis/dev.env for a shell to source. The data is kept for the next time.
+/// key are printed, and written to .agis/dev.env for a shell to source, or to dev.env in AGIS_STATE_DIR. The data is kept
+/// for the next time.
 ///
 /// With --discord the bot runs too, against a stand-in for Discord with a page to type commands on; with DISCORD_TOKEN
 /// in the environment it runs against Discord itself. With --redis limits are counted in a private Redis, which forgets
 /// them at the end; with REDIS_URL in the environment, in that one.
 ///
-/// Environment: API_PORT (8080), METRICS_PORT (8081), BOT_METRICS_PORT (8082), BIND_ADDRESS (127.0.0.1),
-/// AGIS_STATE_DIR (.agis), DATABASE_URL (a PostgreSQL of your own), PG_BIN_DIR (where initdb and postgres are).
+/// Environment: API_PORT (8080), METRICS_PORT (8081), BOT_METRICS_PORT (8082), BIND_ADDRESS and METRICS_ADDRESS
+/// (127.0.0.1), AGIS_STATE_DIR (.agis), DATABASE_URL (a PostgreSQL of your own), PG_BIN_DIR (where initdb and postgres are).
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Args {
@@ -75,9 +76,10 @@ pub(crate) fn run(args: &Args, interrupts: &Interrupts) -> Result {
     step("starting agis-api");
     api.start()?;
     let dev_env = DevEnv {
-        api_url: settings.api_url(),
-        metrics_url: settings.metrics_url(),
-        api_key: api.working_key(DevEnv::read("AGIS_API_KEY"))?,
+        path: state.dev_env(),
+        api_url: format!("http://{}", settings.api()),
+        metrics_url: format!("http://{}", settings.metrics()),
+        api_key: api.working_key(DevEnv::read(&state, "AGIS_API_KEY"))?,
         database_url: database.url().to_owned(),
         database_is_private: database.is_private(),
     };

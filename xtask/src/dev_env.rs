@@ -5,11 +5,13 @@ use std::path::PathBuf;
 
 use crate::database::PRIVATE_URL;
 use crate::failure::Result;
-use crate::state::{checkout, make_enterable};
+use crate::state::{State, make_enterable};
 
-/// `.agis/dev.env`: what a shell sources to talk to the AGIS of `cargo xtask dev`.
+/// `dev.env`: what a shell sources to talk to the AGIS of `cargo xtask dev`. Each state has its own.
 #[derive(Debug)]
 pub(crate) struct DevEnv {
+    /// Where the file is.
+    pub(crate) path: PathBuf,
     pub(crate) api_url: String,
     pub(crate) metrics_url: String,
     pub(crate) api_key: String,
@@ -18,25 +20,21 @@ pub(crate) struct DevEnv {
 }
 
 impl DevEnv {
-    pub(crate) fn path() -> PathBuf {
-        checkout().join(".agis/dev.env")
-    }
-
-    /// What the file of an earlier run says.
-    pub(crate) fn read(name: &str) -> Option<String> {
-        let file = fs::read_to_string(Self::path()).ok()?;
+    /// What the file of an earlier run on this state says.
+    pub(crate) fn read(state: &State, name: &str) -> Option<String> {
+        let file = fs::read_to_string(state.dev_env()).ok()?;
         file.lines().find_map(|line| parse(line, name))
     }
 
     /// Replaces the file; nobody but its owner may read it, as it holds a key.
     pub(crate) fn write(&self) -> Result {
-        let path = Self::path();
-        make_enterable(&checkout().join(".agis"))?;
+        let path = &self.path;
+        path.parent().map_or(Ok(()), make_enterable)?;
         let fresh = path.with_extension("env.new");
         let _ = fs::remove_file(&fresh);
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
         file.write_all(self.content().as_bytes())?;
-        Ok(fs::rename(&fresh, &path)?)
+        Ok(fs::rename(&fresh, path)?)
     }
 
     fn content(&self) -> String {
@@ -65,6 +63,7 @@ mod tests {
     #[test]
     fn what_is_written_is_read_back() {
         let env = DevEnv {
+            path: PathBuf::from("dev.env"),
             api_url: "http://127.0.0.1:8080".to_owned(),
             metrics_url: "http://127.0.0.1:8081".to_owned(),
             api_key: "agis_key".to_owned(),

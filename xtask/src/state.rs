@@ -25,6 +25,8 @@ pub(crate) fn target() -> Result<PathBuf> {
 #[derive(Debug)]
 pub(crate) struct State {
     dir: PathBuf,
+    /// Whether somebody named it.
+    is_named: bool,
 }
 
 impl State {
@@ -33,7 +35,9 @@ impl State {
     pub(crate) fn locate() -> Result<Self> {
         let account = Account::unprivileged()?;
         let inside = checkout().join(".agis");
-        let dir = match env::var_os("AGIS_STATE_DIR") {
+        let named = env::var_os("AGIS_STATE_DIR");
+        let is_named = named.is_some();
+        let dir = match named {
             Some(named) => std::path::absolute(named)?,
             None if account.may_enter(&inside) => inside,
             None => PathBuf::from(format!("/var/lib/agis-dev-{:08x}", hash(checkout()))),
@@ -46,11 +50,18 @@ impl State {
             )));
         }
         make_enterable(&dir)?;
-        Ok(Self { dir })
+        Ok(Self { dir, is_named })
     }
 
     pub(crate) fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// What a shell sources: in `.agis` of the checkout, wherever the checkout's own state is, else in the state that
+    /// somebody named, so that two of them have two.
+    pub(crate) fn dev_env(&self) -> PathBuf {
+        let dir = if self.is_named { self.dir.clone() } else { checkout().join(".agis") };
+        dir.join("dev.env")
     }
 
     pub(crate) fn postgres(&self) -> PathBuf {

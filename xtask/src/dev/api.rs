@@ -24,7 +24,11 @@ const DEMO_USER: &str = "100000000000000001";
 
 /// What both programs read from their environment.
 pub(super) fn environment(settings: &Settings, database: &DevDatabase, state: &State) -> Vec<(&'static str, OsString)> {
-    let fixed = [("DATABASE_URL", database.url().into()), ("BIND_ADDRESS", settings.bind_address.clone().into())];
+    let fixed = [
+        ("DATABASE_URL", database.url().into()),
+        ("BIND_ADDRESS", settings.bind_address.clone().into()),
+        ("METRICS_ADDRESS", settings.metrics_address.clone().into()),
+    ];
     let defaults: [(_, OsString); 5] = [
         ("AGIS_DATA_DIR", state.data().into()),
         ("PUBLIC_ADDRESS", "127.0.0.1".into()),
@@ -74,8 +78,7 @@ impl<'a> Api<'a> {
 
     pub(super) fn start(&mut self) -> Result {
         let running = Program::start("agis-api", &mut self.command(&["serve"]), STOP, self.interrupts)?;
-        let host = self.settings.reachable(self.settings.metrics_port);
-        self.running.insert(running).wait_until_ready(&host)
+        self.running.insert(running).wait_until_ready(&self.settings.metrics())
     }
 
     pub(super) fn check_alive(&mut self) -> Result {
@@ -84,7 +87,7 @@ impl<'a> Api<'a> {
 
     /// The key of an earlier run if it still works, else a new one.
     pub(super) fn working_key(&self, earlier: Option<String>) -> Result<String> {
-        let host = self.settings.reachable(self.settings.api_port);
+        let host = self.settings.api();
         let works = |key: &String| matches!(http::get(&host, "/api/v1/users/me", Some(key)), Ok(200));
         match earlier.filter(works) {
             Some(key) => Ok(key),
@@ -96,6 +99,8 @@ impl<'a> Api<'a> {
         step("making a demo user and an API key");
         let output = self
             .command(&["keys", "create", "--user", DEMO_USER, "--name", "dev"])
+            // Where the file with the last key was lost, again and again, another one must still be had.
+            .env("KEYS_PER_USER", "100000")
             .stderr(Stdio::inherit())
             .output()
             .map_err(|error| Failure::new(format!("cannot run agis-api: {error}")))?;

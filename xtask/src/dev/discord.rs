@@ -63,7 +63,7 @@ impl Built {
         command.envs(shared.iter().map(|(name, value)| (name, value)));
         command.env("METRICS_PORT", settings.bot_metrics_port.to_string());
         if env::var_os("PUBLIC_API_URL").is_none() {
-            command.env("PUBLIC_API_URL", settings.api_url());
+            command.env("PUBLIC_API_URL", format!("http://{}", settings.api()));
         }
         if let Some(stand_in) = &stand_in {
             command.env(URL, &stand_in.url).env(TOKEN, &stand_in.token);
@@ -71,7 +71,7 @@ impl Built {
             command.env_remove("DISCORD_GUILD_ID");
         }
         let mut bot = Program::start("agis-bot", &mut command, STOP, interrupts)?;
-        bot.wait_until_ready(&settings.reachable(settings.bot_metrics_port))?;
+        bot.wait_until_ready(&settings.bot_metrics())?;
         Ok(Discord { bot, stand_in })
     }
 }

@@ -74,14 +74,14 @@ pub(crate) struct Preview {
     pub(super) timezone: String,
     /// How many runs.
     #[schema(value_type = Option<i32>, minimum = 1, maximum = 100, default = 5)]
-    count: Option<Number<u16>>,
+    count: Option<Number<i64>>,
 }
 
 impl Preview {
     pub(super) fn count(&self) -> Result<usize, Problem> {
-        let count = self.count.map_or(NEXT_RUNS, |Number(count)| count.into());
-        let fits = (1..=PREVIEW_MAX).contains(&count);
-        fits.then_some(count).ok_or_else(|| Problem::invalid_value("count", format!("is 1 to {PREVIEW_MAX}")))
+        let Some(Number(count)) = self.count else { return Ok(NEXT_RUNS) };
+        let count = usize::try_from(count).ok().filter(|count| (1..=PREVIEW_MAX).contains(count));
+        count.ok_or_else(|| Problem::invalid_value("count", format!("is 1 to {PREVIEW_MAX}")))
     }
 }
 

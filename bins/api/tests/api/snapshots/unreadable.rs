@@ -58,7 +58,7 @@ async fn a_body_that_cannot_be_read_is_refused_by_the_name_of_the_field() {
     POST /api/v1/auth/keys {"name":"k","scopes":["*"],"ttl_days":1.5}
       400 invalid_body: ttl_days: is a whole number from 0 to 4294967295
     POST /api/v1/schedules/preview {"count":"5","cron_expression":"@daily"}
-      400 invalid_body: count: is a whole number from 0 to 65535
+      400 invalid_body: count: is a whole number
     "#);
 }
 
@@ -78,6 +78,7 @@ async fn what_is_no_json_or_too_much_of_it_is_refused() {
         ask("application/json", "name=a".to_owned()).await,
         ask("application/json", format!("{good} {good}")).await,
         ask("application/json", "[".repeat(10_000)).await,
+        ask("application/json", format!("\u{feff}{good}")).await,
         ask("", good.clone()).await,
         ask("text/plain", good.clone()).await,
         ask("application/json", format!("{good}{}", " ".repeat(65_536))).await,
@@ -88,6 +89,7 @@ async fn what_is_no_json_or_too_much_of_it_is_refused() {
     400 invalid_body: the body is not a JSON object
     400 invalid_body: the body is not valid JSON (line 1, column 33)
     400 invalid_body: the body is not a JSON object
+    400 invalid_body: the body begins with a byte order mark, which JSON must not (RFC 8259); save it as UTF-8 without BOM
     415 not_json: send the body as JSON, with the header 'Content-Type: application/json'
     415 not_json: send the body as JSON, with the header 'Content-Type: application/json'
     413 body_too_large: the body is larger than 65536 bytes

@@ -89,6 +89,8 @@ async fn a_schedule_that_cannot_be_is_refused() {
         ("POST", "/api/v1/schedules/preview", json!({ "cron_expression": "0 0 31 2 *" })),
         ("POST", "/api/v1/schedules/preview", json!({ "cron_expression": "@daily", "timezone": "+02:00" })),
         ("POST", "/api/v1/schedules/preview", json!({ "cron_expression": "@daily", "count": 0 })),
+        ("POST", "/api/v1/schedules/preview", json!({ "cron_expression": "@daily", "count": 70_000 })),
+        ("POST", "/api/v1/schedules/preview", json!({ "cron_expression": "@daily", "count": -1 })),
     ];
     insta::assert_snapshot!(problems(&api, &requests).await, @r#"
     POST /api/v1/schedules {"action":"start","cron_expression":"61 * * * *","server_id":1}
@@ -120,6 +122,10 @@ async fn a_schedule_that_cannot_be_is_refused() {
     POST /api/v1/schedules/preview {"cron_expression":"@daily","timezone":"+02:00"}
       422 invalid_timezone: timezone: '+02:00' is not a time zone; use an IANA name such as Europe/Berlin or America/New_York, or UTC
     POST /api/v1/schedules/preview {"count":0,"cron_expression":"@daily"}
+      422 invalid_value: count: is 1 to 100
+    POST /api/v1/schedules/preview {"count":70000,"cron_expression":"@daily"}
+      422 invalid_value: count: is 1 to 100
+    POST /api/v1/schedules/preview {"count":-1,"cron_expression":"@daily"}
       422 invalid_value: count: is 1 to 100
     "#);
     api.post(SCHEDULES, cron("@daily")).await.expect(201);
