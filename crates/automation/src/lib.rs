@@ -3,7 +3,7 @@
 //! - [`scheduler`]: due schedules become firings, firings become operations
 //! - [`settle`]: ended operations end their firings
 //! - [`worker`]: operations are carried out on hosts
-//! - [`watcher`]: servers that end by themselves are published as crashed
+//! - [`watcher`]: servers that end by themselves are published as stopped or crashed
 //! - [`biller`]: servers that run are paid for
 //! - [`housekeeping`]: what expires, is forgotten, or is counted
 //!

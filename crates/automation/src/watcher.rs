@@ -1,4 +1,4 @@
-//! Servers that end by themselves are published as crashed.
+//! Servers that end by themselves are published as stopped or crashed.
 
 use std::{sync::Arc, time::Duration};
 
@@ -52,9 +52,9 @@ impl Watcher {
         let mut unseen = 0;
         let hosts = [self.host.name().to_owned()];
         for published in self.store.published(&hosts).await? {
-            let how = match self.host.observe(published.server).await {
-                Ok(Observed::Ended { generation, how }) if generation == published.generation => how,
-                Ok(Observed::Absent) => "its host knows nothing of it any more".to_owned(),
+            let (how, good) = match self.host.observe(published.server).await {
+                Ok(Observed::Ended { generation, how, good }) if generation == published.generation => (how, good),
+                Ok(Observed::Absent) => ("its host knows nothing of it any more".to_owned(), false),
                 Ok(_) => continue,
                 Err(error) => {
                     tracing::warn!(server_id = published.server.0, %error, "a server could not be looked at");
@@ -62,13 +62,17 @@ impl Watcher {
                     continue;
                 }
             };
-            self.publish(&published, &how).await?;
+            self.publish(&published, &how, good).await?;
         }
         Ok(unseen)
     }
 
-    async fn publish(&self, published: &Published, how: &str) -> Result<(), StoreError> {
-        if self.store.crashed(published.server, published.generation, how).await? {
+    async fn publish(&self, published: &Published, how: &str, good: bool) -> Result<(), StoreError> {
+        if good {
+            if self.store.ended_well(published.server, published.generation).await? {
+                tracing::info!(server_id = published.server.0, how, "server ended by itself");
+            }
+        } else if self.store.crashed(published.server, published.generation, how).await? {
             tracing::warn!(server_id = published.server.0, how, "Server crashed");
             metrics::counter!("agis_bot_server_crashes_total").increment(1);
         }

@@ -149,8 +149,9 @@ impl Attempt {
             () = stop.cancelled() => End::Stopped,
         };
         match end {
+            End::Applied(Ok(Outcome::Ended(how))) if self.had_run() => self.revive(&how, true).await,
             End::Applied(Ok(outcome)) => self.finish(outcome).await,
-            End::Applied(Err(HostError::Failed(how))) if self.had_run() => self.revive(&how).await,
+            End::Applied(Err(HostError::Failed(how))) if self.had_run() => self.revive(&how, false).await,
             End::Applied(Err(HostError::Failed(why))) => self.finish(Outcome::Failed(why)).await,
             End::Applied(Err(HostError::Stale { seen })) => self.finish(Outcome::Stale(seen)).await,
             End::Applied(Err(HostError::Unavailable(why))) => self.postpone(self.backoff(), &why).await,
@@ -250,11 +251,11 @@ impl Attempt {
         operation.action == Action::Start && operation.generation == *published
     }
 
-    async fn revive(&self, how: &str) {
-        tracing::warn!(how, "The server has ended meanwhile; its start begins anew");
+    async fn revive(&self, how: &str, good: bool) {
+        tracing::info!(how, good, "The server has ended meanwhile; its start begins anew");
         let is_news = self.claim.server.status == Status::Running;
-        match self.store.revive(&self.claim, how).await {
-            Ok(true) if is_news => metrics::counter!("agis_bot_server_crashes_total").increment(1),
+        match self.store.revive(&self.claim, how, good).await {
+            Ok(true) if is_news && !good => metrics::counter!("agis_bot_server_crashes_total").increment(1),
             Ok(_) => {}
             Err(error) => {
                 tracing::warn!(%error, "a start waits for its lease")
@@ -271,6 +272,7 @@ impl Attempt {
 fn outcome(reached: Reached) -> Outcome {
     match reached {
         Reached::Running(endpoint) => Outcome::Running(endpoint),
+        Reached::Ended(how) => Outcome::Ended(how),
         Reached::Stopped => Outcome::Stopped,
         Reached::Deleted => Outcome::Deleted,
     }

@@ -49,7 +49,7 @@ impl Phase {
         match self {
             Self::Starting => Observed::Starting { generation },
             Self::Running(endpoint) => Observed::Running { generation, endpoint },
-            Self::Ended(how) => Observed::Ended { generation, how },
+            Self::Ended(how) => Observed::Ended { generation, how, good: false },
         }
     }
 }

@@ -54,10 +54,10 @@ impl Host for ProcessHost {
         tracing::debug!(%server, %operation, generation, "order accepted");
         match &order.target {
             Target::Running(launch) => {
-                let endpoint = start::running(&self.place, server, generation, launch).await?;
+                let reached = start::running(&self.place, server, generation, launch).await?;
                 // From now on its end is noticed at once. It runs, whatever this says.
                 let _ = self.observe(server).await;
-                Ok(Reached::Running(endpoint))
+                Ok(reached)
             }
             Target::Stopped => {
                 stop::bring_down(&dir, generation, generation.saturating_add(1)).await.map(|()| Reached::Stopped)
@@ -86,7 +86,7 @@ impl Host for ProcessHost {
         Ok(match phase {
             Phase::Starting => Observed::Starting { generation },
             Phase::Ready => Observed::Running { generation, endpoint: self.place.endpoint(port) },
-            Phase::Ended { how } => Observed::Ended { generation, how },
+            Phase::Ended { how, good } => Observed::Ended { generation, how, good },
         })
     }
 

@@ -43,6 +43,7 @@ pub(crate) fn spec(launch: &Launch, site: &Site<'_>) -> Result<Spec, HostError> 
         files: game.files.iter().map(|(path, text)| (path.into(), fill(text, &values))).collect(),
         ready: game.ready.clone(),
         stop: game.stop.clone(),
+        good_exits: game.good_exits.clone(),
     })
 }
 

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use agis_servers::{
-    game::{Protocol, Ready, Stop},
+    game::{GoodExits, Protocol, Ready, Stop},
     host::Generation,
 };
 use serde::{Deserialize, Serialize};
@@ -30,6 +30,7 @@ pub(crate) struct Spec {
     pub(crate) files: BTreeMap<PathBuf, String>,
     pub(crate) ready: Ready,
     pub(crate) stop: Stop,
+    pub(crate) good_exits: GoodExits,
 }
 
 /// This program, whatever becomes of its file.

@@ -9,7 +9,7 @@ use std::{
 };
 
 use agis_base::ServerId;
-use agis_servers::host::{Endpoint, Generation, HostError, Launch};
+use agis_servers::host::{Generation, HostError, Launch, Reached};
 use tokio::{
     io::AsyncWriteExt,
     process::{Child, Command},
@@ -37,7 +37,7 @@ pub(crate) async fn running(
     server: ServerId,
     generation: Generation,
     launch: &Launch,
-) -> Result<Endpoint, HostError> {
+) -> Result<Reached, HostError> {
     let dir = place.dir(server);
     // Does nothing where this generation has begun already, here or from another program.
     stop::bring_down(&dir, generation, generation).await?;
@@ -47,8 +47,10 @@ pub(crate) async fn running(
         None => None,
     };
     let patience = launch.game.ready.within() + launch.game.stop.grace() + SLACK;
-    let port = until_ready(&dir, generation, shim, patience).await?;
-    Ok(place.endpoint(port))
+    Ok(match until_ready(&dir, generation, shim, patience).await? {
+        Ready::At(port) => Reached::Running(place.endpoint(port)),
+        Ready::Before(how) => Reached::Ended(how),
+    })
 }
 
 /// Decides, behind the gate, what to run; nothing where this generation has begun already.
@@ -102,20 +104,28 @@ async fn spawn(place: &Place, server: ServerId, spec: &Spec) -> Result<Child, Ho
     Ok(shim)
 }
 
+enum Ready {
+    /// Players can join at this port.
+    At(u16),
+    /// They could, until it came to a good end.
+    Before(String),
+}
+
 /// Follows what the shim says. Dropping this leaves the shim to itself; its end is still collected by the runtime.
 async fn until_ready(
     dir: &ServerDir,
     generation: Generation,
     mut shim: Option<Child>,
     patience: Duration,
-) -> Result<u16, HostError> {
+) -> Result<Ready, HostError> {
     let until = Instant::now() + patience;
     loop {
         // Looked at before the shim's word, which is then its last.
         let gone = shim.as_mut().and_then(|shim| shim.try_wait().ok().flatten());
         match (look(dir, generation).await?, gone) {
-            (Some(Status { phase: Phase::Ready, port, .. }), _) => return Ok(port),
-            (Some(Status { phase: Phase::Ended { how }, .. }), _) => return Err(HostError::Failed(how)),
+            (Some(Status { phase: Phase::Ready, port, .. }), _) => return Ok(Ready::At(port)),
+            (Some(Status { phase: Phase::Ended { how, good: true }, .. }), _) => return Ok(Ready::Before(how)),
+            (Some(Status { phase: Phase::Ended { how, .. }, .. }), _) => return Err(HostError::Failed(how)),
             (None, Some(exit)) => return Err(refusal(dir, exit)),
             (Some(Status { phase: Phase::Starting, .. }), _) | (None, None) => {}
         }

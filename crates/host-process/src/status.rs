@@ -44,6 +44,9 @@ pub(crate) enum Phase {
     Ended {
         /// For people.
         how: String,
+        /// Whether it was ready, and ended by itself in a way that its game calls good.
+        #[serde(default)]
+        good: bool,
     },
 }
 
@@ -70,7 +73,7 @@ impl Status {
             }
             // The shim may have written its last word between our reading and its death: believe a second reading.
             if before.as_ref() == Some(&status) {
-                status.phase = Phase::Ended { how: UNOBSERVED.to_owned() };
+                status.phase = Phase::Ended { how: UNOBSERVED.to_owned(), good: false };
                 return Ok(Some((status, None)));
             }
             before = Some(status);

@@ -105,7 +105,7 @@ impl Ending {
         match found.status {
             Some(status) if !matches!(status.phase, Phase::Ended { .. }) => {
                 let how = "killed: it did not end when it was asked to".to_owned();
-                Status { phase: Phase::Ended { how }, ..status }.write(&self.dir.status()).map_err(wrong)
+                Status { phase: Phase::Ended { how, good: false }, ..status }.write(&self.dir.status()).map_err(wrong)
             }
             _ => Ok(()),
         }

@@ -37,7 +37,7 @@ pub(crate) async fn supervise(spec: Spec, status: Status, commands: Commands, si
             if error.kind() == io::ErrorKind::PermissionDenied {
                 how += " (the account that games run as must be able to enter every directory above)";
             }
-            record.enter(Phase::Ended { how })
+            record.enter(Phase::Ended { how, good: false })
         }
     }
 }
@@ -107,9 +107,10 @@ impl Supervisor {
             }
         })
         .await;
-        let exit = describe(game.end()?);
-        let how = self.tell(exit);
-        self.record.enter(Phase::Ended { how })
+        let exit = game.end()?;
+        let good = matches!(self.stage, Stage::Ready) && exit.code().is_some_and(|it| self.spec.good_exits.include(it));
+        let how = self.tell(describe(exit));
+        self.record.enter(Phase::Ended { how, good })
     }
 
     fn hear(&mut self, line: &str) -> io::Result<()> {

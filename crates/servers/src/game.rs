@@ -51,6 +51,9 @@ pub struct Game {
     /// How to ask it to end.
     #[serde(default)]
     pub stop: Stop,
+    /// How to tell an end by itself from a crash.
+    #[serde(default)]
+    pub good_exits: GoodExits,
     /// Environment variables; nothing else is inherited but `HOME` (the working directory), `PATH` and `LANG`.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
@@ -172,6 +175,25 @@ pub enum StopSignal {
     /// As Ctrl-C would send.
     #[serde(rename = "SIGINT")]
     Int,
+}
+
+/// The exit statuses by which a game that was ready says that it has ended as it should: a match is over, or somebody typed
+/// `/stop`. Its server is stopped then; every other end by itself is a crash.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(transparent)]
+pub struct GoodExits(Vec<u8>);
+
+impl GoodExits {
+    /// Whether this status is among them.
+    pub fn include(&self, status: i32) -> bool {
+        self.0.iter().any(|good| i32::from(*good) == status)
+    }
+}
+
+impl Default for GoodExits {
+    fn default() -> Self {
+        Self(vec![0])
+    }
 }
 
 impl Ready {

@@ -72,6 +72,8 @@ pub struct Launch {
 pub enum Reached {
     /// Ready for players, at this address.
     Running(Endpoint),
+    /// It was ready for players at this generation, and has come to a good end by itself since; how, for people.
+    Ended(String),
     /// Nothing runs.
     Stopped,
     /// Nothing runs, and nothing is left but the kept world.
@@ -108,6 +110,8 @@ pub enum Observed {
         generation: Generation,
         /// How it ended, for people: "exited with status 1", "killed by signal 9".
         how: String,
+        /// Whether it was ready, and ended by itself in a way that its game calls good ([`GoodExits`](crate::game::GoodExits)).
+        good: bool,
     },
     /// The host knows nothing of it.
     Absent,

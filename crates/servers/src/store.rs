@@ -191,9 +191,10 @@ pub trait WorkStore: Send + Sync {
     /// `None`, and nothing is published, where the claim is no longer ours.
     async fn finish(&self, claim: &Claim, outcome: &Outcome) -> Result<Option<State>, StoreError>;
 
-    /// A start found that the server, published at the same generation, has ended: publishes the crash and queues the
-    /// operation again at the next generation, in one transaction. False where the claim is no longer ours.
-    async fn revive(&self, claim: &Claim, how: &str) -> Result<bool, StoreError>;
+    /// A start found that the server, published at the same generation, has ended: publishes the crash, or the stop where
+    /// the end was a `good` one, and queues the operation again at the next generation, in one transaction. False where the
+    /// claim is no longer ours.
+    async fn revive(&self, claim: &Claim, how: &str, good: bool) -> Result<bool, StoreError>;
 
     /// Ends what has been queued for longer than `age`; a server that waited for it is failed, and is to be stopped as soon as
     /// its host can: whoever had begun may have started something. What an operator asks for does not expire.
@@ -204,6 +205,10 @@ pub trait WorkStore: Send + Sync {
 
     /// Records that a running server has ended by itself at this generation; false where that is no news.
     async fn crashed(&self, server: ServerId, generation: Generation, how: &str) -> Result<bool, StoreError>;
+
+    /// Records that a running server has come to a good end by itself at this generation: it is stopped, and stays so
+    /// unless something was asked of it since. False where that is no news.
+    async fn ended_well(&self, server: ServerId, generation: Generation) -> Result<bool, StoreError>;
 
     /// The servers of these hosts that should be running.
     async fn wanted(&self, hosts: &[String]) -> Result<Vec<ServerId>, StoreError>;
@@ -239,6 +244,8 @@ pub struct Claim {
 pub enum Outcome {
     /// The server is ready for players.
     Running(Endpoint),
+    /// The server was ready for players, and has come to a good end by itself since; how, for people.
+    Ended(String),
     /// Nothing runs.
     Stopped,
     /// It is gone.
@@ -255,7 +262,7 @@ impl Outcome {
     /// The state in which the operation ends.
     pub fn state(&self) -> State {
         match self {
-            Self::Running(_) | Self::Stopped | Self::Deleted => State::Succeeded,
+            Self::Running(_) | Self::Ended(_) | Self::Stopped | Self::Deleted => State::Succeeded,
             Self::Failed(_) | Self::Stale(_) => State::Failed,
         }
     }
@@ -264,7 +271,7 @@ impl Outcome {
     pub fn status(&self) -> Status {
         match self {
             Self::Running(_) => Status::Running,
-            Self::Stopped | Self::Deleted => Status::Stopped,
+            Self::Ended(_) | Self::Stopped | Self::Deleted => Status::Stopped,
             Self::Failed(_) | Self::Stale(_) => Status::Failed,
         }
     }

@@ -95,7 +95,7 @@ impl WorkStore for Db {
         .await
     }
 
-    async fn revive(&self, claim: &Claim, how: &str) -> Result<bool, StoreError> {
+    async fn revive(&self, claim: &Claim, how: &str, good: bool) -> Result<bool, StoreError> {
         self.transaction(async |conn| {
             let generation = lock_server(conn, claim.server.id).await?;
             let next = generation.max(claim.operation.generation) + 1;
@@ -103,12 +103,15 @@ impl WorkStore for Db {
             // Where a newer one waits it finds the same, and does this.
             let again = queued == Some(State::Queued);
             if again {
-                notices::tell_of_crash(conn, claim.server.id, claim.operation.generation, how).await?;
+                if !good {
+                    notices::tell_of_crash(conn, claim.server.id, claim.operation.generation, how).await?;
+                }
+                let status = if good { Status::Stopped } else { Status::Crashed };
                 diesel::update(game_servers::table.find(claim.server.id.0))
                     .set((
                         game_servers::generation.eq(next),
-                        game_servers::status.eq(Status::Crashed.as_str()),
-                        game_servers::error_message.eq(how),
+                        game_servers::status.eq(status.as_str()),
+                        game_servers::error_message.eq((!good).then_some(how)),
                         game_servers::stopped_at.eq(now().nullable()),
                         game_servers::updated_at.eq(now()),
                     ))
@@ -222,6 +225,30 @@ impl WorkStore for Db {
                 .await?;
             if updated == 1 {
                 notices::tell_of_crash(conn, server, generation, how).await?;
+            }
+            Ok(updated == 1)
+        })
+        .await
+    }
+
+    async fn ended_well(&self, server: ServerId, generation: Generation) -> Result<bool, StoreError> {
+        self.transaction(async |conn| {
+            // Whatever is asked of it from now on is decided after this.
+            lock_server(conn, server).await?;
+            let as_published =
+                game_servers::status.eq(Status::Running.as_str()).and(game_servers::status_generation.eq(generation));
+            let updated = diesel::update(game_servers::table.find(server.0))
+                .filter(as_published)
+                .set((
+                    game_servers::status.eq(Status::Stopped.as_str()),
+                    game_servers::error_message.eq(None::<String>),
+                    game_servers::stopped_at.eq(now().nullable()),
+                    game_servers::updated_at.eq(now()),
+                ))
+                .execute(conn)
+                .await?;
+            if updated == 1 {
+                leave_stopped(conn, server, generation).await?;
             }
             Ok(updated == 1)
         })
@@ -436,6 +463,23 @@ fn stop_of(expired: &Operation) -> Request {
     }
 }
 
+/// A server that has come to a good end at this generation is to stay stopped, unless something was asked of it since. Its
+/// row is locked.
+async fn leave_stopped(
+    conn: &mut AsyncPgConnection,
+    server: ServerId,
+    generation: Generation,
+) -> Result<(), Fault<StoreError>> {
+    let open = ops::table.filter(ops::server_id.eq(game_servers::id).and(ops::state.eq_any(["queued", "running"])));
+    diesel::update(game_servers::table.find(server.0))
+        .filter(game_servers::generation.eq(generation).and(game_servers::desired.eq(Desired::Running.as_str())))
+        .filter(not(exists(open)))
+        .set(game_servers::desired.eq(Desired::Stopped.as_str()))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
 async fn publish(
     conn: &mut AsyncPgConnection,
     operation: &Operation,
@@ -456,6 +500,12 @@ async fn publish(
                 game_servers::error_message.eq(None::<String>),
             );
             diesel::update(server).set((common, address)).execute(conn).await?;
+        }
+        Outcome::Ended(_) => {
+            let stopped =
+                (game_servers::stopped_at.eq(now().nullable()), game_servers::error_message.eq(None::<String>));
+            diesel::update(server).set((common, stopped)).execute(conn).await?;
+            leave_stopped(conn, operation.server, operation.generation).await?;
         }
         Outcome::Stopped => {
             let stopped =

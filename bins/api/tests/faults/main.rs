@@ -9,6 +9,7 @@ mod database;
 mod exactly_once;
 mod fleet;
 mod games;
+mod good_ends;
 mod leases;
 mod missed;
 mod notices;

@@ -67,12 +67,23 @@ impl Bench {
         generation: Generation,
         game: &Arc<Game>,
     ) -> Result<Endpoint, HostError> {
-        let server_name = "Friday {port} night; $(reboot)".to_owned();
-        let target = Target::Running(Launch { game: Arc::clone(game), server_name, owner: UserId::from_stored("1") });
-        match self.apply(host, server, generation, target).await? {
+        match self.begin(host, server, generation, game).await? {
             Reached::Running(endpoint) => Ok(endpoint),
             other => panic!("a start led to {other:?}"),
         }
+    }
+
+    /// As [`Self::start`], whatever it leads to.
+    pub(crate) async fn begin(
+        &self,
+        host: &ProcessHost,
+        server: ServerId,
+        generation: Generation,
+        game: &Arc<Game>,
+    ) -> Result<Reached, HostError> {
+        let server_name = "Friday {port} night; $(reboot)".to_owned();
+        let target = Target::Running(Launch { game: Arc::clone(game), server_name, owner: UserId::from_stored("1") });
+        self.apply(host, server, generation, target).await
     }
 
     pub(crate) async fn stop(&self, host: &ProcessHost, server: ServerId, n: Generation) -> Result<Reached, HostError> {
@@ -164,7 +175,11 @@ pub(crate) fn game(settings: &str) -> Arc<Game> {
 }
 
 pub(crate) fn ended(generation: Generation, how: &str) -> Observed {
-    Observed::Ended { generation, how: how.to_owned() }
+    Observed::Ended { generation, how: how.to_owned(), good: false }
+}
+
+pub(crate) fn ended_well(generation: Generation, how: &str) -> Observed {
+    Observed::Ended { generation, how: how.to_owned(), good: true }
 }
 
 /// Asks a demo game how it is.

@@ -2,14 +2,19 @@
 
 use std::{
     fs,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use agis_servers::host::{Host, HostError, Observed, Reached};
+use agis_servers::{
+    console::Console,
+    game::Game,
+    host::{Host, HostError, Observed, Reached},
+};
 
 use crate::{
     ONE, TWO,
-    bench::{self, Bench, demo, ended, process_is_gone, within},
+    bench::{self, Bench, demo, ended, ended_well, process_is_gone, within},
 };
 
 #[tokio::test]
@@ -49,6 +54,49 @@ async fn a_crash_is_noticed() {
     assert!(matches!(within(host.observe(ONE)).await, Ok(Observed::Running { .. })));
     within(host.changed()).await;
     assert_eq!(within(host.observe(ONE)).await, Ok(ended(1, "exited with status 1")));
+}
+
+/// Ready, and ends by itself with this status once a line is typed for it.
+fn leaving(status: u8, good: &str) -> Arc<Game> {
+    bench::script(
+        &format!("echo ready; read line; exit {status}"),
+        &format!("{good}\nready = {{ when = {{ log = 'ready' }} }}"),
+    )
+}
+
+#[tokio::test]
+async fn the_catalogue_says_which_ends_are_good() {
+    for (status, good_exits, good) in
+        [(0, "", true), (7, "", false), (7, "good_exits = [0, 7]", true), (0, "good_exits = []", false)]
+    {
+        let bench = Bench::new();
+        let host = bench.host();
+        let game = leaving(status, good_exits);
+        bench.start(&host, ONE, 1, &game).await.expect("it starts");
+        within(host.tell(ONE, "leave")).await.expect("it listens");
+        bench::eventually(async || matches!(within(host.observe(ONE)).await, Ok(Observed::Ended { .. }))).await;
+        let how = format!("exited with status {status}");
+        let expected = if good { ended_well(1, &how) } else { ended(1, &how) };
+        assert_eq!(within(host.observe(ONE)).await, Ok(expected), "{status} {good_exits}");
+
+        let again = bench.begin(&host, ONE, 1, &game).await;
+        let expected = if good { Ok(Reached::Ended(how)) } else { Err(HostError::Failed(how)) };
+        assert_eq!(again, expected, "it is not begun again at its generation");
+    }
+}
+
+#[tokio::test]
+async fn no_end_is_good_that_was_asked_for_came_before_it_was_ready_or_by_a_signal() {
+    let bench = Bench::new();
+    let host = bench.host();
+    let early = bench::script("exit 0", "ready = { when = { log = 'never' } }");
+    let how = "exited with status 0 before it was ready";
+    assert_eq!(bench.start(&host, ONE, 1, &early).await, Err(HostError::Failed(how.to_owned())));
+    assert_eq!(within(host.observe(ONE)).await, Ok(ended(1, how)));
+
+    bench.start(&host, ONE, 2, &demo("")).await.expect("it starts");
+    bench::kill(bench.pid(ONE, "game"));
+    bench::eventually(async || within(host.observe(ONE)).await == Ok(ended(2, "killed by signal 9"))).await;
 }
 
 #[tokio::test]
