@@ -7,9 +7,10 @@ mod pod;
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tokio::time::sleep_until;
+use tokio::time::{sleep, sleep_until};
 
 use super::admission::FINALIZER;
 use super::hub::Hub;
@@ -60,7 +61,23 @@ impl State {
     #[must_use]
     pub fn of(object: &Value) -> Option<Self> {
         let name = object["status"]["state"].as_str()?;
-        Self::ALL.into_iter().find(|state| state.to_string() == name)
+        Self::ALL.into_iter().find(|state| state.name() == name)
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::PortAllocation => "PortAllocation",
+            Self::Creating => "Creating",
+            Self::Starting => "Starting",
+            Self::Scheduled => "Scheduled",
+            Self::RequestReady => "RequestReady",
+            Self::Ready => "Ready",
+            Self::Shutdown => "Shutdown",
+            Self::Error => "Error",
+            Self::Unhealthy => "Unhealthy",
+            Self::Reserved => "Reserved",
+            Self::Allocated => "Allocated",
+        }
     }
 
     /// Whether it comes before `Ready`.
@@ -72,7 +89,7 @@ impl State {
 
 impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(self, f)
+        f.write_str(self.name())
     }
 }
 
@@ -81,10 +98,14 @@ pub(super) async fn run(hub: Arc<Hub>) {
     let mut changes = hub.listen();
     loop {
         changes.borrow_and_update();
-        // Each step stands alone, so that requests come in between as they do in a cluster.
-        if hub.quietly(|world| step(world, &hub)) {
+        let began = Instant::now();
+        let has_changed = hub.quietly(|world| step(world, &hub));
+        if has_changed {
             hub.ring();
-            tokio::task::yield_now().await;
+        }
+        // Each step stands alone, so that requests come in between as they do in a cluster, however many objects there are.
+        sleep(began.elapsed().max(Duration::from_millis(1))).await;
+        if has_changed {
             continue;
         }
         let next = hub.look(pods::next_end);
@@ -119,17 +140,22 @@ pub(super) fn set_state(world: &mut World, name: &str, state: State) -> Result<V
 
 /// One step of a GameServer.
 fn sync(world: &mut World, name: &str) -> Result<()> {
-    let object = world.store.find(Kind::GameServer, name)?.clone();
-    if meta::is_deleting(&object) {
+    let object = world.store.find(Kind::GameServer, name)?;
+    if meta::is_deleting(object) {
+        let object = object.clone();
         return end(world, name, &object);
     }
-    let Some(state) = State::of(&object) else { return Ok(()) };
+    let Some(state) = State::of(object) else { return Ok(()) };
     if lost_its_pod(world, name, state) {
         return set_state(world, name, State::Unhealthy).map(drop);
     }
     if world.knobs.held.contains(&state) {
         return Ok(());
     }
+    if !state.is_starting() && state != State::Shutdown {
+        return Ok(());
+    }
+    let object = world.store.find(Kind::GameServer, name)?.clone();
     match state {
         State::PortAllocation => allocate_ports(world, name),
         State::Creating => create_pod(world, name, &object),
@@ -168,11 +194,13 @@ fn lost_its_pod(world: &World, name: &str, state: State) -> bool {
 }
 
 fn allocate_ports(world: &mut World, name: &str) -> Result<()> {
-    let ports_of = |object: &Value| object["spec"]["ports"].as_array().cloned().unwrap_or_default();
+    fn ports_of(object: &Value) -> &[Value] {
+        object["spec"]["ports"].as_array().map_or(&[], Vec::as_slice)
+    }
     let all = world.store.list(Kind::GameServer).flat_map(ports_of);
     let taken: HashSet<u64> = all.filter_map(|port| port["hostPort"].as_u64()).collect();
     let mut free = PORTS.filter(|port| !taken.contains(port));
-    let mut ports = ports_of(world.store.find(Kind::GameServer, name)?);
+    let mut ports = ports_of(world.store.find(Kind::GameServer, name)?).to_vec();
     for port in ports.iter_mut().filter(|port| port["portPolicy"] == "Dynamic" || port["portPolicy"] == "Passthrough") {
         let exhausted = || Status::new(500, "InternalError", "no ports are left");
         let given = free.next().ok_or_else(exhausted)?;
@@ -189,6 +217,10 @@ fn allocate_ports(world: &mut World, name: &str) -> Result<()> {
 }
 
 fn create_pod(world: &mut World, name: &str, object: &Value) -> Result<()> {
+    if world.store.get(Kind::Pod, name).is_some_and(|pod| meta::controller(pod) != Some(meta::uid(object))) {
+        // That of an earlier GameServer of this name: it has to end first.
+        return Ok(());
+    }
     if world.store.get(Kind::Pod, name).is_none() {
         if world.exceeds_quota(Kind::Pod).is_some() {
             return set_state(world, name, State::Error).map(drop);

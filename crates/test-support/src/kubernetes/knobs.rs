@@ -73,6 +73,12 @@ impl Cluster {
         self.hub.change(|world| world.knobs.contentions = times);
     }
 
+    /// Allocation knows of no GameServer that is ready, whatever Fleets show, until this is set back: so it is after Agones'
+    /// extensions have lost some from their cache, and until they are started anew.
+    pub fn blind_allocation(&self, blind: bool) {
+        self.hub.change(|world| world.knobs.is_blind = blind);
+    }
+
     /// A quota: of a kind there may be so many objects and no more; creating one more is forbidden. `None` lifts it.
     pub fn quota(&self, kind: Kind, most: Option<usize>) {
         self.hub.change(|world| match most {

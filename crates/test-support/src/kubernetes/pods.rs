@@ -1,6 +1,6 @@
 //! What makes pods run and end: a scheduler, a node, and what protects claims.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use chrono::{SecondsFormat, Utc};
 use serde_json::{Value, json};
@@ -15,6 +15,9 @@ use super::{GAME, meta};
 /// The one node, and where players reach it.
 pub(super) const NODE: &str = "node-1";
 pub(super) const ADDRESS: &str = "203.0.113.7";
+
+/// How long what protects claims takes to see that nobody uses one: a claim that is deleted is there for a moment.
+const CLAIM_LEAVES: Duration = Duration::from_millis(50);
 
 /// Deletes a pod as a client does.
 pub(super) fn delete(world: &mut World, name: &str) -> Result<Option<Value>> {
@@ -44,23 +47,25 @@ pub(super) fn step(world: &mut World) -> bool {
     pods + claims > 0
 }
 
-/// When the next pod ends.
+/// When the next pod or claim ends.
 pub(super) fn next_end(world: &World) -> Option<Instant> {
-    let takes = world.knobs.termination?;
-    world.ending.values().filter_map(|since| since.checked_add(takes)).min()
+    let takes = world.knobs.termination;
+    let pods = world.ending.values().filter_map(|since| since.checked_add(takes?)).min();
+    pods.into_iter().chain(world.leaving.values().map(|since| *since + CLAIM_LEAVES)).min()
 }
 
 fn step_pod(world: &mut World, name: &str) -> Option<()> {
-    let pod = world.store.get(Kind::Pod, name)?.clone();
-    if meta::is_deleting(&pod) {
+    let pod = world.store.get(Kind::Pod, name)?;
+    if meta::is_deleting(pod) {
+        let pod = pod.clone();
         return end(world, name, pod);
     }
     let change = if pod["spec"]["nodeName"].is_null() {
-        schedule(world, &pod)
+        schedule(world, pod)
     } else if pod["status"]["phase"] == "Pending" {
-        run(&pod, is_ready(world, &pod))
-    } else if !is_pod_ready(&pod) && is_ready(world, &pod) {
-        run(&pod, true)
+        run(pod, is_ready(world, pod))
+    } else if !is_pod_ready(pod) && is_ready(world, pod) {
+        run(pod, true)
     } else {
         return None;
     };
@@ -169,6 +174,11 @@ fn step_claim(world: &mut World, name: &str) -> Option<()> {
         if is_used || !meta::finalizers(claim).contains(&PROTECTION) {
             return None;
         }
+        let uid = meta::uid(claim).to_owned();
+        if world.leaving.entry(uid.clone()).or_insert_with(Instant::now).elapsed() < CLAIM_LEAVES {
+            return None;
+        }
+        world.leaving.remove(&uid);
         let change = |claim: &mut Value| meta::remove_finalizer(claim, PROTECTION);
         return world.store.modify(Kind::PersistentVolumeClaim, name, change).ok().map(drop);
     }

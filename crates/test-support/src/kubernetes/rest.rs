@@ -13,6 +13,7 @@ use std::collections::HashMap;
 use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::dev::Server;
 use actix_web::http::header::CONTENT_TYPE;
@@ -38,6 +39,8 @@ pub(super) fn serve(listener: TcpListener, cluster: Cluster) -> io::Result<Serve
             .app_data(PayloadConfig::new(LARGEST))
             .default_service(web::to(answer))
     });
+    // An API server does not end a connection that is idle for a moment, nor one that a busy test is slow to use.
+    let server = server.keep_alive(Duration::from_secs(75)).client_request_timeout(Duration::ZERO);
     Ok(server.workers(1).disable_signals().listen(listener)?.run())
 }
 

@@ -23,6 +23,8 @@ pub(super) struct World {
     pub(super) sets: BTreeMap<String, (String, String)>,
     /// Since when pods are ending, by uid.
     pub(super) ending: HashMap<String, Instant>,
+    /// Since when claims are deleted that nobody uses, by uid.
+    pub(super) leaving: HashMap<String, Instant>,
     /// What pods have printed, by their uid.
     pub(super) logs: HashMap<String, Vec<String>>,
 }
@@ -34,6 +36,8 @@ pub(super) struct Knobs {
     /// How long pods take to end; `None` is no time at all.
     pub(super) termination: Option<Duration>,
     pub(super) contentions: u32,
+    /// Whether allocation knows of no GameServer that is ready.
+    pub(super) is_blind: bool,
     pub(super) quotas: BTreeMap<Kind, usize>,
     /// What requests may do, where that is restricted: resources and their verbs.
     pub(super) role: Option<Vec<(String, Vec<String>)>>,

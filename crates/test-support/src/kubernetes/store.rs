@@ -54,11 +54,16 @@ impl Store {
     }
 
     pub(super) fn list(&self, kind: Kind) -> impl Iterator<Item = &Value> {
-        self.objects.iter().filter(move |((of, _), _)| *of == kind).map(|(_, object)| object)
+        self.of(kind).map(|(_, object)| object)
     }
 
     pub(super) fn names(&self, kind: Kind) -> Vec<String> {
-        self.objects.keys().filter(|(of, _)| *of == kind).map(|(_, name)| name.clone()).collect()
+        self.of(kind).map(|(name, _)| name.clone()).collect()
+    }
+
+    fn of(&self, kind: Kind) -> impl Iterator<Item = (&String, &Value)> {
+        let from = self.objects.range((kind, String::new())..);
+        from.take_while(move |((of, _), _)| *of == kind).map(|((_, name), object)| (name, object))
     }
 
     pub(super) fn all(&self) -> impl Iterator<Item = (Kind, &str, &Value)> {
@@ -160,8 +165,7 @@ impl Store {
 
     /// All objects of a kind as they were at a version, by name; `None` where that is forgotten.
     pub(super) fn at(&self, kind: Kind, version: u64) -> Option<BTreeMap<String, Value>> {
-        let now = self.objects.iter().filter(|((of, _), _)| *of == kind);
-        let mut then: BTreeMap<_, _> = now.map(|((_, name), object)| (name.clone(), object.clone())).collect();
+        let mut then: BTreeMap<_, _> = self.of(kind).map(|(name, object)| (name.clone(), object.clone())).collect();
         let changes: Vec<_> = self.since(version)?.filter(|change| change.kind == kind).collect();
         for change in changes.into_iter().rev() {
             match &change.before {

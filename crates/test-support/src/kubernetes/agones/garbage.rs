@@ -12,18 +12,17 @@ use crate::kubernetes::state::World;
 pub(super) fn collect(world: &mut World) {
     const FOREGROUND: &str = "foregroundDeletion";
     let sets = world.store.list(Kind::Fleet).filter_map(|fleet| world.sets.get(meta::uid(fleet)));
-    let sets = sets.map(|(_, uid)| uid.clone());
-    let alive: HashSet<String> =
-        world.store.all().map(|(.., object)| meta::uid(object).to_owned()).chain(sets).collect();
-    let owners = |object: &Value| -> Vec<String> {
+    let sets = sets.map(|(_, uid)| uid.as_str());
+    let alive: HashSet<&str> = world.store.all().map(|(.., object)| meta::uid(object)).chain(sets).collect();
+    fn owners(object: &Value) -> impl Iterator<Item = &str> {
         let owners = object["metadata"]["ownerReferences"].as_array().into_iter().flatten();
-        owners.filter_map(|owner| owner["uid"].as_str().map(ToOwned::to_owned)).collect()
-    };
+        owners.filter_map(|owner| owner["uid"].as_str())
+    }
     let is_lost = |object: &Value| {
-        let owners = owners(object);
-        !meta::is_deleting(object) && !owners.is_empty() && !owners.iter().any(|owner| alive.contains(owner))
+        let mut owners = owners(object).peekable();
+        !meta::is_deleting(object) && owners.peek().is_some() && !owners.any(|owner| alive.contains(owner))
     };
-    let owned: HashSet<String> = world.store.all().flat_map(|(.., object)| owners(object)).collect();
+    let owned: HashSet<&str> = world.store.all().flat_map(|(.., object)| owners(object)).collect();
     let waits = |object: &Value| {
         meta::finalizers(object).contains(&FOREGROUND)
             && meta::is_deleting(object)

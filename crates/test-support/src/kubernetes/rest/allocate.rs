@@ -27,7 +27,7 @@ pub(super) fn answer(world: &mut World, call: &Call) -> Result<Answer> {
     if world.knobs.contentions > 0 {
         world.knobs.contentions -= 1;
         status["state"] = "Contention".into();
-    } else if let Some(name) = find(world, &selectors)? {
+    } else if let Some(name) = find(world, &selectors)?.filter(|_| !world.knobs.is_blind) {
         let taken = agones::allocate(world, &name, &allocation["spec"]["metadata"])?;
         allocation["metadata"]["name"] = name.into();
         status = told(&taken);
