@@ -140,7 +140,11 @@ fn host_config(env: &mut Env<'_>, host: settings::Host) -> hosts::Config {
     let process = process_host(env, host.name.clone());
     match host.kind {
         RunsOn::Process => hosts::Config::Process(process),
-        RunsOn::Agones => hosts::Config::Agones(agis_host_agones::Config { name: host.name, namespace }),
+        RunsOn::Agones => hosts::Config::Agones(agis_host_agones::Config {
+            name: host.name,
+            namespace,
+            pace: agis_host_agones::Pace::default(),
+        }),
     }
 }
 

@@ -11,6 +11,7 @@ use kube::{
 use serde::de::DeserializeOwned;
 
 use crate::{
+    config::{Config, Pace},
     gameserver::{self, GameServer},
     names,
 };
@@ -26,6 +27,7 @@ pub(crate) struct Cluster {
     /// The host's name.
     pub(crate) name: String,
     pub(crate) namespace: String,
+    pub(crate) pace: Pace,
     pub(crate) client: Client,
     pub(crate) gameservers: Api<GameServer>,
     pub(crate) fences: Api<ConfigMap>,
@@ -34,7 +36,8 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    pub(crate) fn new(client: Client, name: String, namespace: String) -> Self {
+    pub(crate) fn new(client: Client, config: Config) -> Self {
+        let Config { name, namespace, pace } = config;
         Self {
             gameservers: Api::namespaced_with(client.clone(), &namespace, &gameserver::resource()),
             fences: Api::namespaced(client.clone(), &namespace),
@@ -42,6 +45,7 @@ impl Cluster {
             pods: Api::namespaced(client.clone(), &namespace),
             name,
             namespace,
+            pace,
             client,
         }
     }
@@ -100,11 +104,11 @@ impl Cluster {
     where
         K: kube::Resource + Clone + DeserializeOwned + fmt::Debug,
     {
-        self.delete_if(api, object, Preconditions { uid: object.uid(), resource_version: None }).await
+        self.delete_if(api, object, Preconditions { uid: object.uid(), resource_version: None }).await.map(drop)
     }
 
-    /// Has this one deleted unless somebody has changed it meanwhile.
-    pub(crate) async fn delete_unchanged<K>(&self, api: &Api<K>, object: &K) -> Result<(), HostError>
+    /// Has this one deleted unless somebody has changed it meanwhile: then false.
+    pub(crate) async fn delete_unchanged<K>(&self, api: &Api<K>, object: &K) -> Result<bool, HostError>
     where
         K: kube::Resource + Clone + DeserializeOwned + fmt::Debug,
     {
@@ -112,14 +116,14 @@ impl Cluster {
         self.delete_if(api, object, only).await
     }
 
-    async fn delete_if<K>(&self, api: &Api<K>, object: &K, only: Preconditions) -> Result<(), HostError>
+    async fn delete_if<K>(&self, api: &Api<K>, object: &K, only: Preconditions) -> Result<bool, HostError>
     where
         K: kube::Resource + Clone + DeserializeOwned + fmt::Debug,
     {
         let params = DeleteParams::default().preconditions(only);
         match ask(api.delete(&object.name_any(), &params)).await {
-            Ok(_) => Ok(()),
-            Err(Trouble::Refused { code: GONE | CONFLICT, .. }) => Ok(()),
+            Ok(_) | Err(Trouble::Refused { code: GONE, .. }) => Ok(true),
+            Err(Trouble::Refused { code: CONFLICT, .. }) => Ok(false),
             Err(trouble) => Err(trouble.into()),
         }
     }
@@ -243,7 +247,8 @@ mod tests {
 
     #[tokio::test]
     async fn list_whose_version_expired_is_taken_anew() {
-        let cluster = Cluster::new(forgetful(), "agones".into(), "games".into());
+        let config = Config { name: "agones".into(), namespace: "games".into(), pace: Pace::default() };
+        let cluster = Cluster::new(forgetful(), config);
         let all = cluster.all(&cluster.fences, "a=b").await.expect("a list");
         assert_eq!(all.iter().map(ResourceExt::name_any).collect::<Vec<_>>(), ["a", "b"]);
     }

@@ -13,6 +13,29 @@ pub struct Config {
     pub name: String,
     /// The namespace of the game servers.
     pub namespace: String,
+    /// How often the host looks by itself.
+    pub pace: Pace,
+}
+
+/// How often the host looks by itself at what no watch told it. A test suite is in more of a hurry than a cluster.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// Whoever waits for an object of which the watch tells nothing asks for it after this time, then after twice that, up to
+    /// [`Pace::LONGEST`] times as long.
+    pub look: Duration,
+    /// How often orphans are looked for. What two rounds find runs at most twice so much longer than it should.
+    pub reap: Duration,
+}
+
+impl Pace {
+    /// The longest time between two looks, in units of the first.
+    pub const LONGEST: u32 = 8;
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { look: Duration::from_secs(5), reap: Duration::from_secs(30) }
+    }
 }
 
 /// The host cannot work with this configuration.

@@ -108,6 +108,15 @@ impl Fence {
     }
 }
 
+/// A fence as it was read or written last. Whoever changes it changes that.
+pub(crate) struct Held {
+    pub(crate) fence: Fence,
+    map: ConfigMap,
+}
+
+/// The ConfigMap of a server's fence, where one is there, or `None` where nobody has looked yet.
+type Known = Option<Option<ConfigMap>>;
+
 impl Cluster {
     /// The fence of a server, where it has one.
     pub(crate) async fn fence(&self, server: ServerId) -> Result<Option<Fence>, HostError> {
@@ -115,16 +124,24 @@ impl Cluster {
         map.as_ref().map(Fence::read).transpose()
     }
 
-    /// Raises the fence to what an order asks for.
+    /// Raises the fence to what an order asks for. Where there is none, because it is the first or because somebody has
+    /// deleted it, what stands of the server says what was seen.
     pub(crate) async fn raise(
         &self,
         server: ServerId,
         generation: Generation,
         wanted: Wanted,
         delete_after: Option<Timestamp>,
-    ) -> Result<Fence, HostError> {
+    ) -> Result<Held, HostError> {
+        let found = ask(self.fences.get_opt(&names::fence(server))).await?;
+        if found.is_none() {
+            let standing = self.of(server).await?;
+            if let Some(seen) = standing.iter().filter_map(names::generation).max().filter(|seen| *seen > generation) {
+                return Err(HostError::Stale { seen });
+            }
+        }
         let kept = delete_after.map(|at| at.to_rfc3339());
-        self.change(server, kept.as_ref(), |seen| match seen {
+        self.change(server, Some(found), kept.as_ref(), |seen| match seen {
             Some(seen) if seen.generation > generation => Err(HostError::Stale { seen: seen.generation }),
             Some(seen) if seen.generation == generation && seen.wanted == wanted => Ok(None),
             _ => Ok(Some(Fence { generation, wanted, chosen: None })),
@@ -137,15 +154,33 @@ impl Cluster {
         &self,
         server: ServerId,
         generation: Generation,
+        held: Held,
         gameserver: &GameServer,
     ) -> Result<Fence, HostError> {
-        self.change(server, None, |seen| match seen {
+        let changed = self.change(server, Some(Some(held.map)), None, |seen| match seen {
             Some(seen) if seen.generation > generation => Err(HostError::Stale { seen: seen.generation }),
             Some(seen) if seen.chosen.is_some() => Ok(None),
             Some(seen) => Ok(Some(Fence { chosen: Some(Chosen::of(gameserver)), ..seen.clone() })),
             None => Err(HostError::Unavailable(format!("the ConfigMap {} was deleted", names::fence(server)))),
-        })
-        .await
+        });
+        Ok(changed.await?.fence)
+    }
+
+    /// Writes a fence that was lost, unless one is there again.
+    pub(crate) async fn restore(&self, server: ServerId, fence: &Fence) -> Result<(), HostError> {
+        let map = self.mapped(server, fence, ConfigMap::default());
+        ask(self.fences.create(&PostParams::default(), &map)).await?;
+        Ok(())
+    }
+
+    /// A fence put into its ConfigMap.
+    fn mapped(&self, server: ServerId, fence: &Fence, mut map: ConfigMap) -> ConfigMap {
+        map.metadata.name = Some(names::fence(server));
+        map.labels_mut().extend(names::of_server(&self.name, server));
+        map.annotations_mut().remove(names::FORGOTTEN);
+        map.annotations_mut().remove(names::DELETE_AFTER);
+        fence.write(&mut map);
+        map
     }
 
     /// Changes a fence as this says, who looks again where somebody else has changed it meanwhile; `None` leaves it. What
@@ -153,40 +188,41 @@ impl Cluster {
     async fn change(
         &self,
         server: ServerId,
+        mut known: Known,
         delete_after: Option<&String>,
         decide: impl Fn(Option<&Fence>) -> Result<Option<Fence>, HostError>,
-    ) -> Result<Fence, HostError> {
+    ) -> Result<Held, HostError> {
         let name = names::fence(server);
         for _ in 0..TRIES {
-            let found = ask(self.fences.get_opt(&name)).await?;
+            let found = match known.take() {
+                Some(found) => found,
+                None => ask(self.fences.get_opt(&name)).await?,
+            };
             if let Some(found) = &found {
                 self.is_ours(found)?;
             }
             let seen = found.as_ref().map(Fence::read).transpose()?;
             let Some(next) = decide(seen.as_ref())? else {
-                return seen.ok_or_else(|| HostError::Unavailable("there is no fence".into()));
+                let held = seen.zip(found).map(|(fence, map)| Held { fence, map });
+                return held.ok_or_else(|| HostError::Unavailable("there is no fence".into()));
             };
             let is_new = found.is_none();
-            let mut map = match found {
+            let map = match found {
                 Some(found) if found.annotations().contains_key(names::FORGOTTEN) => {
                     let Some(marked) = self.forget_world(found).await? else { continue };
                     marked
                 }
                 found => found.unwrap_or_default(),
             };
-            map.metadata.name = Some(name.clone());
-            map.labels_mut().extend(names::of_server(&self.name, server));
-            map.annotations_mut().remove(names::FORGOTTEN);
-            map.annotations_mut().remove(names::DELETE_AFTER);
+            let mut map = self.mapped(server, &next, map);
             map.annotations_mut().extend(delete_after.map(|at| (names::DELETE_AFTER.to_owned(), at.clone())));
-            next.write(&mut map);
             let written = if is_new {
                 ask(self.fences.create(&PostParams::default(), &map)).await
             } else {
                 ask(self.fences.replace(&name, &PostParams::default(), &map)).await
             };
             match written {
-                Ok(_) => return Ok(next),
+                Ok(map) => return Ok(Held { fence: next, map }),
                 Err(Trouble::Refused { code: CONFLICT | GONE, .. }) => {}
                 Err(trouble) => return Err(trouble.into()),
             }

@@ -54,6 +54,11 @@ impl Phase {
     }
 }
 
+/// Whether it is on its way out.
+pub(crate) fn is_going(gameserver: &GameServer) -> bool {
+    gameserver.metadata.deletion_timestamp.is_some()
+}
+
 /// Whether this game says by its pod that it is ready.
 pub(crate) fn is_ready_by_pod(gameserver: &GameServer) -> bool {
     gameserver.annotations().get(names::READY).is_some_and(|by| by == "pod")
@@ -62,7 +67,7 @@ pub(crate) fn is_ready_by_pod(gameserver: &GameServer) -> bool {
 /// The states of Agones' GameServers (agones.dev/site/docs/reference/gameserver) in our words. `pod` is looked at where
 /// the game says by it that it is ready.
 pub(crate) fn phase(gameserver: &GameServer, pod: Option<&Pod>) -> Phase {
-    if gameserver.metadata.deletion_timestamp.is_some() {
+    if is_going(gameserver) {
         return Phase::Ended("its game server was deleted in the cluster".into());
     }
     let Some(status) = &gameserver.status else { return Phase::Starting };

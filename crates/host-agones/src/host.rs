@@ -19,8 +19,8 @@ use crate::{
     cluster::{Cluster, ask},
     config::{Config, SetupError},
     console,
-    fence::{Chosen, Wanted},
-    gameserver::{self, GameServer, Phase},
+    fence::{Chosen, Fence, Wanted},
+    gameserver::{GameServer, Phase},
     names, reaper,
     start::Start,
     stop::bring_down,
@@ -37,7 +37,7 @@ const KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// another began.
 pub struct AgonesHost {
     cluster: Cluster,
-    view: View,
+    view: Arc<View>,
     feed: Mutex<Option<Feed>>,
     templates: BTreeMap<String, Template>,
 }
@@ -53,8 +53,8 @@ impl AgonesHost {
         }
         let templates = template::all(catalogue.games().map(Arc::as_ref))
             .map_err(|(game, why)| SetupError::Template { game, why })?;
-        let (view, feed) = View::new();
-        let cluster = Cluster::new(client, config.name, config.namespace);
+        let (view, feed) = View::new(config.namespace.clone());
+        let cluster = Cluster::new(client, config);
         Ok(Self { cluster, view, feed: Mutex::new(Some(feed)), templates })
     }
 
@@ -79,7 +79,7 @@ impl AgonesHost {
         Ok(match found {
             Some(it) => {
                 let generation = names::generation(&it).unwrap_or_default();
-                gameserver::phase(&it, self.view.pod(&it).as_deref()).observed(generation)
+                self.view.phase(&it).observed(generation)
             }
             // By the time that anybody looks again, the one that ended is gone as well.
             None => return Err(HostError::Unavailable("what stands in the cluster is changing".into())),
@@ -128,20 +128,20 @@ impl Host for AgonesHost {
         let Order { server, generation, operation, .. } = *order;
         let wanted = Wanted::of(&order.target);
         let kept = (wanted == Wanted::Deleted).then(|| Utc::now() + KEPT);
-        let fence = self.cluster.raise(server, generation, wanted, kept).await?;
+        let held = self.cluster.raise(server, generation, wanted, kept).await?;
         tracing::debug!(%server, %operation, generation, "order accepted");
         match &order.target {
             Target::Running(launch) => {
                 let (cluster, view, templates) = (&self.cluster, &self.view, &self.templates);
                 let start = Start { cluster, view, templates, server, generation, operation, launch };
-                start.run(fence).await.map(Reached::Running)
+                start.run(held).await.map(Reached::Running)
             }
             Target::Stopped => {
-                bring_down(&self.cluster, self.view.changes(), server, generation).await?;
+                bring_down(&self.cluster, &self.view, server, generation).await?;
                 Ok(Reached::Stopped)
             }
             Target::Deleted => {
-                bring_down(&self.cluster, self.view.changes(), server, generation).await?;
+                bring_down(&self.cluster, &self.view, server, generation).await?;
                 Ok(Reached::Deleted)
             }
         }
@@ -150,7 +150,7 @@ impl Host for AgonesHost {
     async fn observe(&self, server: ServerId) -> Result<Observed, HostError> {
         if let Some(gameserver) = self.newest(server).await? {
             let generation = names::generation(&*gameserver).unwrap_or_default();
-            let phase = gameserver::phase(&gameserver, self.view.pod(&gameserver).as_deref());
+            let phase = self.view.phase(&gameserver);
             let Phase::Ended(_) = phase else { return Ok(phase.observed(generation)) };
             // One that lost against another of its generation ends too, and is not the one that players are on.
             let chosen = self.cluster.fence(server).await?.and_then(|fence| fence.chosen);
@@ -160,8 +160,9 @@ impl Host for AgonesHost {
             };
         }
         Ok(match self.cluster.fence(server).await? {
-            Some(fence) if fence.wanted == Wanted::Running && fence.chosen.is_some() => {
-                Phase::Ended("its game server is gone from the cluster".into()).observed(fence.generation)
+            Some(Fence { generation, wanted: Wanted::Running, chosen: Some(chosen) }) => {
+                let gone = || Phase::Ended("its game server is gone from the cluster".into());
+                self.view.end(server, generation, &chosen).unwrap_or_else(gone).observed(generation)
             }
             _ => Observed::Absent,
         })

@@ -6,13 +6,14 @@
 //! - `gameserver`: what Agones says of a GameServer; `template`: from the catalogue to one
 //! - `fleet`: a GameServer allocated from a Fleet
 //! - `console`: what a server writes
-//! - `view`: what the watches have told; [`reaper`]: what nobody asked for any more is taken away
+//! - `view`: what the watches have told; `reaper`: what nobody asked for any more is taken away
 //! - `cluster`: every call to the API server, its deadline, and what its failure means
 //! - `names`: names and labels of what is ours
 //!
 //! What makes this safe to do from any number of processes, with calls whose answers are lost: what we create has a name
 //! or labels that say for which server and generation it is, so that it is found again; what is created is ours only
-//! when it stands in the fence, which one process wins; everything else with our labels is taken away.
+//! when it stands in the fence, which one process wins; everything else with our labels is taken away, once it was seen
+//! twice.
 
 mod cluster;
 mod config;
@@ -22,12 +23,12 @@ mod fleet;
 mod gameserver;
 mod host;
 mod names;
-pub mod reaper;
+mod reaper;
 mod start;
 mod stop;
 mod template;
 mod view;
 mod world;
 
-pub use config::{Config, SetupError, connect};
+pub use config::{Config, Pace, SetupError, connect};
 pub use host::AgonesHost;

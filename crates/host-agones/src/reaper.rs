@@ -1,7 +1,10 @@
 //! What nobody asked for any more is taken away: GameServers that a process created after it was overtaken, allocations
 //! whose answer was lost, and after seven days the worlds of deleted servers.
+//!
+//! Two rounds have to agree before anything is done. One reading tells an orphan from a GameServer that is about to be
+//! replaced as little as it tells a fence that is lost from one that was missed.
 
-use std::{collections::HashMap, time::Duration};
+use std::collections::{BTreeMap, HashMap};
 
 use agis_base::{ServerId, Timestamp};
 use agis_servers::host::HostError;
@@ -11,52 +14,109 @@ use kube::ResourceExt;
 
 use crate::{
     cluster::Cluster,
-    fence::{Fence, Wanted},
+    fence::{Chosen, Fence, Wanted},
+    gameserver::GameServer,
     names,
 };
 
-/// How often it looks. What it finds runs at most so much longer than it should.
-pub const INTERVAL: Duration = Duration::from_secs(30);
+const REAPED: &str = "agis_bot_agones_orphans_reaped_total";
+const LOST: &str = "agis_bot_agones_fences_lost_total";
 
 /// Looks for ever; a round that fails is made up for by the next.
 pub(crate) async fn run(cluster: &Cluster) {
-    // The first orphan is to be seen as one more.
-    metrics::counter!("agis_bot_agones_orphans_reaped_total").increment(0);
+    // The first is to be seen as one more.
+    metrics::counter!(REAPED).increment(0);
+    metrics::counter!(LOST).increment(0);
+    let mut suspects = Suspects::default();
     loop {
-        if let Err(error) = round(cluster).await {
-            tracing::warn!(%error, "orphans in the cluster could not be looked for");
+        match round(cluster, &suspects).await {
+            Ok(found) => suspects = found,
+            Err(error) => tracing::warn!(%error, "orphans in the cluster could not be looked for"),
         }
-        tokio::time::sleep(INTERVAL).await;
+        tokio::time::sleep(cluster.pace.reap).await;
     }
 }
 
+/// Those that a round found something wrong with, by their uid.
+type Suspects = HashMap<String, Suspicion>;
+
+/// What is wrong with a GameServer of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Suspicion {
+    /// Its server's fence wants another, or none.
+    Orphan,
+    /// Its server has no fence, though every GameServer had one before it was made.
+    NoFence,
+}
+
 /// The fences are read after the GameServers: each of those that were seen had its fence before it was made.
-async fn round(cluster: &Cluster) -> Result<(), HostError> {
+async fn round(cluster: &Cluster, before: &Suspects) -> Result<Suspects, HostError> {
     let ours = names::all(&cluster.name);
     let gameservers = cluster.all(&cluster.gameservers, &ours).await?;
     let maps = cluster.all(&cluster.fences, &ours).await?;
-    let fences: HashMap<ServerId, Fence> =
-        maps.iter().filter_map(|map| Some((names::server(map)?, Fence::read(map).ok()?))).collect();
+    let fences: HashMap<ServerId, Option<Fence>> =
+        maps.iter().filter_map(|map| Some((names::server(map)?, Fence::read(map).ok()))).collect();
+    let mut suspects = Suspects::new();
+    let mut unfenced: BTreeMap<ServerId, Vec<&GameServer>> = BTreeMap::new();
     for gameserver in &gameservers {
-        let is_orphan = match (names::server(gameserver), names::generation(gameserver)) {
-            (Some(server), Some(generation)) => match fences.get(&server) {
-                Some(fence) => fence.is_orphan(generation, gameserver),
-                // A fence that cannot be read is no reason; that there is none, is.
-                None => maps.iter().all(|map| names::server(map) != Some(server)),
-            },
-            _ => false,
-        };
-        if is_orphan && gameserver.metadata.deletion_timestamp.is_none() {
-            tracing::warn!(gameserver = gameserver.name_any(), "a game server that is nobody's is taken away");
-            if survive(cluster.delete(&cluster.gameservers, gameserver).await) {
-                metrics::counter!("agis_bot_agones_orphans_reaped_total").increment(1);
-            }
+        let (Some(suspicion), Some(uid)) = (suspicion(gameserver, &fences), gameserver.uid()) else { continue };
+        let is_sure = before.get(&uid) == Some(&suspicion);
+        suspects.insert(uid, suspicion);
+        match (suspicion, names::server(gameserver)) {
+            (Suspicion::Orphan, _) if is_sure => take_away(cluster, gameserver).await,
+            (Suspicion::NoFence, Some(server)) if is_sure => unfenced.entry(server).or_default().push(gameserver),
+            _ => {}
         }
     }
-    for map in maps.iter().filter(|map| has_ended(map, Utc::now())) {
-        let _ = survive(forget(cluster, map).await);
+    for (server, standing) in unfenced {
+        restore(cluster, server, &standing).await;
     }
-    Ok(())
+    for map in maps.iter().filter(|map| has_ended(map, Utc::now())) {
+        survive(forget(cluster, map).await);
+    }
+    Ok(suspects)
+}
+
+/// What is wrong with a GameServer, if anything is. A fence that cannot be read is no reason.
+fn suspicion(gameserver: &GameServer, fences: &HashMap<ServerId, Option<Fence>>) -> Option<Suspicion> {
+    if gameserver.metadata.deletion_timestamp.is_some() {
+        return None;
+    }
+    let (server, generation) = (names::server(gameserver)?, names::generation(gameserver)?);
+    match fences.get(&server) {
+        Some(fence) => fence.as_ref()?.is_orphan(generation, gameserver).then_some(Suspicion::Orphan),
+        None => Some(Suspicion::NoFence),
+    }
+}
+
+async fn take_away(cluster: &Cluster, gameserver: &GameServer) {
+    tracing::warn!(gameserver = gameserver.name_any(), "a game server that is nobody's is taken away");
+    if survive(cluster.delete(&cluster.gameservers, gameserver).await) {
+        metrics::counter!(REAPED).increment(1);
+    }
+}
+
+/// Players may be on a server whose fence is lost, so it stays, and its fence is written anew from it. Where two stand at
+/// the highest generation nobody knows which is the server's, until its next order.
+async fn restore(cluster: &Cluster, server: ServerId, standing: &[&GameServer]) {
+    let highest = standing.iter().filter_map(|it| names::generation(*it)).max().unwrap_or_default();
+    let mut newest = standing.iter().filter(|it| names::generation(**it) == Some(highest));
+    let (Some(gameserver), None) = (newest.next(), newest.next()) else {
+        tracing::warn!(server_id = server.0, "the fence of a server is lost, and several game servers may be it");
+        return;
+    };
+    let fence = Fence { generation: highest, wanted: Wanted::Running, chosen: Some(Chosen::of(gameserver)) };
+    match cluster.restore(server, &fence).await {
+        Ok(()) => {
+            metrics::counter!(LOST).increment(1);
+            tracing::warn!(
+                server_id = server.0,
+                gameserver = gameserver.name_any(),
+                "the fence of a server was lost, and is written anew from its game server"
+            );
+        }
+        Err(error) => tracing::warn!(server_id = server.0, %error, "the fence of a server is lost"),
+    }
 }
 
 /// Whether what is kept of a deleted server has been kept for long enough. One that was restored from a backup is not
@@ -72,10 +132,10 @@ fn has_ended(map: &ConfigMap, now: Timestamp) -> bool {
 /// The world first: as long as the fence is there, it is tried again. The list may be minutes old; a fence that somebody has
 /// raised since, whose server is wanted again, is left alone with its world.
 async fn forget(cluster: &Cluster, map: &ConfigMap) -> Result<(), HostError> {
-    match cluster.forget_world(map.clone()).await? {
-        Some(forgotten) => cluster.delete_unchanged(&cluster.fences, &forgotten).await,
-        None => Ok(()),
+    if let Some(forgotten) = cluster.forget_world(map.clone()).await? {
+        cluster.delete_unchanged(&cluster.fences, &forgotten).await?;
     }
+    Ok(())
 }
 
 /// One that cannot be taken away is no reason to leave the others. Answers whether it could.
@@ -84,4 +144,80 @@ fn survive(result: Result<(), HostError>) -> bool {
         tracing::warn!(%error, "something in the cluster could not be taken away");
     }
     result.is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use agis_test_support::kubernetes::{Cluster as StandIn, Kind, NAMESPACE};
+    use kube::config::{KubeConfigOptions, Kubeconfig};
+    use serde_json::json;
+
+    use super::*;
+    use crate::config::{Config, Pace};
+
+    async fn on(stand_in: &StandIn) -> Cluster {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let config = Kubeconfig::from_yaml(&stand_in.kubeconfig()).expect("a kubeconfig");
+        let config = kube::Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await;
+        let client = kube::Client::try_from(config.expect("a configuration")).expect("a client");
+        Cluster::new(client, Config { name: "agones".into(), namespace: NAMESPACE.into(), pace: Pace::default() })
+    }
+
+    fn standing(stand_in: &StandIn) -> usize {
+        let all = stand_in.list(Kind::GameServer);
+        all.iter().filter(|it| it["metadata"]["deletionTimestamp"].is_null()).count()
+    }
+
+    fn put_gameserver(stand_in: &StandIn, generation: i64) {
+        let labels = names::of_generation("agones", ServerId(7), generation, agis_base::OperationId::default());
+        stand_in.put(json!({
+            "apiVersion": "agones.dev/v1", "kind": "GameServer",
+            "metadata": { "name": names::gameserver(ServerId(7), generation), "labels": labels },
+            "spec": { "template": { "spec": { "containers": [{ "name": "game", "image": "example/game" }] } } },
+        }));
+    }
+
+    #[tokio::test]
+    async fn server_that_is_being_restarted_is_no_orphan() {
+        let stand_in = StandIn::start().await;
+        let cluster = on(&stand_in).await;
+        put_gameserver(&stand_in, 1);
+        // The fence is raised, and what stands is deleted right after.
+        cluster.raise(ServerId(7), 2, Wanted::Running, None).await.expect("raised");
+        let suspects = round(&cluster, &Suspects::new()).await.expect("a round");
+        assert_eq!((suspects.len(), standing(&stand_in)), (1, 1), "one round is none");
+        stand_in.delete(Kind::GameServer, &names::gameserver(ServerId(7), 1));
+        put_gameserver(&stand_in, 2);
+        let suspects = round(&cluster, &suspects).await.expect("a round");
+        assert_eq!((suspects.len(), standing(&stand_in)), (0, 1));
+    }
+
+    #[tokio::test]
+    async fn orphan_of_two_rounds_is_taken_away() {
+        let stand_in = StandIn::start().await;
+        let cluster = on(&stand_in).await;
+        put_gameserver(&stand_in, 1);
+        cluster.raise(ServerId(7), 2, Wanted::Stopped, None).await.expect("raised");
+        let suspects = round(&cluster, &Suspects::new()).await.expect("a round");
+        round(&cluster, &suspects).await.expect("a round");
+        assert_eq!(standing(&stand_in), 0);
+    }
+
+    #[tokio::test]
+    async fn of_two_without_a_fence_neither_is_taken_away() {
+        let stand_in = StandIn::start().await;
+        let cluster = on(&stand_in).await;
+        let labels = names::of_generation("agones", ServerId(7), 3, agis_base::OperationId::default());
+        for name in ["arena-a", "arena-b"] {
+            stand_in.put(json!({
+                "apiVersion": "agones.dev/v1", "kind": "GameServer", "metadata": { "name": name, "labels": labels },
+                "spec": { "template": { "spec": { "containers": [{ "name": "game", "image": "example/game" }] } } },
+            }));
+        }
+        let mut suspects = Suspects::new();
+        for _ in 0..3 {
+            suspects = round(&cluster, &suspects).await.expect("a round");
+        }
+        assert_eq!((standing(&stand_in), stand_in.list(Kind::ConfigMap).len()), (2, 0));
+    }
 }

@@ -1,9 +1,6 @@
 //! From an order to a GameServer that is ready for players.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use agis_base::{OperationId, ServerId};
 use agis_servers::host::{Endpoint, Generation, HostError, Launch};
@@ -11,17 +8,14 @@ use kube::{ResourceExt, api::PostParams};
 
 use crate::{
     cluster::{CONFLICT, Cluster, Trouble, ask},
-    fence::{Chosen, Fence},
+    fence::{Chosen, Fence, Held},
     fleet,
-    gameserver::{self, GameServer, Phase},
+    gameserver::{self, GameServer, Phase, is_going},
     names,
     stop::{bring_down, take_away},
     template::Template,
-    view::View,
+    view::{Looks, Seen, View},
 };
-
-/// The longest time between two looks: what the watch did not tell of is found by then.
-const LOOK: Duration = Duration::from_secs(5);
 
 /// One order to run.
 pub(crate) struct Start<'a> {
@@ -35,37 +29,42 @@ pub(crate) struct Start<'a> {
 }
 
 impl Start<'_> {
-    /// Returns once players can join. `fence` is that of this generation.
-    pub(crate) async fn run(&self, fence: Fence) -> Result<Endpoint, HostError> {
-        let chosen = match fence.chosen {
-            Some(chosen) => chosen,
-            None => self.choose().await?,
-        };
-        self.until_ready(&chosen).await
+    /// Returns once players can join. `held` is the fence of this generation.
+    pub(crate) async fn run(&self, held: Held) -> Result<Endpoint, HostError> {
+        match held.fence.chosen.clone() {
+            Some(chosen) => self.until_ready(&chosen, None).await,
+            None => {
+                let made = self.make().await?;
+                let chosen = self.choose(held, &made).await?;
+                self.until_ready(&chosen, Some(made).filter(|made| chosen.is(made))).await
+            }
+        }
     }
 
-    /// Makes a GameServer, or finds the one that an earlier attempt made, and has it stand in the fence.
-    async fn choose(&self) -> Result<Chosen, HostError> {
-        let before = self.generation - 1;
-        bring_down(self.cluster, self.view.changes(), self.server, before).await?;
-        let made = match (&self.launch.game.fleet, self.templates.get(&self.launch.game.key)) {
-            (Some(fleet), _) => self.allocated(fleet).await?,
-            (None, Some(template)) => self.created(template.clone()).await?,
+    /// Makes a GameServer, or finds the one that an earlier attempt made.
+    async fn make(&self) -> Result<GameServer, HostError> {
+        let standing = bring_down(self.cluster, self.view, self.server, self.generation - 1).await?;
+        match (&self.launch.game.fleet, self.templates.get(&self.launch.game.key)) {
+            (Some(fleet), _) => self.allocated(fleet, standing).await,
+            (None, Some(template)) => self.created(template.clone()).await,
             (None, None) => {
                 let game = &self.launch.game.key;
-                return Err(HostError::Failed(format!("the game '{game}' is not made for Agones")));
+                Err(HostError::Failed(format!("the game '{game}' is not made for Agones")))
             }
-        };
-        match self.cluster.choose(self.server, self.generation, &made).await {
-            Ok(Fence { chosen: Some(chosen), .. }) if chosen.is(&made) => Ok(chosen),
+        }
+    }
+
+    /// Has a GameServer stand in the fence, unless another attempt was quicker.
+    async fn choose(&self, held: Held, made: &GameServer) -> Result<Chosen, HostError> {
+        match self.cluster.choose(self.server, self.generation, held, made).await {
+            Ok(Fence { chosen: Some(chosen), .. }) if chosen.is(made) => Ok(chosen),
             Ok(fence) => {
-                // Another attempt was quicker.
-                self.cluster.delete(&self.cluster.gameservers, &made).await?;
+                self.cluster.delete(&self.cluster.gameservers, made).await?;
                 fence.chosen.ok_or_else(|| HostError::Unavailable("the server changed meanwhile".into()))
             }
             Err(error) => {
                 if matches!(error, HostError::Stale { .. }) {
-                    self.cluster.delete(&self.cluster.gameservers, &made).await?;
+                    self.cluster.delete(&self.cluster.gameservers, made).await?;
                 }
                 Err(error)
             }
@@ -91,12 +90,10 @@ impl Start<'_> {
         }
     }
 
-    async fn allocated(&self, fleet: &str) -> Result<GameServer, HostError> {
-        let all = self.cluster.of(self.server).await?;
-        let mut earlier: Vec<_> =
-            all.into_iter().filter(|it| names::generation(it) == Some(self.generation) && !is_going(it)).collect();
-        earlier.sort_by_key(ResourceExt::name_any);
-        match earlier.into_iter().next() {
+    /// `standing` is what stands of the server that earlier generations have not left.
+    async fn allocated(&self, fleet: &str, standing: Vec<GameServer>) -> Result<GameServer, HostError> {
+        let is_of_this = |it: &GameServer| names::generation(it) == Some(self.generation) && !is_going(it);
+        match standing.into_iter().filter(is_of_this).min_by_key(ResourceExt::name_any) {
             Some(dangling) => Ok(dangling),
             None => fleet::allocate(self.cluster, fleet, self.launch, self.labels()).await,
         }
@@ -106,40 +103,51 @@ impl Start<'_> {
         names::of_generation(&self.cluster.name, self.server, self.generation, self.operation)
     }
 
-    async fn until_ready(&self, chosen: &Chosen) -> Result<Endpoint, HostError> {
+    /// Waits for what the watch tells of this one GameServer, and asks for it where the watch tells of nothing. `known` is
+    /// how it was a moment ago.
+    async fn until_ready(&self, chosen: &Chosen, known: Option<GameServer>) -> Result<Endpoint, HostError> {
         let within = self.launch.game.ready.within();
         let until = Instant::now() + within;
-        let mut changes = self.view.changes();
+        let (mut changes, mut looks) = (self.view.follow(&chosen.name), Looks::new(self.cluster.pace));
+        let mut known = known.map(|made| (Arc::new(made), None));
+        let mut is_due = false;
         loop {
-            changes.mark_unchanged();
-            let found = ask(self.cluster.gameservers.get_opt(&chosen.name)).await?.filter(|it| chosen.is(it));
-            let Some(gameserver) = found else {
+            changes.mark_seen();
+            // What the watch told before anybody followed it is newer than what was made.
+            let made = known.take();
+            let seen = self.view.seen(chosen).filter(|_| !is_due).or(made);
+            let Some((gameserver, pod)) = (match seen {
+                Some(seen) => Some(seen),
+                None => self.look(chosen).await?,
+            }) else {
                 return Err(HostError::Failed("its game server is gone from the cluster".into()));
             };
-            match self.phase(&gameserver).await? {
+            match gameserver::phase(&gameserver, pod.as_deref()) {
                 Phase::Running(endpoint) => return Ok(endpoint),
                 Phase::Ended(how) => {
-                    self.take_down(gameserver).await?;
+                    self.take_down(&gameserver).await?;
                     return Err(HostError::Failed(how));
                 }
                 Phase::Starting if Instant::now() >= until => {
                     let why = self.waits_for(&gameserver).await;
-                    self.take_down(gameserver).await?;
+                    self.take_down(&gameserver).await?;
                     return Err(HostError::Failed(format!("not ready within {} s: {why}", within.as_secs())));
                 }
                 Phase::Starting => {}
             }
-            let left = until.saturating_duration_since(Instant::now()).min(LOOK);
-            let _ = tokio::time::timeout(left, changes.changed()).await;
+            is_due = changes.or_look(&mut looks, until).await;
         }
     }
 
-    async fn phase(&self, gameserver: &GameServer) -> Result<Phase, HostError> {
-        let pod = match gameserver::is_ready_by_pod(gameserver) {
-            true => ask(self.cluster.pods.get_opt(&gameserver.name_any())).await?,
+    /// The GameServer as it is now, and its pod where that counts.
+    async fn look(&self, chosen: &Chosen) -> Result<Option<Seen>, HostError> {
+        let found = ask(self.cluster.gameservers.get_opt(&chosen.name)).await?.filter(|it| chosen.is(it));
+        let Some(gameserver) = found else { return Ok(None) };
+        let pod = match gameserver::is_ready_by_pod(&gameserver) {
+            true => ask(self.cluster.pods.get_opt(&chosen.name)).await?,
             false => None,
         };
-        Ok(gameserver::phase(gameserver, pod.as_ref()))
+        Ok(Some((Arc::new(gameserver), pod.map(Arc::new))))
     }
 
     /// What keeps it from getting ready, as far as the cluster says.
@@ -152,11 +160,7 @@ impl Start<'_> {
         }
     }
 
-    async fn take_down(&self, gameserver: GameServer) -> Result<(), HostError> {
-        take_away(self.cluster, self.view.changes(), &[gameserver]).await
+    async fn take_down(&self, gameserver: &GameServer) -> Result<(), HostError> {
+        take_away(self.cluster, self.view, std::slice::from_ref(gameserver)).await
     }
-}
-
-fn is_going(gameserver: &GameServer) -> bool {
-    gameserver.metadata.deletion_timestamp.is_some()
 }

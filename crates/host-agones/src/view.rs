@@ -1,21 +1,28 @@
-//! What the watches have told: the GameServers and pods of this host, as they were a moment ago.
+//! What the watches have told: the GameServers and pods of this host, as they were a moment ago, and how those ended that
+//! are gone.
 
 use std::{
     collections::HashMap,
     fmt,
     hash::Hash,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use agis_base::ServerId;
+use agis_servers::host::Generation;
 use futures_util::{Stream, StreamExt};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api, Resource, ResourceExt,
+    core::ApiResource,
     runtime::{
         WatchStreamExt,
         reflector::{self, ObjectRef, Store, store::Writer},
-        watcher,
+        watcher::{self, watcher},
     },
 };
 use serde::de::DeserializeOwned;
@@ -23,111 +30,258 @@ use tokio::sync::{Notify, watch};
 
 use crate::{
     cluster::Cluster,
-    gameserver::{self, GameServer},
+    config::Pace,
+    fence::Chosen,
+    gameserver::{self, GameServer, Phase},
     names,
 };
 
+/// For how long it is known how a GameServer ended that is gone.
+const REMEMBERED: Duration = Duration::from_secs(60 * 60);
+
+/// A GameServer, and its pod where one is there.
+pub(crate) type Seen = (Arc<GameServer>, Option<Arc<Pod>>);
+
 /// GameServers and pods as the watches last told.
 pub(crate) struct View {
+    namespace: String,
+    resource: ApiResource,
     gameservers: Store<GameServer>,
     pods: Store<Pod>,
-    changes: watch::Sender<()>,
-    /// Keeps one change for whoever comes to ask.
-    news: Arc<Notify>,
+    shared: Arc<Shared>,
     /// Which are whose, as of the last time that somebody asked.
-    index: Mutex<Index>,
-}
-
-#[derive(Default)]
-struct Index {
-    of: HashMap<ServerId, Vec<Arc<GameServer>>>,
-    changes: Option<watch::Receiver<()>>,
+    index: Mutex<HashMap<ServerId, Vec<Arc<GameServer>>>>,
 }
 
 /// What fills a view; polled for as long as the view is to follow.
 pub(crate) struct Feed {
     gameservers: Writer<GameServer>,
     pods: Writer<Pod>,
-    changes: watch::Sender<()>,
-    news: Arc<Notify>,
+    view: Arc<View>,
+}
+
+#[derive(Default)]
+struct Shared {
+    /// Keeps one change for whoever comes to ask.
+    news: Notify,
+    /// Whether anything has changed since the index was made.
+    is_changed: AtomicBool,
+    /// By the name of an object: its bell, and how many wait for it. A GameServer and its pod share a name.
+    bells: Mutex<HashMap<String, (watch::Sender<()>, usize)>>,
+    ends: Mutex<HashMap<Life, (Phase, Instant)>>,
+}
+
+/// A GameServer while it belonged to a generation of a server: one of a Fleet may come to belong to another.
+#[derive(PartialEq, Eq, Hash)]
+struct Life {
+    server: ServerId,
+    generation: Generation,
+    uid: String,
 }
 
 impl View {
     /// A view that knows nothing yet, and what fills it.
-    pub(crate) fn new() -> (Self, Feed) {
-        let (changes, _) = watch::channel(());
+    pub(crate) fn new(namespace: String) -> (Arc<Self>, Feed) {
         let resource = gameserver::resource();
-        let gameservers = Writer::new(resource);
+        let gameservers = Writer::new(resource.clone());
         let (pods_view, pods) = reflector::store();
-        let news = Arc::new(Notify::new());
-        let view = Self {
+        let view = Arc::new(Self {
+            namespace,
+            resource,
             gameservers: gameservers.as_reader(),
             pods: pods_view,
-            changes: changes.clone(),
-            news: news.clone(),
+            shared: Arc::default(),
             index: Mutex::default(),
-        };
-        (view, Feed { gameservers, pods, changes, news })
+        });
+        (view.clone(), Feed { gameservers, pods, view })
     }
 
     /// The GameServers of a server.
     pub(crate) fn of(&self, server: ServerId) -> Vec<Arc<GameServer>> {
         // Whoever looks at all servers would look at all GameServers for each.
-        let mut index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
-        if index.changes.as_ref().is_none_or(|changes| changes.has_changed().unwrap_or(true)) {
-            let changes = index.changes.get_or_insert_with(|| self.changes.subscribe());
-            // Ahead of the look: what changes meanwhile is looked at again.
-            changes.mark_unchanged();
-            index.of.clear();
+        let mut index = locked(&self.index);
+        // Ahead of the look: what changes meanwhile is looked at again.
+        if self.shared.is_changed.swap(false, Ordering::AcqRel) {
+            index.clear();
             for gameserver in self.gameservers.state() {
                 if let Some(server) = names::server(&*gameserver) {
-                    index.of.entry(server).or_default().push(gameserver);
+                    index.entry(server).or_default().push(gameserver);
                 }
             }
         }
-        index.of.get(&server).cloned().unwrap_or_default()
+        index.get(&server).cloned().unwrap_or_default()
+    }
+
+    /// A GameServer, where the watch has told of it.
+    pub(crate) fn gameserver(&self, chosen: &Chosen) -> Option<Arc<GameServer>> {
+        let object = ObjectRef::new_with(&chosen.name, self.resource.clone()).within(&self.namespace);
+        self.gameservers.get(&object).filter(|it| chosen.is(it))
+    }
+
+    /// A GameServer and its pod, where the watch has told of it.
+    pub(crate) fn seen(&self, chosen: &Chosen) -> Option<Seen> {
+        let gameserver = self.gameserver(chosen)?;
+        let pod = self.pod(&gameserver);
+        Some((gameserver, pod))
     }
 
     /// The pod of a GameServer, which has its name.
-    pub(crate) fn pod(&self, gameserver: &GameServer) -> Option<Arc<Pod>> {
-        let namespace = gameserver.namespace().unwrap_or_default();
-        self.pods.get(&ObjectRef::new(&gameserver.name_any()).within(&namespace))
+    fn pod(&self, gameserver: &GameServer) -> Option<Arc<Pod>> {
+        self.pods.get(&ObjectRef::new(&gameserver.name_any()).within(&self.namespace))
+    }
+
+    /// What a GameServer is to us. Its first end is the true one: what comes after is how it is taken away.
+    pub(crate) fn phase(&self, gameserver: &GameServer) -> Phase {
+        let ended = life(gameserver).and_then(|life| self.ended(&life));
+        ended.unwrap_or_else(|| gameserver::phase(gameserver, self.pod(gameserver).as_deref()))
+    }
+
+    /// How the GameServer of a generation ended that is gone, where a watch has told.
+    pub(crate) fn end(&self, server: ServerId, generation: Generation, chosen: &Chosen) -> Option<Phase> {
+        self.ended(&Life { server, generation, uid: chosen.uid.clone() })
+    }
+
+    fn ended(&self, life: &Life) -> Option<Phase> {
+        locked(&self.shared.ends).get(life).map(|(end, _)| end.clone())
     }
 
     /// Resolves when something has changed since the last time that it did.
     pub(crate) async fn changed(&self) {
-        self.news.notified().await;
+        self.shared.news.notified().await;
     }
 
-    /// Tells of changes from now on.
-    pub(crate) fn changes(&self) -> watch::Receiver<()> {
-        self.changes.subscribe()
+    /// Tells of the changes of one GameServer and its pod from now on.
+    pub(crate) fn follow(&self, name: &str) -> Changes {
+        let mut bells = locked(&self.shared.bells);
+        let (bell, waiting) = bells.entry(name.to_owned()).or_insert_with(|| (watch::Sender::new(()), 0));
+        *waiting += 1;
+        Changes { name: name.to_owned(), bell: bell.subscribe(), shared: self.shared.clone() }
+    }
+
+    fn note(&self, gameserver: &GameServer) {
+        let end = gameserver::phase(gameserver, self.pod(gameserver).as_deref());
+        let (Phase::Ended(_), Some(life)) = (&end, life(gameserver)) else { return };
+        let mut ends = locked(&self.shared.ends);
+        ends.retain(|_, (_, noted)| noted.elapsed() < REMEMBERED);
+        ends.entry(life).or_insert_with(|| (end, Instant::now()));
+    }
+
+    /// Those that wait for an object of this name look at it; all do where it is not known which have changed.
+    fn ring(&self, name: Option<&str>) {
+        self.shared.is_changed.store(true, Ordering::Release);
+        let bells = locked(&self.shared.bells);
+        match name {
+            Some(name) => bells.get(name).into_iter().for_each(|(bell, _)| bell.send_replace(())),
+            None => bells.values().for_each(|(bell, _)| bell.send_replace(())),
+        }
+        drop(bells);
+        self.shared.news.notify_one();
+    }
+}
+
+fn life(gameserver: &GameServer) -> Option<Life> {
+    let (server, generation) = (names::server(gameserver)?, names::generation(gameserver)?);
+    Some(Life { server, generation, uid: gameserver.uid()? })
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The changes of one object.
+pub(crate) struct Changes {
+    name: String,
+    bell: watch::Receiver<()>,
+    shared: Arc<Shared>,
+}
+
+impl Changes {
+    /// What has changed so far is looked at now.
+    pub(crate) fn mark_seen(&mut self) {
+        self.bell.mark_unchanged();
+    }
+
+    /// Waits for a change, until it is time to look without one, or `until`: then true.
+    pub(crate) async fn or_look(&mut self, looks: &mut Looks, until: Instant) -> bool {
+        let left = until.saturating_duration_since(Instant::now());
+        let is_due = tokio::time::timeout(looks.after.min(left), self.bell.changed()).await.is_err();
+        if is_due {
+            looks.after = (looks.after * 2).min(looks.longest);
+        }
+        is_due
+    }
+}
+
+impl Drop for Changes {
+    fn drop(&mut self) {
+        let mut bells = locked(&self.shared.bells);
+        if let Some((_, waiting)) = bells.get_mut(&self.name) {
+            *waiting -= 1;
+            if *waiting == 0 {
+                bells.remove(&self.name);
+            }
+        }
+    }
+}
+
+/// When to look at an object of which the watch tells nothing: it may be broken without anybody knowing.
+pub(crate) struct Looks {
+    after: Duration,
+    longest: Duration,
+}
+
+impl Looks {
+    pub(crate) fn new(pace: Pace) -> Self {
+        Self { after: pace.look, longest: pace.look * Pace::LONGEST }
     }
 }
 
 impl Feed {
     /// Follows the cluster; ends never. What a watch missed (410 Gone, a connection that broke) is listed anew.
     pub(crate) async fn run(self, cluster: &Cluster) {
-        let Self { gameservers, pods, changes, news } = self;
+        let Self { gameservers, pods, view } = self;
         let selected = watcher::Config::default().labels(&names::all(&cluster.name));
-        let gameservers = follow(&cluster.gameservers, selected.clone(), gameservers);
-        let pods = follow(&cluster.pods, selected, pods);
+        let gameservers = follow(&cluster.gameservers, selected.clone(), gameservers).map(|event| match event {
+            Told::All => view.ring(None),
+            Told::Of(gameserver) => {
+                view.note(&gameserver);
+                view.ring(Some(&gameserver.name_any()));
+            }
+        });
+        let pods = follow(&cluster.pods, selected, pods).map(|event| match event {
+            Told::All => view.ring(None),
+            Told::Of(pod) => {
+                let gameserver = ObjectRef::new_with(&pod.name_any(), view.resource.clone()).within(&view.namespace);
+                if let Some(gameserver) = view.gameservers.get(&gameserver) {
+                    view.note(&gameserver);
+                }
+                view.ring(Some(&pod.name_any()));
+            }
+        });
         let mut events = futures_util::stream::select(Box::pin(gameservers), Box::pin(pods));
-        while events.next().await.is_some() {
-            changes.send_replace(());
-            news.notify_one();
-        }
+        while events.next().await.is_some() {}
     }
 }
 
-fn follow<K>(api: &Api<K>, config: watcher::Config, into: Writer<K>) -> impl Stream<Item = ()> + use<K>
+/// What a watch has told, once the store knows it.
+enum Told<K> {
+    Of(K),
+    All,
+}
+
+fn follow<K>(api: &Api<K>, config: watcher::Config, into: Writer<K>) -> impl Stream<Item = Told<K>> + use<K>
 where
     K: Resource + Clone + DeserializeOwned + fmt::Debug + Send + Sync + 'static,
     K::DynamicType: Eq + Hash + Clone,
 {
-    watcher(api.clone(), config).default_backoff().reflect(into).map(|event| {
-        if let Err(error) = event {
+    watcher(api.clone(), config).default_backoff().reflect(into).map(|event| match event {
+        Ok(watcher::Event::Apply(object) | watcher::Event::InitApply(object) | watcher::Event::Delete(object)) => {
+            Told::Of(object)
+        }
+        Ok(watcher::Event::Init | watcher::Event::InitDone) => Told::All,
+        Err(error) => {
             tracing::warn!(%error, "a watch of the cluster broke; it is begun anew");
+            Told::All
         }
     })
 }

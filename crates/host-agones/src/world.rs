@@ -26,18 +26,24 @@ impl Cluster {
         });
         let claim: PersistentVolumeClaim =
             serde_json::from_value(claim).map_err(|error| HostError::Failed(format!("no volume: {error}")))?;
+        if let Some(found) = ask(self.worlds.get_opt(&names::world(server))).await? {
+            return self.is_usable(&found);
+        }
         match ask(self.worlds.create(&PostParams::default(), &claim)).await {
             Ok(_) => Ok(()),
             Err(Trouble::Refused { code: CONFLICT, .. }) => {
                 let found = ask(self.worlds.get_opt(&names::world(server))).await?;
-                // One that goes is not to be had any more, and nobody gets ready on it.
-                let found = found.filter(|found| found.metadata.deletion_timestamp.is_none());
-                let found = found.ok_or_else(|| {
-                    HostError::Unavailable("the volume of an earlier world is still being taken away".into())
-                })?;
-                self.is_ours(&found)
+                found.as_ref().map_or_else(|| Err(still_going()), |found| self.is_usable(found))
             }
             Err(trouble) => Err(trouble.into()),
+        }
+    }
+
+    /// One that goes is not to be had any more, and nobody gets ready on it.
+    fn is_usable(&self, world: &PersistentVolumeClaim) -> Result<(), HostError> {
+        match world.metadata.deletion_timestamp {
+            None => self.is_ours(world),
+            Some(_) => Err(still_going()),
         }
     }
 
@@ -60,4 +66,8 @@ impl Cluster {
         }
         Ok(Some(marked))
     }
+}
+
+fn still_going() -> HostError {
+    HostError::Unavailable("the volume of an earlier world is still being taken away".into())
 }

@@ -13,6 +13,7 @@ const CALLS: usize = 40;
 /// Gives an order by a worker that meets a fault at its nth call, for every n and every fault, and again by another
 /// worker after each. `before` is what stands before, `after` looks at what stands then.
 async fn at_every_call(
+    game: &str,
     before: impl AsyncFn(&Scene),
     order: impl Fn(&Scene) -> Order,
     after: impl AsyncFn(&Scene, &str),
@@ -20,7 +21,7 @@ async fn at_every_call(
     for fault in Fault::ALL {
         let mut struck = 0;
         for call in 0..CALLS {
-            let scene = Scene::new().await;
+            let scene = Scene::of(game).await;
             before(&scene).await;
             let faults = Faults::at(call, fault);
             let (worker, order) = (scene.worker(&faults), order(&scene));
@@ -72,23 +73,24 @@ async fn first_runs(scene: &Scene, game: &str) {
 
 #[tokio::test]
 async fn a_restart_of_a_game_server_of_its_own() {
-    at_every_call(async |scene| first_runs(scene, "world").await, |scene| scene.start(2, "world"), one_stands).await;
+    at_every_call("world", async |scene| first_runs(scene, "world").await, |scene| scene.start(2, "world"), one_stands)
+        .await;
 }
 
 #[tokio::test]
 async fn a_start_from_a_fleet() {
-    at_every_call(async |_| (), |scene| scene.start(2, "fleet"), one_stands).await;
+    at_every_call("fleet", async |_| (), |scene| scene.start(2, "fleet"), one_stands).await;
 }
 
 #[tokio::test]
 async fn a_stop() {
-    at_every_call(async |scene| first_runs(scene, "sdk").await, |scene| scene.stop(2), none_stands).await;
+    at_every_call("sdk", async |scene| first_runs(scene, "sdk").await, |scene| scene.stop(2), none_stands).await;
 }
 
 #[tokio::test]
 async fn a_deletion() {
     let order = |scene: &Scene| scene.order(2, Target::Deleted);
-    at_every_call(async |scene| first_runs(scene, "world").await, order, none_stands).await;
+    at_every_call("world", async |scene| first_runs(scene, "world").await, order, none_stands).await;
     let scene = Scene::new().await;
     let process = scene.process();
     assert_eq!(process.apply(&order(&scene)).await, Ok(Reached::Deleted), "also of one that never ran");

@@ -35,6 +35,8 @@ struct Inner {
     calls: AtomicUsize,
     at: usize,
     fault: Fault,
+    /// Whether the calls that wait at the gate meet the fault.
+    is_at_gate: bool,
     died: Semaphore,
     is_out: AtomicBool,
     /// Calls like this wait at the gate.
@@ -46,7 +48,7 @@ struct Inner {
 impl Faults {
     /// The call of this number, from 0, meets a fault.
     pub(crate) fn at(call: usize, fault: Fault) -> Self {
-        Self::new(call, fault, |_| false)
+        Self::new(call, fault, false, |_| false)
     }
 
     pub(crate) fn none() -> Self {
@@ -55,23 +57,27 @@ impl Faults {
 
     /// Calls that create a GameServer, or allocate one, wait until [`Self::open`].
     pub(crate) fn gated() -> Self {
-        Self::new(usize::MAX, Fault::Refuse, |request| {
-            request.method() == http::Method::POST && request.uri().path().contains("gameserver")
-        })
+        Self::new(usize::MAX, Fault::Refuse, false, creates)
+    }
+
+    /// The same, and whoever makes such a call dies before its answer comes.
+    pub(crate) fn gated_to_die() -> Self {
+        Self::new(usize::MAX, Fault::DieAfter, true, creates)
     }
 
     /// Calls that look for a world wait until [`Self::open`].
     pub(crate) fn gated_at_worlds() -> Self {
-        Self::new(usize::MAX, Fault::Refuse, |request| {
+        Self::new(usize::MAX, Fault::Refuse, false, |request| {
             request.method() == http::Method::GET && request.uri().path().contains("persistentvolumeclaims/")
         })
     }
 
-    fn new(at: usize, fault: Fault, waits: fn(&Request<Body>) -> bool) -> Self {
+    fn new(at: usize, fault: Fault, is_at_gate: bool, waits: fn(&Request<Body>) -> bool) -> Self {
         Self(Arc::new(Inner {
             calls: AtomicUsize::new(0),
             at,
             fault,
+            is_at_gate,
             died: Semaphore::new(0),
             is_out: AtomicBool::new(false),
             waits,
@@ -120,18 +126,19 @@ impl Faults {
     }
 
     async fn pass(self, client: Client, request: Request<Body>) -> Result<http::Response<Body>, tower_error::Lost> {
-        let Inner { calls, at, fault, died, is_out, waits, gate, waiting } = &*self.0;
+        let Inner { calls, at, fault, is_at_gate, died, is_out, waits, gate, waiting } = &*self.0;
         if is_out.load(SeqCst) {
             return Err(tower_error::Lost);
         }
         if request.uri().query().is_some_and(|query| query.contains("watch=")) {
             return client.send(request).await.map_err(|_| tower_error::Lost);
         }
-        if waits(&request) && gate.available_permits() == 0 {
+        let is_waiting = waits(&request);
+        if is_waiting && gate.available_permits() == 0 {
             waiting.add_permits(1);
             let _ = gate.acquire().await;
         }
-        let strikes = calls.fetch_add(1, SeqCst) == *at;
+        let strikes = calls.fetch_add(1, SeqCst) == *at || (is_waiting && *is_at_gate);
         if strikes && *fault == Fault::Refuse {
             return Err(tower_error::Lost);
         }
@@ -149,6 +156,11 @@ impl Faults {
         }
         answer
     }
+}
+
+/// A GameServer, or an allocation.
+fn creates(request: &Request<Body>) -> bool {
+    request.method() == http::Method::POST && request.uri().path().contains("gameserver")
 }
 
 pub(crate) mod tower_error {

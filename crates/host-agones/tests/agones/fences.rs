@@ -29,7 +29,7 @@ async fn an_older_order_is_refused_whatever_it_asks_for() {
 #[tokio::test]
 async fn a_zombie_that_creates_after_it_was_overtaken_is_told_and_leaves_nothing() {
     for game in ["sdk", "fleet"] {
-        let scene = Scene::new().await;
+        let scene = Scene::of(game).await;
         let gate = Faults::gated();
         let zombie = scene.process_with(&gate);
         let start = scene.start(1, game);
@@ -47,8 +47,8 @@ async fn a_zombie_that_creates_after_it_was_overtaken_is_told_and_leaves_nothing
 #[tokio::test]
 async fn what_a_zombie_created_and_could_not_take_back_is_reaped() {
     for game in ["sdk", "fleet"] {
-        let scene = Scene::new().await;
-        let gate = Faults::gated();
+        let scene = Scene::of(game).await;
+        let gate = Faults::gated_to_die();
         let zombie = scene.worker(&gate);
         let start = scene.start(1, game);
         let late = tokio::spawn(async move { zombie.apply(&start).await });
@@ -70,9 +70,7 @@ async fn a_server_that_ends_slowly_is_waited_for_and_its_volume_has_one_user() {
     let process = scene.process();
     process.running(&scene.start(1, "world")).await;
     let first = scene.the_one().await;
-    let mut finalizers: Vec<_> = first.finalizers().to_vec();
-    finalizers.push("agis.wtg.cluster/test".into());
-    scene.patch(&first.name_any(), json!({ "metadata": { "finalizers": finalizers } })).await;
+    scene.hold(&scene.gameservers(), &first.name_any(), true).await;
 
     let order = scene.start(2, "world");
     let host = process.host.clone();
@@ -90,7 +88,7 @@ async fn a_server_that_ends_slowly_is_waited_for_and_its_volume_has_one_user() {
     })
     .await;
     assert!(!restart.is_finished());
-    scene.patch(&first.name_any(), json!({ "metadata": { "finalizers": null } })).await;
+    scene.hold(&scene.gameservers(), &first.name_any(), false).await;
     let second = tokio::time::timeout(SOON, restart).await.expect("in time").expect("a task");
     assert!(matches!(second, Ok(Reached::Running(_))), "{second:?}");
 }
@@ -154,7 +152,7 @@ async fn a_start_after_the_world_began_to_go_has_a_new_one() {
     // Whoever took it away died on the way.
     let mark = json!({ "metadata": { "annotations": { "agis.wtg.cluster/forgotten": "true" } } });
     scene.fences().patch(&fence, &PatchParams::default(), &Patch::Merge(mark)).await.expect("patched");
-    worker.running(&scene.start(3, "world")).await;
+    worker.running_soon(&scene.start(3, "world")).await;
     let after = scene.worlds().get(&world).await.expect("a volume");
     assert!(after.uid() != before && after.metadata.deletion_timestamp.is_none(), "{after:?}");
     let fence = scene.fences().get(&fence).await.expect("a fence");
@@ -163,8 +161,6 @@ async fn a_start_after_the_world_began_to_go_has_a_new_one() {
 
 #[tokio::test]
 async fn what_is_being_taken_away_is_waited_for_and_never_used() {
-    let holding = json!({ "metadata": { "finalizers": ["agis.wtg.cluster/test"] } });
-    let released = json!({ "metadata": { "finalizers": null } });
     let waits = async |worker: &Process, order: &Order| {
         let why = worker.apply(order).await.expect_err("it is still there");
         assert!(matches!(&why, HostError::Unavailable(why) if why.contains("still being taken away")), "{why}");
@@ -174,30 +170,75 @@ async fn what_is_being_taken_away_is_waited_for_and_never_used() {
     let worker = scene.worker(&Faults::none());
     worker.running(&scene.start(1, "world")).await;
     assert_eq!(worker.apply(&scene.stop(2)).await, Ok(Reached::Stopped));
-    let (world, params) = (format!("agis-{}-world", scene.server), PatchParams::default());
-    scene.worlds().patch(&world, &params, &Patch::Merge(&holding)).await.expect("patched");
+    let world = format!("agis-{}-world", scene.server);
+    scene.hold(&scene.worlds(), &world, true).await;
     scene.worlds().delete(&world, &DeleteParams::default()).await.expect("deleted");
     let start = scene.start(3, "world");
     waits(&worker, &start).await;
-    scene.worlds().patch(&world, &params, &Patch::Merge(&released)).await.expect("patched");
-    worker.running(&start).await;
+    scene.hold(&scene.worlds(), &world, false).await;
+    worker.running_soon(&start).await;
 
     // A GameServer that an earlier attempt made, and that stands in no fence yet.
     let scene = Scene::new().await;
-    let (gate, start) = (Faults::gated(), scene.start(1, "sdk"));
+    let (gate, start) = (Faults::gated_to_die(), scene.start(1, "sdk"));
     let (first, order) = (scene.worker(&gate), start.clone());
     let first = tokio::spawn(async move { first.apply(&order).await });
     gate.until_waiting().await;
     let dangling = scene.until_created(&gate).await.name_any();
     first.abort();
-    let fence = Patch::Merge(json!({ "data": { "gameserver": null, "uid": null } }));
-    scene.fences().patch(&format!("agis-{}", scene.server), &params, &fence).await.expect("patched");
-    scene.patch(&dangling, holding).await;
+    scene.hold(&scene.gameservers(), &dangling, true).await;
     scene.delete(&dangling).await;
     let worker = scene.worker(&Faults::none());
     waits(&worker, &start).await;
-    scene.patch(&dangling, released).await;
-    worker.running(&start).await;
+    scene.hold(&scene.gameservers(), &dangling, false).await;
+    worker.running_soon(&start).await;
+}
+
+#[tokio::test]
+async fn lost_fence_costs_no_game_and_is_written_anew() {
+    for game in ["sdk", "fleet"] {
+        let scene = Scene::of(game).await;
+        let process = scene.process();
+        process.running(&scene.start(3, game)).await;
+        let standing = scene.the_one().await.uid();
+        let fence = format!("agis-{}", scene.server);
+        scene.fences().delete(&fence, &DeleteParams::default()).await.expect("deleted");
+        let written = wait::until(SOON, "the fence to be there again", async || {
+            scene.fences().get_opt(&fence).await.expect("an answer")
+        })
+        .await;
+        let data = written.data.expect("data");
+        assert_eq!(
+            (&data["generation"], &data["wanted"], Some(&data["uid"])),
+            (&"3".into(), &"running".into(), standing.as_ref())
+        );
+        assert_eq!(scene.the_one().await.uid(), standing, "{game}: players are on it");
+        assert_eq!(process.apply(&scene.start(2, game)).await, Err(HostError::Stale { seen: 3 }));
+        assert_eq!(process.apply(&scene.stop(4)).await, Ok(Reached::Stopped));
+    }
+}
+
+#[tokio::test]
+async fn order_that_finds_no_fence_goes_by_what_stands() {
+    for game in ["sdk", "fleet"] {
+        let scene = Scene::of(game).await;
+        let worker = scene.worker(&Faults::none());
+        let endpoint = worker.running(&scene.start(3, game)).await;
+        let standing = scene.the_one().await.uid();
+        let lose = async || {
+            let fence = format!("agis-{}", scene.server);
+            scene.fences().delete(&fence, &DeleteParams::default()).await.expect("deleted");
+        };
+        lose().await;
+        for older in [scene.start(2, game), scene.stop(2), scene.order(2, Target::Deleted)] {
+            assert_eq!(worker.apply(&older).await, Err(HostError::Stale { seen: 3 }), "{game}");
+        }
+        assert_eq!(worker.running(&scene.start(3, game)).await, endpoint, "{game}: it is found again");
+        assert_eq!(scene.the_one().await.uid(), standing);
+        lose().await;
+        assert_eq!(worker.apply(&scene.stop(4)).await, Ok(Reached::Stopped), "{game}");
+        scene.until_standing(0).await;
+    }
 }
 
 #[tokio::test]
@@ -224,17 +265,18 @@ impl Scene {
         self.fences().patch(&fence, &PatchParams::default(), &Patch::Merge(past)).await.expect("patched");
     }
 
-    /// Opens the gate, and waits for what comes through to stand there.
+    /// Opens the gate to whoever dies behind it, and finds what came through.
     async fn until_created(&self, gate: &Faults) -> kube::api::DynamicObject {
         gate.open();
-        wait::until(SOON, "what the zombie creates", async || self.standing().await.pop()).await
+        gate.until_dead().await;
+        self.the_one().await
     }
 }
 
 #[tokio::test]
 async fn two_at_once_with_one_order_make_one_server() {
     for game in ["sdk", "fleet"] {
-        let scene = Scene::new().await;
+        let scene = Scene::of(game).await;
         let gates = [Faults::gated(), Faults::gated()];
         let order = scene.start(1, game);
         let both = gates.each_ref().map(|gate| {

@@ -19,7 +19,7 @@ const GAMES: [&str; 4] = ["sdk", "quiet", "world", "fleet"];
 #[tokio::test]
 async fn a_server_starts_restarts_and_stops() {
     for game in GAMES {
-        let scene = Scene::new().await;
+        let scene = Scene::of(game).await;
         let process = scene.process();
         assert_eq!(process.host.observe(scene.server).await, Ok(Observed::Absent), "{game}");
         let endpoint = process.running(&scene.start(1, game)).await;
@@ -48,7 +48,7 @@ async fn a_server_starts_restarts_and_stops() {
 #[tokio::test]
 async fn what_is_made_says_whose_it_is() {
     for game in ["sdk", "fleet"] {
-        let scene = Scene::new().await;
+        let scene = Scene::of(game).await;
         let process = scene.process();
         let order = scene.start(7, game);
         process.running(&order).await;

@@ -22,7 +22,7 @@ async fn until_ended(scene: &Scene, process: &Process, generation: i64) -> Strin
 #[tokio::test]
 async fn a_crash_is_noticed_at_once_and_the_next_start_begins_anew() {
     for game in ["sdk", "fleet"] {
-        let scene = Scene::new().await;
+        let scene = Scene::of(game).await;
         let process = scene.process();
         process.running(&scene.start(1, game)).await;
         scene.until_observed(&process, "it to run", |it| matches!(it, Observed::Running { .. })).await;
@@ -57,7 +57,7 @@ async fn a_pod_that_is_evicted_and_a_game_server_that_somebody_deletes_are_notic
 
 #[tokio::test]
 async fn a_game_that_goes_back_to_its_fleet_has_ended() {
-    let scene = Scene::new().await;
+    let scene = Scene::of("fleet").await;
     let process = scene.process();
     process.running(&scene.start(1, "fleet")).await;
     scene.until_observed(&process, "it to run", |it| matches!(it, Observed::Running { .. })).await;

@@ -1,13 +1,14 @@
 //! A cluster, a host's name and a server for one test.
 
 use std::{
+    fmt::Debug,
     sync::Arc,
     sync::atomic::{AtomicI32, Ordering::SeqCst},
     time::Duration,
 };
 
 use agis_base::{OperationId, ServerId, UserId};
-use agis_host_agones::{AgonesHost, Config};
+use agis_host_agones::{AgonesHost, Config, Pace};
 use agis_servers::{
     game::Catalogue,
     host::{Endpoint, Host, HostError, Launch, Observed, Order, Reached, Target},
@@ -19,6 +20,7 @@ use kube::{
     api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, PostParams},
     config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
 };
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -27,11 +29,15 @@ use crate::faults::Faults;
 /// For what takes a moment on the stand-in, and pulls an image on a real cluster.
 pub(crate) const SOON: Duration = Duration::from_secs(60);
 
-const FLEET: &str = "agis-test";
+/// What tests hold objects by.
+const FINALIZER: &str = "agis.wtg.cluster/test";
 const IMAGE: &str = "us-docker.pkg.dev/agones-images/examples/simple-game-server:0.38";
 
 pub(crate) struct Scene {
     pub(crate) client: Client,
+    config: kube::Config,
+    /// How often its processes look by themselves: some have no watch that could tell them.
+    pub(crate) pace: Pace,
     pub(crate) name: String,
     pub(crate) server: ServerId,
     catalogue: Catalogue,
@@ -74,15 +80,24 @@ impl Scene {
             .expect("a configuration");
         config.default_retry = false;
         let number = std::process::id().cast_signed() % 100_000 * 1000 + SERVERS.fetch_add(1, SeqCst);
-        let image = std::env::var("AGIS_TEST_GAME_IMAGE").unwrap_or_else(|_| IMAGE.to_owned());
-        let scene = Self {
-            client: Client::try_from(config).expect("a client"),
-            name: format!("test-{number}"),
+        let name = format!("test-{number}");
+        Self {
+            client: Client::try_from(config.clone()).expect("a client"),
+            config,
+            pace: Pace { look: Duration::from_millis(100), reap: Duration::from_millis(300) },
+            catalogue: Catalogue::parse(&catalogue(&image(), &name)).expect("a catalogue"),
+            name,
             server: ServerId(number),
-            catalogue: Catalogue::parse(&catalogue(&image)).expect("a catalogue"),
             stand_in,
-        };
-        scene.keep_fleet(&image).await;
+        }
+    }
+
+    /// One in which this game can be started.
+    pub(crate) async fn of(game: &str) -> Self {
+        let scene = Self::new().await;
+        if game == "fleet" {
+            scene.keep_fleet().await;
+        }
         scene
     }
 
@@ -91,30 +106,46 @@ impl Scene {
         self.stand_in.as_ref().expect("a scene on the stand-in")
     }
 
-    async fn keep_fleet(&self, image: &str) {
+    /// A Fleet of its own, with one game server for a start and one for a restart: what is allocated counts as a replica, so
+    /// tests would take them from each other.
+    pub(crate) async fn keep_fleet(&self) {
         let spec = json!({
             "replicas": 2,
             "template": { "spec": {
                 "ports": [{ "name": "default", "containerPort": 7654 }],
-                "template": { "spec": { "containers": [{ "name": "game", "image": image }] } },
+                "template": { "spec": { "containers": [{ "name": "game", "image": image() }] } },
             } },
         });
         let fleet: DynamicObject = serde_json::from_value(json!({
-            "apiVersion": "agones.dev/v1", "kind": "Fleet", "metadata": { "name": FLEET }, "spec": spec,
+            "apiVersion": "agones.dev/v1", "kind": "Fleet", "metadata": { "name": self.name }, "spec": spec,
         }))
         .expect("a Fleet");
-        let _ = self.api("Fleet", "fleets").create(&PostParams::default(), &fleet).await;
-        wait::until(SOON, "a game server of the fleet that is free", async || {
-            let all =
-                self.api("GameServer", "gameservers").list(&ListParams::default().labels("agones.dev/fleet")).await;
-            all.expect("a list").iter().any(|it| it.data["status"]["state"] == "Ready").then_some(())
+        self.fleets().create(&PostParams::default(), &fleet).await.expect("a fleet");
+        let of_fleet = ListParams::default().labels(&format!("agones.dev/fleet={}", self.name));
+        wait::until(SOON, "two game servers of the fleet that are free", async || {
+            let all = self.gameservers().list(&of_fleet).await.expect("a list");
+            (all.iter().filter(|it| it.data["status"]["state"] == "Ready").count() == 2).then_some(())
         })
         .await;
     }
 
-    fn api(&self, kind: &str, plural: &str) -> Api<DynamicObject> {
-        let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("agones.dev", "v1", kind), plural);
-        Api::default_namespaced_with(self.client.clone(), &resource)
+    /// Takes away whatever this test has made, also where it failed: what stays allocated, or holds a volume, would be missing
+    /// to the next.
+    pub(crate) async fn clean(client: Client, name: &str, server: ServerId) {
+        let (fleets, gameservers) = (api(&client, "Fleet", "fleets"), api(&client, "GameServer", "gameservers"));
+        let _ = fleets.delete(name, &DeleteParams::default()).await;
+        let ours = ListParams::default().labels(&format!("agis.wtg.cluster/server={server}"));
+        clean_of(&gameservers, &ours).await;
+        clean_of(&Api::<ConfigMap>::default_namespaced(client.clone()), &ours).await;
+        clean_of(&Api::<PersistentVolumeClaim>::default_namespaced(client), &ours).await;
+    }
+
+    /// Has the test hold an object, beside whoever holds it already, or no longer.
+    pub(crate) async fn hold<K>(&self, api: &Api<K>, name: &str, is_held: bool)
+    where
+        K: kube::Resource + Clone + DeserializeOwned + Debug,
+    {
+        hold(api, name, is_held).await.expect("patched");
     }
 
     /// A process that serves this cluster.
@@ -133,7 +164,8 @@ impl Scene {
     }
 
     pub(crate) fn process_of(&self, name: &str, faults: &Faults, runs: bool) -> Process {
-        let config = Config { name: name.to_owned(), namespace: self.client.default_namespace().to_owned() };
+        let namespace = self.client.default_namespace().to_owned();
+        let config = Config { name: name.to_owned(), namespace, pace: self.pace };
         let host = AgonesHost::new(faults.on(&self.client), config, &self.catalogue).expect("a host");
         let process = Process { host: Arc::new(host), stop: CancellationToken::new() };
         if runs {
@@ -158,7 +190,11 @@ impl Scene {
     }
 
     pub(crate) fn gameservers(&self) -> Api<DynamicObject> {
-        self.api("GameServer", "gameservers")
+        api(&self.client, "GameServer", "gameservers")
+    }
+
+    fn fleets(&self) -> Api<DynamicObject> {
+        api(&self.client, "Fleet", "fleets")
     }
 
     pub(crate) fn fences(&self) -> Api<ConfigMap> {
@@ -222,10 +258,78 @@ impl Scene {
     }
 }
 
+impl Drop for Scene {
+    fn drop(&mut self) {
+        // A stand-in ends with its test.
+        if self.stand_in.is_some() {
+            return;
+        }
+        let (config, name, server) = (self.config.clone(), self.name.clone(), self.server);
+        // The test's own runtime waits here.
+        let cleaning = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            let clean = async { Self::clean(Client::try_from(config).expect("a client"), &name, server).await };
+            let _ = runtime.block_on(async { tokio::time::timeout(SOON, clean).await });
+        });
+        let _ = cleaning.join();
+    }
+}
+
+fn api(client: &Client, kind: &str, plural: &str) -> Api<DynamicObject> {
+    let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("agones.dev", "v1", kind), plural);
+    Api::default_namespaced_with(client.clone(), &resource)
+}
+
+async fn clean_of<K>(api: &Api<K>, which: &ListParams)
+where
+    K: kube::Resource + Clone + DeserializeOwned + Debug,
+{
+    for object in api.list(which).await.into_iter().flatten() {
+        let _ = api.delete(&object.name_any(), &DeleteParams::default()).await;
+        let _ = hold(api, &object.name_any(), false).await;
+    }
+}
+
+async fn hold<K>(api: &Api<K>, name: &str, is_held: bool) -> kube::Result<()>
+where
+    K: kube::Resource + Clone + DeserializeOwned + Debug,
+{
+    loop {
+        let Some(object) = api.get_opt(name).await? else { return Ok(()) };
+        let mut finalizers = object.finalizers().to_vec();
+        if finalizers.iter().any(|one| one == FINALIZER) == is_held {
+            return Ok(());
+        }
+        finalizers.retain(|one| one != FINALIZER);
+        finalizers.extend(is_held.then(|| FINALIZER.to_owned()));
+        // With its version: others have finalizers of theirs.
+        let version = object.resource_version();
+        let patch = json!({ "metadata": { "finalizers": finalizers, "resourceVersion": version } });
+        match api.patch(name, &PatchParams::default(), &Patch::Merge(patch)).await {
+            Err(kube::Error::Api(status)) if status.code == 409 => {}
+            patched => return patched.map(drop),
+        }
+    }
+}
+
+fn image() -> String {
+    std::env::var("AGIS_TEST_GAME_IMAGE").unwrap_or_else(|_| IMAGE.to_owned())
+}
+
 impl Process {
     /// Gives an order, with a deadline.
     pub(crate) async fn apply(&self, order: &Order) -> Result<Reached, HostError> {
         tokio::time::timeout(SOON, self.host.apply(order)).await.expect("an answer in time")
+    }
+
+    /// Gives an order again until nothing stands in its way: what is deleted may take its time to go.
+    pub(crate) async fn running_soon(&self, order: &Order) -> Endpoint {
+        wait::until(SOON, "it to run", async || match self.apply(order).await {
+            Ok(Reached::Running(endpoint)) => Some(endpoint),
+            Err(HostError::Unavailable(_)) => None,
+            other => panic!("not running: {other:?}"),
+        })
+        .await
     }
 
     pub(crate) async fn running(&self, order: &Order) -> Endpoint {
@@ -236,7 +340,7 @@ impl Process {
     }
 }
 
-fn catalogue(image: &str) -> String {
+fn catalogue(image: &str, fleet: &str) -> String {
     let gameserver = |health: &str, game: &str| {
         format!(
             r#"gameserver = """
@@ -265,6 +369,12 @@ title = "Quiet"
 cost_per_hour = 0
 ready = {{ when = "pod", within_s = 50 }}
 {quiet}
+[heavy]
+title = "Heavy"
+cost_per_hour = 0
+ready = {{ when = "pod", within_s = 600 }}
+world = {{ size = "1Gi", mount = "/data" }}
+{quiet}
 [stuck]
 title = "Stuck"
 cost_per_hour = 0
@@ -287,7 +397,7 @@ spec:
 [fleet]
 title = "Fleet"
 cost_per_hour = 0
-fleet = "{FLEET}"
+fleet = "{fleet}"
 [nowhere]
 title = "Nowhere"
 cost_per_hour = 0

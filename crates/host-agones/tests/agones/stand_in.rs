@@ -1,8 +1,16 @@
 //! What no real cluster does when it is asked to: these run on the stand-in always.
 
-use agis_servers::console::{Begin, Console, Piece};
-use agis_test_support::wait;
+use std::time::Duration;
+
+use agis_base::{OperationId, ServerId};
+use agis_host_agones::Pace;
+use agis_servers::{
+    console::{Begin, Console, Piece},
+    host::{Host, Order, Reached},
+};
+use agis_test_support::{kubernetes::Kind, wait};
 use chrono::Utc;
+use futures_util::future::join_all;
 use kube::ResourceExt;
 
 use crate::scene::{Process, SOON, Scene};
@@ -50,4 +58,50 @@ async fn second_that_cannot_be_read_to_its_end_is_passed_and_told() {
     scene.stand_in().print(&pod, "later");
     let (read, is_lost) = scene.read(&process, Begin::Recent { tail: None, since: None }).await;
     assert_eq!((read.last().map(String::as_str), is_lost), (Some("later"), true));
+}
+
+/// Gives an order of that generation to so many servers at once, and answers with the number of calls that one took.
+async fn calls_of_each(scene: &Scene, process: &Process, game: &str, generation: i64) -> usize {
+    const SERVERS: i32 = 200;
+    scene.stand_in().forget_requests();
+    let orders = (1..=SERVERS).map(|number| {
+        let (server, operation) = (ServerId(number), OperationId::new());
+        let order = Order { server, operation, ..scene.start(generation, game) };
+        async move { process.host.apply(&order).await }
+    });
+    let reached = tokio::time::timeout(SOON * 5, join_all(orders)).await.expect("in time");
+    reached.iter().for_each(|reached| assert!(matches!(reached, Ok(Reached::Running(_))), "{reached:?}"));
+    let is_call = |request: &agis_test_support::kubernetes::Request| !request.query.contains("watch=");
+    let calls = scene.stand_in().requests().into_iter().filter(is_call).count();
+    println!("{game}, generation {generation}: {calls} calls for {SERVERS} servers");
+    calls / SERVERS.unsigned_abs() as usize
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn start_and_restart_take_ten_calls_however_many_begin_at_once() {
+    let mut scene = Scene::on_stand_in().await;
+    // The watch has to do: nobody looks without it, however busy this machine is.
+    scene.pace = Pace { look: Duration::from_secs(3600), reap: Duration::from_secs(3600) };
+    let process = scene.process();
+    scene.stand_in().until_watched(Kind::Pod, 1).await;
+    for generation in [1, 2] {
+        let calls = calls_of_each(&scene, &process, "heavy", generation).await;
+        assert!(calls <= 10, "{calls} calls each at generation {generation}");
+    }
+}
+
+#[tokio::test]
+async fn scene_leaves_nothing_behind() {
+    let scene = Scene::on_stand_in().await;
+    let (cluster, client) = (scene.stand_in().clone(), scene.client.clone());
+    scene.keep_fleet().await;
+    let process = scene.process();
+    process.running(&scene.start(1, "fleet")).await;
+    process.running(&scene.start(2, "world")).await;
+    scene.hold(&scene.gameservers(), &scene.the_one().await.name_any(), true).await;
+    drop(process);
+    Scene::clean(client, &scene.name, scene.server).await;
+    for kind in [Kind::Fleet, Kind::GameServer, Kind::Pod, Kind::ConfigMap, Kind::PersistentVolumeClaim] {
+        cluster.until(kind.name(), |cluster| cluster.list(kind).is_empty().then_some(())).await;
+    }
 }
