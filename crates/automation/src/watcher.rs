@@ -62,6 +62,11 @@ impl Watcher {
                     continue;
                 }
             };
+            if let Err(error) = self.host.clear(published.server, published.generation).await {
+                // What may be played on is not published as over: it is looked at again.
+                tracing::warn!(server_id = published.server.0, %error, "what is left of a server could not be taken away");
+                continue;
+            }
             self.publish(&published, &how, good).await?;
         }
         Ok(unseen)

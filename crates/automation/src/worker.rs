@@ -1,6 +1,7 @@
 //! Operations are carried out on hosts.
 
 use std::{
+    hash::{BuildHasher, RandomState},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -23,6 +24,9 @@ const POLL: Duration = Duration::from_secs(1);
 const RETRY: Duration = Duration::from_millis(500);
 /// The longest wait before an operation that its host could not take is tried again.
 const POSTPONE_MAX: Duration = Duration::from_secs(30);
+/// How long an operation waits for which its host is making room, the first time and later.
+const SOON: Duration = Duration::from_secs(1);
+const SOON_MAX: Duration = Duration::from_secs(3);
 /// A running operation looks no more often than this whether it was interrupted.
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -155,6 +159,7 @@ impl Attempt {
             End::Applied(Err(HostError::Failed(why))) => self.finish(Outcome::Failed(why)).await,
             End::Applied(Err(HostError::Stale { seen })) => self.finish(Outcome::Stale(seen)).await,
             End::Applied(Err(HostError::Unavailable(why))) => self.postpone(self.backoff(), &why).await,
+            End::Applied(Err(HostError::Full(why))) => self.postpone(soon(self.claim.attempt), &why).await,
             End::Stopped => self.postpone(Duration::ZERO, "handed over by a process that was stopped").await,
             End::Lost => tracing::info!("Operation given up: it is another's"),
         }
@@ -269,6 +274,14 @@ impl Attempt {
     }
 }
 
+/// When to ask again for room that is being made. Those that wait for the same room do not come at once: each waits for half of
+/// its time at least, and for one and a half at most.
+fn soon(attempt: i32) -> Duration {
+    let even = Duration::from_secs(u64::from(attempt.unsigned_abs())).clamp(SOON, SOON_MAX);
+    let random = RandomState::new().hash_one(attempt) % 1001;
+    even / 2 + even.mul_f64(random as f64 / 1000.0)
+}
+
 fn outcome(reached: Reached) -> Outcome {
     match reached {
         Reached::Running(endpoint) => Outcome::Running(endpoint),
@@ -282,5 +295,21 @@ fn outcome(reached: Reached) -> Outcome {
 pub(crate) fn count_ended(operations: &[agis_servers::Operation], state: State) {
     for ended in operations {
         operation::count(ended.action, state);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_is_asked_for_soon_and_never_by_all_at_once() {
+        for attempt in [1, 2, 3, 1000] {
+            let waits: Vec<_> = (0..200).map(|_| soon(attempt)).collect();
+            let (first, last) = (waits.iter().min().copied(), waits.iter().max().copied());
+            let (first, last) = (first.unwrap_or_default(), last.unwrap_or_default());
+            assert!(first >= SOON / 2 && last <= SOON_MAX * 3 / 2, "{attempt}: {first:?} to {last:?}");
+            assert!(last - first > SOON / 4, "{attempt}: {first:?} to {last:?}");
+        }
     }
 }

@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     config::{Config, Pace},
+    fleet::{self, Fleet},
     gameserver::{self, GameServer},
     names,
 };
@@ -30,6 +31,7 @@ pub(crate) struct Cluster {
     pub(crate) pace: Pace,
     pub(crate) client: Client,
     pub(crate) gameservers: Api<GameServer>,
+    pub(crate) fleets: Api<Fleet>,
     pub(crate) fences: Api<ConfigMap>,
     pub(crate) worlds: Api<PersistentVolumeClaim>,
     pub(crate) pods: Api<Pod>,
@@ -40,6 +42,7 @@ impl Cluster {
         let Config { name, namespace, pace } = config;
         Self {
             gameservers: Api::namespaced_with(client.clone(), &namespace, &gameserver::resource()),
+            fleets: Api::namespaced_with(client.clone(), &namespace, &fleet::resource()),
             fences: Api::namespaced(client.clone(), &namespace),
             worlds: Api::namespaced(client.clone(), &namespace),
             pods: Api::namespaced(client.clone(), &namespace),

@@ -3,11 +3,17 @@
 //! An allocation cannot be asked for twice as if once: where its answer is lost, a GameServer stays allocated. So it is
 //! stamped with our labels, and looked for before another is asked for.
 
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
 use agis_servers::host::{HostError, Launch};
 use chrono::Utc;
-use kube::core::Request;
-use serde::Deserialize;
-use serde_json::json;
+use kube::core::{ApiResource, GroupVersionKind, Object, Request};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use crate::{
     cluster::{Cluster, Trouble, ask},
@@ -32,6 +38,7 @@ struct Status {
 /// Allocates a GameServer of this Fleet and stamps it.
 pub(crate) async fn allocate(
     cluster: &Cluster,
+    allocator: &Allocator,
     fleet: &str,
     launch: &Launch,
     labels: Words,
@@ -54,12 +61,79 @@ pub(crate) async fn allocate(
     let Allocation { status } = post(cluster, &allocation).await?;
     match status.state.as_str() {
         "Allocated" => {
+            allocator.sees(fleet);
             let found = ask(cluster.gameservers.get_opt(&status.game_server_name)).await?;
             let gone = || HostError::Unavailable("the allocated game server is gone already".to_owned());
             found.ok_or_else(gone)
         }
-        "Contention" => Err(HostError::Unavailable(format!("others allocate from the fleet '{fleet}' at this moment"))),
-        _ => Err(HostError::Unavailable(format!("the fleet '{fleet}' has no game server that is free"))),
+        "Contention" => Err(HostError::Full(format!("others allocate from the fleet '{fleet}' at this moment"))),
+        _ => Err(none(cluster, allocator, fleet).await),
+    }
+}
+
+/// Why a Fleet gives nothing.
+async fn none(cluster: &Cluster, allocator: &Allocator, fleet: &str) -> HostError {
+    let is_empty = || HostError::Full(format!("the fleet '{fleet}' has no game server that is free"));
+    // A Role that does not let us see Fleets is no reason to say less than is known.
+    let Ok(found) = ask(cluster.fleets.get_opt(fleet)).await else { return is_empty() };
+    let Some(found) = found else {
+        let namespace = &cluster.namespace;
+        return HostError::Unavailable(format!("the fleet '{fleet}' is not in the namespace '{namespace}'"));
+    };
+    let ready = found.status.unwrap_or_default().ready_replicas;
+    if ready == 0 {
+        allocator.sees(fleet);
+        return is_empty();
+    }
+    if !allocator.is_blind(fleet, cluster.pace.reap) {
+        return is_empty();
+    }
+    tracing::warn!(fleet, ready, "Agones allocates none of the game servers that its fleet shows as ready");
+    HostError::Full(format!(
+        "the fleet '{fleet}' shows {ready} game servers that are ready, but Agones allocates none of them: its allocator \
+         has lost sight of them, and an operator has to restart the deployment agones-extensions"
+    ))
+}
+
+/// A Fleet, as far as it is read.
+pub(crate) type Fleet = Object<Value, FleetStatus>;
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct FleetStatus {
+    ready_replicas: u32,
+}
+
+/// `agones.dev/v1`, kind Fleet.
+pub(crate) fn resource() -> ApiResource {
+    ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("agones.dev", "v1", "Fleet"), "fleets")
+}
+
+/// Whether Agones' allocator, which has a memory of its own, sees what Fleets show. For a moment it may not.
+#[derive(Default)]
+pub(crate) struct Allocator {
+    /// Since when it has not, by Fleet, and when somebody looked last.
+    unseen: Mutex<BTreeMap<String, (Instant, Instant)>>,
+}
+
+impl Allocator {
+    fn sees(&self, fleet: &str) {
+        self.unseen().remove(fleet);
+    }
+
+    /// Whether it has not seen what this Fleet shows for so long, as of now. That somebody looked long ago says nothing.
+    fn is_blind(&self, fleet: &str, long: Duration) -> bool {
+        let (mut unseen, now) = (self.unseen(), Instant::now());
+        let (since, last) = unseen.entry(fleet.to_owned()).or_insert((now, now));
+        if now - *last > long * 4 {
+            *since = now;
+        }
+        *last = now;
+        now - *since >= long
+    }
+
+    fn unseen(&self) -> MutexGuard<'_, BTreeMap<String, (Instant, Instant)>> {
+        self.unseen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -40,16 +40,33 @@ pub(crate) enum Phase {
     Starting,
     /// Ready for players.
     Running(Endpoint),
-    /// Over, for people.
-    Ended(String),
+    /// Over.
+    Ended(End),
+}
+
+/// How a GameServer ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct End {
+    /// For people.
+    pub(crate) how: String,
+    /// Whether the game ended itself, in a way that it calls good.
+    pub(crate) good: bool,
 }
 
 impl Phase {
+    pub(crate) fn crashed(how: impl Into<String>) -> Self {
+        Self::Ended(End { how: how.into(), good: false })
+    }
+
+    fn over(how: impl Into<String>) -> Self {
+        Self::Ended(End { how: how.into(), good: true })
+    }
+
     pub(crate) fn observed(self, generation: i64) -> Observed {
         match self {
             Self::Starting => Observed::Starting { generation },
             Self::Running(endpoint) => Observed::Running { generation, endpoint },
-            Self::Ended(how) => Observed::Ended { generation, how, good: false },
+            Self::Ended(End { how, good }) => Observed::Ended { generation, how, good },
         }
     }
 }
@@ -67,26 +84,23 @@ pub(crate) fn is_ready_by_pod(gameserver: &GameServer) -> bool {
 /// The states of Agones' GameServers (agones.dev/site/docs/reference/gameserver) in our words. `pod` is looked at where
 /// the game says by it that it is ready.
 pub(crate) fn phase(gameserver: &GameServer, pod: Option<&Pod>) -> Phase {
-    if is_going(gameserver) {
-        return Phase::Ended("its game server was deleted in the cluster".into());
-    }
-    let Some(status) = &gameserver.status else { return Phase::Starting };
-    match status.state.as_str() {
-        "Ready" if gameserver.labels().contains_key(FLEET) => {
-            Phase::Ended("the game said again that it is ready, by which it went back to its Fleet".into())
+    let state = gameserver.status.as_ref().map(|status| status.state.as_str()).unwrap_or_default();
+    match (state, &gameserver.status) {
+        // Agones deletes it by itself then. What it finds unhealthy was Unhealthy before.
+        ("Shutdown", _) => Phase::over("it was shut down by the game itself"),
+        _ if is_going(gameserver) => Phase::crashed("its game server was deleted in the cluster"),
+        ("Ready", _) if gameserver.labels().contains_key(FLEET) => {
+            Phase::crashed("the game said again that it is ready, by which it went back to its Fleet")
         }
-        "Ready" | "Allocated" | "Reserved" => endpoint(status).map_or(Phase::Starting, Phase::Running),
-        "Scheduled" if is_ready_by_pod(gameserver) => match pod.map(pod_phase) {
+        ("Ready" | "Allocated" | "Reserved", Some(status)) => endpoint(status).map_or(Phase::Starting, Phase::Running),
+        ("Scheduled", Some(status)) if is_ready_by_pod(gameserver) => match pod.map(|pod| pod_phase(gameserver, pod)) {
             Some(PodPhase::Ready) => endpoint(status).map_or(Phase::Starting, Phase::Running),
-            Some(PodPhase::Ended(how)) => Phase::Ended(how),
+            Some(PodPhase::Ended(end)) => Phase::Ended(end),
             Some(PodPhase::Unready) | None => Phase::Starting,
         },
-        "Shutdown" => {
-            Phase::Ended("it was shut down: by the game itself, or by Agones, which found it unhealthy".into())
-        }
-        "Error" => Phase::Ended("Agones could not make its game server (state Error)".into()),
-        "Unhealthy" => Phase::Ended(
-            "Agones found it unhealthy: it stopped reporting, its container ended, or its pod was evicted".into(),
+        ("Error", _) => Phase::crashed("Agones could not make its game server (state Error)"),
+        ("Unhealthy", _) => Phase::crashed(
+            "Agones found it unhealthy: it stopped reporting, its container ended, or its pod was evicted",
         ),
         // PortAllocation, Creating, Starting, Scheduled, RequestReady, and what a later Agones may add.
         _ => Phase::Starting,
@@ -124,26 +138,37 @@ const SIDECAR: &str = "agones-gameserver-sidecar";
 enum PodPhase {
     Unready,
     Ready,
-    Ended(String),
+    Ended(End),
 }
 
-fn pod_phase(pod: &Pod) -> PodPhase {
+/// Whether the game calls this exit status a good end. A GameServer of an earlier version does not say.
+fn is_good(gameserver: &GameServer, status: i32) -> bool {
+    let said = gameserver.annotations().get(names::GOOD_EXITS).and_then(|text| serde_json::from_str(text).ok());
+    said.unwrap_or_else(|| vec![0]).contains(&status)
+}
+
+fn pod_phase(gameserver: &GameServer, pod: &Pod) -> PodPhase {
     let Some(status) = &pod.status else { return PodPhase::Unready };
-    match status.phase.as_deref() {
-        Some("Succeeded") => return PodPhase::Ended("its pod has ended".into()),
-        Some("Failed") => {
-            let why = status.reason.as_deref().or(status.message.as_deref()).unwrap_or("it gave no reason");
-            return PodPhase::Ended(format!("its pod has failed: {why}"));
-        }
-        _ => {}
+    let is_over = matches!(status.phase.as_deref(), Some("Succeeded" | "Failed"));
+    if let Some(why) = status.reason.as_deref().or(status.message.as_deref()).filter(|_| is_over) {
+        return PodPhase::Ended(End { how: format!("its pod has failed: {why}"), good: false });
     }
     // The game's own container is over where it is not begun again; Agones' helper beside it goes on.
-    let terminated = status.container_statuses.iter().flatten().filter(|it| it.name != SIDECAR).find_map(|it| {
-        let ended = it.state.as_ref()?.terminated.as_ref()?;
-        Some(PodPhase::Ended(format!("its container ended with status {}", ended.exit_code)))
+    let ended = status.container_statuses.iter().flatten().filter(|it| it.name != SIDECAR).find_map(|it| {
+        let exit = it.state.as_ref()?.terminated.as_ref()?.exit_code;
+        Some(End { how: format!("its container ended with status {exit}"), good: is_good(gameserver, exit) })
     });
-    if let Some(ended) = terminated {
-        return ended;
+    if let Some(ended) = ended {
+        return PodPhase::Ended(ended);
+    }
+    match status.phase.as_deref() {
+        Some("Succeeded") => {
+            return PodPhase::Ended(End { how: "its pod has ended".into(), good: is_good(gameserver, 0) });
+        }
+        Some("Failed") => {
+            return PodPhase::Ended(End { how: "its pod has failed: it gave no reason".into(), good: false });
+        }
+        _ => {}
     }
     let is_ready = |it: &k8s_openapi::api::core::v1::PodCondition| it.type_ == "Ready" && it.status == "True";
     match pod.metadata.deletion_timestamp.is_none() && status.conditions.iter().flatten().any(is_ready) {
@@ -237,6 +262,47 @@ mod tests {
                 serde_json::from_value(ended).expect("statuses");
             assert_eq!(word(&phase(&scheduled, Some(&pod))), expected, "{container}");
         }
+    }
+
+    #[test]
+    fn end_is_good_where_the_game_chose_it() {
+        let with = |state: &str, exits: Option<&str>| {
+            let mut gameserver = gameserver(state, "pod", "node");
+            gameserver.annotations_mut().extend(exits.map(|exits| (names::GOOD_EXITS.to_owned(), exits.to_owned())));
+            gameserver
+        };
+        let exited = |exit: i32, phase: &str, reason: Option<&str>| {
+            let mut pod = pod(phase, "False");
+            let ended = json!([{
+                "name": "game", "ready": false, "restartCount": 0, "image": "", "imageID": "",
+                "state": { "terminated": { "exitCode": exit } },
+            }]);
+            let status = pod.status.as_mut().expect("a status");
+            status.container_statuses = serde_json::from_value(ended).expect("statuses");
+            status.reason = reason.map(str::to_owned);
+            pod
+        };
+        let good = |gameserver: &GameServer, pod: Option<Pod>| match phase(gameserver, pod.as_ref()) {
+            Phase::Ended(end) => end.good,
+            other => panic!("{other:?}"),
+        };
+        let mut shut_down = with("Shutdown", None);
+        assert!(good(&shut_down, None));
+        shut_down.metadata.deletion_timestamp = serde_json::from_value(json!("2026-11-27T00:00:00Z")).ok();
+        assert!(good(&shut_down, None), "Agones deletes it then");
+        assert!(!good(&with("Unhealthy", None), None) && !good(&with("Error", None), None));
+        let scheduled = with("Scheduled", Some("[0,3]"));
+        for (exit, phase, reason, is_good) in [
+            (0, "Running", None, true),
+            (0, "Succeeded", None, true),
+            (3, "Failed", None, true),
+            (1, "Failed", None, false),
+            (0, "Failed", Some("Evicted"), false),
+        ] {
+            assert_eq!(good(&scheduled, Some(exited(exit, phase, reason))), is_good, "{exit} {phase} {reason:?}");
+        }
+        let without = with("Scheduled", None);
+        assert!(good(&without, Some(exited(0, "Running", None))) && !good(&without, Some(exited(3, "Failed", None))));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use agis_base::ServerId;
 use agis_servers::{
     console::{Begin, Console, ConsoleError, Piece},
     game::Catalogue,
-    host::{Host, HostError, Observed, Order, Reached, Target},
+    host::{Generation, Host, HostError, Observed, Order, Reached, Target},
 };
 use async_trait::async_trait;
 use chrono::Utc;
@@ -20,7 +20,8 @@ use crate::{
     config::{Config, SetupError},
     console,
     fence::{Chosen, Fence, Wanted},
-    gameserver::{GameServer, Phase},
+    fleet::Allocator,
+    gameserver::{GameServer, Phase, is_going},
     names, reaper,
     start::Start,
     stop::bring_down,
@@ -40,6 +41,7 @@ pub struct AgonesHost {
     view: Arc<View>,
     feed: Mutex<Option<Feed>>,
     templates: BTreeMap<String, Template>,
+    allocator: Allocator,
 }
 
 impl AgonesHost {
@@ -55,7 +57,7 @@ impl AgonesHost {
             .map_err(|(game, why)| SetupError::Template { game, why })?;
         let (view, feed) = View::new(config.namespace.clone());
         let cluster = Cluster::new(client, config);
-        Ok(Self { cluster, view, feed: Mutex::new(Some(feed)), templates })
+        Ok(Self { cluster, view, feed: Mutex::new(Some(feed)), templates, allocator: Allocator::default() })
     }
 
     /// Watches the cluster, and takes away what nobody asked for any more, until `stop`.
@@ -132,8 +134,8 @@ impl Host for AgonesHost {
         tracing::debug!(%server, %operation, generation, "order accepted");
         match &order.target {
             Target::Running(launch) => {
-                let (cluster, view, templates) = (&self.cluster, &self.view, &self.templates);
-                let start = Start { cluster, view, templates, server, generation, operation, launch };
+                let Self { cluster, view, templates, allocator, .. } = self;
+                let start = Start { cluster, view, allocator, templates, server, generation, operation, launch };
                 start.run(held).await.map(Reached::Running)
             }
             Target::Stopped => {
@@ -161,11 +163,25 @@ impl Host for AgonesHost {
         }
         Ok(match self.cluster.fence(server).await? {
             Some(Fence { generation, wanted: Wanted::Running, chosen: Some(chosen) }) => {
-                let gone = || Phase::Ended("its game server is gone from the cluster".into());
+                let gone = || Phase::crashed("its game server is gone from the cluster");
                 self.view.end(server, generation, &chosen).unwrap_or_else(gone).observed(generation)
             }
             _ => Observed::Absent,
         })
+    }
+
+    /// Of the generation, whatever of it has ended. What a Fleet has given to somebody else meanwhile is that one's.
+    async fn clear(&self, server: ServerId, generation: Generation) -> Result<(), HostError> {
+        for gameserver in self.cluster.of(server).await? {
+            let is_over = matches!(self.view.phase(&gameserver), Phase::Ended(_)) && !is_going(&gameserver);
+            if names::generation(&gameserver) == Some(generation)
+                && is_over
+                && !self.cluster.delete_unchanged(&self.cluster.gameservers, &gameserver).await?
+            {
+                return Err(HostError::Unavailable("what stands in the cluster is changing".into()));
+            }
+        }
+        Ok(())
     }
 
     async fn changed(&self) {

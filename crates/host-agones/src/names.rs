@@ -14,6 +14,8 @@ pub(crate) const GENERATION: &str = "agis.wtg.cluster/generation";
 const OPERATION: &str = "agis.wtg.cluster/operation";
 /// How a GameServer says that it is ready, where not by Agones' SDK.
 pub(crate) const READY: &str = "agis.wtg.cluster/ready";
+/// The exit statuses that the game calls a good end, as a list in JSON.
+pub(crate) const GOOD_EXITS: &str = "agis.wtg.cluster/good-exits";
 /// When what is kept of a deleted server may go, RFC 3339.
 pub(crate) const DELETE_AFTER: &str = "agis.wtg.cluster/delete-after";
 /// That the world of a deleted server goes, or has gone.

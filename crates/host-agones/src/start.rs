@@ -9,7 +9,7 @@ use kube::{ResourceExt, api::PostParams};
 use crate::{
     cluster::{CONFLICT, Cluster, Trouble, ask},
     fence::{Chosen, Fence, Held},
-    fleet,
+    fleet::{self, Allocator},
     gameserver::{self, GameServer, Phase, is_going},
     names,
     stop::{bring_down, take_away},
@@ -21,6 +21,7 @@ use crate::{
 pub(crate) struct Start<'a> {
     pub(crate) cluster: &'a Cluster,
     pub(crate) view: &'a View,
+    pub(crate) allocator: &'a Allocator,
     pub(crate) templates: &'a BTreeMap<String, Template>,
     pub(crate) server: ServerId,
     pub(crate) generation: Generation,
@@ -95,7 +96,7 @@ impl Start<'_> {
         let is_of_this = |it: &GameServer| names::generation(it) == Some(self.generation) && !is_going(it);
         match standing.into_iter().filter(is_of_this).min_by_key(ResourceExt::name_any) {
             Some(dangling) => Ok(dangling),
-            None => fleet::allocate(self.cluster, fleet, self.launch, self.labels()).await,
+            None => fleet::allocate(self.cluster, self.allocator, fleet, self.launch, self.labels()).await,
         }
     }
 
@@ -124,9 +125,9 @@ impl Start<'_> {
             };
             match gameserver::phase(&gameserver, pod.as_deref()) {
                 Phase::Running(endpoint) => return Ok(endpoint),
-                Phase::Ended(how) => {
+                Phase::Ended(end) => {
                     self.take_down(&gameserver).await?;
-                    return Err(HostError::Failed(how));
+                    return Err(HostError::Failed(end.how));
                 }
                 Phase::Starting if Instant::now() >= until => {
                     let why = self.waits_for(&gameserver).await;

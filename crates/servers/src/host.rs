@@ -27,6 +27,12 @@ pub trait Host: Send + Sync {
     /// What stands here for a server now.
     async fn observe(&self, server: ServerId) -> Result<Observed, HostError>;
 
+    /// Takes away what is left of a run that ended by itself at this generation, so that nobody plays on what is published
+    /// as over. It need not wait until that is gone, and leaves alone what runs. Most hosts have nothing left then.
+    async fn clear(&self, _server: ServerId, _generation: Generation) -> Result<(), HostError> {
+        Ok(())
+    }
+
     /// Resolves when a server here may have changed without an order since the last call. It may resolve for nothing,
     /// and it may miss a change: callers look again after a while all the same.
     async fn changed(&self);
@@ -132,4 +138,7 @@ pub enum HostError {
     /// The host cannot be reached or lacks something for the moment; the same order may be given again.
     #[error("{0}")]
     Unavailable(String),
+    /// The host has no room for one more at this moment, and is making some: the same order is to be given again soon.
+    #[error("{0}")]
+    Full(String),
 }

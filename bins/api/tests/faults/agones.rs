@@ -139,6 +139,7 @@ async fn a_crash_on_the_cluster_is_told_and_a_start_begins_anew() {
     scene.cluster.crash(&scene.the_one());
     let server = api.until_status(id, "crashed").await;
     assert!(server["error"].as_str().is_some_and(|why| why.contains("unhealthy")), "{server}");
+    assert_eq!(scene.standing().len(), 0, "nobody plays on what nobody pays for");
     api.act(id, "start").await;
     api.until_status(id, "running").await;
     scene.cluster.evict(&scene.the_one());
@@ -189,6 +190,16 @@ async fn while_the_cluster_is_out_operations_wait_and_say_so_and_everything_else
     assert_eq!(scene.standing().len(), 0);
 }
 
+fn arena() -> Value {
+    json!({
+        "apiVersion": "agones.dev/v1", "kind": "Fleet", "metadata": { "name": "arena" },
+        "spec": { "replicas": 1, "template": { "spec": {
+            "ports": [{ "name": "default", "containerPort": 7777 }],
+            "template": { "spec": { "containers": [{ "name": "game", "image": "example.org/arena:3" }] } },
+        } } },
+    })
+}
+
 #[tokio::test]
 async fn a_fleet_gives_one_server_a_start_and_waits_where_it_has_none() {
     let scene = Scene::new().await;
@@ -200,13 +211,7 @@ async fn a_fleet_gives_one_server_a_start_and_waits_where_it_has_none() {
         operation["error"].as_str().is_some_and(|why| why.contains("the fleet 'arena'")).then_some(())
     })
     .await;
-    scene.cluster.put(json!({
-        "apiVersion": "agones.dev/v1", "kind": "Fleet", "metadata": { "name": "arena" },
-        "spec": { "replicas": 1, "template": { "spec": {
-            "ports": [{ "name": "default", "containerPort": 7777 }],
-            "template": { "spec": { "containers": [{ "name": "game", "image": "example.org/arena:3" }] } },
-        } } },
-    }));
+    scene.cluster.put(arena());
     assert_eq!(api.ended(&operation).await["state"], "succeeded");
     let name = scene.the_one();
     assert_eq!(scene.cluster.state(&name), Some(State::Allocated));
@@ -214,6 +219,34 @@ async fn a_fleet_gives_one_server_a_start_and_waits_where_it_has_none() {
     assert_eq!(labels["wtg.cluster/allocated"], "true");
     api.act(id, "stop").await;
     assert_eq!(scene.standing().len(), 0);
+}
+
+/// Agones' autoscaler, as k8s/games/fleet.yaml sets it up: so many more than are allocated, every two seconds.
+async fn scale(cluster: Cluster, mut fleet: Value) {
+    let mut looks = tokio::time::interval(std::time::Duration::from_secs(2));
+    loop {
+        looks.tick().await;
+        let allocated =
+            cluster.list(Kind::GameServer).iter().filter(|it| State::of(it) == Some(State::Allocated)).count();
+        fleet["spec"]["replicas"] = json!(allocated + 4);
+        cluster.put(fleet.clone());
+    }
+}
+
+#[tokio::test]
+async fn twenty_starts_from_one_fleet_keep_up_with_its_autoscaler() {
+    let scene = Scene::new().await;
+    let api = scene.api(&[]).await;
+    let scaling = tokio::spawn(scale(scene.cluster.clone(), arena()));
+    let mut operations = vec![];
+    for number in 0..20 {
+        let id = api.server(&format!("arena {number}"), "arena").await;
+        operations.push(api.ask(id, "start").await);
+    }
+    for operation in operations {
+        assert_eq!(api.ended(&operation).await["state"], "succeeded");
+    }
+    scaling.abort();
 }
 
 #[tokio::test]

@@ -33,10 +33,27 @@ async fn a_crash_is_noticed_at_once_and_the_next_start_begins_anew() {
         tokio::time::timeout(SOON, process.host.changed()).await.expect("told");
         // What is a Fleet's, Agones shuts down and deletes by itself.
         let how = until_ended(&scene, &process, 1).await;
-        assert!(game == "fleet" || how.contains("unhealthy"), "{game}: {how}");
+        assert!(how.contains("unhealthy"), "{game}: {how}");
         process.running(&scene.start(2, game)).await;
         assert_ne!(scene.the_one().await.name_any(), name);
     }
+}
+
+#[tokio::test]
+async fn what_is_published_as_over_is_taken_away_and_what_runs_is_not() {
+    let scene = Scene::new().await;
+    let process = scene.process();
+    process.running(&scene.start(1, "sdk")).await;
+    assert_eq!(process.host.clear(scene.server, 1).await, Ok(()));
+    scene.the_one().await;
+    process.running(&scene.start(2, "sdk")).await;
+    scene.sicken(&scene.the_one().await.name_any()).await;
+    let how = until_ended(&scene, &process, 2).await;
+    assert_eq!(process.host.clear(scene.server, 1).await, Ok(()));
+    scene.the_one().await;
+    assert_eq!(process.host.clear(scene.server, 2).await, Ok(()));
+    scene.until_standing(0).await;
+    assert_eq!(until_ended(&scene, &process, 2).await, how, "it is known how it ended");
 }
 
 #[tokio::test]
@@ -72,7 +89,8 @@ async fn a_game_that_shuts_itself_down_has_ended() {
     let process = scene.process();
     process.running(&scene.start(1, "sdk")).await;
     scene.patch(&scene.the_one().await.name_any(), json!({ "status": { "state": "Shutdown" } })).await;
-    until_ended(&scene, &process, 1).await;
+    let how = until_ended(&scene, &process, 1).await;
+    assert!(how.contains("by the game itself"), "{how}");
 }
 
 #[tokio::test]

@@ -6,14 +6,17 @@ use agis_base::{OperationId, ServerId};
 use agis_host_agones::Pace;
 use agis_servers::{
     console::{Begin, Console, Piece},
-    host::{Host, Order, Reached},
+    host::{Host, HostError, Order, Reached},
 };
 use agis_test_support::{kubernetes::Kind, wait};
 use chrono::Utc;
 use futures_util::future::join_all;
 use kube::ResourceExt;
 
-use crate::scene::{Process, SOON, Scene};
+use crate::{
+    faults::Faults,
+    scene::{Process, SOON, Scene},
+};
 
 impl Scene {
     /// What stands in the console behind this, to its end, and whether something was lost.
@@ -73,8 +76,7 @@ async fn calls_of_each(scene: &Scene, process: &Process, game: &str, generation:
     reached.iter().for_each(|reached| assert!(matches!(reached, Ok(Reached::Running(_))), "{reached:?}"));
     let is_call = |request: &agis_test_support::kubernetes::Request| !request.query.contains("watch=");
     let calls = scene.stand_in().requests().into_iter().filter(is_call).count();
-    println!("{game}, generation {generation}: {calls} calls for {SERVERS} servers");
-    calls / SERVERS.unsigned_abs() as usize
+    calls.div_ceil(SERVERS.unsigned_abs() as usize)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -88,6 +90,23 @@ async fn start_and_restart_take_ten_calls_however_many_begin_at_once() {
         let calls = calls_of_each(&scene, &process, "heavy", generation).await;
         assert!(calls <= 10, "{calls} calls each at generation {generation}");
     }
+}
+
+#[tokio::test]
+async fn empty_fleet_is_told_from_an_allocator_that_has_lost_sight_of_it() {
+    let scene = Scene::on_stand_in().await;
+    scene.keep_fleet().await;
+    let worker = scene.worker(&Faults::none());
+    let start = scene.start(1, "fleet");
+    let says = async |words: &str| match worker.apply(&start).await {
+        Err(HostError::Full(why)) => why.contains(words),
+        other => panic!("{other:?}"),
+    };
+    scene.stand_in().blind_allocation(true);
+    assert!(says("has no game server that is free").await, "one look says nothing: caches are late for a moment");
+    wait::until(SOON, "the contradiction to be told", async || says("agones-extensions").await.then_some(())).await;
+    scene.stand_in().blind_allocation(false);
+    worker.running(&start).await;
 }
 
 #[tokio::test]
