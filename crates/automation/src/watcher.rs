@@ -65,6 +65,7 @@ impl Watcher {
             if let Err(error) = self.host.clear(published.server, published.generation).await {
                 // What may be played on is not published as over: it is looked at again.
                 tracing::warn!(server_id = published.server.0, %error, "what is left of a server could not be taken away");
+                unseen += 1;
                 continue;
             }
             self.publish(&published, &how, good).await?;

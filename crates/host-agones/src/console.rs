@@ -99,9 +99,13 @@ pub(crate) async fn lines(
     if !is_stuck(&second) {
         return Ok(second);
     }
-    // The rest of this second cannot be had.
+    Ok(passed(from))
+}
+
+/// The rest of this second cannot be had: whoever follows goes on behind it.
+fn passed(from: Mark) -> Piece {
     let next = Mark { nanos: (from.nanos / SECOND + 1).saturating_mul(SECOND), count: 0 };
-    Ok(Piece { lines: vec![], end: next.position(), more: true, lost: true })
+    Piece { lines: vec![], end: next.position(), more: true, lost: true }
 }
 
 /// A log, whatever bytes the game writes, and wherever in a letter it is cut.
@@ -188,5 +192,17 @@ mod tests {
     fn a_line_that_may_have_been_cut_is_left_for_the_next_piece() {
         let cut = piece(b"2026-11-27T07:00:00Z whole\n2026-11-27T07:00:01Z ha\xe2\x80", Mark::default(), 100, true);
         assert_eq!((texts(&cut), cut.more), (vec!["whole"], true));
+    }
+
+    #[test]
+    fn second_that_cannot_be_read_to_its_end_is_passed_and_told() {
+        let at =
+            |text: &str| DateTime::parse_from_rfc3339(text).expect("a moment").timestamp_nanos_opt().expect("nanos");
+        let passed = passed(Mark { nanos: at("2026-11-27T07:00:01.5Z"), count: 7 });
+        assert!(passed.lines.is_empty() && passed.more && passed.lost);
+        let from = Mark::parse(&passed.end).expect("a position");
+        assert_eq!(texts(&piece(LOG, from, 100, false)), ["three four"]);
+        let last = Mark { nanos: i64::MAX, count: 0 };
+        assert!(Mark::parse(&super::passed(last).end).is_some_and(|next| next >= last), "whatever a client says");
     }
 }

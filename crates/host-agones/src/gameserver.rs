@@ -141,6 +141,12 @@ enum PodPhase {
     Ended(End),
 }
 
+/// Whether Agones has taken note that it was ready for players.
+pub(crate) fn was_ready(gameserver: &GameServer) -> bool {
+    const READY: &str = "agones.dev/ready-container-id";
+    gameserver.labels().contains_key(FLEET) || gameserver.annotations().contains_key(READY)
+}
+
 /// Whether the game calls this exit status a good end. A GameServer of an earlier version does not say.
 fn is_good(gameserver: &GameServer, status: i32) -> bool {
     let said = gameserver.annotations().get(names::GOOD_EXITS).and_then(|text| serde_json::from_str(text).ok());

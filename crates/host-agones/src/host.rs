@@ -136,7 +136,7 @@ impl Host for AgonesHost {
             Target::Running(launch) => {
                 let Self { cluster, view, templates, allocator, .. } = self;
                 let start = Start { cluster, view, allocator, templates, server, generation, operation, launch };
-                start.run(held).await.map(Reached::Running)
+                start.run(held).await
             }
             Target::Stopped => {
                 bring_down(&self.cluster, &self.view, server, generation).await?;

@@ -3,14 +3,14 @@
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use agis_base::{OperationId, ServerId};
-use agis_servers::host::{Endpoint, Generation, HostError, Launch};
+use agis_servers::host::{Generation, HostError, Launch, Reached};
 use kube::{ResourceExt, api::PostParams};
 
 use crate::{
     cluster::{CONFLICT, Cluster, Trouble, ask},
     fence::{Chosen, Fence, Held},
     fleet::{self, Allocator},
-    gameserver::{self, GameServer, Phase, is_going},
+    gameserver::{self, End, GameServer, Phase, is_going},
     names,
     stop::{bring_down, take_away},
     template::Template,
@@ -30,8 +30,9 @@ pub(crate) struct Start<'a> {
 }
 
 impl Start<'_> {
-    /// Returns once players can join. `held` is the fence of this generation.
-    pub(crate) async fn run(&self, held: Held) -> Result<Endpoint, HostError> {
+    /// Returns once players can join, or where the game that they were on has come to a good end. `held` is the fence of this
+    /// generation.
+    pub(crate) async fn run(&self, held: Held) -> Result<Reached, HostError> {
         match held.fence.chosen.clone() {
             Some(chosen) => self.until_ready(&chosen, None).await,
             None => {
@@ -106,7 +107,7 @@ impl Start<'_> {
 
     /// Waits for what the watch tells of this one GameServer, and asks for it where the watch tells of nothing. `known` is
     /// how it was a moment ago.
-    async fn until_ready(&self, chosen: &Chosen, known: Option<GameServer>) -> Result<Endpoint, HostError> {
+    async fn until_ready(&self, chosen: &Chosen, known: Option<GameServer>) -> Result<Reached, HostError> {
         let within = self.launch.game.ready.within();
         let until = Instant::now() + within;
         let (mut changes, mut looks) = (self.view.follow(&chosen.name), Looks::new(self.cluster.pace));
@@ -124,10 +125,13 @@ impl Start<'_> {
                 return Err(HostError::Failed("its game server is gone from the cluster".into()));
             };
             match gameserver::phase(&gameserver, pod.as_deref()) {
-                Phase::Running(endpoint) => return Ok(endpoint),
-                Phase::Ended(end) => {
+                Phase::Running(endpoint) => return Ok(Reached::Running(endpoint)),
+                Phase::Ended(End { how, good }) => {
                     self.take_down(&gameserver).await?;
-                    return Err(HostError::Failed(end.how));
+                    return match good && gameserver::was_ready(&gameserver) {
+                        true => Ok(Reached::Ended(how)),
+                        false => Err(HostError::Failed(how)),
+                    };
                 }
                 Phase::Starting if Instant::now() >= until => {
                     let why = self.waits_for(&gameserver).await;

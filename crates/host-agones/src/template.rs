@@ -70,6 +70,8 @@ impl Template {
         all.extend(v1_7(launch));
         let by = if launch.game.ready.when == ReadyWhen::Pod { "pod" } else { "sdk" };
         notes.insert(names::READY.to_owned(), by.to_owned());
+        // A list of small numbers is JSON always.
+        notes.extend(serde_json::to_string(&launch.game.good_exits).ok().map(|it| (names::GOOD_EXITS.to_owned(), it)));
         let mut spec = self.spec;
         merge_labels(&mut spec, labels);
         if let Some(container) = container(&mut spec) {
@@ -182,6 +184,7 @@ mod tests {
 title = "G"
 cost_per_hour = 0
 ready = { when = "pod" }
+good_exits = [0, 3]
 world = { size = "1Gi", mount = "/data" }
 gameserver = """
 metadata:
@@ -218,6 +221,7 @@ spec:
         let labels = &made["metadata"]["labels"];
         assert_eq!((&labels["team"], &labels[names::SERVER]), (&json!("red"), &json!("7")));
         assert_eq!(labels["wtg.cluster/server-name"], "Sunday---MOTD");
+        assert_eq!(made["metadata"]["annotations"][names::GOOD_EXITS], "[0,3]");
         let pod = &made["spec"]["template"];
         assert_eq!(
             (&pod["metadata"]["labels"]["tier"], &pod["metadata"]["labels"][names::GENERATION]),

@@ -51,7 +51,7 @@ pub struct Game {
     /// How to ask it to end.
     #[serde(default)]
     pub stop: Stop,
-    /// How to tell an end by itself from a crash.
+    /// How to tell an end by itself from a crash. On Agones, what shuts itself down by the SDK has ended well too.
     #[serde(default)]
     pub good_exits: GoodExits,
     /// Environment variables; nothing else is inherited but `HOME` (the working directory), `PATH` and `LANG`.

@@ -8,7 +8,10 @@ use agis_test_support::{
 };
 use serde_json::{Value, json};
 
-use crate::common::{Api, SOON, Stack};
+use crate::{
+    common::{Api, SOON, Stack},
+    fleet,
+};
 
 const GAMES: &str = r#"
 [survival]
@@ -144,6 +147,19 @@ async fn a_crash_on_the_cluster_is_told_and_a_start_begins_anew() {
     api.until_status(id, "running").await;
     scene.cluster.evict(&scene.the_one());
     api.until_status(id, "crashed").await;
+}
+
+#[tokio::test]
+async fn game_that_shuts_itself_down_is_stopped_and_nobody_is_told() {
+    let scene = Scene::new().await;
+    let api = scene.api(&[]).await;
+    let id = api.server("match", "survival").await;
+    api.act(id, "start").await;
+    scene.cluster.shutdown(&scene.the_one());
+    let server = api.until_status(id, "stopped").await;
+    assert_eq!(server["error"], json!(null), "{server}");
+    let notices: i64 = fleet::one(&scene.stack.sql().await, "select count(*) from notices").await;
+    assert_eq!((scene.standing().len(), notices), (0, 0));
 }
 
 #[tokio::test]

@@ -89,8 +89,15 @@ async fn a_game_that_shuts_itself_down_has_ended() {
     let process = scene.process();
     process.running(&scene.start(1, "sdk")).await;
     scene.patch(&scene.the_one().await.name_any(), json!({ "status": { "state": "Shutdown" } })).await;
-    let how = until_ended(&scene, &process, 1).await;
-    assert!(how.contains("by the game itself"), "{how}");
+    let is_good = |it: &Observed| matches!(it, Observed::Ended { generation: 1, good: true, .. });
+    scene.until_observed(&process, "its good end", is_good).await;
+    // Also once Agones has deleted it, and never of one that crashed.
+    scene.until_standing(0).await;
+    scene.until_observed(&process, "its good end", is_good).await;
+    process.running(&scene.start(2, "sdk")).await;
+    scene.sicken(&scene.the_one().await.name_any()).await;
+    let is_bad = |it: &Observed| matches!(it, Observed::Ended { generation: 2, good: false, .. });
+    scene.until_observed(&process, "its crash", is_bad).await;
 }
 
 #[tokio::test]

@@ -9,7 +9,6 @@ use agis_servers::{
     host::{Host, HostError, Order, Reached},
 };
 use agis_test_support::{kubernetes::Kind, wait};
-use chrono::Utc;
 use futures_util::future::join_all;
 use kube::ResourceExt;
 
@@ -46,21 +45,6 @@ async fn second_with_more_than_a_piece_is_read_to_its_end() {
     scene.stand_in().print_at_once(&pod, &lines.iter().map(String::as_str).collect::<Vec<_>>());
     let (read, is_lost) = scene.read(&process, Begin::Recent { tail: None, since: None }).await;
     assert!(read == lines && !is_lost, "{} of {} lines", read.len(), lines.len());
-}
-
-#[tokio::test]
-async fn second_that_cannot_be_read_to_its_end_is_passed_and_told() {
-    let scene = Scene::on_stand_in().await;
-    let process = scene.process();
-    process.running(&scene.start(1, "sdk")).await;
-    let pod = scene.the_one().await.name_any();
-    let long = "x".repeat(200 << 10);
-    scene.stand_in().print_at_once(&pod, &vec![long.as_str(); 90]);
-    let printed = Utc::now().timestamp();
-    wait::until(SOON, "the next second", async || (Utc::now().timestamp() > printed).then_some(())).await;
-    scene.stand_in().print(&pod, "later");
-    let (read, is_lost) = scene.read(&process, Begin::Recent { tail: None, since: None }).await;
-    assert_eq!((read.last().map(String::as_str), is_lost), (Some("later"), true));
 }
 
 /// Gives an order of that generation to so many servers at once, and answers with the number of calls that one took.
