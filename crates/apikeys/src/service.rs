@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use agis_base::{KeyId, Once, StoreError, Timestamp, UserId};
+use agis_base::{KeyId, Once, StoreError, Timestamp, UserId, name};
 use metrics::Counter;
 use thiserror::Error;
 
@@ -19,7 +19,6 @@ use crate::{
     store::{ApiKey, KeyRow, KeyState, KeyStore, Successor, WriteError},
 };
 
-const NAME_MAX: usize = 100;
 const TTL_DAYS_MAX: u32 = 3650;
 const SCOPES_MAX: usize = 100;
 const BLOCKS_MAX: usize = 50;
@@ -48,7 +47,7 @@ pub struct Policy {
 /// A key that does not exist yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewKey {
-    /// What its owner calls it: 1 to 100 characters on one line.
+    /// What its owner calls it, by the rule of [`agis_base::name`].
     pub name: String,
     /// What it may do; not empty.
     pub scopes: Scopes,
@@ -406,12 +405,8 @@ fn invalid(field: &'static str, rule: String) -> KeysError {
     KeysError::Invalid { field, rule }
 }
 
-fn checked_name(name: &str) -> Result<String, KeysError> {
-    let name = name.trim();
-    if name.is_empty() || name.chars().count() > NAME_MAX || name.chars().any(char::is_control) {
-        return Err(invalid("name", format!("has 1 to {NAME_MAX} characters on one line")));
-    }
-    Ok(name.to_owned())
+fn checked_name(text: &str) -> Result<String, KeysError> {
+    name::checked(text).map_err(|bad| invalid("name", bad.to_string()))
 }
 
 fn checked_ttl(days: u32) -> Result<u32, KeysError> {

@@ -1,9 +1,10 @@
-//! Words that two or more domains share: typed ids, the moment, what a store may answer, what is done once.
+//! Words that two or more domains share: typed ids, names, the moment, what a store may answer, what is done once.
 //!
 //! This crate names nobody. What only one domain needs lives in that domain.
 
 mod error;
 mod id;
+pub mod name;
 mod once;
 mod reach;
 mod trace;

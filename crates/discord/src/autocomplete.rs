@@ -70,7 +70,7 @@ const ZONES: &[&str] = &[
 pub(crate) async fn choices(services: &Services, call: &Call, command: &str, args: &Args) -> Result<Choices, Refusal> {
     let Some((option, typed)) = args.focused() else { return Ok(vec![]) };
     match option {
-        "server" => servers(services, call, &typed).await,
+        "server" => servers(services, call, command, &typed).await,
         "game" => Ok(games(services, &typed)),
         "schedule" => schedules(services, call, command, &typed).await,
         "key" => keys(services, call, &typed).await,
@@ -80,16 +80,24 @@ pub(crate) async fn choices(services: &Services, call: &Call, command: &str, arg
     }
 }
 
-async fn servers(services: &Services, call: &Call, typed: &str) -> Result<Choices, Refusal> {
+/// Their own first; where the command is about one kind alone, that kind. What is chosen is sent as `#7`, which is no name
+/// that somebody typed.
+async fn servers(services: &Services, call: &Call, command: &str, typed: &str) -> Result<Choices, Refusal> {
     if typed.chars().count() > CHOICE_MAX {
         return Ok(vec![]);
     }
-    let filter = ServerFilter { name: (!typed.is_empty()).then(|| typed.to_owned()), ..ServerFilter::default() };
+    let owned = match command {
+        "server delete" | "server share" | "server unshare" => Some(true),
+        "server leave" => Some(false),
+        _ => None,
+    };
+    let name = (!typed.is_empty()).then(|| typed.to_owned());
+    let filter = ServerFilter { name, owned, ..ServerFilter::default() };
     let page = Page { after: None, limit: CHOICES_MAX as u32 };
     let found = services.servers.list(&call.user, &Reach::Every, &filter, page).await?;
     let one = |name: &str, status, id: i32| {
         let status = format!(" · {status}");
-        choice(&format!("{}{status}", bare(name, CHOICE_MAX - status.len())), &id.to_string())
+        choice(&format!("{}{status}", bare(name, CHOICE_MAX - status.len())), &format!("#{id}"))
     };
     Ok(found.iter().map(|(server, _)| one(&server.name, server.status, server.id.0)).collect())
 }

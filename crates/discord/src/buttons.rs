@@ -1,6 +1,6 @@
 //! The codes that buttons carry, and what a press does.
 //!
-//! A code is `v1:<verb>:<id>`, or `v1:<verb>:<id>:<user>:<deadline>` where something is confirmed. It says what was
+//! A code is `v1:<verb>:<id>`, `v1:<list>:<page>` (with a server behind it where the list is about one), or `v1:<verb>:<id>:<user>:<deadline>` where something is confirmed. It says what was
 //! offered; whether they may do it is decided when they press.
 
 use agis_base::{ChannelId, KeyId, Reach, ScheduleId, ServerId, Timestamp, Trace, UserId};
@@ -16,6 +16,7 @@ use crate::{
     follow::Follow,
     handler::Inner,
     once,
+    pages::{self, Listed},
     render::{self, card::button, text::plain},
     reply::Answer,
     wording::Refusal,
@@ -35,6 +36,8 @@ pub(crate) enum Code {
     Confirm(Loss, Confirmation),
     /// Not to do that.
     Keep(Confirmation),
+    /// Another page of a list; only who asked for the list sees it.
+    Turn(Listed, u32),
 }
 
 /// What is about to be lost.
@@ -64,6 +67,10 @@ impl Code {
             Self::Confirm(Loss::Schedule(id), who) => confirmed("delete-schedule", id.0, who),
             Self::Confirm(Loss::Key(id), who) => confirmed("revoke-key", id.0, who),
             Self::Keep(who) => confirmed("keep", 0, who),
+            Self::Turn(Listed::Servers, page) => format!("v1:servers:{page}"),
+            Self::Turn(Listed::Keys, page) => format!("v1:keys:{page}"),
+            Self::Turn(Listed::Schedules(None), page) => format!("v1:schedules:{page}"),
+            Self::Turn(Listed::Schedules(Some(server)), page) => format!("v1:schedules:{page}:{server}"),
         }
     }
 
@@ -74,6 +81,10 @@ impl Code {
         }
         let parts: Vec<_> = text.split(':').collect();
         let (verb, id, confirmation) = match parts.as_slice() {
+            ["v1", "schedules", page, server] => {
+                let server = ServerId(i32::try_from(number(server)?).ok()?);
+                return Some(Self::Turn(Listed::Schedules(Some(server)), u32::try_from(number(page)?).ok()?));
+            }
             ["v1", verb, id] => (*verb, number(id)?, None),
             ["v1", verb, id, user, until] => {
                 let until = DateTime::from_timestamp(number(until)?, 0)?;
@@ -86,6 +97,9 @@ impl Code {
             ("start", None) => Some(Self::Act(Action::Start, ServerId(id))),
             ("stop", None) => Some(Self::Act(Action::Stop, ServerId(id))),
             ("restart", None) => Some(Self::Act(Action::Restart, ServerId(id))),
+            ("servers", None) => Some(Self::Turn(Listed::Servers, id.unsigned_abs())),
+            ("keys", None) => Some(Self::Turn(Listed::Keys, id.unsigned_abs())),
+            ("schedules", None) => Some(Self::Turn(Listed::Schedules(None), id.unsigned_abs())),
             ("delete-server", Some(who)) => Some(Self::Confirm(Loss::Server(ServerId(id)), who)),
             ("delete-schedule", Some(who)) => Some(Self::Confirm(Loss::Schedule(ScheduleId(id)), who)),
             ("revoke-key", Some(who)) => Some(Self::Confirm(Loss::Key(KeyId(id)), who)),
@@ -122,6 +136,7 @@ pub(crate) async fn press(
     };
     match code {
         Code::Act(action, server) => act(inner, call, server, action).await,
+        Code::Turn(list, page) => pages::turn(inner, call, list, page).await,
         Code::Keep(who) => {
             check(call, &who)?;
             Ok(render::done("Kept", "Nothing was changed.").into())
@@ -215,6 +230,10 @@ mod tests {
             Code::Confirm(Loss::Schedule(ScheduleId(i32::MAX)), who()),
             Code::Confirm(Loss::Key(KeyId(7)), who()),
             Code::Keep(who()),
+            Code::Turn(Listed::Servers, 0),
+            Code::Turn(Listed::Keys, 99),
+            Code::Turn(Listed::Schedules(None), 1),
+            Code::Turn(Listed::Schedules(Some(ServerId(i32::MAX))), 2),
         ] {
             let text = code.text();
             assert!(text.len() <= CODE_MAX, "{text}");

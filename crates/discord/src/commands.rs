@@ -56,6 +56,7 @@ verbs! {
     ServerLogs = "server logs",
     ServerShare = "server share",
     ServerUnshare = "server unshare",
+    ServerLeave = "server leave",
     ScheduleCreate = "schedule create",
     ScheduleList = "schedule list",
     ScheduleDelete = "schedule delete",
@@ -91,6 +92,7 @@ impl Verb {
                 | ServerRestart
                 | ServerShare
                 | ServerUnshare
+                | ServerLeave
                 | ScheduleCreate
                 | ScheduleEnable
                 | ScheduleDisable
@@ -104,7 +106,7 @@ impl Verb {
 pub(crate) async fn run(inner: &Inner, call: &Call, verb: Verb, args: &Args) -> Result<Answer, Refusal> {
     use agis_servers::Action;
     match verb {
-        Verb::ServerList => server::list(inner, call).await,
+        Verb::ServerList => server::list(inner, call, 0).await,
         Verb::ServerCreate => server::create(inner, call, args).await,
         Verb::ServerInfo => server::info(inner, call, args).await,
         Verb::ServerStart => server::act(inner, call, args, Action::Start).await,
@@ -114,6 +116,7 @@ pub(crate) async fn run(inner: &Inner, call: &Call, verb: Verb, args: &Args) -> 
         Verb::ServerLogs => server::logs(inner, call, args).await,
         Verb::ServerShare => share::share(inner, call, args).await,
         Verb::ServerUnshare => share::unshare(inner, call, args).await,
+        Verb::ServerLeave => share::leave(inner, call, args).await,
         Verb::ScheduleCreate => schedule::create(inner, call, args).await,
         Verb::ScheduleList => schedule::list(inner, call, args).await,
         Verb::ScheduleDelete => schedule::ask_to_delete(inner, call, args).await,
@@ -122,7 +125,7 @@ pub(crate) async fn run(inner: &Inner, call: &Call, verb: Verb, args: &Args) -> 
         Verb::ScheduleRun => schedule::run_now(inner, call, args).await,
         Verb::SchedulePreview => schedule::preview(inner, args),
         Verb::ApikeyCreate => apikey::create(inner, call, args).await,
-        Verb::ApikeyList => apikey::list(inner, call).await,
+        Verb::ApikeyList => apikey::list(inner, call, 0).await,
         Verb::ApikeyRevoke => apikey::ask_to_revoke(inner, call, args).await,
         Verb::Profile => profile::show(inner, call).await,
         Verb::Help => Ok(help::show(inner)),

@@ -23,7 +23,11 @@ use twilight_model::{
     },
 };
 
-use crate::{connection::PATIENCE, render, standing::Standing};
+use crate::{
+    connection::PATIENCE,
+    render::{self, notice::Readers},
+    standing::Standing,
+};
 
 const BATCH: u32 = 10;
 /// How often it is tried to note what became of a notice; with the delivery, within its lease.
@@ -98,16 +102,16 @@ impl Courier {
     /// In the channel first, if there is one that the bot may write to; a channel that is gone is no reason to say nothing.
     async fn deliver(&self, notice: &Notice) -> Result<(), Undelivered> {
         let user = id::<UserMarker>(notice.recipient.as_str())?;
-        let embed = render::notice::notice(notice).embed;
+        let embed = |readers| render::notice::notice(notice, readers).embed;
         if let Some(channel) = &notice.channel {
-            match self.send(id(channel.as_str())?, user, notice, &embed).await {
+            match self.send(id(channel.as_str())?, user, notice, &embed(Readers::Channel)).await {
                 Err(Undelivered { permanent: true, .. }) => {}
                 other => return other,
             }
         }
         let call = async { Ok(self.http.create_private_channel(user).await?.model().await) };
         let channel = self.called(call).await?.map_err(|error| later(error.to_string()))?;
-        self.send(channel.id, user, notice, &embed).await
+        self.send(channel.id, user, notice, &embed(Readers::Owner)).await
     }
 
     async fn send(

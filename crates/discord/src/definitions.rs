@@ -65,6 +65,7 @@ pub(crate) fn definitions() -> Vec<Command> {
                         option("with", "A member or a role", CommandOptionType::Mentionable).required(),
                     ],
                 ),
+                sub("leave", "Give up what somebody has shared with you", vec![server_option()]),
             ],
         ),
         command(

@@ -1,4 +1,4 @@
-//! What a typed name means. Whoever chooses from the list sends an id; whoever types sends a name.
+//! What a typed name means. Whoever chooses from the list sends `#` and an id; whoever types sends a name.
 
 use agis_base::{KeyId, Reach, ScheduleId, ServerId};
 use agis_scheduler::Schedule;
@@ -22,31 +22,51 @@ const NAME_MAX: usize = 100;
 /// How many are named where it is not clear which is meant.
 const NAMED: usize = 5;
 
-/// The server of this id, or else of this name: exactly so, or the only one that begins so.
+/// The server that is meant by a name or a number, among those that who asks may see: their own before those of others, a
+/// name before a number, and before the beginning of a name. `#7` is the number alone, which the list of choices sends.
 pub(crate) async fn server(services: &Services, call: &Call, typed: &str) -> Result<(Server, Access), Refusal> {
-    if let Some(id) = number(typed) {
-        match services.servers.get(&call.user, ServerId(id)).await {
-            Err(ServersError::NotFound(_)) => {}
-            found => return Ok(found?),
-        }
+    let by_number = match number(typed) {
+        Some(id) => match services.servers.get(&call.user, ServerId(id)).await {
+            Err(ServersError::NotFound(_)) => None,
+            found => Some(found?),
+        },
+        None => None,
+    };
+    if let Some(found) = by_number.clone().filter(|_| typed.starts_with('#')) {
+        return Ok(found);
     }
     if typed.chars().count() > NAME_MAX {
         return Err(ServersError::NotFound("server").into());
     }
     let filter = ServerFilter { name: Some(typed.to_owned()), ..ServerFilter::default() };
     let page = Page { after: None, limit: LOOKED_AT };
-    let found = services.servers.list(&call.user, &Reach::Every, &filter, page).await?;
-    meant(found, typed)
+    let named = services.servers.list(&call.user, &Reach::Every, &filter, page).await?;
+    meant(by_number, named, typed)
 }
 
-fn meant(found: Vec<(Server, Access)>, typed: &str) -> Result<(Server, Access), Refusal> {
+/// The first group that has any decides; of several in it nobody knows which is meant.
+fn meant(
+    by_number: Option<(Server, Access)>,
+    named: Vec<(Server, Access)>,
+    typed: &str,
+) -> Result<(Server, Access), Refusal> {
     let typed = typed.to_lowercase();
     let (exact, others): (Vec<_>, Vec<_>) =
-        found.into_iter().partition(|(server, _)| server.name.to_lowercase() == typed);
-    let mut likely = exact;
-    if likely.is_empty() {
-        likely = others.into_iter().filter(|(server, _)| server.name.to_lowercase().starts_with(&typed)).collect();
-    }
+        named.into_iter().partition(|(server, _)| server.name.to_lowercase() == typed);
+    let is_own = |found: &(Server, Access)| found.1 == Access::Owner;
+    let (own, shared): (Vec<_>, Vec<_>) = exact.into_iter().partition(is_own);
+    let begins = |(server, _): &(Server, Access)| server.name.to_lowercase().starts_with(&typed);
+    let numbered = |kind: fn(&Access) -> bool| by_number.iter().filter(|it| kind(&it.1)).cloned().collect();
+    let groups = [
+        own,
+        numbered(|access| *access == Access::Owner),
+        shared,
+        numbered(|access| matches!(access, Access::Shared(_))),
+        others.into_iter().filter(begins).collect(),
+        // Anybody's, which is public.
+        numbered(|_| true),
+    ];
+    let mut likely: Vec<_> = groups.into_iter().find(|group| !group.is_empty()).unwrap_or_default();
     match (likely.pop(), likely.as_slice()) {
         (None, _) => Err(ServersError::NotFound("server").into()),
         (Some(one), []) => Ok(one),
@@ -55,7 +75,7 @@ fn meant(found: Vec<(Server, Access)>, typed: &str) -> Result<(Server, Access), 
             let named: Vec<_> = all.take(NAMED).map(|it| format!("{} (#{})", plain(&it.name), it.id)).collect();
             Err(Refusal::Refused(format!(
                 "More than one server is meant by this: {}. Choose one from the list that appears as you type, or type \
-                 its number.",
+                 its number with the `#`.",
                 named.join(", ")
             )))
         }
@@ -96,15 +116,15 @@ fn number(typed: &str) -> Option<i32> {
 #[cfg(test)]
 mod tests {
     use agis_base::UserId;
-    use agis_servers::{Status, server::Desired};
+    use agis_servers::{Permission, Status, server::Desired};
 
     use super::*;
 
-    fn servers(names: &[&str]) -> Vec<(Server, Access)> {
-        let server = |(id, name): (i32, &&str)| Server {
+    fn server(id: i32, name: &str, access: Access) -> (Server, Access) {
+        let server = Server {
             id: ServerId(id),
             owner: UserId::from_stored("1"),
-            name: (*name).to_owned(),
+            name: name.to_owned(),
             game_type: "demo".to_owned(),
             description: None,
             is_public: false,
@@ -118,11 +138,19 @@ mod tests {
             created_at: Default::default(),
             updated_at: Default::default(),
         };
-        (1..).zip(names).map(|it| (server(it), Access::Owner)).collect()
+        (server, access)
+    }
+
+    fn shared() -> Access {
+        Access::Shared([Permission::Read].into_iter().collect())
+    }
+
+    fn own(names: &[&str]) -> Vec<(Server, Access)> {
+        (1..).zip(names).map(|(id, name)| server(id, name, Access::Owner)).collect()
     }
 
     fn found(names: &[&str], typed: &str) -> Option<i32> {
-        meant(servers(names), typed).ok().map(|(server, _)| server.id.0)
+        meant(None, own(names), typed).ok().map(|(server, _)| server.id.0)
     }
 
     #[test]
@@ -135,11 +163,34 @@ mod tests {
     }
 
     #[test]
+    fn ones_own_come_before_those_of_others_and_names_before_numbers() {
+        let numbered = |access| Some(server(7, "Other", access));
+        let meant = |by_number, named: &[(Server, Access)]| {
+            meant(by_number, named.to_vec(), "7").ok().map(|(server, _)| server.id.0)
+        };
+        let (own, anothers) = (server(1, "7", Access::Owner), server(2, "7", shared()));
+        let begins = server(3, "7 days", Access::Owner);
+        assert_eq!(meant(numbered(Access::Owner), &[own.clone(), anothers.clone()]), Some(1));
+        assert_eq!(meant(numbered(Access::Public), std::slice::from_ref(&anothers)), Some(2));
+        assert_eq!(meant(numbered(shared()), std::slice::from_ref(&anothers)), Some(2));
+        assert_eq!(
+            meant(numbered(Access::Owner), std::slice::from_ref(&anothers)),
+            Some(7),
+            "nobody hides it by a name"
+        );
+        assert_eq!(meant(numbered(Access::Public), std::slice::from_ref(&begins)), Some(3));
+        assert_eq!(meant(numbered(shared()), std::slice::from_ref(&begins)), Some(7));
+        assert_eq!(meant(numbered(Access::Public), &[]), Some(7));
+        assert_eq!(meant(None, &[own, anothers]), Some(1));
+    }
+
+    #[test]
     fn where_two_are_meant_it_says_which() {
-        let refusal = meant(servers(&["Tea *one*", "Tea two"]), "tea").expect_err("two are meant");
+        let refusal = meant(None, own(&["Tea *one*", "Tea two"]), "tea").expect_err("two are meant");
         let sentence = refusal.sentence(false).expect("a sentence");
         assert!(sentence.contains("Tea \\*one\\* (#1), Tea two (#2)"), "{sentence}");
-        assert!(meant(servers(&["x", "X"]), "x").is_err(), "own and shared ones may have one name");
+        let two = vec![server(1, "x", shared()), server(2, "X", shared())];
+        assert!(meant(None, two, "x").is_err(), "others may use one name");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use agis_servers::{Operation, Server};
+use agis_servers::{Access, Operation, Permission, Server};
 use tokio::time::{Instant, sleep};
 
 use crate::{
@@ -42,11 +42,22 @@ impl Follow {
             let message = page::unfollowed(&self.server, &self.operation, Unfollowed::Full);
             return inner.replies.update(&call.token, &message).await;
         };
-        let message = match self.end(&inner).await {
-            Ok(operation) => page::ended(&self.as_it_is_now(&inner, &call).await, &operation),
-            Err(why) => page::unfollowed(&self.server, &self.operation, why),
+        let operation = match self.end(&inner).await {
+            Ok(operation) => operation,
+            Err(why) => {
+                let message = page::unfollowed(&self.server, &self.operation, why);
+                return inner.replies.update(&call.token, &message).await;
+            }
         };
-        inner.replies.update(&call.token, &message).await;
+        let now = inner.services.servers.get(&call.user, self.server.id).await;
+        // Who may not see the server any more is told of it as it was, and nothing of its console.
+        let (server, access) = now.unwrap_or((self.server, Access::None));
+        inner.replies.update(&call.token, &page::ended(&server, &operation)).await;
+        if access.check(Permission::Read.into()).is_ok()
+            && let Some(why) = page::why(&server, &operation)
+        {
+            inner.replies.tell_alone(&call.token, &why).await;
+        }
     }
 
     async fn end(&self, inner: &Inner) -> Result<Operation, Unfollowed> {
@@ -66,11 +77,5 @@ impl Follow {
                 () = inner.ending.cancelled() => return Err(Unfollowed::Ending),
             }
         }
-    }
-
-    /// Who may not see the server any more is told of it as it was.
-    async fn as_it_is_now(&self, inner: &Inner, call: &Call) -> Server {
-        let now = inner.services.servers.get(&call.user, self.server.id).await;
-        now.map_or_else(|_| self.server.clone(), |(server, _)| server)
     }
 }

@@ -5,7 +5,7 @@
 //! - `call`: who asks, and for what; `once`, `seen`: what is delivered twice is done once
 //! - `reply`: at once or deferred, within Discord's three seconds
 //! - `commands`: a module per command; `find`: what a typed name means; `autocomplete`: what may be typed
-//! - `buttons`: the codes that buttons carry; `follow`: a message that follows an operation
+//! - `buttons`: the codes that buttons carry; `pages`: lists in pieces; `follow`: a message that follows an operation
 //! - [`connection`]: everything that speaks with Discord, from its start to its end: `gateway`, `register`, `members` (which
 //!   roles people have), `courier` (what they have to be told); [`standing`]: how the bot stands with Discord
 //! - `render`: what people read; `wording`: every error, as a sentence that says what to do
@@ -23,6 +23,7 @@ mod gateway;
 pub mod handler;
 mod members;
 mod once;
+mod pages;
 mod register;
 mod render;
 mod reply;

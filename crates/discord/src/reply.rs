@@ -212,6 +212,12 @@ impl Replies {
         let _ = self.edit(token, message).await;
     }
 
+    /// Tells who asked, behind the answer; nobody else sees it.
+    pub(crate) async fn tell_alone(&self, token: &str, message: &Message) {
+        // Said in the log.
+        let _ = self.follow_up(token, message).await;
+    }
+
     async fn callback(&self, call: &Call, response: &InteractionResponse) -> Result<(), Unsent> {
         sent(CALLBACK, || async {
             let interactions = self.client.interaction(self.application);

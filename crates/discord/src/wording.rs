@@ -113,7 +113,9 @@ impl From<ServersError> for Refusal {
                     .to_owned()
             }
             ServersError::Invalid { field, rule } => invalid(field, &rule),
-            ServersError::NameTaken => "You already have a server of that name. Choose another name.".to_owned(),
+            ServersError::NameTaken => {
+                "You already have a server of that name, or of one that looks the same. Choose another name.".to_owned()
+            }
             ServersError::TooMany(max) => {
                 format!("You have {max} servers, as many as allowed here. `/server delete` one first.")
             }
@@ -121,6 +123,9 @@ impl From<ServersError> for Refusal {
                 format!(
                     "This server is shared {max} times, as often as allowed. `/server unshare` it with somebody first."
                 )
+            }
+            ServersError::GranteeHasTooMany(max) => {
+                format!("{max} servers are shared with them, as many as allowed. They can `/server leave` one first.")
             }
             ServersError::Deleting => {
                 "This server is being deleted and takes nothing else. `/server create` makes another.".to_owned()

@@ -30,7 +30,7 @@ use crate::{
     "allowed_ips": ["203.0.113.0/24"]
 })))]
 pub(crate) struct Create {
-    /// One line; space around it is left out.
+    /// One line with something to see on it, and no character that cannot be seen; space around it is left out.
     #[schema(
         min_length = 1,
         max_length = 100,
@@ -55,7 +55,7 @@ pub(crate) struct Create {
 #[serde(deny_unknown_fields)]
 #[schema(as = KeyChange, examples(json!({ "name": "nightly restart of 7", "allowed_ips": [] })))]
 pub(crate) struct Change {
-    /// One line; space around it is left out.
+    /// One line with something to see on it, and no character that cannot be seen; space around it is left out.
     #[schema(
         min_length = 1,
         max_length = 100,

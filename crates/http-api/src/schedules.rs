@@ -8,17 +8,17 @@ use actix_web::{
 };
 use agis_base::{Reach, ScheduleId, ServerId, Timestamp};
 use agis_scheduler::{
-    Action, MissedRunPolicy, NewSchedule, RunState, ScheduleChange, Timing,
+    Action, MissedRunPolicy, NewSchedule, Run, RunState, ScheduleChange, Timing,
     store::{self, RunsQuery},
 };
-use agis_servers::{self as servers, Permission};
+use agis_servers::{self as servers, Permission, ServersError};
 use chrono::{Datelike, SecondsFormat, Utc};
 
 pub(crate) use self::shapes::ListQuery;
 pub(crate) use self::shapes::{Change, Create, Preview, PreviewDto, RunDto, ScheduleDto};
 use self::shapes::{OfServerQuery, RunsQuery as RunsParams};
 use crate::{
-    auth::{Here, May, ReadSchedules, ReadSchedulesOfServer, Somewhere, WriteSchedules},
+    auth::{Caller, Here, May, ReadSchedules, ReadSchedulesOfServer, Somewhere, WriteSchedules},
     body::Body,
     idempotency::Asking,
     operations::OperationDto,
@@ -211,9 +211,27 @@ pub(crate) async fn runs(
     let (before, limit) = query.piece::<Cursor>()?;
     let state = word("state", query.state.as_ref(), &RunState::ALL, RunState::as_str)?;
     let wanted = RunsQuery { state, before: before.map(|Cursor(slot)| slot), limit };
-    let runs = services.schedules.runs(caller.user(), caller.reach(), *id, wanted).await?;
+    let mut runs = services.schedules.runs(caller.user(), caller.reach(), *id, wanted).await?;
+    if runs.iter().any(quotes) && !reads_console(&caller, caller.reach(), &services, *id).await? {
+        runs.iter_mut().filter(|run| quotes(run)).for_each(|run| run.reason = Some("failed".to_owned()));
+    }
     let runs = runs.into_iter().map(RunDto::from).collect();
     Ok(Json(List::new(runs, limit, |run: &RunDto| Cursor(run.slot()))))
+}
+
+/// Whether a run's reason is that of its operation, which may quote the console.
+fn quotes(run: &Run) -> bool {
+    run.state == RunState::Failed && run.reason.is_some()
+}
+
+/// A schedule's maker keeps it when the server is shared with them no more.
+async fn reads_console(caller: &Caller, reach: &Reach, services: &Services, id: ScheduleId) -> Result<bool, Problem> {
+    let schedule = services.schedules.get(caller.user(), reach, id).await?;
+    match services.servers.allowed(caller.user(), schedule.server, Permission::Read).await {
+        Ok(_) => Ok(true),
+        Err(ServersError::NotFound(_) | ServersError::NotAllowed) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// When would it run?

@@ -32,7 +32,8 @@ use crate::{
     "name": "Tuesday railways", "game_type": "openttd", "description": "Whitelist; ask in #join"
 })))]
 pub(crate) struct Create {
-    /// One line, unique among your servers without regard to case; space around it is left out.
+    /// One line with something to see on it, and no character that cannot be seen. None of your other servers has a name
+    /// that looks the same; case and the space around it do not count.
     #[schema(
         min_length = 1,
         max_length = 100,
@@ -54,7 +55,8 @@ pub(crate) struct Create {
 #[serde(deny_unknown_fields)]
 #[schema(as = ServerChange, examples(json!({ "name": "Wednesday railways", "description": null })))]
 pub(crate) struct Change {
-    /// One line, unique among your servers without regard to case; space around it is left out.
+    /// One line with something to see on it, and no character that cannot be seen. None of your other servers has a name
+    /// that looks the same; case and the space around it do not count.
     #[schema(
         min_length = 1,
         max_length = 100,
@@ -174,7 +176,7 @@ pub(crate) async fn create(
 
 /// List your servers
 ///
-/// Your own and those that are shared with you, by id. A key for some servers sees those.
+/// Your own, and then those that are shared with you, each by id. A key for some servers sees those.
 #[utoipa::path(
     get, path = "/api/v1/servers", operation_id = "listServers", tag = "servers", params(ListQuery),
     responses((status = 200, description = "A piece of the list.", body = List<ServerDto>)),

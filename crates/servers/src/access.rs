@@ -17,6 +17,9 @@ pub const ROLE_COUNTS_FOR: Duration = Duration::from_secs(24 * 3600);
 /// With how many members and roles a server may be shared.
 pub const SHARES_MAX: u32 = 50;
 
+/// How many servers may be shared with one member or role. They are not asked, so nobody may pile more on them.
+pub const SHARED_WITH_MAX: u32 = 50;
+
 words! {
     /// What an owner may let others do on a server. Each includes to read.
     Permission {

@@ -108,8 +108,7 @@ words! {
 /// A server that does not exist yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewServer {
-    /// What its owner calls it: 1 to 100 characters on one line, unique among the owner's servers without regard to
-    /// case.
+    /// What its owner calls it, by the rule of [`agis_base::name`]; no other server of the owner looks the same.
     pub name: String,
     /// The catalogue's key of its game.
     pub game_type: String,

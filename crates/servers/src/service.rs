@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use agis_base::{Once, OperationId, Reach, ServerId, StoreError, UserId};
+use agis_base::{Once, OperationId, Reach, ServerId, StoreError, UserId, name};
 use thiserror::Error;
 
 use crate::{
@@ -14,7 +14,6 @@ use crate::{
     store::{OperationFilter, OperationStore, Page, ServerFilter, ServerStore, ShareStore, Terms, WriteError},
 };
 
-const NAME_MAX: usize = 100;
 const DESCRIPTION_MAX: usize = 1000;
 
 /// What an operator decides about servers.
@@ -54,8 +53,8 @@ pub enum ServersError {
         /// What it must be.
         rule: String,
     },
-    /// The owner has another server of that name.
-    #[error("you already have a server of that name; choose another")]
+    /// The owner has another server of that name, or of one that looks the same.
+    #[error("you already have a server of that name, or of one that looks the same; choose another")]
     NameTaken,
     /// The owner has as many servers as allowed.
     #[error("you have {0} servers, as many as allowed here; delete one first")]
@@ -63,6 +62,9 @@ pub enum ServersError {
     /// The server is shared with as many as allowed.
     #[error("this server is shared with {0} members and roles, as many as allowed; take one share back first")]
     TooManyShares(u32),
+    /// As many servers as allowed are shared with this member or role.
+    #[error("{0} servers are shared with them, as many as allowed; they have to leave one first")]
+    GranteeHasTooMany(u32),
     /// The server is being deleted.
     #[error("this server is being deleted and takes no other operation")]
     Deleting,
@@ -164,7 +166,7 @@ impl Servers {
         Ok(server)
     }
 
-    /// The caller's own servers and those that are shared with them, within reach, and what they are to each.
+    /// The caller's own servers, and then those that are shared with them, within reach, and what they are to each.
     ///
     /// # Errors
     /// The store's.
@@ -183,15 +185,17 @@ impl Servers {
     /// # Errors
     /// As for [`Self::allowed`], and where a value cannot be taken.
     pub async fn change(&self, caller: &UserId, id: ServerId, change: ServerChange) -> Result<Server, ServersError> {
+        let server = self.allowed(caller, id, Needed::Ownership).await?;
+        // A name of an earlier version may break the rule, and is kept by who sends it back.
+        let new_name = change.name.filter(|name| *name != server.name);
         let change = ServerChange {
-            name: change.name.as_deref().map(checked_name).transpose()?,
+            name: new_name.as_deref().map(checked_name).transpose()?,
             description: match change.description {
                 Some(Some(text)) => Some(Some(checked_description(&text)?)),
                 other => other,
             },
             ..change
         };
-        self.allowed(caller, id, Needed::Ownership).await?;
         let changed = self.servers.change(caller, id, &change).await.map_err(|error| self.refused(error))?;
         changed.ok_or(ServersError::NotFound("server"))
     }
@@ -305,13 +309,8 @@ pub(crate) fn invalid(field: &'static str, rule: String) -> ServersError {
     ServersError::Invalid { field, rule }
 }
 
-/// A name goes into a game's configuration file and onto Discord: one line, and something to see.
-fn checked_name(name: &str) -> Result<String, ServersError> {
-    let name = name.trim();
-    if name.is_empty() || name.chars().count() > NAME_MAX || name.chars().any(char::is_control) {
-        return Err(invalid("name", format!("has 1 to {NAME_MAX} characters on one line")));
-    }
-    Ok(name.to_owned())
+fn checked_name(text: &str) -> Result<String, ServersError> {
+    name::checked(text).map_err(|bad| invalid("name", bad.to_string()))
 }
 
 fn checked_description(text: &str) -> Result<String, ServersError> {

@@ -60,7 +60,8 @@ pub trait ServerStore: Send + Sync {
     /// A server that is not deleted, whoever may see it, and what this user is to it.
     async fn find(&self, user: &UserId, id: ServerId) -> Result<Option<(Server, Access)>, StoreError>;
 
-    /// The servers within reach that are a user's own or shared with them, by id, and what the user is to each.
+    /// The servers within reach that are a user's own, and then those that are shared with them, each by id, and what the
+    /// user is to each.
     async fn list(
         &self,
         user: &UserId,
@@ -87,7 +88,7 @@ pub struct Terms {
 /// Why a server was not written.
 #[derive(Debug, Error)]
 pub enum WriteError {
-    /// The owner has another server of that name.
+    /// The owner has another server of that name, or of one that looks the same.
     #[error("the name is taken")]
     NameTaken,
     /// The owner has as many servers as allowed.
@@ -104,19 +105,22 @@ pub enum WriteError {
 /// Shares as rows, and the roles that they depend on. What counts for whom is told with the servers.
 #[async_trait]
 pub trait ShareStore: Send + Sync {
-    /// Shares a server, in place of what was shared with this grantee before. Their number, at most `limit`, is checked
-    /// with the server locked.
+    /// Shares a server, in place of what was shared with this grantee before. How many there are is checked with the
+    /// server and the grantee locked.
     async fn share(
         &self,
         owner: &UserId,
         server: ServerId,
         grantee: &Grantee,
         permissions: Permissions,
-        limit: u32,
+        limits: ShareLimits,
     ) -> Result<Share, ShareError>;
 
     /// Takes a share back; false where there is none.
     async fn unshare(&self, owner: &UserId, server: ServerId, grantee: &Grantee) -> Result<bool, StoreError>;
+
+    /// Takes back what is shared with this user as a member, and keeps from them what is shared with their roles.
+    async fn leave(&self, user: &UserId, server: ServerId) -> Result<(), StoreError>;
 
     /// The shares of a server, the oldest first.
     async fn shares(&self, server: ServerId) -> Result<Vec<Share>, StoreError>;
@@ -129,6 +133,15 @@ pub trait ShareStore: Send + Sync {
     async fn stale_members(&self, age: Duration, limit: u32) -> Result<Vec<(UserId, GuildId)>, StoreError>;
 }
 
+/// How many shares there may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ShareLimits {
+    /// Of one server.
+    pub of_server: u32,
+    /// With one member or role.
+    pub with_grantee: u32,
+}
+
 /// Why a server was not shared.
 #[derive(Debug, Error)]
 pub enum ShareError {
@@ -138,6 +151,9 @@ pub enum ShareError {
     /// It is shared with as many as allowed.
     #[error("too many shares")]
     TooMany,
+    /// As many servers as allowed are shared with this member or role.
+    #[error("too many servers are shared with them")]
+    GranteeHasTooMany,
     /// The store itself.
     #[error(transparent)]
     Store(#[from] StoreError),

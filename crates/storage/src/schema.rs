@@ -14,6 +14,7 @@ diesel::table! {
         id -> Integer,
         discord_id -> Text,
         name -> Text,
+        name_shape -> Nullable<Text>,
         game_type -> Text,
         description -> Nullable<Text>,
         is_public -> Bool,

@@ -1,6 +1,9 @@
 use std::collections::BTreeSet;
 
-use agis_base::{Once, Reach, ServerId, StoreError, Timestamp, UserId};
+use agis_base::{
+    Once, Reach, ServerId, StoreError, Timestamp, UserId,
+    name::{look_alike, shape},
+};
 use agis_servers::{
     Access, NewServer, Permissions, Server, ServerChange, Status,
     host::Endpoint,
@@ -95,6 +98,7 @@ impl ServerStore for Db {
                 .values((
                     game_servers::discord_id.eq(owner.as_str()),
                     game_servers::name.eq(&new.name),
+                    game_servers::name_shape.eq(shape(&new.name)),
                     game_servers::game_type.eq(&new.game_type),
                     game_servers::description.eq(&new.description),
                     game_servers::is_public.eq(new.is_public),
@@ -155,10 +159,11 @@ impl ServerStore for Db {
                 .select(server_grants::server_id);
             // An array is computed first, and then looked up: each side of the OR has its index.
             let shared = game_servers::id.eq_any(array::<Integer, _>(shared));
+            // False comes first.
+            let anothers = game_servers::discord_id.ne(user.as_str());
             let mut rows = game_servers::table
                 .filter(game_servers::deleted_at.is_null())
-                .filter(game_servers::id.gt(page.after.map_or(0, |id| id.0)))
-                .order(game_servers::id)
+                .order((anothers, game_servers::id))
                 .limit(page.limit.into())
                 .select(Row::as_select())
                 .into_boxed();
@@ -167,6 +172,13 @@ impl ServerStore for Db {
                 Some(true) => rows.filter(own),
                 Some(false) => rows.filter(shared.and(game_servers::discord_id.ne(user.as_str()))),
             };
+            if let Some(after) = page.after {
+                // Deleted ones are there as well; of one that is gone for good nothing is passed over.
+                let last = game_servers::table.find(after.0).select(anothers);
+                let was_anothers: bool = last.first(&mut conn).await.optional()?.unwrap_or(false);
+                let behind = anothers.eq(was_anothers).and(game_servers::id.gt(after.0));
+                rows = if was_anothers { rows.filter(behind) } else { rows.filter(behind.or(anothers)) };
+            }
             if let Some(servers) = reach.narrowed_to() {
                 rows = rows.filter(game_servers::id.eq_any(servers));
             }
@@ -202,7 +214,10 @@ impl ServerStore for Db {
             let row: Option<Row> = diesel::update(game_servers::table.filter(own))
                 .filter(game_servers::deleted_at.is_null())
                 .set((
-                    change.name.as_ref().map(|name| game_servers::name.eq(name)),
+                    change
+                        .name
+                        .as_ref()
+                        .map(|name| (game_servers::name.eq(name), game_servers::name_shape.eq(shape(name)))),
                     change.description.as_ref().map(|text| game_servers::description.eq(text)),
                     change.is_public.map(|public| game_servers::is_public.eq(public)),
                     game_servers::updated_at.eq(now()),
@@ -226,18 +241,21 @@ pub(crate) fn access(server: &Server, user: &UserId, granted: &Granted) -> Acces
 diesel::define_sql_function!(fn lower(text: Text) -> Text);
 diesel::define_sql_function!(fn strpos(text: Text, part: Text) -> Integer);
 
+/// With the owner locked.
 async fn check_name(
     conn: &mut AsyncPgConnection,
     owner: &UserId,
     name: &str,
     except: Option<ServerId>,
 ) -> Result<(), Fault<WriteError>> {
-    let taken: i64 = game_servers::table
+    let same = lower(game_servers::name).eq(lower(name)).nullable();
+    let others: Vec<(String, Option<String>)> = game_servers::table
         .filter(game_servers::discord_id.eq(owner.as_str()).and(game_servers::deleted_at.is_null()))
-        .filter(lower(game_servers::name).eq(lower(name)))
         .filter(game_servers::id.ne(except.map_or(0, |id| id.0)))
-        .count()
-        .get_result(conn)
+        .filter(same.or(game_servers::name_shape.eq(shape(name))).or(game_servers::name_shape.is_null()))
+        .select((game_servers::name, game_servers::name_shape))
+        .load(conn)
         .await?;
-    if taken > 0 { Err(Fault::Refused(WriteError::NameTaken)) } else { Ok(()) }
+    let taken = others.iter().any(|(other, shape)| shape.is_some() || look_alike(name, other));
+    if taken { Err(Fault::Refused(WriteError::NameTaken)) } else { Ok(()) }
 }

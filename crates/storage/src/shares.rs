@@ -10,7 +10,7 @@ use agis_servers::{
     Grantee, Permission, Permissions, Share,
     access::ROLE_COUNTS_FOR,
     server::Desired,
-    store::{ShareError, ShareStore},
+    store::{ShareError, ShareLimits, ShareStore},
 };
 use async_trait::async_trait;
 use chrono::TimeDelta;
@@ -18,8 +18,9 @@ use diesel::{
     dsl::exists,
     pg::{Pg, data_types::PgInterval},
     prelude::*,
+    sql_types::{Integer, Text},
 };
-use diesel_async::{AsyncConnectionCore, RunQueryDsl};
+use diesel_async::{AsyncConnectionCore, AsyncPgConnection, RunQueryDsl};
 
 use crate::{
     db::Db,
@@ -69,7 +70,7 @@ impl ShareStore for Db {
         server: ServerId,
         grantee: &Grantee,
         permissions: Permissions,
-        limit: u32,
+        limits: ShareLimits,
     ) -> Result<Share, ShareError> {
         let (kind, id, guild) = columns(grantee);
         let permissions: Vec<_> = permissions.iter().map(Permission::as_str).collect();
@@ -86,9 +87,10 @@ impl ShareStore for Db {
                 .filter(server_shares::server_id.eq(server.0))
                 .filter(server_shares::kind.ne(kind).or(server_shares::grantee_id.ne(id)));
             let others: i64 = others.count().get_result(conn).await?;
-            if others >= i64::from(limit) {
+            if others >= i64::from(limits.of_server) {
                 return Err(Fault::Refused(ShareError::TooMany));
             }
+            check_grantee(conn, server, grantee, limits.with_grantee).await?;
             let allowed = (
                 server_shares::guild_id.eq(guild),
                 server_shares::permissions.eq(&permissions),
@@ -118,6 +120,27 @@ impl ShareStore for Db {
             let own = game_servers::id.eq(server.0).and(game_servers::discord_id.eq(owner.as_str()));
             let share = server_shares::table.find((server.0, kind, id)).filter(exists(game_servers::table.filter(own)));
             Ok(diesel::delete(share).execute(conn).await? > 0)
+        })
+        .await
+    }
+
+    async fn leave(&self, user: &UserId, server: ServerId) -> Result<(), StoreError> {
+        self.transaction(async |conn| {
+            let locked = game_servers::table.find(server.0).select(game_servers::id).for_no_key_update();
+            if locked.first::<i32>(conn).await.optional()?.is_none() {
+                return Ok(());
+            }
+            diesel::delete(server_shares::table.find((server.0, MEMBER, user.as_str()))).execute(conn).await?;
+            diesel::sql_query(
+                "insert into server_leavers (server_id, discord_id)
+                 select distinct server_id, discord_id from server_grants where server_id = $1 and discord_id = $2
+                 on conflict do nothing",
+            )
+            .bind::<Integer, _>(server.0)
+            .bind::<Text, _>(user.as_str())
+            .execute(conn)
+            .await?;
+            Ok(())
         })
         .await
     }
@@ -172,6 +195,29 @@ impl ShareStore for Db {
         })
         .await
     }
+}
+
+/// Whether one more server may be shared with this grantee. The advisory lock lets their shares be counted: their servers
+/// have other owners, and a role has no row.
+async fn check_grantee(
+    conn: &mut AsyncPgConnection,
+    server: ServerId,
+    grantee: &Grantee,
+    limit: u32,
+) -> Result<(), Fault<ShareError>> {
+    let (kind, id, _) = columns(grantee);
+    diesel::sql_query("select pg_advisory_xact_lock(hashtextextended($1, 0))")
+        .bind::<Text, _>(format!("shared with {kind} {id}"))
+        .execute(conn)
+        .await?;
+    let elsewhere: i64 = server_shares::table
+        .inner_join(game_servers::table.on(game_servers::id.eq(server_shares::server_id)))
+        .filter(server_shares::kind.eq(kind).and(server_shares::grantee_id.eq(id)))
+        .filter(server_shares::server_id.ne(server.0).and(game_servers::deleted_at.is_null()))
+        .count()
+        .get_result(conn)
+        .await?;
+    if elsewhere >= i64::from(limit) { Err(Fault::Refused(ShareError::GranteeHasTooMany)) } else { Ok(()) }
 }
 
 fn columns(grantee: &Grantee) -> (&'static str, &str, Option<&str>) {

@@ -207,7 +207,7 @@ async fn firings_that_are_on_their_way_while_the_schema_changes_become_one_opera
 }
 
 /// What is counted of the rows in `migrations/rows.sql`.
-const COUNTED: [(&str, &str); 16] = [
+const COUNTED: [(&str, &str); 18] = [
     ("users", "users"),
     ("totals", "user_stats where total_commands_used = 5"),
     ("servers", "game_servers where deleted_at is null"),
@@ -224,11 +224,15 @@ const COUNTED: [(&str, &str); 16] = [
     ("notices", "notices"),
     ("lines of the ledger", "credit_ledger where kind <> 'opening'"),
     ("ids of entries", "credit_ledger where command_id is not null"),
+    ("shapes of names", "game_servers where name_shape is not null"),
+    ("leavers", "server_leavers"),
 ];
 
 /// What each migration that can be reverted takes along when it is, from the newest to the oldest.
 /// docs/operations/rollback.md tells of it.
-const LOST: [(&str, &[&str]); 10] = [
+const LOST: [(&str, &[&str]); 12] = [
+    ("leavers", &["leavers"]),
+    ("name_shapes", &["shapes of names"]),
     ("traces", &["ids of requests"]),
     ("ledger", &["ids of entries"]),
     ("credits", &["lines of the ledger"]),

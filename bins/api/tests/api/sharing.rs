@@ -123,6 +123,61 @@ async fn a_public_server_shows_itself_to_everybody_and_why_it_failed_to_those_wh
 }
 
 #[tokio::test]
+async fn whose_share_was_taken_back_reads_that_a_run_of_their_schedule_failed_and_not_why() {
+    let stack = Stack::start().await;
+    let (api, rules, sql) = (stack.api(&[]).await, rules(&stack), stack.sql().await);
+    let key = stack.make_key(STRANGER, &["--rate-limit", "10000"]);
+    let server = api.server("ours", "demo").await;
+    share(&rules, server, &member(STRANGER), &[Permission::Schedule]).await;
+    let schedule = json!({ "server_id": server, "action": "stop", "cron_expression": "@yearly" });
+    let schedule = api.call_as(Some(&key), "POST", "/api/v1/schedules", Some(schedule)).await.expect(201);
+    let insert = format!(
+        "insert into schedule_runs (schedule_id, slot, action, local_slots, state, reason, finished_at)
+         values ({}, now(), 'stop', '{{}}', 'failed', 'its last words: hunter2', now())",
+        schedule["id"]
+    );
+    sql.batch_execute(&insert).await.expect("a run");
+    let path = format!("/api/v1/schedules/{}/runs", schedule["id"]);
+    let reason = async |key: &str| {
+        let runs = api.call_as(Some(key), "GET", &path, None).await.expect(200);
+        runs["items"][0]["reason"].as_str().expect("a reason").to_owned()
+    };
+    assert_eq!(reason(&key).await, "its last words: hunter2");
+    rules.unshare(&user(OWNER), id(server), &member(STRANGER)).await.expect("taken back");
+    assert_eq!(reason(&key).await, "failed");
+    assert_eq!(reason(&stack.key).await, "its last words: hunter2");
+}
+
+#[tokio::test]
+async fn a_list_of_servers_has_ones_own_first_on_every_page() {
+    let stack = Stack::start().await;
+    let (api, rules) = (stack.api(&[]).await, rules(&stack));
+    let key = stack.make_key(STRANGER, &["--rate-limit", "10000"]);
+    let mut shared = vec![];
+    for name in ["a", "b", "c"] {
+        shared.push(api.server(name, "demo").await);
+        share(&rules, shared[shared.len() - 1], &member(STRANGER), &[Permission::Read]).await;
+    }
+    let mut own = vec![];
+    for name in ["d", "e"] {
+        let new = json!({ "name": name, "game_type": "demo" });
+        let made = api.call_as(Some(&key), "POST", "/api/v1/servers", Some(new)).await.expect(201);
+        own.push(made["id"].as_i64().expect("an id"));
+    }
+    for limit in 1..=6 {
+        let (mut seen, mut cursor) = (vec![], String::new());
+        loop {
+            let path = format!("/api/v1/servers?limit={limit}{cursor}");
+            let piece = api.call_as(Some(&key), "GET", &path, None).await.expect(200);
+            seen.extend(piece["items"].as_array().expect("items").iter().filter_map(|item| item["id"].as_i64()));
+            let Some(next) = piece["next_cursor"].as_str() else { break };
+            cursor = format!("&cursor={next}");
+        }
+        assert_eq!(seen, [own.clone(), shared.clone()].concat(), "{limit} at a time");
+    }
+}
+
+#[tokio::test]
 async fn a_role_counts_in_its_guild_and_for_a_day_after_it_was_seen() {
     let stack = Stack::start().await;
     let (api, rules, sql) = (stack.api(&[]).await, rules(&stack), stack.sql().await);
@@ -164,7 +219,7 @@ async fn a_role_counts_in_its_guild_and_for_a_day_after_it_was_seen() {
 }
 
 #[tokio::test]
-async fn the_list_has_ones_own_servers_and_those_that_are_shared_by_number() {
+async fn the_list_has_ones_own_servers_and_then_those_that_are_shared() {
     let stack = Stack::start().await;
     let (api, rules) = (stack.api(&[]).await, rules(&stack));
     let key = stack.make_key(STRANGER, &[]);
@@ -185,13 +240,13 @@ async fn the_list_has_ones_own_servers_and_those_that_are_shared_by_number() {
         let of = |item: &Value| json!([item["id"], item["access"]]);
         (json!(items.iter().map(of).collect::<Vec<_>>()), list["next_cursor"].clone())
     };
-    let all = json!([[first, "shared"], [own, "owner"], [last, "shared"]]);
+    let all = json!([[own, "owner"], [first, "shared"], [last, "shared"]]);
     assert_eq!(list(&key, "").await.0, all);
     assert_eq!(list(&key, "?owned=true").await.0, json!([[own, "owner"]]));
     assert_eq!(list(&key, "?owned=false").await.0, json!([[first, "shared"], [last, "shared"]]));
-    assert_eq!(list(&key, "?name=TUESDAY").await.0, json!([[first, "shared"], [own, "owner"]]));
+    assert_eq!(list(&key, "?name=TUESDAY").await.0, json!([[own, "owner"], [first, "shared"]]));
     let (piece, next) = list(&key, "?limit=2").await;
-    assert_eq!(piece, json!([[first, "shared"], [own, "owner"]]));
+    assert_eq!(piece, json!([[own, "owner"], [first, "shared"]]));
     let rest = list(&key, &format!("?limit=2&cursor={}", next.as_str().expect("a cursor"))).await;
     assert_eq!(rest, (json!([[last, "shared"]]), Value::Null));
     assert_eq!(list(&stack.key, "?owned=false").await.0, json!([]));

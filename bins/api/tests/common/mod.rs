@@ -69,6 +69,12 @@ impl Stack {
         self.prepare(settings).args(args).output().expect("agis-api runs")
     }
 
+    /// Puts a game into the catalogue of the programs that are started from now on.
+    pub(crate) fn add_game(&self, toml: &str) {
+        let games = std::fs::read_to_string(&self.games).expect("a catalogue");
+        std::fs::write(&self.games, format!("{games}\n{toml}")).expect("a catalogue");
+    }
+
     /// A key by the operator's command.
     pub(crate) fn make_key(&self, user: &str, args: &[&str]) -> String {
         self.command(&[&["keys", "create", "--user", user], args].concat())

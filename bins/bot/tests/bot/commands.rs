@@ -58,7 +58,8 @@ async fn a_start_that_fails_says_why_and_offers_another_try() {
     let started = scene.discord.command(&ann, "/server start server:Late").await;
     let failed = started.until("the failure", |message| message.text().contains("could not be started")).await;
     assert!(failed.text().contains("Asked by <@101>"), "{}", failed.text());
-    assert!(!failed.text().contains("No reason is known"), "{}", failed.text());
+    let why = started.until("the reason", |message| message.text().contains("not ready within 1 s")).await;
+    assert!(why.is_ephemeral() && why.text().contains("/server logs"), "{}", why.text());
     assert_eq!(failed.buttons(), ["Start"]);
     let info = scene.look(&ann, "/server info server:Late").await;
     assert!(info.contains("⚠️ start · <@101>") && info.contains("🔴"), "{info}");

@@ -40,7 +40,6 @@ fn names() -> Vec<String> {
         "[free](https://evil.example)",
         "https://evil.example",
         "# big",
-        "a\u{202e}b\u{200b}c",
         "```\\",
     ];
     let long = ["🚂".repeat(100), "_".repeat(100), "\\".repeat(100)];
@@ -109,5 +108,41 @@ async fn an_operation_on_a_server_with_a_hostile_name_is_told_to_the_channel_wit
     })
     .await;
     scene.discord.messages(CHANNEL).iter().for_each(assert_harmless);
+    scene.assert_clean();
+}
+
+#[tokio::test]
+async fn a_name_that_looks_empty_or_like_one_that_there_is_is_refused() {
+    let scene = Scene::open().await;
+    let ann = scene.ann();
+    scene.server(&ann, "MyServer", "demo").await;
+    for name in ["\u{3164}", "a\u{202e}b", "Sky\u{200b}", "one\u{2028}two", "\u{2800}\u{2800}", "\u{301}"] {
+        let server = scene.refused(&ann, &format!("/server create name:{name} game:demo")).await;
+        let key = scene.refused(&ann, &format!("/apikey create name:{name}")).await;
+        assert!(server.contains("`name` has") && key.contains("`name` has"), "{name:?}: {server} {key}");
+    }
+    for name in ["myserver", "МуSеrvеr", "𝐌𝐲𝐒𝐞𝐫𝐯𝐞𝐫"] {
+        let refused = scene.refused(&ann, &format!("/server create name:{name} game:demo")).await;
+        assert!(refused.contains("or of one that looks the same"), "{name}: {refused}");
+    }
+    // Somebody else may use the name.
+    scene.server(&scene.ben(), "myserver", "demo").await;
+    scene.assert_clean();
+}
+
+#[tokio::test]
+async fn a_number_means_ones_own_server_of_that_name_before_the_server_of_a_stranger() {
+    let scene = Scene::open().await;
+    let (ann, ben) = (scene.ann(), scene.ben());
+    scene.look(&ben, "/server create name:Plaza game:demo public:true").await;
+    let number = scene.offered(&ben, "/server info server:").await.remove(0).1;
+    let number = number.strip_prefix('#').expect("a number").to_owned();
+    let plaza = scene.look(&ann, &format!("/server info server:{number}")).await;
+    assert!(plaza.contains("Plaza"), "nothing else is meant: {plaza}");
+    scene.server(&ann, &number, "demo").await;
+    let own = scene.look(&ann, &format!("/server info server:{number}")).await;
+    assert!(own.contains(&format!("⚪ {number}")), "{own}");
+    let plaza = scene.look(&ann, &format!("/server info server:#{number}")).await;
+    assert!(plaza.contains("Plaza"), "with its mark it is the number alone: {plaza}");
     scene.assert_clean();
 }

@@ -29,7 +29,11 @@ impl Scene {
 
     /// With these settings of the bot beside the usual ones.
     pub(crate) async fn with(settings: &[(&str, &str)]) -> Self {
-        let stack = Stack::start().await;
+        Self::on(Stack::start().await, settings).await
+    }
+
+    /// On a stack that was prepared for it.
+    pub(crate) async fn on(stack: Stack, settings: &[(&str, &str)]) -> Self {
         let discord = Discord::start().await;
         let api = stack.api(&[]).await;
         let data_dir = stack.data_dir();

@@ -92,3 +92,55 @@ async fn everybody_of_the_community_is_a_role_too_and_is_not_pinged() {
     starts(&scene, &ben).await;
     scene.assert_clean();
 }
+
+#[tokio::test]
+async fn who_leaves_a_server_is_rid_of_it_until_it_is_shared_with_them_by_name() {
+    let scene = Scene::open().await;
+    let (ann, ben) = (scene.ann(), scene.ben());
+    scene.discord.role(CREW, "Crew");
+    scene.discord.give_role(&ben, CREW);
+    scene.server(&ann, "Sky", "demo").await;
+    for with in ["@Ben", "@Crew"] {
+        scene.look(&ann, &format!("/server share server:Sky with:{with} may:start")).await;
+    }
+    let own = scene.refused(&ann, "/server leave server:Sky").await;
+    assert!(own.contains("`server` is your own"), "{own}");
+    let left = scene.look(&ben, "/server leave server:Sky").await;
+    assert!(left.contains("**Sky** is not shared with you any more. <@101> can share"), "{left}");
+    for line in ["/server start server:Sky", "/server leave server:Sky"] {
+        let refused = scene.refused(&ben, line).await;
+        assert!(refused.contains("There is no such server"), "{refused}");
+    }
+    assert!(scene.offered(&ben, "/server start server:").await.is_empty());
+    assert!(scene.look(&ben, "/server list").await.contains("You have none yet"));
+    // Others with the role keep it.
+    let cid = scene.discord.person(103, "Cid");
+    scene.discord.give_role(&cid, CREW);
+    assert!(scene.look(&cid, "/server list").await.contains("**Sky**"));
+
+    // The role is shared with anew, which is not about them; their name is.
+    scene.look(&ann, "/server share server:Sky with:@Crew may:everything").await;
+    assert!(scene.look(&ben, "/server list").await.contains("You have none yet"));
+    scene.look(&ann, "/server share server:Sky with:@Ben may:start").await;
+    assert!(scene.look(&ben, "/server list").await.contains("**Sky**"));
+    scene.assert_clean();
+}
+
+#[tokio::test]
+async fn as_many_servers_as_allowed_are_shared_with_one_person_and_not_one_more() {
+    let scene = Scene::open().await;
+    let (ann, ben) = (scene.ann(), scene.ben());
+    scene.server(&ann, "Sky", "demo").await;
+    let query = "with made as (
+                     insert into game_servers (discord_id, name, game_type, status, host)
+                     select '101', 'Spam ' || n, 'demo', 'stopped', 'nobody' from generate_series(1, 50) n returning id)
+                 insert into server_shares (server_id, kind, grantee_id, permissions, granted_by)
+                 select id, 'member', '102', array['read'], '101' from made";
+    scene.stack.sql().await.batch_execute(query).await.expect("shared servers");
+    let refused = scene.refused(&ann, "/server share server:Sky with:@Ben may:start").await;
+    assert!(refused.contains("50 servers are shared with them") && refused.contains("/server leave"), "{refused}");
+    scene.look(&ann, "/server share server:Spam 7 with:@Ben may:start").await;
+    scene.look(&ben, "/server leave server:Spam 8").await;
+    scene.look(&ann, "/server share server:Sky with:@Ben may:start").await;
+    scene.assert_clean();
+}

@@ -8,6 +8,7 @@ use crate::{
     find,
     handler::Inner,
     once::once,
+    pages::{Listed, Piece, read_for},
     render::key as page,
     reply::Answer,
     wording::Refusal,
@@ -21,8 +22,6 @@ pub(crate) const ACCESS: &[(&str, &str)] = &[
 ];
 /// What is given where nothing is said.
 const USUAL: &str = "write:servers write:schedules";
-/// How many keys are read for a list; more than fit an embed.
-const LISTED: u32 = 60;
 
 pub(crate) async fn create(inner: &Inner, call: &Call, args: &Args) -> Result<Answer, Refusal> {
     let keys = &inner.services.keys;
@@ -38,8 +37,9 @@ pub(crate) async fn create(inner: &Inner, call: &Call, args: &Args) -> Result<An
     Ok(page::created(&key, &stored, inner.settings.api_url.as_deref()).into())
 }
 
-pub(crate) async fn list(inner: &Inner, call: &Call) -> Result<Answer, Refusal> {
-    Ok(page::list(&inner.services.keys.list(&call.user, Some(KeyState::Active), None, LISTED).await?).into())
+pub(crate) async fn list(inner: &Inner, call: &Call, number: u32) -> Result<Answer, Refusal> {
+    let keys = inner.services.keys.list(&call.user, Some(KeyState::Active), None, read_for(number)).await?;
+    Ok(page::list(Piece::of(Listed::Keys, number, &keys)).into())
 }
 
 pub(crate) async fn ask_to_revoke(inner: &Inner, call: &Call, args: &Args) -> Result<Answer, Refusal> {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use agis_base::Reach;
+use agis_base::{Reach, ServerId};
 use agis_scheduler::{Action, MissedRunPolicy, NewSchedule, Schedule, ScheduleChange, Timing, store::Query};
 use agis_servers::{
     self as servers,
@@ -18,6 +18,7 @@ use crate::{
     follow::Follow,
     handler::{Inner, Services},
     once::{self, once},
+    pages::{Listed, Piece, read_for},
     render::schedule as page,
     reply::{Answer, Message},
     wording::Refusal,
@@ -28,8 +29,6 @@ pub(crate) const ACTIONS: &[(&str, &str)] = &[("start", "start"), ("stop", "stop
 /// What happens to missed runs.
 pub(crate) const POLICIES: &[(&str, &str)] = &[("run the latest of them, late", "run_once"), ("skip them", "skip")];
 const RUNS: usize = 5;
-/// How many schedules are read for a list; more than fit an embed.
-const LISTED: u32 = 60;
 /// How many servers are read for their names.
 const SERVERS: u32 = 200;
 
@@ -57,6 +56,17 @@ pub(crate) async fn list(inner: &Inner, call: &Call, args: &Args) -> Result<Answ
         Some(typed) => Some(find::server(services, call, &typed).await?.0.id),
         None => None,
     };
+    list_page(inner, call, server, 0).await
+}
+
+/// A page of the list, of this server only where one is given.
+pub(crate) async fn list_page(
+    inner: &Inner,
+    call: &Call,
+    server: Option<ServerId>,
+    number: u32,
+) -> Result<Answer, Refusal> {
+    let services = &inner.services;
     let query = Query {
         user: call.user.clone(),
         reach: Reach::Every,
@@ -64,10 +74,11 @@ pub(crate) async fn list(inner: &Inner, call: &Call, args: &Args) -> Result<Answ
         action: None,
         enabled: None,
         after: None,
-        limit: LISTED,
+        limit: read_for(number),
     };
     let schedules = services.schedules.list(&query).await?;
-    Ok(page::list(&named(services, call, schedules).await?).into())
+    let named = named(services, call, schedules).await?;
+    Ok(page::list(Piece::of(Listed::Schedules(server), number, &named)).into())
 }
 
 /// With the names of their servers, as far as who asks may know them.

@@ -16,6 +16,7 @@ use crate::{
     follow::Follow,
     handler::Inner,
     once::{self, once},
+    pages::{Listed, Piece, read_for},
     render::{
         server as page,
         text::{cut, plain},
@@ -27,8 +28,6 @@ use crate::{
 /// How many lines of a console fit a message.
 pub(crate) const LINES_MAX: u16 = 50;
 const LINES: u32 = 20;
-/// How many servers are read for a list; more than fit an embed.
-const LISTED: u32 = 100;
 /// How many operations tell who did what.
 const HISTORY: u32 = 5;
 /// How many games are named where one is not known.
@@ -36,11 +35,12 @@ const GAMES: usize = 5;
 /// More schedules of a server are not counted.
 const COUNTED: u32 = 100;
 
-pub(crate) async fn list(inner: &Inner, call: &Call) -> Result<Answer, Refusal> {
+pub(crate) async fn list(inner: &Inner, call: &Call, number: u32) -> Result<Answer, Refusal> {
     let servers = &inner.services.servers;
-    let page = Page { after: None, limit: LISTED };
+    let page = Page { after: None, limit: read_for(number) };
     let found = servers.list(&call.user, &Reach::Every, &ServerFilter::default(), page).await?;
-    Ok(page::list(&found, servers.catalogue()).into())
+    let piece = Piece::of(Listed::Servers, number, &found);
+    Ok(page::list(piece, servers.catalogue()).into())
 }
 
 pub(crate) async fn create(inner: &Inner, call: &Call, args: &Args) -> Result<Answer, Refusal> {

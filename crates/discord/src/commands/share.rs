@@ -1,4 +1,4 @@
-//! `/server share`, `/server unshare`
+//! `/server share`, `/server unshare`, `/server leave`
 
 use agis_base::{RoleId, UserId};
 use agis_servers::access::{Grantee, Permission, Permissions};
@@ -11,7 +11,7 @@ use crate::{
     render::{
         self,
         server::{grantee as named, permissions as in_words},
-        text::plain,
+        text::{person, plain},
     },
     reply::Answer,
     wording::Refusal,
@@ -54,6 +54,21 @@ pub(crate) async fn unshare(inner: &Inner, call: &Call, args: &Args) -> Result<A
         format!("**{name}** was not shared with {who}. `/server info` shows with whom it is.")
     };
     Ok(render::done("Not shared", &said).into())
+}
+
+/// What others have shared with who asks, they can do without.
+pub(crate) async fn leave(inner: &Inner, call: &Call, args: &Args) -> Result<Answer, Refusal> {
+    let services = &inner.services;
+    let (server, _) = find::server(services, call, &args.needed("server")?).await?;
+    // As for unsharing: the second of two processes would find nothing to leave.
+    let leave = |_| async { Ok(services.servers.leave(&call.user, server.id).await?) };
+    let left = once(services, call, "server leave", leave).await?;
+    let said = format!(
+        "**{}** is not shared with you any more. {} can share it with you by name again.",
+        plain(&left.name),
+        person(&left.owner)
+    );
+    Ok(render::done("Left", &said).into())
 }
 
 fn permissions(args: &Args) -> Result<Permissions, Refusal> {

@@ -7,7 +7,7 @@ use super::{
     card::{Card, Colour},
     text::{block, code, cut, full, plain, relative},
 };
-use crate::reply::Message;
+use crate::{pages::Piece, reply::Message};
 
 /// The one message that holds a key.
 pub(crate) fn created(key: &Key, stored: &ApiKey, api_url: Option<&str>) -> Message {
@@ -27,13 +27,13 @@ fn facts(card: Card, key: &ApiKey) -> Card {
 }
 
 /// A list of keys.
-pub(crate) fn list(keys: &[ApiKey]) -> Message {
+pub(crate) fn list(page: Piece<'_, ApiKey>) -> Message {
     let card = Card::new(Colour::Calm).titled("Your keys");
-    if keys.is_empty() {
+    if page.items.is_empty() {
         return card.says("You have none. `/apikey create` makes one.").into_message();
     }
-    let lines: Vec<_> = keys.iter().map(line).collect();
-    card.lists(&lines).into_message()
+    let lines: Vec<_> = page.items.iter().map(line).collect();
+    card.lists(&lines).buttons(page.buttons).into_message()
 }
 
 fn line(key: &ApiKey) -> String {
@@ -57,5 +57,5 @@ fn end(key: &ApiKey) -> String {
 
 fn scopes(key: &ApiKey) -> String {
     let scopes: Vec<_> = key.scopes.iter().map(|scope| scope.to_string()).collect();
-    if scopes == ["*"] { "everything".to_owned() } else { code(&cut(&scopes.join(", "), 200)) }
+    if scopes == ["*"] { "everything".to_owned() } else { code(&cut(&scopes.join(", "), 80)) }
 }

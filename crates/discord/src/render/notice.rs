@@ -8,8 +8,17 @@ use super::{
 };
 use crate::reply::Message;
 
+/// Who reads a notice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Readers {
+    /// The server's owner.
+    Owner,
+    /// Everybody in a channel. The reason may quote the console, so they are not told it.
+    Channel,
+}
+
 /// What went wrong, when, and what can be done about it.
-pub(crate) fn notice(notice: &Notice) -> Message {
+pub(crate) fn notice(notice: &Notice, readers: Readers) -> Message {
     let name = plain(&notice.server_name);
     let action = notice.action.as_deref().unwrap_or("operation");
     let (title, hint) = match notice.kind {
@@ -31,6 +40,9 @@ pub(crate) fn notice(notice: &Notice) -> Message {
             (format!("{name} is stopped: no credits"), "With more credits, start it again with /server start.")
         }
     };
-    let text = format!("{}\n\n{hint}", plain(&notice.reason));
+    let text = match readers {
+        Readers::Owner => format!("{}\n\n{hint}", plain(&notice.reason)),
+        Readers::Channel => format!("`/server info` shows why to those who may read its console.\n\n{hint}"),
+    };
     Card::new(Colour::Bad).titled(&title).says(&text).field("When", &relative(notice.created_at)).into_message()
 }

@@ -60,15 +60,23 @@ pub(crate) fn ended(server: &Server, operation: &Operation) -> Message {
             Card::new(Colour::Calm).titled(&title(doing(operation.action), server)).says(&text)
         }
         State::Failed | State::Expired | State::Queued | State::Running => {
-            let why = operation.error.as_deref().map(|why| cut(&plain(why), REASON_MAX));
-            let why = why.unwrap_or_else(|| "No reason is known.".to_owned());
+            // The reason may quote the console, which not everybody in a channel may read.
+            let text = format!("`/server info` shows why to those who may read its console. {by}");
             Card::new(Colour::Bad)
                 .titled(&format!("{name} could not be {}", done(operation.action)))
-                .says(&format!("{why}\n{by}"))
+                .says(&text)
                 .buttons(again(server, operation.action))
         }
     };
     card.into_message()
+}
+
+/// Why it went wrong, for one who may read the console: the reason may quote it. None where it did not go wrong.
+pub(crate) fn why(server: &Server, operation: &Operation) -> Option<Message> {
+    let why = operation.error.as_deref().filter(|_| went_wrong(operation.state))?;
+    let title = format!("Why {} could not be {}", plain(&server.name), done(operation.action));
+    let text = format!("{}\n\n`/server logs` shows more. Only you see this.", cut(&plain(why), REASON_MAX));
+    Some(Card::new(Colour::Bad).titled(&title).says(&text).into_message())
 }
 
 /// It goes on, and this message does not tell.

@@ -6,9 +6,9 @@ use twilight_model::channel::message::component::Button;
 
 use super::{
     card::{Card, Colour},
-    text::{code, full, plain, relative},
+    text::{code, cut, full, plain, relative},
 };
-use crate::reply::Message;
+use crate::{pages::Piece, reply::Message};
 
 /// When, in words; where a stored text cannot be read, the text.
 pub(crate) fn words(schedule: &Schedule) -> String {
@@ -60,23 +60,23 @@ fn next(card: Card, runs: &[Timestamp]) -> Card {
 }
 
 /// A list of schedules, with their servers' names.
-pub(crate) fn list(schedules: &[(Schedule, String)]) -> Message {
+pub(crate) fn list(page: Piece<'_, (Schedule, String)>) -> Message {
     let card = Card::new(Colour::Calm).titled("Your schedules");
-    if schedules.is_empty() {
+    if page.items.is_empty() {
         return card.says("There are none. `/schedule create` makes one.").into_message();
     }
-    let lines: Vec<_> = schedules.iter().map(|(schedule, server)| line(schedule, server)).collect();
-    card.lists(&lines).into_message()
+    let lines: Vec<_> = page.items.iter().map(|(schedule, server)| line(schedule, server)).collect();
+    card.lists(&lines).buttons(page.buttons).into_message()
 }
 
 fn line(schedule: &Schedule, server: &str) -> String {
     let next = match (schedule.next_run, &schedule.disabled_reason) {
         (Some(at), _) => format!("next {}", relative(at)),
-        (None, Some(why)) => format!("disabled: {}", plain(why)),
+        (None, Some(why)) => format!("disabled: {}", cut(&plain(why), 50)),
         (None, None) => "disabled".to_owned(),
     };
     let mark = if schedule.enabled { "⏰" } else { "⏸️" };
-    let (doing, server, words) = (doing(schedule.action), plain(server), told(schedule));
+    let (doing, server, words) = (doing(schedule.action), plain(server), cut(&told(schedule), 100));
     format!("{mark} **{}** · {doing} {server} · {words} · {next}", schedule.id)
 }
 

@@ -14,7 +14,7 @@ use super::{
     operation::{REASON_MAX, went_wrong},
     text::{block, code, cut, full, many, person, plain, relative},
 };
-use crate::{buttons::Code, reply::Message};
+use crate::{buttons::Code, pages::Piece, reply::Message};
 
 /// A server that was made.
 pub(crate) fn created(server: &Server) -> Message {
@@ -28,13 +28,13 @@ pub(crate) fn created(server: &Server) -> Message {
 }
 
 /// A list of servers.
-pub(crate) fn list(servers: &[(Server, Access)], catalogue: &Catalogue) -> Message {
+pub(crate) fn list(page: Piece<'_, (Server, Access)>, catalogue: &Catalogue) -> Message {
     let card = Card::new(Colour::Calm).titled("Your servers");
-    if servers.is_empty() {
+    if page.items.is_empty() {
         return card.says("You have none yet. `/server create` makes one.").into_message();
     }
-    let lines: Vec<_> = servers.iter().map(|(server, access)| line(server, access, catalogue)).collect();
-    card.lists(&lines).into_message()
+    let lines: Vec<_> = page.items.iter().map(|(server, access)| line(server, access, catalogue)).collect();
+    card.lists(&lines).buttons(page.buttons).into_message()
 }
 
 fn line(server: &Server, access: &Access, catalogue: &Catalogue) -> String {

@@ -10,7 +10,10 @@ use super::{
     operation::{Unfollowed, ended, progress, unfollowed},
     server::{Info, created, info, list, lose},
 };
-use crate::reply::Message;
+use crate::{
+    pages::{Listed, Piece},
+    reply::Message,
+};
 
 fn server(name: &str) -> Server {
     Server {
@@ -51,7 +54,9 @@ fn operation(action: Action, state: State, error: &str) -> Operation {
 /// Every message that a server and its operations lead to.
 fn pages(name: &str) -> Vec<Message> {
     let (server, catalogue) = (server(name), Catalogue::default());
-    let mut pages = vec![created(&server), lose(&server, vec![]), list(&[(server.clone(), Access::Owner)], &catalogue)];
+    let listed = [(server.clone(), Access::Owner)];
+    let listed = Piece::of(Listed::Servers, 0, &listed);
+    let mut pages = vec![created(&server), lose(&server, vec![]), list(listed, &catalogue)];
     for action in Action::ALL {
         for state in State::ALL {
             let operation = operation(*action, *state, name);

@@ -71,7 +71,7 @@ codes! {
     AlreadyRotated = "already_rotated", CONFLICT, "The key has been replaced before; rotate the one that replaced it.";
     KeyEnded = "key_ended", CONFLICT, "The key has expired and cannot be rotated.";
     TooManyKeys = "too_many_keys", CONFLICT, "You have as many keys as allowed.";
-    NameTaken = "name_taken", CONFLICT, "You have another server of that name.";
+    NameTaken = "name_taken", CONFLICT, "You have another server of that name, or of one that looks the same.";
     TooManyServers = "too_many_servers", CONFLICT, "You have as many servers as allowed.";
     TooManySchedules = "too_many_schedules", CONFLICT, "The server has as many schedules as allowed.";
     Deleting = "deleting", CONFLICT, "The server is being deleted and takes no other operation.";

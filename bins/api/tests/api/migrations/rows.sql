@@ -8,6 +8,7 @@ insert into user_stats (discord_id, total_commands_used) values ('1', 5);
 insert into game_servers (id, discord_id, name, game_type, host, status, desired, generation, deleted_at) values
     (7, '1', 'sky', 'demo', 'here', 'running', 'running', 3, null),
     (8, '1', 'sea', 'demo', 'here', 'deleting', 'deleted', 2, now());
+update game_servers set name_shape = name;
 insert into server_schedules (id, server_id, discord_id, action, cron_expression, next_run) values
     (1, 7, '1', 'restart', '0 5 * * *', now() + interval '1 hour');
 insert into operations (id, server_id, action, state, origin, actor, idempotency_key, generation, attempt, lease_until,
@@ -30,6 +31,7 @@ insert into idempotency_keys (key, discord_id, fingerprint, attempt, lease_until
 insert into server_shares (server_id, kind, grantee_id, guild_id, permissions, granted_by) values
     (7, 'member', '2', null, '{read,start}', '1'), (7, 'role', '20', '10', '{read}', '1');
 insert into member_roles (discord_id, guild_id, roles) values ('2', '10', '{20}');
+insert into server_leavers (server_id, discord_id) values (7, '2');
 insert into notices (recipient, kind, server_id, server_name, action, reason, operation_id, generation) values
     ('1', 'operation_failed', 7, 'sky', 'start', 'no port is free', '0199d3a0-0000-7000-8000-000000000001', null),
     ('1', 'server_crashed', 8, 'sea', null, 'exit status 1', null, 2);

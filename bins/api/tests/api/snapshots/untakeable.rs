@@ -42,7 +42,7 @@ async fn a_server_that_cannot_be_is_refused() {
     POST /api/v1/servers … 1049 bytes …
       422 invalid_value: description: has at most 1000 characters
     POST /api/v1/servers {"game_type":"demo","name":"fIRST"}
-      409 name_taken: you already have a server of that name; choose another
+      409 name_taken: you already have a server of that name, or of one that looks the same; choose another
     PATCH /api/v1/servers/1 {"name":""}
       422 invalid_value: name: has 1 to 100 characters on one line
     PATCH /api/v1/servers/1 {"game_type":"demo"}
@@ -55,11 +55,50 @@ async fn a_server_that_cannot_be_is_refused() {
     let requests = [("PATCH", second.as_str(), json!({ "name": "FIRST" })), ("POST", SERVERS, named("Third"))];
     insta::assert_snapshot!(problems(&api, &requests).await, @r#"
     PATCH /api/v1/servers/2 {"name":"FIRST"}
-      409 name_taken: you already have a server of that name; choose another
+      409 name_taken: you already have a server of that name, or of one that looks the same; choose another
     POST /api/v1/servers {"game_type":"demo","name":"Third"}
       409 too_many_servers: you have 2 servers, as many as allowed here; delete one first
     "#);
     api.call("PATCH", &second, Some(json!({ "name": "SECOND" }))).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_name_that_looks_empty_or_like_one_that_there_is_is_refused_and_old_rows_keep_theirs() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    let server = |name: &str| json!({ "name": name, "game_type": "demo" });
+    let key = |name: &str| json!({ "name": name, "scopes": ["*"] });
+    let first = api.server("First", "demo").await;
+    let own_key = api.call("GET", KEYS, None).await.expect(200)["items"][0]["id"].as_str().expect("an id").to_owned();
+    for name in ["\u{3164}", "a\u{200b}", "a\u{2028}b", "\u{202e}abc", "\u{2800}", "\u{301}", "\u{a0}"] {
+        let changes = json!({ "name": name });
+        for (method, path, body) in [
+            ("POST", SERVERS.to_owned(), server(name)),
+            ("PATCH", format!("{SERVERS}/{first}"), changes.clone()),
+            ("POST", KEYS.to_owned(), key(name)),
+            ("PATCH", format!("{KEYS}/{own_key}"), changes),
+        ] {
+            let refused = api.call(method, &path, Some(body)).await.expect(422);
+            assert!(refused["detail"].as_str().is_some_and(|it| it.starts_with("name: has ")), "{name:?}: {refused}");
+        }
+    }
+    for name in ["FIRST", "Fіrst", "First\u{a0}", "𝐅irst"] {
+        assert_eq!(api.call("POST", SERVERS, Some(server(name))).await.expect(409)["code"], "name_taken", "{name}");
+    }
+
+    // As an earlier version wrote them: two that look the same, and one that looks empty.
+    let sql = stack.sql().await;
+    let query = "insert into game_servers (discord_id, name, game_type, status, host)
+                 select discord_id, unnest(array['Fіrst', e'\\u3164']), game_type, status, host from game_servers
+                 returning id";
+    let rows = sql.query(query, &[]).await.expect("old rows");
+    for row in rows {
+        let path = format!("{SERVERS}/{}", row.get::<_, i32>(0));
+        let name = api.call("GET", &path, None).await.expect(200)["name"].clone();
+        let change = json!({ "name": name, "description": "as it was" });
+        assert_eq!(api.call("PATCH", &path, Some(change)).await.expect(200)["name"], name);
+    }
+    assert_eq!(api.call("POST", SERVERS, Some(server("First"))).await.expect(409)["code"], "name_taken");
 }
 
 #[tokio::test]

@@ -1,0 +1,208 @@
+//! The rule for names that people choose: one line, something to see, nothing that is there and cannot be seen.
+//!
+//! A name goes into games' configuration files, onto Discord and into lists where people tell things apart by it. Rows
+//! of earlier versions may break the rule; they keep their names until somebody changes them.
+
+use std::iter::once;
+
+use thiserror::Error;
+use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeEmoji, UnicodeGeneralCategory};
+use unicode_security::skeleton;
+
+/// How many characters a name has at most.
+pub const NAME_MAX: usize = 100;
+
+const JOINER: char = '\u{200d}';
+/// They choose between the picture and the text of the character before them.
+const TEXT_OR_PICTURE: [char; 2] = ['\u{fe0e}', '\u{fe0f}'];
+/// Blank, though Unicode counts them as symbols: an empty Braille cell and an empty notehead.
+const BLANK: [char; 2] = ['\u{2800}', '\u{1d159}'];
+
+/// Why a text is no name. Its words follow the name of the field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum BadName {
+    /// It is empty, too long, or has a control character.
+    #[error("has 1 to {NAME_MAX} characters on one line")]
+    Length,
+    /// It has a character that readers do not see, or that changes how they see others.
+    #[error("has only characters that can be seen; leave out U+{:04X}", u32::from(*.0))]
+    Unseen(char),
+    /// It has nothing but space and marks.
+    #[error("has at least one letter, digit, symbol or emoji")]
+    Blank,
+}
+
+/// The name that this text is, without the space around it.
+///
+/// # Errors
+/// Where it breaks the rule.
+pub fn checked(text: &str) -> Result<String, BadName> {
+    let name = text.trim();
+    if name.is_empty() || name.chars().count() > NAME_MAX || name.contains(char::is_control) {
+        return Err(BadName::Length);
+    }
+    let before = once(None).chain(name.chars().map(Some));
+    let mut behind = name.chars().skip(1).map(Some).chain(once(None));
+    let mut pictured = false;
+    for (letter, before) in name.chars().zip(before) {
+        let next = behind.next().flatten();
+        let allowed = match letter {
+            JOINER => pictured && next.is_some_and(is_picture),
+            letter if TEXT_OR_PICTURE.contains(&letter) => before.is_some_and(UnicodeEmoji::is_emoji_char),
+            letter => !is_unseen(letter),
+        };
+        if !allowed {
+            return Err(BadName::Unseen(letter));
+        }
+        pictured = is_picture(letter) || (pictured && TEXT_OR_PICTURE.contains(&letter));
+    }
+    let seen = |letter: char| !letter.is_whitespace() && letter.general_category_group() != GeneralCategoryGroup::Mark;
+    if name.contains(seen) { Ok(name.to_owned()) } else { Err(BadName::Blank) }
+}
+
+/// Whether readers take one name for the other: they differ in case alone, or in characters that look the same
+/// (Unicode Technical Standard 39), or in what cannot be seen.
+pub fn look_alike(one: &str, other: &str) -> bool {
+    one.to_lowercase() == other.to_lowercase() || shape(one) == shape(other)
+}
+
+/// What a name looks like to somebody who overlooks its case and the width of its spaces. The skeleton before the case is
+/// folded sees letters whose small forms differ (Latin M and Cyrillic М), the one after it the others.
+pub fn shape(name: &str) -> String {
+    let spaced = name.replace(BLANK, " ");
+    let once: String = skeleton(&spaced).collect();
+    let twice: String = skeleton(&once.to_lowercase()).collect();
+    twice.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn is_unseen(letter: char) -> bool {
+    use GeneralCategory::{Format, LineSeparator, ParagraphSeparator};
+    BLANK.contains(&letter)
+        || matches!(letter.general_category(), Format | LineSeparator | ParagraphSeparator)
+        // Of what Unicode lets programs ignore (fillers among it) a skeleton has nothing.
+        || skeleton(letter.encode_utf8(&mut [0; 4])).next().is_none()
+}
+
+/// Digits count as emoji to Unicode, as they begin keycaps.
+fn is_picture(letter: char) -> bool {
+    !letter.is_ascii() && letter.is_emoji_char()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_kept_as_it_is_without_the_space_around_it() {
+        for text in [
+            "Sky",
+            "Tuesday railways",
+            "Café №5",
+            "ゲーム",
+            "سرور",
+            "गेम",
+            "e\u{301}te",
+            "👨‍👩‍👧 family",
+            "❤️",
+            "1️⃣ first",
+            "🏳️‍🌈",
+            "👩🏽‍🚀",
+            "-",
+            "*_~",
+        ] {
+            assert_eq!(checked(&format!(" {text}\u{3000}")).as_deref(), Ok(text), "{text}");
+        }
+        assert_eq!(checked(&"🚂".repeat(NAME_MAX)).map(|name| name.chars().count()), Ok(NAME_MAX));
+    }
+
+    #[test]
+    fn a_name_has_one_to_a_hundred_characters_on_one_line() {
+        for text in ["", "  ", "\u{3000}", "a\nb", "a\tb", "a\0b", "a\u{7f}b", "a\u{85}b", &"n".repeat(NAME_MAX + 1)] {
+            assert_eq!(checked(text), Err(BadName::Length), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_seen_is_in_no_name() {
+        let unseen = [
+            // Zero width, joiners between letters, soft hyphens.
+            '\u{200b}',
+            '\u{200c}',
+            '\u{200d}',
+            '\u{2060}',
+            '\u{feff}',
+            '\u{ad}',
+            '\u{34f}',
+            // Fillers and blanks.
+            '\u{3164}',
+            '\u{115f}',
+            '\u{1160}',
+            '\u{ffa0}',
+            '\u{2800}',
+            '\u{17b4}',
+            '\u{180e}',
+            '\u{1d159}',
+            // Line and paragraph separators.
+            '\u{2028}',
+            '\u{2029}',
+            // What turns the text around it.
+            '\u{61c}',
+            '\u{200e}',
+            '\u{200f}',
+            '\u{202a}',
+            '\u{202e}',
+            '\u{2066}',
+            '\u{2069}',
+            // Annotations, tags, variation selectors where there is nothing to choose.
+            '\u{fff9}',
+            '\u{e0041}',
+            '\u{fe00}',
+            '\u{fe0f}',
+            '\u{e0100}',
+        ];
+        for letter in unseen {
+            for text in [format!("a{letter}b"), format!("{letter}a"), format!("a{letter}"), letter.to_string()] {
+                // Some of them count as space, which is taken off.
+                let refused = checked(&text);
+                let trimmed = letter.is_whitespace() && !text.trim().contains(letter);
+                assert!(trimmed || refused == Err(BadName::Unseen(letter)), "{:?} in {text:?}: {refused:?}", letter);
+            }
+        }
+        assert_eq!(BadName::Unseen('\u{ad}').to_string(), "has only characters that can be seen; leave out U+00AD");
+    }
+
+    #[test]
+    fn marks_alone_are_no_name() {
+        for text in ["\u{301}", "\u{301} \u{308}", "\u{20e3}"] {
+            assert_eq!(checked(text), Err(BadName::Blank), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn names_look_alike_by_case_by_shape_and_by_what_is_not_seen() {
+        for (one, other) in [
+            ("MyServer", "myserver"),
+            ("MyServer", "МуSеrvеr"),
+            ("MYSERVER", "МуSеrvеr"),
+            ("ПИВО", "пиво"),
+            ("Straße", "STRAßE"),
+            ("Sky", "𝐒𝐤𝐲"),
+            ("sky", "𝐒𝐊𝐘"),
+            ("Sky", "S\u{200b}ky"),
+            ("Sky", "Sky\u{3164}"),
+            ("Sky", "Sky\u{2800}"),
+            ("❤", "❤️"),
+            ("Sky Two", "Sky  Two"),
+            ("Sky Two", "Sky\u{a0}Two"),
+            ("Room l", "Room 1"),
+            ("é", "e\u{301}"),
+        ] {
+            assert!(look_alike(one, other) && look_alike(other, one), "{one} {other}");
+        }
+        for (one, other) in
+            [("Sky", "Skyline"), ("Sky", "Sly"), ("Cafe", "Café"), ("Room 1", "Room 2"), ("a b", "ab"), ("🚂", "🚃")]
+        {
+            assert!(!look_alike(one, other), "{one} {other}");
+        }
+    }
+}
