@@ -5,14 +5,17 @@ use std::{
     ffi::OsString,
     fs::{self, File, OpenOptions},
     io::{self, Read, Write},
-    os::{fd::AsFd, unix::process::CommandExt},
+    os::{
+        fd::AsFd,
+        unix::{fs::OpenOptionsExt, process::CommandExt},
+    },
     path::{Path, PathBuf},
     process::{Command, ExitCode},
 };
 
 use rustix::process::{Signal, geteuid, getppid, getuid, set_parent_process_death_signal};
 
-use crate::spec::OWN_PROGRAM;
+use crate::{program, spec::OWN_PROGRAM};
 
 /// Becomes the game. `args`: the shim's process id, the length of the files' description, then the program and its
 /// arguments. The description stands at the beginning of standard input; the rest of it is the game's console.
@@ -34,7 +37,9 @@ fn become_game(mut args: impl Iterator<Item = OsString>) -> io::Result<std::conv
         game.arg0("agis-game");
     }
     let error = game.args(args).exec();
-    Err(io::Error::new(error.kind(), format!("{}: {error}", program.display())))
+    // In the words of whoever looks before a start; a program of the server's own is not there before this one.
+    let why = program::check(Path::new(&program), None).err();
+    Err(io::Error::new(error.kind(), why.unwrap_or_else(|| format!("{}: {error}", program.display()))))
 }
 
 fn number(text: OsString) -> io::Result<u32> {
@@ -72,7 +77,9 @@ fn write_where_absent(path: &Path, text: &str) -> io::Result<()> {
     if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         fs::create_dir_all(parent)?;
     }
-    match OpenOptions::new().write(true).create_new(true).open(path) {
+    // A script may be the game's program.
+    let mode = if text.starts_with("#!") { 0o777 } else { 0o666 };
+    match OpenOptions::new().write(true).create_new(true).mode(mode).open(path) {
         Ok(mut file) => file.write_all(text.as_bytes()),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(error),

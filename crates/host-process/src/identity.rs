@@ -24,6 +24,11 @@ impl Process {
         Ok(Self { boot: boot()?, pid, start: stat(pid)?.1 })
     }
 
+    /// Whether it began no earlier than the other, on the same boot.
+    pub(crate) fn is_no_older_than(&self, other: &Self) -> bool {
+        self.boot == other.boot && self.start >= other.start
+    }
+
     /// A descriptor of the process, or none if it has ended.
     ///
     /// The number is opened first and identified after: a process that has the right start time at that moment has had

@@ -1,6 +1,6 @@
 //! From an entry of the catalogue to what is run.
 
-use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt, path::Path};
+use std::{collections::BTreeMap, path::Path};
 
 use agis_servers::{
     game::Game,
@@ -10,6 +10,7 @@ use agis_servers::{
 use crate::{
     account::Account,
     dir::ServerDir,
+    program,
     spec::{OWN_PROGRAM, SEARCH_PATH, Spec},
 };
 
@@ -31,7 +32,8 @@ pub(crate) fn spec(launch: &Launch, site: &Site<'_>) -> Result<Spec, HostError> 
     let values = [("name", name.as_str()), ("port", &port), ("bind", site.bind), ("agis", OWN_PROGRAM)];
     let mut command: Vec<_> = game.command.iter().map(|part| fill(part, &values)).collect();
     let program = command.first_mut().ok_or_else(|| HostError::Failed(format!("{} has no command", game.key)))?;
-    *program = find_program(game, program)?;
+    *program = program::find(program, site.account)
+        .map_err(|why| HostError::Failed(format!("{} cannot be run on this host: {why}", game.key)))?;
     Ok(Spec {
         dir: site.dir.path().to_owned(),
         generation: site.generation,
@@ -72,20 +74,6 @@ fn fill(template: &str, values: &[(&str, &str)]) -> String {
         }
     }
     filled + rest
-}
-
-fn find_program(game: &Game, program: &str) -> Result<String, HostError> {
-    let executable =
-        |path: &str| fs::metadata(path).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0);
-    let found = if program.contains('/') {
-        executable(program).then(|| program.to_owned())
-    } else {
-        SEARCH_PATH.split(':').map(|dir| format!("{dir}/{program}")).find(|path| executable(path))
-    };
-    found.ok_or_else(|| {
-        let key = &game.key;
-        HostError::Failed(format!("{key} is not installed on this host: the program '{program}' was not found"))
-    })
 }
 
 #[cfg(test)]

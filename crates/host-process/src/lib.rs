@@ -3,7 +3,7 @@
 //! The host's half, inside the program that serves people:
 //! - [`ProcessHost`] (`host`): orders and looks; `start`, `stop` and `trash` are the three targets
 //! - `place`: what is fixed at start; `account`: whom games run as; `ports`: who has which port
-//! - `launch`: from the catalogue to a `spec` of what to run
+//! - `launch`: from the catalogue to a `spec` of what to run; `program`: whether it can be run
 //! - `watch`: notices the end of a server without an order
 //! - `log`: reads what a server wrote
 //!
@@ -39,6 +39,7 @@ mod lock;
 mod log;
 mod place;
 mod ports;
+mod program;
 mod ready;
 pub mod shim;
 mod spec;

@@ -66,14 +66,13 @@ pub(crate) fn is_held(path: &Path) -> io::Result<bool> {
     }
 }
 
-/// Sends SIGKILL to every process that shares an exclusive lock on the file, whoever its parent is now. `path` is
-/// canonical.
+/// Sends SIGKILL to every process but this one that shares an exclusive lock on the file, whoever its parent is now. `path`
+/// is canonical.
 ///
 /// # Errors
 /// Where `/proc` cannot be read. Processes of other accounts are passed over when this one may not look into them.
 pub(crate) fn kill_holders(path: &Path) -> io::Result<()> {
-    let pids = fs::read_dir("/proc")?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    for pid in pids.filter(|pid| holds(*pid, path)) {
+    for pid in pids()?.filter(|pid| holds(*pid, path)) {
         let Some(process) = Pid::from_raw(pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()) else {
             continue;
         };
@@ -86,8 +85,15 @@ pub(crate) fn kill_holders(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// The processes of this machine but this one.
+pub(crate) fn pids() -> io::Result<impl Iterator<Item = i32>> {
+    let own = i32::try_from(std::process::id()).ok();
+    let pids = fs::read_dir("/proc")?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    Ok(pids.filter(move |pid| Some(*pid) != own))
+}
+
 /// Whether the process shares an open file that locks `path` exclusively; proc(5), `fdinfo`.
-fn holds(pid: i32, path: &Path) -> bool {
+pub(crate) fn holds(pid: i32, path: &Path) -> bool {
     let Ok(descriptors) = fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
     descriptors.flatten().filter(|entry| fs::read_link(entry.path()).is_ok_and(|target| target == path)).any(|entry| {
         let info = format!("/proc/{pid}/fdinfo/{}", entry.file_name().to_string_lossy());

@@ -1,15 +1,16 @@
 //! A run from its start to its end.
 
-use std::{io, path::PathBuf, time::Duration};
+use std::{fs, io, path::PathBuf, process::ExitStatus, time::Duration};
 
 use agis_servers::game::ReadyWhen;
-use tokio::time::{Instant, interval, sleep_until, timeout};
+use tokio::time::{Instant, interval, sleep, sleep_until, timeout};
 
 use crate::{
     commands::Commands,
     console::{Console, FILE_BYTES},
     game::{Game, describe},
-    ready,
+    identity::Process,
+    lock, ready,
     shim::Signals,
     spec::Spec,
     status::{Phase, Status},
@@ -19,6 +20,10 @@ use crate::{
 const TICK: Duration = Duration::from_millis(100);
 /// How long the pipes are read after the game's end; only a process that left its group can keep them open.
 const DRAIN: Duration = Duration::from_millis(500);
+/// How long what a game began may outlive it without being called left behind.
+const LINGER: Duration = Duration::from_millis(300);
+/// How many of those are named.
+const NAMED: usize = 3;
 
 /// Runs the game and writes what becomes of it into the status.
 pub(crate) async fn supervise(spec: Spec, status: Status, commands: Commands, signals: Signals) -> io::Result<()> {
@@ -100,7 +105,12 @@ impl Supervisor {
                 _ = quit.recv() => {}
             }
         }
+        let left = if matches!(self.stage, Stage::Starting { .. }) { self.left_behind().await } else { vec![] };
         game.kill();
+        // What has left the group is over too: nothing of a run goes on when it is said to have ended.
+        if let Err(error) = lock::kill_holders(&self.spec.dir.join("run.lock")) {
+            self.console.note(&format!("> (what the game left behind could not be looked for: {error})"));
+        }
         let _ = timeout(DRAIN, async {
             while let Some(line) = game.lines.next().await {
                 self.console.keep(&line);
@@ -109,7 +119,7 @@ impl Supervisor {
         .await;
         let exit = game.end()?;
         let good = matches!(self.stage, Stage::Ready) && exit.code().is_some_and(|it| self.spec.good_exits.include(it));
-        let how = self.tell(describe(exit));
+        let how = self.tell(exit, &left);
         self.record.enter(Phase::Ended { how, good })
     }
 
@@ -163,8 +173,15 @@ impl Supervisor {
     }
 
     /// How it ended, for people.
-    fn tell(&self, exit: String) -> String {
+    fn tell(&self, exit: ExitStatus, left: &[String]) -> String {
+        let is_in_background = exit.success() && !left.is_empty();
+        let exit = describe(exit);
         match &self.stage {
+            Stage::Starting { .. } if is_in_background => format!(
+                "its start script ended and left the game in the background ({}), where nothing supervises it; let the \
+                 script end with 'exec' and the game",
+                left.join(", ")
+            ),
             Stage::Starting { .. } => self.with_last_words(format!("{exit} before it was ready")),
             Stage::Ready => exit,
             Stage::Stopping { how, killed: false } => how.clone(),
@@ -172,6 +189,25 @@ impl Supervisor {
                 format!("{how} (killed: it did not end within {} s)", self.spec.stop.grace_s)
             }
         }
+    }
+
+    /// The names of what lives on although the main process has ended: it holds the lock, or it works in the server's
+    /// directory and began with the game. What ends a moment later anyway is not among them.
+    async fn left_behind(&self) -> Vec<String> {
+        let (lock, world) = (self.spec.dir.join("run.lock"), self.spec.dir.join("world"));
+        let began_with_it = |pid: i32| {
+            let process = u32::try_from(pid).ok().and_then(|pid| Process::of(pid).ok());
+            process.zip(self.record.status.game.as_ref()).is_some_and(|(it, game)| it.is_no_older_than(game))
+        };
+        let works_here = |pid: i32| fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|dir| dir == world);
+        let is_left = |pid: &i32| lock::holds(*pid, &lock) || works_here(*pid) && began_with_it(*pid);
+        let all = || lock::pids().map(|pids| pids.filter(is_left).collect::<Vec<_>>()).unwrap_or_default();
+        if all().is_empty() {
+            return vec![];
+        }
+        sleep(LINGER).await;
+        let name = |pid: i32| fs::read_to_string(format!("/proc/{pid}/comm")).ok().map(|name| name.trim().to_owned());
+        all().into_iter().take(NAMED).filter_map(name).collect()
     }
 
     fn with_last_words(&self, how: String) -> String {

@@ -3,7 +3,10 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
-use thiserror::Error;
+
+mod reading;
+
+pub use reading::{CatalogueError, FIELDS, Mistake};
 
 /// The catalogue that the program carries; an operator's own file replaces it.
 pub const BUILT_IN: &str = include_str!("../games.toml");
@@ -234,61 +237,30 @@ impl Default for Stop {
 #[derive(Debug, Clone, Default)]
 pub struct Catalogue(BTreeMap<String, Arc<Game>>);
 
-/// The catalogue cannot be used.
-#[derive(Debug, Error)]
-pub enum CatalogueError {
-    /// It is not TOML, or not of the catalogue's form; the text names the line.
-    #[error("{0}")]
-    Form(#[from] toml::de::Error),
-    /// A game breaks a rule.
-    #[error("game '{game}': {rule}")]
-    Rule {
-        /// The game's key.
-        game: String,
-        /// The rule.
-        rule: &'static str,
-    },
-}
-
 impl Game {
     /// On what kind of host it runs.
     pub fn runs_on(&self) -> RunsOn {
         if self.command.is_empty() { RunsOn::Agones } else { RunsOn::Process }
     }
 
-    /// The first rule that it breaks.
-    fn broken_rule(&self) -> Option<&'static str> {
-        let ways = [!self.command.is_empty(), self.gameserver.is_some(), self.fleet.is_some()];
-        let is_process = self.runs_on() == RunsOn::Process;
-        let outside = |path: &String| {
-            std::path::Path::new(path).components().any(|part| !matches!(part, std::path::Component::Normal(_)))
-        };
-        let rules = [
-            (self.key.is_empty() || self.key.len() > 50, "the key has 1 to 50 characters"),
-            (
-                ways.into_iter().filter(|has| *has).count() != 1 || self.command.first().is_some_and(String::is_empty),
-                "it has a command, a gameserver or a fleet: one of them, which is not empty",
-            ),
-            (self.world.is_some() && self.gameserver.is_none(), "only with a gameserver it has a world"),
-            (
-                self.port == Some(0) || (is_process && self.port.is_none()) || self.cost_per_hour < 0,
-                "the port is 1 to 65535, and the cost is not negative",
-            ),
-            (
-                self.ready.when.seen_on() != self.runs_on(),
-                "it is ready when log, port or delay say so; on Agones, when ready or pod do",
-            ),
-            (
-                matches!(&self.ready.when, ReadyWhen::Log(text) if text.is_empty()) || self.ready.within_s == 0,
-                "the ready line is not empty, and the wait is not zero",
-            ),
-            (
-                matches!(self.ready.when, ReadyWhen::Delay(delay) if delay >= self.ready.within_s),
-                "the ready delay is shorter than the wait",
-            ),
-            (self.files.keys().any(|path| path.is_empty() || outside(path)), "files stay inside the working directory"),
-        ];
-        rules.into_iter().find_map(|(is_broken, rule)| is_broken.then_some(rule))
+    /// What is left where nothing of a game can be read.
+    fn nothing() -> Self {
+        Self {
+            key: String::new(),
+            title: String::new(),
+            command: vec![],
+            gameserver: None,
+            fleet: None,
+            world: None,
+            port: None,
+            protocol: Protocol::default(),
+            cost_per_hour: 0,
+            ready: Ready::default(),
+            stop: Stop::default(),
+            good_exits: GoodExits::default(),
+            env: BTreeMap::new(),
+            files: BTreeMap::new(),
+        }
     }
 }
 
@@ -296,20 +268,9 @@ impl Catalogue {
     /// Reads a catalogue: a table per game, its key the game's key.
     ///
     /// # Errors
-    /// Where the text has another form, and where a game could never be run.
+    /// Every mistake: where the text has another form, and where a game could never be run.
     pub fn parse(text: &str) -> Result<Self, CatalogueError> {
-        let games: BTreeMap<String, Game> = toml::from_str(text)?;
-        games
-            .into_iter()
-            .map(|(key, game)| {
-                let game = Game { key: key.clone(), ..game };
-                match game.broken_rule() {
-                    Some(rule) => Err(CatalogueError::Rule { game: key, rule }),
-                    None => Ok((key, Arc::new(game))),
-                }
-            })
-            .collect::<Result<_, _>>()
-            .map(Self)
+        reading::read(text).map(Self)
     }
 
     /// Those that run on this kind of host.

@@ -148,9 +148,47 @@ async fn what_is_not_installed_is_named() {
     let bench = Bench::new();
     let host = bench.host();
     let game = bench::game("command = ['no-such-game', '{port}']\nready = { when = 'port' }");
-    let text = "game is not installed on this host: the program 'no-such-game' was not found";
+    let text = "game cannot be run on this host: the program 'no-such-game' was not found";
     assert_eq!(bench.start(&host, ONE, 1, &game).await, Err(HostError::Failed(text.to_owned())));
     assert_eq!(within(host.observe(ONE)).await, Ok(Observed::Absent));
+}
+
+#[tokio::test]
+async fn a_relative_program_is_the_servers_own() {
+    let bench = Bench::new();
+    let host = bench.host();
+    let ready = "ready = { when = { log = 'ready' } }";
+    let script = "'run.sh' = \"#!/bin/sh\\necho ready; exec sleep 1000\"";
+    let game = bench::game(&format!("command = ['./run.sh']\nfiles = {{ {script} }}\n{ready}"));
+    bench.start(&host, ONE, 1, &game).await.expect("it starts");
+
+    for (id, name, text, says) in [
+        (2, "none", "", "the program './none' was not found"),
+        (3, "data", "no program", "may not execute './data' (permission is missing"),
+        (4, "lost", "#!/no/such/shell", "its interpreter \"/no/such/shell\" was not found"),
+    ] {
+        let files = if name == "none" { String::new() } else { format!("files = {{ '{name}' = '{text}' }}") };
+        let game = bench::game(&format!("command = ['./{name}']\n{files}\n{ready}"));
+        let refused = bench.start(&host, ServerId(id), 1, &game).await;
+        assert!(matches!(&refused, Err(HostError::Failed(why)) if why.contains(says)), "{name}: {refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_start_script_that_leaves_the_game_in_the_background_is_called_that() {
+    let bench = Bench::new();
+    let host = bench.host();
+    for (id, script) in [(1, "sleep 1000 & exit 0"), (2, "setsid sleep 1000 9>&- 0</dev/null & echo $! > left; exit 0")]
+    {
+        let id = ServerId(id);
+        let game = bench::script(script, "ready = { when = { log = 'never' } }");
+        let refused = bench.start(&host, id, 1, &game).await;
+        let says = "left the game in the background (sleep)";
+        assert!(matches!(&refused, Err(HostError::Failed(why)) if why.contains(says)), "{script}: {refused:?}");
+        if let Ok(left) = fs::read_to_string(bench.server(id).join("world/left")) {
+            process_is_gone(left.trim().parse().expect("a pid")).await;
+        }
+    }
 }
 
 /// The demo always, and of the others what this machine has; twice, since a second start finds a world.
@@ -163,7 +201,7 @@ async fn the_games_of_the_catalogue_start_and_stop() {
         for generation in [1, 3] {
             match bench.start(&host, id, generation, game).await {
                 Ok(_) => assert_eq!(bench.stop(&host, id, generation + 1).await, Ok(Reached::Stopped), "{}", game.key),
-                Err(HostError::Failed(why)) if why.contains("is not installed") && game.key != "demo" => break,
+                Err(HostError::Failed(why)) if why.contains("was not found") && game.key != "demo" => break,
                 Err(error) => panic!("{}: {error}\n{}", game.key, bench.console(id)),
             }
             assert_eq!(within(host.observe(id)).await, Ok(ended(generation, "stopped")), "{}", game.key);

@@ -1,0 +1,231 @@
+//! Whether a program can be run, and why not.
+
+use std::{
+    fs::{self, File, Metadata},
+    io,
+    os::unix::fs::{FileExt, MetadataExt},
+    path::Path,
+};
+
+use rustix::fs::{Access, access};
+
+use crate::{
+    account::Account,
+    spec::{OWN_PROGRAM, SEARCH_PATH},
+};
+
+/// How much of a file the kernel reads to find an interpreter (execve(2)).
+const HEAD: usize = 256;
+/// More than any program has; a bound all the same.
+const SEGMENTS_MAX: u16 = 256;
+/// elf(5), PT_INTERP.
+const INTERPRETER: u32 = 3;
+
+/// Where the program is that a command names. One with a slash that is not absolute is the server's own: it is looked for
+/// when the game begins, in the server's directory.
+///
+/// # Errors
+/// Why none can be run by this account, for people.
+pub(crate) fn find(program: &str, account: Option<Account>) -> Result<String, String> {
+    if program == OWN_PROGRAM {
+        return Ok(program.to_owned());
+    }
+    if program.contains('/') {
+        let is_own = !program.starts_with('/');
+        return if is_own {
+            Ok(program.to_owned())
+        } else {
+            check(Path::new(program), account).map(|()| program.to_owned())
+        };
+    }
+    let mut why = None;
+    for dir in SEARCH_PATH.split(':') {
+        let path = format!("{dir}/{program}");
+        match check(Path::new(&path), account) {
+            Ok(()) => return Ok(path),
+            Err(reason) if Path::new(&path).exists() => why = why.or(Some(reason)),
+            Err(_) => {}
+        }
+    }
+    Err(why.unwrap_or_else(|| not_found(program)))
+}
+
+fn not_found(program: &str) -> String {
+    format!("the program '{program}' was not found")
+}
+
+/// Whether this account, or the one of this process, can run the program. What the kernel alone knows (access control lists,
+/// how a disk is mounted) is told when the game begins.
+///
+/// # Errors
+/// Why not, for people.
+pub(crate) fn check(path: &Path, account: Option<Account>) -> Result<(), String> {
+    let shown = path.display();
+    let found = match fs::metadata(path) {
+        Ok(found) => found,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(not_found(&shown.to_string())),
+        Err(error) => return Err(format!("the program '{shown}' cannot be reached: {error}")),
+    };
+    if !found.is_file() {
+        return Err(format!("'{shown}' is a directory, not a program"));
+    }
+    may_execute(path, &found, account)?;
+    match interpreter(path) {
+        Some(Interpreter { path: program, missing }) if missing => Err(format!(
+            "the program '{shown}' is there, but its interpreter {program:?} was not found{}",
+            if program.ends_with('\r') { " (its lines end as on Windows; they must end as on Linux)" } else { "" }
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn may_execute(path: &Path, found: &Metadata, account: Option<Account>) -> Result<(), String> {
+    let refused = |what: &Path, verb: &str, mode: u32| {
+        let what = what.display();
+        Err(format!(
+            "the account that games run as may not {verb} '{what}' (permission is missing; its mode is {:04o})",
+            mode & 0o7777
+        ))
+    };
+    let Some(account) = account else {
+        return if access(path, Access::EXEC_OK).is_ok() { Ok(()) } else { refused(path, "execute", found.mode()) };
+    };
+    let may = |it: &Metadata| {
+        let shift = if it.uid() == account.uid {
+            6
+        } else if it.gid() == account.gid {
+            3
+        } else {
+            0
+        };
+        it.mode() >> shift & 1 == 1
+    };
+    let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let above = real.ancestors().skip(1).filter_map(|dir| Some((dir, fs::metadata(dir).ok()?)));
+    for (dir, its) in above {
+        if !may(&its) {
+            return refused(dir, "enter", its.mode());
+        }
+    }
+    if may(found) { Ok(()) } else { refused(path, "execute", found.mode()) }
+}
+
+struct Interpreter {
+    path: String,
+    missing: bool,
+}
+
+/// What runs the program, where it is not the kernel alone: the `#!` line of a script, or the loader of an ELF file.
+fn interpreter(path: &Path) -> Option<Interpreter> {
+    // One that may be executed but not read is run all the same.
+    let file = File::open(path).ok()?;
+    let mut head = [0; HEAD];
+    let length = file.read_at(&mut head, 0).ok()?;
+    let head = &head[..length];
+    if let Some(line) = head.strip_prefix(b"#!") {
+        let line = line.split(|byte| *byte == b'\n').next().unwrap_or_default();
+        let line = String::from_utf8_lossy(line);
+        let mut words = line.split([' ', '\t']).filter(|word| !word.is_empty());
+        let program = words.next()?.to_owned();
+        let is_there = |path: &str| Path::new(path).is_file();
+        if program.ends_with("/env") && is_there(&program) {
+            let named = words.find(|word| !word.starts_with('-') && !word.contains('='))?.to_owned();
+            let missing =
+                !named.contains('/') && !SEARCH_PATH.split(':').any(|dir| is_there(&format!("{dir}/{named}")));
+            return Some(Interpreter { path: named, missing });
+        }
+        let missing = !is_there(&program);
+        return Some(Interpreter { path: program, missing });
+    }
+    let path = loader(&file, head)?;
+    let missing = !Path::new(&path).is_file();
+    Some(Interpreter { path, missing })
+}
+
+/// elf(5), of either size, in this machine's byte order.
+fn loader(file: &File, head: &[u8]) -> Option<String> {
+    let is_64 = match head.get(..6)? {
+        [0x7f, b'E', b'L', b'F', class, order] if (*order == 1) == cfg!(target_endian = "little") => *class == 2,
+        _ => return None,
+    };
+    let number = |bytes: &[u8], at: usize, size: usize| -> Option<u64> {
+        let bytes = bytes.get(at..at + size)?;
+        let fold = |value: u64, byte: &u8| value << 8 | u64::from(*byte);
+        Some(if cfg!(target_endian = "little") { bytes.iter().rev().fold(0, fold) } else { bytes.iter().fold(0, fold) })
+    };
+    let (word, offset_at, size_at) = if is_64 { (8, 8, 32) } else { (4, 4, 16) };
+    let (table_at, entry_at) = if is_64 { (32, 54) } else { (28, 42) };
+    let table = number(head, table_at, word)?;
+    let entry_size = number(head, entry_at, 2)?;
+    let entries = number(head, entry_at + 2, 2)?.min(SEGMENTS_MAX.into());
+    for place in 0..entries {
+        let mut entry = [0; 56];
+        let length = file.read_at(&mut entry, table.checked_add(place * entry_size)?).ok()?;
+        let entry = &entry[..length];
+        if number(entry, 0, 4)? == u64::from(INTERPRETER) {
+            let (offset, size) = (number(entry, offset_at, word)?, number(entry, size_at, word)?);
+            let mut path = vec![0; usize::try_from(size).ok()?.min(4096)];
+            file.read_exact_at(&mut path, offset).ok()?;
+            return Some(String::from_utf8_lossy(path.split(|byte| *byte == 0).next()?).into_owned());
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn file(dir: &tempfile::TempDir, name: &str, text: &[u8], mode: u32) -> std::path::PathBuf {
+        let path = dir.path().join(name);
+        fs::write(&path, text).expect("a file");
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("permissions");
+        path
+    }
+
+    #[test]
+    fn why_a_program_cannot_be_run_is_told_apart() {
+        let dir = tempfile::tempdir().expect("a directory");
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).expect("permissions");
+        let nobody = Some(Account { uid: 65534, gid: 65534 });
+        for (name, text, mode, says) in [
+            ("fine", "#!/bin/sh\n", 0o755, None),
+            ("by-env", "#!/usr/bin/env -S sh -e\n", 0o755, None),
+            ("locked", "#!/bin/sh\n", 0o644, Some("permission is missing; its mode is 0644")),
+            ("for-its-owner", "#!/bin/sh\n", 0o700, Some("permission is missing; its mode is 0700")),
+            ("of-another", "#! /no/such/shell -x\n", 0o755, Some("its interpreter \"/no/such/shell\" was not found")),
+            (
+                "of-env",
+                "#!/usr/bin/env no-such-language\n",
+                0o755,
+                Some("its interpreter \"no-such-language\" was not found"),
+            ),
+            ("of-windows", "#!/bin/sh\r\n", 0o755, Some("end as on Windows")),
+        ] {
+            let path = file(&dir, name, text.as_bytes(), mode);
+            let why = check(&path, nobody).err();
+            assert_eq!(why.is_some(), says.is_some(), "{name}: {why:?}");
+            assert!(says.is_none_or(|says| why.as_ref().is_some_and(|why| why.contains(says))), "{name}: {why:?}");
+        }
+        let missing = check(&dir.path().join("none"), nobody).expect_err("it is not there");
+        assert!(missing.ends_with("/none' was not found"), "{missing}");
+        assert!(check(dir.path(), nobody).is_err_and(|why| why.contains("is a directory")));
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o700)).expect("permissions");
+        if dir.path().metadata().expect("a directory").uid() != 65534 {
+            assert!(check(&dir.path().join("fine"), nobody).is_err_and(|why| why.contains("may not enter")));
+        }
+    }
+
+    #[test]
+    fn a_program_whose_loader_is_missing_is_told() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut program = fs::read("/bin/sh").expect("a program");
+        let Some(at) = program.windows(9).position(|bytes| bytes == b"/ld-linux") else { return };
+        assert!(check(Path::new("/bin/sh"), None).is_ok());
+        program[at + 1] = b'n';
+        let why = check(&file(&dir, "foreign", &program, 0o755), None).expect_err("nothing can load it");
+        assert!(why.contains("/nd-linux") && why.contains("its interpreter"), "{why}");
+    }
+}

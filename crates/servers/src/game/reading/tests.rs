@@ -1,0 +1,165 @@
+use super::*;
+use crate::game::{BUILT_IN, Catalogue};
+
+/// The mistakes of a text, one a line.
+fn said(text: &str) -> String {
+    let error = Catalogue::parse(text).expect_err("it has mistakes");
+    error.0.iter().map(|mistake| format!("{mistake}\n")).collect()
+}
+
+/// What is said of a process game with these lines in place of, or beside, the usual ones; the first is line 1.
+fn said_of(lines: &str) -> String {
+    let usual = [
+        ("title", "title = 'G'"),
+        ("command", "command = ['g']"),
+        ("port", "port = 1"),
+        ("cost_per_hour", "cost_per_hour = 0"),
+        ("ready", "ready = { when = 'port' }"),
+    ];
+    let has = |field: &str| lines.lines().any(|line| line.split([' ', '.']).next() == Some(field));
+    let rest: String = usual.iter().filter(|(field, _)| !has(field)).map(|(_, line)| format!("g.{line}\n")).collect();
+    let lines: String = lines.lines().map(|line| format!("g.{line}\n")).collect();
+    said(&(lines + &rest))
+}
+
+#[test]
+fn the_built_in_catalogue_has_no_mistake() {
+    assert!(Catalogue::parse(BUILT_IN).expect("a catalogue").games().count() >= 4);
+}
+
+#[test]
+fn all_mistakes_of_a_catalogue_are_told_together_with_line_and_field() {
+    let text = r#"# two games
+[one]
+title = "One"
+command = ["one", "a\u0000b"]
+cost_per_hour = -1
+ready = { when = "never" }
+port = 70000
+prot = 5
+
+[two]
+fleet = "f"
+gameserver = "spec: {}"
+good_exits = [0, 256]
+stop = { how = { console = "^C" } }
+[two.env]
+"A=B" = "c"
+[two.files]
+"a" = "file"
+"a/b" = "in a file"
+"../c" = "outside"
+"#;
+    let said = said(text);
+    let heads: Vec<_> = said.lines().map(|line| line.splitn(3, ": ").take(2).collect::<Vec<_>>().join(": ")).collect();
+    let expected = [
+        "line 4: one.command.1",
+        "line 5: one.cost_per_hour",
+        "line 6: one.ready",
+        "line 7: one.port",
+        "line 8: one.prot",
+        "line 10: two.title",
+        "line 10: two.cost_per_hour",
+        "line 11: two.fleet",
+        "line 13: two.good_exits",
+        "line 14: two.stop.how.console",
+        "line 16: two.env.\"A=B\"",
+        "line 19: two.files.\"a/b\"",
+        "line 20: two.files.\"../c\"",
+    ];
+    assert_eq!(heads, expected, "{said}");
+}
+
+#[test]
+fn a_text_that_is_no_toml_is_told_by_its_lines() {
+    let said = said("[one]\ntitle = One\n[two\n");
+    assert!(said.starts_with("line 2: ") && said.contains("line 3: "), "{said}");
+    assert!(super::read("\u{feff}").is_ok_and(|games| games.is_empty()), "a byte order mark is none");
+}
+
+#[test]
+fn each_rule_names_its_field() {
+    let nul = "\\u0000";
+    for (lines, field, says) in [
+        ("title = ''", "g.title", "1 to 100 characters"),
+        ("title = \"a\\nb\"", "g.title", "one line"),
+        ("command = []", "g.command", "must be there"),
+        ("command = ['']", "g.command.0", "name a program"),
+        (&format!("command = ['g', \"{nul}\"]"), "g.command.1", "NUL"),
+        ("port = 0", "g.port", "1 to 65535"),
+        ("port = 65536", "g.port", "1 to 65535"),
+        ("port = '7'", "g.port", "1 to 65535"),
+        ("cost_per_hour = -1", "g.cost_per_hour", "negative"),
+        ("cost_per_hour = 9000000000", "g.cost_per_hour", "2147483647"),
+        ("world = { size = '1Gi', mount = '/d' }", "g.world", "without a `gameserver`"),
+        ("ready = { when = 'pod' }", "g.ready.when", "`port`"),
+        ("ready = { when = { log = '' } }", "g.ready.when.log", "empty"),
+        ("ready = { when = { log = \"a\\nb\" } }", "g.ready.when.log", "one line"),
+        ("ready = { when = 'port', within_s = 0 }", "g.ready.within_s", "at least 1"),
+        ("ready = { when = { delay = 5 }, within_s = 5 }", "g.ready.when.delay", "shorter"),
+        ("stop = { how = { signal = 'SIGKILL' } }", "g.stop", "SIGTERM"),
+        ("stop = { how = { console = '' } }", "g.stop.how.console", "1 to 1000"),
+        ("stop = { how = { console = ' ' } }", "g.stop.how.console", "1 to 1000"),
+        ("stop = { how = { console = '^C' } }", "g.stop.how.console", "SIGINT"),
+        ("stop = { how = { console = '^^C' } }", "g.stop.how.console", "SIGINT"),
+        ("stop = { how = { console = \"\\u0003\" } }", "g.stop.how.console", "1 to 1000"),
+        ("stop = { how = { console = \"save\\nquit\" } }", "g.stop.how.console", "1 to 1000"),
+        ("good_exits = [-1]", "g.good_exits", "0 to 255"),
+        ("good_exits = 0", "g.good_exits", "a list"),
+        ("env = { 'A=B' = 'c' }", "g.env.\"A=B\"", "without `=`"),
+        ("env = { '' = 'c' }", "g.env.\"\"", "name of an environment variable"),
+        (&format!("env = {{ A = \"{nul}\" }}"), "g.env.A", "NUL"),
+        ("env = { A = 1 }", "g.env", "a table"),
+        ("files = { 'a' = '', 'a/b' = '' }", "g.files.\"a/b\"", "beside \"a\""),
+        ("files = { 'a/b' = '', 'a/b/c/d' = '', 'a-' = '' }", "g.files.\"a/b/c/d\"", "beside \"a/b\""),
+        ("files = { 'a/b' = '', 'a//b' = '' }", "g.files.", "they are the same"),
+        ("files = { 'a/.//b/c' = '', 'a/b' = '' }", "g.files.\"a/b\"", "beside"),
+        ("files = { '/a' = '' }", "g.files.\"/a\"", "inside the server's directory"),
+        ("files = { 'a/' = '' }", "g.files.\"a/\"", "inside the server's directory"),
+        ("files = { '.' = '' }", "g.files.\".\"", "inside the server's directory"),
+        ("unheard = 1", "g.unheard", "unknown field"),
+    ] {
+        let said = said_of(lines);
+        assert!(said.starts_with(&format!("line 1: {field}")) && said.contains(says), "{lines}: {said}");
+        assert_eq!(said.lines().count(), 1, "{lines}: {said}");
+    }
+    let said = said("[g]\ntitle = 'G'\ncommand = ['g']\ncost_per_hour = 0\nready = { when = 'port' }");
+    assert_eq!(said, "line 1: g.port: is missing: a game with a `command` needs one\n");
+}
+
+/// The names in the answer to a field that is none are the code's own list.
+#[test]
+fn every_field_is_listed() {
+    for (inside, lines) in [
+        ("", "none = 1"),
+        ("world.", "world = { none = 1 }"),
+        ("ready.", "ready = { none = 1 }"),
+        ("stop.", "stop = { none = 1 }"),
+    ] {
+        let said = said_of(lines);
+        let (_, names) = said.split_once("expected ").expect("a list of fields");
+        let names: BTreeSet<_> = names.split('`').skip(1).step_by(2).map(|name| format!("{inside}{name}")).collect();
+        let is_here = |path: &&str| path.strip_prefix(inside).is_some_and(|name| !name.contains('.'));
+        let listed: BTreeSet<_> = FIELDS.iter().map(|(path, _)| *path).filter(is_here).map(str::to_owned).collect();
+        assert_eq!(names, listed);
+    }
+}
+
+#[test]
+fn the_guide_says_of_each_field_what_it_must_be() {
+    let guide = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/guides/games.md");
+    let guide = std::fs::read_to_string(guide).expect("the guide");
+    let rows: BTreeMap<_, _> = guide
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once("` | "))
+        .filter_map(|(field, rest)| Some((field, rest.split(" | ").next()?)))
+        .collect();
+    let fields: BTreeMap<_, _> = FIELDS.iter().copied().collect();
+    assert_eq!(rows, fields);
+    for (place, example) in guide.split("```toml\n").skip(1).enumerate() {
+        let (example, _) = example.split_once("```").expect("the end of an example");
+        if let Err(error) = Catalogue::parse(example) {
+            panic!("example {place}: {error}");
+        }
+    }
+}
