@@ -69,6 +69,6 @@ fn unknown(entry: &Entry, error: &StoreError) -> Failure {
         )),
         // Two commands with one id, at once, for two people.
         StoreError::Conflict(_) => Failure::new(format!("'{}' is the id of something else in the ledger", entry.id)),
-        StoreError::Internal(_) => Failure::from_display(error),
+        StoreError::Refused(_) | StoreError::Internal(_) => Failure::from_display(error),
     }
 }

@@ -3,7 +3,7 @@
 use std::{
     convert::Infallible,
     net::{IpAddr, SocketAddr, TcpListener},
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, Mutex, atomic::Ordering},
     time::Duration,
 };
 
@@ -166,6 +166,7 @@ impl Loops {
             ledger: db.clone(),
             notices: db.clone(),
             catalogue: config.rules.catalogue.clone(),
+            told: Mutex::default(),
         };
         self.tasks
             .spawn(every("housekeeping", housekeeping::INTERVAL, stop.clone(), async move || house.round().await));

@@ -1,6 +1,10 @@
 //! What expires, is forgotten, or is counted.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use agis_accounts::LedgerStore;
 use agis_base::StoreError;
@@ -40,6 +44,8 @@ pub struct Housekeeping {
     pub notices: Arc<dyn NoticeStore>,
     /// The games, whose servers are counted.
     pub catalogue: Arc<Catalogue>,
+    /// The words that were not understood in the last round, by table.
+    pub told: Mutex<BTreeSet<(&'static str, String)>>,
 }
 
 impl Housekeeping {
@@ -54,9 +60,37 @@ impl Housekeeping {
         let runs = self.firings.forget_runs(HISTORY, BATCH).await;
         let operations = self.work.forget_operations(HISTORY, BATCH).await;
         let notices = self.notices.forget(NOTICES, BATCH).await;
+        let words = self.words().await;
         let gauges = self.gauges().await;
         let credits = self.credits().await;
-        expired.map(drop).and(keys).and(runs).and(operations).and(notices).and(gauges).and(credits)
+        expired.map(drop).and(keys).and(runs).and(operations).and(notices).and(words).and(gauges).and(credits)
+    }
+
+    /// Counts what waits and was written by a newer version of this program, and tells of each word once.
+    #[expect(clippy::cast_precision_loss, reason = "no installation has 2^52 of anything")]
+    async fn words(&self) -> Result<(), StoreError> {
+        let tables = [
+            ("operations", self.work.not_understood().await?),
+            ("server_schedules", self.firings.not_understood().await?),
+            ("notices", self.notices.not_understood().await?),
+        ];
+        for (table, found) in tables {
+            let rows: i64 = found.iter().map(|(_, rows)| rows).sum();
+            metrics::gauge!("agis_bot_rows_not_understood", "table" => table).set(rows as f64);
+            let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+            told.retain(|(of, word)| *of != table || found.iter().any(|it| it.0 == *word));
+            for (word, rows) in found {
+                if told.insert((table, word.clone())) {
+                    tracing::warn!(
+                        table,
+                        word,
+                        rows,
+                        "rows wait for a newer version of this program, which has written them"
+                    );
+                }
+            }
+        }
+        Ok(())
     }
 
     #[expect(clippy::cast_precision_loss, reason = "no installation has 2^52 of anything")]

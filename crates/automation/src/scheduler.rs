@@ -108,6 +108,10 @@ impl Scheduler {
         let mut parts = vec![firings];
         while let Some(part) = parts.pop() {
             let Err(error) = self.submit(part).await else { continue };
+            if let ([firing], StoreError::Refused(why)) = (part, &error) {
+                self.give_up(firing, why).await;
+                continue;
+            }
             if part.len() <= 1 || Instant::now() > until {
                 tracing::warn!(%error, firings = part.len(), "firings wait for their operations");
                 if Instant::now() > until {
@@ -117,6 +121,17 @@ impl Scheduler {
             }
             let (left, right) = part.split_at(part.len() / 2);
             parts.extend([right, left]);
+        }
+    }
+
+    /// Ends a firing that the database will take no operation of, however often.
+    async fn give_up(&self, firing: &Firing, why: &str) {
+        tracing::error!(schedule_id = firing.id.schedule.0, why, "a firing cannot become an operation");
+        let reason = Some("its operation cannot be stored".to_owned());
+        match self.firings.finish(&[(firing.id, End { state: RunState::Failed, reason })]).await {
+            Ok(ended) => ended.into_iter().for_each(|(action, state)| count(action, state, 1)),
+            // It is an orphan then, and found again.
+            Err(error) => tracing::warn!(%error, "a firing could not be ended"),
         }
     }
 

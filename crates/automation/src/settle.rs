@@ -83,7 +83,23 @@ impl Settler {
         if ends.is_empty() {
             return Ok(());
         }
-        for (action, state) in self.firings.finish(&ends).await? {
+        match self.finish(&ends).await {
+            Err(StoreError::Refused(_)) => {}
+            done => return done,
+        }
+        // One that the database will not take is no reason to keep the others open.
+        for (firing, end) in ends {
+            if let Err(StoreError::Refused(why)) = self.finish(&[(firing, end)]).await {
+                tracing::error!(schedule_id = firing.schedule.0, why, "how a firing ended cannot be stored");
+                let reason = Some("how it ended cannot be stored".to_owned());
+                self.finish(&[(firing, End { state: RunState::Failed, reason })]).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn finish(&self, ends: &[(FiringId, End)]) -> Result<(), StoreError> {
+        for (action, state) in self.firings.finish(ends).await? {
             count(action, state, 1);
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use agis_base::StoreError;
+use agis_base::{Reason, StoreError};
 use agis_servers::{
     host::{Host, Observed},
     store::{Published, WorkStore},
@@ -68,18 +68,36 @@ impl Watcher {
                 unseen += 1;
                 continue;
             }
-            self.publish(&published, &how, good).await?;
+            match self.publish(&published, &how.into(), good).await {
+                Err(error @ StoreError::Unavailable(_)) => return Err(error),
+                // One server is no reason to leave the others unseen.
+                Err(error) => {
+                    tracing::error!(server_id = published.server.0, %error, "a crash could not be published");
+                }
+                Ok(()) => {}
+            }
         }
         Ok(unseen)
     }
 
-    async fn publish(&self, published: &Published, how: &str, good: bool) -> Result<(), StoreError> {
+    async fn publish(&self, published: &Published, how: &Reason, good: bool) -> Result<(), StoreError> {
+        let Published { server, generation, .. } = *published;
         if good {
-            if self.store.ended_well(published.server, published.generation).await? {
-                tracing::info!(server_id = published.server.0, how, "server ended by itself");
+            if self.store.ended_well(server, generation).await? {
+                tracing::info!(server_id = server.0, %how, "server ended by itself");
             }
-        } else if self.store.crashed(published.server, published.generation, how).await? {
-            tracing::warn!(server_id = published.server.0, how, "Server crashed");
+            return Ok(());
+        }
+        let is_news = match self.store.crashed(server, generation, how).await {
+            Err(StoreError::Refused(why)) => {
+                tracing::error!(server_id = server.0, why, "how a server ended cannot be stored");
+                let how = "how it ended cannot be stored; an operator finds the reason in the log".into();
+                self.store.crashed(server, generation, &how).await?
+            }
+            told => told?,
+        };
+        if is_news {
+            tracing::warn!(server_id = server.0, %how, "Server crashed");
             metrics::counter!("agis_bot_server_crashes_total").increment(1);
         }
         Ok(())

@@ -12,6 +12,10 @@ pub enum StoreError {
     /// What the caller saw has changed meanwhile, or a unique value is taken.
     #[error("conflict: {0}")]
     Conflict(String),
+    /// The store will not take what was written, however often: a text that it cannot hold, a number out of range, a value
+    /// against a rule of the table. Whoever wrote it ends what it was about, and says so.
+    #[error("the database refuses this: {0}")]
+    Refused(String),
     /// The store answered something that it never should: a bug, or a database that somebody changed by hand.
     #[error("the database answered unexpectedly: {0}")]
     Internal(String),

@@ -7,12 +7,14 @@ mod id;
 pub mod name;
 mod once;
 mod reach;
+mod reason;
 mod trace;
 
 pub use error::StoreError;
 pub use id::{ChannelId, GuildId, InvalidDiscordId, KeyId, OperationId, RoleId, ScheduleId, ServerId, UserId};
 pub use once::Once;
 pub use reach::Reach;
+pub use reason::{REASON_MAX, Reason};
 pub use trace::{REQUEST_ID_MAX, Trace, TraceId};
 
 /// A moment. Everything inside the house is UTC; zones exist only in cron expressions and on screens.

@@ -6,6 +6,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use agis_base::{Reason, StoreError};
 use agis_notices::{Notice, Notices};
 use futures_util::future::join_all;
 use serde_json::json;
@@ -47,7 +48,7 @@ pub(crate) struct Courier {
 
 /// Why a notice was not delivered.
 struct Undelivered {
-    why: String,
+    why: Reason,
     /// Nobody there will ever read it.
     permanent: bool,
 }
@@ -85,15 +86,20 @@ impl Courier {
     async fn handle(&self, notice: &Notice) {
         let delivered = self.deliver(notice).await;
         if let Err(Undelivered { why, permanent }) = &delivered {
-            tracing::warn!(notice = notice.id.0, why, permanent, "a notice could not be delivered");
+            tracing::warn!(notice = notice.id.0, %why, permanent, "a notice could not be delivered");
         }
         // Discord forgets a nonce after some minutes: what was sent had better be noted before.
         for _ in 0..NOTING {
             let noted = match &delivered {
-                Ok(()) => self.notices.sent(notice.id).await,
-                Err(Undelivered { why, permanent }) => self.notices.failed(notice.id, why, *permanent).await,
+                Ok(()) => self.notices.sent(notice).await,
+                Err(Undelivered { why, permanent }) => self.notices.failed(notice, why, *permanent).await,
             };
             let Err(error) = noted else { return };
+            // What the database will not take is not offered again: the lease ends, and the attempts are counted.
+            if let StoreError::Refused(why) = &error {
+                tracing::error!(notice = notice.id.0, why, "what became of a notice cannot be stored");
+                return;
+            }
             tracing::warn!(notice = notice.id.0, %error, "what became of a notice could not be noted");
             sleep(NOTING_PAUSE).await;
         }
@@ -139,7 +145,7 @@ impl Courier {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => {
                 self.standing.heed(&error);
-                Err(Undelivered { why: error.to_string(), permanent: is_permanent(&error) })
+                Err(Undelivered { why: error.to_string().into(), permanent: is_permanent(&error) })
             }
             Err(_) => Err(later("Discord does not answer".to_owned())),
         }
@@ -147,12 +153,12 @@ impl Courier {
 }
 
 fn later(why: String) -> Undelivered {
-    Undelivered { why, permanent: false }
+    Undelivered { why: why.into(), permanent: false }
 }
 
 fn id<T>(text: &str) -> Result<Id<T>, Undelivered> {
     let number = text.parse().ok().and_then(Id::new_checked);
-    number.ok_or_else(|| Undelivered { why: format!("'{text}' is no id of Discord"), permanent: true })
+    number.ok_or_else(|| Undelivered { why: format!("'{text}' is no id of Discord").into(), permanent: true })
 }
 
 /// Whether Discord will say the same next time: the channel or the person is gone, nobody may write there.

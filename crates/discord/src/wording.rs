@@ -93,7 +93,7 @@ impl From<StoreError> for Refusal {
                 tracing::info!(why, "a conflict");
                 Self::refused("This was changed by somebody at the same time. Look at it again, and repeat it.")
             }
-            StoreError::Internal(why) => {
+            StoreError::Refused(why) | StoreError::Internal(why) => {
                 tracing::error!(why, "an interaction failed");
                 Self::Internal
             }

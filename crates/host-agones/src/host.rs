@@ -135,15 +135,25 @@ impl Host for AgonesHost {
         match &order.target {
             Target::Running(launch) => {
                 let Self { cluster, view, templates, allocator, .. } = self;
-                let start = Start { cluster, view, allocator, templates, server, generation, operation, launch };
+                let start = Start {
+                    cluster,
+                    view,
+                    allocator,
+                    templates,
+                    server,
+                    generation,
+                    operation,
+                    launch,
+                    slot: &order.slot,
+                };
                 start.run(held).await
             }
             Target::Stopped => {
-                bring_down(&self.cluster, &self.view, server, generation).await?;
+                bring_down(&self.cluster, &self.view, server, generation, &order.slot).await?;
                 Ok(Reached::Stopped)
             }
             Target::Deleted => {
-                bring_down(&self.cluster, &self.view, server, generation).await?;
+                bring_down(&self.cluster, &self.view, server, generation, &order.slot).await?;
                 Ok(Reached::Deleted)
             }
         }

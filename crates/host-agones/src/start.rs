@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use agis_base::{OperationId, ServerId};
-use agis_servers::host::{Generation, HostError, Launch, Reached};
+use agis_servers::host::{Generation, HostError, Launch, Reached, Slot};
 use kube::{ResourceExt, api::PostParams};
 
 use crate::{
@@ -27,6 +27,7 @@ pub(crate) struct Start<'a> {
     pub(crate) generation: Generation,
     pub(crate) operation: OperationId,
     pub(crate) launch: &'a Launch,
+    pub(crate) slot: &'a Slot,
 }
 
 impl Start<'_> {
@@ -45,7 +46,7 @@ impl Start<'_> {
 
     /// Makes a GameServer, or finds the one that an earlier attempt made.
     async fn make(&self) -> Result<GameServer, HostError> {
-        let standing = bring_down(self.cluster, self.view, self.server, self.generation - 1).await?;
+        let standing = bring_down(self.cluster, self.view, self.server, self.generation - 1, self.slot).await?;
         match (&self.launch.game.fleet, self.templates.get(&self.launch.game.key)) {
             (Some(fleet), _) => self.allocated(fleet, standing).await,
             (None, Some(template)) => self.created(template.clone()).await,
@@ -140,6 +141,7 @@ impl Start<'_> {
                 }
                 Phase::Starting => {}
             }
+            self.slot.leave();
             is_due = changes.or_look(&mut looks, until).await;
         }
     }
@@ -166,6 +168,6 @@ impl Start<'_> {
     }
 
     async fn take_down(&self, gameserver: &GameServer) -> Result<(), HostError> {
-        take_away(self.cluster, self.view, std::slice::from_ref(gameserver)).await
+        take_away(self.cluster, self.view, std::slice::from_ref(gameserver), self.slot).await
     }
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use agis_base::ServerId;
-use agis_servers::host::{Generation, HostError};
+use agis_servers::host::{Generation, HostError, Slot};
 
 use crate::{
     cluster::{Cluster, ask},
@@ -22,18 +22,27 @@ pub(crate) async fn bring_down(
     view: &View,
     server: ServerId,
     generation: Generation,
+    slot: &Slot,
 ) -> Result<Vec<GameServer>, HostError> {
     let all = cluster.of(server).await?;
     let (doomed, standing): (Vec<_>, Vec<_>) =
         all.into_iter().partition(|it| names::generation(it).is_none_or(|has| has <= generation));
-    take_away(cluster, view, &doomed).await?;
+    take_away(cluster, view, &doomed, slot).await?;
     Ok(standing)
 }
 
 /// Deletes these and returns once they are gone.
-pub(crate) async fn take_away(cluster: &Cluster, view: &View, doomed: &[GameServer]) -> Result<(), HostError> {
+pub(crate) async fn take_away(
+    cluster: &Cluster,
+    view: &View,
+    doomed: &[GameServer],
+    slot: &Slot,
+) -> Result<(), HostError> {
     for gameserver in doomed.iter().filter(|it| !is_going(it)) {
         cluster.delete(&cluster.gameservers, gameserver).await?;
+    }
+    if !doomed.is_empty() {
+        slot.leave();
     }
     let until = Instant::now() + GRACE;
     for gameserver in doomed {

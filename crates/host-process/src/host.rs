@@ -54,16 +54,17 @@ impl Host for ProcessHost {
         tracing::debug!(%server, %operation, generation, "order accepted");
         match &order.target {
             Target::Running(launch) => {
-                let reached = start::running(&self.place, server, generation, launch).await?;
+                let reached = start::running(&self.place, server, generation, launch, &order.slot).await?;
                 // From now on its end is noticed at once. It runs, whatever this says.
                 let _ = self.observe(server).await;
                 Ok(reached)
             }
             Target::Stopped => {
-                stop::bring_down(&dir, generation, generation.saturating_add(1)).await.map(|()| Reached::Stopped)
+                let below = generation.saturating_add(1);
+                stop::bring_down(&dir, generation, below, &order.slot).await.map(|()| Reached::Stopped)
             }
             Target::Deleted => {
-                stop::bring_down(&dir, generation, generation.saturating_add(1)).await?;
+                stop::bring_down(&dir, generation, generation.saturating_add(1), &order.slot).await?;
                 let place = Arc::clone(&self.place);
                 blocking(move || trash::delete(&place, server, generation)).await.map(|()| Reached::Deleted)
             }

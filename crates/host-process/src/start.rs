@@ -9,7 +9,7 @@ use std::{
 };
 
 use agis_base::ServerId;
-use agis_servers::host::{Generation, HostError, Launch, Reached};
+use agis_servers::host::{Generation, HostError, Launch, Reached, Slot};
 use tokio::{
     io::AsyncWriteExt,
     process::{Child, Command},
@@ -29,7 +29,10 @@ use crate::{
 
 /// What a shim may need beside the time that the catalogue gives the game to become ready and to end.
 const SLACK: Duration = Duration::from_secs(15);
+/// How often a server is looked at that is not ready; the longer it takes, the less often: thousands may wait.
 const POLL: Duration = Duration::from_millis(50);
+const POLL_MAX: Duration = Duration::from_secs(1);
+const POLL_SHARE: u32 = 20;
 
 /// Starts the server at this generation, unless it has been, and waits until players can join.
 pub(crate) async fn running(
@@ -37,16 +40,18 @@ pub(crate) async fn running(
     server: ServerId,
     generation: Generation,
     launch: &Launch,
+    slot: &Slot,
 ) -> Result<Reached, HostError> {
     let dir = place.dir(server);
     // Does nothing where this generation has begun already, here or from another program.
-    stop::bring_down(&dir, generation, generation).await?;
+    stop::bring_down(&dir, generation, generation, slot).await?;
     let (site, wanted) = (Arc::clone(place), launch.clone());
     let shim = match blocking(move || prepare(&site, server, generation, &wanted)).await? {
         Some(spec) => Some(spawn(place, server, &spec).await?),
         None => None,
     };
     let patience = launch.game.ready.within() + launch.game.stop.grace() + SLACK;
+    slot.leave();
     Ok(match until_ready(&dir, generation, shim, patience).await? {
         Ready::At(port) => Reached::Running(place.endpoint(port)),
         Ready::Before(how) => Reached::Ended(how),
@@ -118,7 +123,7 @@ async fn until_ready(
     mut shim: Option<Child>,
     patience: Duration,
 ) -> Result<Ready, HostError> {
-    let until = Instant::now() + patience;
+    let began = Instant::now();
     loop {
         // Looked at before the shim's word, which is then its last.
         let gone = shim.as_mut().and_then(|shim| shim.try_wait().ok().flatten());
@@ -129,10 +134,10 @@ async fn until_ready(
             (None, Some(exit)) => return Err(refusal(dir, exit)),
             (Some(Status { phase: Phase::Starting, .. }), _) | (None, None) => {}
         }
-        if Instant::now() > until {
+        if began.elapsed() > patience {
             return Err(HostError::Unavailable("the supervisor of this server does not say how it stands".to_owned()));
         }
-        sleep(POLL).await;
+        sleep((began.elapsed() / POLL_SHARE).clamp(POLL, POLL_MAX)).await;
     }
 }
 

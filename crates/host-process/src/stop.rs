@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use agis_servers::host::{Generation, HostError};
+use agis_servers::host::{Generation, HostError, Slot};
 use rustix::{
     io::Errno,
     process::{Signal, pidfd_send_signal},
@@ -28,10 +28,17 @@ const POLL: Duration = Duration::from_millis(50);
 ///
 /// # Errors
 /// Stale where a newer order has come meanwhile; failed where even SIGKILL did not end it.
-pub(crate) async fn bring_down(dir: &ServerDir, generation: Generation, below: Generation) -> Result<(), HostError> {
+pub(crate) async fn bring_down(
+    dir: &ServerDir,
+    generation: Generation,
+    below: Generation,
+    slot: &Slot,
+) -> Result<(), HostError> {
     let ending = Ending { dir: dir.clone(), generation, below };
     let Some(found) = ending.look().await? else { return Ok(()) };
-    if let Some((shim, grace)) = ending.ask(found)?
+    let asked = ending.ask(found)?;
+    slot.leave();
+    if let Some((shim, grace)) = asked
         && ending.done_within(grace + SLACK, Some(&shim)).await?
     {
         return Ok(());

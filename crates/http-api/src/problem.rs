@@ -196,7 +196,7 @@ impl From<StoreError> for Problem {
                 let detail = "this has changed meanwhile; look again and retry";
                 Self::new(Code::Conflict, detail).after(RETRY_S)
             }
-            StoreError::Internal(_) => Self::internal(&error),
+            StoreError::Refused(_) | StoreError::Internal(_) => Self::internal(&error),
         }
     }
 }

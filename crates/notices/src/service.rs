@@ -2,10 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use agis_base::StoreError;
+use agis_base::{Reason, StoreError};
 
 use crate::{
-    notice::{Notice, NoticeId},
+    notice::Notice,
     store::{Failure, NoticeStore},
 };
 
@@ -34,12 +34,12 @@ impl Notices {
         Ok(claimed.notices)
     }
 
-    /// A notice has reached its recipient.
+    /// A notice has reached its recipient. Where another attempt has it meanwhile, this one is not heard.
     ///
     /// # Errors
     /// The store's; the notice is then claimed again when its lease has run out.
-    pub async fn sent(&self, id: NoticeId) -> Result<(), StoreError> {
-        if self.store.sent(id).await? {
+    pub async fn sent(&self, notice: &Notice) -> Result<(), StoreError> {
+        if self.store.sent(notice).await? {
             count("sent", 1);
         }
         Ok(())
@@ -50,11 +50,11 @@ impl Notices {
     ///
     /// # Errors
     /// The store's; the notice is then claimed again when its lease has run out.
-    pub async fn failed(&self, id: NoticeId, why: &str, permanent: bool) -> Result<(), StoreError> {
-        match self.store.failed(id, why, permanent).await? {
+    pub async fn failed(&self, notice: &Notice, why: &Reason, permanent: bool) -> Result<(), StoreError> {
+        match self.store.failed(notice, why, permanent).await? {
             Some(Failure::Retried) => count("retried", 1),
             Some(Failure::GivenUp) => {
-                tracing::warn!(notice_id = id.0, why, "A notice is given up");
+                tracing::warn!(notice_id = notice.id.0, %why, "A notice is given up");
                 count_given_up(1);
             }
             None => {}

@@ -119,6 +119,10 @@ pub trait FiringStore: Send + Sync {
     /// Ends firings; answers with those for which this is news, so that each is counted once.
     async fn finish(&self, ends: &[(FiringId, End)]) -> Result<Vec<(Action, RunState)>, StoreError>;
 
+    /// What waits here and holds a word that this program does not know, since a newer one has written it: the words, and how
+    /// many rows have them. Whoever claims passes such a row over.
+    async fn not_understood(&self) -> Result<Vec<(String, i64)>, StoreError>;
+
     /// How many schedules are enabled.
     async fn active(&self) -> Result<i64, StoreError>;
 }

@@ -1,6 +1,10 @@
 //! What a host of game servers promises. `host-process` and `host-agones` keep it.
 
-use std::sync::Arc;
+use std::{
+    any::Any,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use agis_base::{OperationId, ServerId, UserId};
 use async_trait::async_trait;
@@ -49,6 +53,31 @@ pub struct Order {
     pub generation: Generation,
     /// s
     pub target: Target,
+    /// The place that the order takes; a host gives it up where it only waits from then on.
+    pub slot: Slot,
+}
+
+/// A place among the orders that keep a host busy at once. There are few, so an order that only waits (until a server is
+/// ready, or has ended) gives its place up: a server that never gets ready must not hold up another.
+#[derive(Clone, Default)]
+pub struct Slot(Arc<Mutex<Option<Box<dyn Any + Send>>>>);
+
+impl Slot {
+    /// The place that is free again once `permit` is dropped. The default is a place that nobody waits for.
+    pub fn held(permit: impl Send + 'static) -> Self {
+        Self(Arc::new(Mutex::new(Some(Box::new(permit)))))
+    }
+
+    /// Gives the place up. What the order does from now on takes none.
+    pub fn leave(&self) {
+        drop(self.0.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+}
+
+impl fmt::Debug for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Slot")
+    }
 }
 
 /// The state that an order asks for.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use agis_base::{GuildId, Once, OperationId, Reach, RoleId, ServerId, StoreError, UserId};
+use agis_base::{GuildId, Once, OperationId, Reach, Reason, RoleId, ServerId, StoreError, UserId};
 use async_trait::async_trait;
 use thiserror::Error;
 
@@ -192,16 +192,28 @@ pub struct Accepted {
 /// Operations as work, seen from those who carry them out. Terms of leases are by the database's clock.
 #[async_trait]
 pub trait WorkStore: Send + Sync {
-    /// Leases up to `limit` operations on servers of these hosts: queued ones whose time has come, and running ones
-    /// whose lease ran out. At most one a server runs. The servers' statuses follow.
-    async fn claim(&self, hosts: &[String], limit: u32, lease: Duration) -> Result<Vec<Claim>, StoreError>;
+    /// What waits for a worker on this host and asks for one of these actions: queued operations whose time has come, and
+    /// running ones whose lease ran out. At most one of each server, and at most `limit`, in the order in which their
+    /// turn comes: the oldest of each owner, then the second of each.
+    async fn due(&self, host: &str, actions: &[Action], limit: u32) -> Result<Vec<Due>, StoreError>;
 
-    /// Prolongs a lease, counted from now; false where the claim is no longer ours.
-    async fn renew(&self, claim: &Claim, lease: Duration) -> Result<bool, StoreError>;
+    /// Leases those of these operations that still wait. At most one a server runs. The servers' statuses follow.
+    async fn claim(&self, ids: &[OperationId], lease: Duration) -> Result<Vec<Claim>, StoreError>;
+
+    /// Prolongs leases, counted from now; answers with those that were prolonged. One that is missing is another's, or is
+    /// being changed this moment: [`Self::lost`] tells.
+    async fn renew(&self, held: &[Held], lease: Duration) -> Result<Vec<OperationId>, StoreError>;
+
+    /// Those that this attempt no longer has: the operation has ended, or another attempt has it.
+    async fn lost(&self, held: &[Held]) -> Result<Vec<OperationId>, StoreError>;
+
+    /// Gives operations back, to be claimed by another worker at once, or ends them where a newer one waits; answers with
+    /// what those asked for that are superseded by this.
+    async fn hand_back(&self, held: &[Held], why: &Reason) -> Result<Vec<Action>, StoreError>;
 
     /// Gives an operation back, to be claimed again after `delay`, or ends it where a newer one waits; answers with its
     /// state, `None` where the claim is no longer ours.
-    async fn postpone(&self, claim: &Claim, delay: Duration, why: &str) -> Result<Option<State>, StoreError>;
+    async fn postpone(&self, claim: &Claim, delay: Duration, why: &Reason) -> Result<Option<State>, StoreError>;
 
     /// Ends an operation and publishes what it led to, in one transaction, and answers with the state in which it ended;
     /// `None`, and nothing is published, where the claim is no longer ours.
@@ -210,7 +222,7 @@ pub trait WorkStore: Send + Sync {
     /// A start found that the server, published at the same generation, has ended: publishes the crash, or the stop where
     /// the end was a `good` one, and queues the operation again at the next generation, in one transaction. False where the
     /// claim is no longer ours.
-    async fn revive(&self, claim: &Claim, how: &str, good: bool) -> Result<bool, StoreError>;
+    async fn revive(&self, claim: &Claim, how: &Reason, good: bool) -> Result<bool, StoreError>;
 
     /// Ends what has been queued for longer than `age`; a server that waited for it is failed, and is to be stopped as soon as
     /// its host can: whoever had begun may have started something. What an operator asks for does not expire.
@@ -220,7 +232,7 @@ pub trait WorkStore: Send + Sync {
     async fn published(&self, hosts: &[String]) -> Result<Vec<Published>, StoreError>;
 
     /// Records that a running server has ended by itself at this generation; false where that is no news.
-    async fn crashed(&self, server: ServerId, generation: Generation, how: &str) -> Result<bool, StoreError>;
+    async fn crashed(&self, server: ServerId, generation: Generation, how: &Reason) -> Result<bool, StoreError>;
 
     /// Records that a running server has come to a good end by itself at this generation: it is stopped, and stays so
     /// unless something was asked of it since. False where that is no news.
@@ -235,11 +247,33 @@ pub trait WorkStore: Send + Sync {
     /// How many servers each host has of each status. One that has none any more is among them, with zero.
     async fn by_host_and_status(&self) -> Result<Vec<(String, Status, i64)>, StoreError>;
 
+    /// What waits here and holds a word that this program does not know, since a newer one has written it: the words, and how
+    /// many rows have them. Whoever claims passes such a row over.
+    async fn not_understood(&self) -> Result<Vec<(String, i64)>, StoreError>;
+
     /// Forgets up to `limit` idempotency keys older than `age`.
     async fn forget_keys(&self, age: Duration, limit: u32) -> Result<(), StoreError>;
 
     /// Forgets up to `limit` operations that ended longer than `age` ago.
     async fn forget_operations(&self, age: Duration, limit: u32) -> Result<(), StoreError>;
+}
+
+/// An operation that waits for a worker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Due {
+    /// Which one.
+    pub operation: OperationId,
+    /// Whose server it is on.
+    pub owner: UserId,
+}
+
+/// An attempt at an operation, as the store knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Held {
+    /// The operation.
+    pub operation: OperationId,
+    /// See [`Claim::attempt`].
+    pub attempt: i32,
 }
 
 /// A leased operation.
@@ -255,19 +289,26 @@ pub struct Claim {
     pub attempt: i32,
 }
 
+impl Claim {
+    /// What the store knows the attempt by.
+    pub fn held(&self) -> Held {
+        Held { operation: self.operation.id, attempt: self.attempt }
+    }
+}
+
 /// What an operation led to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// The server is ready for players.
     Running(Endpoint),
     /// The server was ready for players, and has come to a good end by itself since; how, for people.
-    Ended(String),
+    Ended(Reason),
     /// Nothing runs.
     Stopped,
     /// It is gone.
     Deleted,
     /// It could not be done.
-    Failed(String),
+    Failed(Reason),
     /// The host has seen this newer generation. Where a newer operation was accepted, that is why; where none was, the
     /// database is older than the host (it was restored, or made anew): the operation fails, and the server's generation
     /// goes up to what the host saw, so that the next operation is heard.

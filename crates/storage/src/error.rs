@@ -1,3 +1,8 @@
+use std::{
+    collections::BTreeSet,
+    sync::{Mutex, PoisonError},
+};
+
 use agis_base::StoreError;
 use diesel::result::{DatabaseErrorKind, Error};
 
@@ -7,6 +12,8 @@ pub(crate) enum Fault<R> {
     Database(Error),
     /// The work itself refused.
     Refused(R),
+    /// A row holds a word that this program does not know: a newer one has written it.
+    Unknown(String),
 }
 
 impl<R> From<Error> for Fault<R> {
@@ -20,13 +27,38 @@ impl<R: From<StoreError>> Fault<R> {
         match self {
             Self::Database(error) => store_error(&error).into(),
             Self::Refused(refusal) => refusal,
+            Self::Unknown(what) => StoreError::Internal(what).into(),
         }
     }
 }
 
 /// A row holds a word that this program does not know.
-pub(crate) fn unknown_word<R: From<StoreError>>(column: &str, word: &str) -> Fault<R> {
-    Fault::Refused(StoreError::Internal(format!("{column} holds '{word}'")).into())
+pub(crate) fn unknown_word<R>(column: &str, word: &str) -> Fault<R> {
+    Fault::Unknown(format!("{column} holds '{word}'"))
+}
+
+/// Those of many rows that this program understands. One that a newer program has written, before a rollback or in the
+/// middle of a rollout, is left to that program, and keeps nobody from the others.
+pub(crate) fn understood<T, R>(rows: impl IntoIterator<Item = Result<T, Fault<R>>>) -> Result<Vec<T>, Fault<R>> {
+    let pass_over = |row: Result<T, Fault<R>>| match row {
+        Err(Fault::Unknown(what)) => {
+            tell_once(what);
+            None
+        }
+        other => Some(other),
+    };
+    rows.into_iter().filter_map(pass_over).collect()
+}
+
+/// The same row is read again and again.
+fn tell_once(what: String) {
+    const MANY: usize = 100;
+    static TOLD: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
+    if told.len() < MANY && !told.contains(&what) {
+        tracing::warn!(what, "a row is passed over: a newer version of this program has written it");
+        told.insert(what);
+    }
 }
 
 fn store_error(error: &Error) -> StoreError {
@@ -45,9 +77,39 @@ fn store_error(error: &Error) -> StoreError {
         Error::DatabaseError(DatabaseErrorKind::Unknown, info) if passes(info.message()) => {
             StoreError::Unavailable(info.message().to_owned())
         }
+        Error::DatabaseError(
+            DatabaseErrorKind::CheckViolation
+            | DatabaseErrorKind::NotNullViolation
+            | DatabaseErrorKind::RestrictViolation
+            | DatabaseErrorKind::ExclusionViolation,
+            info,
+        ) => refused(info.message()),
+        Error::DatabaseError(DatabaseErrorKind::Unknown, info) if is_about_content(info.message()) => {
+            refused(info.message())
+        }
+        Error::SerializationError(error) => refused(&error.to_string()),
         Error::BrokenTransactionManager | Error::AlreadyInTransaction => StoreError::Unavailable(error.to_string()),
         other => StoreError::Internal(other.to_string()),
     }
+}
+
+fn refused(why: &str) -> StoreError {
+    metrics::counter!("agis_bot_db_writes_refused_total").increment(1);
+    StoreError::Refused(why.to_owned())
+}
+
+/// Of class 22 of SQLSTATE (data exception) those that a value can lead to, by the server's words as below.
+fn is_about_content(message: &str) -> bool {
+    const REFUSALS: &[&str] = &[
+        "invalid byte sequence for encoding",
+        "has no equivalent in encoding",
+        "unsupported Unicode escape sequence",
+        "invalid input syntax",
+        "value too long for type",
+        "out of range",
+        "index row size",
+    ];
+    REFUSALS.iter().any(|text| message.contains(text))
 }
 
 /// diesel-async hands over neither SQLSTATE nor the kind of these, only the server's words.

@@ -2,7 +2,7 @@ use std::{collections::HashMap, time::Duration};
 
 use agis_base::{OperationId, ScheduleId, ServerId, StoreError, Timestamp, UserId};
 use agis_scheduler::{
-    Action, Firing, FiringId, RunState, Schedule, Slot,
+    Action, Firing, FiringId, MissedRunPolicy, RunState, Schedule, Slot,
     firing::{self, Plan, PlannedRun},
     store::{Claimed, End, FiringStore},
 };
@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use crate::{
     db::{Db, column},
-    error::Fault,
+    error::{Fault, understood},
     schedules::{self, action},
     schema::{now, schedule_runs, server_schedules},
 };
@@ -39,8 +39,10 @@ impl FiringStore for Db {
         self.run(async |conn| {
             let row: Row = diesel::sql_query(
                 "select extract(epoch from min(next_run) - clock_timestamp())::float8 as seconds
-                 from server_schedules where enabled",
+                 from server_schedules where enabled and action = any($1) and missed_run_policy = any($2)",
             )
+            .bind::<Array<Text>, _>(actions())
+            .bind::<Array<Text>, _>(policies())
             .get_result(conn)
             .await?;
             Ok(row.seconds.map(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX)))
@@ -55,6 +57,9 @@ impl FiringStore for Db {
             diesel::sql_query("set local enable_sort = off").execute(conn).await?;
             let rows: Vec<(schedules::Row, Timestamp)> = server_schedules::table
                 .filter(server_schedules::enabled.and(server_schedules::next_run.le(now().nullable())))
+                // What a newer program has written would be first in every batch, and none of this one's.
+                .filter(server_schedules::action.eq_any(actions()))
+                .filter(server_schedules::missed_run_policy.eq_any(policies()))
                 .order(server_schedules::next_run)
                 .limit(limit.into())
                 .select((schedules::Row::as_select(), now()))
@@ -87,7 +92,7 @@ impl FiringStore for Db {
             let rows: Vec<(i32, Timestamp, Uuid, String, i32, String)> = schedule_runs::table
                 .inner_join(server_schedules::table)
                 .filter(pending().and(not_submitted()))
-                .filter(schedule_runs::claimed_at.le(at - min_age))
+                .filter(schedule_runs::claimed_at.le(at - min_age).and(schedule_runs::action.eq_any(actions())))
                 .order(schedule_runs::claimed_at)
                 .limit(limit.into())
                 .select((
@@ -100,17 +105,15 @@ impl FiringStore for Db {
                 ))
                 .load(conn)
                 .await?;
-            rows.into_iter()
-                .map(|(schedule, slot, operation, word, server, owner)| {
-                    Ok(Firing {
-                        id: FiringId { schedule: ScheduleId(schedule), slot },
-                        operation: OperationId(operation),
-                        server: ServerId(server),
-                        owner: UserId::from_stored(&owner),
-                        action: action(&word)?,
-                    })
+            understood(rows.into_iter().map(|(schedule, slot, operation, word, server, owner)| {
+                Ok(Firing {
+                    id: FiringId { schedule: ScheduleId(schedule), slot },
+                    operation: OperationId(operation),
+                    server: ServerId(server),
+                    owner: UserId::from_stored(&owner),
+                    action: action(&word)?,
                 })
-                .collect()
+            }))
         })
         .await
     }
@@ -129,7 +132,7 @@ impl FiringStore for Db {
                 .returning(schedule_runs::action)
                 .get_results(conn)
                 .await?;
-            actions.iter().map(|word| Ok((action(word)?, RunState::Failed))).collect()
+            understood(actions.iter().map(|word| Ok((action(word)?, RunState::Failed))))
         })
         .await
     }
@@ -203,10 +206,20 @@ impl FiringStore for Db {
             .bind::<Array<Nullable<Text>>, _>(reasons)
             .get_results(conn)
             .await?;
-            rows.into_iter()
-                .filter_map(|row| RunState::from_word(&row.state).map(|state| Ok((action(&row.action)?, state))))
-                .collect()
+            let ended = |row: Row| RunState::from_word(&row.state).map(|state| Ok((action(&row.action)?, state)));
+            understood(rows.into_iter().filter_map(ended))
         })
+        .await
+    }
+
+    async fn not_understood(&self) -> Result<Vec<(String, i64)>, StoreError> {
+        // They stay due, and so are few and in the beginning of the index, however many schedules there are.
+        self.count_words(
+            "select action || ', ' || missed_run_policy as word, count(*) as rows from server_schedules
+             where enabled and next_run <= now() and not (action = any($1) and missed_run_policy = any($2))
+             group by 1 limit 100",
+            [actions(), policies()],
+        )
         .await
     }
 
@@ -216,6 +229,14 @@ impl FiringStore for Db {
         })
         .await
     }
+}
+
+fn actions() -> Vec<&'static str> {
+    column(&Action::ALL, |action| action.as_str())
+}
+
+fn policies() -> Vec<&'static str> {
+    column(&MissedRunPolicy::ALL, |policy| policy.as_str())
 }
 
 /// A literal, so that a prepared plan can use the partial index.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use agis_base::{ChannelId, OperationId, ServerId, StoreError, Timestamp, UserId};
+use agis_base::{ChannelId, OperationId, Reason, ServerId, StoreError, Timestamp, UserId};
 use agis_notices::{
     Claimed, Failure, Kind, Notice, NoticeId, NoticeStore,
     notice::{PENDING_MAX, REASON_MAX, TOO_MANY},
@@ -20,8 +20,8 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
 use crate::{
-    db::Db,
-    error::{Fault, unknown_word},
+    db::{Db, column},
+    error::{Fault, understood, unknown_word},
     notify::NOTICES,
     schema::{clock_timestamp, notices, now},
 };
@@ -72,7 +72,7 @@ impl NoticeStore for Db {
             let rows: Vec<Row> = diesel::sql_query(
                 "with due as (
                      select id from notices
-                     where state = 'pending' and next_attempt_at <= now()
+                     where state = 'pending' and next_attempt_at <= now() and kind = any($3)
                        and (lease_until is null or lease_until <= now())
                      order by next_attempt_at limit $1
                      for no key update skip locked)
@@ -84,18 +84,19 @@ impl NoticeStore for Db {
             )
             .bind::<BigInt, _>(i64::from(limit))
             .bind::<Double, _>(lease.as_secs_f64())
+            .bind::<Array<Text>, _>(column(&Kind::ALL, |kind| kind.as_str()))
             .get_results(conn)
             .await?;
-            let mut notices = rows.into_iter().map(Row::into_notice).collect::<Result<Vec<_>, _>>()?;
+            let mut notices = understood(rows.into_iter().map(Row::into_notice))?;
             notices.sort_by_key(|notice| notice.id);
             Ok(Claimed { notices, given_up })
         })
         .await
     }
 
-    async fn sent(&self, id: NoticeId) -> Result<bool, StoreError> {
+    async fn sent(&self, notice: &Notice) -> Result<bool, StoreError> {
         self.run(async |conn| {
-            let updated = diesel::update(pending(id))
+            let updated = diesel::update(ours(notice))
                 .set((
                     notices::state.eq(SENT),
                     notices::lease_until.eq(None::<Timestamp>),
@@ -109,10 +110,10 @@ impl NoticeStore for Db {
         .await
     }
 
-    async fn failed(&self, id: NoticeId, why: &str, permanent: bool) -> Result<Option<Failure>, StoreError> {
-        let why: String = why.chars().filter(|letter| *letter != '\0').take(REASON_MAX).collect();
+    async fn failed(&self, notice: &Notice, why: &Reason, permanent: bool) -> Result<Option<Failure>, StoreError> {
+        let why: String = why.chars().take(REASON_MAX).collect();
         self.transaction(async |conn| {
-            let row: Option<(i32, Timestamp, Timestamp)> = pending(id)
+            let row: Option<(i32, Timestamp, Timestamp)> = ours(notice)
                 .select((notices::attempts, notices::created_at, clock_timestamp()))
                 .for_no_key_update()
                 .first(conn)
@@ -122,7 +123,7 @@ impl NoticeStore for Db {
             let age = (at - created_at).to_std().unwrap_or_default();
             let wait = retry::after(attempts.unsigned_abs(), age).filter(|_| !permanent);
             let next = wait.map(|wait| at + TimeDelta::from_std(wait).unwrap_or_default());
-            diesel::update(pending(id))
+            diesel::update(ours(notice))
                 .set((
                     notices::state.eq(if next.is_some() { PENDING } else { GIVEN_UP }),
                     next.map(|next| notices::next_attempt_at.eq(next)),
@@ -134,6 +135,15 @@ impl NoticeStore for Db {
                 .await?;
             Ok(Some(if next.is_some() { Failure::Retried } else { Failure::GivenUp }))
         })
+        .await
+    }
+
+    async fn not_understood(&self) -> Result<Vec<(String, i64)>, StoreError> {
+        self.count_words(
+            "select kind as word, count(*) as rows from notices
+             where state = 'pending' and not kind = any($1) group by 1 limit 100",
+            [column(&Kind::ALL, |kind| kind.as_str())],
+        )
         .await
     }
 
@@ -149,10 +159,17 @@ impl NoticeStore for Db {
     }
 }
 
+fn attempts_of(notice: &Notice) -> i32 {
+    i32::try_from(notice.attempts).unwrap_or(i32::MAX)
+}
+
+/// The notice, if this attempt still has it.
 #[diesel::dsl::auto_type(no_type_alias)]
-fn pending(id: NoticeId) -> _ {
-    let id: i64 = id.0;
-    notices::table.filter(notices::id.eq(id).and(notices::state.eq("pending")))
+fn ours(notice: &Notice) -> _ {
+    let id: i64 = notice.id.0;
+    let attempts: i32 = attempts_of(notice);
+    let held = notices::attempts.eq(attempts).and(notices::lease_until.is_not_null());
+    notices::table.filter(notices::id.eq(id).and(notices::state.eq("pending")).and(held))
 }
 
 /// Gives up what nobody has, and is to be tried no more: whoever had it last never said what became of it, or nobody came

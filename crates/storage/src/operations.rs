@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::{
     db::{Db, column},
-    error::{Fault, unknown_word},
+    error::{Fault, understood, unknown_word},
     notify::OPERATIONS,
     schema::{clock_timestamp, game_servers, now, operations, server_schedules, users},
     servers,
@@ -44,7 +44,7 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    pub(crate) fn into_operation<R: From<StoreError>>(self) -> Result<Operation, Fault<R>> {
+    pub(crate) fn into_operation<R>(self) -> Result<Operation, Fault<R>> {
         Ok(Operation {
             id: OperationId(self.id),
             server: ServerId(self.server_id),
@@ -96,7 +96,7 @@ impl OperationStore for Db {
         self.run(async |conn| {
             let rows: Vec<Row> =
                 operations::table.filter(operations::id.eq_any(ids)).select(Row::as_select()).load(conn).await?;
-            rows.into_iter().map(Row::into_operation).collect()
+            understood(rows.into_iter().map(Row::into_operation))
         })
         .await
     }

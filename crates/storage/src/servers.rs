@@ -49,7 +49,7 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    pub(crate) fn into_server<R: From<StoreError>>(self) -> Result<Server, Fault<R>> {
+    pub(crate) fn into_server<R>(self) -> Result<Server, Fault<R>> {
         let port = self.port.and_then(|port| u16::try_from(port).ok());
         Ok(Server {
             id: ServerId(self.id),

@@ -24,7 +24,7 @@ use diesel_async::{AsyncConnectionCore, AsyncPgConnection, RunQueryDsl};
 
 use crate::{
     db::Db,
-    error::{Fault, unknown_word},
+    error::{Fault, understood, unknown_word},
     schema::{game_servers, member_roles, now, server_grants, server_shares, timestamptz_pl_interval},
 };
 
@@ -153,7 +153,7 @@ impl ShareStore for Db {
                 .select(Row::as_select())
                 .load(&mut conn)
                 .await?;
-            rows.into_iter().map(Row::into_share).collect()
+            understood(rows.into_iter().map(Row::into_share))
         })
         .await
     }
@@ -240,10 +240,11 @@ fn role_counts_for() -> PgInterval {
     PgInterval::from_microseconds(microseconds)
 }
 
-pub(crate) fn permissions<R: From<StoreError>>(words: &[String]) -> Result<Permissions, Fault<R>> {
+/// A permission that this version does not know allows nothing in it.
+pub(crate) fn permissions<R>(words: &[String]) -> Result<Permissions, Fault<R>> {
     let known =
         |word: &String| Permission::from_word(word).ok_or_else(|| unknown_word("server_shares.permissions", word));
-    words.iter().map(known).collect()
+    Ok(understood(words.iter().map(known))?.into_iter().collect())
 }
 
 /// What is shared of servers with people.

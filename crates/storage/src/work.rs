@@ -1,27 +1,29 @@
 use std::time::Duration;
 
-use agis_base::{ServerId, StoreError, Timestamp};
+use agis_base::{OperationId, Reason, ServerId, StoreError, Timestamp, UserId};
 use agis_servers::{
     Action, Operation, Origin, Request, State, Status,
     host::Generation,
     operation::Identity,
     power,
     server::Desired,
-    store::{Claim, Outcome, Published, WorkStore},
+    store::{Claim, Due, Held, Outcome, Published, WorkStore},
 };
 use async_trait::async_trait;
 use chrono::TimeDelta;
 use diesel::{
     dsl::{count, count_star, exists, not},
+    pg::Pg,
     prelude::*,
-    sql_types::{Array, BigInt, Double, Integer, Text, Timestamptz},
+    query_builder::{BoxedSqlQuery, SqlQuery},
+    sql_types::{Array, BigInt, Double, Integer, Text, Timestamptz, Uuid as SqlUuid},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
 use crate::{
-    db::Db,
-    error::Fault,
+    db::{Db, column},
+    error::{Fault, understood},
     ledger, notices,
     notify::OPERATIONS,
     operations,
@@ -31,9 +33,48 @@ use crate::{
 
 #[async_trait]
 impl WorkStore for Db {
-    async fn claim(&self, hosts: &[String], limit: u32, lease: Duration) -> Result<Vec<Claim>, StoreError> {
+    async fn due(&self, host: &str, actions: &[Action], limit: u32) -> Result<Vec<Due>, StoreError> {
+        #[derive(QueryableByName)]
+        struct Row {
+            #[diesel(sql_type = SqlUuid)]
+            id: Uuid,
+            #[diesel(sql_type = Text)]
+            owner: String,
+        }
+        self.run(async |conn| {
+            // Ranges of two partial indexes, and then each one's server by its key: whatever the planner believes of how
+            // many there are, it reads no more than what is due.
+            let rows: Vec<Row> = diesel::sql_query(
+                "with due as materialized (
+                     select o.id, o.server_id, o.available_at as since from operations o
+                     where o.state = 'queued' and o.available_at <= now() and o.action = any($2) and o.origin = any($6)
+                       and not exists (select from operations r where r.server_id = o.server_id and r.state = 'running')
+                     union all
+                     select o.id, o.server_id, o.lease_until from operations o
+                     where o.state = 'running' and o.lease_until <= now() and o.action = any($2) and o.origin = any($6))
+                 select due.id, s.discord_id as owner
+                 from due cross join lateral
+                     (select discord_id, host, status, desired from game_servers where id = due.server_id offset 0) s
+                 where s.host = $1 and s.status = any($4) and s.desired = any($5)
+                 order by row_number() over (partition by s.discord_id order by due.since), due.since limit $3",
+            )
+            .bind::<Text, _>(host)
+            .bind::<Array<Text>, _>(column(actions, |action| action.as_str()))
+            .bind::<BigInt, _>(i64::from(limit))
+            .bind::<Array<Text>, _>(column(Status::ALL, |status| status.as_str()))
+            .bind::<Array<Text>, _>(column(Desired::ALL, |desired| desired.as_str()))
+            .bind::<Array<Text>, _>(column(Origin::ALL, |origin| origin.as_str()))
+            .get_results(conn)
+            .await?;
+            let due = |row: Row| Due { operation: OperationId(row.id), owner: UserId::from_stored(&row.owner) };
+            Ok(rows.into_iter().map(due).collect())
+        })
+        .await
+    }
+
+    async fn claim(&self, ids: &[OperationId], lease: Duration) -> Result<Vec<Claim>, StoreError> {
         self.transaction(async |conn| {
-            let ids = lease_rows(conn, hosts, limit, lease).await?;
+            let ids = lease_rows(conn, ids, lease).await?;
             if ids.is_empty() {
                 return Ok(vec![]);
             }
@@ -49,12 +90,12 @@ impl WorkStore for Db {
                 ))
                 .load(conn)
                 .await?;
-            let mut claims = Vec::with_capacity(rows.len());
-            for (operation, server, attempt, published) in rows {
+            let claim = |(operation, server, attempt, published): (operations::Row, servers::Row, i32, Generation)| {
                 let (operation, mut server) = (operation.into_operation()?, server.into_server()?);
                 server.status = power::status_while(operation.action, server.status);
-                claims.push(Claim { operation, server, published, attempt });
-            }
+                Ok::<_, Fault<StoreError>>(Claim { operation, server, published, attempt })
+            };
+            let claims = understood(rows.into_iter().map(claim))?;
             let servers: Vec<_> = claims.iter().map(|claim| claim.server.id.0).collect();
             let statuses: Vec<_> = claims.iter().map(|claim| claim.server.status.as_str()).collect();
             diesel::sql_query(
@@ -70,23 +111,81 @@ impl WorkStore for Db {
         .await
     }
 
-    async fn renew(&self, claim: &Claim, lease: Duration) -> Result<bool, StoreError> {
+    async fn renew(&self, held: &[Held], lease: Duration) -> Result<Vec<OperationId>, StoreError> {
         self.run(async |conn| {
-            let renewed = diesel::sql_query(
-                "update operations set lease_until = clock_timestamp() + make_interval(secs => $3)
-                 where id = $1 and attempt = $2 and state = 'running'",
+            // Rows that somebody holds are passed over: two who change many at once would wait for each other.
+            let renewed: Vec<Id> = diesel::sql_query(
+                "with mine as (
+                     select o.id from operations o join unnest($1, $2) as u(id, attempt) using (id)
+                     where o.attempt = u.attempt and o.state = 'running' for no key update of o skip locked)
+                 update operations o set lease_until = clock_timestamp() + make_interval(secs => $3)
+                 from mine where o.id = mine.id returning o.id",
             )
-            .bind::<diesel::sql_types::Uuid, _>(claim.operation.id.0)
-            .bind::<Integer, _>(claim.attempt)
+            .bind::<Array<SqlUuid>, _>(column(held, |held| held.operation.0))
+            .bind::<Array<Integer>, _>(column(held, |held| held.attempt))
             .bind::<Double, _>(lease.as_secs_f64())
-            .execute(conn)
+            .get_results(conn)
             .await?;
-            Ok(renewed == 1)
+            Ok(renewed.into_iter().map(|row| OperationId(row.id)).collect())
         })
         .await
     }
 
-    async fn postpone(&self, claim: &Claim, delay: Duration, why: &str) -> Result<Option<State>, StoreError> {
+    async fn lost(&self, held: &[Held]) -> Result<Vec<OperationId>, StoreError> {
+        self.run(async |conn| {
+            let lost: Vec<Id> = diesel::sql_query(
+                "select u.id from unnest($1, $2) as u(id, attempt)
+                 where not exists (select from operations o
+                                   where o.id = u.id and o.attempt = u.attempt and o.state = 'running')",
+            )
+            .bind::<Array<SqlUuid>, _>(column(held, |held| held.operation.0))
+            .bind::<Array<Integer>, _>(column(held, |held| held.attempt))
+            .get_results(conn)
+            .await?;
+            Ok(lost.into_iter().map(|row| OperationId(row.id)).collect())
+        })
+        .await
+    }
+
+    async fn hand_back(&self, held: &[Held], why: &Reason) -> Result<Vec<Action>, StoreError> {
+        #[derive(QueryableByName)]
+        struct Ended {
+            #[diesel(sql_type = Text)]
+            action: String,
+        }
+        let (ids, attempts) = (column(held, |held| held.operation.0), column(held, |held| held.attempt));
+        self.transaction(async |conn| {
+            let servers = ops::table.filter(ops::id.eq_any(&ids)).select(ops::server_id);
+            let servers = game_servers::table.filter(game_servers::id.eq_any(servers)).order(game_servers::id);
+            let _: Vec<i32> = servers.select(game_servers::id).for_no_key_update().load(conn).await?;
+            diesel::sql_query(
+                "update operations o set state = 'queued', lease_until = null, available_at = now(), error = $3
+                 from unnest($1, $2) as u(id, attempt)
+                 where o.id = u.id and o.attempt = u.attempt and o.state = 'running'
+                   and not exists (select from operations q where q.server_id = o.server_id and q.state = 'queued')",
+            )
+            .bind::<Array<SqlUuid>, _>(&ids)
+            .bind::<Array<Integer>, _>(&attempts)
+            .bind::<Text, _>(&**why)
+            .execute(conn)
+            .await?;
+            let superseded: Vec<Ended> = diesel::sql_query(
+                "update operations o set state = 'superseded', lease_until = null, finished_at = now(), error = $3
+                 from unnest($1, $2) as u(id, attempt)
+                 where o.id = u.id and o.attempt = u.attempt and o.state = 'running' returning o.action",
+            )
+            .bind::<Array<SqlUuid>, _>(&ids)
+            .bind::<Array<Integer>, _>(&attempts)
+            .bind::<Text, _>(SUPERSEDED)
+            .get_results(conn)
+            .await?;
+            diesel::sql_query(format!("notify {OPERATIONS}")).execute(conn).await?;
+            Ok(superseded.iter().filter_map(|it| Action::from_word(&it.action)).collect())
+        })
+        .await
+    }
+
+    async fn postpone(&self, claim: &Claim, delay: Duration, why: &Reason) -> Result<Option<State>, StoreError> {
         let delay = TimeDelta::from_std(delay).unwrap_or(TimeDelta::MAX);
         self.transaction(async |conn| {
             lock_server(conn, claim.server.id).await?;
@@ -95,7 +194,7 @@ impl WorkStore for Db {
         .await
     }
 
-    async fn revive(&self, claim: &Claim, how: &str, good: bool) -> Result<bool, StoreError> {
+    async fn revive(&self, claim: &Claim, how: &Reason, good: bool) -> Result<bool, StoreError> {
         self.transaction(async |conn| {
             let generation = lock_server(conn, claim.server.id).await?;
             let next = generation.max(claim.operation.generation) + 1;
@@ -111,7 +210,7 @@ impl WorkStore for Db {
                     .set((
                         game_servers::generation.eq(next),
                         game_servers::status.eq(status.as_str()),
-                        game_servers::error_message.eq((!good).then_some(how)),
+                        game_servers::error_message.eq((!good).then_some(&**how)),
                         game_servers::stopped_at.eq(now().nullable()),
                         game_servers::updated_at.eq(now()),
                     ))
@@ -129,7 +228,7 @@ impl WorkStore for Db {
             let (state, error) = match outcome {
                 Outcome::Stale(_) if generation > claim.operation.generation => (State::Superseded, Some(SUPERSEDED)),
                 Outcome::Stale(_) => (State::Failed, Some(BEHIND_ITS_HOST)),
-                Outcome::Failed(why) => (State::Failed, Some(why.as_str())),
+                Outcome::Failed(why) => (State::Failed, Some(&**why)),
                 _ => (outcome.state(), None),
             };
             if !end(conn, claim, state, error).await? {
@@ -184,8 +283,7 @@ impl WorkStore for Db {
                 .get_results(conn)
                 .await?;
             notices::tell_of_operations(conn, &ids).await?;
-            let expired: Vec<Operation> =
-                rows.into_iter().map(operations::Row::into_operation).collect::<Result<_, Fault<StoreError>>>()?;
+            let expired: Vec<Operation> = understood(rows.into_iter().map(operations::Row::into_operation))?;
             let begun = expired.iter().filter(|it| it.action != Action::Delete && failed.contains(&it.server.0));
             let stops: Vec<_> = begun.map(stop_of).collect();
             operations::accept(conn, &stops, false).await?;
@@ -209,7 +307,7 @@ impl WorkStore for Db {
         .await
     }
 
-    async fn crashed(&self, server: ServerId, generation: Generation, how: &str) -> Result<bool, StoreError> {
+    async fn crashed(&self, server: ServerId, generation: Generation, how: &Reason) -> Result<bool, StoreError> {
         self.transaction(async |conn| {
             let as_published =
                 game_servers::status.eq(Status::Running.as_str()).and(game_servers::status_generation.eq(generation));
@@ -217,7 +315,7 @@ impl WorkStore for Db {
                 .filter(as_published)
                 .set((
                     game_servers::status.eq(Status::Crashed.as_str()),
-                    game_servers::error_message.eq(how),
+                    game_servers::error_message.eq(&**how),
                     game_servers::stopped_at.eq(now().nullable()),
                     game_servers::updated_at.eq(now()),
                 ))
@@ -300,6 +398,23 @@ impl WorkStore for Db {
         .await
     }
 
+    async fn not_understood(&self) -> Result<Vec<(String, i64)>, StoreError> {
+        self.count_words(
+            "select o.action || ', ' || o.origin || ', ' || s.status || ', ' || s.desired as word, count(*) as rows
+             from operations o join game_servers s on s.id = o.server_id
+             where o.state in ('queued', 'running')
+               and not (o.action = any($1) and o.origin = any($2) and s.status = any($3) and s.desired = any($4))
+             group by 1 limit 100",
+            [
+                column(Action::ALL, |it| it.as_str()),
+                column(Origin::ALL, |it| it.as_str()),
+                column(Status::ALL, |it| it.as_str()),
+                column(Desired::ALL, |it| it.as_str()),
+            ],
+        )
+        .await
+    }
+
     async fn forget_keys(&self, age: Duration, limit: u32) -> Result<(), StoreError> {
         self.forget(
             "update operations set idempotency_key = null where id in
@@ -325,6 +440,29 @@ impl WorkStore for Db {
 }
 
 impl Db {
+    /// Runs a statement that takes the words that this program knows, and answers with those it does not, and how many
+    /// rows have each.
+    pub(crate) async fn count_words(
+        &self,
+        statement: &str,
+        known: impl IntoIterator<Item = Vec<&'static str>> + Send,
+    ) -> Result<Vec<(String, i64)>, StoreError> {
+        #[derive(QueryableByName)]
+        struct Row {
+            #[diesel(sql_type = Text)]
+            word: String,
+            #[diesel(sql_type = BigInt)]
+            rows: i64,
+        }
+        let bind = |query: BoxedSqlQuery<'static, Pg, SqlQuery>, words| query.bind::<Array<Text>, _>(words);
+        let query = known.into_iter().fold(diesel::sql_query(statement).into_boxed::<Pg>(), bind);
+        self.run(async |conn| {
+            let rows: Vec<Row> = query.get_results(conn).await?;
+            Ok(rows.into_iter().map(|row| (row.word, row.rows)).collect())
+        })
+        .await
+    }
+
     /// Runs a statement that takes a moment, `age` ago, and a limit.
     pub(crate) async fn forget(&self, statement: &str, age: Duration, limit: u32) -> Result<(), StoreError> {
         let age = TimeDelta::from_std(age).unwrap_or(TimeDelta::MAX);
@@ -345,37 +483,32 @@ const SUPERSEDED: &str = "a newer operation took its place";
 const BEHIND_ITS_HOST: &str =
     "the server's host has seen newer operations than this database, which may have been restored; try again";
 
+#[derive(QueryableByName)]
+struct Id {
+    #[diesel(sql_type = SqlUuid)]
+    id: Uuid,
+}
+
 /// Leases what can be begun or taken over. The server's row is locked with the operation's, and neither is waited for;
 /// a queued operation behind a running one waits for it.
 async fn lease_rows(
     conn: &mut AsyncPgConnection,
-    hosts: &[String],
-    limit: u32,
+    ids: &[OperationId],
     lease: Duration,
 ) -> Result<Vec<Uuid>, Fault<StoreError>> {
-    #[derive(QueryableByName)]
-    struct Id {
-        #[diesel(sql_type = diesel::sql_types::Uuid)]
-        id: Uuid,
-    }
-    // In the order of one index, or from a host's servers by another: both end early. Without statistics the planner
-    // would rather read every open operation again for each server.
-    diesel::sql_query("set local enable_bitmapscan = off").execute(conn).await?;
     let ids: Vec<Id> = diesel::sql_query(
         "with due as (
              select o.id from operations o join game_servers s on s.id = o.server_id
-             where s.host = any($1)
+             where o.id = any($1)
                and (o.state = 'queued' and o.available_at <= now()
                     and not exists (select from operations r where r.server_id = o.server_id and r.state = 'running')
                  or o.state = 'running' and o.lease_until <= now())
-             order by o.available_at limit $2
              for no key update skip locked)
          update operations o set state = 'running', attempt = attempt + 1, error = null,
-                lease_until = clock_timestamp() + make_interval(secs => $3)
+                lease_until = clock_timestamp() + make_interval(secs => $2)
          from due where o.id = due.id returning o.id",
     )
-    .bind::<Array<Text>, _>(hosts)
-    .bind::<BigInt, _>(i64::from(limit))
+    .bind::<Array<SqlUuid>, _>(column(ids, |id| id.0))
     .bind::<Double, _>(lease.as_secs_f64())
     .get_results(conn)
     .await?;
@@ -518,7 +651,7 @@ async fn publish(
             diesel::update(server).set((common, deleted)).execute(conn).await?;
         }
         Outcome::Failed(why) => {
-            let failed = (game_servers::stopped_at.eq(now().nullable()), game_servers::error_message.eq(why));
+            let failed = (game_servers::stopped_at.eq(now().nullable()), game_servers::error_message.eq(&**why));
             diesel::update(server).set((common, failed)).execute(conn).await?;
         }
         Outcome::Stale(seen) => {

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use agis_base::{ChannelId, ServerId, UserId};
-use agis_notices::{Kind, NoticeId, NoticeStore, Notices};
+use agis_notices::{Kind, NoticeStore, Notices};
 use agis_servers::{Action, Origin, Policy, Request, Servers, game::Catalogue, operation::Identity};
 use agis_storage::{Db, DbConfig};
 use tokio_postgres::Client;
@@ -53,13 +53,32 @@ async fn a_claimed_notice_is_its_claimers_until_its_lease_runs_out_and_is_sent_o
     set(&sql, "lease_until = now() - interval '1 second'").await;
     let again = notices.claim(10).await.expect("notices");
     assert_eq!((again[0].id, again[0].attempts), (notice.id, 2));
-    notices.sent(notice.id).await.expect("noted");
-    notices.failed(notice.id, "too late to say so", true).await.expect("noted");
+    notices.sent(&again[0]).await.expect("noted");
+    notices.failed(&again[0], &"too late to say so".into(), true).await.expect("noted");
     let (state, attempts, _, error) = state(&sql).await;
     assert_eq!((state.as_str(), attempts, error), ("sent", 2, None));
     set(&sql, "next_attempt_at = now()").await;
     assert_eq!(notices.claim(10).await.expect("notices"), []);
-    assert!(!database(&stack).sent(notice.id).await.expect("noted"), "no news, and so not counted");
+    assert!(!database(&stack).sent(&again[0]).await.expect("noted"), "no news, and so not counted");
+}
+
+#[tokio::test]
+async fn whoever_lost_its_lease_changes_nothing_for_its_successor() {
+    let stack = Stack::start().await;
+    let (sql, store) = (stack.sql().await, database(&stack));
+    crashes(&sql, 1).await;
+    let claim = async || NoticeStore::claim(&*store, 1, Duration::from_secs(60)).await.expect("a claim").notices.pop();
+    let first = claim().await.expect("a notice");
+    set(&sql, "lease_until = now() - interval '1 second'").await;
+    let second = claim().await.expect("the same notice");
+    for permanent in [false, true] {
+        assert_eq!(store.failed(&first, &"late".into(), permanent).await.expect("an answer"), None);
+    }
+    assert!(!store.sent(&first).await.expect("an answer"));
+    assert_eq!(claim().await, None, "it is still the second one's");
+    let (state, attempts, _, error) = state(&sql).await;
+    assert_eq!((state.as_str(), attempts, error), ("pending", 2, None));
+    assert!(store.sent(&second).await.expect("an answer"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -88,19 +107,20 @@ async fn what_could_not_be_sent_waits_ever_longer_and_is_given_up_at_last_and_sa
     let stack = Stack::start().await;
     let (sql, notices) = (stack.sql().await, Notices::new(database(&stack)));
     crashes(&sql, 1).await;
-    let claim = async || notices.claim(1).await.expect("notices").first().map(|notice| notice.id);
-    let id: NoticeId = claim().await.expect("a notice");
+    let claim = async || notices.claim(1).await.expect("notices").pop();
+    let mut notice = claim().await.expect("a notice");
     for (attempts, wait) in [(1, 10), (2, 20), (3, 40)] {
-        notices.failed(id, "503\0", false).await.expect("noted");
+        notices.failed(&notice, &"503\0".into(), false).await.expect("noted");
         let (state, tried, waits, error) = state(&sql).await;
-        assert_eq!((state.as_str(), tried, error.as_deref()), ("pending", attempts, Some("503")));
+        assert_eq!((state.as_str(), tried, error.as_deref()), ("pending", attempts, Some("503\u{fffd}")));
         assert!((wait - 5..=wait).contains(&waits), "{waits} s after attempt {attempts}");
         assert_eq!(claim().await, None, "its time has not come");
         set(&sql, "next_attempt_at = now()").await;
-        assert_eq!(claim().await, Some(id));
+        notice = claim().await.expect("the notice, again");
     }
     set(&sql, "attempts = 12").await;
-    notices.failed(id, &"x".repeat(5000), false).await.expect("noted");
+    notice.attempts = 12;
+    notices.failed(&notice, &"x".repeat(5000).into(), false).await.expect("noted");
     let (last, _, _, error) = state(&sql).await;
     assert_eq!((last.as_str(), error.map(|error| error.len())), ("given_up", Some(500)));
     assert_eq!(claim().await, None);
@@ -111,8 +131,8 @@ async fn what_is_in_vain_too_old_or_was_never_answered_for_is_given_up() {
     let stack = Stack::start().await;
     let (sql, notices) = (stack.sql().await, Notices::new(database(&stack)));
     crashes(&sql, 1).await;
-    let id = notices.claim(1).await.expect("notices")[0].id;
-    notices.failed(id, "they take no messages", true).await.expect("noted");
+    let notice = &notices.claim(1).await.expect("notices")[0];
+    notices.failed(notice, &"they take no messages".into(), true).await.expect("noted");
     assert_eq!(state(&sql).await.0, "given_up");
     let pending = "state = 'pending', finished_at = null, last_error = null, attempts = 0, next_attempt_at = now()";
     for old in ["created_at = now() - interval '25 hours'", "attempts = 12, lease_until = now() - interval '1 second'"]

@@ -11,16 +11,31 @@ async fn operation(api: &Api, id: &str) -> Value {
     api.get(&format!("/api/v1/operations/{id}")).await.expect(200)
 }
 
-async fn until_state(api: &Api, id: &str, state: &str) -> Value {
-    wait::until(SOON, &format!("operation {id} to be {state}"), async || {
-        let operation = operation(api, id).await;
-        (operation["state"] == state).then_some(operation)
-    })
-    .await
-}
-
 async fn server(api: &Api, id: i64) -> Value {
     api.get(&format!("/api/v1/servers/{id}")).await.expect(200)
+}
+
+/// A server whose host nobody serves for a while: its operations wait.
+struct Away {
+    sql: tokio_postgres::Client,
+    server: i64,
+}
+
+impl Away {
+    async fn begin(stack: &Stack, server: i64) -> Self {
+        let away = Self { sql: stack.sql().await, server };
+        away.set_host("'away:' || host").await;
+        away
+    }
+
+    async fn end(&self) {
+        self.set_host("substr(host, 6)").await;
+    }
+
+    async fn set_host(&self, host: &str) {
+        let update = format!("update game_servers set host = {host} where id = {}", self.server);
+        assert_eq!(self.sql.execute(&update, &[]).await.expect("another host"), 1);
+    }
 }
 
 /// Waits until the game of a server that never becomes ready runs.
@@ -60,11 +75,9 @@ async fn a_stop_interrupts_a_start_that_runs() {
 #[tokio::test]
 async fn a_newer_operation_takes_the_place_of_one_that_waits() {
     let stack = Stack::start().await;
-    let api = stack.api(&[("OPERATION_WORKERS", "1")]).await;
-    let (busy, id) = (api.server("busy", "slow").await, api.server("waits", "demo").await);
-    let occupying = api.ask(busy, "start").await;
-    until_state(&api, &occupying, "running").await;
-
+    let api = stack.api(&[]).await;
+    let id = api.server("waits", "demo").await;
+    let away = Away::begin(&stack, id).await;
     let first = api.ask(id, "start").await;
     assert_eq!(operation(&api, &first).await["state"], "queued");
     let second = api.ask(id, "restart").await;
@@ -73,7 +86,7 @@ async fn a_newer_operation_takes_the_place_of_one_that_waits() {
     assert!(overtaken["finished_at"].is_string(), "{overtaken}");
     assert_eq!(operation(&api, &second).await["state"], "queued");
 
-    api.ask(busy, "stop").await;
+    away.end().await;
     assert_eq!(api.ended(&second).await["state"], "succeeded", "what waited is done when its turn comes");
     assert_eq!(server(&api, id).await["status"], "running");
 }
@@ -168,16 +181,15 @@ async fn a_deleted_server_is_gone_its_world_is_kept_and_its_history_is_its_owner
 #[tokio::test]
 async fn a_server_that_is_being_deleted_takes_no_other_operation() {
     let stack = Stack::start().await;
-    let api = stack.api(&[("OPERATION_WORKERS", "1")]).await;
-    let (busy, id) = (api.server("busy", "slow").await, api.server("doomed", "demo").await);
-    let occupying = api.ask(busy, "start").await;
-    until_state(&api, &occupying, "running").await;
+    let api = stack.api(&[]).await;
+    let id = api.server("doomed", "demo").await;
+    let away = Away::begin(&stack, id).await;
     let deletion = api.call("DELETE", &format!("/api/v1/servers/{id}"), None).await.expect(202);
     for action in ["start", "stop", "restart"] {
         let answer = api.call("POST", &format!("/api/v1/servers/{id}/{action}"), None).await;
         assert_eq!(answer.expect(409)["code"], "deleting", "{action}");
     }
-    api.ask(busy, "stop").await;
+    away.end().await;
     assert_eq!(api.ended(deletion["id"].as_str().expect("an id")).await["state"], "succeeded");
 }
 

@@ -12,7 +12,7 @@ use agis_base::{OperationId, ServerId, UserId};
 use agis_host_process::{Config, ProcessHost, SetupError};
 use agis_servers::{
     game::{Catalogue, Game},
-    host::{Endpoint, Generation, Host, HostError, Launch, Observed, Order, Reached, Target},
+    host::{Endpoint, Generation, Host, HostError, Launch, Observed, Order, Reached, Slot, Target},
 };
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::{
@@ -106,7 +106,8 @@ impl Bench {
         generation: Generation,
         target: Target,
     ) -> Result<Reached, HostError> {
-        within(host.apply(&Order { server, operation: OperationId::new(), generation, target })).await
+        within(host.apply(&Order { server, operation: OperationId::new(), generation, target, slot: Slot::default() }))
+            .await
     }
 
     pub(crate) fn console(&self, server: ServerId) -> String {

@@ -83,6 +83,8 @@ pub const ALL: &[Described] = &[
     of("agis_bot_db_pool_connections", Gauge, Count, &["state"], "Connections of the pool to the database, idle and busy"),
     of("agis_bot_db_pool_waiting", Gauge, Count, &[], "Tasks that wait for a connection"),
     of("agis_bot_db_pool_max", Gauge, Count, &[], "Connections that the pool may have"),
+    of("agis_bot_db_writes_refused_total", Counter, Count, &[], "Writes that the database refused for what they hold; each ended what it was about"),
+    of("agis_bot_rows_not_understood", Gauge, Count, &["table"], "Rows that wait in the database for a newer version of the program, which has written them"),
     of("process_cpu_seconds_total", Counter, Seconds, &[], "Processor time that the process has used"),
     of("process_resident_memory_bytes", Gauge, Bytes, &[], "Memory of the process that is in RAM"),
     of("process_open_fds", Gauge, Count, &[], "File descriptors that are open"),

@@ -1,0 +1,72 @@
+//! After a rollback a database holds words of a newer version. They keep nobody from the rest.
+
+use std::time::Duration;
+
+use agis_notices::NoticeStore;
+use agis_storage::{Db, DbConfig};
+use agis_test_support::wait;
+
+use crate::common::{OWNER, SOON, Stack};
+
+/// What a newer version may have left: rules that allow more, and rows that make use of it.
+const NEWER: &str = "
+    alter table server_schedules drop constraint server_schedules_actions,
+        drop constraint server_schedules_action_check, drop constraint server_schedules_policy;
+    alter table operations drop constraint operations_action_check, drop constraint operations_origin_check;
+    alter table game_servers drop constraint game_servers_status;
+    alter table notices drop constraint notices_kind, drop constraint notices_about;
+    insert into game_servers (id, discord_id, name, game_type, host, desired, status)
+        select 1000 + n, OWNER, 'newer ' || n, 'demo', HOST, 'running', case n when 4 then 'hibernating' else 'stopped' end
+        from generate_series(1, 4) n;
+    insert into server_schedules (server_id, discord_id, action, cron_expression, next_run, missed_run_policy)
+        select 1001, OWNER, case when n < 600 then 'backup' else 'stop' end, '* * * * *', now() - interval '1 day',
+               case when n < 600 then 'skip' else 'run_all' end
+        from generate_series(1, 700) n;
+    insert into operations (id, server_id, action, origin, actor, generation, available_at)
+        select gen_random_uuid(), 1000 + n, case n when 1 then 'update' when 2 then 'start' else 'stop' end,
+               case n when 2 then 'supervisor' else 'rest' end, OWNER, 1, now() - interval '1 day'
+        from unnest(array[1, 2, 4]) n;
+    insert into notices (recipient, kind, server_id, server_name, reason, next_attempt_at)
+        select OWNER, 'world_lost', 1001, 'newer', 'n', now() - interval '1 hour' from generate_series(1, 15) n;
+";
+
+#[tokio::test]
+async fn rows_of_a_newer_version_are_passed_over_told_of_and_counted() {
+    let stack = Stack::start().await;
+    let sql = stack.sql().await;
+    let api = stack.api(&[]).await;
+    let id = api.server("ours", "demo").await;
+    let host = "(select host from game_servers limit 1)";
+    let newer = NEWER.replace("OWNER", &format!("'{OWNER}'")).replace("HOST", host);
+    sql.batch_execute(&newer).await.expect("what a newer version left");
+
+    // An operation, a schedule and a notice that come after them.
+    api.act(id, "start").await;
+    let ours = format!(
+        "insert into server_schedules (server_id, discord_id, action, cron_expression, next_run)
+             values ({id}, '{OWNER}', 'restart', '* * * * *', date_trunc('minute', now()));
+         insert into notices (recipient, kind, server_id, server_name, reason, generation)
+             values ('{OWNER}', 'server_crashed', {id}, 'ours', 'signal 9', 77)"
+    );
+    sql.batch_execute(&ours).await.expect("a schedule and a notice");
+    let fired = format!(
+        "select count(*) from schedule_runs r join server_schedules s on s.id = r.schedule_id
+         where s.server_id = {id} and r.state = 'succeeded'"
+    );
+    wait::until(SOON * 2, "the schedule to have fired", async || {
+        (sql.query_one(&fired, &[]).await.expect("a count").get::<_, i64>(0) > 0).then_some(())
+    })
+    .await;
+    let db = Db::new(&DbConfig { url: stack.url.clone(), connections: 4, billing: false }).expect("a pool");
+    let claimed = NoticeStore::claim(&db, 10, Duration::from_secs(60)).await.expect("notices").notices;
+    assert_eq!(claimed.iter().map(|notice| notice.reason.as_str()).collect::<Vec<_>>(), ["signal 9"]);
+
+    for (table, rows) in [("operations", 3.0), ("server_schedules", 700.0), ("notices", 15.0)] {
+        let sample = format!(r#"agis_bot_rows_not_understood{{table="{table}"}}"#);
+        wait::until(SOON * 2, &sample, async || (api.metric(&sample).await == rows).then_some(())).await;
+        let told = |line: &serde_json::Value| line["table"] == table && line["rows"].is_i64();
+        api.logged(table, told).await;
+    }
+    let untouched = "select count(*) from operations where state = 'queued' and attempt = 0";
+    assert_eq!(sql.query_one(untouched, &[]).await.expect("a count").get::<_, i64>(0), 3);
+}

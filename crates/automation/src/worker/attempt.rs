@@ -1,0 +1,237 @@
+//! One try at one operation.
+
+use std::{
+    hash::{BuildHasher, RandomState},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use agis_base::{Reason, StoreError};
+use agis_servers::{
+    Action, State, Status,
+    host::{Host, HostError, Launch, Order, Reached, Slot, Target},
+    operation,
+    store::{Claim, Outcome},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::Span;
+
+use super::{RETRY, Shared};
+
+/// The longest wait before an operation that its host could not take is tried again.
+const POSTPONE_MAX: Duration = Duration::from_secs(30);
+/// How long an operation waits for which its host is making room, the first time and later.
+const SOON: Duration = Duration::from_secs(1);
+const SOON_MAX: Duration = Duration::from_secs(3);
+
+pub(super) struct Attempt {
+    shared: Arc<Shared>,
+    host: Arc<dyn Host>,
+    claim: Claim,
+    /// From before it was claimed.
+    began: Instant,
+    slot: Slot,
+}
+
+enum End {
+    Applied(Result<Reached, HostError>),
+    /// Interrupted, or taken over.
+    Lost,
+    Stopped,
+}
+
+impl Attempt {
+    pub(super) fn new(shared: Arc<Shared>, host: Arc<dyn Host>, claim: Claim, began: Instant, slot: Slot) -> Self {
+        Self { shared, host, claim, began, slot }
+    }
+
+    /// What each line has that is logged meanwhile, here and by the host.
+    pub(super) fn span(&self) -> Span {
+        let Claim { operation, server, .. } = &self.claim;
+        tracing::error_span!(
+            "operation",
+            operation_id = %operation.id,
+            server_id = server.id.0,
+            request_id = operation.trace.request_id,
+            trace_id = operation.trace.trace_id.map(tracing::field::display),
+        )
+    }
+
+    pub(super) async fn run(self, stop: CancellationToken) {
+        tracing::info!(attempt = self.claim.attempt, "Operation {} begins", self.claim.operation.action);
+        let hold = self.shared.leases.hold(&self.claim, self.began);
+        let apply = async {
+            match self.order() {
+                Ok(order) => self.host.apply(&order).await,
+                Err(why) => Err(HostError::Failed(why)),
+            }
+        };
+        let end = tokio::select! {
+            applied = apply => End::Applied(applied),
+            () = hold.lost() => End::Lost,
+            () = stop.cancelled() => End::Stopped,
+        };
+        self.slot.leave();
+        match end {
+            End::Applied(applied) => self.conclude(applied).await,
+            End::Stopped => {
+                tracing::info!("Operation handed back by a process that ends");
+                hold.give_back();
+            }
+            End::Lost => tracing::info!("Operation given up: it is another's"),
+        }
+    }
+
+    async fn conclude(&self, applied: Result<Reached, HostError>) {
+        match applied {
+            Ok(Reached::Ended(how)) if self.had_run() => self.revive(&how.into(), true).await,
+            Ok(reached) => self.finish(outcome(reached)).await,
+            Err(HostError::Failed(how)) if self.had_run() => self.revive(&how.into(), false).await,
+            Err(HostError::Failed(why)) => self.finish(Outcome::Failed(why.into())).await,
+            Err(HostError::Stale { seen }) => self.finish(Outcome::Stale(seen)).await,
+            Err(HostError::Unavailable(why)) => self.postpone(backoff(self.claim.attempt), &why.into()).await,
+            Err(HostError::Full(why)) => self.postpone(soon(self.claim.attempt), &why.into()).await,
+        }
+    }
+
+    fn order(&self) -> Result<Order, String> {
+        let Claim { operation, server, .. } = &self.claim;
+        let target = match operation.action {
+            Action::Start | Action::Restart => {
+                let game = self.shared.catalogue.get(&server.game_type).ok_or_else(|| {
+                    format!("the game '{}' is not in the catalogue of this installation", server.game_type)
+                })?;
+                Target::Running(Launch {
+                    game: game.clone(),
+                    server_name: server.name.clone(),
+                    owner: server.owner.clone(),
+                })
+            }
+            Action::Stop => Target::Stopped,
+            Action::Delete => Target::Deleted,
+        };
+        Ok(Order {
+            server: server.id,
+            operation: operation.id,
+            generation: operation.generation,
+            target,
+            slot: self.slot.clone(),
+        })
+    }
+
+    /// Writes the end, for as long as it is ours to write; after that whoever takes over finds the same end.
+    async fn finish(&self, mut outcome: Outcome) {
+        let until = Instant::now() + self.shared.leases.term();
+        let mut refused = false;
+        loop {
+            match self.write(&outcome).await {
+                Ok(Some(state)) => return self.ended(&outcome, state),
+                Ok(None) => return,
+                // The same again would be refused again.
+                Err(StoreError::Refused(why) | StoreError::Internal(why)) if !refused => {
+                    refused = true;
+                    outcome = unstorable(&why);
+                }
+                Err(error) if Instant::now() >= until => {
+                    tracing::warn!(%error, "the end could not be written");
+                    return;
+                }
+                Err(_) => tokio::time::sleep(RETRY).await,
+            }
+        }
+    }
+
+    async fn write(&self, outcome: &Outcome) -> Result<Option<State>, StoreError> {
+        // Never closed.
+        let _turn = self.shared.writes.acquire().await;
+        self.shared.store.finish(&self.claim, outcome).await
+    }
+
+    fn ended(&self, outcome: &Outcome, state: State) {
+        let operation = &self.claim.operation;
+        operation::count(operation.action, state);
+        match outcome {
+            Outcome::Failed(why) => tracing::warn!(%why, "Operation {} failed", operation.action),
+            _ => tracing::info!(
+                took_ms = self.began.elapsed().as_millis() as u64,
+                "Operation {} {}",
+                operation.action,
+                state,
+            ),
+        }
+    }
+
+    async fn postpone(&self, delay: Duration, why: &Reason) {
+        tracing::info!(delay_s = delay.as_secs(), %why, "Operation put off");
+        match self.shared.store.postpone(&self.claim, delay, why).await {
+            Ok(Some(state)) if state.is_final() => operation::count(self.claim.operation.action, state),
+            Ok(_) => {}
+            Err(StoreError::Refused(why)) => self.finish(unstorable(&why)).await,
+            // Its lease runs out, and it is claimed again.
+            Err(error) => tracing::warn!(%error, "an operation could not be given back"),
+        }
+    }
+
+    /// A start keeps its generation where the server runs or is about to. If the host says that this generation has
+    /// ended, it ended after the start was accepted, or before anybody had looked: after a power cut, say.
+    fn had_run(&self) -> bool {
+        let Claim { operation, published, .. } = &self.claim;
+        operation.action == Action::Start && operation.generation == *published
+    }
+
+    async fn revive(&self, how: &Reason, good: bool) {
+        tracing::info!(%how, good, "The server has ended meanwhile; its start begins anew");
+        let is_news = self.claim.server.status == Status::Running;
+        match self.shared.store.revive(&self.claim, how, good).await {
+            Ok(true) if is_news && !good => metrics::counter!("agis_bot_server_crashes_total").increment(1),
+            Ok(_) => {}
+            Err(StoreError::Refused(why)) => self.finish(unstorable(&why)).await,
+            Err(error) => tracing::warn!(%error, "a start waits for its lease"),
+        }
+    }
+}
+
+/// How long an operation waits that its host could not take, after so many attempts.
+fn backoff(attempt: i32) -> Duration {
+    let doublings = attempt.clamp(1, 6).unsigned_abs() - 1;
+    Duration::from_secs(1 << doublings).min(POSTPONE_MAX)
+}
+
+/// When to ask again for room that is being made. Those that wait for the same room do not come at once: each waits for half of
+/// its time at least, and for one and a half at most.
+fn soon(attempt: i32) -> Duration {
+    let even = Duration::from_secs(u64::from(attempt.unsigned_abs())).clamp(SOON, SOON_MAX);
+    let random = RandomState::new().hash_one(attempt) % 1001;
+    even / 2 + even.mul_f64(random as f64 / 1000.0)
+}
+
+fn outcome(reached: Reached) -> Outcome {
+    match reached {
+        Reached::Running(endpoint) => Outcome::Running(endpoint),
+        Reached::Ended(how) => Outcome::Ended(how.into()),
+        Reached::Stopped => Outcome::Stopped,
+        Reached::Deleted => Outcome::Deleted,
+    }
+}
+
+/// What the database will not take ends as failed. Nothing of it is said again: that might be refused as well.
+fn unstorable(why: &str) -> Outcome {
+    tracing::error!(why, "what became of an operation cannot be stored");
+    Outcome::Failed("what became of it cannot be stored; an operator finds the reason in the log".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_is_asked_for_soon_and_never_by_all_at_once() {
+        for attempt in [1, 2, 3, 1000] {
+            let waits: Vec<_> = (0..200).map(|_| soon(attempt)).collect();
+            let (first, last) = (waits.iter().min().copied(), waits.iter().max().copied());
+            let (first, last) = (first.unwrap_or_default(), last.unwrap_or_default());
+            assert!(first >= SOON / 2 && last <= SOON_MAX * 3 / 2, "{attempt}: {first:?} to {last:?}");
+            assert!(last - first > SOON / 4, "{attempt}: {first:?} to {last:?}");
+        }
+    }
+}
