@@ -154,3 +154,17 @@ fn hash(path: &Path) -> u32 {
     let bytes = path.as_os_str().as_encoded_bytes();
     bytes.iter().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_state_that_is_named_has_a_dev_env_of_its_own() {
+        let of = |dir: &str, is_named| State { dir: PathBuf::from(dir), is_named }.dev_env();
+        let own = checkout().join(".agis/dev.env");
+        assert_eq!(of("/elsewhere/one", true), Path::new("/elsewhere/one/dev.env"));
+        assert_ne!(of("/elsewhere/one", true), of("/elsewhere/two", true));
+        assert_eq!([of("/var/lib/agis-dev-1", false), of("/work/.agis", false)], [own.clone(), own]);
+    }
+}
