@@ -163,10 +163,12 @@ impl Loops {
         let house = Housekeeping {
             firings: db.clone(),
             work: db.clone(),
+            shares: db.clone(),
             ledger: db.clone(),
             notices: db.clone(),
             catalogue: config.rules.catalogue.clone(),
             told: Mutex::default(),
+            hosts: Mutex::default(),
         };
         self.tasks
             .spawn(every("housekeeping", housekeeping::INTERVAL, stop.clone(), async move || house.round().await));

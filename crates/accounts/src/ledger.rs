@@ -1,10 +1,12 @@
 //! Credits: what moves on an account, and when a server that runs is paid for.
 //!
 //! A server that runs is paid by the hour, ahead: the first when it is seen running, the next when that hour is over, and so
-//! on without a gap for as long as it runs. Nobody pays an hour of a server twice: an hour that is paid is not paid again by a
-//! restart within it. Whoever cannot pay the hour after the one that begins is told so; whoever cannot pay when it comes,
-//! and was not told before, is told then and has [`GRACE`]; after that the server is stopped. Having been told holds until
-//! they could pay again, whatever the server did meanwhile.
+//! on without a gap for as long as it runs. An hour is charged only once the server's host has confirmed that the server ran
+//! when the hour began, at the generation that is published: what nobody looked at costs nothing. Nobody pays an hour of a
+//! server twice: an hour that is paid is not paid again by a restart within it. A start reserves the first hour until it is
+//! charged, or the start has ended otherwise: nothing else is paid from that. Whoever cannot pay the hour after the one that
+//! begins is told so; whoever cannot pay when it comes, and was not told before, is told then and has [`GRACE`]; after that
+//! the server is stopped. Having been told holds until they could pay again, whatever the server did meanwhile.
 
 use std::time::Duration;
 
@@ -13,10 +15,8 @@ use async_trait::async_trait;
 
 /// How long whoever cannot pay, and was not told before, has to find credits.
 pub const GRACE: Duration = Duration::from_secs(10 * 60);
-/// What a server ran before that, and nobody charged in time, is not made up for.
+/// What a server ran before that, counted from when it was last seen to run, is not made up for.
 pub const CATCH_UP: Duration = Duration::from_secs(24 * 3600);
-/// A server that should be stopped, since nobody pays, is looked at again after so long.
-pub const AGAIN: Duration = Duration::from_secs(60);
 /// What is paid at once.
 pub const HOUR: Duration = Duration::from_secs(3600);
 /// The longest reason of an entry.
@@ -33,6 +33,10 @@ pub struct Due {
     pub paid_until: Option<Timestamp>,
     /// When the owner was told that they cannot pay.
     pub warned_at: Option<Timestamp>,
+    /// When this run was seen to begin; none where nothing was charged then.
+    pub confirmed_from: Option<Timestamp>,
+    /// When the host last confirmed that it runs.
+    pub confirmed_until: Timestamp,
     /// Until when nothing was charged. What ran, or was told, before that does not count.
     pub free_until: Timestamp,
 }
@@ -60,7 +64,8 @@ pub fn decide(due: Due, credits: i32, now: Timestamp) -> Decision {
     let lapsed = due.paid_until.or(due.warned_at).is_some_and(|since| since < due.free_until);
     let (paid_until, warned) = if lapsed { (None, false) } else { (due.paid_until, due.warned_at.is_some()) };
     if credits >= due.price {
-        let hour = paid_until.map_or(now, |until| until.max(now - CATCH_UP));
+        let began = due.confirmed_from.filter(|from| *from >= due.free_until).unwrap_or(due.confirmed_until);
+        let hour = paid_until.unwrap_or(began).max(due.confirmed_until - CATCH_UP);
         let short = credits - due.price < due.price;
         // An hour that was made up for is over, and its owner had no time since: they are told when the next cannot be paid.
         let in_time = hour + HOUR >= now + GRACE;
@@ -150,7 +155,8 @@ pub trait LedgerStore: Send + Sync {
     /// Says that nothing is charged now: what ran up to this moment is not made up for when it is charged again.
     async fn pause(&self) -> Result<(), StoreError>;
 
-    /// Owners of servers that have an hour to pay, in order, up to `limit` of those who come after `after`.
+    /// Owners of servers that have an hour to pay whose beginning their hosts have confirmed, in order, up to `limit` of those
+    /// who come after `after`.
     async fn owing(&self, after: Option<&UserId>, limit: u32) -> Result<Vec<UserId>, StoreError>;
 
     /// Has the hours of one owner paid that are over, one hour a server, in one transaction. Nothing is done where somebody
@@ -173,14 +179,23 @@ mod tests {
         let until = now - TimeDelta::minutes(1);
         let told = Some(now - TimeDelta::hours(1));
         let free_until = now - TimeDelta::days(30);
-        let due = |paid_until, warned_at| Due { price: 30, paid_until, warned_at, free_until };
+        let (confirmed_from, confirmed_until) = (Some(now - TimeDelta::hours(9)), now - TimeDelta::seconds(20));
+        let due = |paid_until, warned_at| Due {
+            price: 30,
+            paid_until,
+            warned_at,
+            confirmed_from,
+            confirmed_until,
+            free_until,
+        };
         let pay = |hour, warn, warned| Decision::Pay { hour, warn, warned };
         let old = now - TimeDelta::hours(3);
         let free = |due: Due, minutes| Due { free_until: now - TimeDelta::minutes(minutes), ..due };
         for (due, credits, expected) in [
-            (due(None, None), 100, pay(now, false, false)),
+            (due(None, None), 100, pay(now - TimeDelta::hours(9), false, false)),
+            (Due { confirmed_from: None, ..due(None, None) }, 100, pay(confirmed_until, false, false)),
             (due(Some(until), None), 100, pay(until, false, false)),
-            (due(Some(now - CATCH_UP * 9), None), 100, pay(now - CATCH_UP, false, false)),
+            (due(Some(now - CATCH_UP * 9), None), 100, pay(confirmed_until - CATCH_UP, false, false)),
             (due(Some(until), None), 60, pay(until, false, false)),
             (due(Some(until), None), 59, pay(until, true, true)),
             (due(Some(until), told), 30, pay(until, false, true)),
@@ -192,7 +207,7 @@ mod tests {
             (due(Some(old), None), 30, pay(old, false, false)),
             (due(Some(old), told), 30, pay(old, false, true)),
             // Nothing was charged since: it begins anew.
-            (free(due(Some(until), told), 0), 100, pay(now, false, false)),
+            (free(due(Some(until), told), 0), 100, pay(confirmed_until, false, false)),
             (free(due(Some(until), told), 0), 0, Decision::Warn(now + GRACE)),
             (free(due(None, told), 59), 0, Decision::Warn(now + GRACE)),
             // That was before the hour ended.

@@ -77,7 +77,7 @@ impl Biller {
                 .increment(charge.credits.unsigned_abs().into());
         }
         for unpaid in &charged.unpaid {
-            // One that cannot be stopped now is unpaid again in a minute.
+            // One that cannot be stopped now stays due.
             if let Err(error) = self.stop(unpaid).await {
                 tracing::warn!(server_id = unpaid.server.0, %error, "a server that nobody pays for could not be stopped");
             }

@@ -10,7 +10,11 @@ use agis_accounts::LedgerStore;
 use agis_base::StoreError;
 use agis_notices::NoticeStore;
 use agis_scheduler::store::FiringStore;
-use agis_servers::{State, Status, game::Catalogue, store::WorkStore};
+use agis_servers::{
+    State, Status,
+    game::Catalogue,
+    store::{ShareStore, WorkStore},
+};
 
 use crate::worker::count_ended;
 
@@ -19,10 +23,15 @@ const EXPIRES: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 /// How long an idempotency key is remembered.
 const KEYS: Duration = DAY;
-/// How long ended operations and runs are remembered.
+/// How long ended operations and runs are remembered, and deleted servers, of which these are.
 const HISTORY: Duration = Duration::from_secs(90 * 24 * 3600);
 /// How long notices are remembered that were sent or given up.
 const NOTICES: Duration = Duration::from_secs(7 * 24 * 3600);
+/// How long a member's roles are remembered whom nobody has seen. The bot asks for those on whose roles something depends
+/// long before.
+const ROLES: Duration = Duration::from_secs(30 * 24 * 3600);
+/// How many servers are forgotten in one round: much hangs on each.
+const SERVERS: u32 = 100;
 /// How much is forgotten in one round, so that a backlog never makes a round fail.
 const BATCH: u32 = 5000;
 
@@ -38,6 +47,8 @@ pub struct Housekeeping {
     pub firings: Arc<dyn FiringStore>,
     /// Operations, to expire.
     pub work: Arc<dyn WorkStore>,
+    /// Roles of members, to be forgotten.
+    pub shares: Arc<dyn ShareStore>,
     /// Credits, to be counted.
     pub ledger: Arc<dyn LedgerStore>,
     /// Notices, to be forgotten.
@@ -46,6 +57,8 @@ pub struct Housekeeping {
     pub catalogue: Arc<Catalogue>,
     /// The words that were not understood in the last round, by table.
     pub told: Mutex<BTreeSet<(&'static str, String)>>,
+    /// Hosts whose servers were counted: where one has none any more, it is told as well.
+    pub hosts: Mutex<BTreeSet<String>>,
 }
 
 impl Housekeeping {
@@ -59,11 +72,14 @@ impl Housekeeping {
         let keys = self.work.forget_keys(KEYS, BATCH).await;
         let runs = self.firings.forget_runs(HISTORY, BATCH).await;
         let operations = self.work.forget_operations(HISTORY, BATCH).await;
+        let servers = self.work.forget_servers(HISTORY, SERVERS).await;
+        let roles = self.shares.forget_roles(ROLES, BATCH).await;
         let notices = self.notices.forget(NOTICES, BATCH).await;
         let words = self.words().await;
         let gauges = self.gauges().await;
         let credits = self.credits().await;
-        expired.map(drop).and(keys).and(runs).and(operations).and(notices).and(words).and(gauges).and(credits)
+        let forgotten = keys.and(runs).and(operations).and(servers).and(roles).and(notices);
+        expired.map(drop).and(forgotten).and(words).and(gauges).and(credits)
     }
 
     /// Counts what waits and was written by a newer version of this program, and tells of each word once.
@@ -102,10 +118,11 @@ impl Housekeeping {
             metrics::gauge!("agis_bot_servers_active", "game_type" => game.key.clone()).set(servers as f64);
         }
         let counted = self.work.by_host_and_status().await?;
-        let hosts: BTreeSet<_> = counted.iter().map(|(host, ..)| host.as_str()).collect();
-        for (host, status) in hosts.into_iter().flat_map(|host| Status::ALL.iter().map(move |status| (host, *status))) {
-            let servers = counted.iter().find(|it| it.0 == host && it.1 == status).map_or(0, |(.., servers)| *servers);
-            let labels = [("host", host.to_owned()), ("status", status.as_str().to_owned())];
+        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        hosts.extend(counted.iter().map(|(host, ..)| host.clone()));
+        for (host, status) in hosts.iter().flat_map(|host| Status::ALL.iter().map(move |status| (host, *status))) {
+            let servers = counted.iter().find(|it| it.0 == *host && it.1 == status).map_or(0, |(.., servers)| *servers);
+            let labels = [("host", host.clone()), ("status", status.as_str().to_owned())];
             metrics::gauge!("agis_bot_servers", &labels).set(servers as f64);
         }
         Ok(())

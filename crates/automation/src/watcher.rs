@@ -1,4 +1,4 @@
-//! Servers that end by themselves are published as stopped or crashed.
+//! Servers that end by themselves are published as stopped or crashed; of the others it is recorded that they run.
 
 use std::{sync::Arc, time::Duration};
 
@@ -51,8 +51,13 @@ impl Watcher {
     async fn round(&self) -> Result<usize, StoreError> {
         let mut unseen = 0;
         let hosts = [self.host.name().to_owned()];
+        let mut running = vec![];
         for published in self.store.published(&hosts).await? {
             let (how, good) = match self.host.observe(published.server).await {
+                Ok(Observed::Running { generation, .. }) if generation == published.generation => {
+                    running.push(published);
+                    continue;
+                }
                 Ok(Observed::Ended { generation, how, good }) if generation == published.generation => (how, good),
                 Ok(Observed::Absent) => ("its host knows nothing of it any more".to_owned(), false),
                 Ok(_) => continue,
@@ -77,6 +82,7 @@ impl Watcher {
                 Ok(()) => {}
             }
         }
+        self.store.confirm(&running).await?;
         Ok(unseen)
     }
 

@@ -136,7 +136,10 @@ impl From<ServersError> for Refusal {
                     .to_owned()
             }
             ServersError::CannotPay(price) => {
-                format!("An hour of this server costs {price} credits, and its owner has fewer: see `/profile`.")
+                format!(
+                    "An hour of this server costs {price} credits, and its owner has fewer left: see `/profile`. Servers \
+                     that are starting have their first hour reserved."
+                )
             }
             ServersError::HostElsewhere(_) => {
                 "The console of this server is kept on another machine than I am. Read it \

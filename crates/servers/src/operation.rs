@@ -125,7 +125,7 @@ pub enum Refusal {
     Deleting,
     /// No host of ours has this server: it was taken over from the Go version, and all it takes is to be deleted.
     NoHost,
-    /// The server's owner cannot pay its first hour.
+    /// The server's owner cannot pay its first hour beside those that other starts have reserved.
     CannotPay {
         /// What an hour costs.
         price: i32,

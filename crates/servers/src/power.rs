@@ -31,8 +31,8 @@ pub struct Decision {
 /// The generation stays where the desired state already holds and goes up by one otherwise. A start of a server that
 /// crashed or failed is a change: at the old generation the host has already ended it.
 ///
-/// `credits` is what the owner has, where servers have to be paid for: one that is not to run already is only started if
-/// its first hour can be paid. What runs is the ledger's affair.
+/// `credits` is what the owner can spend on the hour that begins with this run, where one has to be paid: a run only begins
+/// if it can be. What runs on is the ledger's affair.
 ///
 /// # Errors
 /// Where the actor may not do this, or the server cannot take it.
@@ -54,14 +54,15 @@ pub fn accept(server: &Server, access: Access, request: &Request, credits: Optio
     };
     let ended = matches!(server.status, Status::Crashed | Status::Failed);
     let runs = server.desired == Desired::Running && !ended;
-    if desired == Desired::Running && !runs && credits.is_some_and(|credits| credits < server.cost_per_hour) {
-        return Err(Refusal::CannotPay { price: server.cost_per_hour });
-    }
     let holds = match request.action {
         Action::Start => runs,
         Action::Restart => false,
         Action::Stop | Action::Delete => server.desired == desired,
     };
+    let begins = desired == Desired::Running && !holds;
+    if begins && credits.is_some_and(|credits| credits < server.cost_per_hour) {
+        return Err(Refusal::CannotPay { price: server.cost_per_hour });
+    }
     Ok(Decision {
         desired,
         generation: if holds { server.generation } else { server.generation + 1 },
@@ -190,7 +191,10 @@ pub(crate) mod tests {
             (D::Stopped, S::Stopped, Start, Some(30), false),
             (D::Stopped, S::Stopped, Start, None, false),
             (D::Running, S::Running, Start, Some(0), false),
-            (D::Running, S::Running, Restart, Some(0), false),
+            // Its hour is paid, or is over.
+            (D::Running, S::Running, Restart, None, false),
+            (D::Running, S::Running, Restart, Some(29), true),
+            (D::Running, S::Running, Restart, Some(30), false),
             (D::Running, S::Running, Stop, Some(0), false),
             (D::Stopped, S::Stopped, Delete, Some(0), false),
         ] {

@@ -71,8 +71,11 @@ pub enum ServersError {
     /// No host of ours has this server.
     #[error("this server was made by an earlier version and no host here runs it; delete it here and create it anew")]
     NoHost,
-    /// The server's owner cannot pay its first hour.
-    #[error("an hour of this server costs {0} credits, which its owner has not; an operator can grant some")]
+    /// The server's owner cannot pay its first hour beside those that other starts have reserved.
+    #[error(
+        "an hour of this server costs {0} credits, which its owner has not left; servers that are starting have their first \
+         hour reserved, and an operator can grant more"
+    )]
     CannotPay(i32),
     /// The server lives on a host that this process does not serve.
     #[error("this server lives on the host '{0}', which this process does not serve; ask one that does")]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use agis_base::{GuildId, Once, OperationId, Reach, Reason, RoleId, ServerId, StoreError, UserId};
+use agis_base::{GuildId, Once, OperationId, Reach, Reason, RoleId, ServerId, StoreError, Timestamp, UserId};
 use async_trait::async_trait;
 use thiserror::Error;
 
@@ -131,6 +131,9 @@ pub trait ShareStore: Send + Sync {
     /// Up to `limit` members whose roles were noted longer than `age` ago, the longest first, of guilds with whose roles
     /// something is shared.
     async fn stale_members(&self, age: Duration, limit: u32) -> Result<Vec<(UserId, GuildId)>, StoreError>;
+
+    /// Forgets the roles of up to `limit` members that were noted longer than `age` ago.
+    async fn forget_roles(&self, age: Duration, limit: u32) -> Result<(), StoreError>;
 }
 
 /// How many shares there may be.
@@ -231,6 +234,10 @@ pub trait WorkStore: Send + Sync {
     /// The servers of these hosts that are published as running.
     async fn published(&self, hosts: &[String]) -> Result<Vec<Published>, StoreError>;
 
+    /// Records that these were found running at their generation, after they were read. What is not any more what was read
+    /// is left alone.
+    async fn confirm(&self, running: &[Published]) -> Result<(), StoreError>;
+
     /// Records that a running server has ended by itself at this generation; false where that is no news.
     async fn crashed(&self, server: ServerId, generation: Generation, how: &Reason) -> Result<bool, StoreError>;
 
@@ -244,7 +251,7 @@ pub trait WorkStore: Send + Sync {
     /// How many servers of each game are running.
     async fn running_by_game(&self) -> Result<Vec<(String, i64)>, StoreError>;
 
-    /// How many servers each host has of each status. One that has none any more is among them, with zero.
+    /// How many servers each host has of each status; nothing of a host that has none.
     async fn by_host_and_status(&self) -> Result<Vec<(String, Status, i64)>, StoreError>;
 
     /// What waits here and holds a word that this program does not know, since a newer one has written it: the words, and how
@@ -256,6 +263,9 @@ pub trait WorkStore: Send + Sync {
 
     /// Forgets up to `limit` operations that ended longer than `age` ago.
     async fn forget_operations(&self, age: Duration, limit: u32) -> Result<(), StoreError>;
+
+    /// Forgets up to `limit` servers that were deleted longer than `age` ago, and everything of them but what was paid.
+    async fn forget_servers(&self, age: Duration, limit: u32) -> Result<(), StoreError>;
 }
 
 /// An operation that waits for a worker.
@@ -343,4 +353,6 @@ pub struct Published {
     pub generation: Generation,
     /// On which host.
     pub host: String,
+    /// When this was read, by the database's clock.
+    pub at: Timestamp,
 }

@@ -1,13 +1,16 @@
 //! The ledger of credits. A balance moves in the transaction that writes its line, with the user's row locked.
 
+use std::time::Duration;
+
 use agis_accounts::ledger::{
-    AGAIN, Charge, Charged, Decision, Due, Entered, Entry, HOUR, LedgerStore, Totals, Unpaid, decide,
+    Charge, Charged, Decision, Due, Entered, Entry, HOUR, LedgerStore, Totals, Unpaid, decide,
 };
 use agis_base::{ServerId, StoreError, Timestamp, UserId};
+use agis_servers::store::Published;
 use async_trait::async_trait;
 use diesel::{
     prelude::*,
-    sql_types::{Array, BigInt, Integer, Nullable, Text, Timestamptz},
+    sql_types::{Array, BigInt, Bool, Double, Integer, Nullable, Text, Timestamptz},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
@@ -15,9 +18,18 @@ use crate::{
     db::{Db, column},
     error::Fault,
     notices,
+    purses::{self, PRICED},
     schema::users,
     stats,
 };
+
+/// Those of the priced servers that have an hour to pay, whose beginning their hosts have confirmed. What was asked to stop
+/// is not charged any more, and not asked again.
+const DUE: &str = "s.status = 'running' and s.desired = 'running' and (s.paid_until is null or s.paid_until <= now())
+    and s.confirmed_until >= greatest(s.paid_until, (select free_until from billing))";
+
+/// A confirmation that makes no hour due is written no more often than this.
+const CONFIRMED: Duration = Duration::from_secs(30);
 
 /// A server whose paid time is over, with its row locked.
 #[derive(QueryableByName)]
@@ -34,6 +46,23 @@ struct Row {
     paid_until: Option<Timestamp>,
     #[diesel(sql_type = Nullable<Timestamptz>)]
     warned_at: Option<Timestamp>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    confirmed_from: Option<Timestamp>,
+    #[diesel(sql_type = Timestamptz)]
+    confirmed_until: Timestamp,
+}
+
+impl Row {
+    fn due(&self, free_until: Timestamp) -> Due {
+        Due {
+            price: self.cost_per_hour,
+            paid_until: self.paid_until,
+            warned_at: self.warned_at,
+            confirmed_from: self.confirmed_from,
+            confirmed_until: self.confirmed_until,
+            free_until,
+        }
+    }
 }
 
 /// A row, and what becomes of it.
@@ -114,10 +143,10 @@ impl LedgerStore for Db {
 
     async fn owing(&self, after: Option<&UserId>, limit: u32) -> Result<Vec<UserId>, StoreError> {
         self.run(async |conn| {
-            let due = "select distinct discord_id from game_servers
-                       where status = 'running' and cost_per_hour > 0 and host is not null and deleted_at is null
-                         and (paid_until is null or paid_until <= now()) and ($1 is null or discord_id > $1)
-                       order by discord_id limit $2";
+            let due = format!(
+                "select distinct s.discord_id from game_servers s
+                 where {PRICED} and {DUE} and ($1 is null or s.discord_id > $1) order by s.discord_id limit $2"
+            );
             let owners: Vec<Owner> = diesel::sql_query(due)
                 .bind::<Nullable<Text>, _>(after.map(UserId::as_str))
                 .bind::<BigInt, _>(i64::from(limit))
@@ -194,14 +223,44 @@ pub(crate) async fn write<R>(
     Ok(())
 }
 
-/// A server begins to run: what it ran before is no part of an hour that begins now. That its owner was told stays, or
-/// restarts would be a way not to pay.
-pub(crate) async fn begin(conn: &mut AsyncPgConnection, server: ServerId) -> Result<(), Fault<StoreError>> {
+/// A server's host says that it runs. Where it did not run before, what it ran then is no part of an hour that begins now.
+/// That its owner was told stays, or restarts would be a way not to pay.
+pub(crate) async fn begin(
+    conn: &mut AsyncPgConnection,
+    server: ServerId,
+    billing: bool,
+) -> Result<(), Fault<StoreError>> {
     diesel::sql_query(
-        "update game_servers set paid_until = null
-         where id = $1 and status <> 'running' and paid_until <= now()",
+        "update game_servers set
+             paid_until = case when status = 'running' or paid_until > now() then paid_until end,
+             confirmed_from = case when status = 'running' then confirmed_from when $2 then now() end,
+             confirmed_until = case when $2 then now() when status = 'running' then confirmed_until end
+         where id = $1",
     )
     .bind::<Integer, _>(server.0)
+    .bind::<Bool, _>(billing)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Servers were found running. A row that is locked, or is confirmed already, is left for the next time.
+pub(crate) async fn confirm(conn: &mut AsyncPgConnection, running: &[Published]) -> Result<(), Fault<StoreError>> {
+    diesel::sql_query(format!(
+        "with running as (
+             select s.id, u.at from unnest($1, $2, $3) as u(id, generation, at)
+             join game_servers s on s.id = u.id and s.status_generation = u.generation
+             where s.status = 'running' and {PRICED}
+               and (s.confirmed_until is null or s.confirmed_until < u.at - make_interval(secs => $4)
+                    or s.confirmed_until < (select free_until from billing)
+                    or s.confirmed_until < s.paid_until and s.paid_until <= u.at)
+             for no key update of s skip locked)
+         update game_servers s set confirmed_until = r.at from running r where s.id = r.id"
+    ))
+    .bind::<Array<Integer>, _>(column(running, |it| it.server.0))
+    .bind::<Array<BigInt>, _>(column(running, |it| it.generation))
+    .bind::<Array<Timestamptz>, _>(column(running, |it| it.at))
+    .bind::<Double, _>(CONFIRMED.as_secs_f64())
     .execute(conn)
     .await?;
     Ok(())
@@ -210,33 +269,35 @@ pub(crate) async fn begin(conn: &mut AsyncPgConnection, server: ServerId) -> Res
 /// Everything that is due of one owner. Whoever is busy with the same owner, or the same server, does it then.
 async fn charge_owner(conn: &mut AsyncPgConnection, owner: &UserId) -> Result<Charged, Fault<StoreError>> {
     let Some(had) = balance(conn, owner.as_str(), true).await? else { return Ok(Charged::default()) };
-    let rows: Vec<Row> = diesel::sql_query(
-        "select id, generation, game_type, cost_per_hour, paid_until, warned_at from game_servers
-         where discord_id = $1 and status = 'running' and cost_per_hour > 0 and host is not null and deleted_at is null
-           and (paid_until is null or paid_until <= clock_timestamp())
-         order by id for no key update skip locked",
-    )
+    let mut rows: Vec<Row> = diesel::sql_query(format!(
+        "select id, generation, game_type, cost_per_hour, paid_until, warned_at, confirmed_from, confirmed_until
+         from game_servers s where discord_id = $1 and {PRICED} and {DUE}
+         order by id for no key update skip locked"
+    ))
     .bind::<Text, _>(owner.as_str())
     .get_results(conn)
     .await?;
+    if rows.is_empty() {
+        return Ok(Charged::default());
+    }
+    // First hours were reserved. What other starts have reserved is left alone by the others.
+    rows.sort_by_key(|row| row.paid_until.is_some());
+    let reserved = purses::reserved_beside(conn, owner, &column(&rows, |row| row.id)).await?;
+    let reserved = i32::try_from(reserved).unwrap_or(i32::MAX);
     let Clock { now, free_until } =
         diesel::sql_query("select clock_timestamp() as now, free_until from billing").get_result(conn).await?;
     let mut has = had;
     let lines: Vec<_> = rows
         .into_iter()
         .map(|row| {
-            let (price, paid_until, warned_at) = (row.cost_per_hour, row.paid_until, row.warned_at);
-            let due = Due { price, paid_until, warned_at, free_until };
-            let decision = decide(due, has, now);
+            let spendable = if row.paid_until.is_some() { has.saturating_sub(reserved) } else { has };
+            let decision = decide(row.due(free_until), spendable, now);
             if let Decision::Pay { .. } = decision {
                 has -= row.cost_per_hour;
             }
             Line { row, decision, balance: has }
         })
         .collect();
-    if lines.is_empty() {
-        return Ok(Charged::default());
-    }
     update_servers(conn, &lines, now).await?;
     let charges = write_charges(conn, owner, &lines).await?;
     if has != had {
@@ -257,14 +318,14 @@ impl Line {
         }
     }
 
-    /// When this server is looked at next, and since when its owner knows.
-    fn next(&self, now: Timestamp) -> (Timestamp, Option<Timestamp>) {
+    /// When its next hour is due, and since when its owner knows. One that is stopped stays due until the stop is accepted.
+    fn next(&self, now: Timestamp) -> (Option<Timestamp>, Option<Timestamp>) {
         let known = self.row.warned_at.unwrap_or(now);
         match self.decision {
-            Decision::Pay { hour, warn: true, .. } => (hour + HOUR, Some(now)),
-            Decision::Pay { hour, warned, .. } => (hour + HOUR, warned.then_some(known)),
-            Decision::Warn(until) => (until, Some(now)),
-            Decision::Stop => (now + AGAIN, Some(known)),
+            Decision::Pay { hour, warn: true, .. } => (Some(hour + HOUR), Some(now)),
+            Decision::Pay { hour, warned, .. } => (Some(hour + HOUR), warned.then_some(known)),
+            Decision::Warn(until) => (Some(until), Some(now)),
+            Decision::Stop => (self.row.paid_until, Some(known)),
         }
     }
 }
@@ -276,7 +337,7 @@ async fn update_servers(conn: &mut AsyncPgConnection, lines: &[Line], now: Times
          from unnest($1, $2, $3) as u(id, paid_until, warned_at) where s.id = u.id",
     )
     .bind::<Array<Integer>, _>(column(lines, |line| line.row.id))
-    .bind::<Array<Timestamptz>, _>(paid_until)
+    .bind::<Array<Nullable<Timestamptz>>, _>(paid_until)
     .bind::<Array<Nullable<Timestamptz>>, _>(warned_at)
     .execute(conn)
     .await?;

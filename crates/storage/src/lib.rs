@@ -22,6 +22,7 @@ mod notices;
 pub mod notify;
 mod once;
 mod operations;
+mod purses;
 mod readers;
 mod replies;
 mod schedules;

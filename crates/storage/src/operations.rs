@@ -20,7 +20,8 @@ use crate::{
     db::{Db, column},
     error::{Fault, understood, unknown_word},
     notify::OPERATIONS,
-    schema::{clock_timestamp, game_servers, now, operations, server_schedules, users},
+    purses::Purses,
+    schema::{clock_timestamp, game_servers, now, operations, server_schedules},
     servers,
     shares::{self, Granted},
     stats,
@@ -135,11 +136,11 @@ pub(crate) async fn accept(
     billing: bool,
 ) -> Result<Accepted, Fault<StoreError>> {
     let at: Timestamp = diesel::select(now()).get_result(conn).await?;
+    let purses = if billing { Purses::lock(conn, requests).await? } else { Purses::default() };
     let servers = lock_servers(conn, requests).await?;
     let granted = granted(conn, requests, &servers).await?;
     let known = known(conn, requests).await?;
-    let credits = if billing { Some(credits(conn, &servers).await?) } else { None };
-    let draft = Draft::new(requests, servers, &Standing { granted, credits }, known, at);
+    let draft = Draft::new(requests, servers, Standing { granted, purses }, known, at);
     let superseded = supersede(conn, &draft).await?;
     insert(conn, &draft.new).await?;
     update_servers(conn, &draft).await?;
@@ -153,8 +154,8 @@ pub(crate) async fn accept(
 /// What decides besides the servers themselves.
 struct Standing {
     granted: Granted,
-    /// What the owners have, where servers have to be paid for.
-    credits: Option<HashMap<UserId, i32>>,
+    /// What the owners can spend, where servers have to be paid for.
+    purses: Purses,
 }
 
 /// What the requests of one transaction come to, before it is written.
@@ -180,7 +181,7 @@ impl Draft {
     fn new(
         requests: &[Request],
         mut servers: BTreeMap<ServerId, Server>,
-        standing: &Standing,
+        mut standing: Standing,
         mut known: HashMap<Identity, Answer>,
         at: Timestamp,
     ) -> Self {
@@ -195,7 +196,7 @@ impl Draft {
             let answer = match known.remove(&request.identity) {
                 Some(answer) => answer,
                 None => match servers.get_mut(&request.server) {
-                    Some(server) => draft.decide(request, server, standing, at),
+                    Some(server) => draft.decide(request, server, &mut standing, at),
                     None => Answer::Refused(Refusal::NotFound),
                 },
             };
@@ -207,18 +208,18 @@ impl Draft {
         draft
     }
 
-    fn decide(&mut self, request: &Request, server: &mut Server, standing: &Standing, at: Timestamp) -> Answer {
+    fn decide(&mut self, request: &Request, server: &mut Server, standing: &mut Standing, at: Timestamp) -> Answer {
         if self.gone.contains(&server.id) {
             return Answer::Refused(Refusal::NotFound);
         }
         let access = servers::access(server, &request.actor, &standing.granted);
-        let credits = standing.credits.as_ref().map(|all| all.get(&server.owner).copied().unwrap_or_default());
-        let decision = match power::accept(server, access, request, credits) {
+        let decision = match power::accept(server, access, request, standing.purses.left_for(server.id)) {
             Ok(decision) => decision,
             Err(refusal) => return Answer::Refused(refusal),
         };
         server.desired = decision.desired;
         server.generation = decision.generation;
+        standing.purses.follow(server);
         if decision.interrupts {
             self.interrupted.insert(server.id);
         }
@@ -309,20 +310,6 @@ async fn granted(
     let (servers, actors): (BTreeSet<_>, BTreeSet<_>) =
         requests.iter().filter(is_anothers).map(|request| (request.server.0, request.actor.as_str())).unzip();
     shares::granted(conn, servers, actors).await
-}
-
-/// What the owners of these servers have. It may be less a moment later: the hour is paid when it begins.
-async fn credits(
-    conn: &mut AsyncPgConnection,
-    servers: &BTreeMap<ServerId, Server>,
-) -> Result<HashMap<UserId, i32>, Fault<StoreError>> {
-    let owners: BTreeSet<_> = servers.values().map(|server| server.owner.as_str()).collect();
-    let rows: Vec<(String, i32)> = users::table
-        .filter(users::discord_id.eq_any(owners))
-        .select((users::discord_id, users::credits))
-        .load(conn)
-        .await?;
-    Ok(rows.into_iter().map(|(id, credits)| (UserId::from_stored(&id), credits)).collect())
 }
 
 /// The operations that these requests have become already.

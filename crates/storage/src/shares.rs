@@ -195,6 +195,17 @@ impl ShareStore for Db {
         })
         .await
     }
+
+    async fn forget_roles(&self, age: Duration, limit: u32) -> Result<(), StoreError> {
+        self.forget(
+            "delete from member_roles where (discord_id, guild_id) in
+                 (select discord_id, guild_id from member_roles where seen_at < $1
+                  order by seen_at limit $2 for update skip locked)",
+            age,
+            limit,
+        )
+        .await
+    }
 }
 
 /// Whether one more server may be shared with this grantee. The advisory lock lets their shares be counted: their servers

@@ -12,7 +12,7 @@ use agis_servers::{
 use async_trait::async_trait;
 use chrono::TimeDelta;
 use diesel::{
-    dsl::{count, count_star, exists, not},
+    dsl::{count_star, exists, not},
     pg::Pg,
     prelude::*,
     query_builder::{BoxedSqlQuery, SqlQuery},
@@ -235,7 +235,7 @@ impl WorkStore for Db {
                 return Ok(None);
             }
             if state != State::Superseded {
-                publish(conn, &claim.operation, outcome).await?;
+                publish(conn, &claim.operation, outcome, self.billing).await?;
             }
             // What waits behind this one can begin.
             diesel::sql_query(format!("notify {OPERATIONS}")).execute(conn).await?;
@@ -294,17 +294,24 @@ impl WorkStore for Db {
 
     async fn published(&self, hosts: &[String]) -> Result<Vec<Published>, StoreError> {
         self.run(async |conn| {
-            let rows: Vec<(i32, i64, Option<String>)> = game_servers::table
+            let rows: Vec<(i32, i64, Option<String>, Timestamp)> = game_servers::table
                 .filter(game_servers::status.eq(Status::Running.as_str()).and(game_servers::host.eq_any(hosts)))
-                .select((game_servers::id, game_servers::status_generation, game_servers::host))
+                .select((game_servers::id, game_servers::status_generation, game_servers::host, now()))
                 .load(conn)
                 .await?;
-            let known = |(id, generation, host): (i32, i64, Option<String>)| {
-                host.map(|host| Published { server: ServerId(id), generation, host })
+            let known = |(id, generation, host, at): (i32, i64, Option<String>, Timestamp)| {
+                host.map(|host| Published { server: ServerId(id), generation, host, at })
             };
             Ok(rows.into_iter().filter_map(known).collect())
         })
         .await
+    }
+
+    async fn confirm(&self, running: &[Published]) -> Result<(), StoreError> {
+        if !self.billing || running.is_empty() {
+            return Ok(());
+        }
+        self.run(async |conn| ledger::confirm(conn, running).await).await
     }
 
     async fn crashed(&self, server: ServerId, generation: Generation, how: &Reason) -> Result<bool, StoreError> {
@@ -357,6 +364,7 @@ impl WorkStore for Db {
         self.run(async |conn| {
             let ids: Vec<i32> = game_servers::table
                 .filter(game_servers::desired.eq(Desired::Running.as_str()).and(game_servers::host.eq_any(hosts)))
+                .filter(game_servers::deleted_at.is_null())
                 .filter(game_servers::status.ne_all([Status::Crashed, Status::Failed].map(Status::as_str)))
                 .select(game_servers::id)
                 .load(conn)
@@ -381,13 +389,9 @@ impl WorkStore for Db {
     async fn by_host_and_status(&self) -> Result<Vec<(String, Status, i64)>, StoreError> {
         self.run(async |conn| {
             let counted: Vec<(Option<String>, String, i64)> = game_servers::table
-                .filter(game_servers::host.is_not_null())
+                .filter(game_servers::host.is_not_null().and(game_servers::deleted_at.is_null()))
                 .group_by((game_servers::host, game_servers::status))
-                .select((
-                    game_servers::host,
-                    game_servers::status,
-                    count(game_servers::id).aggregate_filter(game_servers::deleted_at.is_null()),
-                ))
+                .select((game_servers::host, game_servers::status, count_star()))
                 .load(conn)
                 .await?;
             let of = |(host, status, servers): (Option<String>, String, i64)| {
@@ -432,6 +436,17 @@ impl WorkStore for Db {
             "delete from operations where id in
                  (select id from operations where finished_at < $1
                   order by finished_at limit $2 for update skip locked)",
+            age,
+            limit,
+        )
+        .await
+    }
+
+    async fn forget_servers(&self, age: Duration, limit: u32) -> Result<(), StoreError> {
+        self.forget(
+            "delete from game_servers where id in
+                 (select id from game_servers where deleted_at < $1
+                  order by deleted_at limit $2 for update skip locked)",
             age,
             limit,
         )
@@ -617,6 +632,7 @@ async fn publish(
     conn: &mut AsyncPgConnection,
     operation: &Operation,
     outcome: &Outcome,
+    billing: bool,
 ) -> Result<(), Fault<StoreError>> {
     let server = game_servers::table.find(operation.server.0);
     let common = (
@@ -626,7 +642,7 @@ async fn publish(
     );
     match outcome {
         Outcome::Running(endpoint) => {
-            ledger::begin(conn, operation.server).await?;
+            ledger::begin(conn, operation.server, billing).await?;
             let address = (
                 game_servers::address.eq(&endpoint.address),
                 game_servers::port.eq(i32::from(endpoint.port)),

@@ -18,6 +18,7 @@ mod operations;
 mod pages;
 mod process;
 mod refusal;
+mod retention;
 mod runbook;
 mod schedules;
 mod servers;

@@ -207,11 +207,12 @@ async fn firings_that_are_on_their_way_while_the_schema_changes_become_one_opera
 }
 
 /// What is counted of the rows in `migrations/rows.sql`.
-const COUNTED: [(&str, &str); 18] = [
+const COUNTED: [(&str, &str); 19] = [
     ("users", "users"),
     ("totals", "user_stats where total_commands_used = 5"),
     ("servers", "game_servers where deleted_at is null"),
     ("deleted servers", "game_servers where deleted_at is not null"),
+    ("confirmed runs", "game_servers where confirmed_from is not null and confirmed_until is not null"),
     ("schedules", "server_schedules where enabled"),
     ("operations", "operations"),
     ("ids of requests", "operations where request_id is not null and trace_id is not null"),
@@ -230,9 +231,13 @@ const COUNTED: [(&str, &str); 18] = [
 
 /// What each migration that can be reverted takes along when it is, from the newest to the oldest.
 /// docs/operations/rollback.md tells of it.
-const LOST: [(&str, &[&str]); 12] = [
+const LOST: [(&str, &[&str]); 16] = [
     ("leavers", &["leavers"]),
     ("name_shapes", &["shapes of names"]),
+    ("roles_seen", &[]),
+    ("deleted_servers", &[]),
+    ("live_servers", &[]),
+    ("confirmed", &["confirmed runs"]),
     ("traces", &["ids of requests"]),
     ("ledger", &["ids of entries"]),
     ("credits", &["lines of the ledger"]),

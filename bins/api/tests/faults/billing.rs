@@ -6,15 +6,18 @@ use agis_accounts::{
     LedgerStore,
     ledger::{Entered, Entry},
 };
-use agis_base::UserId;
+use agis_base::{ServerId, UserId};
+use agis_servers::{Action, Origin, Request, operation::Identity, store::OperationStore};
 use agis_storage::{Db, DbConfig};
 use agis_test_support::wait;
 use serde_json::json;
 use tokio_postgres::Client;
 
-use crate::common::{Api, OWNER, SOON, Stack};
+use crate::common::{Api, OWNER, SOON, Stack, signal};
 
 const ON: [(&str, &str); 1] = [("BILLING", "on")];
+/// The hour that was paid, or the time that was given, ends now, and the server still runs.
+const OVER: &str = "update game_servers set paid_until = now(), confirmed_until = now()";
 /// For a hundred thousand charges on a busy machine.
 const LONG: Duration = Duration::from_secs(180);
 
@@ -148,7 +151,7 @@ async fn an_owner_who_runs_dry_is_told_and_has_some_time_before_the_server_is_st
         format!("select paid_until between now() + '5 min' and now() + '10 min' from game_servers where id = {id}");
     assert!(one::<bool>(&sql, &grace).await);
 
-    sql.batch_execute("update game_servers set paid_until = now()").await.expect("the time is over");
+    sql.batch_execute(OVER).await.expect("the time is over");
     api.until_status(id, "stopped").await;
     assert!(one::<bool>(&sql, &told("credits_out")).await);
     assert_eq!(one::<i64>(&sql, "select count(*) from credit_ledger where kind = 'charge'").await, 0);
@@ -172,8 +175,8 @@ async fn a_restart_as_the_grace_ends_is_no_way_not_to_pay() {
     let api = stack.api(&ON).await;
     let told = "select count(*) = 1 from notices where kind = 'credits_low'";
     until(&sql, "the owner to be told", told).await;
-    sql.batch_execute("update game_servers set paid_until = now()").await.expect("the time is over");
-    // It may be too late for it already.
+    sql.batch_execute(OVER).await.expect("the time is over");
+    // It is refused, unless it comes too late.
     drop(api.call("POST", &format!("/api/v1/servers/{id}/restart"), None).await);
     api.until_status(id, "stopped").await;
     assert!(one::<bool>(&sql, told).await, "once");
@@ -189,8 +192,9 @@ async fn an_account_that_cannot_be_charged_keeps_nobody_else_from_paying() {
     sql.batch_execute(
         "insert into users (discord_id, credits) select n, 100 from unnest('{u1,u2}'::text[]) n;
          insert into credit_ledger (discord_id, amount, balance, kind) select n, 100, 100, 'opening' from unnest('{u1,u2}'::text[]) n;
-         insert into game_servers (id, discord_id, name, game_type, status, desired, host, cost_per_hour, paid_until)
-             select right(n, 1)::int, n, n, 'demo', 'running', 'running', 'elsewhere', 1, '2026-11-27 10:00Z'
+         insert into game_servers
+             (id, discord_id, name, game_type, status, desired, host, cost_per_hour, confirmed_until, paid_until)
+             select right(n, 1)::int, n, n, 'demo', 'running', 'running', 'elsewhere', 1, now(), '2026-11-27 10:00Z'
              from unnest('{u1,u2}'::text[]) n;
          update billing set free_until = '2026-11-27 09:00Z';
          insert into credit_ledger (discord_id, amount, balance, kind, server_id, game_type, hour)
@@ -246,8 +250,9 @@ async fn a_hundred_thousand_hours_are_paid_once_each_whatever_dies_meanwhile() {
         "insert into users (discord_id, credits) select 'u' || n, 1000000 from generate_series(1, {OWNERS}) n;
          insert into credit_ledger (discord_id, amount, balance, kind)
              select discord_id, credits, credits, 'opening' from users where discord_id like 'u%';
-         insert into game_servers (discord_id, name, game_type, status, desired, host, cost_per_hour, paid_until)
-             select 'u' || n, 's' || m, 'demo', 'running', 'running', 'elsewhere', 1, now() - '{HOURS} h'::interval + '30 min'
+         insert into game_servers
+             (discord_id, name, game_type, status, desired, host, cost_per_hour, confirmed_until, paid_until)
+             select 'u' || n, 's' || m, 'demo', 'running', 'running', 'elsewhere', 1, now(), now() - '{HOURS} h'::interval + '30 min'
              from generate_series(1, {OWNERS}) n, generate_series(1, {SERVERS}) m;
          update billing set free_until = now() - '{HOURS} h'::interval;
          analyze;"
@@ -287,4 +292,267 @@ async fn a_hundred_thousand_hours_are_paid_once_each_whatever_dies_meanwhile() {
     );
     assert_eq!(one::<i64>(&sql, &wrong).await, 0);
     sums_agree(&sql).await;
+}
+
+/// A server of a host that nobody serves, with this `paid_until` and `confirmed_until` in SQL. Its owner has a hundred
+/// credits, and an hour costs one.
+async fn unserved(sql: &Client, owner: &str, paid_until: &str, confirmed_until: &str) -> i32 {
+    let fill = format!(
+        "insert into users (discord_id, credits) values ('{owner}', 100) on conflict do nothing;
+         insert into credit_ledger (discord_id, amount, balance, kind)
+             select '{owner}', 100, 100, 'opening'
+             where not exists (select from credit_ledger where discord_id = '{owner}');
+         update billing set free_until = now() - interval '20 days';"
+    );
+    sql.batch_execute(&fill).await.expect("an owner");
+    let insert = format!(
+        "insert into game_servers
+             (discord_id, name, game_type, status, desired, host, cost_per_hour, paid_until, confirmed_until)
+         values ('{owner}', '{owner}', 'demo', 'running', 'running', 'elsewhere', 1, {paid_until}, {confirmed_until})
+         returning id"
+    );
+    one(sql, &insert).await
+}
+
+/// Waits until everybody has been asked for what they owe: somebody who comes last in order pays.
+async fn a_round(sql: &Client) {
+    let last = unserved(sql, "z", "null", "now()").await;
+    let paid = format!("select count(*) > 0 from credit_ledger where server_id = {last}");
+    until(sql, "the last of a round to pay", &paid).await;
+}
+
+async fn hours(sql: &Client, server: i32) -> i64 {
+    one(sql, &format!("select count(*) from credit_ledger where kind = 'charge' and server_id = {server}")).await
+}
+
+#[tokio::test]
+async fn hours_that_no_host_confirmed_are_not_charged() {
+    let stack = Stack::start().await;
+    let sql = stack.sql().await;
+    let h = |hours: &str| format!("now() - interval '{hours} hours'");
+    let unseen = unserved(&sql, "u1", "null", "null").await;
+    let lost = unserved(&sql, "u2", &h("3"), &h("3.1")).await;
+    // Seen until the middle of the third of the hours that passed.
+    let half = unserved(&sql, "u3", &h("5"), &h("2.5")).await;
+    let seen = unserved(&sql, "u4", &h("5"), "now()").await;
+    let first = unserved(&sql, "u5", "null", &h("7")).await;
+    let _api = stack.api(&ON).await;
+    until(&sql, "what was seen to pay", &format!("select paid_until > now() from game_servers where id = {seen}"))
+        .await;
+    a_round(&sql).await;
+    let charged = [unseen, lost, half, seen, first];
+    let mut all = vec![];
+    for server in charged {
+        all.push(hours(&sql, server).await);
+    }
+    assert_eq!(all, [0, 0, 3, 6, 1]);
+    let beyond = "select count(*) from credit_ledger l join game_servers s on s.id = l.server_id
+                  where l.hour > s.confirmed_until";
+    assert_eq!(one::<i64>(&sql, beyond).await, 0);
+    sums_agree(&sql).await;
+}
+
+#[tokio::test]
+async fn a_server_that_died_in_an_outage_pays_until_it_was_last_seen() {
+    let stack = Stack::start().await;
+    let sql = stack.sql().await;
+    let api = stack.api(&ON).await;
+    let (dead, alive) = (priced(&api, &sql, 10).await, api.server("alive", "demo").await);
+    sql.batch_execute("update game_servers set cost_per_hour = 1").await.expect("priced");
+    for id in [dead, alive] {
+        api.act(id, "start").await;
+    }
+    until(&sql, "the first hours", "select count(*) = 2 from credit_ledger where kind = 'charge'").await;
+    api.stop().await;
+    let shim = stack.process_of(dead).expect("a process")["shim"]["pid"].as_i64().expect("a number");
+    let game = stack.process_of(dead).expect("a process")["game"]["pid"].as_i64().expect("a number");
+    for pid in [shim, game] {
+        signal(pid, "KILL");
+    }
+    // The outage begins within the hour that was paid, and lasts for three more.
+    let outage = "update billing set free_until = free_until - interval '1 day';
+                  update game_servers set confirmed_from = now() - interval '5 h', paid_until = now() - interval '3 h',
+                      confirmed_until = now() - interval '3.5 h'";
+    sql.batch_execute(outage).await.expect("an outage");
+    let api = stack.api(&ON).await;
+    api.until_status(dead, "crashed").await;
+    until(&sql, "the other to pay", &format!("select paid_until > now() from game_servers where id = {alive}")).await;
+    let hours = [hours(&sql, id(dead)).await, hours(&sql, id(alive)).await];
+    assert_eq!(hours, [1, 5], "the one that ran on pays what it ran");
+    sums_agree(&sql).await;
+}
+
+fn id(server: i64) -> i32 {
+    i32::try_from(server).expect("an id")
+}
+
+#[tokio::test]
+async fn the_stop_of_what_nobody_pays_for_is_queued_once() {
+    let stack = Stack::start().await;
+    let sql = stack.sql().await;
+    let server = unserved(&sql, "u1", "now()", "now()").await;
+    sql.batch_execute(
+        "update game_servers set cost_per_hour = 500, warned_at = now() - interval '1 hour', updated_at = now()
+         where discord_id = 'u1'",
+    )
+    .await
+    .expect("too dear");
+    let _api = stack.api(&ON).await;
+    let stops = format!("select count(*) from operations where server_id = {server} and action = 'stop'");
+    until(&sql, "the stop", &format!("select ({stops}) = 1")).await;
+    for _ in 0..2 {
+        // The host may still confirm that it runs, for nobody can stop it there.
+        let due = "update game_servers set paid_until = now(), confirmed_until = now() where discord_id = 'u1'";
+        sql.batch_execute(due).await.expect("due");
+        a_round(&sql).await;
+    }
+    assert_eq!(one::<i64>(&sql, &stops).await, 1);
+    assert_eq!(hours(&sql, server).await, 0);
+}
+
+/// The states of the operations that start servers, with the refusals of those that came to none.
+async fn begun(sql: &Client) -> i64 {
+    one(sql, "select count(*) from operations where action in ('start', 'restart') and state in ('queued', 'running', 'succeeded')").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_credits_for_one_first_hour_one_of_five_servers_starts() {
+    let stack = Stack::start().await;
+    let sql = stack.sql().await;
+    let (one_api, other) = (stack.api(&ON).await, stack.api(&ON).await);
+    let mut servers = vec![];
+    for number in 0..5 {
+        servers.push(one_api.server(&format!("server {number}"), "slow").await);
+    }
+    sql.batch_execute("update game_servers set cost_per_hour = 100").await.expect("priced");
+    let schedule = json!({ "server_id": servers[4], "action": "start", "cron_expression": "* * * * *" });
+    let schedule = one_api.post("/api/v1/schedules", schedule).await.expect(201)["id"].as_i64().expect("an id");
+    let db = Db::new(&DbConfig { url: stack.url.clone(), connections: 4, billing: true }).expect("a pool");
+    let discord = Request {
+        server: ServerId(id(servers[2])),
+        action: Action::Start,
+        origin: Origin::Discord,
+        actor: UserId::from_stored(OWNER),
+        channel: None,
+        identity: Identity::Key("discord:1".to_owned()),
+        trace: None,
+    };
+    let start = async |api: &Api, server: i64| {
+        let answer = api.call("POST", &format!("/api/v1/servers/{server}/start"), None).await;
+        assert!(answer.status == 202 || answer.body["code"] == "insufficient_credits", "{answer:?}");
+        i64::from(answer.status == 202)
+    };
+    let due = format!(
+        "update server_schedules set next_run = date_trunc('minute', now()) where id = {schedule}; notify agis_schedules"
+    );
+    let run = async {
+        sql.batch_execute(&due).await.expect("due");
+        let ended = format!(
+            "select count(*) > 0 from schedule_runs where schedule_id = {schedule}
+                             and (reason is not null or exists (select from operations o where o.id = operation_id))"
+        );
+        until(&sql, "the schedule to be heard", &ended).await;
+    };
+    let discord = [discord];
+    let (a, b, c, (), d) = tokio::join!(
+        start(&one_api, servers[0]),
+        start(&other, servers[1]),
+        async { db.accept(&discord).await.expect("answers").answers.into_iter().filter(Result::is_ok).count() },
+        run,
+        start(&other, servers[3]),
+    );
+    assert_eq!(begun(&sql).await, 1, "{a} {b} {c} {d}");
+    assert!(a + b + d + i64::try_from(c).expect("few") <= 1);
+
+    // In one transaction too, as schedules ask.
+    sql.batch_execute("update users set credits = 300").await.expect("two more");
+    let again =
+        |server: &i64| Request { server: ServerId(id(*server)), identity: Identity::None, ..discord[0].clone() };
+    let requests: Vec<_> = servers.iter().map(again).collect();
+    let accepted = db.accept(&requests).await.expect("accepted");
+    // The one that has begun is asked again, for nothing.
+    assert_eq!(accepted.answers.iter().filter(|it| it.is_ok()).count(), 3);
+}
+
+#[tokio::test]
+async fn a_reservation_ends_with_its_start() {
+    let stack = Stack::start().await;
+    let sql = stack.sql().await;
+    let api = stack.api(&ON).await;
+    let (first, second) = (api.server("first", "slow").await, api.server("second", "slow").await);
+    let unready = api.server("unready", "unready").await;
+    sql.batch_execute("update game_servers set cost_per_hour = 60").await.expect("priced");
+    let start = async |server: i64| api.call("POST", &format!("/api/v1/servers/{server}/start"), None).await;
+    start(first).await.expect(202);
+    let refused = start(second).await.expect(402);
+    assert!(refused["detail"].as_str().is_some_and(|why| why.contains("reserved")), "{refused}");
+    start(first).await.expect(202);
+    // Superseded by a stop.
+    api.act(first, "stop").await;
+    // Failed.
+    let failed = api.ended(&api.ask(unready, "start").await).await;
+    assert_eq!(failed["state"], "failed");
+    // Expired: nobody serves its host.
+    sql.batch_execute(&format!("update game_servers set host = 'elsewhere' where id = {second}")).await.expect("moved");
+    let operation = api.ask(second, "start").await;
+    start(first).await.expect(402);
+    let old = format!("update operations set created_at = now() - interval '2 hours' where id = '{operation}'");
+    sql.batch_execute(&old).await.expect("old");
+    assert_eq!(api.ended(&operation).await["state"], "expired");
+    start(first).await.expect(202);
+    assert_eq!(one::<i64>(&sql, "select count(*) from credit_ledger where kind <> 'welcome'").await, 0);
+}
+
+#[tokio::test]
+async fn what_a_start_has_reserved_pays_for_nothing_else() {
+    let stack = Stack::start().await;
+    let sql = stack.sql().await;
+    let api = stack.api(&ON).await;
+    let starting = api.server("starting", "slow").await;
+    sql.batch_execute("update game_servers set cost_per_hour = 100").await.expect("priced");
+    api.ask(starting, "start").await;
+    let runs = format!(
+        "insert into game_servers
+             (discord_id, name, game_type, status, desired, host, cost_per_hour, paid_until, confirmed_until)
+         values ('{OWNER}', 'runs', 'demo', 'running', 'running', 'elsewhere', 1, now(), now()) returning id"
+    );
+    let runs: i32 = one(&sql, &runs).await;
+    until(&sql, "the owner to be told", "select count(*) = 1 from notices where kind = 'credits_low'").await;
+    assert_eq!(hours(&sql, runs).await, 0);
+    api.act(starting, "stop").await;
+    sql.batch_execute(OVER).await.expect("the time is over");
+    until(&sql, "the other to pay", &format!("select count(*) = 1 from credit_ledger where server_id = {runs}")).await;
+}
+
+#[tokio::test]
+async fn a_server_that_is_made_anew_gets_no_new_grace() {
+    let stack = Stack::start().await;
+    let sql = stack.sql().await;
+    let unbilled = stack.api(&[]).await;
+    let old = priced(&unbilled, &sql, 130).await;
+    unbilled.act(old, "start").await;
+    unbilled.stop().await;
+    let api = stack.api(&ON).await;
+    until(&sql, "the owner to be told", "select count(*) = 1 from notices where kind = 'credits_low'").await;
+    let deleted = api.call("DELETE", &format!("/api/v1/servers/{old}"), None).await.expect(202);
+    api.ended(deleted["id"].as_str().expect("an id")).await;
+    let new = priced(&api, &sql, 130).await;
+    for action in ["start", "restart"] {
+        api.call("POST", &format!("/api/v1/servers/{new}/{action}"), None).await.expect(402);
+    }
+}
+
+#[tokio::test]
+async fn a_crash_within_a_paid_hour_is_started_again_for_nothing() {
+    let stack = Stack::start().await;
+    let sql = stack.sql().await;
+    let api = stack.api(&ON).await;
+    let server = priced(&api, &sql, 100).await;
+    api.act(server, "start").await;
+    until(&sql, "the first hour", "select count(*) = 1 from credit_ledger where kind = 'charge'").await;
+    let game = stack.process_of(server).expect("a process")["game"]["pid"].as_i64().expect("a number");
+    signal(game, "KILL");
+    api.until_status(server, "crashed").await;
+    api.act(server, "start").await;
+    assert_eq!(one::<i64>(&sql, "select count(*) from credit_ledger where kind = 'charge'").await, 1);
 }

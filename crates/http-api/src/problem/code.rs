@@ -52,7 +52,8 @@ codes! {
     ExpiredKey = "expired_key", UNAUTHORIZED, "The API key has ended.";
 
     InsufficientCredits = "insufficient_credits", PAYMENT_REQUIRED,
-        "The server's owner has not the credits for its first hour. Only where the operator charges for servers.";
+        "The server's owner has not the credits for its first hour, beside those that other starts have reserved. Only \
+         where the operator charges for servers.";
 
     MissingScope = "missing_scope", FORBIDDEN, "The API key has not the scope that this needs.";
     ScopeBeyondKey = "scope_beyond_key", FORBIDDEN, "A key cannot give another a scope that it has not itself.";
