@@ -1,7 +1,11 @@
+mod clock;
+
+use std::ffi::OsString;
 use std::process::{Command, Stdio};
 
 use agis_test_support::postgres::{Cluster, Options};
 
+use self::clock::Clock;
 use crate::failure::{Failure, Result};
 use crate::run::{cargo, has_cargo, run as run_command, step};
 use crate::signals::Interrupts;
@@ -15,6 +19,10 @@ pub(crate) struct Args {
     /// own example
     #[arg(long)]
     agones: bool,
+    /// Run them with the clock moved, by libfaketime: +<days>d, a day as in 2028-02-29, or zone-change (one hour before the
+    /// next change of the machine's zone). Given more than once, they run once for each
+    #[arg(long = "clock", value_name = "WHEN", conflicts_with = "agones")]
+    clocks: Vec<Clock>,
     /// Passed on to the test runner (cargo-nextest where it is installed, else cargo test), such as a filter or
     /// `-p agis-scheduler`
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -22,7 +30,29 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, interrupts: &Interrupts) -> Result {
-    if args.agones { on_cluster(&args.args, interrupts) } else { all(&args.args, interrupts) }
+    match (args.agones, &*args.clocks) {
+        (true, _) => on_cluster(&args.args, interrupts),
+        (false, []) => all(&args.args, interrupts),
+        (false, clocks) => on_clocks(clocks, &args.args, interrupts),
+    }
+}
+
+/// Runs the tests once on each clock, all of them, and fails if one run does.
+fn on_clocks(clocks: &[Clock], args: &[String], interrupts: &Interrupts) -> Result {
+    let mut failed = vec![];
+    for clock in clocks {
+        step(format_args!("with the clock {clock}"));
+        match on_clock(args, &clock.environment()?, interrupts) {
+            Ok(()) => {}
+            Err(Failure::Status(_)) => failed.push(clock.to_string()),
+            Err(other) => return Err(other),
+        }
+    }
+    if failed.is_empty() {
+        Ok(())
+    } else {
+        Err(Failure::new(format!("tests failed with the clock {}", failed.join(", "))))
+    }
 }
 
 fn on_cluster(args: &[String], interrupts: &Interrupts) -> Result {
@@ -49,8 +79,13 @@ fn runner() -> Command {
 
 /// Runs the tests that `args` select: all of the workspace's unless they name packages.
 pub(crate) fn all(args: &[String], interrupts: &Interrupts) -> Result {
+    on_clock(args, &[], interrupts)
+}
+
+/// `clock` are variables that the tests and PostgreSQL get; programs that tests start have them from the tests.
+fn on_clock(args: &[String], clock: &[(&'static str, OsString)], interrupts: &Interrupts) -> Result {
     provide(&["bash", "curl", "jq", "python3", "redis-server"])?;
-    let cluster = start_postgres()?;
+    let cluster = postgres_with(clock)?;
     let scope = (!names_packages(args)).then_some("--workspace");
     if scope.is_some() {
         step("building all binaries");
@@ -59,7 +94,32 @@ pub(crate) fn all(args: &[String], interrupts: &Interrupts) -> Result {
     }
     step("running tests");
     let mut tests = runner();
+    if !clock.is_empty() {
+        // Cargo stays on the machine's clock: it compares times of files.
+        tests.env(runner_variable()?, in_environment(clock));
+    }
     run_command(with_postgres(tests.args(scope).args(args), &cluster), interrupts)
+}
+
+/// Cargo's variable that names the program which runs what was built for this machine.
+fn runner_variable() -> Result<String> {
+    let output = Command::new("rustc").arg("-vV").output()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let host = text.lines().find_map(|line| line.strip_prefix("host: "));
+    let host = host.ok_or_else(|| Failure::new("rustc does not say which machine this is: rustc -vV"))?;
+    Ok(format!("CARGO_TARGET_{}_RUNNER", host.to_uppercase().replace('-', "_")))
+}
+
+/// A command line that runs another with these variables.
+fn in_environment(variables: &[(&'static str, OsString)]) -> OsString {
+    let mut line = OsString::from("env");
+    for (name, value) in variables {
+        line.push(" ");
+        line.push(name);
+        line.push("=");
+        line.push(value);
+    }
+    line
 }
 
 /// Makes sure that there are the programs that the guides tell people to type, and those that tests start; their packages
@@ -82,9 +142,13 @@ fn is_there(program: &str) -> bool {
 
 /// A throw-away PostgreSQL, stopped and removed with the value.
 pub(crate) fn start_postgres() -> Result<Cluster> {
+    postgres_with(&[])
+}
+
+fn postgres_with(env: &[(&'static str, OsString)]) -> Result<Cluster> {
     step("starting PostgreSQL");
     let downloads = State::locate()?.downloads();
-    Ok(Cluster::start(Options::throwaway().fetch_into(downloads).max_connections(300))?)
+    Ok(Cluster::start(Options::throwaway().fetch_into(downloads).max_connections(300).env(env.to_vec()))?)
 }
 
 /// Tells the tests about the server and its programs, and nothing about the caller's own database.

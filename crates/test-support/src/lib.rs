@@ -6,12 +6,14 @@
 //! - [`proxy`]: a TCP proxy that loses the connection on purpose
 //! - `discord`: a stand-in for Discord (with the feature of that name)
 //! - `kubernetes`: a stand-in for Kubernetes with Agones (with the feature of that name)
+//! - [`clock`]: programs under test share the test's clock
 //! - [`wait`]: the one place where a test may sleep
 //! - [`apt`]: what the system's package manager can give
 //! - [`account`], [`leash`]: who a helper process runs as, and how it ends when its parent is killed
 
 pub mod account;
 pub mod apt;
+pub mod clock;
 mod database;
 #[cfg(feature = "discord")]
 pub mod discord;

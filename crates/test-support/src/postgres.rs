@@ -7,6 +7,7 @@ mod layout;
 pub(crate) mod port;
 mod server;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 pub use cluster::Cluster;
@@ -28,18 +29,25 @@ pub struct Options {
     downloads: Option<PathBuf>,
     durability: Durability,
     max_connections: u16,
+    env: Vec<(&'static str, OsString)>,
 }
 
 impl Options {
     /// A cluster that keeps its data in `dir`.
     pub fn durable(dir: impl Into<PathBuf>) -> Self {
-        Self { dir: Some(dir.into()), downloads: None, durability: Durability::Durable, max_connections: 100 }
+        Self {
+            dir: Some(dir.into()),
+            downloads: None,
+            durability: Durability::Durable,
+            max_connections: 100,
+            env: vec![],
+        }
     }
 
     /// A cluster among the temporary files, removed with the [`Cluster`].
     #[must_use]
     pub fn throwaway() -> Self {
-        Self { dir: None, downloads: None, durability: Durability::Throwaway, max_connections: 100 }
+        Self { dir: None, downloads: None, durability: Durability::Throwaway, max_connections: 100, env: vec![] }
     }
 
     /// Allows to fetch PostgreSQL where the machine has none: into this folder, or by the system's package manager.
@@ -52,5 +60,11 @@ impl Options {
     #[must_use]
     pub fn max_connections(self, max_connections: u16) -> Self {
         Self { max_connections, ..self }
+    }
+
+    /// Variables that the server has besides this process' own.
+    #[must_use]
+    pub fn env(self, env: Vec<(&'static str, OsString)>) -> Self {
+        Self { env, ..self }
     }
 }

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use agis_test_support::{Database, wait};
+use agis_test_support::{Database, clock, wait};
 use reqwest::{Method, StatusCode, header::HeaderMap};
 use serde_json::{Value, json};
 
@@ -122,8 +122,7 @@ impl Stack {
 
     fn prepare(&self, settings: &[(&str, &str)]) -> Command {
         let mut command = Command::new(program::path("agis-api"));
-        command
-            .env_clear()
+        clock::clear_env(&mut command)
             .envs(self.settings())
             .env("AGIS_DATA_DIR", self.data_dir())
             .env("GAME_BIND_ADDRESS", "127.0.0.1")

@@ -188,17 +188,18 @@ async fn an_account_that_cannot_be_charged_keeps_nobody_else_from_paying() {
     let stack = Stack::start().await;
     let sql = stack.sql().await;
     stack.api(&[]).await.stop().await;
-    // The hour that the first of them owes stands in the ledger already, which cannot be.
+    // The hour that the first of them owes stands in the ledger already, which cannot be. One batch has one now().
     sql.batch_execute(
         "insert into users (discord_id, credits) select n, 100 from unnest('{u1,u2}'::text[]) n;
          insert into credit_ledger (discord_id, amount, balance, kind) select n, 100, 100, 'opening' from unnest('{u1,u2}'::text[]) n;
          insert into game_servers
              (id, discord_id, name, game_type, status, desired, host, cost_per_hour, confirmed_until, paid_until)
-             select right(n, 1)::int, n, n, 'demo', 'running', 'running', 'elsewhere', 1, now(), '2026-11-27 10:00Z'
+             select right(n, 1)::int, n, n, 'demo', 'running', 'running', 'elsewhere', 1, now(),
+                    date_trunc('hour', now()) - interval '1 hour'
              from unnest('{u1,u2}'::text[]) n;
-         update billing set free_until = '2026-11-27 09:00Z';
+         update billing set free_until = date_trunc('hour', now()) - interval '2 hours';
          insert into credit_ledger (discord_id, amount, balance, kind, server_id, game_type, hour)
-             values ('u1', -1, 99, 'charge', 1, 'demo', '2026-11-27 10:00Z');",
+             values ('u1', -1, 99, 'charge', 1, 'demo', date_trunc('hour', now()) - interval '1 hour');",
     )
     .await
     .expect("filled");

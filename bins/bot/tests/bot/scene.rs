@@ -3,6 +3,7 @@
 use std::{ops::Deref, process::Command, time::Duration};
 
 use agis_test_support::{
+    clock,
     discord::{Discord, Person},
     wait,
 };
@@ -72,8 +73,7 @@ pub(crate) struct Bot {
 impl Bot {
     pub(crate) async fn start(stack: &Stack, discord: &Discord, settings: &[(&str, &str)]) -> Self {
         let mut command = Command::new(program::path("agis-bot"));
-        command
-            .env_clear()
+        clock::clear_env(&mut command)
             .envs(stack.settings())
             .env("DISCORD_TOKEN", discord.token())
             .env("DISCORD_API_URL", discord.url())

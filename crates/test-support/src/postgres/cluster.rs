@@ -30,7 +30,7 @@ impl Cluster {
     pub fn start(options: Options) -> Result<Self> {
         let account = Account::unprivileged()?;
         let bin = binaries::find(&account, options.downloads.as_deref())?;
-        let programs = Programs { bin, account };
+        let programs = Programs { bin, account, env: options.env.clone() };
         let layout = Layout::prepare(&options, &account)?;
         // From here on a throw-away folder goes with the value, also when a step fails.
         let mut cluster = Self { server: None, programs, layout, options, port: 0, password: String::new() };

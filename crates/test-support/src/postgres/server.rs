@@ -1,3 +1,4 @@
+use std::ffi::OsString;
 use std::fs;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -30,6 +31,7 @@ pub(super) struct Server {
 pub(super) struct Programs {
     pub(super) bin: PathBuf,
     pub(super) account: Account,
+    pub(super) env: Vec<(&'static str, OsString)>,
 }
 
 impl Programs {
@@ -41,7 +43,7 @@ impl Programs {
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"PG")) {
             command.env_remove(name);
         }
-        command.env("LC_ALL", "C").env("HOME", layout.dir());
+        command.envs(self.env.iter().map(|(name, value)| (name, value))).env("LC_ALL", "C").env("HOME", layout.dir());
         command.current_dir(layout.dir()).process_group(0).stdin(Stdio::null());
         command
     }
