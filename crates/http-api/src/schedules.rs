@@ -12,11 +12,11 @@ use agis_scheduler::{
     store::{self, RunsQuery},
 };
 use agis_servers::{self as servers, Permission, ServersError};
-use chrono::{Datelike, SecondsFormat, Utc};
+use chrono::{Datelike, SecondsFormat};
 
 pub(crate) use self::shapes::ListQuery;
 pub(crate) use self::shapes::{Change, Create, Preview, PreviewDto, RunDto, ScheduleDto};
-use self::shapes::{OfServerQuery, RunsQuery as RunsParams};
+use self::shapes::{OfServerQuery, RunsQuery as RunsParams, YEARS};
 use crate::{
     auth::{Caller, Here, May, ReadSchedules, ReadSchedulesOfServer, Somewhere, WriteSchedules},
     body::Body,
@@ -30,7 +30,7 @@ use crate::{
 
 /// Create a schedule
 ///
-/// The answer shows the next five runs: look whether they are what you meant.
+/// The answer shows the next five runs, and warnings: look whether they are what you meant.
 #[utoipa::path(
     post, path = "/api/v1/schedules", operation_id = "createSchedule", tag = "schedules", request_body = Create,
     responses((status = 201, description = "The schedule.", body = ScheduleDto)),
@@ -196,7 +196,8 @@ pub(crate) async fn run_now(
 
 /// List the runs of a schedule
 ///
-/// The newest first. They are forgotten 90 days after their end.
+/// The newest first. They are forgotten 90 days after their end; of a schedule that runs more often than hourly, about
+/// 2,000 are kept.
 #[utoipa::path(
     get, path = "/api/v1/schedules/{id}/runs", operation_id = "listScheduleRuns", tag = "schedules",
     params(RunsParams),
@@ -249,7 +250,7 @@ pub(crate) async fn preview(
 ) -> Result<Json<PreviewDto>, Problem> {
     let body = body.0;
     let timing = Timing::parse(&body.cron_expression, &body.timezone)?;
-    let runs = services.schedules.preview(&timing, Utc::now(), body.count()?)?;
+    let runs = services.schedules.preview(&timing, body.from()?, body.count()?)?;
     Ok(Json(PreviewDto::new(&timing, runs)))
 }
 
@@ -276,7 +277,6 @@ impl std::str::FromStr for Cursor {
 
     fn from_str(text: &str) -> Result<Self, Problem> {
         let slot: Timestamp = text.parse().map_err(|_| page::invalid_cursor())?;
-        // Beyond these years Postgres and chrono do not understand each other.
-        (1970..10_000).contains(&slot.year()).then_some(Self(slot)).ok_or_else(page::invalid_cursor)
+        YEARS.contains(&slot.year()).then_some(Self(slot)).ok_or_else(page::invalid_cursor)
     }
 }

@@ -3,10 +3,14 @@
 //! The `cron` crate reads the sets of values; its dialect differs (seconds first, weekdays from 1, no OR of the day
 //! fields), so each field is checked against crontab(5) and rewritten before it gets there.
 
+#[cfg(test)]
+mod advice;
 mod error;
 mod field;
+mod paste;
 #[cfg(test)]
 mod tests;
+mod warnings;
 mod words;
 
 use std::{fmt, str::FromStr};
@@ -14,7 +18,7 @@ use std::{fmt, str::FromStr};
 use ::cron::{Schedule, TimeUnitSpec};
 use chrono::{DateTime, Utc};
 
-pub use self::{error::CronError, field::CronField};
+pub use self::{error::CronError, field::CronField, paste::Reading};
 use crate::{occurrence::Occurrences, zone::Zone};
 
 /// Five fields (minute, hour, day of month, month, day of week) or a shorthand such as `@daily`, as in crontab(5).
@@ -56,16 +60,6 @@ impl CronExpression {
     pub fn after(&self, zone: &Zone, after: DateTime<Utc>) -> Occurrences {
         Occurrences::new(self.sets, zone, after)
     }
-
-    /// What the author may not have meant, as a sentence to show beside the next runs.
-    ///
-    /// Said when both day fields are restricted: crontab(5) then runs on days that match *either*.
-    pub fn warning(&self) -> Option<&'static str> {
-        self.sets.either_day.then_some(
-            "Both day fields are set, so this runs on every day that matches either of them: `0 0 13 * 5` runs on the \
-             13th and on every Friday, not only on Friday the 13th.",
-        )
-    }
 }
 
 /// The text as typed, with runs of blanks folded to one space.
@@ -79,7 +73,11 @@ impl FromStr for CronExpression {
     type Err = CronError;
 
     fn from_str(typed: &str) -> Result<Self, CronError> {
-        let text = typed.split_whitespace().collect::<Vec<_>>().join(" ");
+        let typed: Vec<&str> = typed.split_whitespace().collect();
+        if let Some(refusal) = paste::recognise(&typed) {
+            return Err(refusal);
+        }
+        let text = typed.join(" ");
         let length = text.chars().count();
         if length > Self::MAX_LENGTH {
             return Err(CronError::TooLong { length });
@@ -88,7 +86,7 @@ impl FromStr for CronExpression {
             Some(word) => expand(word)?,
             None => &text,
         };
-        let fields: Vec<&str> = long_form.split_whitespace().collect();
+        let fields: Vec<&str> = long_form.split(' ').filter(|field| !field.is_empty()).collect();
         let &[minute, hour, day_of_month, month, weekday] = fields.as_slice() else {
             return Err(CronError::FieldCount { found: fields.len() });
         };

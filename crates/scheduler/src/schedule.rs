@@ -118,6 +118,11 @@ impl Timing {
         slot.map(|slot| slot.at).ok_or_else(|| TimingError::NeverFires(self.cron.to_string()))
     }
 
+    /// What its author may not have meant, as sentences to show beside the next runs.
+    pub fn warnings(&self) -> Vec<String> {
+        self.cron.warnings().into_iter().chain(self.zone.warning()).collect()
+    }
+
     /// The next `count` slots after `now`.
     pub fn next_runs(&self, now: Timestamp, count: usize) -> Vec<Timestamp> {
         self.cron.after(&self.zone, now).take(count).map(|slot| slot.at).collect()
@@ -156,6 +161,17 @@ pub struct Schedule {
 }
 
 impl Schedule {
+    /// The next `count` slots after `now`: none while it is disabled, or where the stored text cannot be used.
+    pub fn next_runs(&self, now: Timestamp, count: usize) -> Vec<Timestamp> {
+        let timing = self.timing().ok().filter(|_| self.enabled);
+        timing.map(|timing| timing.next_runs(now, count)).unwrap_or_default()
+    }
+
+    /// What its author may not have meant.
+    pub fn warnings(&self) -> Vec<String> {
+        self.timing().map(|timing| timing.warnings()).unwrap_or_default()
+    }
+
     /// Its timing.
     ///
     /// # Errors

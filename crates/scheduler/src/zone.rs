@@ -90,15 +90,15 @@ impl Zone {
             _ if name.starts_with("Etc/GMT") => {
                 let offset = self.local(Timestamp::UNIX_EPOCH).offset().to_string();
                 return Some(format!(
-                    "{name} is UTC{offset} all year, without summer time: in these names the sign is the reverse of what \
-                     people write. For the time of a place use its name, such as Europe/Berlin."
+                    "`{name}` is UTC{offset} all year, without summer time: in these names the sign is the reverse of what \
+                     people write. For the time of a place use its name, such as `Europe/Berlin`."
                 ));
             }
             _ => return None,
         };
         let offset = self.local(Timestamp::UNIX_EPOCH).offset().to_string();
         Some(format!(
-            "{name} has no summer time: it is UTC{offset} all year. For the time of a place use its name, such as {place}."
+            "`{name}` has no summer time: it is UTC{offset} all year. For the time of a place use its name, such as `{place}`."
         ))
     }
 }

@@ -138,8 +138,6 @@ fn timing(args: &Args) -> Result<Timing, Refusal> {
     Ok(Timing::parse(&args.needed("cron")?, &zone)?)
 }
 
-/// A row that an earlier version wrote may hold what cannot be read; it has no next runs.
 fn shown(title: &str, schedule: &Schedule, server: &str) -> Message {
-    let runs = schedule.timing().map(|timing| timing.next_runs(Utc::now(), RUNS)).unwrap_or_default();
-    page::one(title, schedule, server, &runs)
+    page::one(title, schedule, server, &schedule.next_runs(Utc::now(), RUNS))
 }

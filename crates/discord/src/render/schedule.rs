@@ -48,10 +48,7 @@ pub(crate) fn preview(timing: &Timing, runs: &[Timestamp]) -> Message {
 }
 
 fn warned(card: Card, timing: &Timing) -> Card {
-    match timing.cron.warning() {
-        Some(warning) => card.field("Is this what you meant?", warning),
-        None => card,
-    }
+    card.field_of("Is this what you meant?", &timing.warnings())
 }
 
 fn next(card: Card, runs: &[Timestamp]) -> Card {

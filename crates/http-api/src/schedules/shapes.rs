@@ -1,8 +1,10 @@
 //! What `/schedules` takes and answers.
 
+use std::ops::Range;
+
 use agis_base::{OperationId, ScheduleId, ServerId, Timestamp, UserId};
 use agis_scheduler::{Run, Schedule, Timing, Zone};
-use chrono::{NaiveDateTime, SecondsFormat, Utc};
+use chrono::{Datelike, NaiveDateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -10,6 +12,8 @@ use crate::{body::Number, page::list_query, problem::Problem, words};
 
 const NEXT_RUNS: usize = 5;
 const PREVIEW_MAX: usize = 100;
+/// Beyond these years Postgres and chrono do not understand each other.
+pub(super) const YEARS: Range<i32> = 1970..10_000;
 
 /// A schedule to create.
 #[derive(Deserialize, ToSchema)]
@@ -72,12 +76,24 @@ pub(crate) struct Preview {
     #[serde(default = "utc")]
     #[schema(default = "UTC", max_length = 50, examples("America/New_York"))]
     pub(super) timezone: String,
+    /// From which moment on; now where absent. A run at this very moment is not among them.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = DateTime, examples("2026-03-07T00:00:00-05:00"))]
+    from: Option<String>,
     /// How many runs.
     #[schema(value_type = Option<i32>, minimum = 1, maximum = 100, default = 5)]
     count: Option<Number<i64>>,
 }
 
 impl Preview {
+    pub(super) fn from(&self) -> Result<Timestamp, Problem> {
+        let Some(from) = &self.from else { return Ok(Utc::now()) };
+        let known = from.parse::<Timestamp>().ok().filter(|from| YEARS.contains(&from.year()));
+        known.ok_or_else(|| {
+            Problem::invalid_value("from", "is a moment as in 2026-03-07T00:00:00-05:00, from 1970 to 9999")
+        })
+    }
+
     pub(super) fn count(&self) -> Result<usize, Problem> {
         let Some(Number(count)) = self.count else { return Ok(NEXT_RUNS) };
         let count = usize::try_from(count).ok().filter(|count| (1..=PREVIEW_MAX).contains(count));
@@ -131,7 +147,7 @@ list_query! {
 #[schema(as = Schedule, examples(json!({
     "id": 3, "server_id": 7, "actor": "123456789012345678", "action": "start", "cron_expression": "30 18 * * 5", "timezone": "Europe/Berlin",
     "enabled": true, "disabled_reason": null, "missed_run_policy": "run_once", "last_run": "2026-11-20T17:30:00Z",
-    "next_run": "2026-11-27T17:30:00Z", "next_runs": ["2026-11-27T18:30:00+01:00", "2026-12-04T18:30:00+01:00"],
+    "next_run": "2026-11-27T17:30:00Z", "next_runs": ["2026-11-27T18:30:00+01:00", "2026-12-04T18:30:00+01:00"], "warnings": [],
     "created_at": "2026-11-01T10:00:00Z", "updated_at": "2026-11-01T10:00:00Z"
 })))]
 pub(crate) struct ScheduleDto {
@@ -157,9 +173,11 @@ pub(crate) struct ScheduleDto {
     /// Null while it is disabled.
     #[schema(value_type = Option<String>, format = DateTime)]
     next_run: Option<Timestamp>,
-    /// The next five, with the offset of the schedule's zone; of one that is disabled, those that it would have.
+    /// The next five, with the offset of the schedule's zone; none while it is disabled.
     #[schema(max_items = 5)]
     next_runs: Vec<String>,
+    /// What may not be what you meant.
+    warnings: Vec<String>,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
     #[schema(value_type = String, format = DateTime)]
@@ -174,13 +192,12 @@ impl ScheduleDto {
 
 impl From<Schedule> for ScheduleDto {
     fn from(schedule: Schedule) -> Self {
-        let now = Utc::now();
-        // A schedule of an older program that cannot be read has no next runs, and says why elsewhere. One that is
-        // disabled shows when it would run.
+        // A schedule of an older program that cannot be read has no next runs, and says why elsewhere.
         let next_runs = schedule.timing().ok().map(|timing| {
-            let runs = timing.next_runs(now, NEXT_RUNS);
+            let runs = schedule.next_runs(Utc::now(), NEXT_RUNS);
             runs.into_iter().map(|at| local(at, &timing.zone)).collect()
         });
+        let warnings = schedule.warnings();
         Self {
             id: schedule.id,
             server_id: schedule.server,
@@ -194,6 +211,7 @@ impl From<Schedule> for ScheduleDto {
             last_run: schedule.last_run,
             next_run: schedule.next_run,
             next_runs: next_runs.unwrap_or_default(),
+            warnings,
             created_at: schedule.created_at,
             updated_at: schedule.updated_at,
         }
@@ -256,8 +274,7 @@ impl From<Run> for RunDto {
 pub(crate) struct PreviewDto {
     runs: Vec<PreviewRun>,
     /// What may not be what you meant.
-    #[schema(value_type = Vec<String>)]
-    warnings: Vec<&'static str>,
+    warnings: Vec<String>,
 }
 
 /// A run that is to come.
@@ -273,7 +290,7 @@ struct PreviewRun {
 impl PreviewDto {
     pub(super) fn new(timing: &Timing, runs: Vec<Timestamp>) -> Self {
         let runs = runs.into_iter().map(|at| PreviewRun { at, local: local(at, &timing.zone) });
-        Self { runs: runs.collect(), warnings: timing.cron.warning().into_iter().collect() }
+        Self { runs: runs.collect(), warnings: timing.warnings() }
     }
 }
 

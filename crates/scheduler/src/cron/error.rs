@@ -1,13 +1,66 @@
-use super::{CronExpression, CronField};
+use super::{CronExpression, CronField, Reading};
 
-/// Why a text is not a cron expression. The sentences are for the person who typed it: which field, and what to do.
+/// Why a text is not a cron expression. The sentences are for the person who typed it: which field, and what to do. Their
+/// advice never changes the meaning: an expression is offered only where it means what the text means.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CronError {
     /// Not five fields.
-    #[error("{}", count_hint(*.found))]
+    #[error("{ORDER} This has {found}.")]
     FieldCount {
         /// How many fields were typed.
         found: usize,
+    },
+    /// A zone before the fields, as cronie and Kubernetes had it.
+    #[error(
+        "A time zone is no part of the expression: give {zone} as `timezone`, and {} as the expression.",
+        .write.as_deref().unwrap_or("what stands after it")
+    )]
+    ZonePrefix {
+        /// The zone as typed.
+        zone: String,
+        /// What stands after it, where that is an expression.
+        write: Option<String>,
+    },
+    /// An expression in quotation marks.
+    #[error("Leave out the quotation marks: {write}")]
+    Quoted {
+        /// What is between them.
+        write: String,
+    },
+    /// `@every 5m`, which counts from the start of a program.
+    #[error(
+        "@every counts from the moment at which a program starts; here, times are those of a clock. {}",
+        every_hint(.write.as_deref())
+    )]
+    Every {
+        /// What runs as often, where the clock allows it.
+        write: Option<String>,
+    },
+    /// A line of a crontab, with the command.
+    #[error("What stands after {write} is a command: leave it out. A schedule's action says what is done.")]
+    Command {
+        /// What stands before the command.
+        write: String,
+    },
+    /// `0 4 * * 1, 3`
+    #[error("There is a blank within a list or a range. Write {write}")]
+    BlankInList {
+        /// The same without it.
+        write: String,
+    },
+    /// Seconds before the fields, or a year behind them.
+    #[error("{}", six_fields(.seconds_first.as_ref(), .year_last.as_ref()))]
+    SixFields {
+        /// Where the first field can be seconds.
+        seconds_first: Option<Reading>,
+        /// Where the last field can be a year.
+        year_last: Option<Reading>,
+    },
+    /// Seconds before the fields, and a year behind them.
+    #[error("This has seven fields: seconds, the five that can stand here, and a year. {}", seven_fields(.middle.as_ref()))]
+    SevenFields {
+        /// The five.
+        middle: Option<Reading>,
     },
     /// Longer than [`CronExpression::MAX_LENGTH`].
     #[error(
@@ -33,12 +86,16 @@ pub enum CronError {
         value: String,
     },
     /// A range whose end comes before its start.
-    #[error("In the {field} field, {range:?} runs backwards. Put the smaller value first, or write two ranges.")]
+    #[error(
+        "In the {field} field, {range:?} runs backwards. If it goes on around the end of the field, write {write}."
+    )]
     Backwards {
         /// The field that holds it.
         field: CronField,
-        /// The range as typed.
+        /// The list item as typed.
         range: String,
+        /// The values that it names, going on from the field's lowest after its highest.
+        write: String,
     },
     /// A step of zero.
     #[error("In the {field} field, the step in {part:?} must be 1 or more. For example */2 takes every second value.")]
@@ -49,10 +106,7 @@ pub enum CronError {
         part: String,
     },
     /// A step after a single value (`5/10`), which crontab(5) does not have and other dialects read differently.
-    #[error(
-        "In the {field} field, {part:?} steps from a single value. Say where it ends: {start}-{}/{step}.",
-        .field.highest()
-    )]
+    #[error("In the {field} field, {part:?} steps from a single value. {}", step_hint(*.field, .start, .step))]
     StepWithoutRange {
         /// The field that holds it.
         field: CronField,
@@ -63,10 +117,19 @@ pub enum CronError {
         /// What stands after the slash.
         step: String,
     },
-    /// `?`, `L`, `W` or `#`, which only other schedulers know.
+    /// `?`, which some schedulers take for "any".
     #[error(
-        "In the {field} field, {part:?} uses a sign of another scheduler: ?, L, W and # do not work here. \
-         Use {}, or *.",
+        "In the {field} field, ? is another scheduler's word for any: write * instead, and the day of the week by name \
+         (mon), as such schedulers number the days differently."
+    )]
+    Any {
+        /// The field that holds it.
+        field: CronField,
+    },
+    /// `L`, `W` or `#`, which only other schedulers know.
+    #[error(
+        "In the {field} field, {part:?} uses a sign of another scheduler: L, W and # do not work here, and what they mean \
+         cannot be said in one expression. The field takes {}.",
         .field.allowed()
     )]
     OtherDialect {
@@ -85,11 +148,50 @@ pub enum CronError {
     },
 }
 
-fn count_hint(found: usize) -> String {
-    let order = "Write five fields: minute, hour, day of month, month, day of week. 0 4 * * * is every day at 04:00.";
-    match found {
-        6 => format!("This has six fields; seconds are not supported, so leave out the first one. {order}"),
-        7 => format!("This has seven fields; leave out the first (seconds) and the last (year). {order}"),
-        _ => format!("{order} This has {found}."),
+const ORDER: &str =
+    "Write five fields: minute, hour, day of month, month, day of week. 0 4 * * * is every day at 04:00.";
+
+fn every_hint(write: Option<&str>) -> String {
+    match write {
+        Some(write) => format!("As often is {write}"),
+        None => {
+            "So often, the clock's hours and days do not divide evenly, and one expression cannot say it.".to_owned()
+        }
+    }
+}
+
+fn step_hint(field: CronField, start: &str, step: &str) -> String {
+    match field {
+        // Whether the 7 belongs to it differs.
+        CronField::DayOfWeek => "Write the days out, by name, as in mon,wed,fri.".to_owned(),
+        _ => format!("Say where it ends: {start}-{}/{step}.", field.highest()),
+    }
+}
+
+fn six_fields(seconds_first: Option<&Reading>, year_last: Option<&Reading>) -> String {
+    let readings = [("first field is seconds", seconds_first), ("last field is a year", year_last)];
+    let told =
+        readings.into_iter().filter_map(|(which, reading)| Some(format!(" If the {which}, {}.", advice(reading?))));
+    let told: String = told.collect();
+    if told.is_empty() { format!("{ORDER} This has 6.") } else { format!("This has six fields, and takes five.{told}") }
+}
+
+fn seven_fields(middle: Option<&Reading>) -> String {
+    middle.map_or_else(|| ORDER.to_owned(), |reading| format!("For these, {}.", advice(reading)))
+}
+
+fn advice(reading: &Reading) -> String {
+    match reading {
+        Reading::Write(write) => format!("write {write}"),
+        Reading::Seconds => "it cannot be said here: every run begins at second 0 of a minute".to_owned(),
+        Reading::Years => "it cannot be said here: a schedule is not limited to years".to_owned(),
+        Reading::WeekdayNumber => {
+            "leave it out and write the day of the week by name (mon): schedulers with more than \
+            five fields differ in its number"
+                .to_owned()
+        }
+        Reading::BothDays => "it depends on the scheduler whether a day has to match both day fields; here, one that \
+            matches is enough"
+            .to_owned(),
     }
 }

@@ -56,6 +56,21 @@ impl CronField {
         *self.values().end()
     }
 
+    pub(super) fn lowest(self) -> u32 {
+        *self.values().start()
+    }
+
+    /// How many values it has, and after which time they come again.
+    pub(super) fn turn(self) -> (u32, &'static str) {
+        match self {
+            Self::Minute => (60, "hour"),
+            Self::Hour => (24, "day"),
+            Self::DayOfMonth => (31, "month"),
+            Self::Month => (12, "year"),
+            Self::DayOfWeek => (7, "week"),
+        }
+    }
+
     fn values(self) -> RangeInclusive<u32> {
         match self {
             Self::Minute => 0..=59,
@@ -82,6 +97,9 @@ impl CronField {
     }
 
     fn translate_part(self, part: &str) -> Result<String, CronError> {
+        if part == "?" {
+            return Err(CronError::Any { field: self });
+        }
         if is_other_dialect(part) {
             return Err(CronError::OtherDialect { field: self, part: part.to_owned() });
         }
@@ -89,9 +107,9 @@ impl CronField {
             Some((range, step)) => (range, Some(step)),
             None => (part, None),
         };
-        let span = self.span(part, range)?;
+        let width = step.map_or(Ok(1), |step| self.step(part, step))?;
+        let span = self.span(part, range, width)?;
         let Some(step) = step else { return Ok(self.rewrite(span, 1)) };
-        let width = self.step(part, step)?;
         if range != "*" && !range.contains('-') {
             let (start, step) = (range.to_owned(), step.to_owned());
             return Err(CronError::StepWithoutRange { field: self, part: part.to_owned(), start, step });
@@ -100,7 +118,7 @@ impl CronField {
     }
 
     /// The values from first to last that `*`, `a` or `a-b` names, before any step.
-    fn span(self, part: &str, range: &str) -> Result<RangeInclusive<u32>, CronError> {
+    fn span(self, part: &str, range: &str, step: u32) -> Result<RangeInclusive<u32>, CronError> {
         if range == "*" {
             return Ok(self.values());
         }
@@ -114,9 +132,33 @@ impl CronField {
             last = 7;
         }
         if first > last {
-            return Err(CronError::Backwards { field: self, range: range.to_owned() });
+            let write = self.around(first, last, step);
+            return Err(CronError::Backwards { field: self, range: part.to_owned(), write });
         }
         Ok(first..=last)
+    }
+
+    /// The values from `first` over the end of the field to `last`.
+    fn around(self, first: u32, last: u32, step: u32) -> String {
+        let (size, lowest) = (self.turn().0, self.lowest());
+        // Sunday is 7 and 0.
+        let end = first + (last + size - first) % size;
+        let value = |at: u32| (at - lowest) % size + lowest;
+        if step > 1 {
+            let values = (first..=end).step_by(step as usize).map(|at| value(at).to_string());
+            return values.collect::<Vec<_>>().join(",");
+        }
+        let range = |first: u32, last: u32| if first == last { first.to_string() } else { format!("{first}-{last}") };
+        let turn = lowest + size;
+        if first >= turn {
+            return range(value(first), value(end));
+        }
+        format!("{},{}", range(first, turn - 1), range(lowest, value(end)))
+    }
+
+    /// The value of a number or a name.
+    pub(super) fn number(self, text: &str) -> Option<u32> {
+        self.value(text, text).ok()
     }
 
     fn value(self, part: &str, text: &str) -> Result<u32, CronError> {
@@ -153,6 +195,11 @@ impl CronField {
     fn unreadable(self, part: &str) -> CronError {
         CronError::Unreadable { field: self, part: part.to_owned() }
     }
+}
+
+/// The fields in order.
+pub(super) fn all() -> [CronField; 5] {
+    [CronField::Minute, CronField::Hour, CronField::DayOfMonth, CronField::Month, CronField::DayOfWeek]
 }
 
 /// Stricter than `str::parse`, which takes a plus sign.

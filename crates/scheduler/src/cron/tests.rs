@@ -94,7 +94,7 @@ fn a_star_decides_how_the_day_fields_combine() {
     for (text, expected) in either.into_iter().chain(both) {
         let expression: CronExpression = text.parse().expect(text);
         assert_eq!(expression.sets.either_day, expected, "{text}");
-        assert_eq!(expression.warning().is_some(), expected, "{text}");
+        assert_eq!(expression.warnings().iter().any(|it| it.contains("either of them")), expected, "{text}");
     }
 }
 
@@ -118,10 +118,66 @@ fn a_refusal_says_which_field_and_what_to_do() {
         ("", format!("{order} This has 0.")),
         ("0 4 * *", format!("{order} This has 4.")),
         ("\"0 4 * * *\" and more, eight", format!("{order} This has 8.")),
-        ("0 0 4 * * *", format!("This has six fields; seconds are not supported, so leave out the first one. {order}")),
         (
-            "0 0 4 * * * 2027",
-            format!("This has seven fields; leave out the first (seconds) and the last (year). {order}"),
+            "CRON_TZ=Europe/Berlin 0 4 * * *",
+            "A time zone is no part of the expression: give Europe/Berlin as `timezone`, and 0 4 * * * as the expression."
+                .into(),
+        ),
+        (
+            "TZ=UTC 0 0 4 * * *",
+            "A time zone is no part of the expression: give UTC as `timezone`, and what stands after it as the expression."
+                .into(),
+        ),
+        (
+            "0 4 * * * /usr/bin/backup --all",
+            "What stands after 0 4 * * * is a command: leave it out. A schedule's action says what is done.".into(),
+        ),
+        ("0 4 * * mon, fri", "There is a blank within a list or a range. Write 0 4 * * mon,fri".into()),
+        ("'0 4 * * *'", "Leave out the quotation marks: 0 4 * * *".into()),
+        (
+            "0 0 4 * * *",
+            "This has six fields, and takes five. If the first field is seconds, write 0 4 * * *. If the last field is a \
+             year, write 0 0 4 * *."
+                .into(),
+        ),
+        (
+            "0 15 4 ? * MON-FRI",
+            "This has six fields, and takes five. If the first field is seconds, write 15 4 * * MON-FRI.".into(),
+        ),
+        (
+            "0 0 4 ? * 2",
+            "This has six fields, and takes five. If the first field is seconds, leave it out and write the day of the week \
+             by name (mon): schedulers with more than five fields differ in its number."
+                .into(),
+        ),
+        (
+            "*/10 0 4 ? * MON",
+            "This has six fields, and takes five. If the first field is seconds, it cannot be said here: every run begins \
+             at second 0 of a minute."
+                .into(),
+        ),
+        (
+            "0 0 4 13 * FRI *",
+            "This has seven fields: seconds, the five that can stand here, and a year. For these, it depends on the \
+             scheduler whether a day has to match both day fields; here, one that matches is enough."
+                .into(),
+        ),
+        (
+            "0 0/5 * * * ? *",
+            "This has seven fields: seconds, the five that can stand here, and a year. For these, write 0-59/5 * * * *."
+                .into(),
+        ),
+        (
+            "0 0 4 * * ? 2027",
+            "This has seven fields: seconds, the five that can stand here, and a year. For these, it cannot be said here: a \
+             schedule is not limited to years."
+                .into(),
+        ),
+        (
+            "0 0 ? * 1",
+            "In the day-of-month field, ? is another scheduler's word for any: write * instead, and the day of the week by \
+             name (mon), as such schedulers number the days differently."
+                .into(),
         ),
         (
             "@reboot",
@@ -129,8 +185,21 @@ fn a_refusal_says_which_field_and_what_to_do() {
         ),
         (
             "@every 5m",
+            "@every counts from the moment at which a program starts; here, times are those of a clock. As often is \
+             */5 * * * *"
+                .into(),
+        ),
+        (
+            "@every 90m",
+            "@every counts from the moment at which a program starts; here, times are those of a clock. So often, the \
+             clock's hours and days do not divide evenly, and one expression cannot say it."
+                .into(),
+        ),
+        (
+            "@fortnightly",
             "After @ one of these can stand: yearly, annually, monthly, weekly, daily, midnight, hourly.".into(),
         ),
+        ("@daily /usr/bin/backup", "What stands after @daily is a command: leave it out. A schedule's action says what is done.".into()),
         ("60 * * * *", "The minute field takes 0 to 59, not \"60\".".into()),
         ("0 24 * * *", "The hour field takes 0 to 23, not \"24\".".into()),
         ("0 0 0 * *", "The day-of-month field takes 1 to 31, not \"0\".".into()),
@@ -138,7 +207,7 @@ fn a_refusal_says_which_field_and_what_to_do() {
         ("0 0 * * 8", "The day-of-week field takes 0 to 7 (0 and 7 are Sunday) or sun to sat, not \"8\".".into()),
         (
             "0 22-2 * * *",
-            "In the hour field, \"22-2\" runs backwards. Put the smaller value first, or write two ranges.".into(),
+            "In the hour field, \"22-2\" runs backwards. If it goes on around the end of the field, write 22-23,0-2.".into(),
         ),
         (
             "*/0 * * * *",
@@ -147,9 +216,14 @@ fn a_refusal_says_which_field_and_what_to_do() {
         ),
         ("5/10 * * * *", "In the minute field, \"5/10\" steps from a single value. Say where it ends: 5-59/10.".into()),
         (
+            "0 0 * * 1/2",
+            "In the day-of-week field, \"1/2\" steps from a single value. Write the days out, by name, as in mon,wed,fri."
+                .into(),
+        ),
+        (
             "0 0 15W * *",
-            "In the day-of-month field, \"15W\" uses a sign of another scheduler: ?, L, W and # do not work here. \
-             Use 1 to 31, or *."
+            "In the day-of-month field, \"15W\" uses a sign of another scheduler: L, W and # do not work here, and what \
+             they mean cannot be said in one expression. The field takes 1 to 31."
                 .into(),
         ),
         (
@@ -164,7 +238,8 @@ fn a_refusal_says_which_field_and_what_to_do() {
 
 #[test]
 fn signs_of_other_schedulers_are_named_as_such() {
-    for text in ["0 0 ? * 1", "0 0 L * *", "0 0 l-3 * *", "0 0 LW * *", "0 0 * * 5L", "0 0 * * fri#2", "0 0 * * 1#1"] {
+    assert!(matches!(refusal("0 4 * * ?"), CronError::Any { field: CronField::DayOfWeek }));
+    for text in ["0 0 L * *", "0 0 l-3 * *", "0 0 LW * *", "0 0 * * 5L", "0 0 * * fri#2", "0 0 * * 1#1"] {
         assert!(matches!(refusal(text), CronError::OtherDialect { .. }), "{text}");
     }
     assert!("0 0 1 jul wed".parse::<CronExpression>().is_ok());

@@ -157,11 +157,11 @@ fn what_people_take_for_a_place_is_warned_about() {
     let warning = |name: &str| ZoneData::built_in().zone(name).expect(name).warning();
     assert_eq!(
         warning("EST").expect("a warning"),
-        "EST has no summer time: it is UTC-05:00 all year. For the time of a place use its name, such as America/New_York."
+        "`EST` has no summer time: it is UTC-05:00 all year. For the time of a place use its name, such as `America/New_York`."
     );
     assert!(warning("MST").is_some() && warning("GMT").is_some());
     let reverse = warning("Etc/GMT+5").expect("a warning");
-    assert!(reverse.starts_with("Etc/GMT+5 is UTC-05:00 all year"), "{reverse}");
+    assert!(reverse.starts_with("`Etc/GMT+5` is UTC-05:00 all year"), "{reverse}");
     for name in ["UTC", "Etc/UTC", "Europe/Berlin", "Asia/Kolkata", "EST5EDT", "CET", "Pacific/Honolulu"] {
         assert_eq!(warning(name), None, "{name}");
     }

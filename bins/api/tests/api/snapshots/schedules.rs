@@ -40,7 +40,8 @@ async fn a_schedule() {
       ],
       "server_id": "[id]",
       "timezone": "Europe/Berlin",
-      "updated_at": "[time]"
+      "updated_at": "[time]",
+      "warnings": []
     }
     "#);
     let id = id_of_the_newest(&api, "/api/v1/schedules").await;
@@ -58,16 +59,11 @@ async fn a_schedule() {
       "last_run": null,
       "missed_run_policy": "skip",
       "next_run": null,
-      "next_runs": [
-        "[time]",
-        "[time]",
-        "[time]",
-        "[time]",
-        "[time]"
-      ],
+      "next_runs": [],
       "server_id": "[id]",
       "timezone": "Europe/Berlin",
-      "updated_at": "[time]"
+      "updated_at": "[time]",
+      "warnings": []
     }
     "#);
     insta::assert_snapshot!(shot(&api, "GET", &path, NOTHING).await, @r#"
@@ -83,16 +79,11 @@ async fn a_schedule() {
       "last_run": null,
       "missed_run_policy": "skip",
       "next_run": null,
-      "next_runs": [
-        "[time]",
-        "[time]",
-        "[time]",
-        "[time]",
-        "[time]"
-      ],
+      "next_runs": [],
       "server_id": "[id]",
       "timezone": "Europe/Berlin",
-      "updated_at": "[time]"
+      "updated_at": "[time]",
+      "warnings": []
     }
     "#);
     insta::assert_snapshot!(shot(&api, "GET", "/api/v1/schedules", NOTHING).await, @r#"
@@ -110,16 +101,11 @@ async fn a_schedule() {
           "last_run": null,
           "missed_run_policy": "skip",
           "next_run": null,
-          "next_runs": [
-            "[time]",
-            "[time]",
-            "[time]",
-            "[time]",
-            "[time]"
-          ],
+          "next_runs": [],
           "server_id": "[id]",
           "timezone": "Europe/Berlin",
-          "updated_at": "[time]"
+          "updated_at": "[time]",
+          "warnings": []
         }
       ],
       "next_cursor": null
@@ -140,16 +126,11 @@ async fn a_schedule() {
           "last_run": null,
           "missed_run_policy": "skip",
           "next_run": null,
-          "next_runs": [
-            "[time]",
-            "[time]",
-            "[time]",
-            "[time]",
-            "[time]"
-          ],
+          "next_runs": [],
           "server_id": "[id]",
           "timezone": "Europe/Berlin",
-          "updated_at": "[time]"
+          "updated_at": "[time]",
+          "warnings": []
         }
       ],
       "next_cursor": null

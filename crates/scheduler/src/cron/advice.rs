@@ -1,0 +1,310 @@
+//! Whoever follows the advice of a refusal gets what the pasted text meant.
+
+use proptest::prelude::*;
+
+use super::{CronError, CronExpression, FieldSets, Reading};
+
+/// How a scheduler reads more than five fields.
+#[derive(Clone, Copy, PartialEq)]
+struct Dialect {
+    seconds: bool,
+    year: bool,
+    /// The number of Sunday.
+    sunday: u32,
+    /// A day has to match both day fields.
+    both: bool,
+    /// Not both day fields may be given.
+    one_day: bool,
+}
+
+/// Quartz, Spring, robfig/cron with seconds, the `cron` crate, AWS EventBridge, Quartz with a year.
+const DIALECTS: [Dialect; 6] = [
+    Dialect { seconds: true, year: false, sunday: 1, both: true, one_day: true },
+    Dialect { seconds: true, year: false, sunday: 0, both: true, one_day: false },
+    Dialect { seconds: true, year: false, sunday: 0, both: false, one_day: false },
+    Dialect { seconds: true, year: false, sunday: 1, both: true, one_day: false },
+    Dialect { seconds: false, year: true, sunday: 1, both: true, one_day: true },
+    Dialect { seconds: true, year: true, sunday: 1, both: true, one_day: true },
+];
+
+/// What a scheduler makes of a text: seconds, minutes, hours, months, and the days that match, by date and weekday.
+#[derive(Debug, PartialEq)]
+struct Meaning {
+    seconds: u64,
+    minutes: u64,
+    hours: u64,
+    months: u64,
+    days: Vec<(u32, u32)>,
+    years: bool,
+}
+
+impl Dialect {
+    fn read(self, text: &str) -> Option<Meaning> {
+        let mut fields: Vec<&str> = text.split(' ').collect();
+        let year = if self.year { fields.pop()? } else { "*" };
+        let second = if self.seconds { fields.remove(0) } else { "0" };
+        let &[minute, hour, day, month, weekday] = fields.as_slice() else { return None };
+        let (dates, weekdays) = (values(day, 1, 31)?, self.weekdays(weekday)?);
+        let (any_date, any_weekday) = (dates == values("*", 1, 31)?, weekdays == 0x7f);
+        if self.one_day && !any_date && !any_weekday {
+            return None;
+        }
+        let both = self.both || any_date || any_weekday;
+        let matches = |(date, weekday): &(u32, u32)| {
+            let (date, weekday) = (dates >> date & 1 == 1, weekdays >> weekday & 1 == 1);
+            if both { date && weekday } else { date || weekday }
+        };
+        Some(Meaning {
+            seconds: values(second, 0, 59)?,
+            minutes: values(minute, 0, 59)?,
+            hours: values(hour, 0, 23)?,
+            months: values(month, 1, 12)?,
+            days: all_days().filter(matches).collect(),
+            years: matches!(year, "*" | "?") || values(year, 1970, 2199).map(|_| false)?,
+        })
+    }
+
+    /// Bit 0 is Sunday.
+    fn weekdays(self, text: &str) -> Option<u64> {
+        let names = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"];
+        if let Some(day) = names.iter().position(|name| *name == text) {
+            return Some(1 << day);
+        }
+        if text == "MON-FRI" {
+            return Some(0b11_1110);
+        }
+        let given = values(text, self.sunday, self.sunday + 6)?;
+        Some(given >> self.sunday)
+    }
+}
+
+fn all_days() -> impl Iterator<Item = (u32, u32)> {
+    (1..=31).flat_map(|date| (0..7).map(move |weekday| (date, weekday)))
+}
+
+/// `*`, `?`, numbers, ranges, lists, steps: as every one of these schedulers takes them.
+fn values(text: &str, low: u32, high: u32) -> Option<u64> {
+    let mut all = 0;
+    for part in text.split(',') {
+        let (range, step) = part.split_once('/').map_or((part, None), |(range, step)| (range, Some(step)));
+        let (first, last) = match range.split_once('-') {
+            _ if range == "*" || range == "?" => (low, high),
+            Some((first, last)) => (first.parse().ok()?, last.parse().ok()?),
+            None => (range.parse().ok()?, if step.is_some() { high } else { range.parse().ok()? }),
+        };
+        if first < low || last > high || first > last {
+            return None;
+        }
+        let step: u32 = step.map_or(Some(1), |step| step.parse().ok())?;
+        let years = if low == 1970 { 1970 } else { 0 };
+        all =
+            (first..=last).step_by(step.max(1) as usize).fold(all, |all, value| all | 1_u64 << ((value - years) % 64));
+    }
+    Some(all)
+}
+
+fn ours(text: &str) -> Meaning {
+    let sets: FieldSets = text.parse::<CronExpression>().unwrap_or_else(|error| panic!("{text}: {error}")).sets;
+    let matches = |(date, weekday): &(u32, u32)| {
+        let (date, weekday) = (sets.days_of_month >> date & 1 == 1, sets.weekdays >> weekday & 1 == 1);
+        if sets.either_day { date || weekday } else { date && weekday }
+    };
+    Meaning {
+        seconds: 1,
+        minutes: sets.minutes,
+        hours: sets.hours.into(),
+        months: sets.months.into(),
+        days: all_days().filter(matches).collect(),
+        years: true,
+    }
+}
+
+/// The expression that a refusal offers to whoever uses this scheduler.
+fn offered(refusal: &CronError, dialect: Dialect) -> Option<&str> {
+    let reading = match refusal {
+        CronError::SixFields { seconds_first, .. } if dialect.seconds && !dialect.year => seconds_first.as_ref(),
+        CronError::SixFields { year_last, .. } if dialect.year && !dialect.seconds => year_last.as_ref(),
+        CronError::SevenFields { middle } if dialect.seconds && dialect.year => middle.as_ref(),
+        CronError::BlankInList { write } | CronError::Command { write } | CronError::Quoted { write } => {
+            return Some(write);
+        }
+        _ => None,
+    };
+    match reading? {
+        Reading::Write(write) => Some(write),
+        _ => None,
+    }
+}
+
+fn field(low: u32, high: u32) -> impl Strategy<Value = String> {
+    let value = low..=high;
+    prop_oneof![
+        3 => Just("*".to_owned()),
+        3 => value.clone().prop_map(|value| value.to_string()),
+        1 => (value.clone(), value.clone()).prop_map(|(a, b)| format!("{}-{}", a.min(b), a.max(b))),
+        1 => (value.clone(), value.clone()).prop_map(|(a, b)| format!("{a},{b}")),
+        1 => (2..=high).prop_map(|step| format!("*/{step}")),
+        1 => (value, 2..=high).prop_map(|(start, step)| format!("{start}/{step}")),
+    ]
+}
+
+fn day(low: u32, high: u32, names: &'static [&'static str]) -> impl Strategy<Value = String> {
+    prop_oneof![1 => Just("?".to_owned()), 3 => field(low, high), 2 => prop::sample::select(names).prop_map(str::to_owned)]
+}
+
+fn many_fields() -> impl Strategy<Value = String> {
+    let second = prop_oneof![4 => Just("0".to_owned()), 1 => field(0, 59)];
+    let year = prop_oneof![2 => Just("*".to_owned()), 1 => Just("2027".to_owned()), 1 => Just("2027-2029".to_owned())];
+    let five = (field(0, 59), field(0, 23), day(1, 31, &["*"]), field(1, 12), day(0, 7, &["MON", "SUN", "MON-FRI"]));
+    (second, five, year, 0..3_u8).prop_map(|(second, (minute, hour, day, month, weekday), year, form)| {
+        let five = format!("{minute} {hour} {day} {month} {weekday}");
+        match form {
+            0 => format!("{second} {five}"),
+            1 => format!("{five} {year}"),
+            _ => format!("{second} {five} {year}"),
+        }
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn following_the_advice_about_more_fields_keeps_the_meaning(text in many_fields()) {
+        let refusal = text.parse::<CronExpression>().expect_err("more than five fields");
+        for dialect in DIALECTS {
+            let (Some(write), Some(meant)) = (offered(&refusal, dialect), dialect.read(&text)) else { continue };
+            prop_assert_eq!(ours(write), meant, "{} -> {}", text, write);
+        }
+    }
+
+    #[test]
+    fn following_the_advice_about_a_field_keeps_the_meaning(
+        (low, high, place) in prop::sample::select(vec![(0, 59, 0), (0, 23, 1), (1, 31, 2), (1, 12, 3), (0, 6, 4)]),
+        first in 0..60_u32, last in 0..60_u32, step in 1..9_u32, form in 0..3_u8,
+    ) {
+        let (first, last) = (first % (high - low + 1) + low, last % (high - low + 1) + low);
+        let item = match form {
+            0 => format!("{first}-{last}"),
+            1 => format!("{first}-{last}/{step}"),
+            _ => format!("{first}/{step}"),
+        };
+        let with = |item: &str| {
+            let mut fields = ["*"; 5];
+            fields[place] = item;
+            fields.join(" ")
+        };
+        let write = match with(&item).parse::<CronExpression>() {
+            Err(CronError::Backwards { write, .. }) => write,
+            Err(CronError::StepWithoutRange { field, .. }) if place != 4 => format!("{first}-{}/{step}", field.highest()),
+            Err(CronError::StepWithoutRange { .. }) => return Ok(()),
+            other => {
+                prop_assert!(other.is_ok(), "{:?}", other);
+                return Ok(());
+            }
+        };
+        let size = high - low + 1;
+        let end = match form {
+            2 => high,
+            _ => first + (last + size - first) % size,
+        };
+        let step = if form == 0 { 1 } else { step };
+        let meant = (first..=end).step_by(step as usize).fold(0_u64, |all, at| all | 1 << ((at - low) % size + low));
+        let sets = with(&write).parse::<CronExpression>().expect("an expression").sets;
+        let got = [sets.minutes, sets.hours.into(), sets.days_of_month.into(), sets.months.into(), sets.weekdays.into()];
+        prop_assert_eq!(got[place], meant, "{} -> {}", item, write);
+    }
+
+    #[test]
+    fn what_stands_around_five_fields_is_named_and_the_rest_offered(
+        text in (field(0, 59), field(0, 23), field(1, 31), field(1, 12), field(0, 6))
+            .prop_map(|(minute, hour, day, month, weekday)| format!("{minute} {hour} {day} {month} {weekday}"))
+            .prop_filter("an expression", |text| text.parse::<CronExpression>().is_ok()),
+        command in "/usr/bin/[a-z]{1,9}( -[a-z])?|root /bin/ls|curl https://example.org/\\?a=1|# nightly",
+    ) {
+        let zoned = format!("CRON_TZ=Europe/Berlin {text}").parse::<CronExpression>();
+        prop_assert_eq!(zoned, Err(CronError::ZonePrefix { zone: "Europe/Berlin".into(), write: Some(text.clone()) }));
+        let with_command = format!("{text} {command}").parse::<CronExpression>();
+        prop_assert_eq!(with_command, Err(CronError::Command { write: text.clone() }));
+        prop_assert_eq!(format!("\"{text}\"").parse::<CronExpression>(), Err(CronError::Quoted { write: text.clone() }));
+        if text.contains([',', '-']) {
+            let spaced = text.replace(',', ", ").replace('-', " - ");
+            prop_assert_eq!(spaced.parse::<CronExpression>(), Err(CronError::BlankInList { write: text }));
+        }
+    }
+}
+
+#[test]
+fn every_is_offered_as_what_runs_as_often() {
+    for (duration, minutes) in [
+        ("1m", 1),
+        ("5m", 5),
+        ("30m", 30),
+        ("60m", 60),
+        ("1h", 60),
+        ("2h", 120),
+        ("1h60m", 120),
+        ("12h", 720),
+        ("24h", 1440),
+        ("3600s", 60),
+    ] {
+        let refusal = format!("@every {duration}").parse::<CronExpression>().expect_err(duration);
+        let CronError::Every { write: Some(write) } = refusal else { panic!("{duration}: {refusal}") };
+        let cron: CronExpression = write.parse().expect("an expression");
+        let utc = crate::Zone::named("UTC").expect("a zone");
+        let runs: Vec<_> = cron.after(&utc, Default::default()).take(3000).map(|slot| slot.at).collect();
+        assert!(runs.windows(2).all(|pair| (pair[1] - pair[0]).num_minutes() == minutes), "{duration}: {write}");
+    }
+    for duration in ["90m", "7m", "5h", "1h30m", "30s", "0m", "25h", "48h", "m", "5", "1x", "99999999999h"] {
+        let refusal = format!("@every {duration}").parse::<CronExpression>().expect_err(duration);
+        assert_eq!(refusal, CronError::Every { write: None }, "{duration}");
+    }
+}
+
+#[test]
+fn a_long_row_of_prefixes_is_refused_like_any_other_text() {
+    let text = "TZ=UTC ".repeat(20_000) + "0 4 * * *";
+    assert!(matches!(text.parse::<CronExpression>(), Err(CronError::ZonePrefix { write: None, .. })));
+}
+
+#[test]
+fn what_may_not_be_meant_is_warned_about() {
+    let warnings = |text: &str| text.parse::<CronExpression>().expect(text).warnings();
+    for (text, said) in [
+        ("*/90 * * * *", "`*/90` takes only 0: a step starts anew with each hour. So this runs every hour."),
+        ("0 */36 * * *", "`*/36` takes only 0: a step starts anew with each day. So this runs every day at 00:00."),
+        ("*/45 * * * *", "In the minute field, `*/45` starts anew at 0 with each hour"),
+        ("0 */5 * * *", "In the hour field, `*/5` starts anew at 0 with each day"),
+        ("0 0 */2 * *", "In the day-of-month field, `*/2` starts anew at 1 with each month"),
+        ("0 0 * * */2", "In the day-of-week field, `*/2` starts anew at 0 with each week"),
+        ("0-30/45 * * * *", "`0-30/45` takes only 0: the step goes beyond the range."),
+        ("0 5 */2 * 1", "A day has to match both day fields"),
+        ("0 5 * * 1", ""),
+        ("0 0 13 * 5", "every day that matches either of them"),
+        ("0 0 29 2 *", "only on 29 February"),
+        ("0 0 29-31 2 *", "only on 29 February"),
+        ("0 0 29 2 */2", "only on 29 February"),
+        ("0 0 28,29 2 *", ""),
+        ("0 0 29 2,3 *", "Months that do not have such a day"),
+        ("0 0 31 * *", "Months that do not have such a day are left out"),
+        ("0 4 * * *", ""),
+        ("*/15 * * * *", ""),
+        ("*/60 * * * *", ""),
+        ("0 */24 * * *", ""),
+        ("0 */6 * * *", ""),
+        ("0 0 1 */3 *", ""),
+        ("0 0 * * */7", ""),
+        ("0 9-17/2 * * mon-fri", ""),
+        ("30 20 * * 1,5", ""),
+        ("@daily", ""),
+        ("@yearly", ""),
+        ("* * * * *", ""),
+    ] {
+        let told = warnings(text);
+        if said.is_empty() {
+            assert!(told.is_empty(), "{text}: {told:?}");
+        } else {
+            assert!(told.iter().any(|it| it.contains(said)), "{text}: {told:?}");
+        }
+    }
+}

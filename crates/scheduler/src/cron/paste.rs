@@ -1,0 +1,185 @@
+//! What people paste that is not five fields: lines of a crontab, expressions of other schedulers.
+//!
+//! The advice of a refusal never changes the meaning. So an expression is offered only where every scheduler that takes
+//! the pasted text means the same by it. Where they differ (a weekday's number, two day fields), the refusal says so.
+
+use super::{CronError, CronExpression, CronField};
+
+/// How one reading of six or seven fields would be written here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reading {
+    /// So.
+    Write(String),
+    /// It cannot be said here: runs begin at second 0.
+    Seconds,
+    /// It cannot be said here: a schedule is not limited to years.
+    Years,
+    /// Schedulers differ in the number of a weekday.
+    WeekdayNumber,
+    /// Schedulers differ in whether a day has to match both day fields.
+    BothDays,
+}
+
+/// Refuses what is recognised as something else than five fields; `fields` has no blanks in it.
+pub(super) fn recognise(fields: &[&str]) -> Option<CronError> {
+    let (&first, rest) = fields.split_first()?;
+    if let Some(zone) = zone_of(first) {
+        return Some(CronError::ZonePrefix { zone: zone.to_owned(), write: readable(&rest.join(" ")) });
+    }
+    if let Some(write) = unquoted(&fields.join(" ")) {
+        return Some(CronError::Quoted { write });
+    }
+    if first.eq_ignore_ascii_case("@every") {
+        let write = rest.first().and_then(|duration| every(duration));
+        return Some(CronError::Every { write });
+    }
+    if first.starts_with('@') {
+        let write = if rest.is_empty() { None } else { readable(first) };
+        return write.map(|write| CronError::Command { write });
+    }
+    if fields.len() == 5 {
+        return None;
+    }
+    if let Some(write) = without_blanks_in_lists(fields) {
+        return Some(CronError::BlankInList { write });
+    }
+    match fields {
+        [five @ .., after] if five.len() == 5 && is_field_somewhere(after) => Some(CronError::SixFields {
+            seconds_first: reading(&fields[1..], Some(first), None),
+            year_last: reading(five, None, Some(after)),
+        }),
+        [_, five @ .., year] if five.len() == 5 && fields[1..].iter().all(|field| is_field_somewhere(field)) => {
+            Some(CronError::SevenFields { middle: reading(five, Some(first), Some(year)) })
+        }
+        [.., _] if fields.len() > 5 && !is_field_somewhere(fields[5]) => {
+            readable(&fields[..5].join(" ")).map(|write| CronError::Command { write })
+        }
+        _ => None,
+    }
+}
+
+/// The text, where it is an expression.
+fn readable(text: &str) -> Option<String> {
+    // Also so that a long row of prefixes is not looked at one by one.
+    let fits = text.chars().count() <= CronExpression::MAX_LENGTH;
+    fits.then_some(())?;
+    text.parse::<CronExpression>().ok().map(|cron| cron.to_string())
+}
+
+/// `CRON_TZ=Europe/Berlin`
+fn zone_of(field: &str) -> Option<&str> {
+    let (name, zone) = field.split_once('=')?;
+    let known = ["CRON_TZ", "TZ"].iter().any(|known| name.eq_ignore_ascii_case(known));
+    let zone = zone.trim_matches(['"', '\'', ':']);
+    (known && zone.len() <= CronExpression::MAX_LENGTH).then_some(zone)
+}
+
+fn unquoted(text: &str) -> Option<String> {
+    let inner = text.trim_matches(['"', '\'', '`', '“', '”', '„']);
+    if inner == text { None } else { readable(inner) }
+}
+
+/// `0 4 * * 1, 3` and `0 4 * * 1 - 5`: no scheduler takes a field that ends or begins so.
+fn without_blanks_in_lists(fields: &[&str]) -> Option<String> {
+    const SIGNS: [char; 3] = [',', '-', '/'];
+    let mut joined = String::new();
+    for field in fields {
+        if !joined.is_empty() && !joined.ends_with(SIGNS) && !field.starts_with(SIGNS) {
+            joined.push(' ');
+        }
+        joined.push_str(field);
+    }
+    let shorter = joined.split(' ').count() < fields.len();
+    shorter.then(|| readable(&joined)).flatten()
+}
+
+/// What runs evenly in a duration as Go writes it (`1h30m`), where the clock allows that.
+fn every(duration: &str) -> Option<String> {
+    let (mut seconds, mut number) = (0_u32, None);
+    for sign in duration.chars() {
+        let unit = match sign {
+            '0'..='9' => {
+                number = Some(number.unwrap_or(0_u32).checked_mul(10)?.checked_add(sign.to_digit(10)?)?);
+                continue;
+            }
+            'h' => 3600,
+            'm' => 60,
+            's' => 1,
+            _ => return None,
+        };
+        seconds = number.take()?.checked_mul(unit)?.checked_add(seconds)?;
+    }
+    let minutes = Some(seconds / 60).filter(|_| number.is_none() && seconds % 60 == 0)?;
+    match minutes {
+        1 => Some("* * * * *".to_owned()),
+        60 => Some("0 * * * *".to_owned()),
+        1440 => Some("0 0 * * *".to_owned()),
+        2..60 if 60 % minutes == 0 => Some(format!("*/{minutes} * * * *")),
+        120.. if minutes % 60 == 0 && 24 % (minutes / 60) == 0 => Some(format!("0 */{} * * *", minutes / 60)),
+        _ => None,
+    }
+}
+
+/// Five fields of a scheduler that has seconds before them, or a year behind them. `None` where they cannot be meant.
+fn reading(five: &[&str], seconds: Option<&str>, year: Option<&str>) -> Option<Reading> {
+    let &[minute, hour, day, month, weekday] = five else { return None };
+    let fields = [
+        (CronField::Minute, minute),
+        (CronField::Hour, hour),
+        (CronField::DayOfMonth, day),
+        (CronField::Month, month),
+        (CronField::DayOfWeek, weekday),
+    ];
+    let written: Option<Vec<_>> = fields.into_iter().map(|(field, text)| written(field, text)).collect();
+    let written = written?;
+    match seconds.map(|text| CronField::Minute.translate(text).map(|_| text.parse() == Ok(0_u32))) {
+        Some(Err(_)) => return None,
+        Some(Ok(false)) => return Some(Reading::Seconds),
+        Some(Ok(true)) | None => {}
+    }
+    match year.map(|year| (is_year(year), year == "*" || year == "?")) {
+        Some((false, false)) => return None,
+        Some((true, false)) => return Some(Reading::Years),
+        Some((_, true)) | None => {}
+    }
+    let cron: CronExpression = written.join(" ").parse().ok()?;
+    if cron.restricts_both_days() {
+        return Some(Reading::BothDays);
+    }
+    if written[4].contains(|sign: char| sign.is_ascii_digit()) && !written[4].starts_with("*/") {
+        return Some(Reading::WeekdayNumber);
+    }
+    Some(Reading::Write(cron.to_string()))
+}
+
+/// A field of another scheduler as it is written here: `?` is `*`, and `5/10` goes on to the end of its field.
+fn written(field: CronField, text: &str) -> Option<String> {
+    let is_day = matches!(field, CronField::DayOfMonth | CronField::DayOfWeek);
+    if text == "?" && is_day {
+        return Some("*".to_owned());
+    }
+    // Whether Sunday is the last day differs; so does its number, which is said instead.
+    let last = if field == CronField::DayOfWeek { 6 } else { field.highest() };
+    let parts = text.split(',').map(|part| match part.split_once('/') {
+        Some((start, step)) if start.parse::<u32>().is_ok() => format!("{start}-{last}/{step}"),
+        _ => part.to_owned(),
+    });
+    let text = parts.collect::<Vec<_>>().join(",");
+    field.translate(&text).is_ok().then_some(text)
+}
+
+/// Whether some scheduler has a field like this one.
+fn is_field_somewhere(text: &str) -> bool {
+    use CronField::{DayOfMonth, DayOfWeek, Hour, Minute, Month};
+    let unreadable = |field: &CronField| matches!(field.translate(text), Err(CronError::Unreadable { .. }));
+    !text.starts_with('#') && (is_year(text) || ![Minute, Hour, DayOfMonth, Month, DayOfWeek].iter().all(unreadable))
+}
+
+/// `2027`, `2027-2029`, `2027/2`, lists of these.
+fn is_year(text: &str) -> bool {
+    let signs = text.bytes().all(|byte| byte.is_ascii_digit() || b",-/*".contains(&byte));
+    let years = text.split([',', '-', '/']).filter(|number| number.len() == 4);
+    signs
+        && years.clone().count() > 0
+        && years.clone().all(|year| year.parse().is_ok_and(|year: u16| (1970..2200).contains(&year)))
+}
