@@ -118,7 +118,7 @@ impl Api {
     }
 }
 
-const SETTINGS: [(&str, &str); 11] = [
+const SETTINGS: [(&str, &str); 12] = [
     ("BIND_ADDRESS", "127.0.0.1"),
     ("PUBLIC_ADDRESS", "127.0.0.1"),
     ("GAME_BIND_ADDRESS", "127.0.0.1"),
@@ -127,6 +127,7 @@ const SETTINGS: [(&str, &str); 11] = [
     ("LOG_FORMAT", "json"),
     ("SERVERS_PER_USER", "100000"),
     ("SCHEDULES_PER_SERVER", "100000"),
+    ("SCHEDULES_PER_USER", "1000000"),
     ("KEYS_PER_USER", "100000"),
     ("DEFAULT_RATE_LIMIT", "3600000"),
     ("MAX_RATE_LIMIT", "3600000"),

@@ -1,15 +1,20 @@
 mod clock;
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use agis_test_support::postgres::{Cluster, Options};
 
 use self::clock::Clock;
 use crate::failure::{Failure, Result};
+use crate::python;
 use crate::run::{cargo, has_cargo, run as run_command, step};
 use crate::signals::Interrupts;
 use crate::state::State;
+
+/// IANA's 2026f.
+const ZONES: &str = "tzdata==2026.6";
 
 /// Run the tests, with a PostgreSQL brought up for them and thrown away afterwards
 #[derive(clap::Args)]
@@ -92,11 +97,15 @@ fn on_clock(args: &[String], clock: &[(&'static str, OsString)], interrupts: &In
         // Tests run binaries of other packages too, which the runner would not build for them.
         run_command(cargo().args(["build", "--workspace", "--bins"]), interrupts)?;
     }
+    let zones = newest_zones(interrupts);
     step("running tests");
     let mut tests = runner();
     if !clock.is_empty() {
         // Cargo stays on the machine's clock: it compares times of files.
         tests.env(runner_variable()?, in_environment(clock));
+    }
+    if let Some(zones) = zones {
+        tests.env("AGIS_TEST_TZDATA", zones);
     }
     run_command(with_postgres(tests.args(scope).args(args), &cluster), interrupts)
 }
@@ -120,6 +129,19 @@ fn in_environment(variables: &[(&'static str, OsString)]) -> OsString {
         line.push(value);
     }
     line
+}
+
+/// The newest time zone data, from PyPI: the machine's may be older. Without it, its tests have the machine's and that in
+/// the programs.
+fn newest_zones(interrupts: &Interrupts) -> Option<PathBuf> {
+    let installed = python::install(&[ZONES], interrupts);
+    let Ok(programs) = installed else {
+        step("going on without the newest time zone data");
+        return None;
+    };
+    let libraries = std::fs::read_dir(programs.parent()?.join("lib")).ok()?;
+    let folders = libraries.filter_map(|python| Some(python.ok()?.path().join("site-packages/tzdata/zoneinfo")));
+    folders.into_iter().find(|folder| folder.is_dir())
 }
 
 /// Makes sure that there are the programs that the guides tell people to type, and those that tests start; their packages

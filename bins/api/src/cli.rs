@@ -3,12 +3,16 @@
 use std::{ffi::OsString, fmt::Display, io::Write};
 
 use agis_base::UserId;
+use agis_program::upkeep;
 use clap::{Args, Parser, Subcommand};
 
 /// The REST API of AGIS, its scheduler and its workers. Configured by the environment; see docs/CONFIGURATION.md.
 #[derive(Parser)]
-#[command(name = "agis-api", version)]
+#[command(name = "agis-api", disable_version_flag = true)]
 pub(crate) struct Cli {
+    /// Print the version, and that of the time zone data in use
+    #[arg(short = 'V', long)]
+    pub(crate) version: bool,
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
 }
@@ -138,6 +142,11 @@ impl Failure {
         // Nobody is left to hear that this failed.
         let _ = writeln!(std::io::stderr(), "agis-api: {}", self.0);
     }
+}
+
+/// This program's version, and where the rules of time zones come from.
+pub(crate) fn version() -> String {
+    format!("agis-api {}\ntime zones {}", env!("CARGO_PKG_VERSION"), upkeep::zones())
 }
 
 /// Prints a line of an answer.

@@ -24,7 +24,9 @@ static MEMORY: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     // The hidden ones come before the runtime: a shim lives as long as its game and should stay small.
-    let done = match Cli::parse().command.unwrap_or(Command::Serve) {
+    let Cli { version, command } = Cli::parse();
+    let done = match command.unwrap_or(Command::Serve) {
+        _ if version => cli::answer(&cli::version()),
         Command::GameShim => return shim::main(),
         Command::GameExec { args } => return game_exec::main(args),
         Command::DemoGame { args } => return demo_game::main(args),

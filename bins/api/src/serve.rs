@@ -14,7 +14,7 @@ use agis_base::StoreError;
 use agis_http_api::{Edge, Followers, Services};
 use agis_program::{
     Domain, Limits, settings,
-    upkeep::{PING, hear, ping},
+    upkeep::{PING, ZONES, hear, look_for_zones, ping, zones},
 };
 use agis_runtime::{Component, Health, Metrics, every, ops, shutdown::Signals, telemetry};
 use agis_servers::host::Host;
@@ -77,7 +77,7 @@ pub(crate) async fn serve() -> Result<(), Failure> {
     let api = api.map_err(Failure::from_display)?;
     let handle = api.handle();
     let api = tokio::spawn(api);
-    tracing::info!(%address, %metrics_address, host = hosts.host.name(), "API server listening");
+    tracing::info!(%address, %metrics_address, host = hosts.host.name(), time_zones = zones(), "API server listening");
 
     loops.until_shutdown(&mut signals).await?;
     tracing::info!("Shutting down: no more traffic");
@@ -143,6 +143,9 @@ impl Loops {
         let stop = &self.working;
         let keys = services.keys.clone();
         self.tasks.spawn(every("flush last uses of keys", FLUSH, stop.clone(), async move || keys.flush().await));
+        let time_zones = health.optional("time_zones", ZONES * 5);
+        let look = async move || look_for_zones(&time_zones).await;
+        self.tasks.spawn(every("look for time zone data", ZONES, stop.clone(), look));
         let idempotency = services.idempotency.clone();
         self.tasks
             .spawn(every("forget idempotency keys", FORGET, stop.clone(), async move || idempotency.forget().await));

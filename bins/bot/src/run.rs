@@ -12,7 +12,7 @@ use agis_discord::{Connection, Services, Standing};
 use agis_host_process::Consoles;
 use agis_program::{
     Domain, Limits, settings,
-    upkeep::{PING, hear, ping},
+    upkeep::{PING, ZONES, hear, look_for_zones, ping, zones},
 };
 use agis_runtime::{Component, Health, Metrics, every, ops, shutdown::Signals, telemetry};
 use agis_servers::console::Console;
@@ -63,7 +63,7 @@ pub(crate) async fn run() -> Result<(), String> {
         listening.run_until_cancelled(hear(url, bells, &told)).await;
     });
     let mut running = connection.start(services(&domain), config.settings, notices);
-    tracing::info!(%metrics_address, "bot started");
+    tracing::info!(%metrics_address, time_zones = zones(), "bot started");
 
     let asked = tokio::select! {
         () = signals.next() => Ok(()),
@@ -122,6 +122,9 @@ fn start_jobs(
         ping(&pinged, &database).await;
         Ok::<(), std::convert::Infallible>(())
     }));
+    let time_zones = health.optional("time_zones", ZONES * 5);
+    let look = async move || look_for_zones(&time_zones).await;
+    jobs.spawn(every("look for time zone data", ZONES, stop.clone(), look));
     let discord = health.component("discord", LOOK * 10);
     jobs.spawn(every("look at Discord", LOOK, stop.clone(), async move || {
         tell(&standing, &discord);

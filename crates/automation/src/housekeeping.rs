@@ -9,7 +9,7 @@ use std::{
 use agis_accounts::LedgerStore;
 use agis_base::StoreError;
 use agis_notices::NoticeStore;
-use agis_scheduler::store::FiringStore;
+use agis_scheduler::{firing, store::FiringStore};
 use agis_servers::{
     State, Status,
     game::Catalogue,
@@ -23,7 +23,7 @@ const EXPIRES: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 /// How long an idempotency key is remembered.
 const KEYS: Duration = DAY;
-/// How long ended operations and runs are remembered, and deleted servers, of which these are.
+/// How long ended operations are remembered, and deleted servers, of which these are.
 const HISTORY: Duration = Duration::from_secs(90 * 24 * 3600);
 /// How long notices are remembered that were sent or given up.
 const NOTICES: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -32,6 +32,8 @@ const NOTICES: Duration = Duration::from_secs(7 * 24 * 3600);
 const ROLES: Duration = Duration::from_secs(30 * 24 * 3600);
 /// How many servers are forgotten in one round: much hangs on each.
 const SERVERS: u32 = 100;
+/// How long the schedules of a deleted server are kept: as long as its world.
+const SCHEDULES: Duration = Duration::from_secs(7 * 24 * 3600);
 /// How much is forgotten in one round, so that a backlog never makes a round fail.
 const BATCH: u32 = 5000;
 
@@ -70,7 +72,8 @@ impl Housekeeping {
         let expired = self.work.expire(EXPIRES).await;
         count_ended(expired.as_deref().unwrap_or_default(), State::Expired);
         let keys = self.work.forget_keys(KEYS, BATCH).await;
-        let runs = self.firings.forget_runs(HISTORY, BATCH).await;
+        let runs = self.firings.forget_runs(firing::KEPT_FOR.to_std().unwrap_or(HISTORY), BATCH).await;
+        let schedules = self.firings.forget_schedules(SCHEDULES, BATCH).await;
         let operations = self.work.forget_operations(HISTORY, BATCH).await;
         let servers = self.work.forget_servers(HISTORY, SERVERS).await;
         let roles = self.shares.forget_roles(ROLES, BATCH).await;
@@ -78,7 +81,7 @@ impl Housekeeping {
         let words = self.words().await;
         let gauges = self.gauges().await;
         let credits = self.credits().await;
-        let forgotten = keys.and(runs).and(operations).and(servers).and(roles).and(notices);
+        let forgotten = keys.and(runs).and(schedules).and(operations).and(servers).and(roles).and(notices);
         expired.map(drop).and(forgotten).and(words).and(gauges).and(credits)
     }
 

@@ -93,6 +93,14 @@ impl Scheduler {
             until_next = self.firings.until_next().await?;
         }
         self.submit_apart(&firings).await;
+        let replanned = self.firings.plan_again(BATCH).await?;
+        tell(&replanned);
+        if replanned.schedules > 0 {
+            tracing::debug!(schedules = replanned.schedules, "planned again by newer time zone data");
+            until_next = Some(Duration::ZERO);
+        }
+        let firings: Vec<_> = replanned.firings.into_iter().map(|(firing, _)| firing).collect();
+        self.submit_apart(&firings).await;
         for (action, state) in self.firings.expire_unassigned(EXPIRED).await? {
             count(action, state, 1);
         }
@@ -155,12 +163,13 @@ impl Scheduler {
 
 /// Counts and logs what was claimed.
 fn tell(claimed: &Claimed) {
-    let missed: i64 = claimed.missed.iter().map(|(_, slots)| slots).sum();
+    let missed = claimed.ended.iter().filter(|(_, state, _)| *state == RunState::Missed);
+    let missed: i64 = missed.map(|(.., slots)| slots).sum();
     if missed > 0 {
         tracing::warn!(slots = missed, "scheduled runs were missed; each stands in its schedule's history");
     }
-    for (action, slots) in &claimed.missed {
-        count(*action, RunState::Missed, slots.unsigned_abs());
+    for (action, state, slots) in &claimed.ended {
+        count(*action, *state, slots.unsigned_abs());
     }
     for (firing, lateness) in &claimed.firings {
         metrics::histogram!("agis_bot_scheduler_lateness_seconds").record(*lateness);
@@ -187,7 +196,7 @@ fn request(firing: &Firing) -> Request {
         origin: Origin::Schedule,
         actor: firing.owner.clone(),
         channel: None,
-        identity: Identity::Operation(firing.operation),
+        identity: Identity::Firing { operation: firing.operation, slot: firing.id.slot },
         trace: None,
     }
 }

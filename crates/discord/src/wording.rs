@@ -186,6 +186,9 @@ impl From<SchedulesError> for Refusal {
             SchedulesError::TooMany(max) => {
                 format!("This server has {max} schedules, as many as allowed here. `/schedule delete` one first.")
             }
+            SchedulesError::TooManyOfUser(max) => {
+                format!("You have made {max} schedules, as many as allowed here. `/schedule delete` one first.")
+            }
             SchedulesError::Store(error) => return error.into(),
         };
         Self::Refused(sentence)

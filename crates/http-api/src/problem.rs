@@ -281,7 +281,7 @@ impl From<SchedulesError> for Problem {
             SchedulesError::NotFound | SchedulesError::NoServer => Self::not_found(&detail),
             SchedulesError::NotAllowed => Self::new(Code::NotAllowed, detail),
             SchedulesError::Timing(error) => error.into(),
-            SchedulesError::TooMany(_) => Self::new(Code::TooManySchedules, detail),
+            SchedulesError::TooMany(_) | SchedulesError::TooManyOfUser(_) => Self::new(Code::TooManySchedules, detail),
             SchedulesError::Store(error) => error.into(),
         }
     }

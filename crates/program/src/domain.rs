@@ -39,7 +39,7 @@ impl Domain {
             keys: ApiKeys::new(db.clone(), cache, rules.keys.clone()),
             limits,
             servers: Servers::new(db.clone(), db.clone(), db.clone(), catalogue, servers, consoles),
-            schedules: Schedules::new(db.clone(), rules.schedules_per_server),
+            schedules: Schedules::new(db.clone(), rules.schedules),
             accounts: Accounts::new(db.clone()),
             idempotency: Idempotency::new(db.clone()),
             notices: Notices::new(db.clone()),

@@ -4,6 +4,7 @@
 use std::{
     net::{IpAddr, Ipv4Addr},
     ops::RangeInclusive,
+    path::Path,
     sync::Arc,
     time::Duration,
 };
@@ -11,6 +12,7 @@ use std::{
 use agis_apikeys as apikeys;
 use agis_limiter_redis::RedisUrl;
 use agis_runtime::{ConfigErrors, Env, telemetry::LogFormat};
+use agis_scheduler::{store as scheduler, zone::ZoneData};
 use agis_servers::{self as servers, game};
 use agis_storage::DbConfig;
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
@@ -22,8 +24,8 @@ pub struct Rules {
     pub servers: servers::Policy,
     /// The games that can be played.
     pub catalogue: Arc<game::Catalogue>,
-    /// How many schedules a server may have.
-    pub schedules_per_server: u32,
+    /// How many schedules there may be.
+    pub schedules: scheduler::Limits,
     /// Keys.
     pub keys: apikeys::Policy,
     /// How many callers the limiter remembers at once.
@@ -39,11 +41,24 @@ impl Rules {
         Self {
             servers: servers::Policy { host: name, servers_per_user: env.number("SERVERS_PER_USER", 20, 1..=100_000) },
             catalogue: catalogue(env, host.kind),
-            schedules_per_server: env.number("SCHEDULES_PER_SERVER", 50, 1..=100_000),
+            schedules: schedules(env),
             keys: keys(env),
             buckets: env.number("RATE_LIMIT_BUCKETS", 100_000, 64..=100_000_000) as usize,
             redis: redis(env),
         }
+    }
+}
+
+fn schedules(env: &mut Env<'_>) -> scheduler::Limits {
+    // The data is found where it is needed; a folder that has none is told at once.
+    if let Some(folder) = env.text("TZDIR")
+        && let Err(error) = ZoneData::in_folder(Path::new(&folder))
+    {
+        env.reject("TZDIR", &folder, &format!("is a folder with time zones, as /usr/share/zoneinfo: {error}"));
+    }
+    scheduler::Limits {
+        per_server: env.number("SCHEDULES_PER_SERVER", 50, 1..=100_000),
+        per_user: env.number("SCHEDULES_PER_USER", 100, 1..=1_000_000),
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use agis_ratelimit::MemoryLimiter;
 use agis_runtime::{Component, Health};
+use agis_scheduler::zone;
 use agis_storage::{
     Db,
     notify::{Bells, listen},
@@ -11,6 +12,8 @@ use agis_storage::{
 
 /// How often [`ping`] is due.
 pub const PING: Duration = Duration::from_secs(2);
+/// How often [`look_for_zones`] is due.
+pub const ZONES: Duration = Duration::from_secs(60);
 
 /// Says how the database is, and how many connections there are to it.
 pub async fn ping(db: &Db, database: &Component) {
@@ -34,6 +37,24 @@ pub async fn hear(url: String, bells: Bells, health: &Health) {
         Err(why) => listener.trouble(why),
     };
     listen(url, bells, beat).await;
+}
+
+/// The time zone data in use, for an operator: its version, and where it comes from.
+pub fn zones() -> String {
+    zone::current().to_string()
+}
+
+/// Looks whether the machine has got other time zone data, uses it from now on, and says which is in use.
+///
+/// # Errors
+/// Where the look itself failed.
+pub async fn look_for_zones(time_zones: &Component) -> Result<(), tokio::task::JoinError> {
+    if let Some(data) = tokio::task::spawn_blocking(zone::refresh).await? {
+        tracing::info!(time_zones = %data, "other time zone data is used from now on");
+    }
+    time_zones.note("data", zones());
+    time_zones.ok();
+    Ok(())
 }
 
 /// Forgets who is within their limit anyway.

@@ -16,8 +16,21 @@ pub const LATE: TimeDelta = TimeDelta::minutes(5);
 /// How many rows the missed slots of one claim get; the oldest of them share one.
 pub const MISSED_ROWS: usize = 1440;
 
+/// How long runs are remembered after their end.
+pub const KEPT_FOR: TimeDelta = TimeDelta::days(90);
+
+/// About how many runs of a schedule are remembered. More come together within [`KEPT_FOR`] only where it runs more often
+/// than once an hour.
+pub const RUNS_KEPT: i32 = 2000;
+
 /// Why a slot is missed.
 pub const SCHEDULER_UNAVAILABLE: &str = "scheduler_unavailable";
+
+/// Why a slot is skipped: it was planned, and by the rules of today's time zone data it is none.
+pub const TIME_ZONE_CHANGED: &str = "time_zone_changed";
+
+/// Why a slot is skipped: the schedule got another timing, or was disabled, after it was due and before it was claimed.
+pub const SCHEDULE_CHANGED: &str = "schedule_changed";
 
 /// A firing: one slot of one schedule. There is never a second one of the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -116,6 +129,19 @@ pub struct Plan {
     pub runs: Vec<PlannedRun>,
     /// The slot that fires next; none where there is none in sight.
     pub next_run: Option<Timestamp>,
+    /// Runs from before this may be forgotten, where the schedule runs so often that they would become too many.
+    pub forget_before: Option<Timestamp>,
+}
+
+/// What was planned for a schedule before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// The slot that fires next.
+    pub due: Timestamp,
+    /// When that was planned: every slot up to then has been dealt with. Unknown in rows of older programs.
+    pub since: Option<Timestamp>,
+    /// The version of the time zone data that it was planned by; empty where that is unknown.
+    pub zone_version: String,
 }
 
 /// A slot to write.
@@ -123,8 +149,10 @@ pub struct Plan {
 pub struct PlannedRun {
     /// The slot.
     pub slot: Slot,
-    /// [`RunState::Pending`] or [`RunState::Missed`].
+    /// [`RunState::Pending`], [`RunState::Missed`] or [`RunState::Skipped`].
     pub state: RunState,
+    /// Why, where it does not run.
+    pub reason: Option<&'static str>,
     /// How many slots it stands for.
     pub slots: i64,
 }
@@ -136,14 +164,35 @@ impl PlannedRun {
     }
 }
 
-/// Plans the slots from `due`, the stored next run, to `now`.
+impl PlannedRun {
+    fn new(slot: Slot, state: RunState) -> Self {
+        let reason = (state == RunState::Missed).then_some(SCHEDULER_UNAVAILABLE);
+        Self { slot, state, reason, slots: 1 }
+    }
+}
+
+/// Plans the slots that have passed and the next one.
 ///
-/// A `due` that is no slot of the timing (a row of an older program) is not run: the walk starts there.
-pub fn plan(timing: &Timing, policy: MissedRunPolicy, due: Timestamp, now: Timestamp) -> Plan {
+/// Where the plan was made by older time zone data, the slots since it was made are looked for again by today's. A planned
+/// slot that has passed and that today's data does not have is skipped, with a row. One that was planned by newer data (of
+/// another process) runs.
+///
+/// A due moment that is no whole second was never planned: it only says where to begin (the take-over of the Go version).
+pub fn plan(timing: &Timing, policy: MissedRunPolicy, standing: &Standing, now: Timestamp) -> Plan {
+    let Standing { due, since, zone_version } = standing;
+    let (due, ours) = (*due, timing.zone.version());
+    let (same, older) = (zone_version == ours.as_str(), ours.replaces(zone_version));
+    let before = due - TimeDelta::microseconds(1);
+    let from = since.filter(|_| older).map_or(before, |since| since.min(before));
+    let is_slot = timing.cron.after(&timing.zone, before).next().is_some_and(|slot| slot.at == due);
+    let is_lost = due <= now && !is_slot && due.timestamp_subsec_nanos() == 0;
+    let lost = is_lost.then(|| Slot { at: due, local: vec![timing.zone.local(due).naive_local()] });
+
     let mut passed = VecDeque::new();
     let mut folded: Option<PlannedRun> = None;
     let mut next_run = None;
-    for slot in timing.cron.after(&timing.zone, due - TimeDelta::microseconds(1)) {
+    let stands = lost.clone().filter(|_| !same && !older);
+    for slot in stands.into_iter().chain(timing.cron.after(&timing.zone, from)) {
         if slot.at > now {
             next_run = Some(slot.at);
             break;
@@ -152,16 +201,32 @@ pub fn plan(timing: &Timing, policy: MissedRunPolicy, due: Timestamp, now: Times
         // The folded row is one of those allowed; the latest slot may be missed too.
         if passed.len() >= MISSED_ROWS {
             let slots = folded.map_or(0, |run| run.slots) + 1;
-            folded = passed.pop_front().map(|slot| PlannedRun { slot, state: RunState::Missed, slots });
+            folded = passed.pop_front().map(|slot| PlannedRun { slots, ..PlannedRun::new(slot, RunState::Missed) });
         }
     }
 
     let latest = passed.pop_back().map(|slot| {
         let runs = now - slot.at <= LATE || policy == MissedRunPolicy::RunOnce;
-        PlannedRun { slot, state: if runs { RunState::Pending } else { RunState::Missed }, slots: 1 }
+        PlannedRun::new(slot, if runs { RunState::Pending } else { RunState::Missed })
     });
-    let missed = passed.into_iter().map(|slot| PlannedRun { slot, state: RunState::Missed, slots: 1 });
-    Plan { runs: folded.into_iter().chain(missed).chain(latest).collect(), next_run }
+    let often = next_run.zip(latest.as_ref()).map(|(next, run)| (next - run.slot.at) * RUNS_KEPT);
+    let forget_before = often.filter(|kept| *kept < KEPT_FOR).map(|kept| now - kept);
+    let missed = passed.into_iter().map(|slot| PlannedRun::new(slot, RunState::Missed));
+    let skipped = lost
+        .filter(|_| same || older)
+        .map(|slot| PlannedRun { reason: Some(TIME_ZONE_CHANGED), ..PlannedRun::new(slot, RunState::Skipped) });
+    let runs = folded.into_iter().chain(missed).chain(skipped).chain(latest).collect();
+    Plan { runs, next_run, forget_before }
+}
+
+/// The slots that are due while the schedule gets another timing or is disabled: none of them runs any more, each has a
+/// row.
+pub fn give_up(timing: &Timing, standing: &Standing, now: Timestamp) -> Vec<PlannedRun> {
+    let mut runs = plan(timing, MissedRunPolicy::Skip, standing, now).runs;
+    for run in runs.iter_mut().filter(|run| run.state != RunState::Skipped) {
+        (run.state, run.reason) = (RunState::Skipped, Some(SCHEDULE_CHANGED));
+    }
+    runs
 }
 
 #[cfg(test)]
@@ -175,7 +240,9 @@ mod tests {
     }
 
     fn planned(cron: &str, policy: MissedRunPolicy, due: i64, now: Timestamp) -> Plan {
-        plan(&Timing::parse(cron, "UTC").expect("a timing"), policy, at(due), now)
+        let timing = Timing::parse(cron, "UTC").expect("a timing");
+        let zone_version = timing.zone.version().to_string();
+        plan(&timing, policy, &Standing { due: at(due), since: None, zone_version }, now)
     }
 
     fn states(plan: &Plan) -> Vec<(Timestamp, RunState)> {
@@ -219,8 +286,101 @@ mod tests {
     }
 
     #[test]
-    fn a_stored_time_that_is_no_slot_does_not_fire() {
+    fn a_stored_time_that_is_no_slot_does_not_fire_and_has_a_row() {
         let plan = planned("0 * * * *", MissedRunPolicy::RunOnce, 7, at(10));
-        assert_eq!(plan, Plan { runs: vec![], next_run: Some(at(60)) });
+        assert_eq!(states(&plan), [(at(7), RunState::Skipped)]);
+        assert_eq!((plan.runs[0].reason, plan.next_run), (Some(TIME_ZONE_CHANGED), Some(at(60))));
+    }
+
+    #[test]
+    fn a_moment_that_only_says_where_to_begin_has_no_row() {
+        let timing = Timing::parse("0 * * * *", "UTC").expect("a timing");
+        let due = at(7) + TimeDelta::microseconds(1234);
+        let standing = Standing { due, since: None, zone_version: String::new() };
+        let plan = plan(&timing, MissedRunPolicy::RunOnce, &standing, at(10));
+        assert_eq!((plan.runs.len(), plan.next_run), (0, Some(at(60))));
+    }
+
+    #[test]
+    fn only_what_runs_more_often_than_hourly_is_forgotten_early() {
+        let kept =
+            |cron: &str| planned(cron, MissedRunPolicy::Skip, 0, at(0)).forget_before.map(|before| at(0) - before);
+        assert_eq!(kept("* * * * *"), Some(TimeDelta::minutes(2000)));
+        assert_eq!(kept("0 * * * *"), Some(TimeDelta::hours(2000)));
+        assert_eq!(kept("0 */2 * * *"), None);
+        assert_eq!(kept("0 12 * * *"), None);
+    }
+
+    /// Vancouver stays on summer time from November 2026 on: 04:00 is 11:00 UTC and not 12:00, as data before 2026 says.
+    mod when_time_zone_data_changes {
+        use super::*;
+        use crate::zone::ZoneData;
+
+        fn utc(text: &str) -> Timestamp {
+            text.parse().expect("a time")
+        }
+
+        fn vancouver() -> Timing {
+            let zone = ZoneData::built_in().zone("America/Vancouver").expect("a zone");
+            Timing { cron: "0 4 * * *".parse().expect("an expression"), zone }
+        }
+
+        /// As planned by old data when the run of the day before was claimed.
+        fn plan_of(due: &str, since: &str, version: &str, policy: MissedRunPolicy, now: &str) -> Plan {
+            let standing = Standing { due: utc(due), since: Some(utc(since)), zone_version: version.to_owned() };
+            plan(&vancouver(), policy, &standing, utc(now))
+        }
+
+        const DUE: &str = "2026-12-02T12:00:00Z";
+        const SINCE: &str = "2026-12-01T12:00:00.02Z";
+
+        #[test]
+        fn a_run_that_is_to_come_is_moved() {
+            let plan = plan_of(DUE, SINCE, "2025b", MissedRunPolicy::RunOnce, "2026-12-02T09:00:00Z");
+            assert_eq!((plan.runs.len(), plan.next_run), (0, Some(utc("2026-12-02T11:00:00Z"))));
+        }
+
+        #[test]
+        fn a_run_that_has_passed_by_the_new_data_is_not_lost() {
+            for now in ["2026-12-02T11:30:00Z", "2026-12-02T12:00:00.02Z"] {
+                for (policy, state) in
+                    [(MissedRunPolicy::RunOnce, RunState::Pending), (MissedRunPolicy::Skip, RunState::Missed)]
+                {
+                    let plan = plan_of(DUE, SINCE, "2025b", policy, now);
+                    let run = plan.runs.iter().find(|run| run.slot.at == utc("2026-12-02T11:00:00Z"));
+                    assert_eq!(run.map(|run| run.state), Some(state), "{now} {policy:?}");
+                    assert_eq!(plan.next_run, Some(utc("2026-12-03T11:00:00Z")));
+                }
+            }
+        }
+
+        #[test]
+        fn a_planned_run_that_is_none_any_more_has_a_row() {
+            let plan = plan_of(DUE, SINCE, "2025b", MissedRunPolicy::RunOnce, "2026-12-02T12:00:00.02Z");
+            let skipped = plan.runs.iter().find(|run| run.slot.at == utc(DUE)).expect("a row");
+            assert_eq!((skipped.state, skipped.reason), (RunState::Skipped, Some(TIME_ZONE_CHANGED)));
+        }
+
+        #[test]
+        fn a_plan_by_newer_data_stands() {
+            let plan = plan_of(DUE, SINCE, "9999z", MissedRunPolicy::RunOnce, "2026-12-02T12:00:00.02Z");
+            assert_eq!(states(&plan), [(utc(DUE), RunState::Pending)]);
+            assert_eq!(plan.next_run, Some(utc("2026-12-03T11:00:00Z")));
+        }
+
+        #[test]
+        fn what_is_due_when_the_schedule_is_changed_has_a_row() {
+            let standing = Standing { due: utc(DUE), since: Some(utc(SINCE)), zone_version: "2025b".into() };
+            let runs = give_up(&vancouver(), &standing, utc("2026-12-03T11:30:00Z"));
+            let told: Vec<_> = runs.iter().map(|run| (run.slot.at, run.state, run.reason)).collect();
+            assert_eq!(
+                told,
+                [
+                    (utc("2026-12-02T11:00:00Z"), RunState::Skipped, Some(SCHEDULE_CHANGED)),
+                    (utc(DUE), RunState::Skipped, Some(TIME_ZONE_CHANGED)),
+                    (utc("2026-12-03T11:00:00Z"), RunState::Skipped, Some(SCHEDULE_CHANGED)),
+                ]
+            );
+        }
     }
 }

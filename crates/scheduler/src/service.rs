@@ -8,7 +8,7 @@ use thiserror::Error;
 use crate::{
     firing::Run,
     schedule::{NewSchedule, Schedule, ScheduleChange, Timing, TimingError},
-    store::{Query, RunsQuery, ScheduleStore, WriteError},
+    store::{Limits, Query, RunsQuery, ScheduleStore, WriteError},
 };
 
 /// The rules about schedules, for every transport. Whether a user may act on a server is not known here: transports ask
@@ -16,7 +16,7 @@ use crate::{
 #[derive(Clone)]
 pub struct Schedules {
     store: Arc<dyn ScheduleStore>,
-    per_server: u32,
+    limits: Limits,
 }
 
 /// Why a request about schedules was refused.
@@ -37,23 +37,26 @@ pub enum SchedulesError {
     /// The server has as many schedules as allowed.
     #[error("this server has {0} schedules, as many as allowed here; delete one first")]
     TooMany(u32),
+    /// The user has made as many schedules as allowed.
+    #[error("you have made {0} schedules, as many as allowed here; delete one first")]
+    TooManyOfUser(u32),
     /// The store itself.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 impl Schedules {
-    /// The rules over this store; a server may have so many schedules.
-    pub fn new(store: Arc<dyn ScheduleStore>, per_server: u32) -> Self {
-        Self { store, per_server }
+    /// The rules over this store; there may be so many schedules.
+    pub fn new(store: Arc<dyn ScheduleStore>, limits: Limits) -> Self {
+        Self { store, limits }
     }
 
     /// Adds a schedule. A request that has added its schedule already is answered with it.
     ///
     /// # Errors
-    /// Where its timing never fires, or its server has too many.
+    /// Where its timing never fires, or its server or its maker has too many.
     pub async fn create(&self, new: NewSchedule, once: Option<&Once>) -> Result<Schedule, SchedulesError> {
-        self.store.create(&new, self.per_server, once).await.map_err(|error| self.refused(error))
+        self.store.create(&new, self.limits, once).await.map_err(|error| self.refused(error))
     }
 
     /// A schedule that the caller made, or anybody for a server of theirs, of a server within reach.
@@ -119,19 +122,20 @@ impl Schedules {
         Ok(self.store.runs(id, query).await?)
     }
 
-    /// The next runs of a timing that is not stored.
+    /// The next runs of a timing that is not stored, after a moment.
     ///
     /// # Errors
     /// Where it never fires.
-    pub fn preview(&self, timing: &Timing, now: Timestamp, count: usize) -> Result<Vec<Timestamp>, SchedulesError> {
-        timing.next_run(now)?;
-        Ok(timing.next_runs(now, count))
+    pub fn preview(&self, timing: &Timing, from: Timestamp, count: usize) -> Result<Vec<Timestamp>, SchedulesError> {
+        timing.next_run(from)?;
+        Ok(timing.next_runs(from, count))
     }
 
     fn refused(&self, error: WriteError) -> SchedulesError {
         match error {
             WriteError::Timing(error) => SchedulesError::Timing(error),
-            WriteError::TooMany => SchedulesError::TooMany(self.per_server),
+            WriteError::TooMany => SchedulesError::TooMany(self.limits.per_server),
+            WriteError::TooManyOfUser => SchedulesError::TooManyOfUser(self.limits.per_user),
             WriteError::NoServer => SchedulesError::NoServer,
             WriteError::Gone => SchedulesError::NotFound,
             WriteError::Store(error) => SchedulesError::Store(error),

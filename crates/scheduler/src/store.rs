@@ -41,12 +41,21 @@ pub struct RunsQuery {
     pub limit: u32,
 }
 
+/// How many schedules there may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Of one server.
+    pub per_server: u32,
+    /// Made by one user. Those of deleted servers do not count.
+    pub per_user: u32,
+}
+
 /// Schedules as rows. A user has those that they made, and those that anybody made for a server of theirs.
 #[async_trait]
 pub trait ScheduleStore: Send + Sync {
-    /// Adds a schedule; the first run is counted from the database's now. The number of schedules of a server is
-    /// checked with the server locked. A request that has made its schedule already is answered with it.
-    async fn create(&self, new: &NewSchedule, limit: u32, once: Option<&Once>) -> Result<Schedule, WriteError>;
+    /// Adds a schedule; the first run is counted from the database's now. The numbers of schedules of the user and the
+    /// server are checked with both locked. A request that has made its schedule already is answered with it.
+    async fn create(&self, new: &NewSchedule, limits: Limits, once: Option<&Once>) -> Result<Schedule, WriteError>;
 
     /// A schedule of this user.
     async fn find(&self, user: &UserId, id: ScheduleId) -> Result<Option<Schedule>, StoreError>;
@@ -54,7 +63,8 @@ pub trait ScheduleStore: Send + Sync {
     /// A user's schedules, by id.
     async fn list(&self, query: &Query) -> Result<Vec<Schedule>, StoreError>;
 
-    /// Changes a schedule by [`Schedule::changed`] with its row locked; `None` where the user has no such schedule.
+    /// Changes a schedule by [`Schedule::changed`] with its row locked; `None` where the user has no such schedule. Slots
+    /// that are due and would not be looked at any more get their rows by [`crate::firing::give_up`].
     async fn change(
         &self,
         user: &UserId,
@@ -76,8 +86,11 @@ pub enum WriteError {
     #[error(transparent)]
     Timing(#[from] TimingError),
     /// The server has as many schedules as allowed.
-    #[error("too many schedules")]
+    #[error("too many schedules of a server")]
     TooMany,
+    /// The user has made as many as allowed.
+    #[error("too many schedules of a user")]
+    TooManyOfUser,
     /// There is no such server.
     #[error("no such server")]
     NoServer,
@@ -99,7 +112,11 @@ pub trait FiringStore: Send + Sync {
     /// moves `next_run` on, in one transaction. What others are claiming is passed over.
     async fn claim_due(&self, limit: u32) -> Result<Claimed, StoreError>;
 
-    /// Up to `limit` pending firings that have not become their operations yet, the oldest first. With `min_age`, only
+    /// Plans up to `limit` schedules again that were planned by older time zone data than this process has, as
+    /// [`Self::claim_due`] does: a slot that has passed by the new data gets its row. They may be due or not.
+    async fn plan_again(&self, limit: u32) -> Result<Claimed, StoreError>;
+
+    /// Up to `limit` pending firings that have not become their operations yet, by slot. With `min_age`, only
     /// those claimed at least that long ago: whoever claimed them may be gone.
     async fn unassigned(&self, min_age: Duration, limit: u32) -> Result<Vec<Firing>, StoreError>;
 
@@ -108,6 +125,10 @@ pub trait FiringStore: Send + Sync {
 
     /// Forgets up to `limit` runs that ended longer than `age` ago.
     async fn forget_runs(&self, age: Duration, limit: u32) -> Result<(), StoreError>;
+
+    /// Removes up to `limit` runs, then up to `limit` schedules without runs, of servers that were deleted longer than `age`
+    /// ago.
+    async fn forget_schedules(&self, age: Duration, limit: u32) -> Result<(), StoreError>;
 
     /// Up to `limit` pending firings behind `after`, with the operations that they become or have become.
     async fn in_progress(
@@ -130,12 +151,12 @@ pub trait FiringStore: Send + Sync {
 /// What a claim has brought.
 #[derive(Debug, Clone, Default)]
 pub struct Claimed {
-    /// How many schedules were due, up to the limit.
+    /// How many schedules were looked at, up to the limit.
     pub schedules: usize,
-    /// The firings to turn into operations, with their lateness.
+    /// The firings to turn into operations, with their lateness, by slot: the newest has the last word.
     pub firings: Vec<(Firing, Duration)>,
-    /// The slots that were missed: whose action, and how many.
-    pub missed: Vec<(Action, i64)>,
+    /// The slots that do not run: whose action, what became of them, and how many.
+    pub ended: Vec<(Action, RunState, i64)>,
 }
 
 /// How a firing ended.

@@ -110,8 +110,13 @@ pub enum Identity {
     None,
     /// A key that whoever asks has chosen.
     Key(String),
-    /// The operation, whose id was chosen ahead of it.
-    Operation(OperationId),
+    /// The operation of a schedule's firing, whose id was chosen ahead of it.
+    Firing {
+        /// The operation.
+        operation: OperationId,
+        /// When it was due. An older one never supersedes the operation of a newer one.
+        slot: Timestamp,
+    },
 }
 
 /// Why a request for an operation was not accepted.

@@ -6,6 +6,8 @@
 //! A server without a host was taken over from the Go version, and what runs of it runs where AGIS does not reach. It
 //! can only be deleted: that ends in the moment it is accepted, hides the server here, and touches nothing there.
 
+use agis_base::Timestamp;
+
 use crate::{
     access::{self, Access},
     host::Generation,
@@ -69,6 +71,12 @@ pub fn accept(server: &Server, access: Access, request: &Request, credits: Optio
         interrupts: matches!(request.action, Action::Stop | Action::Delete),
         at_once,
     })
+}
+
+/// Whether a schedule's firing comes too late for its server: a firing that was due later has been accepted already, so
+/// this one must not undo it, however late it is caught up with.
+pub fn is_overtaken(slot: Timestamp, latest: Option<Timestamp>) -> bool {
+    latest.is_some_and(|latest| slot < latest)
 }
 
 /// The status of a server while an operation runs. A start that finds the server running changes nothing.
@@ -147,6 +155,15 @@ pub(crate) mod tests {
             assert_eq!(decision.interrupts, matches!(action, Stop | Delete));
             assert!(!decision.at_once, "a host has something to do");
         }
+    }
+
+    #[test]
+    fn an_older_slot_never_takes_the_place_of_a_newer_one() {
+        let at = |hour: i64| Timestamp::from_timestamp(hour * 3600, 0).expect("a time");
+        assert!(is_overtaken(at(1), Some(at(2))));
+        assert!(!is_overtaken(at(2), Some(at(2))), "two schedules may be due at once");
+        assert!(!is_overtaken(at(2), Some(at(1))));
+        assert!(!is_overtaken(at(2), None));
     }
 
     #[test]

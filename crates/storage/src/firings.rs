@@ -3,8 +3,9 @@ use std::{collections::HashMap, time::Duration};
 use agis_base::{OperationId, ScheduleId, ServerId, StoreError, Timestamp, UserId};
 use agis_scheduler::{
     Action, Firing, FiringId, MissedRunPolicy, RunState, Schedule, Slot,
-    firing::{self, Plan, PlannedRun},
+    firing::{self, Plan, PlannedRun, Standing},
     store::{Claimed, End, FiringStore},
+    zone,
 };
 use async_trait::async_trait;
 use chrono::TimeDelta;
@@ -55,32 +56,37 @@ impl FiringStore for Db {
             // The partial index gives them in order. Left to itself the planner, whose statistics know of none that is
             // due, sorts all that are for each batch of them.
             diesel::sql_query("set local enable_sort = off").execute(conn).await?;
-            let rows: Vec<(schedules::Row, Timestamp)> = server_schedules::table
+            let rows: Vec<Row> = server_schedules::table
                 .filter(server_schedules::enabled.and(server_schedules::next_run.le(now().nullable())))
                 // What a newer program has written would be first in every batch, and none of this one's.
                 .filter(server_schedules::action.eq_any(actions()))
                 .filter(server_schedules::missed_run_policy.eq_any(policies()))
                 .order(server_schedules::next_run)
                 .limit(limit.into())
-                .select((schedules::Row::as_select(), now()))
+                .select((schedules::Row::as_select(), planned(), now()))
                 .for_no_key_update()
                 .skip_locked()
                 .load(conn)
                 .await?;
-            let mut due = Vec::with_capacity(rows.len());
-            let mut slots = 0;
-            for (row, at) in rows {
-                let schedule = row.into_schedule()?;
-                let planned = plan(&schedule, at);
-                slots += planned.iter().flat_map(|plan| &plan.runs).map(|run| run.slots).sum::<i64>();
-                due.push((schedule, planned, at));
-                if slots >= SLOTS {
-                    break;
-                }
-            }
-            let written = write_runs(conn, &due).await?;
-            move_on(conn, &due).await?;
-            Ok(claimed(&due, &written))
+            claim(conn, rows).await
+        })
+        .await
+    }
+
+    async fn plan_again(&self, limit: u32) -> Result<Claimed, StoreError> {
+        let zones = zone::current();
+        let (bound, ours) = (zones.version().bound(), zones.version().as_str());
+        self.transaction(async |conn| {
+            let rows: Vec<Row> = server_schedules::table
+                .filter(server_schedules::enabled.and(server_schedules::zone_version.lt(bound)))
+                .filter(server_schedules::zone_version.ne(ours))
+                .limit(limit.into())
+                .select((schedules::Row::as_select(), planned(), now()))
+                .for_no_key_update()
+                .skip_locked()
+                .load(conn)
+                .await?;
+            claim(conn, rows).await
         })
         .await
     }
@@ -93,7 +99,7 @@ impl FiringStore for Db {
                 .inner_join(server_schedules::table)
                 .filter(pending().and(not_submitted()))
                 .filter(schedule_runs::claimed_at.le(at - min_age).and(schedule_runs::action.eq_any(actions())))
-                .order(schedule_runs::claimed_at)
+                .order((schedule_runs::slot, schedule_runs::schedule_id))
                 .limit(limit.into())
                 .select((
                     schedule_runs::schedule_id,
@@ -142,6 +148,28 @@ impl FiringStore for Db {
             "delete from schedule_runs where (schedule_id, slot) in
                  (select schedule_id, slot from schedule_runs where finished_at < $1
                   order by finished_at limit $2 for update skip locked)",
+            age,
+            limit,
+        )
+        .await
+    }
+
+    async fn forget_schedules(&self, age: Duration, limit: u32) -> Result<(), StoreError> {
+        // Their runs first, or one schedule would take a million rows with it.
+        self.forget(
+            "delete from schedule_runs where (schedule_id, slot) in
+                 (select r.schedule_id, r.slot from game_servers g join server_schedules s on s.server_id = g.id
+                  join schedule_runs r on r.schedule_id = s.id
+                  where g.deleted_at < $1 limit $2 for update of r skip locked)",
+            age,
+            limit,
+        )
+        .await?;
+        self.forget(
+            "delete from server_schedules where id in
+                 (select s.id from game_servers g join server_schedules s on s.server_id = g.id
+                  where g.deleted_at < $1 and not exists (select from schedule_runs r where r.schedule_id = s.id)
+                  limit $2 for update of s skip locked)",
             age,
             limit,
         )
@@ -250,17 +278,67 @@ fn not_submitted() -> SqlLiteral<Bool> {
     sql("not exists (select from operations o where o.id = schedule_runs.operation_id)")
 }
 
-/// A schedule that is due, and what to write for it; the text says why it cannot go on.
-type Due = (Schedule, Result<Plan, String>, Timestamp);
+/// A schedule, what was planned for it, and this moment.
+type Row = (schedules::Row, Planned, Timestamp);
 
-fn plan(schedule: &Schedule, at: Timestamp) -> Result<Plan, String> {
+/// What is kept of a plan beside its next run.
+#[derive(Queryable)]
+pub(crate) struct Planned {
+    zone_version: String,
+    since: Option<Timestamp>,
+}
+
+impl Planned {
+    pub(crate) fn standing(self, next_run: Timestamp) -> Standing {
+        Standing { due: next_run, since: self.since, zone_version: self.zone_version }
+    }
+}
+
+/// Older programs did not note when they planned: not before the schedule was last changed, nor before what ran last.
+#[diesel::dsl::auto_type(no_type_alias)]
+pub(crate) fn planned() -> _ {
+    let since: SqlLiteral<Nullable<Timestamptz>> =
+        sql("coalesce(server_schedules.planned_at, greatest(server_schedules.updated_at, server_schedules.last_run,
+             (select max(r.slot) from schedule_runs r where r.schedule_id = server_schedules.id)))");
+    (server_schedules::zone_version, since)
+}
+
+/// A schedule that is due, and what to write for it; the text says why it cannot go on.
+type Due = (Schedule, Result<(Plan, String), String>, Timestamp);
+
+/// Plans schedules whose rows are locked, and writes what comes of it.
+async fn claim(conn: &mut AsyncPgConnection, rows: Vec<Row>) -> Result<Claimed, Fault<StoreError>> {
+    let mut due = Vec::with_capacity(rows.len());
+    let mut slots = 0;
+    for (row, planned, at) in rows {
+        let schedule = row.into_schedule()?;
+        let planned = plan(&schedule, planned, at);
+        slots += planned.iter().flat_map(|(plan, _)| &plan.runs).map(|run| run.slots).sum::<i64>();
+        due.push((schedule, planned, at));
+        if slots >= SLOTS {
+            break;
+        }
+    }
+    if due.is_empty() {
+        return Ok(Claimed::default());
+    }
+    let written = write_runs(conn, &due).await?;
+    move_on(conn, &due).await?;
+    forget_surplus(conn, &due).await?;
+    Ok(claimed(&due, &written))
+}
+
+/// The plan, and the version of the time zone data that it was made by.
+fn plan(schedule: &Schedule, planned: Planned, at: Timestamp) -> Result<(Plan, String), String> {
     let timing = schedule.timing().map_err(|error| error.to_string())?;
-    Ok(firing::plan(&timing, schedule.missed_run_policy, schedule.next_run.unwrap_or(at), at))
+    let standing = planned.standing(schedule.next_run.unwrap_or(at));
+    let plan = firing::plan(&timing, schedule.missed_run_policy, &standing, at);
+    Ok((plan, timing.zone.version().to_string()))
 }
 
 fn runs(due: &[Due]) -> impl Iterator<Item = (&Schedule, &PlannedRun, Timestamp)> {
     due.iter().flat_map(|(schedule, planned, at)| {
-        planned.iter().flat_map(|plan| &plan.runs).map(move |run| (schedule, run, *at))
+        planned.iter().flat_map(|(plan, _)| &plan.runs).map(move |run| (schedule, run, *at))
     })
 }
 
@@ -269,6 +347,15 @@ type Written = HashMap<FiringId, Option<OperationId>>;
 
 /// Writes the runs that are not there yet, and answers with those: the primary key has the last word.
 async fn write_runs(conn: &mut AsyncPgConnection, due: &[Due]) -> Result<Written, Fault<StoreError>> {
+    let runs: Vec<_> = runs(due).collect();
+    write(conn, &runs).await
+}
+
+/// Writes these runs of schedules, as planned at these moments.
+pub(crate) async fn write<R: From<StoreError>>(
+    conn: &mut AsyncPgConnection,
+    runs: &[(&Schedule, &PlannedRun, Timestamp)],
+) -> Result<Written, Fault<R>> {
     #[derive(QueryableByName)]
     #[diesel(table_name = schedule_runs)]
     struct Key {
@@ -276,8 +363,7 @@ async fn write_runs(conn: &mut AsyncPgConnection, due: &[Due]) -> Result<Written
         slot: Timestamp,
         operation_id: Option<Uuid>,
     }
-    let runs: Vec<_> = runs(due).collect();
-    let missed = |run: &PlannedRun| run.state == RunState::Missed;
+    let ended = |run: &PlannedRun| run.state != RunState::Pending;
     // Column by column, so that it is one prepared statement however many there are.
     let keys: Vec<Key> = diesel::sql_query(
         "insert into schedule_runs
@@ -288,15 +374,15 @@ async fn write_runs(conn: &mut AsyncPgConnection, due: &[Due]) -> Result<Written
          on conflict do nothing
          returning schedule_id, slot, operation_id",
     )
-    .bind::<Array<Integer>, _>(column(&runs, |(schedule, ..)| schedule.id.0))
-    .bind::<Array<Timestamptz>, _>(column(&runs, |(_, run, _)| run.slot.at))
-    .bind::<Array<Text>, _>(column(&runs, |(schedule, ..)| schedule.action.as_str()))
-    .bind::<Array<Text>, _>(column(&runs, |(_, run, _)| local_slots(&run.slot)))
-    .bind::<Array<Text>, _>(column(&runs, |(_, run, _)| run.state.as_str()))
-    .bind::<Array<Nullable<Text>>, _>(column(&runs, |(_, run, _)| missed(run).then_some(firing::SCHEDULER_UNAVAILABLE)))
-    .bind::<Array<BigInt>, _>(column(&runs, |(_, run, _)| run.slots))
-    .bind::<Array<Nullable<Timestamptz>>, _>(column(&runs, |(_, run, at)| missed(run).then_some(*at)))
-    .bind::<Array<Nullable<SqlUuid>>, _>(column(&runs, |(_, run, _)| (!missed(run)).then(|| OperationId::new().0)))
+    .bind::<Array<Integer>, _>(column(runs, |(schedule, ..)| schedule.id.0))
+    .bind::<Array<Timestamptz>, _>(column(runs, |(_, run, _)| run.slot.at))
+    .bind::<Array<Text>, _>(column(runs, |(schedule, ..)| schedule.action.as_str()))
+    .bind::<Array<Text>, _>(column(runs, |(_, run, _)| local_slots(&run.slot)))
+    .bind::<Array<Text>, _>(column(runs, |(_, run, _)| run.state.as_str()))
+    .bind::<Array<Nullable<Text>>, _>(column(runs, |(_, run, _)| run.reason))
+    .bind::<Array<BigInt>, _>(column(runs, |(_, run, _)| run.slots))
+    .bind::<Array<Nullable<Timestamptz>>, _>(column(runs, |(_, run, at)| ended(run).then_some(*at)))
+    .bind::<Array<Nullable<SqlUuid>>, _>(column(runs, |(_, run, _)| (!ended(run)).then(|| OperationId::new().0)))
     .get_results(conn)
     .await?;
     let id = |key: &Key| FiringId { schedule: ScheduleId(key.schedule_id), slot: key.slot };
@@ -312,28 +398,56 @@ fn local_slots(slot: &Slot) -> String {
 /// Moves every schedule to its next run. One that has none, or that cannot be read, is disabled and says why.
 async fn move_on(conn: &mut AsyncPgConnection, due: &[Due]) -> Result<(), Fault<StoreError>> {
     let ids: Vec<_> = due.iter().map(|(schedule, ..)| schedule.id.0).collect();
-    let next: Vec<_> = due.iter().map(|(_, plan, _)| plan.as_ref().ok().and_then(|plan| plan.next_run)).collect();
+    let next: Vec<_> =
+        due.iter().map(|(_, planned, _)| planned.as_ref().ok().and_then(|(plan, _)| plan.next_run)).collect();
     let last: Vec<_> = due
         .iter()
-        .map(|(_, plan, _)| plan.as_ref().ok()?.runs.iter().rfind(|run| run.state == RunState::Pending))
+        .map(|(_, planned, _)| planned.as_ref().ok()?.0.runs.iter().rfind(|run| run.state == RunState::Pending))
         .map(|run| run.map(|run| run.slot.at))
         .collect();
     let reasons: Vec<_> = due
         .iter()
-        .map(|(_, plan, _)| match plan {
-            Ok(plan) => plan.next_run.is_none().then_some("it never fires again"),
+        .map(|(_, planned, _)| match planned {
+            Ok((plan, _)) => plan.next_run.is_none().then_some("it never fires again"),
             Err(reason) => Some(reason.as_str()),
         })
         .collect();
+    let versions = due.iter().map(|(_, planned, _)| planned.as_ref().map_or("", |(_, version)| version));
+    let at: Vec<_> = due.iter().map(|(_, _, at)| *at).collect();
     diesel::sql_query(
         "update server_schedules s set next_run = u.next_run, enabled = u.next_run is not null,
-                last_run = coalesce(u.last_run, s.last_run), disabled_reason = u.reason
-         from unnest($1, $2, $3, $4) as u(id, next_run, last_run, reason) where s.id = u.id",
+                last_run = coalesce(u.last_run, s.last_run), disabled_reason = u.reason,
+                zone_version = u.version, planned_at = u.at
+         from unnest($1, $2, $3, $4, $5, $6) as u(id, next_run, last_run, reason, version, at) where s.id = u.id",
     )
     .bind::<Array<Integer>, _>(ids)
     .bind::<Array<Nullable<Timestamptz>>, _>(next)
     .bind::<Array<Nullable<Timestamptz>>, _>(last)
     .bind::<Array<Nullable<Text>>, _>(reasons)
+    .bind::<Array<Text>, _>(versions.collect::<Vec<_>>())
+    .bind::<Array<Timestamptz>, _>(at)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Forgets old runs of schedules that run often, a few with each claim: more than one comes, so they become fewer.
+async fn forget_surplus(conn: &mut AsyncPgConnection, due: &[Due]) -> Result<(), Fault<StoreError>> {
+    let before = |(schedule, planned, _): &Due| Some((schedule.id.0, planned.as_ref().ok()?.0.forget_before?));
+    let (ids, moments): (Vec<_>, Vec<_>) = due.iter().filter_map(before).unzip();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    diesel::sql_query(
+        "delete from schedule_runs r using
+             (select k.schedule_id, k.slot from unnest($1, $2) as u(schedule, moment) cross join lateral
+                  (select schedule_id, slot from schedule_runs
+                   where schedule_id = u.schedule and slot < u.moment and finished_at is not null
+                   order by slot limit 10) k) old
+         where r.schedule_id = old.schedule_id and r.slot = old.slot",
+    )
+    .bind::<Array<Integer>, _>(ids)
+    .bind::<Array<Timestamptz>, _>(moments)
     .execute(conn)
     .await?;
     Ok(())
@@ -346,13 +460,15 @@ fn claimed(due: &[Due], written: &Written) -> Claimed {
         let Some(operation) = written.get(&id) else { continue };
         let Schedule { server, owner, action, .. } = schedule;
         match *operation {
-            None => claimed.missed.push((*action, run.slots)),
+            None => claimed.ended.push((*action, run.state, run.slots)),
             Some(operation) => claimed.firings.push((
                 Firing { id, operation, server: *server, owner: owner.clone(), action: *action },
                 run.lateness(at).to_std().unwrap_or_default(),
             )),
         }
     }
+    // The last one has the last word: that is the newest slot, not that of the schedule that was due last.
+    claimed.firings.sort_by_key(|(firing, _)| (firing.id.slot, firing.id.schedule));
     claimed
 }
 

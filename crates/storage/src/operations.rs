@@ -137,10 +137,10 @@ pub(crate) async fn accept(
 ) -> Result<Accepted, Fault<StoreError>> {
     let at: Timestamp = diesel::select(now()).get_result(conn).await?;
     let purses = if billing { Purses::lock(conn, requests).await? } else { Purses::default() };
-    let servers = lock_servers(conn, requests).await?;
+    let (servers, slots) = lock_servers(conn, requests).await?;
     let granted = granted(conn, requests, &servers).await?;
     let known = known(conn, requests).await?;
-    let draft = Draft::new(requests, servers, Standing { granted, purses }, known, at);
+    let draft = Draft::new(requests, servers, slots, Standing { granted, purses }, known, at);
     let superseded = supersede(conn, &draft).await?;
     insert(conn, &draft.new).await?;
     update_servers(conn, &draft).await?;
@@ -168,6 +168,8 @@ struct Draft {
     interrupted: BTreeSet<ServerId>,
     /// Those that are gone with this transaction: no host has to do anything about them.
     gone: BTreeSet<ServerId>,
+    /// The latest slot of a schedule that was accepted for each server.
+    slots: BTreeMap<ServerId, Timestamp>,
 }
 
 enum Answer {
@@ -181,6 +183,7 @@ impl Draft {
     fn new(
         requests: &[Request],
         mut servers: BTreeMap<ServerId, Server>,
+        slots: BTreeMap<ServerId, Timestamp>,
         mut standing: Standing,
         mut known: HashMap<Identity, Answer>,
         at: Timestamp,
@@ -191,6 +194,7 @@ impl Draft {
             changed: BTreeMap::new(),
             interrupted: BTreeSet::new(),
             gone: BTreeSet::new(),
+            slots,
         };
         for request in requests {
             let answer = match known.remove(&request.identity) {
@@ -200,7 +204,7 @@ impl Draft {
                     None => Answer::Refused(Refusal::NotFound),
                 },
             };
-            if let (Identity::Key(_) | Identity::Operation(_), Answer::New(place)) = (&request.identity, &answer) {
+            if let (Identity::Key(_) | Identity::Firing { .. }, Answer::New(place)) = (&request.identity, &answer) {
                 known.insert(request.identity.clone(), Answer::New(*place));
             }
             draft.answers.push(answer);
@@ -217,6 +221,12 @@ impl Draft {
             Ok(decision) => decision,
             Err(refusal) => return Answer::Refused(refusal),
         };
+        if let Identity::Firing { operation, slot } = request.identity {
+            if power::is_overtaken(slot, self.slots.get(&server.id).copied()) {
+                return self.overtaken(operation, request, server, at);
+            }
+            self.slots.insert(server.id, slot);
+        }
         server.desired = decision.desired;
         server.generation = decision.generation;
         standing.purses.follow(server);
@@ -224,7 +234,12 @@ impl Draft {
             self.interrupted.insert(server.id);
         }
         self.changed.insert(server.id, server.clone());
-        for earlier in self.new.iter_mut().map(|new| &mut new.operation).filter(|it| it.server == server.id) {
+        for earlier in self
+            .new
+            .iter_mut()
+            .map(|new| &mut new.operation)
+            .filter(|it| it.server == server.id && !it.state.is_final())
+        {
             earlier.state = State::Superseded;
             earlier.error = Some(SUPERSEDED.to_owned());
             earlier.finished_at = Some(at);
@@ -236,7 +251,7 @@ impl Draft {
         let (id, key) = match &request.identity {
             Identity::None => (OperationId::new(), None),
             Identity::Key(key) => (OperationId::new(), Some(key.clone())),
-            Identity::Operation(id) => (*id, None),
+            Identity::Firing { operation, .. } => (*operation, None),
         };
         let operation = Operation {
             id,
@@ -252,6 +267,25 @@ impl Draft {
             finished_at: state.is_final().then_some(at),
         };
         self.new.push(New { operation, key, channel: request.channel.clone() });
+        Answer::New(self.new.len() - 1)
+    }
+
+    /// Notes the operation of a firing that comes too late: it ends with being accepted, and changes nothing.
+    fn overtaken(&mut self, id: OperationId, request: &Request, server: &Server, at: Timestamp) -> Answer {
+        let operation = Operation {
+            id,
+            server: server.id,
+            action: request.action,
+            state: State::Superseded,
+            origin: request.origin,
+            actor: request.actor.clone(),
+            generation: server.generation,
+            error: Some(OVERTAKEN.to_owned()),
+            trace: request.trace.clone().unwrap_or_else(|| Trace::ours(id)),
+            created_at: at,
+            finished_at: Some(at),
+        };
+        self.new.push(New { operation, key: None, channel: None });
         Answer::New(self.new.len() - 1)
     }
 
@@ -280,20 +314,27 @@ impl Draft {
 }
 
 const SUPERSEDED: &str = "a newer operation took its place";
+const OVERTAKEN: &str = "a schedule's run that was due later had been accepted before";
 
 async fn lock_servers(
     conn: &mut AsyncPgConnection,
     requests: &[Request],
-) -> Result<BTreeMap<ServerId, Server>, Fault<StoreError>> {
+) -> Result<(BTreeMap<ServerId, Server>, BTreeMap<ServerId, Timestamp>), Fault<StoreError>> {
     let ids: BTreeSet<_> = requests.iter().map(|request| request.server.0).collect();
-    let rows: Vec<servers::Row> = game_servers::table
+    let rows: Vec<(servers::Row, Option<Timestamp>)> = game_servers::table
         .filter(game_servers::id.eq_any(ids).and(game_servers::deleted_at.is_null()))
         .order(game_servers::id)
-        .select(servers::Row::as_select())
+        .select((servers::Row::as_select(), game_servers::latest_slot))
         .for_no_key_update()
         .load(conn)
         .await?;
-    rows.into_iter().map(|row| row.into_server().map(|server| (server.id, server))).collect()
+    let (mut servers, mut slots) = (BTreeMap::new(), BTreeMap::new());
+    for (row, slot) in rows {
+        let server = row.into_server()?;
+        slots.extend(slot.map(|slot| (server.id, slot)));
+        servers.insert(server.id, server);
+    }
+    Ok((servers, slots))
 }
 
 /// What was shared with the actors that own none of these servers. It is read with the servers' rows locked, as it is
@@ -317,12 +358,12 @@ async fn known(
     conn: &mut AsyncPgConnection,
     requests: &[Request],
 ) -> Result<HashMap<Identity, Answer>, Fault<StoreError>> {
-    let (mut keys, mut ids) = (vec![], vec![]);
+    let (mut keys, mut firings) = (vec![], HashMap::new());
     for request in requests {
         match &request.identity {
             Identity::None => {}
             Identity::Key(key) => keys.push(key),
-            Identity::Operation(id) => ids.push(id.0),
+            Identity::Firing { operation, .. } => drop(firings.insert(*operation, &request.identity)),
         }
     }
     let mut known = HashMap::new();
@@ -336,12 +377,15 @@ async fn known(
             }
         }
     }
-    if !ids.is_empty() {
+    if !firings.is_empty() {
+        let ids = firings.keys().map(|operation| operation.0);
         let rows: Vec<Row> =
             operations::table.filter(operations::id.eq_any(ids)).select(Row::as_select()).load(conn).await?;
         for row in rows {
             let operation = row.into_operation()?;
-            known.insert(Identity::Operation(operation.id), operation);
+            if let Some(identity) = firings.get(&operation.id) {
+                known.insert((*identity).clone(), operation);
+            }
         }
     }
     Ok(known.into_iter().map(|(identity, operation)| (identity, Answer::Known(Box::new(operation)))).collect())
@@ -406,13 +450,16 @@ async fn update_servers(conn: &mut AsyncPgConnection, draft: &Draft) -> Result<(
     let ids: Vec<_> = servers.iter().map(|server| server.id.0).collect();
     let desired: Vec<_> = servers.iter().map(|server| server.desired.as_str()).collect();
     let generations: Vec<_> = servers.iter().map(|server| server.generation).collect();
+    let slots: Vec<_> = servers.iter().map(|server| draft.slots.get(&server.id).copied()).collect();
     diesel::sql_query(
-        "update game_servers s set desired = u.desired, generation = u.generation, updated_at = now()
-         from unnest($1, $2, $3) as u(id, desired, generation) where s.id = u.id",
+        "update game_servers s set desired = u.desired, generation = u.generation, latest_slot = u.slot,
+                updated_at = now()
+         from unnest($1, $2, $3, $4) as u(id, desired, generation, slot) where s.id = u.id",
     )
     .bind::<Array<Integer>, _>(ids)
     .bind::<Array<Text>, _>(desired)
     .bind::<Array<BigInt>, _>(generations)
+    .bind::<Array<Nullable<Timestamptz>>, _>(slots)
     .execute(conn)
     .await?;
 

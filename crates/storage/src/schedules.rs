@@ -1,7 +1,7 @@
 use agis_base::{Once, OperationId, ScheduleId, ServerId, StoreError, Timestamp, UserId};
 use agis_scheduler::{
-    Action, MissedRunPolicy, NewSchedule, Run, RunState, Schedule, ScheduleChange,
-    store::{Query, RunsQuery, ScheduleStore, WriteError},
+    Action, MissedRunPolicy, NewSchedule, Run, RunState, Schedule, ScheduleChange, firing,
+    store::{Limits, Query, RunsQuery, ScheduleStore, WriteError},
 };
 use async_trait::async_trait;
 use chrono::NaiveDateTime;
@@ -16,9 +16,10 @@ use uuid::Uuid;
 use crate::{
     db::Db,
     error::{Fault, unknown_word},
+    firings::{self, Planned, planned},
     notify::SCHEDULES,
     once,
-    schema::{game_servers, now, operations, schedule_runs, server_schedules},
+    schema::{game_servers, now, operations, schedule_runs, server_schedules, users},
 };
 
 #[derive(Queryable, Selectable)]
@@ -66,13 +67,16 @@ pub(crate) fn action<R: From<StoreError>>(word: &str) -> Result<Action, Fault<R>
 
 #[async_trait]
 impl ScheduleStore for Db {
-    async fn create(&self, new: &NewSchedule, limit: u32, once: Option<&Once>) -> Result<Schedule, WriteError> {
+    async fn create(&self, new: &NewSchedule, limits: Limits, once: Option<&Once>) -> Result<Schedule, WriteError> {
         self.transaction(async |conn| {
             if let Some(id) = once::made(conn, once).await? {
                 let row = server_schedules::table.find(id).select(Row::as_select()).first(conn).await.optional()?;
                 let row: Row = row.ok_or(Fault::Refused(WriteError::Gone))?;
                 return row.into_schedule();
             }
+            // So that the schedules of one user are counted one at a time.
+            let owner = users::table.find(new.owner.as_str()).select(users::discord_id).for_no_key_update();
+            owner.first::<String>(conn).await.optional()?;
             let server = game_servers::table
                 .filter(game_servers::id.eq(new.server.0).and(game_servers::desired.ne("deleted")))
                 .select(game_servers::id)
@@ -82,8 +86,11 @@ impl ScheduleStore for Db {
             }
             let of_server = server_schedules::table.filter(server_schedules::server_id.eq(new.server.0));
             let schedules: i64 = of_server.count().get_result(conn).await?;
-            if schedules >= i64::from(limit) {
+            if schedules >= i64::from(limits.per_server) {
                 return Err(Fault::Refused(WriteError::TooMany));
+            }
+            if made_by(conn, &new.owner).await? >= i64::from(limits.per_user) {
+                return Err(Fault::Refused(WriteError::TooManyOfUser));
             }
             let at: Timestamp = diesel::select(now()).get_result(conn).await?;
             let next_run = new.timing.next_run(at).map_err(|error| Fault::Refused(error.into()))?;
@@ -97,6 +104,8 @@ impl ScheduleStore for Db {
                     server_schedules::enabled.eq(new.enabled),
                     server_schedules::missed_run_policy.eq(new.missed_run_policy.as_str()),
                     server_schedules::next_run.eq(new.enabled.then_some(next_run)),
+                    server_schedules::zone_version.eq(new.timing.zone.version().as_str()),
+                    server_schedules::planned_at.eq(at),
                 ))
                 .returning(Row::as_returning())
                 .get_result(conn)
@@ -155,14 +164,14 @@ impl ScheduleStore for Db {
         change: &ScheduleChange,
     ) -> Result<Option<Schedule>, WriteError> {
         self.transaction(async |conn| {
-            let row: Option<Row> = server_schedules::table
+            let row: Option<(Row, Planned)> = server_schedules::table
                 .filter(server_schedules::id.eq(id.0).and(theirs(user)))
-                .select(Row::as_select())
+                .select((Row::as_select(), planned()))
                 .for_no_key_update()
                 .first(conn)
                 .await
                 .optional()?;
-            let Some(row) = row else { return Ok(None) };
+            let Some((row, planned)) = row else { return Ok(None) };
             let at: Timestamp = diesel::select(now()).get_result(conn).await?;
             if change.enabled == Some(true) {
                 // Without a lock: a deletion at this moment waits for our schedule and disables it afterwards.
@@ -171,10 +180,19 @@ impl ScheduleStore for Db {
                     return Err(Fault::Refused(WriteError::NoServer));
                 }
             }
-            let changed =
-                row.into_schedule()?.changed(change, at).map_err(|error| Fault::Refused(WriteError::from(error)))?;
+            let schedule = row.into_schedule()?;
+            let changed = schedule.changed(change, at).map_err(|error| Fault::Refused(WriteError::from(error)))?;
+            let version = if changed.next_run == schedule.next_run {
+                None
+            } else {
+                give_up(conn, &schedule, planned, at).await?;
+                changed.timing().ok().map(|timing| timing.zone.version().to_string())
+            };
+            let planned_at = version.as_ref().map(|_| at);
             let row: Row = diesel::update(server_schedules::table.find(id.0))
                 .set((
+                    version.map(|version| server_schedules::zone_version.eq(version)),
+                    planned_at.map(|at| server_schedules::planned_at.eq(at)),
                     server_schedules::action.eq(changed.action.as_str()),
                     server_schedules::cron_expression.eq(&changed.cron_expression),
                     server_schedules::timezone.eq(&changed.timezone),
@@ -261,6 +279,32 @@ impl RunRow {
             operation,
         })
     }
+}
+
+/// How many schedules somebody has made, on servers that are there.
+async fn made_by(conn: &mut AsyncPgConnection, user: &UserId) -> Result<i64, Fault<WriteError>> {
+    let there = game_servers::table.filter(game_servers::id.eq(server_schedules::server_id));
+    let count = server_schedules::table
+        .filter(server_schedules::discord_id.eq(user.as_str()))
+        .filter(exists(there.filter(game_servers::desired.ne("deleted"))))
+        .count();
+    Ok(count.get_result(conn).await?)
+}
+
+/// Writes what is due and will not run, as the schedule goes on in another way.
+async fn give_up(
+    conn: &mut AsyncPgConnection,
+    schedule: &Schedule,
+    planned: Planned,
+    at: Timestamp,
+) -> Result<(), Fault<WriteError>> {
+    // One that is disabled, or cannot be read, has nothing due.
+    let (Some(due), Ok(timing)) = (schedule.next_run.filter(|due| *due <= at), schedule.timing()) else {
+        return Ok(());
+    };
+    let runs = firing::give_up(&timing, &planned.standing(due), at);
+    let runs: Vec<_> = runs.iter().map(|run| (schedule, run, at)).collect();
+    firings::write(conn, &runs).await.map(drop)
 }
 
 /// The loop that sleeps until the nearest run has another one to look at.

@@ -31,6 +31,7 @@ diesel::table! {
         updated_at -> Timestamptz,
         stopped_at -> Nullable<Timestamptz>,
         deleted_at -> Nullable<Timestamptz>,
+        latest_slot -> Nullable<Timestamptz>,
     }
 }
 
@@ -102,6 +103,8 @@ diesel::table! {
         next_run -> Nullable<Timestamptz>,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+        zone_version -> Text,
+        planned_at -> Nullable<Timestamptz>,
     }
 }
 

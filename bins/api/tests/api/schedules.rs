@@ -96,11 +96,13 @@ async fn a_disabled_schedule_has_no_next_run_until_it_is_enabled_again() {
     let made = created(&api, server, "0 4 * * *", "UTC").await;
     let off = patched(&api, &made, json!({ "enabled": false })).await;
     assert_eq!((&off["enabled"], &off["next_run"]), (&json!(false), &Value::Null));
-    assert_eq!(off["next_runs"], made["next_runs"], "it shows when it would run");
+    assert_eq!(off["next_runs"], json!([]));
+    assert_eq!(api.get(&path_of(&made)).await.expect(200)["next_runs"], json!([]));
     let retimed = patched(&api, &made, json!({ "cron_expression": "0 5 * * *" })).await;
     assert_eq!(retimed["next_run"], Value::Null, "a new timing does not enable");
     let on = patched(&api, &made, json!({ "enabled": true })).await;
     assert!(on["next_run"].as_str().expect("a time").ends_with("T05:00:00Z"), "{on}");
+    assert_eq!(texts(&on["next_runs"]).len(), 5);
 
     let body = json!({ "server_id": server, "action": "stop", "cron_expression": "@daily", "enabled": false });
     assert_eq!(api.post(SCHEDULES, body).await.expect(201)["next_run"], Value::Null);
@@ -139,6 +141,72 @@ async fn a_preview_shows_runs_and_warns_where_either_day_is_enough() {
     assert_eq!(refused.expect(422)["code"], "invalid_value");
     let kept = api.get(SCHEDULES).await.expect(200);
     assert_eq!(kept["items"], json!([]), "a preview keeps nothing");
+}
+
+#[tokio::test]
+async fn a_preview_begins_where_it_is_asked_to() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    let preview = async |from: &str| {
+        let body = json!({ "cron_expression": "30 2 * * *", "timezone": "America/New_York", "count": 2, "from": from });
+        api.post("/api/v1/schedules/preview", body).await
+    };
+    let spring = preview("2026-03-07T12:00:00-05:00").await.expect(200);
+    let runs = json!([
+        { "at": "2026-03-08T07:00:00Z", "local": "2026-03-08T03:00:00-04:00" },
+        { "at": "2026-03-09T06:30:00Z", "local": "2026-03-09T02:30:00-04:00" },
+    ]);
+    assert_eq!(spring["runs"], runs);
+    assert_eq!(
+        preview("2026-03-08T07:00:00Z").await.expect(200)["runs"][0],
+        runs[1],
+        "a run at that moment is not ahead"
+    );
+    for from in ["", "tomorrow", "2026-03-07", "2026-03-07T12:00:00", "1969-12-31T23:00:00Z", "+12026-01-01T00:00:00Z"]
+    {
+        let refused = preview(from).await.expect(422);
+        assert_eq!(refused["code"], "invalid_value", "{from}: {refused}");
+    }
+}
+
+#[tokio::test]
+async fn what_may_not_be_meant_is_said_wherever_a_timing_is_shown() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    let server = api.server("clockwork", "demo").await;
+    for (cron, zone, said) in [
+        ("*/90 * * * *", "UTC", vec!["So this runs every hour"]),
+        ("0 5 */2 * 1", "UTC", vec!["starts anew", "has to match both day fields"]),
+        ("0 5 * * 1", "EST", vec!["has no summer time"]),
+        ("0 5 29 2 *", "UTC", vec!["only on 29 February"]),
+        ("0 5 * * 1", "Europe/Berlin", vec![]),
+    ] {
+        let timing = json!({ "cron_expression": cron, "timezone": zone });
+        let preview = api.post("/api/v1/schedules/preview", timing.clone()).await.expect(200);
+        let warnings = texts(&preview["warnings"]);
+        assert_eq!(warnings.len(), said.len(), "{warnings:?}");
+        assert!(warnings.iter().zip(said).all(|(warning, said)| warning.contains(said)), "{cron}: {warnings:?}");
+        let made = created(&api, server, cron, zone).await;
+        assert_eq!(made["warnings"], preview["warnings"]);
+        assert_eq!(api.get(&path_of(&made)).await.expect(200)["warnings"], preview["warnings"]);
+        let other = created(&api, server, "@daily", "UTC").await;
+        assert_eq!(patched(&api, &other, timing).await["warnings"], preview["warnings"]);
+    }
+}
+
+#[tokio::test]
+async fn a_user_makes_so_many_schedules_over_all_servers_that_are_there() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[("SCHEDULES_PER_USER", "2")]).await;
+    let (one, other) = (api.server("one", "demo").await, api.server("other", "demo").await);
+    created(&api, one, "@daily", "UTC").await;
+    created(&api, other, "@daily", "UTC").await;
+    let body = json!({ "server_id": other, "action": "start", "cron_expression": "@daily" });
+    let refused = api.post(SCHEDULES, body.clone()).await.expect(409);
+    assert_eq!(refused["code"], "too_many_schedules", "{refused}");
+    assert!(refused["detail"].as_str().expect("text").contains("you have made 2 schedules"), "{refused}");
+    api.call("DELETE", &format!("/api/v1/servers/{one}"), None).await.expect(202);
+    api.post(SCHEDULES, body).await.expect(201);
 }
 
 #[tokio::test]

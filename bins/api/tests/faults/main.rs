@@ -16,3 +16,4 @@ mod notices;
 mod recovery;
 mod redis;
 mod rolling;
+mod zones;

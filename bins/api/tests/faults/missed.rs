@@ -173,3 +173,145 @@ async fn time_spent_disabled_is_not_missed() {
     .await;
     assert_eq!(early, 0, "slots from before it was enabled");
 }
+
+/// A schedule of a server whose slot of today was so long ago, and which was due first some days before.
+async fn daily(sql: &Client, server: i32, action: &str, ago: &str, days: i32) -> i64 {
+    let slot = format!("(date_trunc('minute', now()) - interval '{ago}')");
+    fleet::one(
+        sql,
+        &format!(
+            "insert into server_schedules (server_id, discord_id, action, cron_expression, next_run)
+             values ({server}, '{}', '{action}', to_char({slot} at time zone 'UTC', 'FMMI FMHH24') || ' * * *',
+                     {slot} - interval '{days} days') returning id::bigint",
+            crate::common::OWNER
+        ),
+    )
+    .await
+}
+
+async fn server(sql: &Client) -> i32 {
+    let insert = "insert into game_servers (discord_id, name, game_type, host)";
+    let owner = crate::common::OWNER;
+    fleet::one(sql, &format!("{insert} values ('{owner}', 'caught up', 'sleeper', '{HOST}') returning id")).await
+}
+
+/// How the last run of a schedule ended.
+async fn last_end(api: &Api, schedule: i64) -> (String, Value) {
+    let run = history(api, schedule).await.pop().expect("a run");
+    (run["state"].as_str().expect("a state").to_owned(), run["reason"].clone())
+}
+
+#[tokio::test]
+async fn what_was_due_last_has_the_last_word_after_an_outage() {
+    let stack = Stack::start().await;
+    let sql = stack.sql().await;
+    fleet::own_ids(&sql).await;
+    let server = server(&sql).await;
+    // The start has waited for days, and its slot of today is newer than that of the stop.
+    let start = daily(&sql, server, "start", "30 minutes", 3).await;
+    let stop = daily(&sql, server, "stop", "12 hours", 0).await;
+    let api = stack.api(&[ON_HOST]).await;
+    assert_eq!(last_end(&api, start).await, ("succeeded".to_owned(), Value::Null));
+    assert_eq!(last_end(&api, stop).await, ("skipped".to_owned(), json!("superseded")));
+    api.until_status(server.into(), "running").await;
+}
+
+#[tokio::test]
+async fn an_older_slot_that_is_claimed_later_does_not_undo_a_newer_one() {
+    let stack = Stack::start().await;
+    let sql = stack.sql().await;
+    fleet::own_ids(&sql).await;
+    let server = server(&sql).await;
+    let start = daily(&sql, server, "start", "30 minutes", 0).await;
+    let stop = daily(&sql, server, "stop", "12 hours", 0).await;
+    let holder = stack.sql().await;
+    holder
+        .batch_execute(&format!("begin; select from server_schedules where id = {stop} for update"))
+        .await
+        .expect("held");
+    let api = stack.api(&[ON_HOST]).await;
+    assert_eq!(last_end(&api, start).await, ("succeeded".to_owned(), Value::Null));
+    holder.batch_execute("rollback").await.expect("let go");
+    assert_eq!(last_end(&api, stop).await, ("skipped".to_owned(), json!("superseded")));
+    api.until_status(server.into(), "running").await;
+    // What is due next counts again.
+    let at_once = daily(&sql, server, "stop", "0 minutes", 0).await;
+    sql.batch_execute("notify agis_schedules").await.expect("a notice");
+    assert_eq!(last_end(&api, at_once).await, ("succeeded".to_owned(), Value::Null));
+    api.until_status(server.into(), "stopped").await;
+}
+
+#[tokio::test]
+async fn what_is_due_when_a_schedule_is_changed_has_a_row() {
+    let stack = Stack::start().await;
+    let sql = stack.sql().await;
+    let server = server(&sql).await;
+    let schedule = daily(&sql, server, "stop", "2 minutes", 1).await;
+    let holder = stack.sql().await;
+    // Nobody claims: a scheduler passes over what another holds, and so does a change wait.
+    holder.batch_execute("begin; select from server_schedules for update").await.expect("held");
+    let api = stack.api(&[ON_HOST]).await;
+    let path = format!("/api/v1/schedules/{schedule}");
+    let change = api.call("PATCH", &path, Some(json!({ "cron_expression": "0 0 1 1 *" })));
+    let let_go = async {
+        wait::until(SOON, "the change to wait", async || {
+            let waits = "select count(*) > 0 from pg_stat_activity
+                         where datname = current_database() and wait_event_type = 'Lock'";
+            fleet::one::<bool>(&sql, waits).await.then_some(())
+        })
+        .await;
+        holder.batch_execute("rollback").await.expect("let go");
+    };
+    let (changed, ()) = tokio::join!(change, let_go);
+    changed.expect(200);
+    let runs = history(&api, schedule).await;
+    assert_eq!(runs.len(), 2, "{runs:?}");
+    for run in &runs {
+        assert_ne!(run["state"], "pending");
+        assert!(run["reason"].is_string() || run["state"] == "succeeded", "{run}");
+    }
+}
+
+#[tokio::test]
+async fn runs_of_what_runs_often_and_schedules_of_deleted_servers_are_forgotten() {
+    let stack = Stack::start().await;
+    let sql = stack.sql().await;
+    let server = server(&sql).await;
+    let often = overdue(&sql, "* * * * *", "skip", "date_trunc('minute', now())").await;
+    let old = |schedule: i64, runs: i32| {
+        format!(
+            "insert into schedule_runs (schedule_id, slot, action, state, finished_at)
+             select {schedule}, date_trunc('minute', now()) - interval '3 days' - n * interval '1 minute', 'stop', 'succeeded', now()
+             from generate_series(1, {runs}) n;"
+        )
+    };
+    let deleted = daily(&sql, server, "stop", "2 hours", 0).await;
+    let daily = daily(&sql, server, "stop", "2 minutes", 0).await;
+    let gone: i64 = fleet::one(
+        &sql,
+        &format!(
+            "with gone as (
+                 insert into game_servers (discord_id, name, game_type, host, desired, deleted_at)
+                 values ('{}', 'gone', 'sleeper', '{HOST}', 'deleted', now() - interval '8 days') returning id)
+             update server_schedules set server_id = (select id from gone), enabled = false, next_run = null
+             where id = {deleted} returning server_id::bigint",
+            crate::common::OWNER
+        ),
+    )
+    .await;
+    sql.batch_execute(&format!("{}{}{}", old(often, 8), old(daily, 8), old(deleted, 8))).await.expect("old runs");
+    let _api = stack.api(&[ON_HOST]).await;
+    let left = async |schedule: i64| {
+        let old = format!(
+            "select count(*) from schedule_runs where schedule_id = {schedule} and slot < now() - interval '3 days'"
+        );
+        fleet::one::<i64>(&sql, &old).await
+    };
+    wait::until(SOON, "what is old to be forgotten", async || {
+        let schedules = format!("select count(*) from server_schedules where server_id = {gone}");
+        let schedules: i64 = fleet::one(&sql, &schedules).await;
+        (left(often).await == 0 && schedules == 0).then_some(())
+    })
+    .await;
+    assert_eq!(left(daily).await, 8, "what runs once a day is kept for 90 days");
+}

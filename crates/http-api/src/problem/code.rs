@@ -74,7 +74,7 @@ codes! {
     TooManyKeys = "too_many_keys", CONFLICT, "You have as many keys as allowed.";
     NameTaken = "name_taken", CONFLICT, "You have another server of that name, or of one that looks the same.";
     TooManyServers = "too_many_servers", CONFLICT, "You have as many servers as allowed.";
-    TooManySchedules = "too_many_schedules", CONFLICT, "The server has as many schedules as allowed.";
+    TooManySchedules = "too_many_schedules", CONFLICT, "The server has as many schedules as allowed, or you have made as many.";
     Deleting = "deleting", CONFLICT, "The server is being deleted and takes no other operation.";
     NoHost = "no_host", CONFLICT, "The server was made by an earlier version and no host here runs it.";
 
