@@ -143,7 +143,7 @@ impl Loops {
         let stop = &self.working;
         let keys = services.keys.clone();
         self.tasks.spawn(every("flush last uses of keys", FLUSH, stop.clone(), async move || keys.flush().await));
-        let time_zones = health.optional("time_zones", ZONES * 5);
+        let time_zones = health.steady("time_zones");
         let look = async move || look_for_zones(&time_zones).await;
         self.tasks.spawn(every("look for time zone data", ZONES, stop.clone(), look));
         let idempotency = services.idempotency.clone();

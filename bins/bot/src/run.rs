@@ -122,7 +122,7 @@ fn start_jobs(
         ping(&pinged, &database).await;
         Ok::<(), std::convert::Infallible>(())
     }));
-    let time_zones = health.optional("time_zones", ZONES * 5);
+    let time_zones = health.steady("time_zones");
     let look = async move || look_for_zones(&time_zones).await;
     jobs.spawn(every("look for time zone data", ZONES, stop.clone(), look));
     let discord = health.component("discord", LOOK * 10);

@@ -53,7 +53,6 @@ pub async fn look_for_zones(time_zones: &Component) -> Result<(), tokio::task::J
         tracing::info!(time_zones = %data, "other time zone data is used from now on");
     }
     time_zones.note("data", zones());
-    time_zones.ok();
     Ok(())
 }
 

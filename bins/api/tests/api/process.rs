@@ -146,13 +146,18 @@ async fn readiness_lists_every_component_when_all_is_well_and_tells_strangers_a_
     .await;
     let components = report["components"].as_object().expect("components");
     let names: Vec<_> = components.keys().map(String::as_str).collect();
-    assert_eq!(names, ["clients", "database", "host", "listener", "redis", "scheduler", "workers"]);
+    assert_eq!(names, ["clients", "database", "host", "listener", "redis", "scheduler", "time_zones", "workers"]);
     for (name, component) in components {
         assert_eq!(component["status"], if name == "redis" { "off" } else { "ok" }, "{name}: {component}");
-        assert_eq!(component["silent_s"].is_number(), !matches!(name.as_str(), "redis" | "clients"), "{name}");
+        assert_eq!(
+            component["silent_s"].is_number(),
+            !matches!(name.as_str(), "redis" | "clients" | "time_zones"),
+            "{name}"
+        );
     }
     assert_eq!(components["scheduler"]["lag_s"], 0.0);
     assert!(components["host"]["name"].is_string());
+    assert!(components["time_zones"]["data"].is_string());
     let open = fetched(&stack, format!("{}/api/health", api.base)).await;
     assert_eq!(open.json::<Value>().await.expect("JSON"), json!({ "status": "ok" }));
 }
