@@ -124,10 +124,9 @@ impl FromStr for Scope {
         let Some(server) = text[permission.as_str().len()..].strip_prefix(':') else {
             return Ok(Self::Of(permission));
         };
-        let id: ServerId = server.parse().map_err(|_| unknown())?;
-        // One way to write it, so that no key has the same scope twice.
-        let canonical = permission.is_of_servers() && id.0 > 0 && id.to_string() == server;
-        canonical.then_some(Self::On(permission, id)).ok_or_else(unknown)
+        // There is one way to write an id, so no key has the same scope twice.
+        let id = server.parse().ok().filter(|_: &ServerId| permission.is_of_servers());
+        id.map(|id| Self::On(permission, id)).ok_or_else(unknown)
     }
 }
 

@@ -4,6 +4,11 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use uuid::Uuid;
 
+/// The text is not an id in the one way in which ids are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("an id is a positive number in decimal digits, or a UUID in lower case with hyphens")]
+pub struct InvalidId;
+
 macro_rules! serial_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -18,10 +23,12 @@ macro_rules! serial_id {
         }
 
         impl FromStr for $name {
-            type Err = std::num::ParseIntError;
+            type Err = InvalidId;
 
+            /// Takes only the text that [`fmt::Display`] writes, so that two texts are never one id.
             fn from_str(text: &str) -> Result<Self, Self::Err> {
-                text.parse().map(Self)
+                let number = text.parse().ok().filter(|number: &i32| *number > 0);
+                number.filter(|_| !text.starts_with(['+', '0'])).map(Self).ok_or(InvalidId)
             }
         }
     };
@@ -65,10 +72,13 @@ impl fmt::Display for OperationId {
 }
 
 impl FromStr for OperationId {
-    type Err = uuid::Error;
+    type Err = InvalidId;
 
+    /// Takes only the text that [`fmt::Display`] writes, so that two texts are never one id.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        text.parse().map(Self)
+        let id: Uuid = text.parse().map_err(|_| InvalidId)?;
+        let canonical = id.hyphenated().encode_lower(&mut Uuid::encode_buffer()) == text;
+        canonical.then_some(Self(id)).ok_or(InvalidId)
     }
 }
 
@@ -133,6 +143,24 @@ discord_id! {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_id_is_written_in_one_way() {
+        for number in [1, 42, i32::MAX] {
+            assert_eq!(number.to_string().parse(), Ok(ServerId(number)));
+        }
+        let wrong =
+            ["", "0", "-0", "-1", "+1", "01", " 1", "1 ", "1\n", "1.0", "1e3", "0x1", "1_0", "%31", "１", "2147483648"];
+        for text in wrong {
+            assert_eq!(text.parse::<KeyId>(), Err(InvalidId), "{text:?}");
+        }
+        let id = "0199d3a0-4b5c-7def-8123-456789abcdef";
+        assert_eq!(id.parse::<OperationId>().map(|id| id.to_string()), Ok(id.to_owned()));
+        let other_ways = [id.to_uppercase(), id.replace('-', ""), format!("{{{id}}}"), format!("urn:uuid:{id}")];
+        for text in other_ways {
+            assert_eq!(text.parse::<OperationId>(), Err(InvalidId), "{text:?}");
+        }
+    }
 
     #[test]
     fn a_user_id_is_decimal_digits() {

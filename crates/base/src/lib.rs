@@ -11,7 +11,9 @@ mod reason;
 mod trace;
 
 pub use error::StoreError;
-pub use id::{ChannelId, GuildId, InvalidDiscordId, KeyId, OperationId, RoleId, ScheduleId, ServerId, UserId};
+pub use id::{
+    ChannelId, GuildId, InvalidDiscordId, InvalidId, KeyId, OperationId, RoleId, ScheduleId, ServerId, UserId,
+};
 pub use once::Once;
 pub use reach::Reach;
 pub use reason::{REASON_MAX, Reason};

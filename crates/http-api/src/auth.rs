@@ -25,7 +25,7 @@ use agis_ratelimit::{Bucket, Decision, Quota};
 use chrono::Utc;
 use tracing::Instrument;
 
-use crate::{client, legacy::LegacyCaller, observe, problem::Problem, server::Services};
+use crate::{client, legacy::LegacyCaller, observe, path, problem::Problem, server::Services};
 
 const X_LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
 const X_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
@@ -99,44 +99,67 @@ impl Needed for ReadSchedulesOfServer {
 
 /// On which servers the caller must have the permission, as a type.
 pub(crate) trait Where: 'static {
-    /// Whether this reach will do.
-    fn will_do(reach: &Reach, request: &HttpRequest) -> bool;
+    /// The server that the path names; nothing where none has to be named.
+    type Place;
+
+    fn place(request: &HttpRequest) -> Result<Self::Place, Problem>;
+
+    /// Whether this reach will do there.
+    fn will_do(reach: &Reach, place: &Self::Place) -> bool;
 }
 
 /// On every server of their owner. What a handler gets where it says nothing else, so that a key for one server opens
 /// nothing by mistake.
 pub(crate) struct Everywhere;
 impl Where for Everywhere {
-    fn will_do(reach: &Reach, _: &HttpRequest) -> bool {
+    type Place = ();
+
+    fn place(_: &HttpRequest) -> Result<(), Problem> {
+        Ok(())
+    }
+
+    fn will_do(reach: &Reach, (): &()) -> bool {
         *reach == Reach::Every
     }
 }
 
-/// On the server whose id is in the path.
+/// On the server whose id is in the path. The handler has it from [`May::server`]: what was checked is what is used.
 pub(crate) struct Here;
 impl Where for Here {
-    fn will_do(reach: &Reach, request: &HttpRequest) -> bool {
-        // A path without an id is no server's, and is told so where it is read.
-        request.match_info().get("id").and_then(|id| id.parse().ok()).is_none_or(|id| reach.covers(id))
+    type Place = ServerId;
+
+    fn place(request: &HttpRequest) -> Result<ServerId, Problem> {
+        path::id(request)
+    }
+
+    fn will_do(reach: &Reach, server: &ServerId) -> bool {
+        reach.covers(*server)
     }
 }
 
 /// On some. The handler looks at [`May::reach`] where it learns which server it is about.
 pub(crate) struct Somewhere;
 impl Where for Somewhere {
-    fn will_do(_: &Reach, _: &HttpRequest) -> bool {
+    type Place = ();
+
+    fn place(_: &HttpRequest) -> Result<(), Problem> {
+        Ok(())
+    }
+
+    fn will_do(_: &Reach, (): &()) -> bool {
         true
     }
 }
 
 /// A caller whose key has this permission, there.
-pub(crate) struct May<S, W = Everywhere> {
+pub(crate) struct May<S, W: Where = Everywhere> {
     caller: Caller,
     reach: Reach,
+    place: W::Place,
     asked: PhantomData<(S, W)>,
 }
 
-impl<S, W> Deref for May<S, W> {
+impl<S, W: Where> Deref for May<S, W> {
     type Target = Caller;
 
     fn deref(&self) -> &Caller {
@@ -156,6 +179,13 @@ impl<S: Needed> May<S, Somewhere> {
     }
 }
 
+impl<S: Needed> May<S, Here> {
+    /// The server that the path names.
+    pub(crate) fn server(&self) -> ServerId {
+        self.place
+    }
+}
+
 impl<S: Needed, W: Where> FromRequest for May<S, W> {
     type Error = Problem;
     type Future = Ready<Result<Self, Problem>>;
@@ -165,9 +195,12 @@ impl<S: Needed, W: Where> FromRequest for May<S, W> {
         ready(caller.and_then(|caller| {
             let scopes = caller.scopes();
             let reach = S::ANY_OF.iter().filter_map(|permission| scopes.reach(*permission)).reduce(Reach::or);
-            match reach.filter(|reach| W::will_do(reach, request)) {
-                Some(reach) => Ok(Self { caller, reach, asked: PhantomData }),
-                None => Err(Problem::missing_scope(S::ANY_OF)),
+            let reach = reach.ok_or_else(|| Problem::missing_scope(S::ANY_OF))?;
+            let place = W::place(request)?;
+            if W::will_do(&reach, &place) {
+                Ok(Self { caller, reach, place, asked: PhantomData })
+            } else {
+                Err(Problem::missing_scope(S::ANY_OF))
             }
         }))
     }

@@ -3,9 +3,9 @@
 use actix_web::{
     HttpRequest, HttpResponse,
     http::header::{CACHE_CONTROL, HeaderMap},
-    web::{Data, Path, Query},
+    web::{Data, Query},
 };
-use agis_base::{ServerId, Timestamp};
+use agis_base::Timestamp;
 use agis_servers::console::{Begin, Line, Piece, Position};
 use chrono::DateTime;
 use serde::{Deserialize, Serialize};
@@ -163,14 +163,13 @@ struct ConsoleEvent {
 pub(crate) async fn logs(
     caller: May<ReadServers, Here>,
     services: Data<Services>,
-    id: Path<ServerId>,
     query: Query<LogsQuery>,
     http: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let (begin, limit, follows) = (query.begin(http.headers())?, query.limit()?, query.follows()?);
-    let console = services.servers.console(caller.user(), *id).await?;
+    let console = services.servers.console(caller.user(), caller.server()).await?;
     if follows {
-        return follow::begin(&caller, &services, *id, console, &begin).await;
+        return follow::begin(&caller, &services, caller.server(), console, &begin).await;
     }
     let piece = console.lines(&begin, limit).await?;
     Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(LogsDto::from(piece)))
@@ -190,13 +189,12 @@ pub(crate) async fn logs(
 pub(crate) async fn command(
     caller: May<WriteServers, Here>,
     services: Data<Services>,
-    id: Path<ServerId>,
     asking: Asking,
     body: Body<Command>,
 ) -> Result<HttpResponse, Problem> {
-    let command = services.servers.command(caller.user(), *id, &body.0.command).await?;
+    let command = services.servers.command(caller.user(), caller.server(), &body.0.command).await?;
     // A line that was typed is in no database, so that it is about to be typed has to be.
-    asking.venture(&services.idempotency, id.0).await?;
+    asking.venture(&services.idempotency, caller.server().0).await?;
     if let Err(error) = command.send().await {
         if error.is_refusal() {
             asking.withdraw(&services.idempotency).await;

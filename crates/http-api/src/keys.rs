@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use actix_web::{
     HttpResponse,
-    web::{Data, Json, Path, Query},
+    web::{Data, Json, Query},
 };
 use agis_apikeys::{ApiKey, Block, Blocks, Key, KeyChange, KeyState, NewKey, Scope, Scopes};
 use agis_base::{KeyId, Timestamp};
@@ -17,6 +17,7 @@ use crate::{
     body::{Body, BodyOrDefault, Number},
     idempotency::Asking,
     page::{List, list_query, word},
+    path::Id,
     problem::Problem,
     server::Services,
     words,
@@ -223,9 +224,9 @@ pub(crate) async fn list(
 pub(crate) async fn get(
     caller: May<ReadKeys>,
     services: Data<Services>,
-    id: Path<KeyId>,
+    Id(id): Id<KeyId>,
 ) -> Result<Json<KeyDto>, Problem> {
-    Ok(Json(services.keys.get(caller.user(), *id).await?.into()))
+    Ok(Json(services.keys.get(caller.user(), id).await?.into()))
 }
 
 /// Change a key
@@ -238,7 +239,7 @@ pub(crate) async fn get(
 pub(crate) async fn change(
     caller: May<WriteKeys>,
     services: Data<Services>,
-    id: Path<KeyId>,
+    Id(id): Id<KeyId>,
     body: Body<Change>,
 ) -> Result<Json<KeyDto>, Problem> {
     let Change { name, scopes, rate_limit, allowed_ips } = body.0;
@@ -248,7 +249,7 @@ pub(crate) async fn change(
         rate_limit: rate_limit.map(|it| it.0),
         allowed_ips: allowed_ips.as_deref().map(blocks).transpose()?,
     };
-    Ok(Json(services.keys.change(caller.user(), caller.key(), *id, change).await?.into()))
+    Ok(Json(services.keys.change(caller.user(), caller.key(), id, change).await?.into()))
 }
 
 /// Replace a key
@@ -261,13 +262,13 @@ pub(crate) async fn change(
 pub(crate) async fn rotate(
     caller: May<WriteKeys>,
     services: Data<Services>,
-    id: Path<KeyId>,
+    Id(id): Id<KeyId>,
     asking: Asking,
     body: BodyOrDefault<Rotate>,
 ) -> Result<HttpResponse, Problem> {
     let overlap = Duration::from_secs(body.0.overlap_seconds.0.into());
     let (key, stored) =
-        services.keys.rotate(caller.user(), caller.key(), *id, overlap, Utc::now(), asking.once()).await?;
+        services.keys.rotate(caller.user(), caller.key(), id, overlap, Utc::now(), asking.once()).await?;
     Ok(shown_once(&key, stored))
 }
 
@@ -281,8 +282,8 @@ pub(crate) async fn rotate(
 pub(crate) async fn revoke(
     caller: May<WriteKeys>,
     services: Data<Services>,
-    id: Path<KeyId>,
+    Id(id): Id<KeyId>,
 ) -> Result<HttpResponse, Problem> {
-    services.keys.revoke(caller.user(), *id).await?;
+    services.keys.revoke(caller.user(), id).await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -33,6 +33,7 @@ mod observe;
 pub mod openapi;
 mod operations;
 mod page;
+mod path;
 mod problem;
 mod routes;
 mod schedules;

@@ -1,6 +1,6 @@
 //! `/operations`
 
-use actix_web::web::{Data, Json, Path, Query};
+use actix_web::web::{Data, Json, Query};
 use agis_base::{OperationId, ServerId, Timestamp, UserId};
 use agis_servers::{
     Action, Operation, State,
@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 use crate::{
     auth::{Here, May, ReadServers, Somewhere},
     page::{List, list_query, word},
+    path::Id,
     problem::Problem,
     server::Services,
     words,
@@ -82,9 +83,9 @@ impl From<Operation> for OperationDto {
 pub(crate) async fn get(
     caller: May<ReadServers, Somewhere>,
     services: Data<Services>,
-    id: Path<OperationId>,
+    Id(id): Id<OperationId>,
 ) -> Result<Json<OperationDto>, Problem> {
-    Ok(Json(services.servers.operation(caller.user(), caller.reach(), *id).await?.into()))
+    Ok(Json(services.servers.operation(caller.user(), caller.reach(), id).await?.into()))
 }
 
 /// List the operations of a server
@@ -98,7 +99,6 @@ pub(crate) async fn get(
 pub(crate) async fn of_server(
     caller: May<ReadServers, Here>,
     services: Data<Services>,
-    id: Path<ServerId>,
     query: Query<ListQuery>,
 ) -> Result<Json<List<OperationDto>>, Problem> {
     let (after, limit) = query.piece()?;
@@ -106,7 +106,7 @@ pub(crate) async fn of_server(
         state: word("state", query.state.as_ref(), State::ALL, State::as_str)?,
         action: word("action", query.action.as_ref(), Action::ALL, Action::as_str)?,
     };
-    let operations = services.servers.history(caller.user(), *id, filter, Page { after, limit }).await?;
+    let operations = services.servers.history(caller.user(), caller.server(), filter, Page { after, limit }).await?;
     let operations = operations.into_iter().map(OperationDto::from).collect();
     Ok(Json(List::new(operations, limit, |operation: &OperationDto| operation.id)))
 }

@@ -4,7 +4,7 @@ mod shapes;
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    web::{Data, Json, Path, Query},
+    web::{Data, Json, Query},
 };
 use agis_base::{Reach, ScheduleId, ServerId, Timestamp};
 use agis_scheduler::{
@@ -23,6 +23,7 @@ use crate::{
     idempotency::Asking,
     operations::OperationDto,
     page::{self, List, word, yes_or_no},
+    path::Id,
     problem::Problem,
     server::Services,
     servers::act,
@@ -95,20 +96,19 @@ pub(crate) async fn list(
 pub(crate) async fn of_server(
     caller: May<ReadSchedulesOfServer, Here>,
     services: Data<Services>,
-    server: Path<ServerId>,
     query: Query<OfServerQuery>,
 ) -> Result<Json<List<ScheduleDto>>, Problem> {
     let (after, limit) = query.piece()?;
     let wanted = store::Query {
         user: caller.user().clone(),
         reach: Reach::Every,
-        server: Some(*server),
+        server: Some(caller.server()),
         action: word("action", query.action.as_ref(), &Action::ALL, Action::as_str)?,
         enabled: yes_or_no("enabled", query.enabled.as_ref())?,
         after,
         limit,
     };
-    services.servers.get(caller.user(), *server).await?;
+    services.servers.get(caller.user(), caller.server()).await?;
     listed(&services, &wanted).await
 }
 
@@ -126,9 +126,9 @@ async fn listed(services: &Services, query: &store::Query) -> Result<Json<List<S
 pub(crate) async fn get(
     caller: May<ReadSchedules, Somewhere>,
     services: Data<Services>,
-    id: Path<ScheduleId>,
+    Id(id): Id<ScheduleId>,
 ) -> Result<Json<ScheduleDto>, Problem> {
-    Ok(Json(services.schedules.get(caller.user(), caller.reach(), *id).await?.into()))
+    Ok(Json(services.schedules.get(caller.user(), caller.reach(), id).await?.into()))
 }
 
 /// Change a schedule
@@ -142,7 +142,7 @@ pub(crate) async fn get(
 pub(crate) async fn change(
     caller: May<WriteSchedules, Somewhere>,
     services: Data<Services>,
-    id: Path<ScheduleId>,
+    Id(id): Id<ScheduleId>,
     body: Body<Change>,
 ) -> Result<Json<ScheduleDto>, Problem> {
     let body = body.0;
@@ -153,7 +153,7 @@ pub(crate) async fn change(
         enabled: body.enabled,
         missed_run_policy: body.missed_run_policy.as_deref().map(policy).transpose()?,
     };
-    Ok(Json(services.schedules.change(caller.user(), caller.reach(), *id, &change).await?.into()))
+    Ok(Json(services.schedules.change(caller.user(), caller.reach(), id, &change).await?.into()))
 }
 
 /// Delete a schedule
@@ -166,9 +166,9 @@ pub(crate) async fn change(
 pub(crate) async fn delete(
     caller: May<WriteSchedules, Somewhere>,
     services: Data<Services>,
-    id: Path<ScheduleId>,
+    Id(id): Id<ScheduleId>,
 ) -> Result<HttpResponse, Problem> {
-    services.schedules.delete(caller.user(), caller.reach(), *id).await?;
+    services.schedules.delete(caller.user(), caller.reach(), id).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -182,10 +182,10 @@ pub(crate) async fn delete(
 pub(crate) async fn run_now(
     caller: May<WriteSchedules, Somewhere>,
     services: Data<Services>,
-    id: Path<ScheduleId>,
+    Id(id): Id<ScheduleId>,
     http: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let schedule = services.schedules.get(caller.user(), caller.reach(), *id).await?;
+    let schedule = services.schedules.get(caller.user(), caller.reach(), id).await?;
     let action = match schedule.action {
         Action::Start => servers::Action::Start,
         Action::Stop => servers::Action::Stop,
@@ -206,14 +206,14 @@ pub(crate) async fn run_now(
 pub(crate) async fn runs(
     caller: May<ReadSchedules, Somewhere>,
     services: Data<Services>,
-    id: Path<ScheduleId>,
+    Id(id): Id<ScheduleId>,
     query: Query<RunsParams>,
 ) -> Result<Json<List<RunDto>>, Problem> {
     let (before, limit) = query.piece::<Cursor>()?;
     let state = word("state", query.state.as_ref(), &RunState::ALL, RunState::as_str)?;
     let wanted = RunsQuery { state, before: before.map(|Cursor(slot)| slot), limit };
-    let mut runs = services.schedules.runs(caller.user(), caller.reach(), *id, wanted).await?;
-    if runs.iter().any(quotes) && !reads_console(&caller, caller.reach(), &services, *id).await? {
+    let mut runs = services.schedules.runs(caller.user(), caller.reach(), id, wanted).await?;
+    if runs.iter().any(quotes) && !reads_console(&caller, caller.reach(), &services, id).await? {
         runs.iter_mut().filter(|run| quotes(run)).for_each(|run| run.reason = Some("failed".to_owned()));
     }
     let runs = runs.into_iter().map(RunDto::from).collect();

@@ -2,7 +2,7 @@
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    web::{Data, Json, Path, Query},
+    web::{Data, Json, Query},
 };
 use agis_base::{ServerId, Timestamp, UserId};
 use agis_servers::{
@@ -205,12 +205,8 @@ pub(crate) async fn list(
     get, path = "/api/v1/servers/{id}", operation_id = "getServer", tag = "servers",
     responses((status = 200, description = "The server.", body = ServerDto)),
 )]
-pub(crate) async fn get(
-    caller: May<ReadServers, Here>,
-    services: Data<Services>,
-    id: Path<ServerId>,
-) -> Result<Json<ServerDto>, Problem> {
-    Ok(Json(services.servers.get(caller.user(), *id).await?.into()))
+pub(crate) async fn get(caller: May<ReadServers, Here>, services: Data<Services>) -> Result<Json<ServerDto>, Problem> {
+    Ok(Json(services.servers.get(caller.user(), caller.server()).await?.into()))
 }
 
 /// Change a server
@@ -221,12 +217,11 @@ pub(crate) async fn get(
 pub(crate) async fn change(
     caller: May<WriteServers, Here>,
     services: Data<Services>,
-    id: Path<ServerId>,
     body: Body<Change>,
 ) -> Result<Json<ServerDto>, Problem> {
     let Change { name, description, is_public } = body.0;
     let change = ServerChange { name, description, is_public };
-    let server = services.servers.change(caller.user(), *id, change).await?;
+    let server = services.servers.change(caller.user(), caller.server(), change).await?;
     Ok(Json((server, Access::Owner).into()))
 }
 
@@ -240,10 +235,9 @@ macro_rules! actions {
         pub(crate) async fn $handler(
             caller: May<WriteServers, Here>,
             services: Data<Services>,
-            id: Path<ServerId>,
             http: HttpRequest,
         ) -> Result<HttpResponse, Problem> {
-            act(&caller, &services, &http, *id, Action::$action).await
+            act(&caller, &services, &http, caller.server(), Action::$action).await
         })+
     };
 }

@@ -26,8 +26,12 @@ async fn stored(sql: &tokio_postgres::Client) -> String {
 }
 
 async fn ask(api: &Api, authorization: Option<&str>, route: &Route, world: &World) -> Answer {
+    ask_at(api, authorization, route, world, &route.path_in(world)).await
+}
+
+async fn ask_at(api: &Api, authorization: Option<&str>, route: &Route, world: &World, path: &str) -> Answer {
     let client = reqwest::Client::new();
-    let url = format!("{}{}", api.base, route.path_in(world));
+    let url = format!("{}{path}", api.base);
     let mut request = client.request(route.method.parse().expect("a method"), url);
     if let Some(authorization) = authorization {
         request = request.header("Authorization", authorization);
@@ -142,6 +146,30 @@ async fn one_scope_of_any_kind_opens_the_routes_that_need_none_and_those_of_its_
             let expected = if route.is_open_to(scope) { 200 } else { 403 };
             assert_eq!(answer.status, expected, "{} with {scope}: {}", route.path, answer.body);
         }
+    }
+}
+
+#[tokio::test]
+async fn an_id_written_in_another_way_names_nothing_on_any_route() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    let world = World::create(&api).await;
+    let sql = stack.sql().await;
+    let owner = format!("Bearer {}", stack.make_key(OWNER, &["--rate-limit", "10000"]));
+    let on_other = ["write:servers", "write:schedules"].map(|scope| format!("{scope}:{}", world.other_server));
+    let narrowed = format!("Bearer {}", minted(&api, "narrowed", &[&on_other[0], &on_other[1]]).await);
+    let before = stored(&sql).await;
+    for route in ROUTES.iter().filter(|route| route.takes_an_id()) {
+        for id in route.other_ids_in(&world) {
+            let (path, what) = (route.path_with(&id), format!("{} {} with {id}", route.method, route.path));
+            let answer = ask_at(&api, Some(&owner), route, &world, &path).await;
+            assert_refused(&answer, 404, "not_found", &what);
+            let answer = ask_at(&api, Some(&narrowed), route, &world, &path).await;
+            let is_of_keys = route.path.contains("/auth/");
+            let (status, code) = if is_of_keys { (403, "missing_scope") } else { (404, "not_found") };
+            assert_refused(&answer, status, code, &format!("{what} and a key for another server"));
+        }
+        assert_eq!(stored(&sql).await, before, "{} {} changed something", route.method, route.path);
     }
 }
 

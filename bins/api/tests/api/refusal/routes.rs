@@ -87,18 +87,57 @@ impl Route {
         self.method == method && self.path == path
     }
 
+    /// Whether its path names an object.
+    pub(crate) fn takes_an_id(&self) -> bool {
+        self.path.contains("{id}")
+    }
+
     pub(crate) fn path_in(&self, world: &World) -> String {
-        let id = match self.path.trim_start_matches("/api/v1/").split('/').next() {
+        self.path_with(&self.id_in(world))
+    }
+
+    pub(crate) fn path_with(&self, id: &str) -> String {
+        let path = self.path.replace("{id}", id);
+        assert!(!path.contains('{'), "say here what stands in {}", self.path);
+        path
+    }
+
+    fn id_in(&self, world: &World) -> String {
+        match self.path.trim_start_matches("/api/v1/").split('/').next() {
             Some("servers") => world.server.to_string(),
             Some("schedules") => world.schedule.to_string(),
             Some("operations") => world.operation.clone(),
             Some("auth") => world.key.clone(),
-            _ if !self.path.contains('{') => String::new(),
+            _ if !self.takes_an_id() => String::new(),
             _ => panic!("say here what the id in {} stands for", self.path),
-        };
-        let path = self.path.replace("{id}", &id);
-        assert!(!path.contains('{'), "say here what stands in {}", self.path);
-        path
+        }
+    }
+
+    /// Texts that a lenient reader takes for the id of the owner's object, each as it stands in a path.
+    pub(crate) fn other_ids_in(&self, world: &World) -> Vec<String> {
+        let id = self.id_in(world);
+        let (first, rest) = id.split_at(1);
+        let encoded = format!("%{:02X}{rest}", first.as_bytes()[0]);
+        let twice = encoded.replace('%', "%25");
+        let mut others = vec![encoded, twice];
+        others.extend(
+            ["+", "%2B", "-", "%2D", "0", "00", "%30", "%20", "%09", "0x", "%00"].map(|it| format!("{it}{id}")),
+        );
+        others.extend(
+            ["%20", "%0A", "%00", "%0D%0A", ".0", "%2E0", ";", "%3B", ",", "e0", "%2F", "%2F..%2F1"]
+                .map(|it| format!("{id}{it}")),
+        );
+        others.push(format!("{id:0>300}"));
+        others.push("9".repeat(300));
+        if id.contains('-') {
+            others.extend([id.to_uppercase(), id.replace('-', ""), format!("%7B{id}%7D"), format!("urn:uuid:{id}")]);
+        } else {
+            let number: i64 = id.parse().expect("a number");
+            // The same in 32 bits, and in the digits of another script.
+            others.push((number + (1 << 32)).to_string());
+            others.push(id.bytes().map(|digit| format!("%EF%BC%{:X}", 0x90 + digit - b'0')).collect());
+        }
+        others
     }
 
     pub(crate) fn body_in(&self, world: &World) -> Option<Value> {

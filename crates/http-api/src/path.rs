@@ -1,0 +1,65 @@
+//! Ids in paths.
+
+use std::{
+    future::{Ready, ready},
+    str::FromStr,
+};
+
+use actix_web::{FromRequest, HttpRequest, dev::Payload};
+
+use crate::problem::Problem;
+
+/// The id in a path. Handlers take ids in no other way, so that what is checked is what is used.
+pub(crate) struct Id<T>(pub(crate) T);
+
+impl<T: FromStr> FromRequest for Id<T> {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(id(request).map(Self))
+    }
+}
+
+/// Reads the id in the path of a request. An id needs no percent-encoding, so an encoded one is none: whoever decodes
+/// it another time or another way, as a router, a proxy or the memory of `Idempotency-Key`s may, would find another.
+pub(crate) fn id<T: FromStr>(request: &HttpRequest) -> Result<T, Problem> {
+    let text = request.match_info().get("id").filter(|_| !request.uri().path().contains('%'));
+    let id = text.and_then(|text| text.parse().ok());
+    id.ok_or_else(|| Problem::not_found("no such resource; an id in a path is written as answers write it"))
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::{dev::Url, test::TestRequest};
+    use agis_base::ServerId;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// As the router leaves a request behind, with what it takes for the id.
+    fn read(path: &str) -> Result<ServerId, Problem> {
+        let mut request = TestRequest::with_uri(&format!("/servers/{path}")).to_srv_request();
+        let url = Url::new(request.uri().clone());
+        let seen = url.path().trim_start_matches("/servers/").to_owned();
+        request.match_info_mut().add_static("id", seen);
+        id(request.request())
+    }
+
+    #[test]
+    fn an_id_is_read_in_one_way() {
+        assert_eq!(read("2"), Ok(ServerId(2)));
+        for other in ["%2B2", "+2", "%32", "02", "-2", "2%20", "%202", "2%00", "2.0", "2147483648", "%EF%BC%92"] {
+            assert!(read(other).is_err(), "{other}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_path_makes_the_reader_panic_and_what_it_takes_is_what_was_sent(path in "(%[0-9A-Fa-f]{2}|[0-9+.-]){1,12}") {
+            if let Ok(id) = read(&path) {
+                prop_assert_eq!(id.to_string(), path);
+            }
+        }
+    }
+}
