@@ -29,14 +29,14 @@ pub(crate) async fn keys(KeysCommand::Create(wanted): KeysCommand) -> Result<(),
         .await
         .map_err(Failure::from_display)?;
 
-    let scopes: Vec<_> = stored.scopes.iter().map(|scope| scope.to_string()).collect();
-    let end = stored.expires_at.map_or_else(|| "never".to_owned(), |at| at.format("%Y-%m-%d").to_string());
+    let scopes: Vec<_> = stored.grant.scopes.iter().map(|scope| scope.to_string()).collect();
+    let end = stored.grant.expires_at.map_or_else(|| "never".to_owned(), |at| at.format("%Y-%m-%d").to_string());
     remark(&format!(
         "key {} '{}' of user {user}: scopes {}, {} requests per hour, ends {end}; it is shown only now",
         stored.id,
         stored.name,
         scopes.join(" "),
-        stored.rate_limit,
+        stored.grant.rate_limit,
     ));
     answer(key.reveal())
 }

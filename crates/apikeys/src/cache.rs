@@ -95,21 +95,18 @@ mod tests {
     use agis_base::Timestamp;
 
     use super::*;
-    use crate::{Key, Scopes, address::Blocks};
+    use crate::{Grant, Key, Scopes, address::Blocks};
 
     fn key(id: i32) -> (Digest, Arc<ApiKey>) {
         let key = ApiKey {
             id: KeyId(id),
             owner: agis_base::UserId::from_stored("1"),
             name: "k".to_owned(),
-            scopes: Scopes::default(),
-            rate_limit: 1,
-            allowed_ips: Blocks::default(),
+            grant: Grant { scopes: Scopes::default(), rate_limit: 1, allowed_ips: Blocks::default(), expires_at: None },
             bucket: id,
             replaced_by: None,
             last_used: None,
             created_at: Timestamp::UNIX_EPOCH,
-            expires_at: None,
         };
         (Key::generate().expect("randomness").digest(), Arc::new(key))
     }

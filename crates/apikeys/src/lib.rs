@@ -2,6 +2,7 @@
 //!
 //! - [`address`]: from where a key may be used
 //! - [`cache`]: the keys that this process has looked up lately
+//! - [`grant`]: what a key may do as one value, and what keys may do to keys
 //! - [`key`]: the key itself, which cannot be printed, and its digest
 //! - [`scope`]: what a key may do
 //! - [`secret`]: a shared secret of an operator
@@ -10,6 +11,7 @@
 
 pub mod address;
 pub mod cache;
+pub mod grant;
 pub mod key;
 pub mod scope;
 pub mod secret;
@@ -18,6 +20,7 @@ pub mod store;
 
 pub use address::{Block, Blocks};
 pub use cache::KeyCache;
+pub use grant::{Beyond, Grant, Wanted};
 pub use key::{Digest, Key};
 pub use scope::{Permission, Scope, Scopes};
 pub use secret::Secret;

@@ -14,6 +14,7 @@ use thiserror::Error;
 use crate::{
     address::Blocks,
     cache::{KeyCache, Ticket},
+    grant::{Beyond, Wanted},
     key::{Digest, Key, Malformed, NoRandomness},
     scope::{Scope, Scopes},
     store::{ApiKey, KeyRow, KeyState, KeyStore, Successor, WriteError},
@@ -98,15 +99,12 @@ pub enum KeysError {
         /// What it must be.
         rule: String,
     },
-    /// The key that asks may not give this scope.
-    #[error("your key has not the scope '{0}' and cannot give it to another")]
-    Beyond(Scope),
-    /// The key that asks has a lower limit.
-    #[error("your key has {0} requests per hour and cannot give more to another")]
-    LimitBeyond(u32),
-    /// The key that asks may be used from fewer addresses.
-    #[error("your key may be used from some addresses only, and cannot give more of them to another")]
-    AddressesBeyond,
+    /// The key that asks has less than it would give.
+    #[error(transparent)]
+    Beyond(#[from] Beyond),
+    /// The key that asks was revoked or has ended meanwhile.
+    #[error("this API key is not valid any more; it may have been revoked")]
+    AskerEnded,
     /// The key has been replaced already.
     #[error("this key was replaced by key {0}; rotate that one")]
     Replaced(KeyId),
@@ -184,12 +182,12 @@ impl ApiKeys {
     /// # Errors
     /// Where it has ended, or is not for that address.
     pub fn admit(&self, key: &ApiKey, from: Option<IpAddr>, now: Timestamp) -> Result<(), AuthError> {
-        if let Some(end) = key.expires_at.filter(|end| *end <= now) {
+        if let Some(end) = key.grant.expires_at.filter(|end| *end <= now) {
             return Err(AuthError::Expired(end));
         }
         // Without an address, as from a socket that has none, only a key that is good from anywhere passes.
         let from = from.unwrap_or(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED));
-        if !key.allowed_ips.allow(from) {
+        if !key.grant.allowed_ips.allow(from) {
             return Err(AuthError::Address(from));
         }
         let mut touched = self.touched.lock().unwrap_or_else(PoisonError::into_inner);
@@ -199,57 +197,59 @@ impl ApiKeys {
         Ok(())
     }
 
-    /// Makes a key. `held` is the key that asks; none where a person or an operator asks. A key never makes one that
-    /// can do more than itself: not in scopes, not in requests, and not for longer, so the new one ends with it at the
-    /// latest.
+    /// Makes a key. `by` is the key that asks; none where a person or an operator asks. A key never makes one that can do
+    /// more than itself: not in scopes, not in requests, and not for longer, so the new one ends with it at the latest.
     ///
     /// # Errors
     /// Where a value cannot be taken, or the new key could do more than the one that asks.
     pub async fn create(
         &self,
         owner: &UserId,
-        held: Option<&ApiKey>,
+        by: Option<KeyId>,
         new: NewKey,
         once: Option<&Once>,
     ) -> Result<(Key, ApiKey), KeysError> {
         self.not_yet_shown(once).await?;
-        let wanted = KeyChange {
-            name: Some(new.name),
-            scopes: Some(new.scopes),
-            rate_limit: new.rate_limit,
-            allowed_ips: new.allowed_ips,
-        };
-        let KeyChange { name, scopes, rate_limit, allowed_ips } = self.checked(held, wanted)?;
-        let default = self.policy.default_rate_limit;
+        let NewKey { name, scopes, rate_limit, ttl_days, allowed_ips } = new;
         let key = Key::generate()?;
         let row = KeyRow {
             owner: owner.clone(),
-            name: name.unwrap_or_default(),
+            by,
+            name: checked_name(&name)?,
             digest: key.digest(),
-            scopes: scopes.unwrap_or_default(),
-            rate_limit: rate_limit.unwrap_or_else(|| held.map_or(default, |held| default.min(held.rate_limit))),
-            allowed_ips: allowed_ips.or_else(|| held.map(|held| held.allowed_ips.clone())).unwrap_or_default(),
-            ttl_days: new.ttl_days.map(checked_ttl).transpose()?,
-            not_after: held.and_then(|held| held.expires_at),
+            wanted: Wanted {
+                scopes: checked_scopes(scopes)?,
+                rate_limit: rate_limit.map(|limit| self.checked_limit(limit)).transpose()?,
+                default_rate_limit: self.policy.default_rate_limit,
+                allowed_ips: allowed_ips.map(checked_blocks).transpose()?,
+                ttl_days: ttl_days.map(checked_ttl).transpose()?,
+            },
         };
         let stored = self.store.create(&row, self.policy.keys_per_user, once).await;
         let stored = stored.map_err(|error| self.refused(error))?;
         Ok((key, stored))
     }
 
-    /// Changes a key. The key that asks gives it nothing that it has not itself; what it leaves as it is may be more.
+    /// Changes a key, as the key `by` asks. To narrow is always allowed. What widens anything makes the whole key one
+    /// that the key which asks gives: the result can do no more than that.
     ///
     /// # Errors
     /// [`KeysError::NotFound`] where there is none; where a value cannot be taken or given.
     pub async fn change(
         &self,
         owner: &UserId,
-        held: Option<&ApiKey>,
+        by: Option<KeyId>,
         id: KeyId,
         change: KeyChange,
     ) -> Result<ApiKey, KeysError> {
-        let change = self.checked(held, change)?;
-        let changed = self.store.change(owner, id, &change).await?.ok_or(KeysError::NotFound)?;
+        let KeyChange { name, scopes, rate_limit, allowed_ips } = change;
+        let change = KeyChange {
+            name: name.as_deref().map(checked_name).transpose()?,
+            scopes: scopes.map(checked_scopes).transpose()?,
+            rate_limit: rate_limit.map(|limit| self.checked_limit(limit)).transpose()?,
+            allowed_ips: allowed_ips.map(checked_blocks).transpose()?,
+        };
+        let changed = self.store.change(owner, by, id, &change).await.map_err(|error| self.refused(error))?;
         // Here at once; elsewhere when the notice comes.
         self.cache.forget(id);
         Ok(changed)
@@ -265,30 +265,18 @@ impl ApiKeys {
     pub async fn rotate(
         &self,
         owner: &UserId,
-        held: Option<&ApiKey>,
+        by: Option<KeyId>,
         id: KeyId,
         overlap: Duration,
-        now: Timestamp,
         once: Option<&Once>,
     ) -> Result<(Key, ApiKey), KeysError> {
         self.not_yet_shown(once).await?;
         if overlap > OVERLAP_MAX {
             return Err(invalid("overlap_seconds", format!("is 0 to {}", OVERLAP_MAX.as_secs())));
         }
-        let seen = self.get(owner, id).await?;
-        if let Some(successor) = seen.replaced_by {
-            return Err(KeysError::Replaced(successor));
-        }
-        if seen.expires_at.is_some_and(|end| end <= now) {
-            return Err(KeysError::Ended);
-        }
-        if let Some(held) = held {
-            within(held, Some(&seen.scopes), Some(seen.rate_limit), Some(&seen.allowed_ips))?;
-        }
         let key = Key::generate()?;
-        let not_after = held.and_then(|held| held.expires_at);
-        let new = Successor { digest: key.digest(), overlap, not_after };
-        let stored = self.store.rotate(&seen, &new, once).await.map_err(|error| self.refused(error))?;
+        let new = Successor { digest: key.digest(), overlap };
+        let stored = self.store.rotate(owner, by, id, &new, once).await.map_err(|error| self.refused(error))?;
         self.cache.forget(id);
         Ok((key, stored))
     }
@@ -350,20 +338,6 @@ impl ApiKeys {
         written
     }
 
-    /// The values, if they can be taken, and given by the key that asks.
-    fn checked(&self, held: Option<&ApiKey>, change: KeyChange) -> Result<KeyChange, KeysError> {
-        let KeyChange { name, scopes, rate_limit, allowed_ips } = change;
-        if let Some(held) = held {
-            within(held, scopes.as_ref(), rate_limit, allowed_ips.as_ref())?;
-        }
-        Ok(KeyChange {
-            name: name.as_deref().map(checked_name).transpose()?,
-            scopes: scopes.map(checked_scopes).transpose()?,
-            rate_limit: rate_limit.map(|limit| self.checked_limit(limit)).transpose()?,
-            allowed_ips: allowed_ips.map(checked_blocks).transpose()?,
-        })
-    }
-
     fn checked_limit(&self, limit: u32) -> Result<u32, KeysError> {
         let max = self.policy.max_rate_limit;
         if (1..=max).contains(&limit) {
@@ -375,30 +349,16 @@ impl ApiKeys {
 
     fn refused(&self, error: WriteError) -> KeysError {
         match error {
+            WriteError::NotFound => KeysError::NotFound,
+            WriteError::AskerEnded => KeysError::AskerEnded,
+            WriteError::Beyond(beyond) => KeysError::Beyond(beyond),
+            WriteError::Replaced(successor) => KeysError::Replaced(successor),
+            WriteError::Ended => KeysError::Ended,
             WriteError::TooMany => KeysError::TooMany(self.policy.keys_per_user),
             WriteError::NoUser => KeysError::NoUser,
             WriteError::Store(error) => KeysError::Store(error),
         }
     }
-}
-
-/// A key gives no more than it has.
-fn within(
-    held: &ApiKey,
-    scopes: Option<&Scopes>,
-    rate_limit: Option<u32>,
-    allowed_ips: Option<&Blocks>,
-) -> Result<(), KeysError> {
-    if let Some(scope) = scopes.and_then(|scopes| held.scopes.first_beyond(scopes)) {
-        return Err(KeysError::Beyond(scope));
-    }
-    if rate_limit.is_some_and(|limit| limit > held.rate_limit) {
-        return Err(KeysError::LimitBeyond(held.rate_limit));
-    }
-    if allowed_ips.is_some_and(|blocks| !blocks.are_within(&held.allowed_ips)) {
-        return Err(KeysError::AddressesBeyond);
-    }
-    Ok(())
 }
 
 fn invalid(field: &'static str, rule: String) -> KeysError {

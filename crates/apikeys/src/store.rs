@@ -6,7 +6,11 @@ use agis_base::{KeyId, Once, StoreError, Timestamp, UserId};
 use async_trait::async_trait;
 use thiserror::Error;
 
-use crate::{address::Blocks, key::Digest, scope::Scopes, service::KeyChange};
+use crate::{
+    grant::{Beyond, Grant, Wanted},
+    key::Digest,
+    service::KeyChange,
+};
 
 /// A key as it is known after its creation: everything but the key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,11 +22,7 @@ pub struct ApiKey {
     /// What its owner calls it.
     pub name: String,
     /// What it may do.
-    pub scopes: Scopes,
-    /// Requests per hour.
-    pub rate_limit: u32,
-    /// From where it may be used.
-    pub allowed_ips: Blocks,
+    pub grant: Grant,
     /// Whose tokens it takes: its own id, or where it came from by rotation, that of the first.
     pub bucket: i32,
     /// The key that took its place by rotation.
@@ -31,8 +31,6 @@ pub struct ApiKey {
     pub last_used: Option<Timestamp>,
     /// When it was created.
     pub created_at: Timestamp,
-    /// When it ends; none where it does not.
-    pub expires_at: Option<Timestamp>,
 }
 
 /// Whether a key can be used.
@@ -62,20 +60,14 @@ impl KeyState {
 pub struct KeyRow {
     /// Whose it is.
     pub owner: UserId,
+    /// The key that asks; none where a person does.
+    pub by: Option<KeyId>,
     /// What its owner calls it.
     pub name: String,
     /// The digest of the key.
     pub digest: Digest,
     /// What it may do.
-    pub scopes: Scopes,
-    /// Requests per hour.
-    pub rate_limit: u32,
-    /// From where it may be used.
-    pub allowed_ips: Blocks,
-    /// Days from the database's now; none where it does not end by itself.
-    pub ttl_days: Option<u32>,
-    /// It ends no later than this.
-    pub not_after: Option<Timestamp>,
+    pub wanted: Wanted,
 }
 
 /// A key that takes another's place.
@@ -85,11 +77,12 @@ pub struct Successor {
     pub digest: Digest,
     /// How long the one before lives on.
     pub overlap: Duration,
-    /// It ends no later than this.
-    pub not_after: Option<Timestamp>,
 }
 
 /// Keys as rows.
+///
+/// Whatever a key asks is decided by [`crate::grant`] while the rows of that key and of the one that it asks about are
+/// locked, so that neither has changed meanwhile.
 #[async_trait]
 pub trait KeyStore: Send + Sync {
     /// Adds a key, its owner having fewer than `limit` that have neither expired nor been replaced.
@@ -113,13 +106,25 @@ pub trait KeyStore: Send + Sync {
         limit: u32,
     ) -> Result<Vec<ApiKey>, StoreError>;
 
-    /// Changes a key; none where the user has no such key.
-    async fn change(&self, owner: &UserId, id: KeyId, change: &KeyChange) -> Result<Option<ApiKey>, StoreError>;
+    /// Changes a key of this user, as the key `by` asks.
+    async fn change(
+        &self,
+        owner: &UserId,
+        by: Option<KeyId>,
+        id: KeyId,
+        change: &KeyChange,
+    ) -> Result<ApiKey, WriteError>;
 
-    /// Puts a key in the place of `seen`, which ends after `overlap` at the latest, and which must still be as it was
-    /// seen. What `seen` itself had replaced ends now, so that never more than two of them live. Answers with the new
-    /// one.
-    async fn rotate(&self, seen: &ApiKey, new: &Successor, once: Option<&Once>) -> Result<ApiKey, WriteError>;
+    /// Puts a key in the place of one of this user's, which ends after `overlap` at the latest, as the key `by` asks.
+    /// What that one itself had replaced ends now, so that never more than two of them live. Answers with the new one.
+    async fn rotate(
+        &self,
+        owner: &UserId,
+        by: Option<KeyId>,
+        id: KeyId,
+        new: &Successor,
+        once: Option<&Once>,
+    ) -> Result<ApiKey, WriteError>;
 
     /// Removes a key; false where the user has no such key.
     async fn delete(&self, owner: &UserId, id: KeyId) -> Result<bool, StoreError>;
@@ -131,6 +136,21 @@ pub trait KeyStore: Send + Sync {
 /// Why a key was not written.
 #[derive(Debug, Error)]
 pub enum WriteError {
+    /// The user has no such key.
+    #[error("no such key")]
+    NotFound,
+    /// The key that asks is gone, or has ended.
+    #[error("the key that asks has ended")]
+    AskerEnded,
+    /// The key that asks has less.
+    #[error(transparent)]
+    Beyond(#[from] Beyond),
+    /// The key has been replaced already.
+    #[error("replaced by key {0}")]
+    Replaced(KeyId),
+    /// The key has ended.
+    #[error("the key has ended")]
+    Ended,
     /// The owner has as many keys as allowed.
     #[error("too many keys")]
     TooMany,

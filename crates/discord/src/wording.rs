@@ -215,9 +215,7 @@ impl From<KeysError> for Refusal {
             KeysError::NoUser => "You are not known here yet. Try again.",
             KeysError::Invalid { field, rule } => return Self::Refused(invalid(field, &rule)),
             // What a key asks for; here a person asks.
-            KeysError::Beyond(_) | KeysError::LimitBeyond(_) | KeysError::AddressesBeyond => {
-                "A key cannot give more than it has."
-            }
+            KeysError::Beyond(_) | KeysError::AskerEnded => "A key cannot give more than it has.",
             KeysError::Replaced(_) | KeysError::Ended => "This key has ended. `/apikey create` makes another.",
             KeysError::TooMany(max) => {
                 return Self::Refused(format!(

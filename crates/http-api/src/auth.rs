@@ -20,7 +20,7 @@ use actix_web::{
     web::{Bytes, Data},
 };
 use agis_apikeys::{ApiKey, Digest, Key, Permission, Scopes, service::AuthError};
-use agis_base::{Reach, ServerId, UserId};
+use agis_base::{KeyId, Reach, ServerId, UserId};
 use agis_ratelimit::{Bucket, Decision, Quota};
 use chrono::Utc;
 use tracing::Instrument;
@@ -51,9 +51,9 @@ impl Caller {
     }
 
     /// The key that they came with; none with a legacy token.
-    pub(crate) fn key(&self) -> Option<&ApiKey> {
+    pub(crate) fn key_id(&self) -> Option<KeyId> {
         match &*self.0 {
-            Known::Key(key) => Some(key),
+            Known::Key(key) => Some(key.id),
             Known::Legacy(_) => None,
         }
     }
@@ -61,7 +61,7 @@ impl Caller {
     /// What they may do.
     pub(crate) fn scopes(&self) -> &Scopes {
         match &*self.0 {
-            Known::Key(key) => &key.scopes,
+            Known::Key(key) => &key.grant.scopes,
             Known::Legacy(caller) => &caller.scopes,
         }
     }
@@ -247,7 +247,7 @@ pub(crate) async fn authenticate(
         Err(problem) => return Ok(refused(request, &problem)),
     };
     let (bucket, quota) = match &known {
-        Known::Key(key) => (Bucket { kind: "key", id: key.bucket.into() }, Quota::per_hour(key.rate_limit)),
+        Known::Key(key) => (Bucket { kind: "key", id: key.bucket.into() }, Quota::per_hour(key.grant.rate_limit)),
         Known::Legacy(caller) => (caller.bucket(), caller.quota),
     };
     let legacy = matches!(known, Known::Legacy(_));

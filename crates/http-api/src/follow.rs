@@ -47,7 +47,7 @@ pub(crate) async fn begin(
     let first = console.lines(begin, LINES).await?;
     let follower = Follower {
         user: caller.user().clone(),
-        key: caller.key().map(|key| key.id),
+        key: caller.key_id(),
         server,
         services: services.clone(),
         console,
@@ -130,8 +130,9 @@ impl Follower {
         let Some(id) = self.key else { return true };
         match self.services.keys.get(&self.user, id).await {
             Ok(key) => {
-                let reaches = key.scopes.reach(Permission::ReadServers).is_some_and(|reach| reach.covers(self.server));
-                reaches && key.expires_at.is_none_or(|end| end > Utc::now())
+                let reaches =
+                    key.grant.scopes.reach(Permission::ReadServers).is_some_and(|reach| reach.covers(self.server));
+                reaches && key.grant.expires_at.is_none_or(|end| end > Utc::now())
             }
             Err(agis_apikeys::KeysError::Store(_)) => true,
             Err(_) => false,

@@ -8,7 +8,6 @@ use actix_web::{
 };
 use agis_apikeys::{ApiKey, Block, Blocks, Key, KeyChange, KeyState, NewKey, Scope, Scopes};
 use agis_base::{KeyId, Timestamp};
-use chrono::Utc;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -140,12 +139,12 @@ impl From<ApiKey> for KeyDto {
         Self {
             id: key.id.to_string(),
             name: key.name,
-            scopes: key.scopes.iter().map(|scope| scope.to_string()).collect(),
-            rate_limit: key.rate_limit,
-            allowed_ips: key.allowed_ips.iter().map(ToString::to_string).collect(),
+            scopes: key.grant.scopes.iter().map(|scope| scope.to_string()).collect(),
+            rate_limit: key.grant.rate_limit,
+            allowed_ips: key.grant.allowed_ips.iter().map(ToString::to_string).collect(),
             last_used: key.last_used,
             created_at: key.created_at,
-            expires_at: key.expires_at,
+            expires_at: key.grant.expires_at,
             replaced_by: key.replaced_by.map(|id| id.to_string()),
         }
     }
@@ -176,7 +175,7 @@ pub(crate) async fn create(
     let allowed_ips = allowed_ips.as_deref().map(blocks).transpose()?;
     let (rate_limit, ttl_days) = (rate_limit.map(|it| it.0), ttl_days.map(|it| it.0));
     let new = NewKey { name, scopes: read_scopes(&scopes)?, rate_limit, ttl_days, allowed_ips };
-    let (key, stored) = services.keys.create(caller.user(), caller.key(), new, asking.once()).await?;
+    let (key, stored) = services.keys.create(caller.user(), caller.key_id(), new, asking.once()).await?;
     Ok(shown_once(&key, stored))
 }
 
@@ -231,7 +230,8 @@ pub(crate) async fn get(
 
 /// Change a key
 ///
-/// It takes effect within a second, everywhere.
+/// It takes effect within a second, everywhere. To narrow is always allowed; after a change that widens anything, the key
+/// can do no more than the one that asks, in every respect.
 #[utoipa::path(
     patch, path = "/api/v1/auth/keys/{id}", operation_id = "changeKey", tag = "keys", request_body = Change,
     responses((status = 200, description = "The key as it is now.", body = KeyDto)),
@@ -249,7 +249,7 @@ pub(crate) async fn change(
         rate_limit: rate_limit.map(|it| it.0),
         allowed_ips: allowed_ips.as_deref().map(blocks).transpose()?,
     };
-    Ok(Json(services.keys.change(caller.user(), caller.key(), id, change).await?.into()))
+    Ok(Json(services.keys.change(caller.user(), caller.key_id(), id, change).await?.into()))
 }
 
 /// Replace a key
@@ -267,8 +267,7 @@ pub(crate) async fn rotate(
     body: BodyOrDefault<Rotate>,
 ) -> Result<HttpResponse, Problem> {
     let overlap = Duration::from_secs(body.0.overlap_seconds.0.into());
-    let (key, stored) =
-        services.keys.rotate(caller.user(), caller.key(), id, overlap, Utc::now(), asking.once()).await?;
+    let (key, stored) = services.keys.rotate(caller.user(), caller.key_id(), id, overlap, asking.once()).await?;
     Ok(shown_once(&key, stored))
 }
 

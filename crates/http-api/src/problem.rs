@@ -12,7 +12,7 @@ use actix_web::{
         header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE},
     },
 };
-use agis_apikeys::{KeysError, service::AuthError};
+use agis_apikeys::{Beyond, KeysError, service::AuthError};
 use agis_base::StoreError;
 use agis_scheduler::{SchedulesError, TimingError};
 use agis_servers::{ServersError, console::ConsoleError};
@@ -221,9 +221,11 @@ impl From<KeysError> for Problem {
             KeysError::NotFound => Self::not_found(&detail),
             KeysError::NoUser => Self::new(Code::NoUser, detail),
             KeysError::Invalid { field, rule } => Self::invalid_value(field, rule),
-            KeysError::Beyond(_) => Self::new(Code::ScopeBeyondKey, detail),
-            KeysError::LimitBeyond(_) => Self::new(Code::LimitBeyondKey, detail),
-            KeysError::AddressesBeyond => Self::new(Code::AddressesBeyondKey, detail),
+            KeysError::Beyond(Beyond::Scope(_)) => Self::new(Code::ScopeBeyondKey, detail),
+            KeysError::Beyond(Beyond::Limit(_)) => Self::new(Code::LimitBeyondKey, detail),
+            KeysError::Beyond(Beyond::Addresses) => Self::new(Code::AddressesBeyondKey, detail),
+            KeysError::Beyond(Beyond::End(_)) => Self::new(Code::ExpiryBeyondKey, detail),
+            KeysError::AskerEnded => Self::new(Code::InvalidKey, detail),
             KeysError::Replaced(_) => Self::new(Code::AlreadyRotated, detail),
             KeysError::Ended => Self::new(Code::KeyEnded, detail),
             KeysError::TooMany(_) => Self::new(Code::TooManyKeys, detail),

@@ -1,5 +1,5 @@
 use agis_apikeys::{
-    ApiKey, Digest, KeyChange, KeyState, KeyStore, Scope, Scopes,
+    ApiKey, Beyond, Digest, Grant, KeyChange, KeyState, KeyStore, Scope, Scopes,
     address::{Block, Blocks},
     store::{KeyRow, Successor, WriteError},
 };
@@ -10,7 +10,7 @@ use diesel::{
     prelude::*,
     sql_types::{Array, Integer, Timestamptz},
 };
-use diesel_async::RunQueryDsl;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use crate::{
     db::Db,
@@ -43,16 +43,18 @@ impl Row {
             id: KeyId(self.id),
             owner: UserId::from_stored(&self.discord_id),
             name: self.name,
-            // A scope that this version does not know allows nothing in it.
-            scopes: self.scopes.iter().filter_map(|scope| scope.parse::<Scope>().ok()).collect(),
-            rate_limit: self.rate_limit.unsigned_abs(),
-            // A block that cannot be read must not become a key that is good from anywhere.
-            allowed_ips: blocks.map_err(|_| unknown_word("api_keys.allowed_ips", &self.allowed_ips.join(" ")))?,
+            grant: Grant {
+                // A scope that this version does not know allows nothing in it.
+                scopes: self.scopes.iter().filter_map(|scope| scope.parse::<Scope>().ok()).collect(),
+                rate_limit: self.rate_limit.unsigned_abs(),
+                // A block that cannot be read must not become a key that is good from anywhere.
+                allowed_ips: blocks.map_err(|_| unknown_word("api_keys.allowed_ips", &self.allowed_ips.join(" ")))?,
+                expires_at: self.expires_at,
+            },
             bucket: self.bucket.unwrap_or(self.id),
             replaced_by: self.replaced_by.map(KeyId),
             last_used: self.last_used,
             created_at: self.created_at,
-            expires_at: self.expires_at,
         })
     }
 }
@@ -76,6 +78,8 @@ impl KeyStore for Db {
         self.transaction(async |conn| {
             let owner = row.owner.as_str();
             users::lock(conn, &row.owner, WriteError::NoUser).await?;
+            let Locked { at, held, .. } = lock(conn, &row.owner, row.by, None).await?;
+            let grant = row.wanted.granted(held.as_ref().map(|held| &held.grant), at).map_err(beyond)?;
             let alive = api_keys::expires_at.is_null().or(api_keys::expires_at.gt(now().nullable()));
             let keys: i64 = api_keys::table
                 .filter(api_keys::discord_id.eq(owner).and(api_keys::replaced_by.is_null()).and(alive))
@@ -85,17 +89,15 @@ impl KeyStore for Db {
             if keys >= i64::from(limit) {
                 return Err(Fault::Refused(WriteError::TooMany));
             }
-            let at: Timestamp = diesel::select(now()).get_result(conn).await?;
-            let wanted = row.ttl_days.map(|days| at + TimeDelta::days(days.into()));
             let row: Row = diesel::insert_into(api_keys::table)
                 .values((
                     api_keys::key_hash.eq(row.digest.to_hex()),
                     api_keys::discord_id.eq(owner),
                     api_keys::name.eq(&row.name),
-                    api_keys::scopes.eq(words(&row.scopes)),
-                    api_keys::rate_limit.eq(self::limit(row.rate_limit)),
-                    api_keys::allowed_ips.eq(blocks(&row.allowed_ips)),
-                    api_keys::expires_at.eq(earlier(wanted, row.not_after)),
+                    api_keys::scopes.eq(words(&grant.scopes)),
+                    api_keys::rate_limit.eq(self::limit(grant.rate_limit)),
+                    api_keys::allowed_ips.eq(blocks(&grant.allowed_ips)),
+                    api_keys::expires_at.eq(grant.expires_at),
                 ))
                 .returning(Row::as_returning())
                 .get_result(conn)
@@ -106,12 +108,20 @@ impl KeyStore for Db {
         .await
     }
 
-    async fn change(&self, owner: &UserId, id: KeyId, change: &KeyChange) -> Result<Option<ApiKey>, StoreError> {
-        self.run(async |conn| {
-            let key = api_keys::table.filter(api_keys::id.eq(id.0).and(api_keys::discord_id.eq(owner.as_str())));
-            let row: Option<Row> = diesel::update(key)
+    async fn change(
+        &self,
+        owner: &UserId,
+        by: Option<KeyId>,
+        id: KeyId,
+        change: &KeyChange,
+    ) -> Result<ApiKey, WriteError> {
+        self.transaction(async |conn| {
+            let Locked { held, key, .. } = lock(conn, owner, by, Some(id)).await?;
+            let key = key.ok_or(Fault::Refused(WriteError::NotFound))?;
+            key.grant.changed(held.as_ref().map(|held| &held.grant), change).map_err(beyond)?;
+            let row: Row = diesel::update(api_keys::table.find(id.0))
                 .set((
-                    // A statement must set something.
+                    // A statement must set something; what is not changed may be more than this version can read.
                     api_keys::id.eq(id.0),
                     change.name.as_ref().map(|name| api_keys::name.eq(name)),
                     change.scopes.as_ref().map(|scopes| api_keys::scopes.eq(words(scopes))),
@@ -120,48 +130,54 @@ impl KeyStore for Db {
                 ))
                 .returning(Row::as_returning())
                 .get_result(conn)
-                .await
-                .optional()?;
-            row.map(Row::into_key).transpose()
+                .await?;
+            row.into_key()
         })
         .await
     }
 
-    async fn rotate(&self, seen: &ApiKey, new: &Successor, once: Option<&Once>) -> Result<ApiKey, WriteError> {
+    async fn rotate(
+        &self,
+        owner: &UserId,
+        by: Option<KeyId>,
+        id: KeyId,
+        new: &Successor,
+        once: Option<&Once>,
+    ) -> Result<ApiKey, WriteError> {
         self.transaction(async |conn| {
-            users::lock(conn, &seen.owner, WriteError::NoUser).await?;
-            let locked = api_keys::table.find(seen.id.0).select(Row::as_select()).for_no_key_update();
-            let row: Option<Row> = locked.first(conn).await.optional()?;
-            let found = row.map(Row::into_key::<WriteError>).transpose()?;
-            // The last use is no change.
-            let found = found.map(|found| ApiKey { last_used: seen.last_used, ..found });
-            if found.as_ref() != Some(seen) {
-                return Err(Fault::Refused(StoreError::Conflict("the key has changed".to_owned()).into()));
+            users::lock(conn, owner, WriteError::NoUser).await?;
+            let Locked { at, held, key } = lock(conn, owner, by, Some(id)).await?;
+            let key = key.ok_or(Fault::Refused(WriteError::NotFound))?;
+            if let Some(successor) = key.replaced_by {
+                return Err(Fault::Refused(WriteError::Replaced(successor)));
             }
-            let at: Timestamp = diesel::select(now()).get_result(conn).await?;
+            if key.grant.expires_at.is_some_and(|end| end <= at) {
+                return Err(Fault::Refused(WriteError::Ended));
+            }
+            let grant = key.grant.rotated(held.as_ref().map(|held| &held.grant)).map_err(beyond)?;
             let successor: Row = diesel::insert_into(api_keys::table)
                 .values((
                     api_keys::key_hash.eq(new.digest.to_hex()),
-                    api_keys::discord_id.eq(seen.owner.as_str()),
-                    api_keys::name.eq(&seen.name),
-                    api_keys::scopes.eq(words(&seen.scopes)),
-                    api_keys::rate_limit.eq(limit(seen.rate_limit)),
-                    api_keys::allowed_ips.eq(blocks(&seen.allowed_ips)),
-                    api_keys::bucket.eq(seen.bucket),
-                    api_keys::expires_at.eq(earlier(seen.expires_at, new.not_after)),
+                    api_keys::discord_id.eq(owner.as_str()),
+                    api_keys::name.eq(&key.name),
+                    api_keys::scopes.eq(words(&grant.scopes)),
+                    api_keys::rate_limit.eq(limit(grant.rate_limit)),
+                    api_keys::allowed_ips.eq(blocks(&grant.allowed_ips)),
+                    api_keys::bucket.eq(key.bucket),
+                    api_keys::expires_at.eq(grant.expires_at),
                 ))
                 .returning(Row::as_returning())
                 .get_result(conn)
                 .await?;
-            let predecessors = api_keys::bucket.eq(seen.bucket).or(api_keys::id.eq(seen.bucket));
             let alive = api_keys::expires_at.is_null().or(api_keys::expires_at.gt(now().nullable()));
-            diesel::update(api_keys::table.filter(predecessors.and(api_keys::replaced_by.is_not_null()).and(alive)))
+            diesel::update(api_keys::table.filter(api_keys::replaced_by.eq(id.0).and(alive)))
                 .set(api_keys::expires_at.eq(at))
                 .execute(conn)
                 .await?;
             let end = TimeDelta::from_std(new.overlap).ok().map(|overlap| at + overlap);
-            diesel::update(api_keys::table.find(seen.id.0))
-                .set((api_keys::replaced_by.eq(successor.id), api_keys::expires_at.eq(earlier(seen.expires_at, end))))
+            let end = key.grant.expires_at.into_iter().chain(end).min();
+            diesel::update(api_keys::table.find(id.0))
+                .set((api_keys::replaced_by.eq(successor.id), api_keys::expires_at.eq(end)))
                 .execute(conn)
                 .await?;
             once::note(conn, once, successor.id).await?;
@@ -255,6 +271,42 @@ impl KeyStore for Db {
     }
 }
 
-fn earlier(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
-    one.into_iter().chain(other).min()
+/// What a decision about keys is made on. Nobody changes it until then.
+struct Locked {
+    at: Timestamp,
+    /// The key that asks.
+    held: Option<ApiKey>,
+    /// The key that it asks about, if this user has it.
+    key: Option<ApiKey>,
+}
+
+/// Locks the key that asks, the one that it asks about, and what either replaced, which a rotation ends: all at once and
+/// by id, as the flush of last uses does, so that nobody deadlocks.
+async fn lock(
+    conn: &mut AsyncPgConnection,
+    owner: &UserId,
+    by: Option<KeyId>,
+    about: Option<KeyId>,
+) -> Result<Locked, Fault<WriteError>> {
+    let ids: Vec<i32> = by.into_iter().chain(about).map(|id| id.0).collect();
+    let wanted = api_keys::id.eq_any(&ids).or(api_keys::replaced_by.assume_not_null().eq_any(&ids));
+    let rows: Vec<Row> = api_keys::table
+        .filter(api_keys::discord_id.eq(owner.as_str()).and(wanted))
+        .order(api_keys::id)
+        .select(Row::as_select())
+        .for_no_key_update()
+        .load(conn)
+        .await?;
+    let at: Timestamp = diesel::select(now()).get_result(conn).await?;
+    let keys: Vec<ApiKey> = rows.into_iter().map(Row::into_key).collect::<Result<_, Fault<WriteError>>>()?;
+    let find = |id: Option<KeyId>| keys.iter().find(|key| Some(key.id) == id).cloned();
+    let held = find(by).filter(|held| held.grant.expires_at.is_none_or(|end| end > at));
+    if by.is_some() && held.is_none() {
+        return Err(Fault::Refused(WriteError::AskerEnded));
+    }
+    Ok(Locked { at, held, key: find(about) })
+}
+
+fn beyond(beyond: Beyond) -> Fault<WriteError> {
+    Fault::Refused(beyond.into())
 }

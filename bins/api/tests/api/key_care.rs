@@ -149,7 +149,9 @@ async fn a_change_of_a_key_counts_everywhere_soon_and_gives_nothing_that_its_mak
     let (weak, _) = made(&api, json!({ "name": "weak", "scopes": ["write:keys"], "rate_limit": 10 })).await;
     for (change, expected) in [
         (json!({ "scopes": ["write:keys", "read:servers"] }), (403, "scope_beyond_key")),
-        (json!({ "rate_limit": 11 }), (403, "limit_beyond_key")),
+        // Whoever widens one thing gives the whole key.
+        (json!({ "rate_limit": 41 }), (403, "scope_beyond_key")),
+        (json!({ "scopes": ["write:keys"], "rate_limit": 11 }), (403, "limit_beyond_key")),
         (json!({ "name": " " }), (422, "invalid_value")),
         (json!({ "colour": "red" }), (400, "invalid_body")),
     ] {
@@ -158,6 +160,65 @@ async fn a_change_of_a_key_counts_everywhere_soon_and_gives_nothing_that_its_mak
     }
     let renamed = api.call_as(Some(&weak), "PATCH", &path, Some(json!({ "name": "renamed" }))).await.expect(200);
     assert_eq!((&renamed["name"], &renamed["scopes"]), (&json!("renamed"), &json!(["read:schedules"])));
+    let narrower = json!({ "rate_limit": 39, "allowed_ips": ["127.0.0.0/8"] });
+    let narrower = api.call_as(Some(&weak), "PATCH", &path, Some(narrower)).await.expect(200);
+    assert_eq!((&narrower["rate_limit"], &narrower["allowed_ips"]), (&json!(39), &json!(["127.0.0.0/8"])));
+}
+
+#[tokio::test]
+async fn a_change_that_widens_a_key_leaves_it_within_the_key_that_asks() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    let sql = stack.sql().await;
+    let brief = json!({ "name": "brief", "scopes": ["*"], "ttl_days": 1, "allowed_ips": ["127.0.0.1"] });
+    let (brief, _) = made(&api, brief).await;
+    let (keys_only, _) = made(&api, json!({ "name": "keys only", "scopes": ["write:keys"] })).await;
+    let (_, narrow) = made(&api, json!({ "name": "narrow", "scopes": ["read:keys"] })).await;
+    let office = json!({ "name": "office", "scopes": ["*"], "allowed_ips": ["192.0.2.0/24"] });
+    let (_, office) = made(&api, office).await;
+    let keys = async || {
+        let query = "select string_agg((to_jsonb(k) - 'last_used')::text, '\n' order by id) from api_keys k";
+        sql.query_one(query, &[]).await.expect("keys").get::<_, String>(0)
+    };
+    let before = keys().await;
+    for (by, id, change, code) in [
+        (&brief, &narrow, json!({ "scopes": ["*"] }), "addresses_beyond_key"),
+        (&brief, &narrow, json!({ "scopes": ["*"], "allowed_ips": ["127.0.0.1"] }), "expiry_beyond_key"),
+        (&keys_only, &office, json!({ "allowed_ips": [] }), "scope_beyond_key"),
+        (&keys_only, &office, json!({ "allowed_ips": ["127.0.0.1"] }), "scope_beyond_key"),
+    ] {
+        let answer = api.call_as(Some(by), "PATCH", &format!("{KEYS}/{id}"), Some(change.clone())).await;
+        assert_eq!(told(&answer), (403, code), "{change}");
+        assert_eq!(keys().await, before, "{change}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_key_may_give_is_decided_by_what_it_is_then() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    let mut sql = stack.sql().await;
+    let watch = stack.sql().await;
+    let (asks, asking) = made(&api, json!({ "name": "asks", "scopes": ["*"] })).await;
+    let (_, id) = made(&api, json!({ "name": "narrow", "scopes": ["read:keys"] })).await;
+    let path = format!("{KEYS}/{id}");
+    assert_eq!(api.call_as(Some(&asks), "GET", &path, None).await.status, 200);
+    // Somebody is narrowing the key that asks, and has not committed yet.
+    let narrowing = sql.transaction().await.expect("a transaction");
+    let narrow = format!("update api_keys set scopes = '{{write:keys}}' where id = {asking}");
+    narrowing.execute(&narrow, &[]).await.expect("narrowed");
+    let widen = api.call_as(Some(&asks), "PATCH", &path, Some(json!({ "scopes": ["*"] })));
+    let commit = async {
+        let waits =
+            "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()";
+        wait::until(SOON, "the change to wait", async || {
+            (watch.query_one(waits, &[]).await.expect("a count").get::<_, i64>(0) > 0).then_some(())
+        })
+        .await;
+        narrowing.commit().await.expect("committed");
+    };
+    let (answer, ()) = tokio::join!(widen, commit);
+    assert_eq!(told(&answer), (403, "scope_beyond_key"));
 }
 
 #[tokio::test]

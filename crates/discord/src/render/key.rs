@@ -23,7 +23,7 @@ pub(crate) fn created(key: &Key, stored: &ApiKey, api_url: Option<&str>) -> Mess
 }
 
 fn facts(card: Card, key: &ApiKey) -> Card {
-    card.fact("May", &scopes(key)).fact("Requests an hour", &key.rate_limit.to_string()).fact("Ends", &end(key))
+    card.fact("May", &scopes(key)).fact("Requests an hour", &key.grant.rate_limit.to_string()).fact("Ends", &end(key))
 }
 
 /// A list of keys.
@@ -52,10 +52,10 @@ pub(crate) fn lose(key: &ApiKey, buttons: Vec<Button>) -> Message {
 }
 
 fn end(key: &ApiKey) -> String {
-    key.expires_at.map_or("never".to_owned(), full)
+    key.grant.expires_at.map_or("never".to_owned(), full)
 }
 
 fn scopes(key: &ApiKey) -> String {
-    let scopes: Vec<_> = key.scopes.iter().map(|scope| scope.to_string()).collect();
+    let scopes: Vec<_> = key.grant.scopes.iter().map(|scope| scope.to_string()).collect();
     if scopes == ["*"] { "everything".to_owned() } else { code(&cut(&scopes.join(", "), 80)) }
 }

@@ -26,7 +26,7 @@ fn of(operation: &str) -> &'static [Code] {
             Conflict,
             InvalidValue,
         ],
-        "changeKey" => &[ScopeBeyondKey, LimitBeyondKey, AddressesBeyondKey, Conflict, InvalidValue],
+        "changeKey" => &[ScopeBeyondKey, LimitBeyondKey, AddressesBeyondKey, ExpiryBeyondKey, Conflict, InvalidValue],
         "rotateKey" => &[
             ScopeBeyondKey,
             LimitBeyondKey,

@@ -56,10 +56,13 @@ codes! {
          where the operator charges for servers.";
 
     MissingScope = "missing_scope", FORBIDDEN, "The API key has not the scope that this needs.";
-    ScopeBeyondKey = "scope_beyond_key", FORBIDDEN, "A key cannot give another a scope that it has not itself.";
-    LimitBeyondKey = "limit_beyond_key", FORBIDDEN, "A key cannot give another more requests per hour than it has.";
+    ScopeBeyondKey = "scope_beyond_key", FORBIDDEN,
+        "A key cannot give a scope that it has not itself, nor widen or rotate a key that has it.";
+    LimitBeyondKey = "limit_beyond_key", FORBIDDEN,
+        "A key cannot give more requests per hour than it has, nor widen or rotate a key that has more.";
     AddressesBeyondKey = "addresses_beyond_key", FORBIDDEN,
-        "A key that is narrowed to some addresses cannot give another more of them.";
+        "A key that is narrowed to some addresses cannot give more of them, nor widen or rotate a key that has more.";
+    ExpiryBeyondKey = "expiry_beyond_key", FORBIDDEN, "A key that ends cannot widen a key that ends later, or never.";
     AddressNotAllowed = "address_not_allowed", FORBIDDEN, "The API key may not be used from your address.";
     NotAllowed = "not_allowed", FORBIDDEN, "You may see this, not act on it.";
 

@@ -209,7 +209,7 @@ async fn a_key_that_cannot_be_is_refused() {
     POST /api/v1/auth/keys {"name":"k","rate_limit":5001,"scopes":["*"]}
       422 invalid_value: rate_limit: is 1 to 5000 per hour
     POST /api/v1/auth/keys {"name":"k","rate_limit":10001,"scopes":["*"]}
-      403 limit_beyond_key: your key has 10000 requests per hour and cannot give more to another
+      422 invalid_value: rate_limit: is 1 to 5000 per hour
     POST /api/v1/auth/keys {"name":"","scopes":["*"]}
       422 invalid_value: name: has 1 to 100 characters on one line
     POST /api/v1/auth/keys {"name":"a\tb","scopes":["*"]}
