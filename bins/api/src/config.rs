@@ -92,7 +92,6 @@ fn edge(env: &mut Env<'_>, keys: &apikeys::Policy) -> Edge {
     Edge {
         trusted_proxies: env.list("TRUSTED_PROXIES"),
         unnamed: Unnamed::default(),
-        failures_per_hour: env.number("KEY_FAILURES_PER_HOUR", 300, 1..=3_600_000),
         legacy: legacy(env, keys.default_rate_limit),
     }
 }

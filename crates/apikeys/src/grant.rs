@@ -318,7 +318,8 @@ mod tests {
         ) {
             let mut keys = roots.clone();
             for step in steps {
-                let key = |index: usize| keys[index % keys.len()].clone();
+                let before = keys.clone();
+                let key = |index: usize| before[index % before.len()].clone();
                 match step {
                     Step::Create(by, wanted) => keys.extend(wanted.granted(Some(&key(by)), day(0))),
                     Step::Rotate(by, of) => keys.extend(key(of).rotated(Some(&key(by)))),

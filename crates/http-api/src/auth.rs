@@ -265,70 +265,36 @@ pub(crate) async fn authenticate(
     Ok(response)
 }
 
-/// What the form alone tells is decided without the database; what a cached key tells, too. Whoever fails too often
-/// from one address is not looked up any more; a key that is known passes all the same.
+/// What the form alone tells is decided without the database; what a cached key tells, too. Everything else is looked up,
+/// whoever comes with it: keys that are none cost their neighbours nothing but a place in the question that is asked for
+/// all together (`KeyStore::find_by_digest`), and never keep a valid key out.
 async fn identify(services: &Services, request: &ServiceRequest) -> Result<Known, Problem> {
     let text = presented(request.headers()).ok_or_else(Problem::missing_key)?;
-    let from = client::address(request, &services.edge.trusted_proxies);
-    let failures = Failures { services, bucket: from.map(client::bucket) };
     let known = match (Key::parse(text), services.edge.legacy_token(text, request.headers())) {
-        (Ok(key), _) => by_key(services, key.digest(), from, &failures).await?,
-        (Err(_), Some(token)) => {
-            failures.are_few().await?;
-            token.redeem(services).await.map(Known::Legacy)
+        (Ok(key), _) => {
+            let from = client::address(request, &services.edge.trusted_proxies);
+            by_key(services, key.digest(), from).await
         }
+        (Err(_), Some(token)) => token.redeem(services).await.map(Known::Legacy),
         (Err(malformed), None) => Err(malformed.into()),
     };
-    match known {
-        Ok(known) => Ok(known),
-        Err(error) => Err(failures.one_more(error).await),
-    }
-}
-
-async fn by_key(
-    services: &Services,
-    digest: Digest,
-    from: Option<IpAddr>,
-    failures: &Failures<'_>,
-) -> Result<Result<Known, AuthError>, Problem> {
-    let found = match services.keys.cached(digest) {
-        Ok(key) => Ok(key),
-        Err(ticket) => {
-            failures.are_few().await?;
-            services.keys.look_up(ticket, digest).instrument(observe::span()).await
-        }
-    };
-    Ok(found.and_then(|key| services.keys.admit(&key, from, Utc::now()).map(|()| Known::Key(key))))
-}
-
-/// How often somebody from there came with a key that is none.
-struct Failures<'a> {
-    services: &'a Services,
-    bucket: Option<Bucket>,
-}
-
-impl Failures<'_> {
-    fn quota(&self) -> Quota {
-        Quota::per_hour(self.services.edge.failures_per_hour)
-    }
-
-    async fn are_few(&self) -> Result<(), Problem> {
-        let Some(bucket) = self.bucket else { return Ok(()) };
-        let decision = self.services.limiter.peek(bucket, self.quota()).await;
-        if decision.allowed { Ok(()) } else { Err(Problem::too_many_failures(seconds_up(decision.retry_in))) }
-    }
-
-    /// Counts a failure, unless it was ours.
-    async fn one_more(&self, error: AuthError) -> Problem {
+    known.map_err(|error| {
         let problem = Problem::from(error);
-        if problem.status_code().is_server_error() {
-            return problem;
+        // Unless it is a failure of ours.
+        if !problem.status_code().is_server_error() {
+            metrics::counter!("agis_bot_key_failures_total", "reason" => problem.code().as_str()).increment(1);
         }
-        metrics::counter!("agis_bot_key_failures_total", "reason" => problem.code().as_str()).increment(1);
-        let Some(bucket) = self.bucket else { return problem };
-        let decision = self.services.limiter.take(bucket, self.quota()).await;
-        if decision.allowed { problem } else { Problem::too_many_failures(seconds_up(decision.retry_in)) }
-    }
+        problem
+    })
+}
+
+async fn by_key(services: &Services, digest: Digest, from: Option<IpAddr>) -> Result<Known, AuthError> {
+    let key = match services.keys.cached(digest) {
+        Ok(key) => key,
+        Err(ticket) => services.keys.look_up(ticket, digest).instrument(observe::span()).await?,
+    };
+    services.keys.admit(&key, from, Utc::now())?;
+    Ok(Known::Key(key))
 }
 
 /// RFC 6750: the scheme's name has no case.

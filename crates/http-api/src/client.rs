@@ -4,7 +4,6 @@ use std::net::{IpAddr, SocketAddr};
 
 use actix_web::dev::ServiceRequest;
 use agis_apikeys::Block;
-use agis_ratelimit::Bucket;
 
 const FORWARDED_FOR: &str = "x-forwarded-for";
 
@@ -37,14 +36,6 @@ fn read(hop: &str) -> Option<IpAddr> {
     address.ok().map(|address: IpAddr| address.to_canonical())
 }
 
-/// Whose failures are counted together: an address of IPv4, a network of 64 bits of IPv6, which is what one client has.
-pub(crate) fn bucket(address: IpAddr) -> Bucket {
-    match address {
-        IpAddr::V4(address) => Bucket { kind: "ipv4", id: address.to_bits().into() },
-        IpAddr::V6(address) => Bucket { kind: "ipv6", id: ((address.to_bits() >> 64) as u64).cast_signed() },
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,14 +61,5 @@ mod tests {
             let found = behind("203.0.113.1".parse().expect("an address"), &hops, &trusted);
             assert_eq!(found.to_string(), *expected, "{what}");
         }
-    }
-
-    #[test]
-    fn neighbours_of_ipv6_share_a_bucket_and_of_ipv4_do_not() {
-        let of = |text: &str| bucket(text.parse().expect("an address"));
-        assert_eq!(of("2001:db8::1"), of("2001:db8::2"));
-        assert_ne!(of("2001:db8:0:1::1"), of("2001:db8::1"));
-        assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
-        assert_ne!(of("0.0.0.1"), of("0:0:0:1::"));
     }
 }

@@ -116,13 +116,6 @@ impl Problem {
         Self::new(Code::RateLimited, detail).after(retry_after)
     }
 
-    pub(crate) fn too_many_failures(retry_after: u64) -> Self {
-        let detail = format!(
-            "too many requests with keys that are not valid came from your address; the next is looked at in {retry_after} s"
-        );
-        Self { retry_after: Some(retry_after), ..Self::new(Code::TooManyFailures, detail) }
-    }
-
     pub(crate) fn too_many_followers(code: Code, detail: impl Into<String>) -> Self {
         Self::new(code, detail).after(FOLLOWERS_RETRY_S)
     }

@@ -36,8 +36,6 @@ pub struct Edge {
     pub trusted_proxies: Vec<Block>,
     /// The first that should perhaps be among them.
     pub unnamed: Unnamed,
-    /// How often an address may come with a key that is none, per hour.
-    pub failures_per_hour: u32,
     /// Legacy tokens, where they are taken.
     pub legacy: Option<LegacyPolicy>,
 }

@@ -1,6 +1,7 @@
 use std::{sync::Arc, time::Duration};
 
 use agis_accounts::User;
+use agis_apikeys::{ApiKey, Digest};
 use agis_base::{StoreError, UserId};
 use diesel_async::{
     AsyncConnection, AsyncPgConnection, SimpleAsyncConnection,
@@ -47,6 +48,7 @@ pub struct Db {
     pool: Pool<AsyncPgConnection>,
     readers: Arc<Readers>,
     pub(crate) users: Arc<Gather<UserId, User>>,
+    pub(crate) keys: Arc<Gather<Digest, Result<ApiKey, StoreError>>>,
     pub(crate) billing: bool,
 }
 
@@ -94,7 +96,7 @@ impl Db {
             .build()
             .map_err(|error| DbError::Pool(error.to_string()))?;
         let readers = Arc::new(Readers::new(config.url.clone(), readers));
-        Ok(Self { pool, readers, users: Arc::default(), billing: config.billing })
+        Ok(Self { pool, readers, users: Arc::default(), keys: Arc::default(), billing: config.billing })
     }
 
     /// Whether the database answers.

@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+
 use agis_apikeys::{
     ApiKey, Beyond, Digest, Grant, KeyChange, KeyState, KeyStore, Scope, Scopes,
     address::{Block, Blocks},
@@ -191,16 +193,8 @@ impl KeyStore for Db {
     }
 
     async fn find_by_digest(&self, digest: Digest) -> Result<Option<ApiKey>, StoreError> {
-        self.read(async |mut conn| {
-            let row: Option<Row> = api_keys::table
-                .filter(api_keys::key_hash.eq(digest.to_hex()))
-                .select(Row::as_select())
-                .first(&mut conn)
-                .await
-                .optional()?;
-            row.map(Row::into_key).transpose()
-        })
-        .await
+        let db = self.clone();
+        self.keys.find(digest, move |digests| known(db.clone(), digests)).await?.transpose()
     }
 
     async fn find(&self, owner: &UserId, id: KeyId) -> Result<Option<ApiKey>, StoreError> {
@@ -269,6 +263,21 @@ impl KeyStore for Db {
         })
         .await
     }
+}
+
+/// Those of these digests that are keys. One that cannot be read is its own trouble, not that of the others.
+async fn known(db: Db, digests: Vec<Digest>) -> Result<HashMap<Digest, Result<ApiKey, StoreError>>, StoreError> {
+    db.read(async |mut conn| {
+        let by_hash: HashMap<String, Digest> = digests.iter().map(|digest| (digest.to_hex(), *digest)).collect();
+        let rows: Vec<(String, Row)> = api_keys::table
+            .filter(api_keys::key_hash.eq_any(by_hash.keys()))
+            .select((api_keys::key_hash, Row::as_select()))
+            .load(&mut conn)
+            .await?;
+        let read = |(hash, row): (String, Row)| Some((*by_hash.get(&hash)?, row.into_key().map_err(Fault::into_error)));
+        Ok(rows.into_iter().filter_map(read).collect())
+    })
+    .await
 }
 
 /// What a decision about keys is made on. Nobody changes it until then.

@@ -130,7 +130,6 @@ impl Stack {
             .env("API_PORT", "0")
             .env("SHUTDOWN_DRAIN_SECONDS", "5")
             // All tests come from one address, and many with keys that are none.
-            .env("KEY_FAILURES_PER_HOUR", "1000000")
             .envs(settings.iter().copied());
         command
     }

@@ -71,7 +71,7 @@ fn by_rule(operation: &Operation) -> Vec<Code> {
     use Code::*;
     let rules: [(bool, &[Code]); 9] = [
         (operation.keyed, &[MissingKey, MalformedKey, InvalidKey, ExpiredKey]),
-        (operation.keyed, &[AddressNotAllowed, RateLimited, TooManyFailures, Internal, Unavailable, TimedOut]),
+        (operation.keyed, &[AddressNotAllowed, RateLimited, Internal, Unavailable, TimedOut]),
         (operation.scoped, &[MissingScope]),
         (operation.names_object, &[NotFound]),
         (operation.has_body, &[InvalidBody, SlowBody, BodyTooLarge, NotJson]),

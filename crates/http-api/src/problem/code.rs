@@ -109,8 +109,6 @@ codes! {
         "As many of your `Idempotency-Key`s as allowed are remembered, each for a day.";
     RateLimited = "rate_limited", TOO_MANY_REQUESTS,
         "The key has used its requests per hour; `Retry-After` says when the next is free.";
-    TooManyFailures = "too_many_failures", TOO_MANY_REQUESTS,
-        "Too many requests with keys that are not valid came from your address; `Retry-After` says when to come back.";
     TooManyFollowers = "too_many_followers", TOO_MANY_REQUESTS,
         "You follow as many consoles as allowed; end one first.";
     Internal = "internal", INTERNAL_SERVER_ERROR, "Something went wrong here; `request_id` leads an operator to it.";
