@@ -222,5 +222,5 @@ async fn a_key_that_cannot_be_is_refused() {
     let body = json!({ "name": "less", "scopes": ["write:keys"] });
     let key = less.post(KEYS, body).await.expect(201)["key"].as_str().expect("a key").to_owned();
     let beyond = less.call_as(Some(&key), "POST", KEYS, Some(with("name", json!("more")))).await;
-    insta::assert_snapshot!(problem(&beyond), @"403 scope_beyond_key: your key has not the scope '*' and cannot give it to another");
+    insta::assert_snapshot!(problem(&beyond), @"403 scope_beyond_key: your key has not the scope '*', so it cannot give it, nor widen or rotate a key that has it");
 }
