@@ -265,12 +265,12 @@ mod tests {
             "read:servers:2",
             "write:schedules:1",
         ];
-        prop::collection::vec(prop::sample::select(&words[..]), 1..4).prop_map(|words| scopes(&words.join(" ")))
+        prop::collection::vec(prop::sample::select(words.to_vec()), 1..4).prop_map(|words| scopes(&words.join(" ")))
     }
 
     fn any_blocks() -> impl Strategy<Value = Blocks> {
         let words = ["", "", "10.0.0.0/8", "10.1.0.0/16", "192.0.2.1", "0.0.0.0/0", "::/0", "10.0.0.0/8 2001:db8::1"];
-        prop::sample::select(&words[..]).prop_map(blocks)
+        prop::sample::select(words.to_vec()).prop_map(blocks)
     }
 
     fn any_end() -> impl Strategy<Value = Option<Timestamp>> {

@@ -1,39 +1,53 @@
 //! From where a request comes: the peer of its connection, or what proxies that are trusted say of it.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use actix_web::dev::ServiceRequest;
 use agis_apikeys::Block;
 
 const FORWARDED_FOR: &str = "x-forwarded-for";
 
-/// The client's address; none on a socket that has none.
+/// The client's address. `None` on a socket that has no peer, and where a trusted proxy wrote something that is no
+/// address: it passed the request on for somebody else, so its own address is never taken for the client's.
 pub(crate) fn address(request: &ServiceRequest, trusted: &[Block]) -> Option<IpAddr> {
     let peer = request.peer_addr()?.ip().to_canonical();
-    let hops = request.headers().get_all(FORWARDED_FOR).map(|value| value.to_str().unwrap_or_default());
-    let hops: Vec<_> = hops.flat_map(|value| value.split(',')).collect();
-    Some(behind(peer, &hops, trusted))
+    let values: Vec<_> = request.headers().get_all(FORWARDED_FOR).map(|value| value.as_bytes()).collect();
+    behind(peer, &values, trusted)
 }
 
-/// Each proxy appends the address that it was asked from. What stands there counts as far as those who wrote it are
-/// trusted, so it is read from the end; a client can write what it likes at the beginning.
-fn behind(peer: IpAddr, hops: &[&str], trusted: &[Block]) -> IpAddr {
+/// Reads the hops of all header lines from the end: each proxy appends the address that it was asked from, so a hop counts
+/// only while the hops behind it are trusted. A client can write anything, in any encoding, at the beginning. Empty
+/// members of a list mean nothing (RFC 9110, section 5.6.1).
+fn behind(peer: IpAddr, values: &[&[u8]], trusted: &[Block]) -> Option<IpAddr> {
+    let hops = values.iter().rev().flat_map(|value| value.rsplit(|byte| *byte == b','));
     let mut client = peer;
-    for hop in hops.iter().rev() {
+    for hop in hops.map(<[u8]>::trim_ascii).filter(|hop| !hop.is_empty()) {
         if !trusted.iter().any(|block| block.contains(client)) {
             break;
         }
-        let Some(address) = read(hop.trim()) else { break };
-        client = address;
+        client = read(hop)?;
     }
-    client
+    Some(client)
 }
 
-/// An address, with or without a port; some proxies write one.
-fn read(hop: &str) -> Option<IpAddr> {
-    let bare = hop.trim_start_matches('[').trim_end_matches(']').parse();
-    let address = bare.or_else(|_| hop.parse::<SocketAddr>().map(|socket| socket.ip()));
-    address.ok().map(|address: IpAddr| address.to_canonical())
+/// An address as proxies write it: with or without a port, IPv6 in brackets or bare, and with a zone or without (RFC 6874;
+/// a zone has a meaning on the proxy alone).
+fn read(hop: &[u8]) -> Option<IpAddr> {
+    let hop = std::str::from_utf8(hop).ok()?;
+    let (address, rest) = match hop.strip_prefix('[') {
+        Some(bracketed) => bracketed.split_once(']')?,
+        None if hop.matches(':').count() == 1 => hop.split_at(hop.find(':')?),
+        None => (hop, ""),
+    };
+    if !rest.is_empty() {
+        rest.strip_prefix(':')?.parse::<u16>().ok()?;
+    }
+    let bare = match address.split_once('%') {
+        Some((bare, zone)) if bare.contains(':') && !zone.is_empty() => bare,
+        Some(_) => return None,
+        None => address,
+    };
+    bare.parse().ok().map(|address: IpAddr| address.to_canonical())
 }
 
 #[cfg(test)]
@@ -42,24 +56,40 @@ mod tests {
 
     #[test]
     fn only_what_trusted_proxies_wrote_counts() {
-        let table: &[(&str, &str, &str, &str)] = &[
-            ("nobody is trusted", "", "198.51.100.9", "203.0.113.1"),
-            ("one proxy", "203.0.113.1", "198.51.100.9", "198.51.100.9"),
-            ("a client writes its own", "203.0.113.1", "10.0.0.1, 198.51.100.9", "198.51.100.9"),
-            ("two proxies", "203.0.113.0/24 10.0.0.0/8", "192.0.2.66, 198.51.100.9, 10.1.1.1", "198.51.100.9"),
-            ("nothing was written", "203.0.113.1", "", "203.0.113.1"),
-            ("a port", "203.0.113.1", "198.51.100.9:4711", "198.51.100.9"),
-            ("IPv6", "203.0.113.1", "[2001:db8::9]:4711", "2001:db8::9"),
-            ("IPv6 without a port", "203.0.113.1", "2001:db8::9", "2001:db8::9"),
-            ("IPv4 over IPv6", "203.0.113.1", "::ffff:198.51.100.9", "198.51.100.9"),
-            ("garbage", "203.0.113.1", "198.51.100.9, unknown", "203.0.113.1"),
-            ("all are proxies", "0.0.0.0/0", "198.51.100.9, 10.0.0.1", "198.51.100.9"),
+        let ours = "203.0.113.1";
+        let table: &[(&str, &str, &[&[u8]], Option<&str>)] = &[
+            ("nobody is trusted", "", &[b"198.51.100.9"], Some(ours)),
+            ("one proxy", ours, &[b"198.51.100.9"], Some("198.51.100.9")),
+            ("a client writes its own", ours, &[b"10.0.0.1, 198.51.100.9"], Some("198.51.100.9")),
+            ("a client writes no text", ours, &[b"\xff\xfe, 198.51.100.9"], Some("198.51.100.9")),
+            (
+                "two proxies",
+                "203.0.113.0/24 10.0.0.0/8",
+                &[b"192.0.2.66, 198.51.100.9, 10.1.1.1"],
+                Some("198.51.100.9"),
+            ),
+            ("several lines", ours, &[b"10.0.0.1", b"\xe9", b"192.0.2.66, 198.51.100.9"], Some("198.51.100.9")),
+            ("an empty last line", ours, &[b"198.51.100.9", b""], Some("198.51.100.9")),
+            ("empty members", ours, &[b"192.0.2.66,, 198.51.100.9 , ,"], Some("198.51.100.9")),
+            ("nothing was written", ours, &[b""], Some(ours)),
+            ("a port", ours, &[b"198.51.100.9:4711"], Some("198.51.100.9")),
+            ("no port", ours, &[b"198.51.100.9:"], None),
+            ("IPv6 with a port", ours, &[b"[2001:db8::9]:4711"], Some("2001:db8::9")),
+            ("IPv6 in brackets", ours, &[b"[2001:db8::9]"], Some("2001:db8::9")),
+            ("IPv6 bare", ours, &[b"2001:db8::9"], Some("2001:db8::9")),
+            ("IPv6 with a zone", ours, &[b"fe80::9%eth0"], Some("fe80::9")),
+            ("IPv6 with a zone and a port", ours, &[b"[fe80::9%25eth0]:80"], Some("fe80::9")),
+            ("IPv4 over IPv6", ours, &[b"::ffff:198.51.100.9"], Some("198.51.100.9")),
+            ("unknown", ours, &[b"198.51.100.9, unknown"], None),
+            ("no text", ours, &[b"198.51.100.9, caf\xc3\xa9"], None),
+            ("a broken byte", ours, &[b"198.51.100.9\xff"], None),
+            ("half a bracket", ours, &[b"[2001:db8::9"], None),
+            ("all are proxies", "0.0.0.0/0", &[b"198.51.100.9, 10.0.0.1"], Some("198.51.100.9")),
         ];
         for (what, trusted, header, expected) in table {
             let trusted: Vec<Block> = trusted.split_whitespace().map(|it| it.parse().expect("a block")).collect();
-            let hops: Vec<_> = header.split(',').collect();
-            let found = behind("203.0.113.1".parse().expect("an address"), &hops, &trusted);
-            assert_eq!(found.to_string(), *expected, "{what}");
+            let found = behind(ours.parse().expect("an address"), header, &trusted);
+            assert_eq!(found.map(|it| it.to_string()).as_deref(), *expected, "{what}");
         }
     }
 }
