@@ -9,6 +9,7 @@ from objects import K8S, ROOT, containers, is_ours, name, namespace, pod_spec, p
 # What agis-api may do, and nobody else anything: what crates/host-agones asks for.
 ALLOWED = {
     ("agones.dev", "gameservers"): {"get", "list", "watch", "create", "delete"},
+    ("agones.dev", "fleets"): {"get"},
     ("allocation.agones.dev", "gameserverallocations"): {"create"},
     ("", "configmaps"): {"get", "list", "create", "update", "delete"},
     ("", "persistentvolumeclaims"): {"get", "create", "delete"},
@@ -160,10 +161,9 @@ def expressions_are_promql(obj):
 
 def series():
     """The names under which Prometheus has what the programs count."""
-    sources = [path for top in ("crates", "bins") for path in (ROOT / top).glob("*/src/**/*.rs")]
-    source = "\n".join(path.read_text() for path in sources)
-    for kind, metric in re.findall(r'\b(counter|gauge|histogram)!\(\s*"(\w+)"', source):
-        yield from [metric + end for end in ("_bucket", "_count", "_sum")] if kind == "histogram" else [metric]
+    described = (ROOT / "crates/runtime/src/telemetry/described.rs").read_text()
+    for metric, kind in re.findall(r'\bof\(\s*"(\w+)",\s*(Counter|Gauge|Histogram)\b', described):
+        yield from [metric + end for end in ("_bucket", "_count", "_sum")] if kind == "Histogram" else [metric]
 
 
 SERIES = set(series())
