@@ -56,8 +56,9 @@ mod tests {
 
     #[test]
     fn only_what_trusted_proxies_wrote_counts() {
+        type Case<'a> = (&'a str, &'a str, &'a [&'a [u8]], Option<&'a str>);
         let ours = "203.0.113.1";
-        let table: &[(&str, &str, &[&[u8]], Option<&str>)] = &[
+        let table: &[Case<'_>] = &[
             ("nobody is trusted", "", &[b"198.51.100.9"], Some(ours)),
             ("one proxy", ours, &[b"198.51.100.9"], Some("198.51.100.9")),
             ("a client writes its own", ours, &[b"10.0.0.1, 198.51.100.9"], Some("198.51.100.9")),

@@ -231,13 +231,15 @@ const COUNTED: [(&str, &str); 19] = [
 
 /// What each migration that can be reverted takes along when it is, from the newest to the oldest.
 /// docs/operations/rollback.md tells of it.
-const LOST: [(&str, &[&str]); 16] = [
+const LOST: [(&str, &[&str]); 18] = [
     ("leavers", &["leavers"]),
     ("name_shapes", &["shapes of names"]),
     ("roles_seen", &[]),
     ("deleted_servers", &[]),
     ("live_servers", &[]),
     ("confirmed", &["confirmed runs"]),
+    ("plans_index", &[]),
+    ("plans", &[]),
     ("traces", &["ids of requests"]),
     ("ledger", &["ids of entries"]),
     ("credits", &["lines of the ledger"]),

@@ -228,7 +228,7 @@ async fn its_schedules_fire_and_say_why_nothing_came_of_it() {
     let api = stack.api(&[]).await;
     let schedule =
         async |id: i64| api.call_as(Some(&key), "GET", &format!("/api/v1/schedules/{id}"), None).await.expect(200);
-    let reasons = [(6, "fields"), (7, "After @"), (8, "never fires"), (9, "Mars/Base")];
+    let reasons = [(6, "fields"), (7, "@every counts"), (8, "never fires"), (9, "Mars/Base")];
     for (id, word) in reasons {
         let disabled = wait::until(SOON, "a schedule that cannot be read to be disabled", async || {
             let schedule = schedule(id).await;

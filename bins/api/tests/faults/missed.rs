@@ -111,11 +111,13 @@ async fn of_three_days_of_minutes_the_latest_have_rows_and_the_rest_is_folded_in
         (ran > 0).then_some(())
     })
     .await;
+    // At the turn of a minute the next slot supersedes the one that is about to run.
     let query = format!(
         "with ran as (select min(slot) as slot from schedule_runs where state = 'succeeded')
          select count(*)::text, sum(slots)::text, max(slots)::text,
                 ((extract(epoch from (select slot from ran) - '{first}'::timestamptz)) / 60)::bigint::text
-         from schedule_runs r where r.slot < (select slot from ran) and r.state = 'missed'"
+         from schedule_runs r where r.slot < (select slot from ran)
+             and (r.state = 'missed' or r.reason = 'superseded')"
     );
     let missed = fleet::rows(&sql, &query).await.remove(0);
     let [rows, slots, folded, passed] = missed.try_into().expect("four numbers");

@@ -175,17 +175,17 @@ async fn a_path_or_a_query_that_leads_nowhere_is_refused() {
     GET /api/v1/games?protocol=sctp
       400 invalid_query: protocol: is one of: tcp, udp
     GET /api/v1/servers/one
-      404 not_found: no such resource
+      404 not_found: no such resource; an id in a path is written as answers write it
     GET /api/v1/servers/3000000000
-      404 not_found: no such resource
+      404 not_found: no such resource; an id in a path is written as answers write it
     GET /api/v1/servers/-1
-      404 not_found: there is no such server, or it is not yours
+      404 not_found: no such resource; an id in a path is written as answers write it
     GET /api/v1/schedules/1.5
-      404 not_found: no such resource
+      404 not_found: no such resource; an id in a path is written as answers write it
     GET /api/v1/auth/keys/agis_
-      404 not_found: no such resource
+      404 not_found: no such resource; an id in a path is written as answers write it
     GET /api/v1/operations/7
-      404 not_found: no such resource
+      404 not_found: no such resource; an id in a path is written as answers write it
     GET /api/v1/operations/00000000-0000-0000-0000-000000000000
       404 not_found: there is no such operation, or it is not yours
     GET /api/v1/servers/

@@ -137,7 +137,7 @@ async fn a_schedule_that_cannot_be_is_refused() {
     POST /api/v1/schedules {"action":"start","cron_expression":"every day","server_id":1}
       422 invalid_cron: cron_expression: Write five fields: minute, hour, day of month, month, day of week. 0 4 * * * is every day at 04:00. This has 2.
     POST /api/v1/schedules {"action":"start","cron_expression":"0 0 4 * * *","server_id":1}
-      422 invalid_cron: cron_expression: This has six fields; seconds are not supported, so leave out the first one. Write five fields: minute, hour, day of month, month, day of week. 0 4 * * * is every day at 04:00.
+      422 invalid_cron: cron_expression: This has six fields, and takes five. If the first field is seconds, write 0 4 * * *. If the last field is a year, write 0 0 4 * *.
     POST /api/v1/schedules {"action":"start","cron_expression":"@reboot","server_id":1}
       422 invalid_cron: cron_expression: @reboot has no time of day, so it cannot be scheduled here. Use @daily, @hourly or five fields.
     POST /api/v1/schedules {"action":"start","cron_expression":"@fortnightly","server_id":1}
