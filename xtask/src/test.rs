@@ -24,8 +24,8 @@ pub(crate) struct Args {
     /// own example
     #[arg(long)]
     agones: bool,
-    /// Run them with the clock moved, by libfaketime: +<days>d, a day as in 2028-02-29, or zone-change (one hour before the
-    /// next change of the machine's zone). Given more than once, they run once for each
+    /// Run them with the clock moved, by libfaketime: days from now as in +400d, a day as in 2028-02-29, or zone-change (one
+    /// hour before the next change of the machine's zone). Given more than once, they run once for each
     #[arg(long = "clock", value_name = "WHEN", conflicts_with = "agones")]
     clocks: Vec<Clock>,
     /// Passed on to the test runner (cargo-nextest where it is installed, else cargo test), such as a filter or

@@ -1,7 +1,7 @@
 //! What a key may do, as one value, and the rule by which keys come from keys.
 //!
 //! A key gives nothing that it has not itself: not a scope, not a server, not a request, not an address, not an hour.
-//! Everything that makes, changes or rotates a key asks [`Grant::given`], with the rows of both keys locked. So whatever
+//! Everything that makes, changes or rotates a key asks `Grant::given`, with the rows of both keys locked. So whatever
 //! keys do to one another, each of them stays within one that a person made.
 
 use std::time::Duration;

@@ -36,7 +36,7 @@ impl FromStr for Clock {
         let later = days.and_then(|days| days.parse::<u16>().ok()).map(|days| Self::Later(days.into()));
         later
             .or_else(|| text.parse().ok().map(Self::On))
-            .ok_or_else(|| "a clock is +<days>d, a day as in 2028-02-29, or zone-change".to_owned())
+            .ok_or_else(|| "a clock is days from now as in +400d, a day as in 2028-02-29, or zone-change".to_owned())
     }
 }
 
