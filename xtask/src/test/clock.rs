@@ -72,9 +72,9 @@ impl Clock {
     pub(super) fn environment(self) -> Result<Vec<(&'static str, OsString)>> {
         provide(&["faketime"])?;
         // The wrapper knows where its library is; LD_PRELOAD alone reaches children that the wrapper does not start.
-        let output = Command::new("faketime").args(["-m", "+0", "printenv", "LD_PRELOAD"]).output()?;
+        let output = Command::new("faketime").args(["-m", "-f", "+0", "printenv", "LD_PRELOAD"]).output()?;
         let library = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-        if library.is_empty() {
+        if library.is_empty() || !output.status.success() {
             return Err(Failure::new("faketime does not say where its library is: install Debian's package faketime"));
         }
         let shift = self.shift(Timestamp::now(), &TimeZone::system())?;
