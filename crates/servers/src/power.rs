@@ -79,10 +79,12 @@ pub fn is_overtaken(slot: Timestamp, latest: Option<Timestamp>) -> bool {
     latest.is_some_and(|latest| slot < latest)
 }
 
-/// The status of a server while an operation runs. A start that finds the server running changes nothing.
-pub fn status_while(action: Action, status: Status) -> Status {
+/// The status of a server while an operation of generation `wanted` runs; its present one was `published` at another or the
+/// same. A start changes nothing of a server that runs at its generation. At an earlier one, whose stop was superseded before
+/// it began, the host ends what runs and starts it anew: shown as running, that end would be a crash.
+pub fn status_while(action: Action, wanted: Generation, status: Status, published: Generation) -> Status {
     match action {
-        Action::Start if status == Status::Running => Status::Running,
+        Action::Start if status == Status::Running && published == wanted => Status::Running,
         Action::Start | Action::Restart => Status::Starting,
         Action::Stop => Status::Stopping,
         Action::Delete => Status::Deleting,
@@ -154,6 +156,21 @@ pub(crate) mod tests {
             assert_eq!((decision.generation, decision.desired), (generation, becomes), "{desired} {status} {action}");
             assert_eq!(decision.interrupts, matches!(action, Stop | Delete));
             assert!(!decision.at_once, "a host has something to do");
+        }
+    }
+
+    #[test]
+    fn a_start_leaves_running_what_runs_at_its_generation_alone() {
+        use {Action::*, Status as S};
+        for (action, wanted, status, shown) in [
+            (Start, 7, S::Running, S::Running),
+            (Start, 9, S::Running, S::Starting),
+            (Start, 9, S::Stopped, S::Starting),
+            (Restart, 8, S::Running, S::Starting),
+            (Stop, 8, S::Running, S::Stopping),
+            (Delete, 8, S::Running, S::Deleting),
+        ] {
+            assert_eq!(status_while(action, wanted, status, 7), shown, "{action} at {wanted} of {status} at 7");
         }
     }
 

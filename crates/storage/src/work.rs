@@ -92,7 +92,7 @@ impl WorkStore for Db {
                 .await?;
             let claim = |(operation, server, attempt, published): (operations::Row, servers::Row, i32, Generation)| {
                 let (operation, mut server) = (operation.into_operation()?, server.into_server()?);
-                server.status = power::status_while(operation.action, server.status);
+                server.status = power::status_while(operation.action, operation.generation, server.status, published);
                 Ok::<_, Fault<StoreError>>(Claim { operation, server, published, attempt })
             };
             let claims = understood(rows.into_iter().map(claim))?;

@@ -76,6 +76,33 @@ async fn a_game_that_ends_well_is_stopped_and_nobody_is_told() {
 }
 
 #[tokio::test]
+async fn a_start_that_replaces_what_runs_is_no_crash() {
+    let stack = Stack::start().await;
+    stack.add_game(
+        r#"
+        [lingers]
+        title = "Takes its time to end"
+        command = ["sh", "-c", "trap 'sleep 2; exit 3' TERM; while :; do sleep 0.1; done"]
+        port = 28400
+        cost_per_hour = 0
+        ready = { when = { delay = 0 }, within_s = 30 }
+        stop = { how = { signal = "SIGTERM" }, grace_s = 10 }
+        "#,
+    );
+    let sql = stack.sql().await;
+    fleet::own_ids(&sql).await;
+    let (one, two) = (stack.api(&[]).await, stack.api(&[]).await);
+    let id = one.server("again", "lingers").await;
+    one.act(id, "start").await;
+    // Of a stop at generation 2, which was superseded before a worker began it.
+    queue(&sql, id, "start", 3).await;
+    two.until_status(id, "starting").await;
+    two.until_status(id, "running").await;
+    assert_eq!(stands(&sql, id).await, ["running", "running", "3", "3"]);
+    assert_eq!((notices(&sql).await, crashes(&[&one, &two]).await), (0, 0.0));
+}
+
+#[tokio::test]
 async fn a_good_end_that_nobody_saw_is_found_by_the_next_api() {
     let stack = Stack::start().await;
     let sql = stack.sql().await;
