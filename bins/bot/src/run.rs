@@ -141,6 +141,8 @@ fn start_jobs(
 fn tell(standing: &Standing, discord: &Component) {
     match standing.trouble() {
         None => discord.ok(),
+        // The component says so by itself, and every start would warn.
+        Some(_) if standing.is_starting() => {}
         Some(why) => discord.trouble(&why),
     }
     metrics::gauge!("agis_bot_discord_shards_connected").set(standing.shards_connected() as f64);

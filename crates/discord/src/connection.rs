@@ -51,7 +51,7 @@ impl Connection {
             None => http,
         };
         let standing = Standing::default();
-        standing.disconnected("the bot is starting");
+        standing.starting();
         Self { token, http: Arc::new(http.build()), guild, standing }
     }
 

@@ -60,6 +60,16 @@ impl Standing {
         self.refused.cancel();
     }
 
+    /// Notes that nobody has tried to connect yet, which is no trouble.
+    pub(crate) fn starting(&self) {
+        self.lock().disconnected = Some(STARTING.to_owned());
+    }
+
+    /// Whether nobody has tried to connect yet.
+    pub fn is_starting(&self) -> bool {
+        self.lock().disconnected.as_deref() == Some(STARTING)
+    }
+
     /// Notes that there is no gateway to connect to.
     pub(crate) fn disconnected(&self, why: &str) {
         tracing::warn!(why, "not connected to Discord");
@@ -93,6 +103,7 @@ impl Standing {
     }
 }
 
+const STARTING: &str = "the bot is starting";
 pub(crate) const NOT_TAKEN: &str = "Discord does not take the bot's token (DISCORD_TOKEN)";
 
 /// Whether Discord refuses the bot's token. twilight asks nothing more after a 401 and answers `Unauthorized` itself.
@@ -111,7 +122,10 @@ mod tests {
     #[test]
     fn what_is_wrong_is_told_and_a_refusal_outweighs_everything() {
         let standing = Standing::default();
+        standing.starting();
+        assert_eq!((standing.trouble().as_deref(), standing.is_starting()), (Some(STARTING), true));
         standing.disconnected("no answer");
+        assert!(!standing.is_starting());
         assert_eq!(standing.trouble().as_deref(), Some("no answer"));
         standing.expect(2);
         standing.connected(0);
