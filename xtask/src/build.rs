@@ -30,6 +30,11 @@ pub(crate) fn agis_bot(release: bool, interrupts: &Interrupts) -> Result<PathBuf
     program("agis-bot", &["--package", "agis-bot"], release, interrupts)
 }
 
+/// Builds `agis-soak`, which only drives the others, and tells where it is.
+pub(crate) fn agis_soak(interrupts: &Interrupts) -> Result<PathBuf> {
+    program("agis-soak", &["--package", "agis-soak"], false, interrupts)
+}
+
 /// Builds the stand-in for Discord and tells where it is; nobody waits for it, so it is never optimised.
 pub(crate) fn discord_stand_in(interrupts: &Interrupts) -> Result<PathBuf> {
     let args = ["--package", "agis-test-support", "--features", "discord", "--bin", "discord-stand-in"];

@@ -25,6 +25,7 @@ mod openapi;
 mod python;
 mod run;
 mod signals;
+mod soak;
 mod state;
 mod test;
 
@@ -52,6 +53,7 @@ enum Command {
     Build(build::Args),
     Bench(bench::Args),
     Test(test::Args),
+    Soak(soak::Args),
     /// What has to pass before a change lands: fmt, lint, deny, k8s, test, contract, grafana, docs, image
     Ci,
     Openapi(openapi::Args),
@@ -85,6 +87,7 @@ fn dispatch(command: Command) -> Result {
         Command::Bench(args) => bench::run(&args, &interrupts),
         Command::Build(args) => build::run(&args, &interrupts),
         Command::Test(args) => test::run(&args, &interrupts),
+        Command::Soak(args) => soak::run(&args, &interrupts),
         Command::Ci => ci::run(&interrupts),
         Command::Openapi(args) => openapi::run(&args, &interrupts),
         Command::Contract(args) => contract::run(&args, &interrupts),

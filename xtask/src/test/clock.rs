@@ -70,20 +70,25 @@ impl Clock {
 
     /// What puts a program, and what it starts, on this clock. The monotonic clock stays: deadlines are on it.
     pub(super) fn environment(self) -> Result<Vec<(&'static str, OsString)>> {
-        provide(&["faketime"])?;
-        // The wrapper knows where its library is; LD_PRELOAD alone reaches children that the wrapper does not start.
-        let output = Command::new("faketime").args(["-m", "-f", "+0", "printenv", "LD_PRELOAD"]).output()?;
-        let library = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-        if library.is_empty() || !output.status.success() {
-            return Err(Failure::new("faketime does not say where its library is: install Debian's package faketime"));
-        }
         let shift = self.shift(Timestamp::now(), &TimeZone::system())?;
         Ok(vec![
-            ("LD_PRELOAD", library.into()),
+            ("LD_PRELOAD", library()?),
             ("FAKETIME", format!("{:+}", shift.as_secs()).into()),
             ("FAKETIME_DONT_FAKE_MONOTONIC", "1".into()),
         ])
     }
+}
+
+/// libfaketime, as the dynamic linker is told of it; installed where it is missing.
+pub(crate) fn library() -> Result<OsString> {
+    provide(&["faketime"])?;
+    // The wrapper knows where its library is; LD_PRELOAD alone reaches children that the wrapper does not start.
+    let output = Command::new("faketime").args(["-m", "-f", "+0", "printenv", "LD_PRELOAD"]).output()?;
+    let library = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    if library.is_empty() || !output.status.success() {
+        return Err(Failure::new("faketime does not say where its library is: install Debian's package faketime"));
+    }
+    Ok(library.into())
 }
 
 #[cfg(test)]
