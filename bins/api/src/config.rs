@@ -15,7 +15,7 @@ use agis_program::{
 };
 use agis_runtime::{ConfigErrors, Env};
 use agis_servers::game::RunsOn;
-use agis_storage::DbConfig;
+use agis_storage::{DatabaseUrl, DbConfig};
 use chrono::{NaiveDate, NaiveTime};
 
 use crate::hosts;
@@ -63,7 +63,7 @@ pub(crate) fn read(get: &dyn Fn(&str) -> Option<String>) -> Result<Config, Confi
     env.finish().map(|()| config)
 }
 
-pub(crate) fn database_url(get: &dyn Fn(&str) -> Option<String>) -> Result<String, ConfigErrors> {
+pub(crate) fn database_url(get: &dyn Fn(&str) -> Option<String>) -> Result<DatabaseUrl, ConfigErrors> {
     let mut env = Env::new(get);
     let url = settings::database_url(&mut env);
     env.finish().map(|()| url)

@@ -1,7 +1,7 @@
 //! `agis-api migrate`
 
 use agis_program::settings;
-use agis_storage::migrations;
+use agis_storage::{DatabaseUrl, migrations};
 
 use crate::{
     cli::{Direction, Failure, answer, remark},
@@ -26,7 +26,7 @@ pub(crate) async fn migrate(direction: Direction) -> Result<(), Failure> {
     }
 }
 
-async fn up(url: &str) -> Result<(), Failure> {
+async fn up(url: &DatabaseUrl) -> Result<(), Failure> {
     let applied = migrations::up(url, remark).await.map_err(Failure::from_display)?;
     for name in &applied {
         answer(&format!("applied {name}"))?;
@@ -34,7 +34,7 @@ async fn up(url: &str) -> Result<(), Failure> {
     if applied.is_empty() { answer("the schema is up to date") } else { Ok(()) }
 }
 
-async fn down(url: &str) -> Result<(), Failure> {
+async fn down(url: &DatabaseUrl) -> Result<(), Failure> {
     let name = migrations::down(url, remark).await.map_err(Failure::from_display)?;
     answer(&format!("reverted {name}"))
 }

@@ -2,7 +2,7 @@
 
 use std::{hint::black_box, num::NonZeroU32, sync::Arc, time::Instant};
 
-use agis_limiter_redis::RedisLimiter;
+use agis_limiter_redis::{Files, RedisLimiter, RedisUrl};
 use agis_ratelimit::{Bucket, Limiter, MemoryLimiter, Quota};
 use futures_util::{StreamExt, future::Either, stream};
 use governor::RateLimiter;
@@ -51,7 +51,7 @@ pub(crate) fn compare(decisions: u32, report: &mut Report) {
 /// Decisions a second by a private Redis on this machine, one after the other and many at once.
 pub(crate) async fn over_redis(url: &str, decisions: i64, report: &mut Report) -> Result {
     let memory = Arc::new(MemoryLimiter::new(1000));
-    let url = url.parse().map_err(|_| Error::new("--redis is no URL of a Redis"))?;
+    let url = RedisUrl::new(url, Files::default()).map_err(|_| Error::new("--redis is no URL of a Redis"))?;
     let limiter = RedisLimiter::new(url, memory.clone(), |_| {});
     limiter.probe().await;
     for in_flight in [1, 64] {

@@ -12,4 +12,4 @@ pub mod url;
 
 pub use limiter::RedisLimiter;
 pub use link::Error;
-pub use url::RedisUrl;
+pub use url::{Files, RedisUrl, UrlError};

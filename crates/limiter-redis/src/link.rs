@@ -6,7 +6,7 @@ use std::{
 };
 
 use agis_ratelimit::{Bucket, Decision, Quota};
-use redis::{AsyncConnectionConfig, RedisError, aio::MultiplexedConnection};
+use redis::{RedisError, aio::MultiplexedConnection};
 use thiserror::Error;
 use tokio::time::timeout;
 
@@ -24,6 +24,9 @@ pub enum Error {
     /// It, or the way to it, failed.
     #[error("{0}")]
     Redis(#[from] RedisError),
+    /// TLS on the way to it did.
+    #[error("{0}")]
+    Tls(String),
     /// It took too long.
     #[error("no answer within {} ms", .0.as_millis())]
     Late(Duration),
@@ -69,10 +72,7 @@ impl Slot {
 
     /// A new connection, in place of none.
     pub(crate) async fn connect(&self, url: &RedisUrl) -> Result<Link, Error> {
-        // Each call has a deadline of its own.
-        let config = AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
-        let connecting = url.0.get_multiplexed_async_connection_with_config(&config);
-        let connection = timeout(CONNECT, connecting).await.map_err(|_| Error::Late(CONNECT))??;
+        let connection = timeout(CONNECT, url.connect()).await.map_err(|_| Error::Late(CONNECT))??;
         let mut state = self.lock();
         state.number += 1;
         Ok(Link { number: state.number, connection })

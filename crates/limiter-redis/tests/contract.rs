@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use agis_limiter_redis::RedisLimiter;
+use agis_limiter_redis::{Files, RedisLimiter, RedisUrl};
 use agis_ratelimit::{Bucket, Limiter, MemoryLimiter, Quota};
 use agis_test_support::{redis::Redis, wait};
 
@@ -26,7 +26,9 @@ async fn in_redis() {
     let server = Redis::start().expect("a Redis");
     let memory = Arc::new(MemoryLimiter::new(1000));
     let tell = |how: Result<(), &agis_limiter_redis::Error>| how.expect("a Redis that answers");
-    let limiter = RedisLimiter::new(server.url().parse().expect("a URL"), memory.clone(), tell).with_deadline(SOON);
+    let limiter =
+        RedisLimiter::new(RedisUrl::new(&server.url(), Files::default()).expect("a URL"), memory.clone(), tell)
+            .with_deadline(SOON);
     limiter.probe().await;
     contract(Arc::new(limiter)).await;
     assert!(memory.is_empty(), "it was all decided by Redis");

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use agis_limiter_redis::RedisLimiter;
+use agis_limiter_redis::{Files, RedisLimiter, RedisUrl};
 use agis_ratelimit::{Bucket, Limiter, MemoryLimiter, Quota};
 use agis_test_support::{redis::Redis, wait};
 
@@ -32,7 +32,8 @@ impl Scene {
         let tell = move |how: Result<(), &_>| {
             told.fetch_add(usize::from(how.is_err()), Ordering::Relaxed);
         };
-        let limiter = RedisLimiter::new(server.url().parse().expect("a URL"), memory.clone(), tell);
+        let url = RedisUrl::new(&server.url(), Files::default()).expect("a URL");
+        let limiter = RedisLimiter::new(url, memory.clone(), tell);
         let scene = Self { server, memory, limiter: Arc::new(limiter), troubles };
         scene.found().await;
         scene

@@ -10,11 +10,11 @@ use std::{
 };
 
 use agis_apikeys as apikeys;
-use agis_limiter_redis::RedisUrl;
+use agis_limiter_redis::{Files, RedisUrl, UrlError};
 use agis_runtime::{ConfigErrors, Env, telemetry::LogFormat};
 use agis_scheduler::{store as scheduler, zone::ZoneData};
 use agis_servers::{self as servers, game};
-use agis_storage::DbConfig;
+use agis_storage::{DatabaseUrl, DbConfig};
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 
 /// What an operator decides about servers, schedules and keys, wherever they are asked for.
@@ -110,8 +110,15 @@ pub fn database(env: &mut Env<'_>) -> DbConfig {
 }
 
 /// Where the database is.
-pub fn database_url(env: &mut Env<'_>) -> String {
-    env.required("DATABASE_URL", "postgres://user:password@localhost:5432/agis")
+pub fn database_url(env: &mut Env<'_>) -> DatabaseUrl {
+    let text = env.required("DATABASE_URL", "postgres://user:password@localhost:5432/agis");
+    if text.is_empty() {
+        return DatabaseUrl::default();
+    }
+    DatabaseUrl::parse(&text).unwrap_or_else(|errors| {
+        errors.iter().for_each(|why| env.reject("DATABASE_URL", "…", why));
+        DatabaseUrl::default()
+    })
 }
 
 /// The address of probes and scrapes. They tell of the inside, so strangers reach them where an operator says so only.
@@ -152,10 +159,20 @@ pub fn keys(env: &mut Env<'_>) -> apikeys::Policy {
     }
 }
 
-/// Never printed: there is a password in it.
 fn redis(env: &mut Env<'_>) -> Option<RedisUrl> {
-    let parsed = env.text("REDIS_URL")?.parse();
-    parsed.map_err(|_| env.reject("REDIS_URL", "…", "is redis://user:password@host:port/number, without TLS")).ok()
+    let [url, ca, certificate, key] =
+        ["REDIS_URL", "REDIS_CA_FILE", "REDIS_CERT_FILE", "REDIS_KEY_FILE"].map(|key| env.text(key));
+    let files = Files { ca: ca.as_deref(), certificate: certificate.as_deref(), key: key.as_deref() };
+    let read = RedisUrl::new(&url?, files);
+    read.map_err(|errors| errors.into_iter().for_each(|error| reject_redis(env, error))).ok()
+}
+
+/// The URL is never printed: there is a password in it.
+fn reject_redis(env: &mut Env<'_>, error: UrlError) {
+    match error {
+        UrlError::Form(why) => env.reject("REDIS_URL", "…", why),
+        UrlError::File(fault) => env.reject(fault.setting, &fault.value, &fault.why),
+    }
 }
 
 /// A number of seconds.

@@ -6,7 +6,7 @@ use agis_ratelimit::MemoryLimiter;
 use agis_runtime::{Component, Health};
 use agis_scheduler::zone;
 use agis_storage::{
-    Db,
+    DatabaseUrl, Db,
     notify::{Bells, listen},
 };
 
@@ -15,12 +15,15 @@ pub const PING: Duration = Duration::from_secs(2);
 /// How often [`look_for_zones`] is due.
 pub const ZONES: Duration = Duration::from_secs(60);
 
-/// Says how the database is, and how many connections there are to it.
+/// Says how the database is, how it is reached, and how many connections there are to it.
 pub async fn ping(db: &Db, database: &Component) {
     match db.is_migrated().await {
         Ok(true) => database.ok(),
         Ok(false) => database.trouble("the schema is not this version's; run 'agis-api migrate up'"),
         Err(error) => database.trouble(&error.to_string()),
+    }
+    if let Some(transport) = db.transport() {
+        database.note("tls", transport.to_string());
     }
     let pool = db.pool();
     metrics::gauge!("agis_bot_db_pool_connections", "state" => "idle").set(count(pool.idle));
@@ -30,7 +33,7 @@ pub async fn ping(db: &Db, database: &Component) {
 }
 
 /// Hears what Postgres tells, for as long as it is polled, and says how that goes. A process does without, later.
-pub async fn hear(url: String, bells: Bells, health: &Health) {
+pub async fn hear(url: DatabaseUrl, bells: Bells, health: &Health) {
     let listener = health.optional("listener", PING * 5);
     let beat = |heard: Result<(), &str>| match heard {
         Ok(()) => listener.ok(),

@@ -12,30 +12,24 @@ use diesel_async::{
 };
 use futures_util::FutureExt;
 use thiserror::Error;
-use tokio_postgres::{Client, Socket, tls::NoTlsStream};
 
 use crate::{
+    connect::{DatabaseUrl, Transport},
     error::Fault,
     gather::Gather,
     readers::{self, Readers},
 };
 
-/// How long a connection may take to be made.
-const CONNECT: Duration = Duration::from_secs(5);
 /// How long a call may wait for a connection of the pool.
 const CHECKOUT: Duration = Duration::from_secs(3);
 /// How long a call may take on its connection.
 const CALL: Duration = Duration::from_secs(10);
-/// The same limits at the server, for a client that vanished or is frozen in the middle: its locks must not outlive it
-/// for long.
-const SERVER_LIMITS: &str =
-    "-c statement_timeout=8000 -c idle_in_transaction_session_timeout=8000 -c lock_timeout=2000";
 
 /// How to reach the database.
 #[derive(Clone)]
 pub struct DbConfig {
-    /// `postgres://user:password@host:port/database`
-    pub url: String,
+    /// Where it is.
+    pub url: DatabaseUrl,
     /// How many connections there may be, at least two; a fifth of them, at least one, is for reads.
     pub connections: usize,
     /// Whether servers that cost something have to be paid for.
@@ -45,6 +39,7 @@ pub struct DbConfig {
 /// Postgres: a pool of connections, some that reads share, and a deadline for whatever is done on one.
 #[derive(Clone)]
 pub struct Db {
+    url: DatabaseUrl,
     pool: Pool<AsyncPgConnection>,
     readers: Arc<Readers>,
     pub(crate) users: Arc<Gather<UserId, User>>,
@@ -55,9 +50,6 @@ pub struct Db {
 /// The database cannot be used as configured.
 #[derive(Debug, Error)]
 pub enum DbError {
-    /// The URL cannot be read.
-    #[error("DATABASE_URL is not a Postgres URL: {0}")]
-    Url(#[source] tokio_postgres::Error),
     /// The pool cannot be built.
     #[error("the connection pool cannot be built: {0}")]
     Pool(String),
@@ -84,19 +76,23 @@ impl Db {
     pub fn new(config: &DbConfig) -> Result<Self, DbError> {
         // A counter that begins with its first event hides that event from rates and alerts.
         metrics::counter!("agis_bot_db_writes_refused_total").increment(0);
-        config.url.parse::<tokio_postgres::Config>().map_err(DbError::Url)?;
         let mut manager = ManagerConfig::default();
-        manager.custom_setup = Box::new(|url| connect(url).boxed());
+        let url = config.url.clone();
+        manager.custom_setup = Box::new(move |_| {
+            let url = url.clone();
+            async move { url.connect().await }.boxed()
+        });
         // The pool drops a connection that is closed or in a transaction; asking the server each time halves the rate.
         manager.recycling_method = RecyclingMethod::Fast;
         let readers = readers::share(config.connections);
-        let manager = AsyncDieselConnectionManager::new_with_config(&config.url, manager);
+        let manager = AsyncDieselConnectionManager::new_with_config(String::new(), manager);
         let pool = Pool::builder(manager)
             .max_size(config.connections.saturating_sub(readers).max(1))
             .build()
             .map_err(|error| DbError::Pool(error.to_string()))?;
         let readers = Arc::new(Readers::new(config.url.clone(), readers));
-        Ok(Self { pool, readers, users: Arc::default(), keys: Arc::default(), billing: config.billing })
+        let url = config.url.clone();
+        Ok(Self { url, pool, readers, users: Arc::default(), keys: Arc::default(), billing: config.billing })
     }
 
     /// Whether the database answers.
@@ -105,6 +101,11 @@ impl Db {
     /// Where it does not.
     pub async fn ping(&self) -> Result<(), StoreError> {
         self.run(async |conn| Ok(conn.batch_execute("select 1").await?)).await
+    }
+
+    /// How the latest connection goes to the server; none before the first.
+    pub fn transport(&self) -> Option<Transport> {
+        self.url.transport()
     }
 
     /// How full the pool is.
@@ -172,7 +173,10 @@ impl Db {
     async fn checkout(&self) -> Result<Object<AsyncPgConnection>, StoreError> {
         let conn = tokio::time::timeout(CHECKOUT, self.pool.get()).await;
         let conn = conn.map_err(|_| StoreError::Unavailable("no connection became free".into()))?;
-        conn.map_err(|error: PoolError| StoreError::Unavailable(error.to_string()))
+        conn.map_err(|error| match error {
+            PoolError::Backend(error) => StoreError::Unavailable(error.to_string()),
+            other => StoreError::Unavailable(other.to_string()),
+        })
     }
 }
 
@@ -204,39 +208,6 @@ where
     Fut: Future<Output = R>,
 {
     type Future = Fut;
-}
-
-/// A connection with this program's limits.
-pub(crate) async fn connect(url: &str) -> diesel::ConnectionResult<AsyncPgConnection> {
-    let (client, connection) = open(url).await?;
-    AsyncPgConnection::try_from_client_and_connection(client, connection).await
-}
-
-/// The same without diesel's part. Nothing moves on it but while the connection is polled.
-pub(crate) async fn open(
-    url: &str,
-) -> diesel::ConnectionResult<(Client, tokio_postgres::Connection<Socket, NoTlsStream>)> {
-    let failed = |error: String| diesel::ConnectionError::BadConnection(error);
-    let mut config: tokio_postgres::Config = url.parse().map_err(|error| failed(format!("{error}")))?;
-    config
-        .application_name("agis")
-        .connect_timeout(CONNECT)
-        .tcp_user_timeout(CALL)
-        .keepalives_idle(CALL)
-        .options(SERVER_LIMITS);
-    let connected = tokio::time::timeout(CONNECT, config.connect(tokio_postgres::NoTls)).await;
-    connected.map_err(|_| failed("no answer".into()))?.map_err(|error| failed(text(&error)))
-}
-
-/// tokio-postgres keeps the server's words in the source of its error.
-fn text(error: &tokio_postgres::Error) -> String {
-    match error.as_db_error() {
-        Some(server) => server.message().to_owned(),
-        None => match std::error::Error::source(error) {
-            Some(source) => format!("{error}: {source}"),
-            None => error.to_string(),
-        },
-    }
 }
 
 /// One column of many rows, to be bound as an array.

@@ -1,5 +1,6 @@
 //! Postgres behind every domain's store trait. The only crate that names diesel.
 //!
+//! - `connect`: where the database is, and the one place that makes connections to it
 //! - `db`: the pool, and the deadline of every call; `readers`: the connections that reads share; `gather`:
 //!   questions that are asked together
 //! - [`migrations`]: up, down, status
@@ -11,6 +12,7 @@
 //! users, notices, idempotency keys. The shares of a server change behind the lock of its row. They are `FOR NO KEY UPDATE`, which foreign keys do not wait for. Claims never wait for a
 //! lock: what others hold is passed over.
 
+mod connect;
 mod db;
 mod error;
 mod firings;
@@ -33,4 +35,5 @@ mod stats;
 mod users;
 mod work;
 
+pub use connect::{DatabaseUrl, Transport};
 pub use db::{Db, DbConfig, PoolState};

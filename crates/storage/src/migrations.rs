@@ -15,7 +15,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 use self::steps::{MigrationResult, Steps};
-use crate::db::{self, Db};
+use crate::{connect::DatabaseUrl, db::Db};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations");
 
@@ -40,7 +40,7 @@ pub struct MigrationStatus {
 /// # Errors
 /// Where the database cannot be reached or refuses a migration, or a lock cannot be had for long; that migration has then
 /// changed nothing.
-pub async fn up(url: &str, tell: impl Fn(&str) + Send + 'static) -> Result<Vec<String>, StoreError> {
+pub async fn up(url: &DatabaseUrl, tell: impl Fn(&str) + Send + 'static) -> Result<Vec<String>, StoreError> {
     with_lock(url, tell, |steps| {
         let pending = steps.conn().pending_migrations(MIGRATIONS)?;
         pending.iter().map(|migration| steps.apply(migration)).collect()
@@ -52,7 +52,7 @@ pub async fn up(url: &str, tell: impl Fn(&str) + Send + 'static) -> Result<Vec<S
 ///
 /// # Errors
 /// As for [`up`], and where there is none to revert.
-pub async fn down(url: &str, tell: impl Fn(&str) + Send + 'static) -> Result<String, StoreError> {
+pub async fn down(url: &DatabaseUrl, tell: impl Fn(&str) + Send + 'static) -> Result<String, StoreError> {
     with_lock(url, tell, |steps| steps.revert_last(MIGRATIONS)).await
 }
 
@@ -60,7 +60,7 @@ pub async fn down(url: &str, tell: impl Fn(&str) + Send + 'static) -> Result<Str
 ///
 /// # Errors
 /// Where the database cannot be reached.
-pub async fn status(url: &str) -> Result<Vec<MigrationStatus>, StoreError> {
+pub async fn status(url: &DatabaseUrl) -> Result<Vec<MigrationStatus>, StoreError> {
     with_lock(
         url,
         |_| {},
@@ -111,11 +111,11 @@ fn versions() -> Result<Vec<String>, StoreError> {
 }
 
 async fn with_lock<T: Send + 'static>(
-    url: &str,
+    url: &DatabaseUrl,
     tell: impl Fn(&str) + Send + 'static,
     work: impl FnOnce(&mut Steps) -> MigrationResult<T> + Send + 'static,
 ) -> Result<T, StoreError> {
-    let mut conn = db::connect(url).await.map_err(|error| StoreError::Unavailable(error.to_string()))?;
+    let mut conn = url.connect().await.map_err(|error| StoreError::Unavailable(error.to_string()))?;
     let until = Instant::now() + PATIENCE;
     take_turn(&mut conn, &tell, until).await?;
     // The harness blocks its thread; the lock goes with the connection.

@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use tokio_postgres::{AsyncMessage, Client, Notification};
 use uuid::Uuid;
 
-use crate::db;
+use crate::connect::DatabaseUrl;
 
 pub(crate) const SCHEDULES: &str = "agis_schedules";
 pub(crate) const OPERATIONS: &str = "agis_operations";
@@ -45,12 +45,12 @@ pub struct Bells {
 
 /// Rings the bells as Postgres says, on a connection of its own, for as long as it is polled. After every reconnect it
 /// rings all: what was said meanwhile is unknown. `beat` is called with every ping that came back, and with why none can.
-pub async fn listen(url: String, bells: Bells, beat: impl Fn(Result<(), &str>)) {
+pub async fn listen(url: DatabaseUrl, bells: Bells, beat: impl Fn(Result<(), &str>)) {
     // A channel of this process: the pings of many do not meet.
     let pings = format!("agis_ping_{}", Uuid::now_v7().simple());
     let ear = Ear { bells, pings, start: Instant::now(), beat };
     loop {
-        match db::open(&url).await {
+        match url.open().await {
             Ok((client, mut connection)) => {
                 let mut messages = stream::poll_fn(move |cx| connection.poll_message(cx));
                 let hear = async {

@@ -14,7 +14,7 @@ use std::{
 
 use diesel_async::AsyncPgConnection;
 
-use crate::db;
+use crate::connect::DatabaseUrl;
 
 /// Without any answer for so long a connection is left alone until there is one.
 const QUIET: Duration = Duration::from_secs(1);
@@ -31,7 +31,7 @@ pub(crate) fn share(connections: usize) -> usize {
 /// Places for connections. A thread keeps to its own, so that mostly one thread speaks on a connection; they are made
 /// in the background, when somebody looks for one in vain.
 pub(crate) struct Readers {
-    url: Arc<str>,
+    url: DatabaseUrl,
     places: Vec<Arc<Place>>,
 }
 
@@ -58,8 +58,8 @@ pub(crate) struct Lent {
 }
 
 impl Readers {
-    pub(crate) fn new(url: String, places: usize) -> Self {
-        Self { url: url.into(), places: (0..places).map(|_| Arc::default()).collect() }
+    pub(crate) fn new(url: DatabaseUrl, places: usize) -> Self {
+        Self { url, places: (0..places).map(|_| Arc::default()).collect() }
     }
 
     /// A connection that is there and answers. Waits for nothing.
@@ -108,8 +108,8 @@ impl Place {
 }
 
 impl Reader {
-    async fn connect(url: &str) -> diesel::ConnectionResult<Self> {
-        let (client, connection) = db::open(url).await?;
+    async fn connect(url: &DatabaseUrl) -> diesel::ConnectionResult<Self> {
+        let (client, connection) = url.open().await?;
         let is_open = Arc::new(AtomicBool::new(true));
         let closes = Closes(is_open.clone());
         tokio::spawn(async move {

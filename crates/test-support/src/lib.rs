@@ -3,6 +3,7 @@
 //! - [`postgres`]: a private PostgreSQL cluster, found or fetched, never run as root
 //! - [`redis`]: a private Redis
 //! - [`Database`]: an empty database for one test
+//! - [`certificates`]: CAs, certificates and keys
 //! - [`proxy`]: a TCP proxy that loses the connection on purpose
 //! - `discord`: a stand-in for Discord (with the feature of that name)
 //! - `kubernetes`: a stand-in for Kubernetes with Agones (with the feature of that name)
@@ -13,6 +14,7 @@
 
 pub mod account;
 pub mod apt;
+pub mod certificates;
 pub mod clock;
 mod database;
 #[cfg(feature = "discord")]

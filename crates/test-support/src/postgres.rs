@@ -12,6 +12,8 @@ use std::path::PathBuf;
 
 pub use cluster::Cluster;
 
+use crate::certificates::ServerTls;
+
 /// Whether a cluster's data outlives a crash of the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Durability {
@@ -30,24 +32,30 @@ pub struct Options {
     durability: Durability,
     max_connections: u16,
     env: Vec<(&'static str, OsString)>,
+    tls: Option<ServerTls>,
+    access: Option<&'static str>,
+    socket: bool,
 }
 
 impl Options {
     /// A cluster that keeps its data in `dir`.
     pub fn durable(dir: impl Into<PathBuf>) -> Self {
-        Self {
-            dir: Some(dir.into()),
-            downloads: None,
-            durability: Durability::Durable,
-            max_connections: 100,
-            env: vec![],
-        }
+        Self { dir: Some(dir.into()), durability: Durability::Durable, ..Self::throwaway() }
     }
 
     /// A cluster among the temporary files, removed with the [`Cluster`].
     #[must_use]
     pub fn throwaway() -> Self {
-        Self { dir: None, downloads: None, durability: Durability::Throwaway, max_connections: 100, env: vec![] }
+        Self {
+            dir: None,
+            downloads: None,
+            durability: Durability::Throwaway,
+            max_connections: 100,
+            env: vec![],
+            tls: None,
+            access: None,
+            socket: false,
+        }
     }
 
     /// Allows to fetch PostgreSQL where the machine has none: into this folder, or by the system's package manager.
@@ -60,6 +68,24 @@ impl Options {
     #[must_use]
     pub fn max_connections(self, max_connections: u16) -> Self {
         Self { max_connections, ..self }
+    }
+
+    /// Speaks TLS to those who ask for it.
+    #[must_use]
+    pub fn tls(self, tls: ServerTls) -> Self {
+        Self { tls: Some(tls), ..self }
+    }
+
+    /// Who may connect, and how: lines of `pg_hba.conf`, in place of everybody from this machine with the password.
+    #[must_use]
+    pub fn access(self, lines: &'static str) -> Self {
+        Self { access: Some(lines), ..self }
+    }
+
+    /// Listens on a socket in the cluster's folder too.
+    #[must_use]
+    pub fn socket(self) -> Self {
+        Self { socket: true, ..self }
     }
 
     /// Variables that the server has besides this process' own.

@@ -1,8 +1,10 @@
 //! A private Redis, whose data goes with it.
 
+use std::fs::{self, DirBuilder};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
-use std::path::Path;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -10,9 +12,11 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::account::Account;
+use crate::certificates::ServerTls;
 use crate::error::{Error, Result};
 use crate::leash::Leash;
 use crate::postgres::port;
+use crate::random;
 
 /// The program, and the name of Debian's package.
 const PROGRAM: &str = "redis-server";
@@ -23,7 +27,16 @@ const PAUSE: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub struct Redis {
     port: u16,
+    tls: Option<Tls>,
     running: Option<Running>,
+}
+
+/// Its other port, for TLS, and the folder of its files, which goes with it.
+#[derive(Debug)]
+struct Tls {
+    port: u16,
+    dir: PathBuf,
+    is_asking: bool,
 }
 
 #[derive(Debug)]
@@ -38,9 +51,27 @@ impl Redis {
     /// # Errors
     /// Where there is no `redis-server`, or it does not start.
     pub fn start() -> Result<Self> {
-        let mut redis = Self { port: port::free()?, running: None };
+        Self::with(None)
+    }
+
+    /// The same, which speaks TLS on a port of its own.
+    ///
+    /// # Errors
+    /// Where there is no `redis-server` that was built with TLS, or it does not start.
+    pub fn start_tls(tls: &ServerTls) -> Result<Self> {
+        Self::with(Some(Tls::new(tls)?))
+    }
+
+    fn with(tls: Option<Tls>) -> Result<Self> {
+        let mut redis = Self { port: port::free()?, tls, running: None };
         redis.restart()?;
         Ok(redis)
+    }
+
+    /// The port on which it speaks TLS, if it does.
+    #[must_use]
+    pub fn tls_port(&self) -> Option<u16> {
+        self.tls.as_ref().map(|tls| tls.port)
     }
 
     /// Whether there is a `redis-server` on this machine.
@@ -78,12 +109,13 @@ impl Redis {
         self.kill();
         let mut command = Command::new(PROGRAM);
         command.args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
+        command.args(self.tls.iter().flat_map(Tls::args));
         command.current_dir(std::env::temp_dir()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let process = command.spawn().map_err(|error| {
             Error::new(format!("cannot run {PROGRAM}: {error}. To install it: apt-get install {PROGRAM}"))
         })?;
         let leash = Leash::tie(&Account::Ours, r#"kill -TERM "$1""#, &[&process.id().to_string()])?;
-        self.running.insert(Running { process, _leash: leash }).wait_until_ready(self.port)
+        self.running.insert(Running { process, _leash: leash }).wait_until_ready(self.port, self.tls.is_some())
     }
 
     /// Stops its process; connections stay, and answer nothing.
@@ -103,6 +135,39 @@ impl Redis {
     }
 }
 
+impl Tls {
+    fn new(tls: &ServerTls) -> Result<Self> {
+        let dir = std::env::temp_dir().join(format!("agis-redis-{}", random::hex()?));
+        DirBuilder::new().mode(0o700).create(&dir).map_err(Error::at(&dir))?;
+        let made = Self { port: port::free()?, dir, is_asking: tls.clients.is_some() };
+        let clients = tls.clients.as_ref().unwrap_or(&tls.shown.certificate);
+        for (name, content) in [("certificate", &tls.shown.certificate), ("key", &tls.shown.key), ("clients", clients)]
+        {
+            let path = made.dir.join(name);
+            fs::write(&path, content).map_err(Error::at(&path))?;
+        }
+        Ok(made)
+    }
+
+    fn args(&self) -> Vec<String> {
+        let file = |name: &str| self.dir.join(name).display().to_string();
+        let args = [
+            ["--tls-port", &self.port.to_string()],
+            ["--tls-cert-file", &file("certificate")],
+            ["--tls-key-file", &file("key")],
+            ["--tls-ca-cert-file", &file("clients")],
+            ["--tls-auth-clients", if self.is_asking { "yes" } else { "no" }],
+        ];
+        args.concat().into_iter().map(str::to_owned).collect()
+    }
+}
+
+impl Drop for Tls {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.dir);
+    }
+}
+
 impl Drop for Redis {
     fn drop(&mut self) {
         self.kill();
@@ -110,13 +175,14 @@ impl Drop for Redis {
 }
 
 impl Running {
-    fn wait_until_ready(&mut self, port: u16) -> Result<()> {
+    fn wait_until_ready(&mut self, port: u16, with_tls: bool) -> Result<()> {
         // Whoever else has the port answers too, but not as this process.
         let ours = format!("process_id:{}\r\n", self.process.id());
         let deadline = Instant::now() + START;
         while !info(port).is_ok_and(|info| info.contains(&ours)) {
             if let Ok(Some(status)) = self.process.try_wait() {
-                return Err(Error::new(format!("{PROGRAM} on port {port} ended at once ({status})")));
+                let tls = if with_tls { "; was it built with TLS?" } else { "" };
+                return Err(Error::new(format!("{PROGRAM} on port {port} ended at once ({status}){tls}")));
             }
             if Instant::now() > deadline {
                 return Err(Error::new(format!("{PROGRAM} did not answer within {} s", START.as_secs())));

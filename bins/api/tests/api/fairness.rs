@@ -117,7 +117,7 @@ impl Crew {
 }
 
 fn database(stack: &Stack) -> Arc<Db> {
-    Arc::new(Db::new(&DbConfig { url: stack.url.clone(), connections: 10, billing: false }).expect("a pool"))
+    Arc::new(Db::new(&DbConfig { url: stack.database_url(), connections: 10, billing: false }).expect("a pool"))
 }
 
 /// So many servers of each of so many owners, whose starts are queued: owner 1 has the oldest. Their ids go up.

@@ -11,7 +11,7 @@ use tokio_postgres::Client;
 use crate::common::{OWNER, Stack};
 
 fn database(stack: &Stack) -> Arc<Db> {
-    Arc::new(Db::new(&DbConfig { url: stack.url.clone(), connections: 6, billing: false }).expect("a pool"))
+    Arc::new(Db::new(&DbConfig { url: stack.database_url(), connections: 6, billing: false }).expect("a pool"))
 }
 
 /// So many notices of crashes of one server, without a process.

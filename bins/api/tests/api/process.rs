@@ -39,7 +39,7 @@ async fn everything_that_is_wrong_with_the_configuration_is_told_at_once() {
 
     let url = stack.output(&[("DATABASE_URL", "mysql://here")], &["serve"]);
     let error = String::from_utf8(url.stderr).expect("text");
-    assert!(url.status.code() == Some(1) && error.contains("DATABASE_URL is not a Postgres URL"), "{error}");
+    assert!(url.status.code() == Some(1) && error.contains("DATABASE_URL=…: is not a Postgres URL"), "{error}");
     let filter = stack.output(&[("RUST_LOG", "a=b=c")], &["serve"]);
     let error = String::from_utf8(filter.stderr).expect("text");
     assert!(filter.status.code() == Some(1) && error.contains("RUST_LOG"), "{error}");

@@ -11,7 +11,7 @@ use crate::common::{SOON, Stack};
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 fn db(stack: &Stack) -> Db {
-    Db::new(&DbConfig { url: stack.url.clone(), connections: 2, billing: false }).expect("a pool")
+    Db::new(&DbConfig { url: stack.database_url(), connections: 2, billing: false }).expect("a pool")
 }
 
 async fn count(sql: &tokio_postgres::Client, from: &str) -> i64 {

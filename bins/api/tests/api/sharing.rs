@@ -14,7 +14,8 @@ const ROLE: &str = "300000000000000002";
 
 /// The rules on the stack's database, as the bot has them.
 fn rules(stack: &Stack) -> Servers {
-    let db = Arc::new(Db::new(&DbConfig { url: stack.url.clone(), connections: 4, billing: false }).expect("a pool"));
+    let db =
+        Arc::new(Db::new(&DbConfig { url: stack.database_url(), connections: 4, billing: false }).expect("a pool"));
     let policy = Policy { host: "nobody".to_owned(), servers_per_user: 10 };
     Servers::new(db.clone(), db.clone(), db, Arc::new(Catalogue::parse("").expect("a catalogue")), policy, vec![])
 }

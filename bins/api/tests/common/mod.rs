@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use agis_storage::DatabaseUrl;
 use agis_test_support::{Database, clock, wait};
 use reqwest::{Method, StatusCode, header::HeaderMap};
 use serde_json::{Value, json};
@@ -83,6 +84,11 @@ impl Stack {
     /// Starts a process with these settings beside the usual ones and waits until it listens.
     pub(crate) async fn api(&self, settings: &[(&str, &str)]) -> Api {
         Api::start(self, settings).await
+    }
+
+    /// Where the database is, for a store in the test's own process.
+    pub(crate) fn database_url(&self) -> DatabaseUrl {
+        DatabaseUrl::parse(&self.url).expect("a URL")
     }
 
     /// A connection to look at, or change, what is stored.

@@ -259,7 +259,7 @@ async fn a_hundred_thousand_hours_are_paid_once_each_whatever_dies_meanwhile() {
          analyze;"
     );
     sql.batch_execute(&fill).await.expect("filled");
-    let db = Arc::new(Db::new(&DbConfig { url: stack.url.clone(), connections: 4, billing: true }).expect("a pool"));
+    let db = Arc::new(Db::new(&DbConfig { url: stack.database_url(), connections: 4, billing: true }).expect("a pool"));
     let grants = tokio::spawn(async move {
         for n in 0..500 {
             let user = UserId::from_stored(&format!("u{}", n % OWNERS + 1));
@@ -428,7 +428,7 @@ async fn with_credits_for_one_first_hour_one_of_five_servers_starts() {
     sql.batch_execute("update game_servers set cost_per_hour = 100").await.expect("priced");
     let schedule = json!({ "server_id": servers[4], "action": "start", "cron_expression": "* * * * *" });
     let schedule = one_api.post("/api/v1/schedules", schedule).await.expect(201)["id"].as_i64().expect("an id");
-    let db = Db::new(&DbConfig { url: stack.url.clone(), connections: 4, billing: true }).expect("a pool");
+    let db = Db::new(&DbConfig { url: stack.database_url(), connections: 4, billing: true }).expect("a pool");
     let discord = Request {
         server: ServerId(id(servers[2])),
         action: Action::Start,

@@ -16,4 +16,5 @@ mod notices;
 mod recovery;
 mod redis;
 mod rolling;
+mod tls;
 mod zones;

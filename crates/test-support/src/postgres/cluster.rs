@@ -6,6 +6,7 @@ use super::layout::Layout;
 use super::server::{Programs, Server, stop_leftover};
 use super::{Durability, Options, binaries, port};
 use crate::account::Account;
+use crate::certificates::ServerTls;
 use crate::error::{Error, Result};
 use crate::sql;
 
@@ -44,6 +45,7 @@ impl Cluster {
         if !self.layout.data().join("PG_VERSION").is_file() {
             self.initialise()?;
         }
+        self.write_files()?;
         self.password = self.layout.password()?;
         self.port = self.start_on_a_free_port()?;
         self.layout.keep_port(self.port)
@@ -59,6 +61,18 @@ impl Cluster {
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// The password of its superuser, who is named in [`Cluster::url`].
+    #[must_use]
+    pub fn password(&self) -> &str {
+        &self.password
+    }
+
+    /// The folder of its socket, where it has one.
+    #[must_use]
+    pub fn socket_dir(&self) -> &Path {
+        self.layout.dir()
     }
 
     /// The folder with the PostgreSQL programs in use.
@@ -82,6 +96,24 @@ impl Cluster {
         self.stop();
         self.server = Some(self.launch(self.port)?);
         Ok(())
+    }
+
+    /// Shows another certificate from now on.
+    pub fn show(&mut self, tls: ServerTls) -> Result<()> {
+        self.options.tls = Some(tls);
+        self.write_files()?;
+        self.restart()
+    }
+
+    fn write_files(&self) -> Result<()> {
+        let create = |name, content: &str| self.layout.create(name, content, &self.programs.account);
+        if let Some(lines) = self.options.access {
+            create("access", lines)?;
+        }
+        let Some(tls) = &self.options.tls else { return Ok(()) };
+        create("certificate", &tls.shown.certificate)?;
+        create("key", &tls.shown.key)?;
+        tls.clients.as_ref().map_or(Ok(()), |ca| create("clients", ca))
     }
 
     fn start_on_a_free_port(&mut self) -> Result<u16> {
@@ -110,10 +142,19 @@ impl Cluster {
     fn settings(&self) -> Vec<String> {
         let mut settings = vec![
             "listen_addresses=127.0.0.1".to_owned(),
-            "unix_socket_directories=".to_owned(),
             "timezone=UTC".to_owned(),
             format!("max_connections={}", self.options.max_connections),
         ];
+        let file = |setting: &str, name: &str| format!("{setting}={}", self.layout.dir().join(name).display());
+        settings.push(match self.options.socket {
+            true => file("unix_socket_directories", ""),
+            false => "unix_socket_directories=".to_owned(),
+        });
+        settings.extend(self.options.access.map(|_| file("hba_file", "access")));
+        if let Some(tls) = &self.options.tls {
+            settings.extend(["ssl=on".to_owned(), file("ssl_cert_file", "certificate"), file("ssl_key_file", "key")]);
+            settings.extend(tls.clients.as_ref().map(|_| file("ssl_ca_file", "clients")));
+        }
         if self.is_throwaway() {
             settings.extend(["fsync=off", "synchronous_commit=off", "full_page_writes=off"].map(str::to_owned));
         }

@@ -59,8 +59,13 @@ impl Layout {
     }
 
     pub(super) fn create_password(&self, account: &Account) -> Result<()> {
-        self.write("password", &random::hex()?)?;
-        account.give(&self.password_file())
+        self.create("password", &random::hex()?, account)
+    }
+
+    /// A file of the server's own.
+    pub(super) fn create(&self, name: &str, content: &str, account: &Account) -> Result<()> {
+        self.write(name, content)?;
+        account.give(&self.dir.join(name))
     }
 
     /// The port of the last run: keeping it keeps the URLs that people have noted.
