@@ -76,8 +76,8 @@ def nothing_reaches_into_the_node(obj):
     spec = pod_spec(obj)
     yield from (f"may not have {key}" for key in ("hostNetwork", "hostPID", "hostIPC") if spec.get(key))
     for volume in spec.get("volumes", []):
-        if volume.keys() - {"name", "configMap", "emptyDir", "persistentVolumeClaim"}:
-            yield f"the volume {volume['name']} is neither a ConfigMap, nor empty, nor a claim"
+        if volume.keys() - {"name", "configMap", "secret", "emptyDir", "persistentVolumeClaim"}:
+            yield f"the volume {volume['name']} is neither a ConfigMap or a Secret, nor empty, nor a claim"
 
 
 def only_the_api_has_a_token(obj):
