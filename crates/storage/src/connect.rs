@@ -91,7 +91,10 @@ impl DatabaseUrl {
     }
 
     fn new(hosts: Vec<Host>, mode: Option<Mode>, tls: Tls) -> Self {
-        let connector = MakeRustlsConnect::new((*tls.config()).clone());
+        let mut config = (*tls.config()).clone();
+        // As libpq does; a server that TLS is begun with directly (sslnegotiation=direct) asks for it.
+        config.alpn_protocols = vec![b"postgresql".to_vec()];
+        let connector = MakeRustlsConnect::new(config);
         Self(Some(Arc::new(Inner { hosts, mode, tls, connector, latest: Mutex::default() })))
     }
 
