@@ -2,6 +2,7 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use agis_test_support::certificates::{Authority, ServerTls};
 use agis_test_support::postgres::{Cluster, Options};
 use agis_test_support::redis::Redis;
 
@@ -42,12 +43,18 @@ pub(crate) fn run(args: &Args, interrupts: &Interrupts) -> Result {
     let state = State::locate()?;
     let place = Place::new(state.dir().join(format!("bench-{}", std::process::id())))?;
     step("starting PostgreSQL");
-    let cluster = Cluster::start(Options::durable(place.0.join("postgres")).fetch_into(state.downloads()))?;
+    let ca = Authority::new("agis bench")?;
+    let tls = ServerTls { shown: ca.server(&["localhost"])?, clients: None };
+    let options = Options::durable(place.0.join("postgres")).fetch_into(state.downloads()).tls(tls);
+    let cluster = Cluster::start(options)?;
     cluster.create_database("bench")?;
+    let ca_file = place.0.join("ca.crt");
+    fs::write(&ca_file, ca.certificate())?;
+    let over_tls = format!("{}?sslmode=verify-ca&sslrootcert={}", cluster.url("bench"), ca_file.display());
     let redis = redis()?;
     let programs = target.join("release");
     let mut bench = std::process::Command::new(programs.join("agis-bench"));
-    bench.arg("run").args(["--database", &cluster.url("bench")]);
+    bench.arg("run").args(["--database", &cluster.url("bench"), "--tls-database", &over_tls]);
     for (flag, path) in [
         ("--api", programs.join("agis-api")),
         ("--wrk", wrk),

@@ -17,10 +17,15 @@ use crate::{
 /// Requests a second at the constant rate, and the slowest answer but one in a hundred that is good enough.
 const RATE: u32 = 1000;
 const RATE_P99_MS: f64 = 10.0;
+const OVER_TLS: &str = "users/me, TLS to the database";
+/// What of `users/me` is left when every connection to the database speaks TLS.
+const TLS_LEAVES: f64 = 0.9;
 
-/// The two servers, and the postmaster behind them.
+/// The servers, and the postmaster behind them.
 pub(crate) struct Stage<'a> {
     pub(crate) api: &'a Server,
+    /// Another, whose connections to the database speak TLS.
+    pub(crate) over_tls: Option<&'a Server>,
     pub(crate) baseline: &'a Server,
     pub(crate) postmaster: u32,
     /// The folder of the files of keys.
@@ -81,6 +86,10 @@ impl Stage<'_> {
         for (name, like) in bare {
             let path = format!("/bare/{}", kinds[like].body_bytes);
             kinds.push(self.kind(name, self.baseline, &path, "keys", &[200])?);
+        }
+        if let Some(server) = self.over_tls {
+            // Right after what it is held against.
+            kinds.insert(1, self.kind(OVER_TLS, server, "/api/v1/users/me", "keys", &[200])?);
         }
         Ok(kinds)
     }
@@ -176,6 +185,9 @@ fn ratios(kinds: &[Kind<'_>], report: &mut Report) {
     report.value("users/me : one query, pooled with a check", ratio("users/me", checked), "x");
     report.at_least("users/me : one query, pooled", ratio("users/me", "one query, pooled"), 1.2);
     report.at_least("users/me : one query, pipelined", ratio("users/me", "one query, pipelined"), 0.65);
+    if kinds.iter().any(|kind| kind.name == OVER_TLS) {
+        report.at_least("users/me, TLS to the database : users/me", ratio(OVER_TLS, "users/me"), TLS_LEAVES);
+    }
     report.at_least("429 : bare", ratio("429", "bare, as 429"), 0.8);
     report.value("users/me : bare", ratio("users/me", "bare, as users/me"), "x");
     report.value("servers : bare", ratio("servers", "bare, as servers"), "x");

@@ -52,6 +52,9 @@ struct Run {
     /// An empty database, to be filled
     #[arg(long)]
     database: String,
+    /// The same database over TLS, if that is to be measured
+    #[arg(long)]
+    tls_database: Option<String>,
     /// The agis-api to measure
     #[arg(long)]
     api: PathBuf,
@@ -135,7 +138,9 @@ async fn served(args: &Run, wanted: &impl Fn(&str) -> bool, report: &mut Report)
     if wanted("http") || wanted("rate") {
         let baseline = Server::baseline(&args.database)?;
         let postmaster = process::parent(backend.unsigned_abs())?;
-        let stage = Stage { api: &server, baseline: &baseline, postmaster, keys: &args.dir };
+        let over_tls = args.tls_database.as_ref().map(|url| Server::api(&args.api, url, &args.data_dir)).transpose()?;
+        let stage =
+            Stage { api: &server, over_tls: over_tls.as_ref(), baseline: &baseline, postmaster, keys: &args.dir };
         let script = args.dir.join("requests.lua");
         fs::write(&script, load::SCRIPT)?;
         let seconds = if args.quick { 1 } else { 5 };
