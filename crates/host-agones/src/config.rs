@@ -50,14 +50,12 @@ pub enum SetupError {
          and the last a letter or a digit"
     )]
     Name(String),
-    /// A game's GameServer cannot be used.
-    #[error("game '{game}': its gameserver {why}")]
-    Template {
-        /// The game's key in the catalogue.
-        game: String,
-        /// What is wrong.
-        why: String,
-    },
+    /// GameServers of the catalogue cannot be used.
+    #[error("{}", .0.iter().map(|(game, why)| format!("game '{game}': its gameserver {why}")).collect::<Vec<_>>().join("\n    "))]
+    Templates(
+        /// Each game's key, and what is wrong with its GameServer.
+        Vec<(String, String)>,
+    ),
 }
 
 /// A client for the cluster that `KUBECONFIG` names, else for the one that this process runs in. Nothing is asked yet.

@@ -53,8 +53,7 @@ impl AgonesHost {
         if config.name.is_empty() || names::value(&config.name) != config.name {
             return Err(SetupError::Name(config.name));
         }
-        let templates = template::all(catalogue.games().map(Arc::as_ref))
-            .map_err(|(game, why)| SetupError::Template { game, why })?;
+        let templates = template::all(catalogue.games().map(Arc::as_ref)).map_err(SetupError::Templates)?;
         let (view, feed) = View::new(config.namespace.clone());
         let cluster = Cluster::new(client, config);
         Ok(Self { cluster, view, feed: Mutex::new(Some(feed)), templates, allocator: Allocator::default() })

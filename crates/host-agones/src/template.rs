@@ -99,9 +99,20 @@ impl Template {
 }
 
 /// The templates of a catalogue, by the game's key.
-pub(crate) fn all<'a>(games: impl Iterator<Item = &'a Game>) -> Result<BTreeMap<String, Template>, (String, String)> {
-    let templates = games.filter_map(|game| Some((&game.key, game.gameserver.as_ref()?)));
-    templates.map(|(key, yaml)| Ok((key.clone(), Template::parse(yaml).map_err(|why| (key.clone(), why))?))).collect()
+///
+/// # Errors
+/// The fault of each that cannot be used, with the game's key.
+pub(crate) fn all<'a>(
+    games: impl Iterator<Item = &'a Game>,
+) -> Result<BTreeMap<String, Template>, Vec<(String, String)>> {
+    let (mut templates, mut wrong) = (BTreeMap::new(), vec![]);
+    for (key, yaml) in games.filter_map(|game| Some((&game.key, game.gameserver.as_ref()?))) {
+        match Template::parse(yaml) {
+            Ok(template) => drop(templates.insert(key.clone(), template)),
+            Err(why) => wrong.push((key.clone(), why)),
+        }
+    }
+    if wrong.is_empty() { Ok(templates) } else { Err(wrong) }
 }
 
 /// The labels by which v1.7.0 told its servers apart; dashboards and scripts look for them.
@@ -238,6 +249,20 @@ spec:
         ]);
         assert_eq!(game["env"], variables);
         assert_eq!(pod["spec"]["containers"][0].get("env"), None, "the helper is left alone");
+    }
+
+    #[test]
+    fn every_gameserver_that_cannot_be_used_is_told_at_once() {
+        let entry = |key: &str, yaml: &str| format!("[{key}]\ntitle = 'G'\ncost_per_hour = 0\ngameserver = '{yaml}'\n");
+        let text = [entry("a", "spec: ["), CATALOGUE.to_owned(), entry("b", "spec: {}")].concat();
+        let catalogue = Catalogue::parse(&text).expect("a catalogue");
+        let wrong = all(catalogue.games().map(std::sync::Arc::as_ref)).expect_err("two cannot be used");
+        assert_eq!(wrong.iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+        let told = crate::config::SetupError::Templates(wrong).to_string();
+        assert!(
+            told.contains("game 'a': its gameserver cannot be read: ") && told.contains("\n    game 'b': "),
+            "{told}"
+        );
     }
 
     #[test]
