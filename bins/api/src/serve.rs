@@ -9,7 +9,9 @@ use std::{
 
 use agis_accounts::LedgerStore;
 use agis_apikeys::KeyCache;
-use agis_automation::{Biller, Housekeeping, Scheduler, Settler, Watcher, Workers, housekeeping};
+use agis_automation::{
+    Biller, Games, Housekeeping, Scheduler, Settler, Watcher, Workers, games as offered, housekeeping,
+};
 use agis_base::StoreError;
 use agis_http_api::{Edge, Followers, Services};
 use agis_program::{
@@ -199,6 +201,14 @@ impl Loops {
             lease: config.lease,
             bell: bells.operations.subscribe(),
         };
+        let offered = Games {
+            store: db.clone(),
+            host: host.clone(),
+            catalogue: config.rules.catalogue.clone(),
+            told: Mutex::default(),
+        };
+        let look = async move || offered.round().await;
+        self.tasks.spawn(every("look at the games", offered::INTERVAL, self.working.clone(), look));
         let watcher = Watcher { store: db.clone(), host: host.clone() };
         let [fires, works, watches] = ["scheduler", "workers", "host"].map(|loops| health.component(loops, SILENCE));
         watches.note("name", host.name());

@@ -5,12 +5,14 @@
 //! - [`worker`]: operations are carried out on hosts
 //! - [`watcher`]: servers that end by themselves are published as stopped or crashed
 //! - [`biller`]: servers that run are paid for
+//! - [`games`]: which games the host can run
 //! - [`housekeeping`]: what expires, is forgotten, or is counted
 //!
 //! Every loop runs until its token is cancelled, survives the failure of one item, and may run in any number of
 //! processes at once: what must happen once is decided by the database and the hosts.
 
 pub mod biller;
+pub mod games;
 pub mod housekeeping;
 pub mod scheduler;
 pub mod settle;
@@ -18,6 +20,7 @@ pub mod watcher;
 pub mod worker;
 
 pub use biller::Biller;
+pub use games::Games;
 pub use housekeeping::Housekeeping;
 pub use scheduler::Scheduler;
 pub use settle::Settler;

@@ -66,12 +66,15 @@ const ZONES: &[&str] = &[
     "Australia/Sydney",
 ];
 
+/// The words behind the title of a game that cannot be played at the moment.
+const UNAVAILABLE: &str = " · not available now";
+
 /// The choices for what is being typed in a command.
 pub(crate) async fn choices(services: &Services, call: &Call, command: &str, args: &Args) -> Result<Choices, Refusal> {
     let Some((option, typed)) = args.focused() else { return Ok(vec![]) };
     match option {
         "server" => servers(services, call, command, &typed).await,
-        "game" => Ok(games(services, &typed)),
+        "game" => games(services, &typed).await,
         "schedule" => schedules(services, call, command, &typed).await,
         "key" => keys(services, call, &typed).await,
         "cron" => Ok(crons(&typed, args.text("timezone").as_deref())),
@@ -102,10 +105,18 @@ async fn servers(services: &Services, call: &Call, command: &str, typed: &str) -
     Ok(found.iter().map(|(server, _)| one(&server.name, server.status, server.id.0)).collect())
 }
 
-fn games(services: &Services, typed: &str) -> Choices {
+/// Those that cannot be played at the moment come last, and say so; why is told to whoever chooses one.
+async fn games(services: &Services, typed: &str) -> Result<Choices, Refusal> {
+    let unavailable = services.servers.unavailable_games().await?;
     let games = services.servers.catalogue().games();
     let found = games.filter(|game| has(&game.title, typed) || has(&game.key, typed));
-    found.map(|game| choice(&bare(&game.title, CHOICE_MAX), &game.key)).take(CHOICES_MAX).collect()
+    let (last, first): (Vec<_>, Vec<_>) = found.partition(|game| unavailable.contains_key(&game.key));
+    let first = first.into_iter().map(|game| choice(&bare(&game.title, CHOICE_MAX), &game.key));
+    let last = last.into_iter().map(|game| {
+        let title = bare(&game.title, CHOICE_MAX - UNAVAILABLE.chars().count());
+        choice(&format!("{title}{UNAVAILABLE}"), &game.key)
+    });
+    Ok(first.chain(last).take(CHOICES_MAX).collect())
 }
 
 /// Those that the command would change come first: of the disabled ones somebody enables one.

@@ -113,6 +113,12 @@ impl From<ServersError> for Refusal {
                     .to_owned()
             }
             ServersError::Invalid { field, rule } => invalid(field, &rule),
+            ServersError::GameUnavailable(why) => {
+                format!(
+                    "This game cannot be played here at the moment: {}. Choose another game, or tell an operator.",
+                    plain(&why)
+                )
+            }
             ServersError::NameTaken => {
                 "You already have a server of that name, or of one that looks the same. Choose another name.".to_owned()
             }

@@ -5,6 +5,8 @@
 //! - `generation.lock`: the gate, held for a moment by whoever reads or changes what follows
 //! - `run.lock`: held by the shim and by everything of the game for as long as they live
 //! - `status.json`: what the shim last said ([`Status`])
+//! - `asked`: the operation that the run was last asked to end for; `killed`: the one that a run had to be killed for. Like
+//!   `generation` the latter outlives the server, for whoever goes on with its deletion.
 //! - `console.in`: a FIFO that passes commands on to the shim
 //! - `port`, `world/` (the game's working directory), `console.log` (`.1`, `.2`), `shim.log`
 
@@ -16,6 +18,7 @@ use std::{
     time::Duration,
 };
 
+use agis_base::OperationId;
 use agis_servers::host::{Generation, HostError};
 
 use crate::{
@@ -116,6 +119,25 @@ impl ServerDir {
         status::write_atomically(&self.file("port"), port.to_string().as_bytes())
     }
 
+    /// The operation for which a run of this server had to be killed last.
+    pub(crate) fn killed_for(&self) -> io::Result<Option<OperationId>> {
+        self.operation("killed")
+    }
+
+    /// Notes that the run had to be killed: for the operation that asked it to end, or for the one that began it.
+    pub(crate) fn note_kill(&self, began: OperationId) -> io::Result<()> {
+        let operation = self.operation("asked")?.unwrap_or(began);
+        status::write_atomically(&self.file("killed"), operation.to_string().as_bytes())
+    }
+
+    fn operation(&self, file: &str) -> io::Result<Option<OperationId>> {
+        match fs::read_to_string(self.file(file)) {
+            Ok(text) => Ok(text.parse().ok()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Makes the game's working directory, for its owner alone. The directory above belongs to this program, so no
     /// game can put another thing in its place.
     pub(crate) fn make_world(&self, owner: Option<Account>) -> io::Result<()> {
@@ -144,6 +166,19 @@ impl Gate<'_> {
     /// Whether anything of a run lives.
     pub(crate) fn is_held(&self) -> Result<bool, HostError> {
         lock::is_held(&self.dir.run_lock()).map_err(|error| self.dir.unavailable(&error))
+    }
+
+    /// Notes for which operation the run is asked to end; for none where it begins.
+    pub(crate) fn note_asked(&self, operation: Option<OperationId>) -> Result<(), HostError> {
+        let file = self.dir.file("asked");
+        let noted = match operation {
+            Some(operation) => status::write_atomically(&file, operation.to_string().as_bytes()),
+            None => fs::remove_file(&file),
+        };
+        match noted {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.dir.unavailable(&error)),
+            _ => Ok(()),
+        }
     }
 
     /// What the latest shim said.

@@ -39,7 +39,10 @@ fn become_game(mut args: impl Iterator<Item = OsString>) -> io::Result<std::conv
     let error = game.args(args).exec();
     // In the words of whoever looks before a start; a program of the server's own is not there before this one.
     let why = program::check(Path::new(&program), None).err();
-    Err(io::Error::new(error.kind(), why.unwrap_or_else(|| format!("{}: {error}", program.display()))))
+    Err(io::Error::new(
+        error.kind(),
+        why.map_or_else(|| format!("{}: {error}", program.display()), |why| why.to_string()),
+    ))
 }
 
 fn number(text: OsString) -> io::Result<u32> {

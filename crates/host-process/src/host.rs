@@ -1,9 +1,10 @@
 use std::sync::Arc;
 
-use agis_base::ServerId;
+use agis_base::{OperationId, ServerId};
 use agis_servers::{
     console::{Begin, Console, ConsoleError, Piece},
-    host::{Host, HostError, Observed, Order, Reached, Target},
+    game::Game,
+    host::{Host, HostError, Observed, Order, Reached, Target, Unfit},
 };
 use async_trait::async_trait;
 
@@ -12,7 +13,7 @@ use crate::{
     consoles,
     dir::blocking,
     place::Place,
-    start,
+    program, start,
     status::{Phase, Status},
     stop, trash,
     watch::Watches,
@@ -54,21 +55,43 @@ impl Host for ProcessHost {
         tracing::debug!(%server, %operation, generation, "order accepted");
         match &order.target {
             Target::Running(launch) => {
-                let reached = start::running(&self.place, server, generation, launch, &order.slot).await?;
+                let reached = start::running(&self.place, server, (generation, operation), launch, &order.slot).await?;
                 // From now on its end is noticed at once. It runs, whatever this says.
                 let _ = self.observe(server).await;
                 Ok(reached)
             }
             Target::Stopped => {
                 let below = generation.saturating_add(1);
-                stop::bring_down(&dir, generation, below, &order.slot).await.map(|()| Reached::Stopped)
+                stop::bring_down(&dir, (generation, operation), below, &order.slot).await.map(|()| Reached::Stopped)
             }
             Target::Deleted => {
-                stop::bring_down(&dir, generation, generation.saturating_add(1), &order.slot).await?;
+                stop::bring_down(&dir, (generation, operation), generation.saturating_add(1), &order.slot).await?;
                 let place = Arc::clone(&self.place);
                 blocking(move || trash::delete(&place, server, generation)).await.map(|()| Reached::Deleted)
             }
         }
+    }
+
+    async fn had_to_kill(&self, server: ServerId, operation: OperationId) -> Option<bool> {
+        let dir = self.place.dir(server);
+        let killed = blocking(move || dir.killed_for().map_err(|error| dir.unavailable(&error))).await;
+        match killed {
+            Ok(killed) => Some(killed == Some(operation)),
+            Err(error) => {
+                tracing::warn!(%server, %error, "whether the game had to be killed is not known");
+                None
+            }
+        }
+    }
+
+    async fn unfit(&self, game: &Arc<Game>) -> Option<Unfit> {
+        let (game, account) = (game.clone(), self.place.account);
+        let found = blocking(move || {
+            // A program that depends on the server is not known before there is one.
+            let named = game.command.first().filter(|it| !it.contains('{'));
+            Ok(named.and_then(|it| program::find(it, account).err().map(|why| why.unfit(it))))
+        });
+        found.await.ok().flatten()
     }
 
     async fn observe(&self, server: ServerId) -> Result<Observed, HostError> {

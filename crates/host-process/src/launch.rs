@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
+use agis_base::OperationId;
 use agis_servers::{
     game::Game,
     host::{Generation, HostError, Launch},
@@ -18,6 +19,7 @@ use crate::{
 pub(crate) struct Site<'a> {
     pub(crate) dir: &'a ServerDir,
     pub(crate) generation: Generation,
+    pub(crate) operation: OperationId,
     pub(crate) port: u16,
     pub(crate) bind: &'a str,
     pub(crate) account: Option<Account>,
@@ -37,6 +39,7 @@ pub(crate) fn spec(launch: &Launch, site: &Site<'_>) -> Result<Spec, HostError> 
     Ok(Spec {
         dir: site.dir.path().to_owned(),
         generation: site.generation,
+        operation: site.operation,
         port: site.port,
         protocol: game.protocol,
         command,

@@ -7,7 +7,9 @@ use std::{
     path::Path,
 };
 
+use agis_servers::host::Unfit;
 use rustix::fs::{Access, access};
+use thiserror::Error;
 
 use crate::{
     account::Account,
@@ -21,71 +23,108 @@ const SEGMENTS_MAX: u16 = 256;
 /// elf(5), PT_INTERP.
 const INTERPRETER: u32 = 3;
 
+/// Why a program cannot be run by the account that games run as. Its text is for the operator.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub(crate) enum Why {
+    #[error("the program '{0}' was not found")]
+    NotFound(String),
+    #[error("'{0}' is a link to what is not there")]
+    Dangling(String),
+    #[error("the program '{0}' cannot be reached: {1}")]
+    Unreachable(String, String),
+    #[error("'{0}' is a directory, not a program")]
+    Directory(String),
+    #[error("'{0}' is no file, so no program")]
+    NoFile(String),
+    #[error("the account that games run as may not {verb} '{what}' (permission is missing; its mode is {mode:04o})")]
+    Refused { verb: &'static str, what: String, mode: u32 },
+    #[error(
+        "the program '{program}' is there, but its interpreter {interpreter:?} was not found{}",
+        if interpreter.ends_with('\r') { WINDOWS } else { "" }
+    )]
+    NoInterpreter { program: String, interpreter: String },
+}
+
+const WINDOWS: &str = " (its lines end as on Windows; they must end as on Linux)";
+
+impl Why {
+    /// For everybody: `named` is what the catalogue calls the program. The operator alone is told the paths of the machine.
+    pub(crate) fn unfit(&self, named: &str) -> Unfit {
+        let reason = match self {
+            Self::NotFound(_) => format!("the program '{named}' was not found"),
+            Self::Dangling(_) => format!("'{named}' is a link to what is not there"),
+            Self::Unreachable(..) => format!("the program '{named}' cannot be reached"),
+            Self::Directory(_) => format!("'{named}' is a directory, not a program"),
+            Self::NoFile(_) => format!("'{named}' is no file, so no program"),
+            Self::Refused { .. } => {
+                format!("the account that games run as may not execute '{named}' (permission is missing)")
+            }
+            Self::NoInterpreter { interpreter, .. } => format!(
+                "the program '{named}' is there, but its interpreter was not found{}",
+                if interpreter.ends_with('\r') { WINDOWS } else { "" }
+            ),
+        };
+        Unfit { reason, detail: self.to_string() }
+    }
+}
+
 /// Where the program is that a command names. One with a slash that is not absolute is the server's own: it is looked for
 /// when the game begins, in the server's directory.
 ///
 /// # Errors
-/// Why none can be run by this account, for people.
-pub(crate) fn find(program: &str, account: Option<Account>) -> Result<String, String> {
-    if program == OWN_PROGRAM {
+/// Why none can be run by this account.
+pub(crate) fn find(program: &str, account: Option<Account>) -> Result<String, Why> {
+    if program == OWN_PROGRAM || program.contains('/') && !program.starts_with('/') {
         return Ok(program.to_owned());
     }
-    if program.contains('/') {
-        let is_own = !program.starts_with('/');
-        return if is_own {
-            Ok(program.to_owned())
-        } else {
-            check(Path::new(program), account).map(|()| program.to_owned())
-        };
+    if program.starts_with('/') {
+        return check(Path::new(program), account).map(|()| program.to_owned());
     }
     let mut why = None;
     for dir in SEARCH_PATH.split(':') {
         let path = format!("{dir}/{program}");
         match check(Path::new(&path), account) {
             Ok(()) => return Ok(path),
-            Err(reason) if Path::new(&path).exists() => why = why.or(Some(reason)),
-            Err(_) => {}
+            Err(Why::NotFound(_)) => {}
+            Err(reason) => why = why.or(Some(reason)),
         }
     }
-    Err(why.unwrap_or_else(|| not_found(program)))
-}
-
-fn not_found(program: &str) -> String {
-    format!("the program '{program}' was not found")
+    Err(why.unwrap_or_else(|| Why::NotFound(program.to_owned())))
 }
 
 /// Whether this account, or the one of this process, can run the program. What the kernel alone knows (access control lists,
 /// how a disk is mounted) is told when the game begins.
 ///
 /// # Errors
-/// Why not, for people.
-pub(crate) fn check(path: &Path, account: Option<Account>) -> Result<(), String> {
-    let shown = path.display();
+/// Why not.
+pub(crate) fn check(path: &Path, account: Option<Account>) -> Result<(), Why> {
+    let shown = path.display().to_string();
     let found = match fs::metadata(path) {
         Ok(found) => found,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(not_found(&shown.to_string())),
-        Err(error) => return Err(format!("the program '{shown}' cannot be reached: {error}")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let is_link = fs::symlink_metadata(path).is_ok();
+            return Err(if is_link { Why::Dangling(shown) } else { Why::NotFound(shown) });
+        }
+        Err(error) => return Err(Why::Unreachable(shown, error.to_string())),
     };
+    if found.is_dir() {
+        return Err(Why::Directory(shown));
+    }
     if !found.is_file() {
-        return Err(format!("'{shown}' is a directory, not a program"));
+        return Err(Why::NoFile(shown));
     }
     may_execute(path, &found, account)?;
     match interpreter(path) {
-        Some(Interpreter { path: program, missing }) if missing => Err(format!(
-            "the program '{shown}' is there, but its interpreter {program:?} was not found{}",
-            if program.ends_with('\r') { " (its lines end as on Windows; they must end as on Linux)" } else { "" }
-        )),
+        Some(Interpreter { path: interpreter, missing: true }) => {
+            Err(Why::NoInterpreter { program: shown, interpreter })
+        }
         _ => Ok(()),
     }
 }
 
-fn may_execute(path: &Path, found: &Metadata, account: Option<Account>) -> Result<(), String> {
-    let refused = |what: &Path, verb: &str, mode: u32| {
-        let what = what.display();
-        Err(format!(
-            "the account that games run as may not {verb} '{what}' (permission is missing; its mode is {:04o})",
-            mode & 0o7777
-        ))
+fn may_execute(path: &Path, found: &Metadata, account: Option<Account>) -> Result<(), Why> {
+    let refused = |what: &Path, verb, mode: u32| {
+        Err(Why::Refused { verb, what: what.display().to_string(), mode: mode & 0o7777 })
     };
     let Some(account) = account else {
         return if access(path, Access::EXEC_OK).is_ok() { Ok(()) } else { refused(path, "execute", found.mode()) };
@@ -205,16 +244,42 @@ mod tests {
             ("of-windows", "#!/bin/sh\r\n", 0o755, Some("end as on Windows")),
         ] {
             let path = file(&dir, name, text.as_bytes(), mode);
-            let why = check(&path, nobody).err();
+            let why = check(&path, nobody).err().map(|why| why.to_string());
             assert_eq!(why.is_some(), says.is_some(), "{name}: {why:?}");
             assert!(says.is_none_or(|says| why.as_ref().is_some_and(|why| why.contains(says))), "{name}: {why:?}");
         }
-        let missing = check(&dir.path().join("none"), nobody).expect_err("it is not there");
+        let missing = check(&dir.path().join("none"), nobody).expect_err("it is not there").to_string();
         assert!(missing.ends_with("/none' was not found"), "{missing}");
-        assert!(check(dir.path(), nobody).is_err_and(|why| why.contains("is a directory")));
+        assert!(check(dir.path(), nobody).is_err_and(|why| why.to_string().contains("is a directory")));
+        std::os::unix::fs::symlink(dir.path().join("none"), dir.path().join("link")).expect("a link");
+        let dangling = check(&dir.path().join("link"), nobody).expect_err("it leads nowhere").to_string();
+        assert!(dangling.ends_with("/link' is a link to what is not there"), "{dangling}");
+        let below = check(&dir.path().join("fine/below"), nobody).expect_err("a file is no directory").to_string();
+        assert!(below.contains("cannot be reached: Not a directory"), "{below}");
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o700)).expect("permissions");
         if dir.path().metadata().expect("a directory").uid() != 65534 {
-            assert!(check(&dir.path().join("fine"), nobody).is_err_and(|why| why.contains("may not enter")));
+            assert!(
+                check(&dir.path().join("fine"), nobody).is_err_and(|why| why.to_string().contains("may not enter"))
+            );
+        }
+    }
+
+    #[test]
+    fn what_everybody_is_told_names_nothing_of_the_machine_but_what_the_catalogue_names() {
+        let named = "zombies";
+        let path = || "/secret/zombies".to_owned();
+        for why in [
+            Why::NotFound(path()),
+            Why::Dangling(path()),
+            Why::Unreachable(path(), "error in /secret".to_owned()),
+            Why::Directory(path()),
+            Why::NoFile(path()),
+            Why::Refused { verb: "enter", what: "/secret".to_owned(), mode: 0o700 },
+            Why::NoInterpreter { program: path(), interpreter: "/secret/shell\r".to_owned() },
+        ] {
+            let Unfit { reason, detail } = why.unfit(named);
+            assert!(reason.contains("'zombies'") && !reason.contains("secret"), "{reason}");
+            assert!(detail.contains("/secret"), "{detail}");
         }
     }
 
@@ -225,7 +290,7 @@ mod tests {
         let Some(at) = program.windows(9).position(|bytes| bytes == b"/ld-linux") else { return };
         assert!(check(Path::new("/bin/sh"), None).is_ok());
         program[at + 1] = b'n';
-        let why = check(&file(&dir, "foreign", &program, 0o755), None).expect_err("nothing can load it");
+        let why = check(&file(&dir, "foreign", &program, 0o755), None).expect_err("nothing can load it").to_string();
         assert!(why.contains("/nd-linux") && why.contains("its interpreter"), "{why}");
     }
 }

@@ -93,6 +93,7 @@ fn begin(spec: &Spec) -> Result<Option<(OwnedFd, Status, Commands)>, HostError> 
         let _ = writeln!(io::stderr(), "no commands can be taken: {error}");
         Commands::none()
     });
+    gate.note_asked(None)?;
     let status = Status {
         generation: spec.generation,
         phase: Phase::Starting,

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
+use agis_base::OperationId;
 use agis_servers::{
     game::{GoodExits, Protocol, Ready, Stop},
     host::Generation,
@@ -17,6 +18,8 @@ pub(crate) struct Spec {
     pub(crate) dir: PathBuf,
     /// The order's generation: the shim gives way where a newer one has been seen.
     pub(crate) generation: Generation,
+    /// The order's operation.
+    pub(crate) operation: OperationId,
     /// The port of the server, and what it speaks.
     pub(crate) port: u16,
     pub(crate) protocol: Protocol,

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use agis_base::ServerId;
+use agis_base::{OperationId, ServerId};
 use agis_servers::host::{Generation, HostError, Launch, Reached, Slot};
 use tokio::{
     io::AsyncWriteExt,
@@ -38,15 +38,15 @@ const POLL_SHARE: u32 = 20;
 pub(crate) async fn running(
     place: &Arc<Place>,
     server: ServerId,
-    generation: Generation,
+    order: (Generation, OperationId),
     launch: &Launch,
     slot: &Slot,
 ) -> Result<Reached, HostError> {
-    let dir = place.dir(server);
+    let (dir, generation) = (place.dir(server), order.0);
     // Does nothing where this generation has begun already, here or from another program.
-    stop::bring_down(&dir, generation, generation, slot).await?;
+    stop::bring_down(&dir, order, generation, slot).await?;
     let (site, wanted) = (Arc::clone(place), launch.clone());
-    let shim = match blocking(move || prepare(&site, server, generation, &wanted)).await? {
+    let shim = match blocking(move || prepare(&site, server, order, &wanted)).await? {
         Some(spec) => Some(spawn(place, server, &spec).await?),
         None => None,
     };
@@ -62,7 +62,7 @@ pub(crate) async fn running(
 fn prepare(
     place: &Place,
     server: ServerId,
-    generation: Generation,
+    (generation, operation): (Generation, OperationId),
     launch: &Launch,
 ) -> Result<Option<Spec>, HostError> {
     let dir = place.dir(server);
@@ -80,7 +80,7 @@ fn prepare(
         return Err(HostError::Failed(format!("the game '{}' does not run as a process", launch.game.key)));
     };
     let port = place.ports.claim(server, had, wanted)?;
-    let site = Site { dir: &dir, generation, port, bind: &place.ports.bind, account: place.account };
+    let site = Site { dir: &dir, generation, operation, port, bind: &place.ports.bind, account: place.account };
     let spec = launch::spec(launch, &site)?;
     dir.keep_port(port).map_err(wrong)?;
     dir.make_world(place.account).map_err(wrong)?;

@@ -1,7 +1,11 @@
 //! Nothing runs any more.
 
-use std::time::{Duration, Instant};
+use std::{
+    os::fd::OwnedFd,
+    time::{Duration, Instant},
+};
 
+use agis_base::OperationId;
 use agis_servers::host::{Generation, HostError, Slot};
 use rustix::{
     io::Errno,
@@ -30,13 +34,18 @@ const POLL: Duration = Duration::from_millis(50);
 /// Stale where a newer order has come meanwhile; failed where even SIGKILL did not end it.
 pub(crate) async fn bring_down(
     dir: &ServerDir,
-    generation: Generation,
+    order: (Generation, OperationId),
     below: Generation,
     slot: &Slot,
 ) -> Result<(), HostError> {
-    let ending = Ending { dir: dir.clone(), generation, below };
-    let Some(found) = ending.look().await? else { return Ok(()) };
-    let asked = ending.ask(found)?;
+    let (generation, operation) = order;
+    let ending = Ending { dir: dir.clone(), generation, operation, below };
+    let asking = ending.clone();
+    let asked = match blocking(move || asking.ask()).await? {
+        Asked::Nobody => return Ok(()),
+        Asked::Nothing => None,
+        Asked::Shim(shim, grace) => Some((shim, grace)),
+    };
     slot.leave();
     if let Some((shim, grace)) = asked
         && ending.done_within(grace + SLACK, Some(&shim)).await?
@@ -55,6 +64,7 @@ pub(crate) async fn bring_down(
 struct Ending {
     dir: ServerDir,
     generation: Generation,
+    operation: OperationId,
     below: Generation,
 }
 
@@ -62,6 +72,16 @@ struct Ending {
 struct Remains {
     /// What its shim said last.
     status: Option<Status>,
+}
+
+/// The answer to the wish that a run ends.
+enum Asked {
+    /// None was there.
+    Nobody,
+    /// The rest of a run that lives on without its supervisor.
+    Nothing,
+    /// The shim, and how long it may take.
+    Shim(Process, Duration),
 }
 
 impl Ending {
@@ -93,14 +113,21 @@ impl Ending {
         }
     }
 
-    /// Asks the shim to end the game; the shim and how long that may take, or nothing where no shim lives.
-    fn ask(&self, found: Remains) -> Result<Option<(Process, Duration)>, HostError> {
-        let Some(status) = found.status else { return Ok(None) };
-        let Some(shim) = status.shim.open().map_err(|error| self.dir.unavailable(&error))? else { return Ok(None) };
+    /// Asks the shim to end the game.
+    fn ask(&self) -> Result<Asked, HostError> {
+        let gate = self.dir.gate()?;
+        let Some(found) = self.remains(&gate)? else { return Ok(Asked::Nobody) };
+        let Some(status) = found.status else { return Ok(Asked::Nothing) };
+        let Some(shim) = self.open(&status)? else { return Ok(Asked::Nothing) };
+        gate.note_asked(Some(self.operation))?;
         match pidfd_send_signal(&shim, Signal::TERM) {
-            Ok(()) | Err(Errno::SRCH) => Ok(Some((status.shim, Duration::from_secs(status.grace_s.into())))),
+            Ok(()) | Err(Errno::SRCH) => Ok(Asked::Shim(status.shim, Duration::from_secs(status.grace_s.into()))),
             Err(error) => Err(HostError::Failed(format!("the supervisor of this server cannot be told: {error}"))),
         }
+    }
+
+    fn open(&self, status: &Status) -> Result<Option<OwnedFd>, HostError> {
+        status.shim.open().map_err(|error| self.dir.unavailable(&error))
     }
 
     /// Behind the gate, so that nothing newer can have taken the lock.
@@ -108,6 +135,12 @@ impl Ending {
         let wrong = |error| self.dir.unavailable(&error);
         let gate = self.dir.gate()?;
         let Some(found) = self.remains(&gate)? else { return Ok(()) };
+        // A shim that lives was asked, and had the time of its game and more.
+        if let Some(status) = &found.status
+            && self.open(status)?.is_some()
+        {
+            self.dir.note_kill(self.operation).map_err(wrong)?;
+        }
         lock::kill_holders(&self.dir.run_lock()).map_err(wrong)?;
         match found.status {
             Some(status) if !matches!(status.phase, Phase::Ended { .. }) => {

@@ -8,6 +8,7 @@ use tokio::time::{Instant, interval, sleep, sleep_until, timeout};
 use crate::{
     commands::Commands,
     console::{Console, FILE_BYTES},
+    dir::ServerDir,
     game::{Game, describe},
     identity::Process,
     lock, ready,
@@ -120,6 +121,11 @@ impl Supervisor {
         let exit = game.end()?;
         let good = matches!(self.stage, Stage::Ready) && exit.code().is_some_and(|it| self.spec.good_exits.include(it));
         let how = self.tell(exit, &left);
+        if matches!(self.stage, Stage::Stopping { killed: true, .. })
+            && let Err(error) = ServerDir::new(self.spec.dir.clone()).note_kill(self.spec.operation)
+        {
+            self.console.note(&format!("> (that it had to be killed could not be noted: {error})"));
+        }
         self.record.enter(Phase::Ended { how, good })
     }
 

@@ -51,8 +51,8 @@ fn is_old(name: &str, now: Duration) -> bool {
     deleted.is_some_and(|seconds| Duration::from_secs(seconds) + KEPT < now)
 }
 
-/// Gives the port back, moves the world away and removes the rest, except the fence: an order from before the deletion
-/// must never revive the server. Nothing of it runs.
+/// Gives the port back, moves the world away and removes the rest, except the fence, since an order from before the
+/// deletion must never revive the server, and what is said of the deletion itself. Nothing of it runs.
 pub(crate) fn delete(place: &Place, server: ServerId, generation: Generation) -> Result<(), HostError> {
     let dir = place.dir(server);
     let gate = dir.gate()?;
@@ -70,7 +70,7 @@ fn remove(place: &Place, server: ServerId, dir: &ServerDir) -> io::Result<()> {
     place.trash.take(server, &dir.world())?;
     for entry in fs::read_dir(dir.path())? {
         let entry = entry?;
-        if !matches!(entry.file_name().to_str(), Some("generation" | "generation.lock")) {
+        if !matches!(entry.file_name().to_str(), Some("generation" | "generation.lock" | "killed")) {
             fs::remove_file(entry.path())?;
         }
     }

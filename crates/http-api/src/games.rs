@@ -16,7 +16,8 @@ use crate::{
 /// A game that a server can be created for.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Game, examples(json!({
-    "game_type": "openttd", "title": "OpenTTD", "port": 3979, "protocol": "tcp", "cost_per_hour": 20
+    "game_type": "openttd", "title": "OpenTTD", "port": 3979, "protocol": "tcp", "cost_per_hour": 20,
+    "unavailable": null
 })))]
 pub(crate) struct GameDto {
     /// What stands in a server's `game_type`.
@@ -31,6 +32,8 @@ pub(crate) struct GameDto {
     /// Credits.
     #[schema(minimum = 0)]
     cost_per_hour: i32,
+    /// Why no server can be created for it at the moment, for people. Null where nothing is known against it.
+    unavailable: Option<String>,
 }
 
 list_query! {
@@ -43,7 +46,7 @@ list_query! {
 
 /// List the games
 ///
-/// Sorted by `game_type`.
+/// Sorted by `game_type`. Those that cannot be played at the moment are among them, and say why.
 #[utoipa::path(
     get, path = "/api/v1/games", operation_id = "listGames", tag = "games", params(ListQuery),
     responses((status = 200, description = "A piece of the list.", body = List<GameDto>)),
@@ -55,6 +58,7 @@ pub(crate) async fn list(
 ) -> Result<Json<List<GameDto>>, Problem> {
     let (after, limit) = query.piece::<String>()?;
     let protocol = word("protocol", query.protocol.as_ref(), &Protocol::ALL, Protocol::as_str)?;
+    let mut unavailable = services.servers.unavailable_games().await?;
     let games = services.servers.catalogue().games();
     let games = games
         .filter(|game| after.as_ref().is_none_or(|after| game.key > *after))
@@ -66,6 +70,7 @@ pub(crate) async fn list(
             port: game.port,
             protocol: game.protocol.as_str(),
             cost_per_hour: game.cost_per_hour,
+            unavailable: unavailable.remove(&game.key),
         });
     Ok(Json(List::new(games.collect(), limit, |game| game.game_type.clone())))
 }

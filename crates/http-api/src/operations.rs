@@ -22,8 +22,8 @@ use crate::{
 #[derive(Serialize, ToSchema)]
 #[schema(as = Operation, examples(json!({
     "id": "0199d3a0-4b5c-7def-8123-456789abcdef", "server_id": 7, "action": "start", "state": "succeeded",
-    "origin": "rest", "actor": "123456789012345678", "error": null, "created_at": "2026-11-22T19:00:00Z",
-    "finished_at": "2026-11-22T19:00:12Z"
+    "origin": "rest", "actor": "123456789012345678", "error": null, "killed_after_grace": false,
+    "created_at": "2026-11-22T19:00:00Z", "finished_at": "2026-11-22T19:00:12Z"
 })))]
 pub(crate) struct OperationDto {
     #[schema(value_type = String, format = "uuid")]
@@ -41,6 +41,9 @@ pub(crate) struct OperationDto {
     actor: UserId,
     /// Why it did not succeed.
     error: Option<String>,
+    /// Whether what ran had to be killed for it, since it did not end within the grace of its game: what it had not saved is
+    /// lost. Null while it goes on, and where the host cannot know: on Agones.
+    killed_after_grace: Option<bool>,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
     /// Null while it goes on.
@@ -69,6 +72,7 @@ impl From<Operation> for OperationDto {
             origin: operation.origin.as_str(),
             actor: operation.actor,
             error: operation.error,
+            killed_after_grace: operation.killed_after_grace,
             created_at: operation.created_at,
             finished_at: operation.finished_at,
         }

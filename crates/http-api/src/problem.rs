@@ -239,6 +239,7 @@ impl From<ServersError> for Problem {
             ServersError::NotAllowed => Self::new(Code::NotAllowed, detail),
             ServersError::Invalid { field, rule } => Self::invalid_value(field, rule),
             ServersError::NameTaken => Self::new(Code::NameTaken, detail),
+            ServersError::GameUnavailable(_) => Self::new(Code::GameUnavailable, detail),
             ServersError::TooMany(_) => Self::new(Code::TooManyServers, detail),
             // No route shares a server.
             ServersError::TooManyShares(_) | ServersError::GranteeHasTooMany(_) => Self::new(Code::Conflict, detail),

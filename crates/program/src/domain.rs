@@ -38,7 +38,7 @@ impl Domain {
         Self {
             keys: ApiKeys::new(db.clone(), cache, rules.keys.clone()),
             limits,
-            servers: Servers::new(db.clone(), db.clone(), db.clone(), catalogue, servers, consoles),
+            servers: Servers::new(db.clone(), db.clone(), db.clone(), db.clone(), catalogue, servers, consoles),
             schedules: Schedules::new(db.clone(), rules.schedules),
             accounts: Accounts::new(db.clone()),
             idempotency: Idempotency::new(db.clone()),

@@ -28,6 +28,17 @@ pub trait Host: Send + Sync {
     /// generation is not begun again. Dropping the future gives up the waiting, never the server.
     async fn apply(&self, order: &Order) -> Result<Reached, HostError>;
 
+    /// Whether a run had to be killed on behalf of this operation, since it did not end within the grace of its game. None
+    /// where the host cannot know.
+    async fn had_to_kill(&self, _server: ServerId, _operation: OperationId) -> Option<bool> {
+        None
+    }
+
+    /// Why this game cannot be run here at the moment; none where nothing is known against it.
+    async fn unfit(&self, _game: &Arc<Game>) -> Option<Unfit> {
+        None
+    }
+
     /// What stands here for a server now.
     async fn observe(&self, server: ServerId) -> Result<Observed, HostError>;
 
@@ -150,6 +161,15 @@ pub enum Observed {
     },
     /// The host knows nothing of it.
     Absent,
+}
+
+/// Why a game cannot be run on a host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unfit {
+    /// For everybody: in the words of the catalogue, without what else the machine has.
+    pub reason: String,
+    /// For the operator: with the paths and modes of the machine.
+    pub detail: String,
 }
 
 /// Why an order was not carried out.

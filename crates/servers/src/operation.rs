@@ -76,6 +76,9 @@ pub struct Operation {
     pub generation: Generation,
     /// Why it failed, was superseded or expired, for people.
     pub error: Option<String>,
+    /// Whether what ran had to be killed for it, since it did not end within the grace of its game. None before the end, and
+    /// where the host cannot know.
+    pub killed_after_grace: Option<bool>,
     /// By what it is found in the log.
     pub trace: Trace,
     /// When it was accepted.

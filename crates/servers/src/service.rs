@@ -1,6 +1,6 @@
 //! The rules about servers that both transports share.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use agis_base::{Once, OperationId, Reach, ServerId, StoreError, UserId, name};
 use thiserror::Error;
@@ -11,7 +11,9 @@ use crate::{
     game::Catalogue,
     operation::{self, Operation, Refusal, Request},
     server::{NewServer, Server, ServerChange},
-    store::{OperationFilter, OperationStore, Page, ServerFilter, ServerStore, ShareStore, Terms, WriteError},
+    store::{
+        GameStore, OperationFilter, OperationStore, Page, ServerFilter, ServerStore, ShareStore, Terms, WriteError,
+    },
 };
 
 const DESCRIPTION_MAX: usize = 1000;
@@ -31,6 +33,7 @@ pub struct Servers {
     servers: Arc<dyn ServerStore>,
     operations: Arc<dyn OperationStore>,
     pub(crate) shares: Arc<dyn ShareStore>,
+    games: Arc<dyn GameStore>,
     catalogue: Arc<Catalogue>,
     policy: Policy,
     consoles: Vec<Arc<dyn Console>>,
@@ -53,6 +56,9 @@ pub enum ServersError {
         /// What it must be.
         rule: String,
     },
+    /// The host on which the server would be cannot run the game for now.
+    #[error("this game cannot be played here at the moment: {0}; choose another game, or ask an operator")]
+    GameUnavailable(String),
     /// The owner has another server of that name, or of one that looks the same.
     #[error("you already have a server of that name, or of one that looks the same; choose another")]
     NameTaken,
@@ -106,11 +112,12 @@ impl Servers {
         servers: Arc<dyn ServerStore>,
         operations: Arc<dyn OperationStore>,
         shares: Arc<dyn ShareStore>,
+        games: Arc<dyn GameStore>,
         catalogue: Arc<Catalogue>,
         policy: Policy,
         consoles: Vec<Arc<dyn Console>>,
     ) -> Self {
-        Self { servers, operations, shares, catalogue, policy, consoles }
+        Self { servers, operations, shares, games, catalogue, policy, consoles }
     }
 
     /// The games that can be played.
@@ -118,10 +125,18 @@ impl Servers {
         &self.catalogue
     }
 
+    /// The games for which no server can be created for now, by key, and why, for everybody.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn unavailable_games(&self) -> Result<BTreeMap<String, String>, StoreError> {
+        self.games.unavailable_games(&self.policy.host).await
+    }
+
     /// Adds a server; it is stopped. A request that has added its server already is answered with it.
     ///
     /// # Errors
-    /// Where a value cannot be taken, or the owner has too many servers.
+    /// Where a value cannot be taken, the game cannot be run for now, or the owner has too many servers.
     pub async fn create(&self, owner: &UserId, new: NewServer, once: Option<&Once>) -> Result<Server, ServersError> {
         let new = NewServer {
             name: checked_name(&new.name)?,
@@ -302,6 +317,7 @@ impl Servers {
         match error {
             WriteError::NameTaken => ServersError::NameTaken,
             WriteError::TooMany => ServersError::TooMany(self.policy.servers_per_user),
+            WriteError::GameUnavailable(why) => ServersError::GameUnavailable(why),
             WriteError::NoUser => ServersError::NotFound("user"),
             WriteError::Store(error) => ServersError::Store(error),
         }

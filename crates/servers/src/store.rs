@@ -1,6 +1,6 @@
 //! What a database promises. Every method is one whole decision; no transaction crosses these traits.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use agis_base::{GuildId, Once, OperationId, Reach, Reason, RoleId, ServerId, StoreError, Timestamp, UserId};
 use async_trait::async_trait;
@@ -94,6 +94,9 @@ pub enum WriteError {
     /// The owner has as many servers as allowed.
     #[error("too many servers")]
     TooMany,
+    /// The host cannot run the game for now; why, for everybody.
+    #[error("the game cannot be run: {0}")]
+    GameUnavailable(String),
     /// There is no such user.
     #[error("no such user")]
     NoUser,
@@ -192,6 +195,21 @@ pub struct Accepted {
     pub ended: Vec<(Action, State)>,
 }
 
+/// Games that a host cannot run for now. The process that serves the host says so again and again: what it has said is taken
+/// for true for [`UNAVAILABLE_FOR`], by the database's clock.
+#[async_trait]
+pub trait GameStore: Send + Sync {
+    /// Notes which of these games cannot be run on the host, each with the reason, and that the others can. Games that are
+    /// not among them are left alone: another process may have them in its catalogue.
+    async fn note_games(&self, host: &str, games: &[(String, Option<Reason>)]) -> Result<(), StoreError>;
+
+    /// The games that cannot be run on the host, by key, and why.
+    async fn unavailable_games(&self, host: &str) -> Result<BTreeMap<String, String>, StoreError>;
+}
+
+/// How long it is believed that a game cannot be run, if nobody says so again.
+pub const UNAVAILABLE_FOR: Duration = Duration::from_secs(60);
+
 /// Operations as work, seen from those who carry them out. Terms of leases are by the database's clock.
 #[async_trait]
 pub trait WorkStore: Send + Sync {
@@ -219,8 +237,10 @@ pub trait WorkStore: Send + Sync {
     async fn postpone(&self, claim: &Claim, delay: Duration, why: &Reason) -> Result<Option<State>, StoreError>;
 
     /// Ends an operation and publishes what it led to, in one transaction, and answers with the state in which it ended;
-    /// `None`, and nothing is published, where the claim is no longer ours.
-    async fn finish(&self, claim: &Claim, outcome: &Outcome) -> Result<Option<State>, StoreError>;
+    /// `None`, and nothing is published, where the claim is no longer ours. `killed` is what the host says of
+    /// [`Operation::killed_after_grace`].
+    async fn finish(&self, claim: &Claim, outcome: &Outcome, killed: Option<bool>)
+    -> Result<Option<State>, StoreError>;
 
     /// A start found that the server, published at the same generation, has ended: publishes the crash, or the stop where
     /// the end was a `good` one, and queues the operation again at the next generation, in one transaction. False where the

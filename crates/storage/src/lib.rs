@@ -16,6 +16,7 @@ mod connect;
 mod db;
 mod error;
 mod firings;
+mod games;
 mod gather;
 mod keys;
 mod ledger;

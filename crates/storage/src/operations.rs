@@ -42,6 +42,7 @@ pub(crate) struct Row {
     finished_at: Option<Timestamp>,
     request_id: Option<String>,
     trace_id: Option<String>,
+    killed_after_grace: Option<bool>,
 }
 
 impl Row {
@@ -55,6 +56,7 @@ impl Row {
             actor: UserId::from_stored(&self.actor),
             generation: self.generation,
             error: self.error,
+            killed_after_grace: self.killed_after_grace,
             trace: Trace {
                 request_id: self.request_id.unwrap_or_else(|| self.id.to_string()),
                 trace_id: self.trace_id.as_deref().and_then(TraceId::of_hex),
@@ -262,6 +264,7 @@ impl Draft {
             actor: request.actor.clone(),
             generation: decision.generation,
             error: None,
+            killed_after_grace: None,
             trace: request.trace.clone().unwrap_or_else(|| Trace::ours(id)),
             created_at: at,
             finished_at: state.is_final().then_some(at),
@@ -281,6 +284,7 @@ impl Draft {
             actor: request.actor.clone(),
             generation: server.generation,
             error: Some(OVERTAKEN.to_owned()),
+            killed_after_grace: None,
             trace: request.trace.clone().unwrap_or_else(|| Trace::ours(id)),
             created_at: at,
             finished_at: Some(at),

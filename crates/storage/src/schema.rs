@@ -54,6 +54,7 @@ diesel::table! {
         finished_at -> Nullable<Timestamptz>,
         request_id -> Nullable<Text>,
         trace_id -> Nullable<Text>,
+        killed_after_grace -> Nullable<Bool>,
     }
 }
 

@@ -21,6 +21,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use crate::{
     db::Db,
     error::{Fault, unknown_word},
+    games,
     once,
     schema::{game_servers, now, server_grants},
     shares::{self, Granted},
@@ -92,6 +93,9 @@ impl ServerStore for Db {
             let servers: i64 = own.count().get_result(conn).await?;
             if servers >= i64::from(terms.limit) {
                 return Err(Fault::Refused(WriteError::TooMany));
+            }
+            if let Some(why) = games::unavailable(conn, &terms.host).await?.remove(&new.game_type) {
+                return Err(Fault::Refused(WriteError::GameUnavailable(why)));
             }
             check_name(conn, owner, &new.name, None).await?;
             let row: Row = diesel::insert_into(game_servers::table)

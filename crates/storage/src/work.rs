@@ -222,7 +222,12 @@ impl WorkStore for Db {
         .await
     }
 
-    async fn finish(&self, claim: &Claim, outcome: &Outcome) -> Result<Option<State>, StoreError> {
+    async fn finish(
+        &self,
+        claim: &Claim,
+        outcome: &Outcome,
+        killed: Option<bool>,
+    ) -> Result<Option<State>, StoreError> {
         self.transaction(async |conn| {
             let generation = lock_server(conn, claim.server.id).await?;
             let (state, error) = match outcome {
@@ -231,7 +236,7 @@ impl WorkStore for Db {
                 Outcome::Failed(why) => (State::Failed, Some(&**why)),
                 _ => (outcome.state(), None),
             };
-            if !end(conn, claim, state, error).await? {
+            if !end(conn, claim, state, error, killed).await? {
                 return Ok(None);
             }
             if state != State::Superseded {
@@ -546,7 +551,7 @@ async fn requeue(
 ) -> Result<Option<State>, Fault<StoreError>> {
     let newer = ops::table.filter(ops::server_id.eq(claim.server.id.0).and(ops::state.eq(State::Queued.as_str())));
     if diesel::select(exists(newer)).get_result(conn).await? {
-        let ended = end(conn, claim, State::Superseded, Some(SUPERSEDED)).await?;
+        let ended = end(conn, claim, State::Superseded, Some(SUPERSEDED), None).await?;
         return Ok(ended.then_some(State::Superseded));
     }
     let at: Timestamp = diesel::select(now()).get_result(conn).await?;
@@ -585,12 +590,14 @@ async fn end(
     claim: &Claim,
     state: State,
     error: Option<&str>,
+    killed: Option<bool>,
 ) -> Result<bool, Fault<StoreError>> {
     let ended = diesel::update(ours(claim))
         .set((
             ops::state.eq(state.as_str()),
             ops::lease_until.eq(None::<Timestamp>),
             ops::error.eq(error),
+            ops::killed_after_grace.eq(killed),
             ops::finished_at.eq(now().nullable()),
         ))
         .execute(conn)

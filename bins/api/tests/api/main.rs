@@ -6,6 +6,7 @@ mod console;
 mod contract;
 mod edge;
 mod fairness;
+mod games;
 mod guides;
 mod idempotency;
 mod key_care;

@@ -207,7 +207,7 @@ async fn firings_that_are_on_their_way_while_the_schema_changes_become_one_opera
 }
 
 /// What is counted of the rows in `migrations/rows.sql`.
-const COUNTED: [(&str, &str); 19] = [
+const COUNTED: [(&str, &str); 21] = [
     ("users", "users"),
     ("totals", "user_stats where total_commands_used = 5"),
     ("servers", "game_servers where deleted_at is null"),
@@ -227,11 +227,15 @@ const COUNTED: [(&str, &str); 19] = [
     ("ids of entries", "credit_ledger where command_id is not null"),
     ("shapes of names", "game_servers where name_shape is not null"),
     ("leavers", "server_leavers"),
+    ("kills", "operations where killed_after_grace is not null"),
+    ("unavailable games", "unavailable_games"),
 ];
 
 /// What each migration that can be reverted takes along when it is, from the newest to the oldest.
 /// docs/operations/rollback.md tells of it.
-const LOST: [(&str, &[&str]); 18] = [
+const LOST: [(&str, &[&str]); 20] = [
+    ("unavailable_games", &["unavailable games"]),
+    ("killed_after_grace", &["kills"]),
     ("leavers", &["leavers"]),
     ("name_shapes", &["shapes of names"]),
     ("roles_seen", &[]),

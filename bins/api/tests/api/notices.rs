@@ -161,7 +161,7 @@ async fn the_channel_where_an_operation_was_asked_for_is_told_with_it() {
     let server = api.server("late", "unready").await;
     let policy = Policy { host: "nobody".to_owned(), servers_per_user: 10 };
     let catalogue = Arc::new(Catalogue::parse("").expect("a catalogue"));
-    let rules = Servers::new(db.clone(), db.clone(), db.clone(), catalogue, policy, vec![]);
+    let rules = Servers::new(db.clone(), db.clone(), db.clone(), db.clone(), catalogue, policy, vec![]);
     let channel = ChannelId::from_stored("400000000000000001");
     let request = Request {
         server: ServerId(server.try_into().expect("an id")),

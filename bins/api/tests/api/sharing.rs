@@ -17,7 +17,15 @@ fn rules(stack: &Stack) -> Servers {
     let db =
         Arc::new(Db::new(&DbConfig { url: stack.database_url(), connections: 4, billing: false }).expect("a pool"));
     let policy = Policy { host: "nobody".to_owned(), servers_per_user: 10 };
-    Servers::new(db.clone(), db.clone(), db, Arc::new(Catalogue::parse("").expect("a catalogue")), policy, vec![])
+    Servers::new(
+        db.clone(),
+        db.clone(),
+        db.clone(),
+        db,
+        Arc::new(Catalogue::parse("").expect("a catalogue")),
+        policy,
+        vec![],
+    )
 }
 
 fn user(id: &str) -> UserId {

@@ -116,11 +116,39 @@ async fn a_stop_whose_process_was_killed_is_finished_by_the_next() {
     let next = stack.api(&settings).await;
     let ended = next.ended(&operation).await;
     assert_eq!(ended["state"], "succeeded", "{ended}");
+    assert_eq!(ended["killed_after_grace"], true, "{ended}");
     next.until_status(id, "stopped").await;
     assert!(!is_alive(game));
     fleet::assert_no_copy(&stack, id);
     let attempt: i32 = fleet::one(&sql, &format!("select attempt from operations where id = '{operation}'")).await;
     assert_eq!(attempt, 2);
+}
+
+#[tokio::test]
+async fn a_game_that_had_to_be_killed_is_told_for_every_action() {
+    let (stack, games) = (Stack::start().await, games_file("stubborn", STUBBORN));
+    let settings = [SHORT_LEASE, games.setting()];
+    let api = stack.api(&settings).await;
+    let id = api.server("stubborn", "stubborn").await;
+    // The second stop finds nothing that runs.
+    for (action, killed) in [("start", false), ("restart", true), ("stop", true), ("stop", false), ("start", false)] {
+        let operation = api.ask(id, action).await;
+        assert_eq!(
+            api.get(&format!("/api/v1/operations/{operation}")).await.expect(200)["killed_after_grace"],
+            Value::Null
+        );
+        let ended = api.ended(&operation).await;
+        assert_eq!((&ended["state"], &ended["killed_after_grace"]), (&"succeeded".into(), &killed.into()), "{ended}");
+    }
+    let delete = api.call("DELETE", &format!("/api/v1/servers/{id}"), None).await.expect(202);
+    let delete = delete["id"].as_str().expect("an id").to_owned();
+    let until = "the host to know of the deletion";
+    wait::until(SOON, until, async || stack.server_dir(id).join("asked").exists().then_some(())).await;
+    api.kill();
+    let next = stack.api(&settings).await;
+    assert_eq!(next.ended(&delete).await["killed_after_grace"], true);
+    let line = next.logged("the kill", |line| line["killed_after_grace"] == true).await;
+    assert_eq!((&line["level"], &line["game"]), (&"WARN".into(), &"stubborn".into()), "{line}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

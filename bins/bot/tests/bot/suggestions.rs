@@ -1,6 +1,11 @@
 //! What is offered while people type.
 
-use crate::scene::Scene;
+use agis_test_support::wait;
+
+use crate::{
+    common::{SOON, Stack},
+    scene::Scene,
+};
 
 #[tokio::test]
 async fn servers_are_offered_to_who_may_see_them_alone() {
@@ -28,6 +33,28 @@ async fn servers_are_offered_to_who_may_see_them_alone() {
     let offered = scene.offered(&ben, "/server info server:").await;
     assert!(offered.iter().any(|(name, _)| name == "Moon · stopped"), "{offered:?}");
     assert!(!offered.iter().any(|(name, _)| name.starts_with("Sky")), "{offered:?}");
+    scene.assert_clean();
+}
+
+#[tokio::test]
+async fn a_game_that_cannot_be_played_is_offered_as_such_and_refused_with_the_reason() {
+    let stack = Stack::start().await;
+    stack.add_game(
+        "[deck]\ntitle = 'A deck'\nport = 30000\ncost_per_hour = 0\ncommand = ['agis-has-no-such-program']\n\
+         ready = { when = { delay = 0 } }\n",
+    );
+    let scene = Scene::on(stack, &[]).await;
+    let ann = scene.ann();
+    let expected =
+        [("Demo", "demo"), ("A deck · not available now", "deck")].map(|(a, b)| (a.to_owned(), b.to_owned()));
+    // The bot has no host: it hears of this from the process that serves it.
+    wait::until(SOON, "the offer to say so", async || {
+        (scene.offered(&ann, "/server create name:Sky game:de").await == expected).then_some(())
+    })
+    .await;
+    let refused = scene.refused(&ann, "/server create name:Sky game:deck").await;
+    assert!(refused.contains("agis-has-no-such-program") && refused.contains("was not found"), "{refused}");
+    assert_eq!(scene.count("game_servers").await, 0);
     scene.assert_clean();
 }
 

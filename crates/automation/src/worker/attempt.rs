@@ -123,9 +123,10 @@ impl Attempt {
     async fn finish(&self, mut outcome: Outcome) {
         let until = Instant::now() + self.shared.leases.term();
         let mut refused = false;
+        let killed = self.host.had_to_kill(self.claim.server.id, self.claim.operation.id).await;
         loop {
-            match self.write(&outcome).await {
-                Ok(Some(state)) => return self.ended(&outcome, state),
+            match self.write(&outcome, killed).await {
+                Ok(Some(state)) => return self.ended(&outcome, state, killed == Some(true)),
                 Ok(None) => return,
                 // The same again would be refused again.
                 Err(StoreError::Refused(why) | StoreError::Internal(why)) if !refused => {
@@ -141,15 +142,22 @@ impl Attempt {
         }
     }
 
-    async fn write(&self, outcome: &Outcome) -> Result<Option<State>, StoreError> {
+    async fn write(&self, outcome: &Outcome, killed: Option<bool>) -> Result<Option<State>, StoreError> {
         // Never closed.
         let _turn = self.shared.writes.acquire().await;
-        self.shared.store.finish(&self.claim, outcome).await
+        self.shared.store.finish(&self.claim, outcome, killed).await
     }
 
-    fn ended(&self, outcome: &Outcome, state: State) {
+    fn ended(&self, outcome: &Outcome, state: State, killed_after_grace: bool) {
         let operation = &self.claim.operation;
         operation::count(operation.action, state);
+        if killed_after_grace {
+            tracing::warn!(
+                killed_after_grace,
+                game = self.claim.server.game_type,
+                "The game did not end within its grace and was killed"
+            );
+        }
         match outcome {
             Outcome::Failed(why) => tracing::warn!(%why, "Operation {} failed", operation.action),
             _ => tracing::info!(

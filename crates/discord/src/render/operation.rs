@@ -36,7 +36,7 @@ pub(crate) fn progress(server: &Server, operation: &Operation) -> Message {
 
 /// It has ended.
 pub(crate) fn ended(server: &Server, operation: &Operation) -> Message {
-    let by = format!("Asked by {}.", person(&operation.actor));
+    let by = format!("Asked by {}.{}", person(&operation.actor), killed(operation));
     let name = plain(&server.name);
     let card = match operation.state {
         State::Succeeded => match operation.action {
@@ -69,6 +69,17 @@ pub(crate) fn ended(server: &Server, operation: &Operation) -> Message {
         }
     };
     card.into_message()
+}
+
+/// That the game was killed, for those whose world it is.
+fn killed(operation: &Operation) -> &'static str {
+    match operation.killed_after_grace {
+        Some(true) => {
+            "\n⚠️ The game did not stop by itself in the time that it has for this, and was killed. Anything that it had not \
+             saved is lost."
+        }
+        _ => "",
+    }
 }
 
 /// Why it went wrong, for one who may read the console: the reason may quote it. None where it did not go wrong.

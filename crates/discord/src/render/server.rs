@@ -94,6 +94,7 @@ fn told(operation: &Operation) -> String {
     let how = match operation.state {
         State::Queued => "waits",
         State::Running => "is under way",
+        State::Succeeded if operation.killed_after_grace == Some(true) => "done, but the game had to be killed",
         State::Succeeded => "done",
         State::Failed => "failed",
         State::Superseded => "overtaken by a newer one",

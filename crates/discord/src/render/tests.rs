@@ -45,6 +45,7 @@ fn operation(action: Action, state: State, error: &str) -> Operation {
         actor: UserId::from_stored("2"),
         generation: 1,
         error: Some(error.to_owned()),
+        killed_after_grace: None,
         trace: Trace::ours(1),
         created_at: Default::default(),
         finished_at: None,
@@ -82,6 +83,18 @@ fn a_server_that_is_ready_says_where_to_join() {
     let message = ended(&server("Railways"), &operation(Action::Start, State::Succeeded, ""));
     assert_eq!(message.embed.title.as_deref(), Some("Railways is ready"));
     assert!(texts(&message).contains("Join at `203.0.113.7:3979`"), "{}", texts(&message));
+}
+
+#[test]
+fn a_game_that_was_killed_is_told_for_every_action() {
+    for action in [Action::Stop, Action::Restart, Action::Delete] {
+        let mut operation = operation(action, State::Succeeded, "");
+        for (killed, told) in [(None, false), (Some(false), false), (Some(true), true)] {
+            operation.killed_after_grace = killed;
+            let said = texts(&ended(&server("Railways"), &operation));
+            assert_eq!(said.contains("was killed"), told, "{said}");
+        }
+    }
 }
 
 #[test]

@@ -81,9 +81,7 @@ impl Bench {
         generation: Generation,
         game: &Arc<Game>,
     ) -> Result<Reached, HostError> {
-        let server_name = "Friday {port} night; $(reboot)".to_owned();
-        let target = Target::Running(Launch { game: Arc::clone(game), server_name, owner: UserId::from_stored("1") });
-        self.apply(host, server, generation, target).await
+        self.apply(host, server, generation, running(game)).await
     }
 
     pub(crate) async fn stop(&self, host: &ProcessHost, server: ServerId, n: Generation) -> Result<Reached, HostError> {
@@ -106,8 +104,18 @@ impl Bench {
         generation: Generation,
         target: Target,
     ) -> Result<Reached, HostError> {
-        within(host.apply(&Order { server, operation: OperationId::new(), generation, target, slot: Slot::default() }))
-            .await
+        self.order(host, server, (generation, OperationId::new()), target).await
+    }
+
+    /// On behalf of that operation.
+    pub(crate) async fn order(
+        &self,
+        host: &ProcessHost,
+        server: ServerId,
+        (generation, operation): (Generation, OperationId),
+        target: Target,
+    ) -> Result<Reached, HostError> {
+        within(host.apply(&Order { server, operation, generation, target, slot: Slot::default() })).await
     }
 
     pub(crate) fn console(&self, server: ServerId) -> String {
@@ -118,6 +126,12 @@ impl Bench {
     pub(crate) fn pid(&self, server: ServerId, who: &str) -> i32 {
         pid(&self.server(server), who).expect("a status that names it")
     }
+}
+
+/// The target of a start or a restart.
+pub(crate) fn running(game: &Arc<Game>) -> Target {
+    let server_name = "Friday {port} night; $(reboot)".to_owned();
+    Target::Running(Launch { game: Arc::clone(game), server_name, owner: UserId::from_stored("1") })
 }
 
 impl Drop for Bench {

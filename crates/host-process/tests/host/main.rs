@@ -3,6 +3,7 @@
 mod bench;
 mod console;
 mod end;
+mod kills;
 mod share;
 mod start;
 

@@ -39,7 +39,7 @@ fn of(operation: &str) -> &'static [Code] {
             Conflict,
             InvalidValue,
         ],
-        "createServer" => &[NotFound, NameTaken, TooManyServers, Conflict, InvalidValue],
+        "createServer" => &[NotFound, NameTaken, GameUnavailable, TooManyServers, Conflict, InvalidValue],
         "changeServer" => &[NotAllowed, NameTaken, Conflict, InvalidValue],
         "startServer" | "stopServer" | "restartServer" | "deleteServer" | "runSchedule" => {
             &[InsufficientCredits, NotAllowed, Deleting, NoHost, Conflict]

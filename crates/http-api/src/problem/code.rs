@@ -76,6 +76,8 @@ codes! {
     KeyEnded = "key_ended", CONFLICT, "The key has expired and cannot be rotated.";
     TooManyKeys = "too_many_keys", CONFLICT, "You have as many keys as allowed.";
     NameTaken = "name_taken", CONFLICT, "You have another server of that name, or of one that looks the same.";
+    GameUnavailable = "game_unavailable", CONFLICT,
+        "The host cannot run the game at the moment; `detail` says why.";
     TooManyServers = "too_many_servers", CONFLICT, "You have as many servers as allowed.";
     TooManySchedules = "too_many_schedules", CONFLICT, "The server has as many schedules as allowed, or you have made as many.";
     Deleting = "deleting", CONFLICT, "The server is being deleted and takes no other operation.";

@@ -1,7 +1,7 @@
 -- Something in every table, as it is in the middle of a working day; whatever was there goes first.
 -- The ledger refuses it otherwise.
 set session_replication_role = replica;
-truncate users, idempotency_keys, member_roles cascade;
+truncate users, idempotency_keys, member_roles, unavailable_games cascade;
 set session_replication_role = origin;
 insert into users (discord_id) values ('1'), ('2');
 insert into user_stats (discord_id, total_commands_used) values ('1', 5);
@@ -17,7 +17,8 @@ insert into operations (id, server_id, action, state, origin, actor, idempotency
     ('0199d3a0-0000-7000-8000-000000000001', 7, 'start', 'succeeded', 'discord', '1', 'interaction', 2, 1, null, now(), '9'),
     ('0199d3a0-0000-7000-8000-000000000002', 7, 'restart', 'running', 'schedule', '1', null, 3, 1, now(), null, null),
     ('0199d3a0-0000-7000-8000-000000000003', 7, 'stop', 'queued', 'rest', '1', 'header', 3, 0, null, null, null);
-update operations set request_id = 'request', trace_id = repeat('7', 32);
+update operations set request_id = 'request', trace_id = repeat('7', 32), killed_after_grace = true;
+insert into unavailable_games (host, game_type, reason) values ('here', 'demo', 'it was not found');
 insert into schedule_runs (schedule_id, slot, action, state, finished_at, operation_id) values
     (1, '2026-11-01 05:00Z', 'restart', 'succeeded', now(), '0199d3a0-0000-7000-8000-000000000009'),
     (1, '2026-11-02 05:00Z', 'restart', 'pending', null, '0199d3a0-0000-7000-8000-000000000002'),

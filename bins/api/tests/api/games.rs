@@ -1,0 +1,125 @@
+//! Games that cannot be run on their host.
+
+use std::{
+    fs,
+    os::unix::fs::{PermissionsExt, symlink},
+    path::Path,
+};
+
+use agis_test_support::wait;
+use serde_json::{Value, json};
+
+use crate::common::{Api, SOON, Stack};
+
+fn entry(key: &str, program: &str) -> String {
+    format!(
+        "[{key}]\ntitle = '{key}'\nport = 30000\ncost_per_hour = 0\ncommand = ['{program}', '100000']\n\
+         ready = {{ when = {{ delay = 0 }} }}\n"
+    )
+}
+
+fn file(path: &Path, text: &str, mode: u32) {
+    fs::write(path, text).expect("a file");
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("permissions");
+}
+
+async fn unavailable(api: &Api, key: &str) -> Value {
+    let games = api.get("/api/v1/games?limit=100").await.expect(200);
+    let games = games["items"].as_array().expect("a list").clone();
+    games.into_iter().find(|game| game["game_type"] == key).expect("it is listed")["unavailable"].take()
+}
+
+async fn until(api: &Api, key: &str, what: &'static str, is: impl Fn(&Value) -> bool) -> Value {
+    wait::until(SOON, what, async || Some(unavailable(api, key).await).filter(&is)).await
+}
+
+fn wanted(game: &str) -> Value {
+    json!({ "name": format!("of {game}"), "game_type": game })
+}
+
+#[tokio::test]
+async fn a_game_whose_program_cannot_be_run_says_why_and_no_server_is_created_for_it_until_it_can() {
+    let stack = Stack::start().await;
+    let programs = tempfile::tempdir().expect("a directory");
+    let dir = programs.path();
+    fs::set_permissions(dir, fs::Permissions::from_mode(0o755)).expect("permissions");
+    file(&dir.join("fine"), "#!/bin/sh\nexec sleep \"$1\"\n", 0o755);
+    file(&dir.join("locked"), "#!/bin/sh\n", 0o644);
+    file(&dir.join("foreign"), "#!/no/such/shell\n", 0o755);
+    fs::create_dir(dir.join("folder")).expect("a directory");
+    symlink(dir.join("nowhere"), dir.join("dangling")).expect("a link");
+    for key in ["fine", "locked", "foreign", "folder", "dangling", "missing"] {
+        stack.add_game(&entry(key, &dir.join(key).display().to_string()));
+    }
+    stack.add_game(&entry("named", "agis-has-no-such-program"));
+    // The server's own: nobody can know before there is one.
+    stack.add_game(&entry("own", "./start.sh"));
+    let mut api = stack.api(&[]).await;
+
+    for (key, says) in [
+        ("locked", "permission is missing"),
+        ("foreign", "interpreter was not found"),
+        ("folder", "is a directory"),
+        ("dangling", "is a link to what is not there"),
+        ("missing", "missing' was not found"),
+        ("named", "'agis-has-no-such-program' was not found"),
+    ] {
+        let why = until(&api, key, "the reason", |why| why.is_string()).await;
+        let why = why.as_str().expect("a reason");
+        assert!(why.contains(says) && !why.contains("/no/such/shell"), "{key}: {why}");
+        let refused = api.post("/api/v1/servers", wanted(key)).await.expect(409);
+        assert_eq!(refused["code"], "game_unavailable", "{refused}");
+        assert!(refused["detail"].as_str().is_some_and(|detail| detail.contains(why)), "{refused}");
+    }
+    for key in ["fine", "own", "demo", "sleeper"] {
+        assert_eq!(unavailable(&api, key).await, Value::Null, "{key}");
+    }
+    let line = api.logged("the game", |line| line["game"] == "foreign").await;
+    assert!(line["why"].as_str().is_some_and(|why| why.contains("/no/such/shell")), "the operator reads it: {line}");
+    assert_eq!(api.exit(), None, "it serves on");
+
+    // Installed while it runs.
+    file(&dir.join("missing"), "#!/bin/sh\nexec sleep \"$1\"\n", 0o755);
+    fs::set_permissions(dir.join("locked"), fs::Permissions::from_mode(0o755)).expect("permissions");
+    for key in ["missing", "locked"] {
+        until(&api, key, "the game to be available", Value::is_null).await;
+        api.post("/api/v1/servers", wanted(key)).await.expect(201);
+    }
+    let id = api.server("installed", "missing").await;
+    api.act(id, "start").await;
+    // Removed again: the server is there, and its start says why it does not come.
+    api.act(id, "stop").await;
+    fs::remove_file(dir.join("missing")).expect("it is removed");
+    let start = api.ask(id, "start").await;
+    let failed = api.ended(&start).await;
+    assert!(failed["error"].as_str().is_some_and(|why| why.contains("was not found")), "{failed}");
+    until(&api, "missing", "the game to be missing again", Value::is_string).await;
+}
+
+#[tokio::test]
+async fn what_nobody_says_any_more_and_what_another_host_says_keeps_no_game_away() {
+    let stack = Stack::start().await;
+    let sql = stack.sql().await;
+    let api = stack.api(&[]).await;
+    let id = api.server("sky", "demo").await;
+    let insert = "insert into unavailable_games (host, game_type, reason, seen_at)
+                  select case $1 when 'here' then host else 'elsewhere' end, $2, 'it is gone', now() - make_interval(secs => $3)
+                  from game_servers where id = $4
+                  on conflict (host, game_type) do update set seen_at = excluded.seen_at";
+    let id = i32::try_from(id).expect("an id");
+    // A game of another process's catalogue, on the same host.
+    sql.execute(insert, &[&"here", &"chess", &0_f64, &id]).await.expect("a row");
+    sql.execute(insert, &[&"elsewhere", &"demo", &0_f64, &id]).await.expect("a row");
+    sql.execute(insert, &[&"elsewhere", &"go", &172_800_f64, &id]).await.expect("a row");
+    sql.execute(insert, &[&"here", &"demo", &61_f64, &id]).await.expect("a row");
+    assert_eq!(unavailable(&api, "demo").await, Value::Null);
+    api.post("/api/v1/servers", wanted("demo")).await.expect(201);
+    let rows =
+        "select count(*) from unavailable_games where (game_type = 'demo' and host <> 'elsewhere') or game_type = 'go'";
+    wait::until(SOON, "what is over to be forgotten", async || {
+        (sql.query_one(rows, &[]).await.expect("a count").get::<_, i64>(0) == 0).then_some(())
+    })
+    .await;
+    let kept: i64 = sql.query_one("select count(*) from unavailable_games", &[]).await.expect("a count").get(0);
+    assert_eq!(kept, 2, "what others say is left alone");
+}
