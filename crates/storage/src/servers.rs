@@ -21,8 +21,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use crate::{
     db::Db,
     error::{Fault, unknown_word},
-    games,
-    once,
+    games, once,
     schema::{game_servers, now, server_grants},
     shares::{self, Granted},
     stats, users,

@@ -97,28 +97,32 @@ async fn the_user_and_the_games() {
           "game_type": "demo",
           "port": "[port]",
           "protocol": "tcp",
-          "title": "Demo"
+          "title": "Demo",
+          "unavailable": null
         },
         {
           "cost_per_hour": 0,
           "game_type": "sleeper",
           "port": "[port]",
           "protocol": "tcp",
-          "title": "Sleeper"
+          "title": "Sleeper",
+          "unavailable": null
         },
         {
           "cost_per_hour": 0,
           "game_type": "slow",
           "port": "[port]",
           "protocol": "tcp",
-          "title": "Never ready"
+          "title": "Never ready",
+          "unavailable": null
         },
         {
           "cost_per_hour": 5,
           "game_type": "unready",
           "port": "[port]",
           "protocol": "tcp",
-          "title": "Not ready in time"
+          "title": "Not ready in time",
+          "unavailable": null
         }
       ],
       "next_cursor": null

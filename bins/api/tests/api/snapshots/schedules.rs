@@ -146,6 +146,7 @@ async fn a_schedule() {
       "error": null,
       "finished_at": null,
       "id": "[id]",
+      "killed_after_grace": null,
       "origin": "rest",
       "server_id": "[id]",
       "state": "queued"

@@ -75,6 +75,7 @@ async fn a_server() {
       "error": null,
       "finished_at": null,
       "id": "[id]",
+      "killed_after_grace": null,
       "origin": "rest",
       "server_id": "[id]",
       "state": "queued"
@@ -148,6 +149,7 @@ async fn a_server() {
       "error": null,
       "finished_at": null,
       "id": "[id]",
+      "killed_after_grace": null,
       "origin": "rest",
       "server_id": "[id]",
       "state": "queued"
@@ -171,6 +173,7 @@ async fn an_operation() {
       "error": "not ready within 1 s",
       "finished_at": "[time]",
       "id": "[id]",
+      "killed_after_grace": false,
       "origin": "rest",
       "server_id": "[id]",
       "state": "failed"
@@ -189,6 +192,7 @@ async fn an_operation() {
           "error": null,
           "finished_at": "[time]",
           "id": "[id]",
+          "killed_after_grace": false,
           "origin": "rest",
           "server_id": "[id]",
           "state": "succeeded"
