@@ -9,8 +9,9 @@ use uuid::Uuid;
 
 use crate::problems::Problems;
 
-/// How long one wish is repeated: longer than any outage that is made here.
-const PATIENCE: Duration = Duration::from_secs(180);
+/// How long one wish is repeated: longer than any outage that is made here, and than the lease of an attempt whose process was
+/// killed. Leases are by the database's clock: each jump back lengthens those that are held by as much.
+const PATIENCE: Duration = Duration::from_secs(420);
 const TIMEOUT: Duration = Duration::from_secs(35);
 
 #[derive(Clone)]
