@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use agis_ratelimit::{Bucket, Deciding, Limiter, MemoryLimiter, Quota};
+use agis_ratelimit::{Bucket, Deciding, Draw, Limiter, MemoryLimiter, Quota, Verdict};
 use futures_util::future::Either;
 use metrics::{counter, gauge};
 
@@ -15,7 +15,7 @@ use crate::{
 /// How long a request waits for Redis, unless it is told otherwise.
 const DEADLINE: Duration = Duration::from_millis(100);
 /// A bucket that is full again after a millisecond.
-const PROBE: (Bucket, Quota) = (Bucket { kind: "probe", id: 0 }, Quota::per_hour(3_600_000));
+const PROBE: Draw = (Bucket { kind: "probe", id: 0 }, Quota::per_hour(3_600_000));
 
 /// Told how Redis is whenever that was found out by the probe, or changes.
 type Tell = Box<dyn Fn(Result<(), &Error>) + Send + Sync>;
@@ -58,10 +58,9 @@ impl RedisLimiter {
             Some(link) => Ok(link),
             None => self.slot.connect(&self.url).await,
         };
-        let (bucket, quota) = PROBE;
         match link {
             Err(error) => (self.tell)(Err(&error)),
-            Ok(mut link) => match link.ask(Ask::Take, bucket, quota, self.deadline).await {
+            Ok(mut link) => match link.ask(Ask::Take, &[PROBE], self.deadline).await {
                 Ok(_) => self.keep(link),
                 Err(error) => {
                     self.lose(&link);
@@ -87,22 +86,30 @@ impl RedisLimiter {
         lost
     }
 
+    /// What Redis decides; nothing where it does not.
+    async fn by_redis(&self, mut link: Link, what: Ask, draws: &[Draw]) -> Option<Verdict> {
+        match link.ask(what, draws, self.deadline).await {
+            Ok(verdict) => {
+                if what == Ask::Take {
+                    count(verdict.decision.allowed);
+                }
+                Some(verdict)
+            }
+            Err(error) => {
+                if self.lose(&link) {
+                    (self.tell)(Err(&error));
+                }
+                None
+            }
+        }
+    }
+
     fn decide(&self, what: Ask, bucket: Bucket, quota: Quota) -> Deciding<'_> {
-        let Some(mut link) = self.slot.get() else { return self.in_memory(what, bucket, quota) };
+        let Some(link) = self.slot.get() else { return self.in_memory(what, bucket, quota) };
         Either::Right(Box::pin(async move {
-            match link.ask(what, bucket, quota, self.deadline).await {
-                Ok(decision) => {
-                    if what == Ask::Take {
-                        count(decision.allowed);
-                    }
-                    decision
-                }
-                Err(error) => {
-                    if self.lose(&link) {
-                        (self.tell)(Err(&error));
-                    }
-                    self.in_memory(what, bucket, quota).await
-                }
+            match self.by_redis(link, what, &[(bucket, quota)]).await {
+                Some(verdict) => verdict.decision,
+                None => self.in_memory(what, bucket, quota).await,
             }
         }))
     }
@@ -123,6 +130,17 @@ fn count(allowed: bool) {
 impl Limiter for RedisLimiter {
     fn take(&self, bucket: Bucket, quota: Quota) -> Deciding<'_> {
         self.decide(Ask::Take, bucket, quota)
+    }
+
+    fn take_all(&self, draws: &[Draw]) -> Deciding<'_, Verdict> {
+        let Some(link) = self.slot.get() else { return self.memory.take_all(draws) };
+        let draws = draws.to_vec();
+        Either::Right(Box::pin(async move {
+            match self.by_redis(link, Ask::Take, &draws).await {
+                Some(verdict) => verdict,
+                None => self.memory.take_all(&draws).await,
+            }
+        }))
     }
 
     fn peek(&self, bucket: Bucket, quota: Quota) -> Deciding<'_> {

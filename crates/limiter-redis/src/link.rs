@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use agis_ratelimit::{Bucket, Decision, Quota};
+use agis_ratelimit::{Draw, Verdict};
 use redis::{RedisError, aio::MultiplexedConnection};
 use thiserror::Error;
 use tokio::time::timeout;
@@ -40,15 +40,9 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    pub(crate) async fn ask(
-        &mut self,
-        what: Ask,
-        bucket: Bucket,
-        quota: Quota,
-        deadline: Duration,
-    ) -> Result<Decision, Error> {
-        match timeout(deadline, ask(&mut self.connection, what, bucket, quota)).await {
-            Ok(decision) => Ok(decision?),
+    pub(crate) async fn ask(&mut self, what: Ask, draws: &[Draw], deadline: Duration) -> Result<Verdict, Error> {
+        match timeout(deadline, ask(&mut self.connection, what, draws)).await {
+            Ok(verdict) => Ok(verdict?),
             Err(_) => Err(Error::Late(deadline)),
         }
     }

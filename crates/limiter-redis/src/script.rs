@@ -2,10 +2,10 @@
 
 use std::sync::LazyLock;
 
-use agis_ratelimit::{Bucket, Decision, Quota};
+use agis_ratelimit::{Bucket, Draw, Verdict, joint};
 use redis::{RedisResult, Script, aio::ConnectionLike};
 
-/// What is asked. It says again in Lua what `Quota::take` says; a property test holds the two together.
+/// What is asked. It says again in Lua what `Quota::take` and `joint::take_all` say; a property test holds the two together.
 const TAKE: &str = include_str!("take.lua");
 
 /// With its digest, by which Redis knows it after the first time.
@@ -18,21 +18,30 @@ pub(crate) enum Ask {
     Peek,
 }
 
-/// Asks for a decision: one EVALSHA. A Redis that does not know the script, having been restarted, is told it first.
-pub(crate) async fn ask(
-    connection: &mut impl ConnectionLike,
-    ask: Ask,
-    bucket: Bucket,
-    quota: Quota,
-) -> RedisResult<Decision> {
-    let mut call = SCRIPT.key(key(bucket));
-    call.arg(quota.interval()).arg(quota.capacity()).arg(match ask {
-        Ask::Take => "take",
-        Ask::Peek => "peek",
-    });
-    let debt = call.invoke_async(connection).await?;
-    // Counted from now, the bucket is full after what it lacks: so the decision is derived in one place.
-    Ok(quota.take(debt, 0).0)
+impl Ask {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Take => "take",
+            Self::Peek => "peek",
+        }
+    }
+}
+
+/// Asks for a decision about these buckets: one EVALSHA. A Redis that does not know the script, having been restarted, is
+/// told it first.
+pub(crate) async fn ask(connection: &mut impl ConnectionLike, ask: Ask, draws: &[Draw]) -> RedisResult<Verdict> {
+    let mut call = SCRIPT.arg(ask.word());
+    for (bucket, quota) in draws {
+        call.key(key(*bucket)).arg(quota.interval()).arg(quota.capacity());
+    }
+    let debts: Vec<u64> = call.invoke_async(connection).await?;
+    Ok(verdict(draws, debts))
+}
+
+/// Counted from now, a bucket is full after what it lacks: so the decision is derived in one place.
+fn verdict(draws: &[Draw], debts: Vec<u64>) -> Verdict {
+    let mut levels: Vec<_> = draws.iter().map(|(_, quota)| *quota).zip(debts).collect();
+    joint::take_all(&mut levels, 0)
 }
 
 fn key(bucket: Bucket) -> String {
@@ -41,19 +50,21 @@ fn key(bucket: Bucket) -> String {
 
 #[cfg(test)]
 mod tests {
+    use agis_ratelimit::{Quota, joint::Level};
     use agis_test_support::redis::Redis;
     use proptest::prelude::*;
 
     use super::*;
 
-    /// What a caller does: how far the clock goes first (microseconds, as Redis counts; it may be set back), what the
-    /// caller may, and whether it takes.
-    type Step = (i64, u32, bool);
+    /// What a caller does: how far the clock goes first (microseconds, as Redis counts; it may be set back), which buckets
+    /// are asked and how much each of them holds, and whether a token is taken.
+    type Step = (i64, Vec<(usize, u32)>, bool);
 
     /// The script as it is, but for the clock, which the test moves, and which keys do not go by that expire.
     fn clocked() -> Script {
         let mut text = TAKE.to_owned();
-        for (real, moved) in [("redis.call('TIME')", "{ARGV[4], ARGV[5]}"), ("math.ceil(after / 1000000)", "3600000")] {
+        let moved = "{ARGV[#ARGV - 1], ARGV[#ARGV]}";
+        for (real, moved) in [("redis.call('TIME')", moved), ("math.ceil(after / 1000000)", "3600000")] {
             assert!(text.contains(real), "{real}");
             text = text.replace(real, moved);
         }
@@ -64,8 +75,11 @@ mod tests {
         let wait =
             prop_oneof![4 => Just(0), 4 => 0_i64..2_000_000, 4 => 0_i64..4_000_000_000, 1 => -4_000_000_000_i64..0];
         // Mostly one quota, sometimes one that changes; those that do not divide an hour leave odd nanoseconds.
-        let limit = prop_oneof![3 => Just(7_u32), 1 => 1_u32..20, 1 => Just(3_600_000)];
-        prop::collection::vec((wait, limit, prop::bool::weighted(0.8)), 1..60)
+        let limit = || prop_oneof![3 => Just(7_u32), 1 => 1_u32..20, 1 => Just(3_600_000)];
+        let several = prop::sample::subsequence(vec![0, 1, 2, 3], 1..4)
+            .prop_flat_map(move |ids| ids.into_iter().map(|id| (Just(id), limit())).collect::<Vec<_>>());
+        let asked = prop_oneof![1 => limit().prop_map(|limit| vec![(0, limit)]), 1 => several];
+        prop::collection::vec((wait, asked, prop::bool::weighted(0.8)), 1..60)
     }
 
     #[test]
@@ -77,18 +91,23 @@ mod tests {
         proptest!(config, |(steps in steps(), start in 1_700_000_000_000_000_u64..1_900_000_000_000_000)| {
             let mut connection = client.get_connection().expect("a connection");
             redis::cmd("FLUSHALL").exec(&mut connection).expect("flushed");
-            let (mut now, mut full_at) = (start, 0);
-            for (wait, limit, take) in steps {
+            let (mut now, mut full_at) = (start, [0; 4]);
+            for (wait, asked, take) in steps {
                 now = now.saturating_add_signed(wait);
-                let quota = Quota::per_hour(limit);
-                let mut call = script.key("bucket");
-                call.arg(quota.interval()).arg(quota.capacity()).arg(if take { "take" } else { "peek" });
+                let bucket = |id: usize| Bucket { kind: "key", id: i64::try_from(id).expect("a small number") };
+                let draws: Vec<Draw> = asked.iter().map(|(id, limit)| (bucket(*id), Quota::per_hour(*limit))).collect();
+                let mut call = script.arg(if take { "take" } else { "peek" });
+                for (bucket, quota) in &draws {
+                    call.key(key(*bucket)).arg(quota.interval()).arg(quota.capacity());
+                }
                 call.arg(now / 1_000_000).arg(now % 1_000_000);
-                let debt = call.invoke(&mut connection).expect("a decision");
-                let (expected, kept) = quota.take(full_at, now * 1000);
-                prop_assert_eq!(quota.take(debt, 0).0, expected);
+                let debts: Vec<u64> = call.invoke(&mut connection).expect("a decision");
+                let mut levels: Vec<Level> =
+                    asked.iter().zip(&draws).map(|((id, _), (_, quota))| (*quota, full_at[*id])).collect();
+                let expected = joint::take_all(&mut levels, now * 1000);
+                prop_assert_eq!(verdict(&draws, debts), expected);
                 if take {
-                    full_at = kept;
+                    asked.iter().zip(levels).for_each(|((id, _), (_, kept))| full_at[*id] = kept);
                 }
             }
         });

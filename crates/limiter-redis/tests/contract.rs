@@ -38,9 +38,11 @@ async fn contract(limiter: Arc<dyn Limiter>) {
     a_quota_passes_and_the_next_is_told_when_to_come_back(&*limiter).await;
     callers_do_not_share_tokens(&*limiter).await;
     to_peek_costs_nothing(&*limiter).await;
+    several_buckets_give_a_token_each_or_none_at_all(&*limiter).await;
     tokens_come_back(&*limiter).await;
     a_quota_may_change(&*limiter).await;
-    who_asks_at_once_gets_no_more_than_the_quota(limiter).await;
+    who_asks_at_once_gets_no_more_than_the_quota(limiter.clone()).await;
+    families_that_ask_at_once_get_no_more_than_what_they_share(limiter).await;
 }
 
 async fn a_quota_passes_and_the_next_is_told_when_to_come_back(limiter: &dyn Limiter) {
@@ -67,6 +69,28 @@ async fn to_peek_costs_nothing(limiter: &dyn Limiter) {
     }
     assert!(take(limiter, 20, 1).await);
     assert!(!limiter.peek(key(20), Quota::per_hour(1)).await.allowed);
+}
+
+async fn several_buckets_give_a_token_each_or_none_at_all(limiter: &dyn Limiter) {
+    let of = async |id, limit| {
+        let draws = [(key(id), Quota::per_hour(limit)), (key(60), Quota::per_hour(5))];
+        let verdict = limiter.take_all(&draws).await;
+        (verdict.decision.allowed, verdict.decision.limit, verdict.decision.remaining, verdict.by)
+    };
+    assert_eq!(of(61, 2).await, (true, 2, 1, 0), "its own is the tightest");
+    assert_eq!(of(61, 2).await, (true, 2, 0, 0));
+    for _ in 0..3 {
+        assert_eq!(of(61, 2).await, (false, 2, 0, 0), "the other one is not charged for it");
+    }
+    assert_eq!(of(62, 100).await, (true, 5, 2, 1));
+    assert_eq!(of(63, 100).await, (true, 5, 1, 1));
+    assert!(take(limiter, 60, 5).await, "it is the bucket of a caller of its own");
+    for id in 62..70 {
+        assert_eq!(of(id, 3).await, (false, 5, 0, 1));
+    }
+    for remaining in [2, 1, 0] {
+        assert_eq!(limiter.take(key(69), Quota::per_hour(3)).await.remaining, remaining, "nor is this one");
+    }
 }
 
 /// Two a second.
@@ -96,4 +120,25 @@ async fn who_asks_at_once_gets_no_more_than_the_quota(limiter: Arc<dyn Limiter>)
         });
     }
     assert_eq!(callers.join_all().await.iter().sum::<usize>(), 100);
+}
+
+async fn families_that_ask_at_once_get_no_more_than_what_they_share(limiter: Arc<dyn Limiter>) {
+    let mut callers = tokio::task::JoinSet::new();
+    for number in 0..8 {
+        let limiter = limiter.clone();
+        callers.spawn(async move {
+            let mut draws = vec![(key(80 + number), Quota::per_hour(40)), (key(90), Quota::per_hour(100))];
+            if number % 2 == 0 {
+                draws.reverse();
+            }
+            let mut passed = 0;
+            for _ in 0..50 {
+                passed += usize::from(limiter.take_all(&draws).await.decision.allowed);
+            }
+            passed
+        });
+    }
+    let passed = callers.join_all().await;
+    assert!(passed.iter().all(|it| *it <= 40), "{passed:?}");
+    assert_eq!(passed.iter().sum::<usize>(), 100);
 }

@@ -91,6 +91,27 @@ async fn killed_and_started_again_it_never_lets_everybody_through() {
 }
 
 #[tokio::test]
+async fn several_buckets_are_decided_in_this_process_where_redis_is_gone() {
+    let mut scene = Scene::start().await;
+    let passes = async |scene: &Scene| {
+        let mut passed = 0;
+        for id in 0..30 {
+            let draws = [
+                (Bucket { kind: "key", id }, Quota::per_hour(3)),
+                (Bucket { kind: "key", id: 99 }, Quota::per_hour(LIMIT)),
+            ];
+            passed += u32::from(scene.limiter.take_all(&draws).await.decision.allowed);
+        }
+        passed
+    };
+    assert_eq!(passes(&scene).await, LIMIT);
+    assert!(scene.memory.is_empty(), "Redis has decided, in one call each");
+    scene.server.kill();
+    assert_eq!(passes(&scene).await, LIMIT, "a bucket of this process, once");
+    assert_eq!(passes(&scene).await, 0);
+}
+
+#[tokio::test]
 async fn frozen_it_costs_a_deadline_once_and_what_was_taken_is_remembered() {
     let scene = Scene::start().await;
     assert_eq!(scene.pass(1, 5).await, 5);

@@ -16,3 +16,12 @@ pub struct Decision {
     /// Until the next token comes; zero where one is left.
     pub retry_in: Duration,
 }
+
+/// The decision about several buckets at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Verdict {
+    /// That of the tightest bucket: of the one that refuses for the longest, or else of the one with the fewest tokens left.
+    pub decision: Decision,
+    /// Which bucket that is, by its place among those that were asked; the first of equals.
+    pub by: usize,
+}

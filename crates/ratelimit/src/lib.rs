@@ -2,15 +2,17 @@
 //!
 //! - [`quota`]: L, and the arithmetic (pure)
 //! - [`decision`]: the answer, and what its headers say
+//! - [`joint`]: several buckets at once (pure)
 //! - [`limiter`]: what a limiter promises
 //! - [`memory`]: a limiter in this process
 
 pub mod decision;
+pub mod joint;
 pub mod limiter;
 pub mod memory;
 pub mod quota;
 
-pub use decision::Decision;
-pub use limiter::{Bucket, Deciding, Limiter};
+pub use decision::{Decision, Verdict};
+pub use limiter::{Bucket, Deciding, Draw, Limiter};
 pub use memory::MemoryLimiter;
 pub use quota::Quota;

@@ -7,7 +7,10 @@ use std::{
 
 use futures_util::future::{BoxFuture, Either};
 
-use crate::{decision::Decision, quota::Quota};
+use crate::{
+    decision::{Decision, Verdict},
+    quota::Quota,
+};
 
 /// Whose tokens: a kind of caller and its number.
 #[derive(Debug, Clone, Copy, Eq)]
@@ -33,7 +36,10 @@ impl Hash for Bucket {
 }
 
 /// A decision: made, or, where somebody else makes it, under way.
-pub type Deciding<'a> = Either<Ready<Decision>, BoxFuture<'a, Decision>>;
+pub type Deciding<'a, D = Decision> = Either<Ready<D>, BoxFuture<'a, D>>;
+
+/// A bucket, and how much it holds.
+pub type Draw = (Bucket, Quota);
 
 /// Hands out tokens.
 ///
@@ -42,6 +48,10 @@ pub type Deciding<'a> = Either<Ready<Decision>, BoxFuture<'a, Decision>>;
 pub trait Limiter: Send + Sync {
     /// Takes one token.
     fn take(&self, bucket: Bucket, quota: Quota) -> Deciding<'_>;
+
+    /// Takes one token of each of these buckets, or none of any: where one refuses, the others lose nothing. The buckets
+    /// differ, and there is at least one.
+    fn take_all(&self, draws: &[Draw]) -> Deciding<'_, Verdict>;
 
     /// Whether a token is there, without taking it: for what costs only where it fails.
     fn peek(&self, bucket: Bucket, quota: Quota) -> Deciding<'_>;

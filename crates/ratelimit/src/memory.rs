@@ -1,7 +1,7 @@
 //! A limiter in this process.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, BTreeSet, HashMap},
     future::ready,
     hash::BuildHasher,
     sync::{Mutex, MutexGuard, OnceLock, PoisonError},
@@ -13,8 +13,9 @@ use metrics::Counter;
 use quanta::Clock;
 
 use crate::{
-    decision::Decision,
-    limiter::{Bucket, Deciding, Limiter},
+    decision::{Decision, Verdict},
+    joint,
+    limiter::{Bucket, Deciding, Draw, Limiter},
     quota::Quota,
 };
 
@@ -74,11 +75,32 @@ impl MemoryLimiter {
             return decision;
         }
         let (decision, kept) = quota.take(now, now);
-        if shard.len() >= self.per_shard {
-            forget_one(&mut shard);
-        }
-        shard.insert(bucket, kept);
+        self.keep(&mut shard, bucket, kept);
         decision
+    }
+
+    /// Takes one token of each at this time, or none of any, while nobody else takes one of any of them.
+    fn take_all_at(&self, draws: &[Draw], now: u64) -> Verdict {
+        let places: BTreeSet<_> = draws.iter().map(|(bucket, _)| self.place(*bucket)).collect();
+        // Always in one order, so that no two wait for each other.
+        let mut shards: BTreeMap<_, _> = places.into_iter().map(|place| (place, self.lock(place))).collect();
+        let full_at = |bucket: &Bucket| shards.get(&self.place(*bucket))?.get(bucket).copied();
+        let mut levels: Vec<_> = draws.iter().map(|(bucket, quota)| (*quota, full_at(bucket).unwrap_or(now))).collect();
+        let verdict = joint::take_all(&mut levels, now);
+        for ((bucket, _), (_, kept)) in draws.iter().zip(&levels).filter(|(_, (_, kept))| *kept > now) {
+            if let Some(shard) = shards.get_mut(&self.place(*bucket)) {
+                self.keep(shard, *bucket, *kept);
+            }
+        }
+        verdict
+    }
+
+    /// Where there is no room, the fullest of a few makes way.
+    fn keep(&self, shard: &mut Shard, bucket: Bucket, full_at: u64) {
+        if shard.len() >= self.per_shard && !shard.contains_key(&bucket) {
+            forget_one(shard);
+        }
+        shard.insert(bucket, full_at);
     }
 
     /// What [`Self::take_at`] would answer; takes nothing, and remembers nobody.
@@ -113,9 +135,21 @@ impl MemoryLimiter {
     }
 
     fn shard(&self, bucket: Bucket) -> MutexGuard<'_, Shard> {
+        self.lock(self.place(bucket))
+    }
+
+    fn place(&self, bucket: Bucket) -> usize {
         // From the middle: by the lowest and the highest bits a map places what is in it.
-        let shard = &self.shards[(self.hasher.hash_one(bucket) >> 32) as usize % SHARDS];
-        shard.lock().unwrap_or_else(PoisonError::into_inner)
+        (self.hasher.hash_one(bucket) >> 32) as usize % SHARDS
+    }
+
+    fn lock(&self, place: usize) -> MutexGuard<'_, Shard> {
+        self.shards[place].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn count(&self, allowed: bool) {
+        let counters = self.counters.get_or_init(Counters::new);
+        if allowed { &counters.allowed } else { &counters.denied }.increment(1);
     }
 
     /// Nanoseconds since the start; 2^64 of them are 584 years.
@@ -134,9 +168,14 @@ fn forget_one(shard: &mut Shard) {
 impl Limiter for MemoryLimiter {
     fn take(&self, bucket: Bucket, quota: Quota) -> Deciding<'_> {
         let decision = self.take_at(bucket, quota, self.now());
-        let Counters { allowed, denied } = self.counters.get_or_init(Counters::new);
-        if decision.allowed { allowed } else { denied }.increment(1);
+        self.count(decision.allowed);
         Either::Left(ready(decision))
+    }
+
+    fn take_all(&self, draws: &[Draw]) -> Deciding<'_, Verdict> {
+        let verdict = self.take_all_at(draws, self.now());
+        self.count(verdict.decision.allowed);
+        Either::Left(ready(verdict))
     }
 
     fn peek(&self, bucket: Bucket, quota: Quota) -> Deciding<'_> {
@@ -172,6 +211,37 @@ mod tests {
         assert!(limiter.is_empty());
         assert!(limiter.take_at(key(1), Quota::per_hour(1), now).allowed);
         assert!(!limiter.peek_at(key(1), Quota::per_hour(1), now).allowed);
+    }
+
+    #[test]
+    fn several_buckets_give_a_token_each_or_none_at_all() {
+        let limiter = MemoryLimiter::new(100);
+        let draws = |id, limit| [(key(id), Quota::per_hour(limit)), (key(1), Quota::per_hour(5))];
+        for id in 2..7 {
+            assert!(limiter.take_all_at(&draws(id, 3), 1).decision.allowed);
+        }
+        let Verdict { decision, by } = limiter.take_all_at(&draws(7, 3), 1);
+        assert_eq!((decision.allowed, decision.limit, by), (false, 5, 1));
+        for remaining in [2, 1, 0] {
+            assert_eq!(limiter.take_at(key(7), Quota::per_hour(3), 1).remaining, remaining, "it was not charged");
+        }
+    }
+
+    #[test]
+    fn threads_that_ask_several_in_any_order_get_no_more_than_the_quota_and_never_wait_for_one_another() {
+        let limiter = MemoryLimiter::new(1000);
+        let shared = [1, 2, 3].map(|id| (key(id), Quota::per_hour(100)));
+        let passed: usize = std::thread::scope(|scope| {
+            let thread = |number: i64| {
+                let (limiter, mut draws) = (&limiter, shared.to_vec());
+                draws.rotate_left(usize::try_from(number).unwrap_or(0) % 3);
+                draws.push((key(10 + number), Quota::per_hour(1000)));
+                scope.spawn(move || (0..200).filter(|_| limiter.take_all_at(&draws, 1).decision.allowed).count())
+            };
+            let threads: Vec<_> = (0..4).map(thread).collect();
+            threads.into_iter().map(|thread| thread.join().expect("a thread")).sum()
+        });
+        assert_eq!(passed, 100);
     }
 
     #[test]
