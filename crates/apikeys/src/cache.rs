@@ -104,6 +104,7 @@ mod tests {
             name: "k".to_owned(),
             grant: Grant { scopes: Scopes::default(), rate_limit: 1, allowed_ips: Blocks::default(), expires_at: None },
             bucket: id,
+            makers: vec![],
             replaced_by: None,
             last_used: None,
             created_at: Timestamp::UNIX_EPOCH,

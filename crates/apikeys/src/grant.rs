@@ -2,7 +2,8 @@
 //!
 //! A key gives nothing that it has not itself: not a scope, not a server, not a request, not an address, not an hour.
 //! Everything that makes, changes or rotates a key asks `Grant::given`, with the rows of both keys locked. So whatever
-//! keys do to one another, each of them stays within one that a person made.
+//! keys do to one another, each of them stays within one that a person made. That all of them together have no more
+//! requests than those, [`crate::family`] sees to.
 
 use std::time::Duration;
 
@@ -54,6 +55,12 @@ pub enum Beyond {
     /// The key that asks has a lower limit.
     #[error("your key has {0} requests per hour, so it cannot give more, nor widen or rotate a key that has more")]
     Limit(u32),
+    /// The key would draw on too many buckets.
+    #[error(
+        "this key, or one that it made, draws on the limits of as many keys as it may, so yours cannot raise its limit; make \
+         a new key"
+    )]
+    Makers,
     /// The key that asks may be used from fewer addresses.
     #[error(
         "your key may be used from some addresses only, so it cannot give more of them, nor widen or rotate a key that has more"

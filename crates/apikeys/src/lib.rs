@@ -2,6 +2,7 @@
 //!
 //! - [`address`]: from where a key may be used
 //! - [`cache`]: the keys that this process has looked up lately
+//! - [`family`]: on whose limits a key draws beside its own
 //! - [`grant`]: what a key may do as one value, and what keys may do to keys
 //! - [`key`]: the key itself, which cannot be printed, and its digest
 //! - [`scope`]: what a key may do
@@ -11,6 +12,7 @@
 
 pub mod address;
 pub mod cache;
+pub mod family;
 pub mod grant;
 pub mod key;
 pub mod scope;
@@ -20,6 +22,7 @@ pub mod store;
 
 pub use address::{Block, Blocks};
 pub use cache::KeyCache;
+pub use family::{Maker, Place};
 pub use grant::{Beyond, Grant, Wanted};
 pub use key::{Digest, Key};
 pub use scope::{Permission, Scope, Scopes};

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use thiserror::Error;
 
 use crate::{
+    family::Maker,
     grant::{Beyond, Grant, Wanted},
     key::Digest,
     service::KeyChange,
@@ -25,6 +26,8 @@ pub struct ApiKey {
     pub grant: Grant,
     /// Whose tokens it takes: its own id, or where it came from by rotation, that of the first.
     pub bucket: i32,
+    /// On whose buckets it draws beside that; empty where a person made it.
+    pub makers: Vec<Maker>,
     /// The key that took its place by rotation.
     pub replaced_by: Option<KeyId>,
     /// When it was last used, to within the flush interval.
@@ -80,6 +83,9 @@ pub struct Successor {
 }
 
 /// Keys as rows.
+///
+/// A key that another makes, or whose limit another raises, draws on that one's limit as well ([`crate::family`]), by its
+/// own row: so that holds when the other is gone. Where a limit changes, so does what others list of it.
 ///
 /// Whatever a key asks is decided by [`crate::grant`] while the rows of that key and of the one that it asks about are
 /// locked, so that neither has changed meanwhile.

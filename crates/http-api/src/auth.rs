@@ -246,23 +246,54 @@ pub(crate) async fn authenticate(
         Ok(known) => known,
         Err(problem) => return Ok(refused(request, &problem)),
     };
-    let (bucket, quota) = match &known {
-        Known::Key(key) => (Bucket { kind: "key", id: key.bucket.into() }, Quota::per_hour(key.grant.rate_limit)),
-        Known::Legacy(caller) => (caller.bucket(), caller.quota),
-    };
     let legacy = matches!(known, Known::Legacy(_));
-    let decision = services.limiter.take(bucket, quota).await;
+    let (decision, whose) = decide(&services, &known).await;
     let mut response = if decision.allowed {
         request.extensions_mut().insert(Caller(Rc::new(known)));
         next.call(request).instrument(observe::span()).await?.map_into_boxed_body()
     } else {
-        refused(request, &Problem::rate_limited(decision.limit, seconds_up(decision.retry_in)))
+        refused(request, &Problem::rate_limited(whose, decision.limit, seconds_up(decision.retry_in)))
     };
-    add_headers(response.headers_mut(), &decision);
+    add_headers(response.headers_mut(), &decision, whose);
     if let Some(policy) = services.edge.legacy.as_ref().filter(|_| legacy) {
         policy.add_headers(response.headers_mut());
     }
     Ok(response)
+}
+
+/// Whose bucket has decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Whose {
+    /// The caller's.
+    Key,
+    /// That of a key which gave the caller's requests.
+    Maker,
+}
+
+impl Whose {
+    /// The policy's name in `RateLimit`.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Key => "key",
+            Self::Maker => "maker",
+        }
+    }
+}
+
+/// Takes a token of each bucket that the caller draws on: mostly one.
+async fn decide(services: &Services, known: &Known) -> (Decision, Whose) {
+    let of_key = |bucket: i32, limit| (Bucket { kind: "key", id: bucket.into() }, Quota::per_hour(limit));
+    let (bucket, quota) = match known {
+        Known::Legacy(caller) => (caller.bucket(), caller.quota),
+        Known::Key(key) if key.makers.is_empty() => of_key(key.bucket, key.grant.rate_limit),
+        Known::Key(key) => {
+            let draws: Vec<_> = key.draws().map(|it| of_key(it.bucket, it.limit)).collect();
+            let verdict = services.limiter.take_all(&draws).await;
+            let is_own = verdict.by == 0 && !key.shares_its_bucket();
+            return (verdict.decision, if is_own { Whose::Key } else { Whose::Maker });
+        }
+    };
+    (services.limiter.take(bucket, quota).await, Whose::Key)
 }
 
 /// What the form alone tells is decided without the database; what a cached key tells, too. Everything else is looked up,
@@ -310,28 +341,30 @@ fn refused(request: ServiceRequest, problem: &Problem) -> ServiceResponse {
 }
 
 /// `X-RateLimit-*` as they are widely known, and `RateLimit`, `RateLimit-Policy` of draft-ietf-httpapi-ratelimit-headers.
-fn add_headers(headers: &mut HeaderMap, decision: &Decision) {
+fn add_headers(headers: &mut HeaderMap, decision: &Decision, whose: Whose) {
     let Decision { limit, remaining, full_in, .. } = decision;
     let full_in = seconds_up(*full_in);
     let reset = Utc::now().timestamp().saturating_add_unsigned(full_in);
-    let (x_limit, policy) = of_limit(*limit);
+    let (x_limit, policy) = of_limit(*limit, whose);
     headers.insert(X_LIMIT, x_limit);
     headers.insert(X_REMAINING, (*remaining).into());
     headers.insert(X_RESET, reset.into());
     headers.insert(POLICY, policy);
-    headers.insert(LIMIT, header(format!("\"key\";r={remaining};t={full_in}")));
+    headers.insert(LIMIT, header(format!("\"{}\";r={remaining};t={full_in}", whose.word())));
 }
 
 /// The headers that say nothing but the limit. Most keys have the same one, so the last are kept.
-fn of_limit(limit: u32) -> (HeaderValue, HeaderValue) {
+fn of_limit(limit: u32, whose: Whose) -> (HeaderValue, HeaderValue) {
+    type Last = (u32, Whose, HeaderValue, HeaderValue);
     thread_local! {
-        static LAST: RefCell<Option<(u32, HeaderValue, HeaderValue)>> = RefCell::default();
+        static LAST: RefCell<Option<Last>> = RefCell::default();
     }
     LAST.with_borrow_mut(|last| match last {
-        Some((of, x_limit, policy)) if *of == limit => (x_limit.clone(), policy.clone()),
+        Some((of, by, x_limit, policy)) if *of == limit && *by == whose => (x_limit.clone(), policy.clone()),
         _ => {
-            let (x_limit, policy) = (HeaderValue::from(limit), header(format!("\"key\";q={limit};w=3600")));
-            *last = Some((limit, x_limit.clone(), policy.clone()));
+            let policy = header(format!("\"{}\";q={limit};w=3600", whose.word()));
+            let x_limit = HeaderValue::from(limit);
+            *last = Some((limit, whose, x_limit.clone(), policy.clone()));
             (x_limit, policy)
         }
     })

@@ -39,7 +39,8 @@ pub(crate) struct Create {
     name: String,
     #[schema(value_type = Vec<words::Scope>, min_items = 1, max_items = 100)]
     scopes: Vec<String>,
-    /// Requests per hour, no more than the key has that asks; a default of this installation where absent.
+    /// Requests per hour, no more than the key has that asks; a default of this installation where absent. Each of them is
+    /// one of the key that asks, too.
     #[schema(value_type = Option<i32>, minimum = 1)]
     rate_limit: Option<Number<u32>>,
     /// Days until it ends. It ends with the key that asks at the latest.
@@ -64,7 +65,8 @@ pub(crate) struct Change {
     name: Option<String>,
     #[schema(value_type = Option<Vec<words::Scope>>, min_items = 1, max_items = 100)]
     scopes: Option<Vec<String>>,
-    /// Requests per hour, no more than the key has that asks.
+    /// Requests per hour, no more than the key has that asks, whose requests they are too from then on, if this is more than
+    /// before.
     #[schema(value_type = Option<i32>, minimum = 1)]
     rate_limit: Option<Number<u32>>,
     /// The addresses, or blocks of them, from which it may be used; from anywhere where the list is empty.
@@ -106,7 +108,7 @@ pub(crate) struct KeyDto {
     name: String,
     #[schema(value_type = Vec<words::Scope>)]
     scopes: Vec<String>,
-    /// Requests per hour.
+    /// Requests per hour, if the keys that it came of leave as many.
     #[schema(value_type = i32, minimum = 1)]
     rate_limit: u32,
     /// From where it may be used; from anywhere where this is empty.
@@ -160,7 +162,7 @@ list_query! {
 
 /// Create a key
 ///
-/// It can do no more than the key that asks.
+/// It can do no more than the key that asks, and draws on the limit of that one as well as on its own.
 #[utoipa::path(
     post, path = "/api/v1/auth/keys", operation_id = "createKey", tag = "keys", request_body = Create,
     responses((status = 201, description = "The key, shown this once.", body = Created)),

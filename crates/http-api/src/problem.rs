@@ -19,7 +19,7 @@ use agis_servers::{ServersError, console::ConsoleError};
 use serde::Serialize;
 
 pub(crate) use self::code::Code;
-use crate::{observe::RequestId, page};
+use crate::{auth::Whose, observe::RequestId, page};
 
 /// Seconds after which a caller should try again what may go well then.
 const RETRY_S: u64 = 2;
@@ -110,9 +110,15 @@ impl Problem {
         Self::new(Code::MissingScope, detail)
     }
 
-    pub(crate) fn rate_limited(limit: u32, retry_after: u64) -> Self {
-        let detail =
-            format!("this API key has used its {limit} requests per hour; the next is free in {retry_after} s");
+    pub(crate) fn rate_limited(whose: Whose, limit: u32, retry_after: u64) -> Self {
+        let used = match whose {
+            Whose::Key => format!("this API key has used its {limit} requests per hour"),
+            Whose::Maker => format!(
+                "a key that gave this API key its requests, as its maker does, has used its {limit} per hour, which all \
+                 keys that come of it share"
+            ),
+        };
+        let detail = format!("{used}; the next is free in {retry_after} s");
         Self::new(Code::RateLimited, detail).after(retry_after)
     }
 
@@ -215,7 +221,7 @@ impl From<KeysError> for Problem {
             KeysError::NoUser => Self::new(Code::NoUser, detail),
             KeysError::Invalid { field, rule } => Self::invalid_value(field, rule),
             KeysError::Beyond(Beyond::Scope(_)) => Self::new(Code::ScopeBeyondKey, detail),
-            KeysError::Beyond(Beyond::Limit(_)) => Self::new(Code::LimitBeyondKey, detail),
+            KeysError::Beyond(Beyond::Limit(_) | Beyond::Makers) => Self::new(Code::LimitBeyondKey, detail),
             KeysError::Beyond(Beyond::Addresses) => Self::new(Code::AddressesBeyondKey, detail),
             KeysError::Beyond(Beyond::End(_)) => Self::new(Code::ExpiryBeyondKey, detail),
             KeysError::AskerEnded => Self::new(Code::InvalidKey, detail),

@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 
 use agis_apikeys::{
-    ApiKey, Beyond, Digest, Grant, KeyChange, KeyState, KeyStore, Scope, Scopes,
+    ApiKey, Beyond, Digest, Grant, KeyChange, KeyState, KeyStore, Maker, Scope, Scopes,
     address::{Block, Blocks},
     store::{KeyRow, Successor, WriteError},
 };
@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use chrono::TimeDelta;
 use diesel::{
     prelude::*,
-    sql_types::{Array, Integer, Timestamptz},
+    sql_types::{Array, Bool, Integer, Timestamptz},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
@@ -32,6 +32,8 @@ struct Row {
     rate_limit: i32,
     allowed_ips: Vec<String>,
     bucket: Option<i32>,
+    maker_buckets: Vec<i32>,
+    maker_limits: Vec<i32>,
     replaced_by: Option<i32>,
     last_used: Option<Timestamp>,
     created_at: Timestamp,
@@ -40,6 +42,7 @@ struct Row {
 
 impl Row {
     fn into_key<R: From<StoreError>>(self) -> Result<ApiKey, Fault<R>> {
+        let makers = self.maker_buckets.into_iter().zip(self.maker_limits);
         let blocks: Result<Blocks, _> = self.allowed_ips.iter().map(|text| text.parse::<Block>()).collect();
         Ok(ApiKey {
             id: KeyId(self.id),
@@ -54,6 +57,7 @@ impl Row {
                 expires_at: self.expires_at,
             },
             bucket: self.bucket.unwrap_or(self.id),
+            makers: makers.map(|(bucket, limit)| Maker { bucket, limit: limit.unsigned_abs() }).collect(),
             replaced_by: self.replaced_by.map(KeyId),
             last_used: self.last_used,
             created_at: self.created_at,
@@ -74,14 +78,21 @@ fn limit(limit: u32) -> i32 {
     i32::try_from(limit).unwrap_or(i32::MAX)
 }
 
+/// As the two columns have them.
+fn makers(makers: &[Maker]) -> (Vec<i32>, Vec<i32>) {
+    makers.iter().map(|maker| (maker.bucket, limit(maker.limit))).unzip()
+}
+
 #[async_trait]
 impl KeyStore for Db {
     async fn create(&self, row: &KeyRow, limit: u32, once: Option<&Once>) -> Result<ApiKey, WriteError> {
         self.transaction(async |conn| {
             let owner = row.owner.as_str();
             users::lock(conn, &row.owner, WriteError::NoUser).await?;
-            let Locked { at, held, .. } = lock(conn, &row.owner, row.by, None).await?;
-            let grant = row.wanted.granted(held.as_ref().map(|held| &held.grant), at).map_err(beyond)?;
+            let Locked { at, held, .. } = lock(conn, &row.owner, row.by, None, Kin::Left).await?;
+            let grant = row.wanted.granted(worth(held.as_ref()).as_ref(), at).map_err(beyond)?;
+            let place = held.as_ref().map(ApiKey::child).unwrap_or_default();
+            let (maker_buckets, maker_limits) = makers(&place.makers);
             let alive = api_keys::expires_at.is_null().or(api_keys::expires_at.gt(now().nullable()));
             let keys: i64 = api_keys::table
                 .filter(api_keys::discord_id.eq(owner).and(api_keys::replaced_by.is_null()).and(alive))
@@ -99,6 +110,9 @@ impl KeyStore for Db {
                     api_keys::scopes.eq(words(&grant.scopes)),
                     api_keys::rate_limit.eq(self::limit(grant.rate_limit)),
                     api_keys::allowed_ips.eq(blocks(&grant.allowed_ips)),
+                    api_keys::bucket.eq(place.bucket),
+                    api_keys::maker_buckets.eq(maker_buckets),
+                    api_keys::maker_limits.eq(maker_limits),
                     api_keys::expires_at.eq(grant.expires_at),
                 ))
                 .returning(Row::as_returning())
@@ -118,9 +132,17 @@ impl KeyStore for Db {
         change: &KeyChange,
     ) -> Result<ApiKey, WriteError> {
         self.transaction(async |conn| {
-            let Locked { held, key, .. } = lock(conn, owner, by, Some(id)).await?;
+            let kin = if change.rate_limit.is_some() { Kin::Locked } else { Kin::Left };
+            if kin == Kin::Locked {
+                // So that no key is made meanwhile that lists the limit as it was.
+                users::lock(conn, owner, WriteError::NotFound).await?;
+            }
+            let Locked { held, key, others, .. } = lock(conn, owner, by, Some(id), kin).await?;
             let key = key.ok_or(Fault::Refused(WriteError::NotFound))?;
-            key.grant.changed(held.as_ref().map(|held| &held.grant), change).map_err(beyond)?;
+            key.grant.changed(worth(held.as_ref()).as_ref(), change).map_err(beyond)?;
+            if let Some(giver) = held.filter(|_| change.rate_limit.is_some_and(|limit| limit > key.grant.rate_limit)) {
+                give(conn, &giver, &key, &others).await?;
+            }
             let row: Row = diesel::update(api_keys::table.find(id.0))
                 .set((
                     // A statement must set something; what is not changed may be more than this version can read.
@@ -148,7 +170,7 @@ impl KeyStore for Db {
     ) -> Result<ApiKey, WriteError> {
         self.transaction(async |conn| {
             users::lock(conn, owner, WriteError::NoUser).await?;
-            let Locked { at, held, key } = lock(conn, owner, by, Some(id)).await?;
+            let Locked { at, held, key, .. } = lock(conn, owner, by, Some(id), Kin::Left).await?;
             let key = key.ok_or(Fault::Refused(WriteError::NotFound))?;
             if let Some(successor) = key.replaced_by {
                 return Err(Fault::Refused(WriteError::Replaced(successor)));
@@ -156,16 +178,21 @@ impl KeyStore for Db {
             if key.grant.expires_at.is_some_and(|end| end <= at) {
                 return Err(Fault::Refused(WriteError::Ended));
             }
-            let grant = key.grant.rotated(held.as_ref().map(|held| &held.grant)).map_err(beyond)?;
+            // No key is beyond itself; of another, what its makers leave of it for a while is not what it has.
+            let has = if by == Some(id) { key.worth() } else { key.grant.clone() };
+            let grant = has.rotated(worth(held.as_ref()).as_ref()).map_err(beyond)?;
+            let (maker_buckets, maker_limits) = makers(&key.makers);
             let successor: Row = diesel::insert_into(api_keys::table)
                 .values((
                     api_keys::key_hash.eq(new.digest.to_hex()),
                     api_keys::discord_id.eq(owner.as_str()),
                     api_keys::name.eq(&key.name),
                     api_keys::scopes.eq(words(&grant.scopes)),
-                    api_keys::rate_limit.eq(limit(grant.rate_limit)),
+                    api_keys::rate_limit.eq(limit(key.grant.rate_limit)),
                     api_keys::allowed_ips.eq(blocks(&grant.allowed_ips)),
                     api_keys::bucket.eq(key.bucket),
+                    api_keys::maker_buckets.eq(maker_buckets),
+                    api_keys::maker_limits.eq(maker_limits),
                     api_keys::expires_at.eq(grant.expires_at),
                 ))
                 .returning(Row::as_returning())
@@ -287,6 +314,15 @@ struct Locked {
     held: Option<ApiKey>,
     /// The key that it asks about, if this user has it.
     key: Option<ApiKey>,
+    /// What else was locked.
+    others: Vec<ApiKey>,
+}
+
+/// Whether all keys of the user are locked, since some of them may have come of the one that is asked about.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kin {
+    Locked,
+    Left,
 }
 
 /// Locks the key that asks, the one that it asks about, and what either replaced, which a rotation ends: all at once and
@@ -296,24 +332,53 @@ async fn lock(
     owner: &UserId,
     by: Option<KeyId>,
     about: Option<KeyId>,
+    kin: Kin,
 ) -> Result<Locked, Fault<WriteError>> {
     let ids: Vec<i32> = by.into_iter().chain(about).map(|id| id.0).collect();
     let wanted = api_keys::id.eq_any(&ids).or(api_keys::replaced_by.assume_not_null().eq_any(&ids));
     let rows: Vec<Row> = api_keys::table
-        .filter(api_keys::discord_id.eq(owner.as_str()).and(wanted))
+        .filter(api_keys::discord_id.eq(owner.as_str()).and(wanted.or((kin == Kin::Locked).into_sql::<Bool>())))
         .order(api_keys::id)
         .select(Row::as_select())
         .for_no_key_update()
         .load(conn)
         .await?;
     let at: Timestamp = diesel::select(now()).get_result(conn).await?;
-    let keys: Vec<ApiKey> = rows.into_iter().map(Row::into_key).collect::<Result<_, Fault<WriteError>>>()?;
-    let find = |id: Option<KeyId>| keys.iter().find(|key| Some(key.id) == id).cloned();
+    let (asked, others): (Vec<Row>, Vec<Row>) = rows.into_iter().partition(|row| ids.contains(&row.id));
+    let asked: Vec<ApiKey> = asked.into_iter().map(Row::into_key).collect::<Result<_, Fault<WriteError>>>()?;
+    // One that cannot be read can do nothing either.
+    let others = others.into_iter().filter_map(|row| row.into_key::<WriteError>().ok()).collect();
+    let find = |id: Option<KeyId>| asked.iter().find(|key| Some(key.id) == id).cloned();
     let held = find(by).filter(|held| held.grant.expires_at.is_none_or(|end| end > at));
     if by.is_some() && held.is_none() {
         return Err(Fault::Refused(WriteError::AskerEnded));
     }
-    Ok(Locked { at, held, key: find(about) })
+    Ok(Locked { at, held, key: find(about), others })
+}
+
+/// What the key that asks can give.
+fn worth(held: Option<&ApiKey>) -> Option<Grant> {
+    held.map(ApiKey::worth)
+}
+
+/// Has a key, and what came of it, draw on the limit of one that raises its limit. All keys of the user are locked.
+async fn give(
+    conn: &mut AsyncPgConnection,
+    giver: &ApiKey,
+    key: &ApiKey,
+    others: &[ApiKey],
+) -> Result<(), Fault<WriteError>> {
+    if key.draws_on(giver.bucket) {
+        return Ok(());
+    }
+    for kin in others.iter().filter(|other| other.draws_on(key.bucket)).chain([key]) {
+        let (buckets, limits) = makers(&kin.makers_after_gift(giver).map_err(beyond)?);
+        diesel::update(api_keys::table.find(kin.id.0))
+            .set((api_keys::maker_buckets.eq(buckets), api_keys::maker_limits.eq(limits)))
+            .execute(conn)
+            .await?;
+    }
+    Ok(())
 }
 
 fn beyond(beyond: Beyond) -> Fault<WriteError> {

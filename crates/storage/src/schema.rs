@@ -134,6 +134,8 @@ diesel::table! {
         rate_limit -> Integer,
         allowed_ips -> Array<Text>,
         bucket -> Nullable<Integer>,
+        maker_buckets -> Array<Integer>,
+        maker_limits -> Array<Integer>,
         replaced_by -> Nullable<Integer>,
         last_used -> Nullable<Timestamptz>,
         created_at -> Timestamptz,

@@ -10,6 +10,7 @@ mod games;
 mod guides;
 mod idempotency;
 mod key_care;
+mod key_families;
 mod keys;
 mod limits;
 mod metrics;

@@ -207,7 +207,7 @@ async fn firings_that_are_on_their_way_while_the_schema_changes_become_one_opera
 }
 
 /// What is counted of the rows in `migrations/rows.sql`.
-const COUNTED: [(&str, &str); 21] = [
+const COUNTED: [(&str, &str); 22] = [
     ("users", "users"),
     ("totals", "user_stats where total_commands_used = 5"),
     ("servers", "game_servers where deleted_at is null"),
@@ -219,6 +219,7 @@ const COUNTED: [(&str, &str); 21] = [
     ("runs", "schedule_runs"),
     ("keys from everywhere", "api_keys where allowed_ips = '{}' and expires_at is null"),
     ("narrowed keys", "api_keys where allowed_ips <> '{}'"),
+    ("keys that came of keys", "api_keys where maker_buckets = '{2}' and maker_limits = '{100}'"),
     ("idempotency keys", "idempotency_keys"),
     ("shares", "server_shares"),
     ("roles", "member_roles"),
@@ -233,9 +234,11 @@ const COUNTED: [(&str, &str); 21] = [
 
 /// What each migration that can be reverted takes along when it is, from the newest to the oldest.
 /// docs/operations/rollback.md tells of it.
-const LOST: [(&str, &[&str]); 20] = [
+const LOST: [(&str, &[&str]); 22] = [
     ("unavailable_games", &["unavailable games"]),
     ("killed_after_grace", &["kills"]),
+    ("makers_checked", &[]),
+    ("makers", &["keys that came of keys"]),
     ("leavers", &["leavers"]),
     ("name_shapes", &["shapes of names"]),
     ("roles_seen", &[]),

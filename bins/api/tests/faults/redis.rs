@@ -1,6 +1,7 @@
 //! A limit over two processes, while Redis is there and while it is not.
 
 use agis_test_support::{redis::Redis, wait};
+use serde_json::json;
 
 use crate::common::{Api, OWNER, SOON, Stack};
 
@@ -109,4 +110,55 @@ async fn a_redis_that_refuses_the_password_is_told_and_the_password_is_not() {
     assert!(line["why"].as_str().is_some_and(|why| why.to_lowercase().contains("auth")), "{line}");
     assert!(!api.log().iter().any(|line| line.to_string().contains("hunter2")));
     until_status(&[&api], "degraded").await;
+}
+
+/// Has a key make others in all processes in turn, each of which asks a little, and answers with how much passed in all.
+async fn passes_of_a_family(apis: &[&Api], maker: &str) -> usize {
+    let (mut passed, mut key) = (0, maker.to_owned());
+    for (number, api) in apis.iter().cycle().take(LIMIT).enumerate() {
+        // Of the first, or of the last one that was made.
+        let by = if number % 2 == 0 { maker } else { &key };
+        let body = json!({ "name": "child", "scopes": ["*"] });
+        let answer = api.call_as(Some(by), "POST", "/api/v1/auth/keys", Some(body)).await;
+        if answer.status == 201 {
+            answer.body["key"].as_str().expect("a key").clone_into(&mut key);
+            passed += 1;
+        }
+        passed += passes(apis, &key, 3).await;
+    }
+    passed
+}
+
+#[tokio::test]
+async fn a_family_of_keys_shares_one_limit_over_two_processes_through_a_restart_and_without_redis() {
+    let stack = Stack::start().await;
+    let mut server = Redis::start().expect("a Redis");
+    let settings = [("REDIS_URL", server.url()), ("KEYS_PER_USER", "10000".to_owned())];
+    let settings = settings.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let (one, mut two) = (stack.api(&settings).await, stack.api(&settings).await);
+    let maker = wait::until(SOON * 4, "a round without a fallback", async || {
+        let (maker, before) = (new_key(&stack), fallbacks(&[&one, &two]).await);
+        until_status(&[&one, &two], "ok").await;
+        let passed = passes_of_a_family(&[&one, &two], &maker).await;
+        if fallbacks(&[&one, &two]).await > before {
+            return None;
+        }
+        // A slow round may see a token come back.
+        assert!((LIMIT..=LIMIT + 1).contains(&passed), "{passed}");
+        Some(maker)
+    })
+    .await;
+
+    two.kill();
+    two = stack.api(&settings).await;
+    until_status(&[&one, &two], "ok").await;
+    let before = fallbacks(&[&one, &two]).await;
+    let passed = passes_of_a_family(&[&one, &two], &maker).await;
+    // One quota more from a process that lost its patience with Redis.
+    let given = if fallbacks(&[&one, &two]).await > before { LIMIT } else { 0 };
+    assert!(passed <= given + 2, "a new process knows whose children they are: {passed}");
+
+    server.kill();
+    let passed = passes_of_a_family(&[&one, &two], &maker).await;
+    assert!((1..=2 * LIMIT + 2).contains(&passed), "one quota of each process: {passed}");
 }

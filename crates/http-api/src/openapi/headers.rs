@@ -12,7 +12,12 @@ fn all() -> [(&'static str, &'static str, Value, Value); 13] {
     let id = "0199d3a0-4b5c-7def-8123-456789abcdef";
     [
         ("X-Request-Id", "The id of this request, yours or made.", text(), json!(id)),
-        ("X-RateLimit-Limit", "Requests per hour of this key.", number(), json!(1000)),
+        (
+            "X-RateLimit-Limit",
+            "Requests per hour of this key, or of the key that it came of, whichever has fewer left.",
+            number(),
+            json!(1000),
+        ),
         ("X-RateLimit-Remaining", "Requests left.", number(), json!(997)),
         ("X-RateLimit-Reset", "When all are free again, in Unix seconds.", number(), json!(1_795_000_000)),
         ("RateLimit", "The same by draft-ietf-httpapi-ratelimit-headers.", text(), json!("\"key\";r=997;t=11")),

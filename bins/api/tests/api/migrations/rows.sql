@@ -27,6 +27,7 @@ insert into api_keys (id, key_hash, discord_id, name, scopes, allowed_ips, bucke
     (1, 'new', '1', 'laptop', '{*}', '{}', 2, null),
     (2, 'old', '1', 'laptop', '{*}', '{}', null, 1),
     (3, 'narrow', '1', 'office', '{*}', '{192.0.2.0/24}', null, null);
+update api_keys set maker_buckets = '{2}', maker_limits = '{100}' where id = 3;
 insert into idempotency_keys (key, discord_id, fingerprint, attempt, lease_until, status, body) values
     ('answered', '1', '\x00', gen_random_uuid(), null, 201, '\x7b7d'),
     ('in flight', '1', '\x01', gen_random_uuid(), now(), null, null);

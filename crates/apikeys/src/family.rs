@@ -1,0 +1,320 @@
+//! On whose limits a key draws beside its own, so that making keys multiplies no limit.
+//!
+//! The limit of a key holds for the key and for everything that comes of it. So a key that another one makes takes a token
+//! of its own bucket, of its maker's, and of those of its maker's makers, or of none. The makers stand in its own row:
+//! revoking one frees nobody. A key that a person made has none.
+
+use crate::{
+    grant::{Beyond, Grant},
+    store::ApiKey,
+};
+
+/// How many makers' buckets a key has beside its own. The generations behind that have no bucket of their own, but take
+/// from their maker's.
+pub const MAKERS_MAX: usize = 3;
+/// Those, and the bucket of a maker from which a key takes as if it were its own.
+const LISTED_MAX: usize = MAKERS_MAX + 1;
+
+/// A bucket that is shared with a key which gave requests, and how much it holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Maker {
+    /// As in [`ApiKey::bucket`].
+    pub bucket: i32,
+    /// Requests per hour. It follows the limit of that key while there is one.
+    pub limit: u32,
+}
+
+/// From where a new key takes tokens.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Place {
+    /// Whose bucket is its first; none where that is its own.
+    pub bucket: Option<i32>,
+    /// The nearest first.
+    pub makers: Vec<Maker>,
+}
+
+impl ApiKey {
+    /// The place of a key that this one makes.
+    pub fn child(&self) -> Place {
+        let makers = self.listed();
+        Place { bucket: (makers.len() > MAKERS_MAX).then_some(self.bucket), makers }
+    }
+
+    /// The makers of this key after another has raised its limit, and so given it requests. It draws on the giver's bucket
+    /// from then on, unless it did before, and so does all that comes of it.
+    ///
+    /// # Errors
+    /// Where those are more than a key may have.
+    pub fn makers_after_gift(&self, giver: &Self) -> Result<Vec<Maker>, Beyond> {
+        let new = giver.listed().into_iter().filter(|maker| !self.draws_on(maker.bucket));
+        let makers: Vec<_> = self.makers.iter().copied().chain(new).collect();
+        let most = if self.shares_its_bucket() { LISTED_MAX } else { MAKERS_MAX };
+        if makers.len() > most { Err(Beyond::Makers) } else { Ok(makers) }
+    }
+
+    /// Whether it takes tokens of this bucket.
+    pub fn draws_on(&self, bucket: i32) -> bool {
+        self.bucket == bucket || self.makers.iter().any(|maker| maker.bucket == bucket)
+    }
+
+    /// Whether its first bucket is a maker's.
+    pub fn shares_its_bucket(&self) -> bool {
+        self.makers.iter().any(|maker| maker.bucket == self.bucket)
+    }
+
+    /// Every bucket that it takes a token of, with what that holds for it; the first is its own.
+    pub fn draws(&self) -> impl Iterator<Item = Maker> {
+        let (same, others): (Vec<Maker>, Vec<Maker>) =
+            self.makers.iter().copied().partition(|maker| maker.bucket == self.bucket);
+        let limit = same.iter().map(|maker| maker.limit).fold(self.grant.rate_limit, u32::min);
+        std::iter::once(Maker { bucket: self.bucket, limit }).chain(others)
+    }
+
+    /// What it can do, and so give: no more requests than the least of its buckets has.
+    pub fn worth(&self) -> Grant {
+        let limits = self.makers.iter().map(|maker| maker.limit);
+        Grant { rate_limit: limits.fold(self.grant.rate_limit, u32::min), ..self.grant.clone() }
+    }
+
+    /// Its buckets, as its children list them.
+    fn listed(&self) -> Vec<Maker> {
+        let own = (!self.shares_its_bucket()).then_some(Maker { bucket: self.bucket, limit: self.grant.rate_limit });
+        own.into_iter().chain(self.makers.iter().copied()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use agis_base::{KeyId, Timestamp, UserId};
+    use proptest::{prelude::*, sample::Index};
+
+    use super::*;
+    use crate::{Blocks, KeyChange, Scope, Wanted};
+
+    fn key(id: i32, limit: u32, place: Place) -> ApiKey {
+        let scopes = [Scope::All].into_iter().collect();
+        ApiKey {
+            id: KeyId(id),
+            owner: UserId::from_stored("1"),
+            name: "k".to_owned(),
+            grant: Grant { scopes, rate_limit: limit, allowed_ips: Blocks::default(), expires_at: None },
+            bucket: place.bucket.unwrap_or(id),
+            makers: place.makers,
+            replaced_by: None,
+            last_used: None,
+            created_at: Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    fn draws(key: &ApiKey) -> Vec<(i32, u32)> {
+        key.draws().map(|it| (it.bucket, it.limit)).collect()
+    }
+
+    /// Keys, each made by the one before.
+    fn generations(limits: &[u32]) -> Vec<ApiKey> {
+        let mut keys: Vec<ApiKey> = vec![];
+        for (id, limit) in (1..).zip(limits) {
+            let place = keys.last().map(ApiKey::child).unwrap_or_default();
+            keys.push(key(id, *limit, place));
+        }
+        keys
+    }
+
+    #[test]
+    fn a_key_draws_on_all_that_it_came_of_and_generations_far_behind_share_a_bucket() {
+        let keys = generations(&[1000, 100, 50, 40, 30, 5]);
+        let table: [&[(i32, u32)]; 6] = [
+            &[(1, 1000)],
+            &[(2, 100), (1, 1000)],
+            &[(3, 50), (2, 100), (1, 1000)],
+            &[(4, 40), (3, 50), (2, 100), (1, 1000)],
+            &[(4, 30), (3, 50), (2, 100), (1, 1000)],
+            &[(4, 5), (3, 50), (2, 100), (1, 1000)],
+        ];
+        for (key, expected) in keys.iter().zip(table) {
+            assert_eq!(draws(key), expected, "of key {}", key.id);
+            assert_eq!(key.shares_its_bucket(), key.id.0 > 4);
+        }
+    }
+
+    #[test]
+    fn what_a_key_can_give_is_the_least_that_it_draws_on() {
+        let mut keys = generations(&[1000, 100, 50]);
+        keys[2].makers[0].limit = 7;
+        assert_eq!((keys[2].worth().rate_limit, keys[1].worth().rate_limit), (7, 100));
+    }
+
+    #[test]
+    fn a_gift_has_a_key_draw_on_the_giver_unless_it_does_or_would_on_too_many() {
+        let (root, giver) = (key(10, 9, Place::default()), generations(&[8, 7]).remove(1));
+        let listed = |makers: Vec<Maker>| makers.iter().map(|it| it.bucket).collect::<Vec<_>>();
+        assert_eq!(root.makers_after_gift(&giver).map(listed), Ok(vec![2, 1]));
+        assert_eq!(giver.makers_after_gift(&generations(&[8])[0]).map(listed), Ok(vec![1]));
+        for deep in generations(&[9, 9, 9, 9, 9]).split_off(3) {
+            assert_eq!(deep.makers_after_gift(&root), Err(Beyond::Makers), "{}", deep.id);
+        }
+    }
+
+    /// These divide a bucket of so many parts, so that what is used of one is counted exactly.
+    const LIMITS: [u32; 9] = [1, 2, 3, 4, 5, 6, 10, 12, 30];
+    const PARTS: u32 = 60;
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Create(Index, u32),
+        Change(Index, Index, u32),
+        Rotate(Index, Index),
+        Revoke(Index),
+        Use(Index, u32),
+    }
+
+    fn any_step() -> impl Strategy<Value = Step> {
+        let (key, limit) = (any::<Index>, || prop::sample::select(LIMITS.to_vec()));
+        prop_oneof![
+            3 => (key(), limit()).prop_map(|(by, limit)| Step::Create(by, limit)),
+            3 => (key(), key(), limit()).prop_map(|(by, of, limit)| Step::Change(by, of, limit)),
+            1 => (key(), key()).prop_map(|(by, of)| Step::Rotate(by, of)),
+            1 => key().prop_map(Step::Revoke),
+            4 => (key(), 1_u32..10).prop_map(|(of, times)| Step::Use(of, times)),
+        ]
+    }
+
+    /// Keys as the store has them, and an hour in which no token comes back.
+    #[derive(Default)]
+    struct World {
+        keys: Vec<ApiKey>,
+        /// Of each bucket, in parts.
+        used: HashMap<i32, u32>,
+        /// The buckets of the keys that each came of, and its own: by how it was made, not by what it lists.
+        came_of: HashMap<KeyId, Vec<i32>>,
+        /// The highest limit that the keys of a bucket ever had.
+        highest: HashMap<i32, u32>,
+        passed: HashMap<i32, u32>,
+        passed_in_all: u32,
+        last: i32,
+    }
+
+    impl World {
+        fn add(&mut self, limit: u32, place: Place, came_of: Vec<i32>) {
+            self.last += 1;
+            let key = key(self.last, limit, place);
+            self.note(&key);
+            let own = (!came_of.contains(&key.bucket)).then_some(key.bucket);
+            self.came_of.insert(key.id, came_of.into_iter().chain(own).collect());
+            self.keys.push(key);
+        }
+
+        fn note(&mut self, key: &ApiKey) {
+            if !key.shares_its_bucket() {
+                let highest = self.highest.entry(key.bucket).or_default();
+                *highest = (*highest).max(key.grant.rate_limit);
+            }
+        }
+
+        fn step(&mut self, step: Step) {
+            if self.keys.is_empty() {
+                return;
+            }
+            let one = |index: Index| self.keys[index.index(self.keys.len())].clone();
+            match step {
+                Step::Create(by, limit) => self.create(&one(by), limit),
+                Step::Change(by, of, limit) => self.change(&one(by), &one(of), limit),
+                Step::Rotate(by, of) => self.rotate(&one(by), &one(of)),
+                Step::Revoke(of) => {
+                    let gone = one(of).id;
+                    self.keys.retain(|key| key.id != gone);
+                }
+                Step::Use(of, times) => {
+                    let key = one(of);
+                    (0..times).for_each(|_| self.ask(&key));
+                }
+            }
+        }
+
+        fn create(&mut self, by: &ApiKey, limit: u32) {
+            let wanted = Wanted {
+                scopes: by.grant.scopes.clone(),
+                rate_limit: Some(limit),
+                default_rate_limit: 1,
+                allowed_ips: None,
+                ttl_days: None,
+            };
+            if wanted.granted(Some(&by.worth()), Timestamp::UNIX_EPOCH).is_ok() {
+                self.add(limit, by.child(), self.came_of[&by.id].clone());
+            }
+        }
+
+        fn rotate(&mut self, by: &ApiKey, of: &ApiKey) {
+            let has = if by.id == of.id { of.worth() } else { of.grant.clone() };
+            if of.replaced_by.is_some() || has.rotated(Some(&by.worth())).is_err() {
+                return;
+            }
+            let place = Place { bucket: Some(of.bucket), makers: of.makers.clone() };
+            self.add(of.grant.rate_limit, place, self.came_of[&of.id].clone());
+            let successor = KeyId(self.last);
+            self.keys.iter_mut().filter(|key| key.id == of.id).for_each(|key| key.replaced_by = Some(successor));
+        }
+
+        fn change(&mut self, by: &ApiKey, of: &ApiKey, limit: u32) {
+            let change = KeyChange { rate_limit: Some(limit), ..KeyChange::default() };
+            if of.grant.changed(Some(&by.worth()), &change).is_err() {
+                return;
+            }
+            if limit > of.grant.rate_limit && !of.draws_on(by.bucket) {
+                let kin = |key: &ApiKey| key.draws_on(of.bucket);
+                let after: Result<Vec<_>, _> =
+                    self.keys.iter().filter(|key| kin(key)).map(|key| key.makers_after_gift(by)).collect();
+                let Ok(after) = after else { return };
+                self.keys.iter_mut().filter(|key| kin(key)).zip(after).for_each(|(key, makers)| key.makers = makers);
+            }
+            let Some(key) = self.keys.iter_mut().find(|key| key.id == of.id) else { return };
+            key.grant.rate_limit = limit;
+            let key = key.clone();
+            self.note(&key);
+            // As the trigger does.
+            if key.replaced_by.is_none() && !key.shares_its_bucket() {
+                let listed = self.keys.iter_mut().flat_map(|it| &mut it.makers).filter(|it| it.bucket == key.bucket);
+                listed.for_each(|maker| maker.limit = limit);
+            }
+        }
+
+        fn ask(&mut self, key: &ApiKey) {
+            let draws = draws(key);
+            let fits = |(bucket, limit): &(i32, u32)| self.used.get(bucket).unwrap_or(&0) + PARTS / limit <= PARTS;
+            if !draws.iter().all(fits) {
+                return;
+            }
+            draws.iter().for_each(|(bucket, limit)| *self.used.entry(*bucket).or_default() += PARTS / limit);
+            self.passed_in_all += 1;
+            for bucket in &self.came_of[&key.id] {
+                *self.passed.entry(*bucket).or_default() += 1;
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+        #[test]
+        fn whatever_keys_do_to_keys_nobody_has_more_requests_than_persons_gave(
+            roots in prop::collection::vec(prop::sample::select(LIMITS.to_vec()), 1..4),
+            steps in prop::collection::vec(any_step(), 1..60),
+        ) {
+            let mut world = World::default();
+            roots.iter().for_each(|limit| world.add(*limit, Place::default(), vec![]));
+            for step in steps {
+                world.step(step.clone());
+                for key in &world.keys {
+                    let buckets: std::collections::HashSet<_> = key.draws().map(|it| it.bucket).collect();
+                    prop_assert_eq!(buckets.len(), key.draws().count(), "a bucket twice: {:?}", key);
+                    prop_assert!(buckets.len() <= LISTED_MAX, "{:?}", key);
+                }
+                for (bucket, passed) in &world.passed {
+                    prop_assert!(passed <= &world.highest[bucket], "{} of bucket {} after {:?}", passed, bucket, step);
+                }
+                prop_assert!(world.passed_in_all <= roots.iter().sum(), "{} in all", world.passed_in_all);
+            }
+        }
+    }
+}
