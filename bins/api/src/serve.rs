@@ -3,7 +3,10 @@
 use std::{
     convert::Infallible,
     net::{IpAddr, SocketAddr, TcpListener},
-    sync::{Arc, Mutex, atomic::Ordering},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
@@ -168,11 +171,13 @@ impl Loops {
         let house = Housekeeping {
             firings: db.clone(),
             work: db.clone(),
+            keys: db.clone(),
             shares: db.clone(),
             ledger: db.clone(),
             notices: db.clone(),
             catalogue: config.rules.catalogue.clone(),
             told: Mutex::default(),
+            rounds: AtomicU32::default(),
             hosts: Mutex::default(),
         };
         self.tasks

@@ -82,10 +82,15 @@ pub struct Successor {
     pub overlap: Duration,
 }
 
+/// How many of a user's ended keys are kept when another is made or rotated.
+pub const ENDED_MAX: u32 = 100;
+
 /// Keys as rows.
 ///
 /// A key that another makes, or whose limit another raises, draws on that one's limit as well ([`crate::family`]), by its
 /// own row: so that holds when the other is gone. Where a limit changes, so does what others list of it.
+///
+/// To make or rotate a key forgets the ended ones of its owner beyond the last [`ENDED_MAX`].
 ///
 /// Whatever a key asks is decided by [`crate::grant`] while the rows of that key and of the one that it asks about are
 /// locked, so that neither has changed meanwhile.
@@ -134,6 +139,9 @@ pub trait KeyStore: Send + Sync {
 
     /// Removes a key; false where the user has no such key.
     async fn delete(&self, owner: &UserId, id: KeyId) -> Result<bool, StoreError>;
+
+    /// Deletes keys that ended so long ago: at most `limit`, the oldest first.
+    async fn forget_ended(&self, age: Duration, limit: u32) -> Result<(), StoreError>;
 
     /// Notes when keys were last used. Never moves a time back.
     async fn touch(&self, used: &[(KeyId, Timestamp)]) -> Result<(), StoreError>;

@@ -121,7 +121,7 @@ pub(crate) struct KeyDto {
     /// Null where it does not end.
     #[schema(value_type = Option<String>, format = DateTime)]
     expires_at: Option<Timestamp>,
-    /// The id of the key that took its place.
+    /// The id of the key that took its place; null as well where that one ended so long ago that it is forgotten.
     replaced_by: Option<String>,
 }
 
@@ -201,7 +201,7 @@ fn blocks(texts: &[String]) -> Result<Blocks, Problem> {
 
 /// List your keys
 ///
-/// By id.
+/// By id. Those that have ended are listed for 30 days, and no more than about the last hundred of them.
 #[utoipa::path(
     get, path = "/api/v1/auth/keys", operation_id = "listKeys", tag = "keys", params(ListQuery),
     responses((status = 200, description = "A piece of the list.", body = List<KeyDto>)),

@@ -1,16 +1,16 @@
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use agis_apikeys::{
     ApiKey, Beyond, Digest, Grant, KeyChange, KeyState, KeyStore, Maker, Scope, Scopes,
     address::{Block, Blocks},
-    store::{KeyRow, Successor, WriteError},
+    store::{ENDED_MAX, KeyRow, Successor, WriteError},
 };
 use agis_base::{KeyId, Once, StoreError, Timestamp, UserId};
 use async_trait::async_trait;
 use chrono::TimeDelta;
 use diesel::{
     prelude::*,
-    sql_types::{Array, Bool, Integer, Timestamptz},
+    sql_types::{Array, BigInt, Bool, Integer, Text, Timestamptz},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
@@ -119,6 +119,7 @@ impl KeyStore for Db {
                 .get_result(conn)
                 .await?;
             once::note(conn, once, row.id).await?;
+            forget_beyond(conn, owner).await?;
             row.into_key()
         })
         .await
@@ -210,6 +211,7 @@ impl KeyStore for Db {
                 .execute(conn)
                 .await?;
             once::note(conn, once, successor.id).await?;
+            forget_beyond(conn, owner.as_str()).await?;
             successor.into_key()
         })
         .await
@@ -269,6 +271,17 @@ impl KeyStore for Db {
             let key = api_keys::table.filter(api_keys::id.eq(id.0).and(api_keys::discord_id.eq(owner.as_str())));
             Ok(diesel::delete(key).execute(conn).await? > 0)
         })
+        .await
+    }
+
+    async fn forget_ended(&self, age: Duration, limit: u32) -> Result<(), StoreError> {
+        self.forget(
+            "delete from api_keys where id in
+                 (select id from api_keys where expires_at < $1
+                  order by expires_at limit $2 for update skip locked)",
+            age,
+            limit,
+        )
         .await
     }
 
@@ -378,6 +391,21 @@ async fn give(
             .execute(conn)
             .await?;
     }
+    Ok(())
+}
+
+/// Forgets the ended keys of a user beyond the last, last in the transaction that makes another. More go than come, and a
+/// backlog goes in pieces.
+async fn forget_beyond(conn: &mut AsyncPgConnection, owner: &str) -> Result<(), Fault<WriteError>> {
+    diesel::sql_query(
+        "delete from api_keys where id in
+             (select id from api_keys where discord_id = $1 and expires_at <= now()
+              order by expires_at desc, id desc offset $2 limit $2)",
+    )
+    .bind::<Text, _>(owner)
+    .bind::<BigInt, _>(i64::from(ENDED_MAX))
+    .execute(conn)
+    .await?;
     Ok(())
 }
 

@@ -234,9 +234,10 @@ const COUNTED: [(&str, &str); 22] = [
 
 /// What each migration that can be reverted takes along when it is, from the newest to the oldest.
 /// docs/operations/rollback.md tells of it.
-const LOST: [(&str, &[&str]); 22] = [
+const LOST: [(&str, &[&str]); 23] = [
     ("unavailable_games", &["unavailable games"]),
     ("killed_after_grace", &["kills"]),
+    ("ended_keys", &[]),
     ("makers_checked", &[]),
     ("makers", &["keys that came of keys"]),
     ("leavers", &["leavers"]),

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use agis_apikeys::KeyStore;
 use agis_servers::store::{ShareStore, WorkStore};
 use agis_storage::{Db, DbConfig};
 use agis_test_support::wait;
+use serde_json::json;
 
 use crate::common::{SOON, Stack};
 
@@ -111,4 +113,107 @@ async fn a_host_whose_last_server_is_gone_counts_none() {
     servers(1.0).await;
     sql.batch_execute("update game_servers set desired = 'deleted', deleted_at = now()").await.expect("deleted");
     servers(0.0).await;
+}
+
+#[tokio::test]
+async fn keys_that_ended_long_ago_are_forgotten_and_what_they_left_behind_is_not() {
+    let stack = Stack::start().await;
+    let sql = stack.sql().await;
+    sql.batch_execute(
+        "insert into api_keys (id, key_hash, discord_id, name, scopes, expires_at, bucket, maker_buckets, maker_limits)
+             select 100 + n, 'ended ' || n, discord_id, 'k', '{*}', now() - n * '10 days'::interval, null, '{}', '{}'
+             from users, generate_series(1, 6) n;
+         insert into api_keys (id, key_hash, discord_id, name, scopes, expires_at, bucket, maker_buckets, maker_limits)
+             select 200, 'heir', discord_id, 'k', '{*}', null, 105, '{106}', '{7}' from users;
+         update api_keys set replaced_by = 106 where id = 101;
+         update api_keys set replaced_by = 200 where id = 105;",
+    )
+    .await
+    .expect("keys");
+    let db = db(&stack);
+    // They ended 10 to 60 days ago: four are old enough, of which two may go at once.
+    let ids = async || {
+        let row = sql.query_one("select string_agg(id::text, ' ' order by id) from api_keys where id > 100", &[]).await;
+        row.expect("ids").get::<_, String>(0)
+    };
+    db.forget_ended(25 * DAY, 2).await.expect("forgotten");
+    assert_eq!(ids().await, "101 102 103 104 200", "the oldest go first");
+    db.forget_ended(25 * DAY, 100).await.expect("forgotten");
+    assert_eq!(ids().await, "101 102 200");
+    let left =
+        "api_keys where id = 101 and replaced_by is null or id = 200 and bucket = 105 and maker_buckets = '{106}'";
+    assert_eq!(count(&sql, left).await, 2, "a bucket outlives its key");
+    sql.batch_execute(
+        "insert into api_keys (id, key_hash, discord_id, name, scopes, expires_at)
+             select 1000 + n, 'more ' || n, discord_id, 'k', '{*}', now() - n * '1 second'::interval from users, generate_series(1, 5000) n;
+         analyze api_keys",
+    )
+    .await
+    .expect("keys");
+    let query = "explain select id from api_keys where expires_at < now() - interval '30 days'
+                 order by expires_at limit 100 for update skip locked";
+    let plan: Vec<String> = sql.query(query, &[]).await.expect("a plan").iter().map(|row| row.get(0)).collect();
+    assert!(plan.iter().any(|line| line.contains("idx_api_keys_expires_at")), "{plan:#?}");
+}
+
+#[tokio::test]
+async fn a_running_api_forgets_ended_keys_by_itself() {
+    let stack = Stack::start().await;
+    let sql = stack.sql().await;
+    sql.batch_execute(
+        "insert into api_keys (key_hash, discord_id, name, scopes, expires_at)
+             select 'ended ' || n, discord_id, 'k', '{*}', now() - n * '1 day'::interval from users, generate_series(28, 32) n",
+    )
+    .await
+    .expect("keys");
+    let _api = stack.api(&[]).await;
+    wait::until(SOON * 2, "the ended keys to be forgotten", async || {
+        (count(&sql, "api_keys where name = 'k'").await == 2).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn of_ended_keys_the_last_hundred_are_kept_and_a_retry_still_learns_what_it_made() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    let sql = stack.sql().await;
+    let body = json!({ "name": "once", "scopes": ["*"] });
+    let ask = || {
+        let request = stack.client.post(format!("{}/api/v1/auth/keys", api.base)).bearer_auth(&stack.key);
+        api.send(request.header("Idempotency-Key", "once").json(&body))
+    };
+    let first = ask().await.expect("an answer").expect(201);
+    let mut id = first["id"].as_str().expect("an id").to_owned();
+    let rotate = async |id: &str| {
+        let path = format!("/api/v1/auth/keys/{id}/rotate");
+        let heir = api.post(&path, json!({ "overlap_seconds": 0 })).await.expect(201);
+        heir["id"].as_str().expect("an id").to_owned()
+    };
+    for _ in 0..110 {
+        id = rotate(&id).await;
+    }
+    let ended = "api_keys where expires_at <= now()";
+    assert_eq!(count(&sql, ended).await, 100);
+    assert_eq!(count(&sql, &format!("api_keys where id = {}", first["id"].as_str().expect("an id"))).await, 0);
+    let again = ask().await.expect("an answer").expect(409);
+    assert_eq!((&again["code"], &again["id"]), (&json!("key_already_shown"), &first["id"]));
+    // The chain goes on from its living end, with the limit of its first.
+    let bucket = format!("api_keys where id = {id} and bucket = {}", first["id"].as_str().expect("an id"));
+    assert_eq!(count(&sql, &bucket).await, 1);
+
+    // A backlog goes in pieces, and what another user has stays.
+    sql.batch_execute(
+        "insert into users (discord_id) values ('7');
+         insert into api_keys (key_hash, discord_id, name, scopes, expires_at)
+             select discord_id || ' ' || n, discord_id, 'old', '{*}', now() - n * '1 second'::interval
+             from users, generate_series(1, 350) n",
+    )
+    .await
+    .expect("keys");
+    for left in [351, 252, 153, 100, 100] {
+        rotate(&id).await.clone_into(&mut id);
+        assert_eq!(count(&sql, &format!("{ended} and discord_id <> '7'")).await, left);
+    }
+    assert_eq!(count(&sql, "api_keys where discord_id = '7'").await, 350);
 }

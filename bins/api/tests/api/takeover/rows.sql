@@ -42,7 +42,7 @@ FROM (VALUES
     ('read', '{read}', 100, NULL, '2025-01-01', '2030-01-01'),
     ('write', '{read,write}', 5000, NULL, '2025-01-01', NULL),
     ('admin', '{admin,"servers:write"}', 100, NULL, '2025-01-01', NULL),
-    ('ended', '{read}', 0, NULL, '2025-01-01', '2025-06-01')
+    ('ended', '{read}', 0, NULL, '2025-01-01', (now() - interval '1 day')::timestamp)
 ) AS k(word, scopes, rate_limit, last_used, created_at, expires_at);
 
 INSERT INTO user_stats VALUES
