@@ -39,7 +39,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Measure everything
-    Run(Run),
+    Run(Box<Run>),
     /// Serve the baselines
     Baseline {
         #[arg(long)]
