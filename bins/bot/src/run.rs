@@ -8,6 +8,7 @@ use std::{
 };
 
 use agis_apikeys::KeyCache;
+use agis_deferrals::Deferrals;
 use agis_discord::{Connection, Services, Standing};
 use agis_host_process::Consoles;
 use agis_program::{
@@ -51,6 +52,7 @@ pub(crate) async fn run() -> Result<(), String> {
     let consoles = consoles(config.data_dir.as_deref())?;
     let domain = Domain::new(&config.rules, &db, KeyCache::default(), limits, consoles);
     let bells = Bells::default();
+    let deferrals = Deferrals::new(db.clone(), &config.discord.token).ok_or("no cryptography for promised answers")?;
     let connection = Connection::new(config.discord.token, config.discord.api, config.discord.guild);
     let standing = connection.standing();
 
@@ -58,11 +60,13 @@ pub(crate) async fn run() -> Result<(), String> {
     let stop = CancellationToken::new();
     let mut jobs = start_jobs(&db, &domain, &health, metrics, standing, &stop);
     let notices = bells.notices.subscribe();
+    // Until after the last answer: what is still owed is not taken over by others.
+    jobs.spawn(deferrals.clone().run(stop.clone()));
     let (url, told, listening) = (config.database.url.clone(), health.clone(), stop.clone());
     jobs.spawn(async move {
         listening.run_until_cancelled(hear(url, bells, &told)).await;
     });
-    let mut running = connection.start(services(&domain), config.settings, notices);
+    let mut running = connection.start(services(&domain, deferrals), config.settings, notices);
     tracing::info!(%metrics_address, time_zones = zones(), "bot started");
 
     let asked = tokio::select! {
@@ -102,10 +106,10 @@ fn consoles(data_dir: Option<&Path>) -> Result<Vec<Arc<dyn Console>>, String> {
     Ok(vec![Arc::new(consoles)])
 }
 
-fn services(domain: &Domain) -> Services {
+fn services(domain: &Domain, deferrals: Deferrals) -> Services {
     let Domain { keys, limits, servers, schedules, accounts, idempotency, notices } = domain.clone();
     let limiter = limits.limiter();
-    Services { servers, schedules, keys, accounts, idempotency, limiter, notices }
+    Services { servers, schedules, keys, accounts, idempotency, limiter, notices, deferrals }
 }
 
 fn start_jobs(

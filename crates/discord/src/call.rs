@@ -66,7 +66,7 @@ impl Call {
 }
 
 /// When Discord made this id.
-fn moment(id: u64) -> Timestamp {
+pub(crate) fn moment(id: u64) -> Timestamp {
     let millis = (id >> 22) + DISCORD_EPOCH_MS;
     i64::try_from(millis).ok().and_then(DateTime::from_timestamp_millis).unwrap_or_default()
 }

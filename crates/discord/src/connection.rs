@@ -22,7 +22,7 @@ use twilight_model::{
 
 use crate::{
     Services, Settings, courier::Courier, definitions::definitions, gateway::Gateway, handler::Handler,
-    members::Members, register::register, standing::Standing, url::ApiUrl,
+    members::Members, register::register, repair::Mender, standing::Standing, url::ApiUrl,
 };
 
 /// How long one call may take; twilight's own deadline does not count the time that a call waits for its turn.
@@ -83,7 +83,9 @@ impl Connection {
         let courier =
             Courier { http: http.clone(), notices: services.notices.clone(), standing: standing.clone(), bell };
         let members = Members { http: http.clone(), servers: services.servers.clone(), standing: standing.clone() };
+        let deferrals = services.deferrals.clone();
         let handler = handler.get_or_init(|| Handler::new(services, http.clone(), application, settings)).clone();
+        let mender = Mender { handler: handler.clone(), deferrals, standing: standing.clone() };
         let gateway = Gateway {
             token: self.token,
             http: http.clone(),
@@ -104,6 +106,7 @@ impl Connection {
             gateway.run(stop.clone()),
             courier.run(stop.clone()),
             members.run(stop.clone()),
+            mender.run(stop.clone()),
         );
     }
 

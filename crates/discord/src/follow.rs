@@ -2,20 +2,20 @@
 
 use std::{sync::Arc, time::Duration};
 
+use agis_deferrals::Held;
 use agis_servers::{Access, Operation, Permission, Server};
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    call::Call,
     handler::Inner,
     render::operation::{self as page, Unfollowed},
-    reply::Answer,
+    reply::{Answer, Message},
 };
 
 /// How many messages follow an operation at once. Each asks the database about once a second or two.
 pub(crate) const FOLLOWED_MAX: usize = 200;
 /// The token of an interaction lives for 15 minutes.
-const LONGEST: Duration = Duration::from_secs(14 * 60);
+pub(crate) const LONGEST: Duration = Duration::from_secs(14 * 60);
 /// People look at the message while it is new.
 const QUICK: Duration = Duration::from_secs(1);
 const SLOW: Duration = Duration::from_secs(3);
@@ -36,31 +36,40 @@ impl Follow {
         Answer { message, follow: goes_on.then_some(self) }
     }
 
-    /// Edits the message until the operation has ended, as long as that can be.
-    pub(crate) async fn run(self, inner: Arc<Inner>, call: Call) {
-        let Ok(_place) = inner.followed.clone().try_acquire_owned() else {
-            let message = page::unfollowed(&self.server, &self.operation, Unfollowed::Full);
-            return inner.replies.update(&call.token, &message).await;
-        };
-        let operation = match self.end(&inner).await {
-            Ok(operation) => operation,
-            Err(why) => {
-                let message = page::unfollowed(&self.server, &self.operation, why);
-                return inner.replies.update(&call.token, &message).await;
-            }
-        };
-        let now = inner.services.servers.get(&call.user, self.server.id).await;
-        // Who may not see the server any more is told of it as it was, and nothing of its console.
-        let (server, access) = now.unwrap_or((self.server, Access::None));
-        inner.replies.update(&call.token, &page::ended(&server, &operation)).await;
-        if access.check(Permission::Read.into()).is_ok()
-            && let Some(why) = page::why(&server, &operation)
-        {
-            inner.replies.tell_alone(&call.token, &why).await;
+    /// Edits the message until the operation has ended, as long as that can be. A last edit that Discord does not take leaves
+    /// the promise to whoever finds it.
+    pub(crate) async fn run(self, inner: Arc<Inner>, held: Held, longest: Duration) {
+        let (message, why) = self.outcome(&inner, &held, longest).await;
+        let token = held.token().reveal();
+        if inner.replies.edit(token, &message).await.is_err() {
+            return;
         }
+        if let Some(why) = why {
+            // Said in the log where it cannot be told.
+            let _ = inner.replies.follow_up(token, &why).await;
+        }
+        held.end();
     }
 
-    async fn end(&self, inner: &Inner) -> Result<Operation, Unfollowed> {
+    /// The last message, and for who asked alone why it went wrong.
+    async fn outcome(self, inner: &Inner, held: &Held, longest: Duration) -> (Message, Option<Message>) {
+        let ended = match inner.followed.clone().try_acquire_owned() {
+            Ok(_place) => self.end(inner, longest).await,
+            Err(_) => Err(Unfollowed::Full),
+        };
+        let operation = match ended {
+            Ok(operation) => operation,
+            Err(why) => return (page::unfollowed(&self.server, &self.operation, why), None),
+        };
+        let now = inner.services.servers.get(held.user(), self.server.id).await;
+        // Who may not see the server any more is told of it as it was, and nothing of its console.
+        let (server, access) = now.unwrap_or((self.server, Access::None));
+        let may_read = access.check(Permission::Read.into()).is_ok();
+        let why = page::why(&server, &operation).filter(|_| may_read);
+        (page::ended(&server, &operation), why)
+    }
+
+    async fn end(&self, inner: &Inner, longest: Duration) -> Result<Operation, Unfollowed> {
         let began = Instant::now();
         loop {
             // A database that does not answer is asked again.
@@ -69,7 +78,7 @@ impl Follow {
             if let Some(operation) = operation.filter(|operation| operation.state.is_final()) {
                 return Ok(operation);
             }
-            if began.elapsed() >= LONGEST {
+            if began.elapsed() >= longest {
                 return Err(Unfollowed::TooLong);
             }
             tokio::select! {

@@ -8,6 +8,7 @@ use std::{
 use agis_accounts::Accounts;
 use agis_apikeys::ApiKeys;
 use agis_base::{StoreError, UserId};
+use agis_deferrals::{Deferrals, Orphan};
 use agis_idempotency::Idempotency;
 use agis_notices::Notices;
 use agis_ratelimit::{Bucket, Limiter, MemoryLimiter, Quota};
@@ -34,7 +35,8 @@ use crate::{
     autocomplete, buttons,
     call::{Args, Call},
     commands::{self, Verb},
-    follow::FOLLOWED_MAX,
+    follow::{FOLLOWED_MAX, LONGEST},
+    repair,
     reply::{Answer, Delivered, Replies, Style},
     roles::Noted,
     seen::Seen,
@@ -74,6 +76,8 @@ pub struct Services {
     pub limiter: Arc<dyn Limiter>,
     /// Whom to tell what.
     pub notices: Notices,
+    /// Answers that are owed.
+    pub deferrals: Deferrals,
 }
 
 /// What an operator decides about commands.
@@ -116,10 +120,11 @@ impl Handler {
         application: Id<ApplicationMarker>,
         settings: Settings,
     ) -> Self {
+        let replies = Replies::new(client, application, services.deferrals.clone());
         Self(Arc::new(Inner {
             services,
             settings,
-            replies: Replies::new(client, application),
+            replies,
             followed: Arc::new(Semaphore::new(FOLLOWED_MAX)),
             ending: CancellationToken::new(),
             confirmed: Seen::new(CONFIRMED_MAX),
@@ -184,12 +189,12 @@ impl Handler {
         let Some(verb) = Verb::from_word(&word) else {
             let unknown = Refusal::refused("This command is of another version. Reload Discord, and type it anew.");
             let delivered = inner.replies.deliver(call, Style::Private, false, async { Err(unknown) }).await;
-            self.ended(call, "unknown", began, delivered);
+            self.ended("unknown", began, delivered);
             return;
         };
         let work = inner.admitted(call, commands::run(inner, call, verb, &args));
         let delivered = inner.replies.deliver(call, verb.style(), verb.changes(), work).await;
-        self.ended(call, verb.as_str(), began, delivered);
+        self.ended(verb.as_str(), began, delivered);
     }
 
     async fn button(&self, call: &Call, data: &MessageComponentInteractionData, message: Option<Id<MessageMarker>>) {
@@ -197,7 +202,7 @@ impl Handler {
         let began = Instant::now();
         let work = inner.admitted(call, buttons::press(inner, call, &data.custom_id, message));
         let delivered = inner.replies.deliver(call, Style::Update, true, work).await;
-        self.ended(call, "button", began, delivered);
+        self.ended("button", began, delivered);
     }
 
     async fn suggest(&self, call: &Call, data: CommandData) {
@@ -210,11 +215,11 @@ impl Handler {
             Err(refusal) => (refusal.status(), vec![]),
         };
         inner.replies.suggest(call, choices).await;
-        self.ended(call, "autocomplete", began, Delivered { status, follow: None });
+        self.ended("autocomplete", began, Delivered { status, follow: None });
     }
 
     /// Counts a command, and goes on with what follows it.
-    fn ended(&self, call: &Call, command: &'static str, began: Instant, delivered: Delivered) {
+    fn ended(&self, command: &'static str, began: Instant, delivered: Delivered) {
         if let Some(status) = delivered.status {
             let (took, status) = (began.elapsed(), status.as_str());
             metrics::counter!("agis_bot_commands_total", "command" => command, "status" => status).increment(1);
@@ -226,8 +231,18 @@ impl Handler {
                 tracing::info!(command, status, took_ms, "interaction");
             }
         }
-        if let Some(follow) = delivered.follow {
-            self.0.tasks.spawn(follow.run(self.0.clone(), call.clone()).in_current_span());
+        if let Some((follow, held)) = delivered.follow {
+            self.0.tasks.spawn(follow.run(self.0.clone(), held, LONGEST).in_current_span());
+        }
+    }
+
+    /// Gives an answer that another process owed.
+    pub(crate) async fn give(&self, orphan: Orphan) {
+        let span = tracing::error_span!("interaction", request_id = orphan.held.key());
+        let longest = LONGEST.saturating_sub(orphan.age);
+        let given = repair::give(&self.0, orphan.held).instrument(span.clone()).await;
+        if let Some((follow, held)) = given {
+            self.0.tasks.spawn(follow.run(self.0.clone(), held, longest).instrument(span));
         }
     }
 }

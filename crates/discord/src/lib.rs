@@ -4,6 +4,7 @@
 //! - [`handler`]: everything between "an interaction came" and "it is answered"
 //! - `call`: who asks, and for what; `once`, `seen`: what is delivered twice is done once
 //! - `reply`: at once or deferred, within Discord's three seconds
+//! - `repair`: answers that a process owes which has died
 //! - `commands`: a module per command; `find`: what a typed name means; `autocomplete`: what may be typed
 //! - `buttons`: the codes that buttons carry; `pages`: lists in pieces; `follow`: a message that follows an operation
 //! - [`connection`]: everything that speaks with Discord, from its start to its end: `gateway`, `register`, `members` (which
@@ -26,6 +27,7 @@ mod once;
 mod pages;
 mod register;
 mod render;
+mod repair;
 mod reply;
 mod roles;
 mod seen;

@@ -6,6 +6,7 @@
 
 use agis_base::Once;
 use agis_idempotency::{Asked, Begun, Fingerprint, Reply};
+use twilight_model::id::{Id, marker::InteractionMarker};
 
 use crate::{call::Call, handler::Services, wording::Refusal};
 
@@ -15,6 +16,11 @@ const DONE: Reply = Reply { status: 201, content_type: None, location: None, bod
 /// The key of an interaction.
 pub(crate) fn key(call: &Call) -> String {
     format!("discord:{}", call.id)
+}
+
+/// The interaction of a key.
+pub(crate) fn interaction(key: &str) -> Option<Id<InteractionMarker>> {
+    Id::new_checked(key.strip_prefix("discord:")?.parse().ok()?)
 }
 
 /// Makes something, unless another delivery of this interaction has made it or is about to.

@@ -1,20 +1,23 @@
 //! At once or deferred, within Discord's three seconds.
 //!
 //! What is there soon is the answer. Otherwise a deferral goes out, and the answer takes its place when the work ends.
-//! Nothing is edited unless our own answer or deferral was taken: Discord takes one for each interaction.
+//! Nothing is edited unless our own answer or deferral was taken: Discord takes one for each interaction. A promise is
+//! noted (`agis_deferrals`), so that another process can give it where this one dies.
 
 #[cfg(test)]
 mod tests;
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
+use agis_base::OperationId;
+use agis_deferrals::{Deferrals, Held, Place, Token, service::NOTING};
 use chrono::{TimeDelta, Utc};
 use futures_util::future::join;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use twilight_http::{Client, Error, api_error::ApiError, error::ErrorType};
 use twilight_model::{
     application::command::CommandOptionChoice,
-    channel::message::{AllowedMentions, Component, Embed, MessageFlags},
+    channel::message::{AllowedMentions, Component, Embed, Message as Shown, MessageFlags},
     http::interaction::{InteractionResponse, InteractionResponseData, InteractionResponseType},
     id::{Id, marker::ApplicationMarker},
 };
@@ -22,13 +25,13 @@ use twilight_model::{
 use crate::{
     call::Call,
     follow::Follow,
-    render,
+    once, render,
     wording::{Refusal, Status},
 };
 
-/// What is not there by then is deferred. With the time that the deferral itself takes, it stays well within three
-/// seconds.
-const AT_ONCE: Duration = Duration::from_millis(1500);
+/// An answer that is not there by then is deferred. With the time that the note of the deferral and the deferral itself take, it stays
+/// well within three seconds.
+const AT_ONCE: Duration = Duration::from_millis(1500).saturating_sub(NOTING);
 /// What is older has been under way for long: it was kept for a connection that was lost.
 const FRESH: TimeDelta = TimeDelta::milliseconds(2000);
 /// How long the work may take. Every call that it makes has a deadline of its own, so this is met only where all of them
@@ -75,15 +78,26 @@ impl From<Message> for Answer {
 pub(crate) struct Delivered {
     /// None where another delivery of the interaction is the one that counts.
     pub(crate) status: Option<Status>,
-    pub(crate) follow: Option<Follow>,
+    /// The operation that the message follows from now on, and the promise that it does.
+    pub(crate) follow: Option<(Follow, Held)>,
 }
 
 /// Why something was not sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Unsent {
+pub(crate) enum Unsent {
     /// The interaction was answered already, and not by us.
     Taken,
     Failed,
+}
+
+/// The state of an answer at Discord.
+pub(crate) enum Original {
+    /// The answer, or its deferral, is there.
+    There(Box<Shown>),
+    /// Discord knows nothing of it, or no longer.
+    Gone,
+    /// Discord does not say.
+    Unknown,
 }
 
 #[derive(Clone, Copy)]
@@ -96,11 +110,12 @@ struct Tries {
 pub(crate) struct Replies {
     client: Arc<Client>,
     application: Id<ApplicationMarker>,
+    deferrals: Deferrals,
 }
 
 impl Replies {
-    pub(crate) fn new(client: Arc<Client>, application: Id<ApplicationMarker>) -> Self {
-        Self { client, application }
+    pub(crate) fn new(client: Arc<Client>, application: Id<ApplicationMarker>, deferrals: Deferrals) -> Self {
+        Self { client, application, deferrals }
     }
 
     /// Does the work and answers. `changes` where it may have changed something by the time that it fails.
@@ -118,21 +133,35 @@ impl Replies {
         let (outcome, deferred) = if age > FRESH {
             // It may be too late for any answer, and its asker may have given up: then nothing is done.
             match self.defer(call, style).await {
-                Ok(()) => (work.await, Ok(())),
-                Err(unsent) => return delivered(Err(Refusal::Repeated), Err(unsent)),
+                Ok(held) => (work.await, Ok(held)),
+                Err(unsent) => return delivered(Err(Refusal::Repeated), Err(unsent), None),
             }
         } else if let Ok(outcome) = timeout(left, &mut work).await {
+            let held = follows(&outcome).map(|operation| self.hold(call, style, Some(operation)));
             let sent = self.at_once(call, style, changes, &outcome).await;
-            return delivered(outcome, sent);
+            return delivered(outcome, sent, held);
         } else {
             let (deferred, outcome) = join(self.defer(call, style), work).await;
             (outcome, deferred)
         };
-        let sent = match deferred {
-            Ok(()) => self.late(call, style, changes, &outcome).await,
-            Err(unsent) => Err(unsent),
+        let mut held = match deferred {
+            Ok(held) => held,
+            Err(unsent) => return delivered(outcome, Err(unsent), None),
         };
-        delivered(outcome, sent)
+        if let Some(operation) = follows(&outcome) {
+            held.follow(operation);
+        }
+        let sent = self.late(call, style, changes, &outcome).await;
+        delivered(outcome, sent, Some(held))
+    }
+
+    /// Promises an answer.
+    fn hold(&self, call: &Call, style: Style, operation: Option<OperationId>) -> Held {
+        let place = match style {
+            Style::Update => Place::Component,
+            Style::Public | Style::Private => Place::Message,
+        };
+        self.deferrals.hold(once::key(call), call.user.clone(), Token::new(call.token.clone()), place, operation)
     }
 
     async fn at_once(
@@ -163,14 +192,23 @@ impl Replies {
         self.callback(call, &InteractionResponse { kind, data: Some(data) }).await
     }
 
-    async fn defer(&self, call: &Call, style: Style) -> Result<(), Unsent> {
+    /// Notes that an answer is promised, and promises it.
+    async fn defer(&self, call: &Call, style: Style) -> Result<Held, Unsent> {
         let kind = match style {
             Style::Update => InteractionResponseType::DeferredUpdateMessage,
             Style::Public | Style::Private => InteractionResponseType::DeferredChannelMessageWithSource,
         };
         let data = ephemeral(style)
             .map(|flags| InteractionResponseData { flags: Some(flags), ..InteractionResponseData::default() });
-        self.callback(call, &InteractionResponse { kind, data }).await
+        let held = self.hold(call, style, None);
+        held.noted().await;
+        match self.callback(call, &InteractionResponse { kind, data }).await {
+            Ok(()) => Ok(held),
+            Err(unsent) => {
+                unkept(held, unsent);
+                Err(unsent)
+            }
+        }
     }
 
     /// After a deferral of ours. What went wrong in public is told in private, so the public promise is taken back.
@@ -206,16 +244,17 @@ impl Replies {
         let _ = self.callback(call, &InteractionResponse { kind, data: Some(data) }).await;
     }
 
-    /// Puts this in the place of the answer.
-    pub(crate) async fn update(&self, token: &str, message: &Message) {
-        // Said in the log; the next update may go through.
-        let _ = self.edit(token, message).await;
-    }
-
-    /// Tells who asked, behind the answer; nobody else sees it.
-    pub(crate) async fn tell_alone(&self, token: &str, message: &Message) {
-        // Said in the log.
-        let _ = self.follow_up(token, message).await;
+    /// The answer as it is now, be it a deferral; for a button, the message that it is on.
+    pub(crate) async fn original(&self, token: &Token) -> Original {
+        let asked = async {
+            let found = self.client.interaction(self.application).response(token.reveal()).await;
+            Ok::<_, Error>(found?.model().await)
+        };
+        match timeout(EDIT.each, asked).await {
+            Ok(Ok(Ok(message))) => Original::There(Box::new(message)),
+            Ok(Err(error)) if is_gone(&error) => Original::Gone,
+            Ok(Ok(Err(_))) | Ok(Err(_)) | Err(_) => Original::Unknown,
+        }
     }
 
     async fn callback(&self, call: &Call, response: &InteractionResponse) -> Result<(), Unsent> {
@@ -226,7 +265,8 @@ impl Replies {
         .await
     }
 
-    async fn edit(&self, token: &str, message: &Message) -> Result<(), Unsent> {
+    /// Puts this in the place of the answer.
+    pub(crate) async fn edit(&self, token: &str, message: &Message) -> Result<(), Unsent> {
         sent(EDIT, || async {
             let interactions = self.client.interaction(self.application);
             let mentions = AllowedMentions::default();
@@ -241,7 +281,8 @@ impl Replies {
         sent(EDIT, || async { self.client.interaction(self.application).delete_response(token).await.map(drop) }).await
     }
 
-    async fn follow_up(&self, token: &str, message: &Message) -> Result<(), Unsent> {
+    /// Tells who asked, behind the answer; nobody else sees it.
+    pub(crate) async fn follow_up(&self, token: &str, message: &Message) -> Result<(), Unsent> {
         sent(EDIT, || async {
             let interactions = self.client.interaction(self.application);
             let mentions = AllowedMentions::default();
@@ -257,13 +298,41 @@ fn ephemeral(style: Style) -> Option<MessageFlags> {
     (style == Style::Private).then_some(MessageFlags::EPHEMERAL)
 }
 
-fn delivered(outcome: Result<Answer, Refusal>, sent: Result<(), Unsent>) -> Delivered {
-    match (outcome, sent) {
-        (_, Err(Unsent::Taken)) => Delivered { status: None, follow: None },
-        // Done, and nobody can be told: the message that would follow it is not there.
-        (_, Err(Unsent::Failed)) => Delivered { status: Some(Status::Failed), follow: None },
-        (Ok(answer), Ok(())) => Delivered { status: Some(Status::Ok), follow: answer.follow },
-        (Err(refusal), Ok(())) => Delivered { status: refusal.status(), follow: None },
+fn follows(outcome: &Result<Answer, Refusal>) -> Option<OperationId> {
+    Some(outcome.as_ref().ok()?.follow.as_ref()?.operation.id)
+}
+
+/// The end of a promise that could not be kept. While Discord cannot be reached the promise stays noted: Discord may have taken the
+/// deferral all the same, and then the answer is owed still.
+fn unkept(held: Held, unsent: Unsent) {
+    match unsent {
+        Unsent::Taken => held.end(),
+        Unsent::Failed => drop(held),
+    }
+}
+
+fn delivered(outcome: Result<Answer, Refusal>, sent: Result<(), Unsent>, held: Option<Held>) -> Delivered {
+    if let Err(unsent) = sent {
+        if let Some(held) = held {
+            unkept(held, unsent);
+        }
+        let status = match unsent {
+            Unsent::Taken => None,
+            // Done, and nobody can be told: the message that would follow it is not there.
+            Unsent::Failed => Some(Status::Failed),
+        };
+        return Delivered { status, follow: None };
+    }
+    let (status, follow) = match outcome {
+        Ok(answer) => (Some(Status::Ok), answer.follow),
+        Err(refusal) => (refusal.status(), None),
+    };
+    match (follow, held) {
+        (Some(follow), Some(held)) => Delivered { status, follow: Some((follow, held)) },
+        (_, held) => {
+            held.into_iter().for_each(Held::end);
+            Delivered { status, follow: None }
+        }
     }
 }
 
@@ -303,6 +372,12 @@ enum Verdict {
     Taken,
     Again,
     Never,
+}
+
+/// Whether Discord will never know of it again: the token is over (401) or was never answered, or the message was deleted
+/// (404). This 401 says nothing of the bot's own token, which such calls do not carry.
+fn is_gone(error: &Error) -> bool {
+    matches!(error.kind(), ErrorType::Response { status, .. } if matches!(status.get(), 401 | 404))
 }
 
 /// The interaction was answered already.

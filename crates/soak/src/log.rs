@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// What may be said, and because of which storm.
-const EXPECTED: [(&str, &str); 24] = [
+const EXPECTED: [(&str, &str); 26] = [
     // PostgreSQL was away, or ended while a statement ran.
     ("degraded", "a component is named while PostgreSQL, Redis or Discord is away"),
     ("the database is not available", "PostgreSQL was away"),
@@ -36,6 +36,8 @@ const EXPECTED: [(&str, &str); 24] = [
     ("ended operations are noted in their schedules' histories later", "PostgreSQL was away"),
     ("hours of servers are charged later", "PostgreSQL was away"),
     ("notices wait", "PostgreSQL was away"),
+    ("promised answers could not be noted; it is tried again", "PostgreSQL was away"),
+    ("answers of processes that died wait", "PostgreSQL was away"),
     ("what became of a notice could not be noted", "PostgreSQL was away"),
     ("an answer could not be kept; the request is in flight until its lease ends", "PostgreSQL was away"),
     ("a request could not be given up; it is in flight until its lease ends", "PostgreSQL was away"),

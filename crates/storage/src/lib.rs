@@ -14,6 +14,7 @@
 
 mod connect;
 mod db;
+mod deferrals;
 mod error;
 mod firings;
 mod games;

@@ -207,7 +207,7 @@ async fn firings_that_are_on_their_way_while_the_schema_changes_become_one_opera
 }
 
 /// What is counted of the rows in `migrations/rows.sql`.
-const COUNTED: [(&str, &str); 22] = [
+const COUNTED: [(&str, &str); 23] = [
     ("users", "users"),
     ("totals", "user_stats where total_commands_used = 5"),
     ("servers", "game_servers where deleted_at is null"),
@@ -230,11 +230,13 @@ const COUNTED: [(&str, &str); 22] = [
     ("leavers", "server_leavers"),
     ("kills", "operations where killed_after_grace is not null"),
     ("unavailable games", "unavailable_games"),
+    ("owed answers", "deferrals"),
 ];
 
 /// What each migration that can be reverted takes along when it is, from the newest to the oldest.
 /// docs/operations/rollback.md tells of it.
-const LOST: [(&str, &[&str]); 23] = [
+const LOST: [(&str, &[&str]); 24] = [
+    ("deferrals", &["owed answers"]),
     ("unavailable_games", &["unavailable games"]),
     ("killed_after_grace", &["kills"]),
     ("ended_keys", &[]),

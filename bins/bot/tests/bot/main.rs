@@ -5,6 +5,7 @@ mod commands;
 #[path = "../../../api/tests/common/mod.rs"]
 mod common;
 mod connection;
+mod interrupted;
 mod keys;
 mod names;
 mod notices;

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// The bot behind a proxy that can be told to lose every packet to the database.
-async fn behind_a_proxy() -> (Scene, Proxy) {
+pub(crate) async fn behind_a_proxy() -> (Scene, Proxy) {
     let stack = Stack::start().await;
     let (before, rest) = stack.url.split_once('@').expect("a user");
     let (address, database) = rest.split_once('/').expect("a database");

@@ -5,7 +5,9 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use agis_base::UserId;
+use agis_base::{StoreError, UserId};
+use agis_deferrals::{Claimed, Deferral, DeferralStore, Holder};
+use async_trait::async_trait;
 use chrono::Utc;
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
@@ -19,6 +21,24 @@ use super::*;
 enum Told {
     Status(u16, &'static str),
     HangUp,
+}
+
+/// Keeps no promise.
+struct Nowhere;
+
+#[async_trait]
+impl DeferralStore for Nowhere {
+    async fn keep(&self, _: &Holder, _: Duration, _: &[Deferral]) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn forget(&self, _: &Holder, _: &[Arc<str>]) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn claim(&self, _: &Holder, _: Duration, _: Duration, _: u32) -> Result<Vec<Claimed>, StoreError> {
+        Ok(vec![])
+    }
 }
 
 const TAKEN: Told = Told::Status(400, r#"{"code": 40060, "message": "Interaction has already been acknowledged."}"#);
@@ -45,7 +65,8 @@ impl Peer {
             }
         });
         let client = Client::builder().proxy(address, true).build();
-        (peer, Replies::new(Arc::new(client), Id::new(1)))
+        let deferrals = Deferrals::new(Arc::new(Nowhere), "secret").expect("a seal");
+        (peer, Replies::new(Arc::new(client), Id::new(1), deferrals))
     }
 
     async fn answer(&self, stream: TcpStream) {

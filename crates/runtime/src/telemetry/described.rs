@@ -71,6 +71,7 @@ pub const ALL: &[Described] = &[
     of("agis_bot_commands_total", Counter, Count, &["command", "status"], "Interactions that the bot has answered"),
     of("agis_bot_command_duration_seconds", Histogram, Seconds, &["command"], "Time from an interaction to its answer"),
     of("agis_bot_discord_shards_connected", Gauge, Count, &[], "Connections to Discord's gateway that are up"),
+    of("agis_bot_interrupted_interactions_total", Counter, Count, &["outcome"], "Interactions whose bot ended in the middle, by what another made of them"),
     of("agis_bot_notices_total", Counter, Count, &["outcome"], "Notices to owners that were sent, are tried again, or were given up"),
     of("agis_bot_credits_spent_total", Counter, Count, &["game_type"], "Credits that running servers have cost, by game"),
     of("agis_bot_credits_hourly", Gauge, Count, &["game_type"], "Credits that were paid within the last hour, by game, in the ledger"),

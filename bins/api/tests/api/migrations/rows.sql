@@ -1,7 +1,7 @@
 -- Something in every table, as it is in the middle of a working day; whatever was there goes first.
 -- The ledger refuses it otherwise.
 set session_replication_role = replica;
-truncate users, idempotency_keys, member_roles, unavailable_games cascade;
+truncate users, idempotency_keys, member_roles, unavailable_games, deferrals cascade;
 set session_replication_role = origin;
 insert into users (discord_id) values ('1'), ('2');
 insert into user_stats (discord_id, total_commands_used) values ('1', 5);
@@ -35,6 +35,8 @@ insert into server_shares (server_id, kind, grantee_id, guild_id, permissions, g
     (7, 'member', '2', null, '{read,start}', '1'), (7, 'role', '20', '10', '{read}', '1');
 insert into member_roles (discord_id, guild_id, roles) values ('2', '10', '{20}');
 insert into server_leavers (server_id, discord_id) values (7, '2');
+insert into deferrals (key, discord_id, token, seal, place, operation_id, process, lease_until) values
+    ('discord:7', '1', '\x00', '\x01', 'message', '0199d3a0-0000-7000-8000-000000000002', gen_random_uuid(), now());
 insert into notices (recipient, kind, server_id, server_name, action, reason, operation_id, generation) values
     ('1', 'operation_failed', 7, 'sky', 'start', 'no port is free', '0199d3a0-0000-7000-8000-000000000001', null),
     ('1', 'server_crashed', 8, 'sea', null, 'exit status 1', null, 2);

@@ -1,0 +1,138 @@
+//! The token that opens an answer, sealed so that the database alone opens nothing.
+
+use std::fmt;
+
+use ring::{
+    aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
+    hkdf::{HKDF_SHA256, Prk, Salt},
+    rand::{SecureRandom, SystemRandom},
+};
+
+/// Keys for other uses of the same secret would have another salt.
+const SALT: &[u8] = b"agis deferrals 1";
+const ID_BYTES: usize = 8;
+
+/// A token opens an answer to everybody who has it, so this type cannot be printed or compared.
+#[derive(Clone)]
+pub struct Token(String);
+
+impl Token {
+    /// Takes it over.
+    pub fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The text, to answer with.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(…)")
+    }
+}
+
+/// A token that is of no use without the secret that sealed it: a nonce, and what AES-256-GCM makes of the token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sealed(pub Vec<u8>);
+
+/// Seals and opens tokens, by a key that HKDF-SHA256 (RFC 5869) derives from a secret that every process has.
+pub struct Seal {
+    key: LessSafeKey,
+    id: Vec<u8>,
+}
+
+impl Seal {
+    /// The seal of this secret; none where the cryptography refuses it, which it never does for what it is asked here.
+    pub fn of(secret: &str) -> Option<Self> {
+        let secret = Salt::new(HKDF_SHA256, SALT).extract(secret.as_bytes());
+        Some(Self { key: key(&secret)?, id: id(&secret)? })
+    }
+
+    /// By what rows of this secret are known; it tells nothing of the secret.
+    pub fn id(&self) -> &[u8] {
+        &self.id
+    }
+
+    /// Seals a token for this use alone; none where the system gives no randomness.
+    pub fn seal(&self, token: &Token, used_for: &str) -> Option<Sealed> {
+        let mut nonce = [0; NONCE_LEN];
+        SystemRandom::new().fill(&mut nonce).ok()?;
+        let mut bytes = token.0.clone().into_bytes();
+        let about = Aad::from(used_for.as_bytes());
+        self.key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), about, &mut bytes).ok()?;
+        Some(Sealed([&nonce[..], &bytes].concat()))
+    }
+
+    /// The token, where this secret has sealed it for this use.
+    pub fn open(&self, sealed: &Sealed, used_for: &str) -> Option<Token> {
+        let (nonce, bytes) = sealed.0.split_at_checked(NONCE_LEN)?;
+        let (nonce, mut bytes) = (Nonce::try_assume_unique_for_key(nonce).ok()?, bytes.to_vec());
+        let text = self.key.open_in_place(nonce, Aad::from(used_for.as_bytes()), &mut bytes).ok()?;
+        String::from_utf8(text.to_vec()).ok().map(Token)
+    }
+}
+
+fn key(secret: &Prk) -> Option<LessSafeKey> {
+    let key = secret.expand(&[b"key"], &AES_256_GCM).ok()?;
+    Some(LessSafeKey::new(UnboundKey::from(key)))
+}
+
+fn id(secret: &Prk) -> Option<Vec<u8>> {
+    let mut id = [0; 32];
+    secret.expand(&[b"id"], HKDF_SHA256).ok()?.fill(&mut id).ok()?;
+    Some(id[..ID_BYTES].to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seal(secret: &str) -> Seal {
+        Seal::of(secret).expect("a seal")
+    }
+
+    fn sealed(text: &str) -> Sealed {
+        seal("secret").seal(&Token::new(text.to_owned()), "this").expect("randomness")
+    }
+
+    #[test]
+    fn a_token_is_opened_by_its_secret_for_its_use_alone() {
+        let sealed = sealed("token");
+        let opened = |secret: &str, used_for: &str| Some(seal(secret).open(&sealed, used_for)?.reveal().to_owned());
+        assert_eq!(opened("secret", "this").as_deref(), Some("token"));
+        assert_eq!((opened("secret", "that"), opened("another", "this")), (None, None));
+    }
+
+    #[test]
+    fn what_is_sealed_cannot_be_read_and_is_never_the_same_twice() {
+        let sealed = [sealed("a token of some length"), sealed("a token of some length")];
+        assert_ne!(sealed[0], sealed[1]);
+        let readable = |sealed: &Sealed| {
+            sealed.0.windows(5).any(|bytes| b"a token of some length".windows(5).any(|own| own == bytes))
+        };
+        assert!(!sealed.iter().any(readable));
+    }
+
+    #[test]
+    fn what_was_changed_or_cut_off_is_not_opened() {
+        let whole = sealed("token");
+        for length in 0..whole.0.len() {
+            assert!(seal("secret").open(&Sealed(whole.0[..length].to_vec()), "this").is_none(), "{length}");
+        }
+        for place in 0..whole.0.len() {
+            let mut changed = whole.clone();
+            changed.0[place] ^= 1;
+            assert!(seal("secret").open(&changed, "this").is_none(), "{place}");
+        }
+    }
+
+    #[test]
+    fn secrets_have_seals_of_their_own_and_a_token_is_never_printed() {
+        assert_eq!(seal("secret").id(), seal("secret").id());
+        assert_ne!(seal("secret").id(), seal("another").id());
+        assert_eq!(format!("{:?}", Token::new("token".to_owned())), "Token(…)");
+    }
+}

@@ -1,0 +1,277 @@
+//! Which answers this process owes, and those that another can give no more.
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use agis_base::{OperationId, StoreError, UserId};
+use tokio::{
+    sync::{Mutex as Turns, Notify, watch},
+    time::{Instant, MissedTickBehavior, timeout},
+};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::{
+    deferral::{Deferral, Place},
+    seal::{Seal, Token},
+    store::{DeferralStore, Holder},
+};
+
+/// For how long a promise is its holder's after each renewal.
+pub const LEASE: Duration = Duration::from_secs(10);
+/// How often leases are renewed, and how long that may take.
+const BEAT: Duration = Duration::from_secs(3);
+/// How long an answer may wait for its promise to be noted: Discord waits three seconds for a deferral in all.
+pub const NOTING: Duration = Duration::from_millis(200);
+/// How old a promise becomes: the token of an interaction lives for 15 minutes.
+/// <https://docs.discord.com/developers/interactions/receiving-and-responding#followup-messages>
+pub const LIFE: Duration = Duration::from_secs(15 * 60);
+/// How many promises one process has noted at a time. Promises beyond them are kept as well, unless the process dies.
+const HELD_MAX: usize = 1_000;
+
+/// The answers that this process owes. Cheap to clone.
+#[derive(Clone)]
+pub struct Deferrals(Arc<Inner>);
+
+struct Inner {
+    store: Arc<dyn DeferralStore>,
+    seal: Seal,
+    holder: Holder,
+    owed: Mutex<Owed>,
+    /// Rings when something has to be written.
+    bell: Notify,
+    /// Up to which change everything is written.
+    written: watch::Sender<u64>,
+    /// Writes are one after the other, so that no earlier one overtakes a later one. The value is when the last one failed.
+    turn: Turns<Option<Instant>>,
+}
+
+#[derive(Default)]
+struct Owed {
+    /// How many changes there were.
+    changes: u64,
+    held: HashMap<Arc<str>, Noted>,
+    /// Answered, and not forgotten yet.
+    ended: Vec<Arc<str>>,
+}
+
+struct Noted {
+    deferral: Deferral,
+    /// Which change was its last.
+    change: u64,
+}
+
+/// An answer that this process owes. Dropped without [`Held::end`], it is left to whoever finds that its lease ran out.
+pub struct Held {
+    deferrals: Deferrals,
+    key: Arc<str>,
+    user: UserId,
+    token: Token,
+    place: Place,
+    operation: Option<OperationId>,
+    ended: bool,
+}
+
+/// An answer that another process owed, and this one owes now.
+pub struct Orphan {
+    /// The answer.
+    pub held: Held,
+    /// How long ago it was promised.
+    pub age: Duration,
+}
+
+impl Deferrals {
+    /// Over this store, with tokens sealed by this secret, which is the same in every process; none where the cryptography
+    /// refuses it. Nothing is written unless [`Self::run`] runs.
+    pub fn new(store: Arc<dyn DeferralStore>, secret: &str) -> Option<Self> {
+        let seal = Seal::of(secret)?;
+        let holder = Holder { process: Uuid::now_v7(), seal: seal.id().to_vec() };
+        let (written, _) = watch::channel(0);
+        let (owed, bell, turn) = (Mutex::default(), Notify::new(), Turns::new(None));
+        Some(Self(Arc::new(Inner { store, seal, holder, owed, bell, written, turn })))
+    }
+
+    /// Promises an answer: it is noted soon, and kept until it is given or the process dies.
+    pub fn hold(&self, key: String, user: UserId, token: Token, place: Place, operation: Option<OperationId>) -> Held {
+        let key: Arc<str> = key.into();
+        match self.0.seal.seal(&token, &key) {
+            Some(sealed) => {
+                self.note(Deferral { key: key.clone(), user: user.clone(), token: sealed, place, operation });
+                self.0.bell.notify_one();
+            }
+            None => tracing::warn!("no randomness: an answer is promised that no other process could give"),
+        }
+        self.held(key, user, token, place, operation)
+    }
+
+    /// Writes what changes, and renews leases, until `stop`, and writes what has changed since once more.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut beats = tokio::time::interval(BEAT);
+        beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let all = tokio::select! {
+                _ = beats.tick() => true,
+                () = self.0.bell.notified() => false,
+                () = stop.cancelled() => break,
+            };
+            let _ = self.write(&mut *self.0.turn.lock().await, all).await;
+        }
+        let _ = self.write(&mut *self.0.turn.lock().await, false).await;
+    }
+
+    /// Up to `limit` answers whose holder could not renew its lease. None for a while after the database was away: others
+    /// that live renew theirs first.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn claim(&self, limit: u32) -> Result<Vec<Orphan>, StoreError> {
+        let mut failed = self.0.turn.lock().await;
+        // Leases of this process begin anew first, so that it never claims its own promises.
+        self.write(&mut failed, true).await?;
+        if failed.is_some_and(|at| at.elapsed() < LEASE) {
+            return Ok(vec![]);
+        }
+        let claimed = in_time(self.0.store.claim(&self.0.holder, LEASE, LIFE, limit)).await;
+        let claimed = claimed.inspect_err(|_| *failed = Some(Instant::now()))?;
+        Ok(claimed.into_iter().filter_map(|claimed| self.orphan(claimed.deferral, claimed.age)).collect())
+    }
+
+    fn orphan(&self, deferral: Deferral, age: Duration) -> Option<Orphan> {
+        let Some(token) = self.0.seal.open(&deferral.token, &deferral.key) else {
+            tracing::warn!(
+                request_id = &*deferral.key,
+                "the token of a promised answer was changed; nobody can give the answer"
+            );
+            self.lock().ended.push(deferral.key);
+            return None;
+        };
+        let Deferral { key, user, place, operation, .. } = deferral.clone();
+        self.note(deferral);
+        Some(Orphan { held: self.held(key, user, token, place, operation), age })
+    }
+
+    fn held(&self, key: Arc<str>, user: UserId, token: Token, place: Place, operation: Option<OperationId>) -> Held {
+        Held { deferrals: self.clone(), key, user, token, place, operation, ended: false }
+    }
+
+    fn note(&self, deferral: Deferral) {
+        let mut owed = self.lock();
+        if owed.held.len() < HELD_MAX {
+            owed.changes += 1;
+            let change = owed.changes;
+            owed.held.insert(deferral.key.clone(), Noted { deferral, change });
+        }
+    }
+
+    /// Writes what has changed since the last time, or everything, so that every lease begins anew.
+    async fn write(&self, failed: &mut Option<Instant>, all: bool) -> Result<(), StoreError> {
+        let (change, keep, forget) = self.unwritten(all);
+        let (store, holder) = (&self.0.store, &self.0.holder);
+        let written = in_time(async {
+            if !keep.is_empty() {
+                store.keep(holder, LEASE, &keep).await?;
+            }
+            if !forget.is_empty() {
+                store.forget(holder, &forget).await?;
+            }
+            Ok(())
+        });
+        if let Err(error) = written.await {
+            tracing::warn!(%error, "promised answers could not be noted; it is tried again");
+            *failed = Some(Instant::now());
+            return Err(error);
+        }
+        self.lock().ended.retain(|key| !forget.contains(key));
+        self.0.written.send_replace(change);
+        Ok(())
+    }
+
+    /// Up to which change this is, what is to be kept, and what is to be forgotten.
+    fn unwritten(&self, all: bool) -> (u64, Vec<Deferral>, Vec<Arc<str>>) {
+        let written = *self.0.written.borrow();
+        let owed = self.lock();
+        let keep = owed.held.values().filter(|noted| all || noted.change > written);
+        (owed.changes, keep.map(|noted| noted.deferral.clone()).collect(), owed.ended.clone())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Owed> {
+        self.0.owed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Held {
+    /// The idempotency key of what was asked.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// The user who asked.
+    pub fn user(&self) -> &UserId {
+        &self.user
+    }
+
+    /// The token to answer with.
+    pub fn token(&self) -> &Token {
+        &self.token
+    }
+
+    /// The place of the answer.
+    pub fn place(&self) -> Place {
+        self.place
+    }
+
+    /// The operation whose end the answer is to tell.
+    pub fn operation(&self) -> Option<OperationId> {
+        self.operation
+    }
+
+    /// From now on the answer is to tell the end of this operation.
+    pub fn follow(&mut self, operation: OperationId) {
+        self.operation = Some(operation);
+        let mut owed = self.deferrals.lock();
+        owed.changes += 1;
+        let last = owed.changes;
+        if let Some(Noted { deferral, change }) = owed.held.get_mut(&self.key) {
+            (deferral.operation, *change) = (self.operation, last);
+        }
+        drop(owed);
+        self.deferrals.0.bell.notify_one();
+    }
+
+    /// Waits until the promise is noted, but no longer than [`NOTING`]: it is noted later where the database is away.
+    pub async fn noted(&self) {
+        let change = self.deferrals.lock().held.get(&self.key).map(|noted| noted.change);
+        let Some(change) = change else { return };
+        let mut written = self.deferrals.0.written.subscribe();
+        let _ = timeout(NOTING, written.wait_for(|written| *written >= change)).await;
+    }
+
+    /// The answer was given, or can be given no more.
+    pub fn end(mut self) {
+        self.ended = true;
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let mut owed = self.deferrals.lock();
+        owed.held.remove(&self.key);
+        // Those beyond it are forgotten when they are old.
+        if self.ended && owed.ended.len() < HELD_MAX {
+            owed.ended.push(self.key.clone());
+        }
+        drop(owed);
+        self.deferrals.0.bell.notify_one();
+    }
+}
+
+async fn in_time<T>(call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    let late = || StoreError::Unavailable(format!("no answer within {} s", BEAT.as_secs()));
+    timeout(BEAT, call).await.unwrap_or_else(|_| Err(late()))
+}

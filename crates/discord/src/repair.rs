@@ -1,0 +1,194 @@
+//! Answers that a process owes which has died: the next one gives them.
+//!
+//! The user who asked reads "thinking…" until somebody edits it, or a message that says it follows an operation and does not.
+//! A known operation is followed on; otherwise the user is told to look. Only an answer that still waits is touched: the
+//! process may have died between its answer and the note of it.
+
+use std::time::Duration;
+
+use agis_deferrals::{Deferrals, Held, Place};
+use agis_servers::ServersError;
+use futures_util::future::join_all;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use twilight_model::channel::message::{Message as Shown, MessageFlags};
+
+use crate::{
+    call::moment,
+    follow::Follow,
+    handler::{Handler, Inner},
+    once,
+    render::{self, operation as page},
+    reply::{Original, Unsent},
+    standing::Standing,
+};
+
+/// How many are taken at once.
+const BATCH: u32 = 20;
+/// How often it is looked for more.
+const PAUSE: Duration = Duration::from_secs(5);
+
+const INTERRUPTED: &str = "AGIS was restarted while it worked on this. Look with `/server info` or a list, and send it \
+                           again if needed.";
+
+/// The loop that looks for answers which nobody gives any more.
+pub(crate) struct Mender {
+    pub(crate) handler: Handler,
+    pub(crate) deferrals: Deferrals,
+    pub(crate) standing: Standing,
+}
+
+impl Mender {
+    pub(crate) async fn run(self, stop: CancellationToken) {
+        begin_counting();
+        while !stop.is_cancelled() {
+            // A bot that Discord refuses leaves them to one that it does not.
+            let taken = if self.standing.is_refused() { 0 } else { self.round().await };
+            if taken < BATCH as usize {
+                stop.run_until_cancelled(sleep(PAUSE)).await;
+            }
+        }
+    }
+
+    /// How many were taken.
+    async fn round(&self) -> usize {
+        match self.deferrals.claim(BATCH).await {
+            Ok(orphans) => join_all(orphans.into_iter().map(|orphan| self.handler.give(orphan))).await.len(),
+            Err(error) => {
+                tracing::warn!(%error, "answers of processes that died wait");
+                0
+            }
+        }
+    }
+}
+
+/// The end of an answer that a process which died had promised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    /// Somebody was told that nobody knows.
+    Told,
+    /// Its message follows its operation again.
+    Followed,
+    /// The answer had been given.
+    Given,
+    /// Discord takes the answer no more.
+    Gone,
+}
+
+impl Outcome {
+    const ALL: [Self; 4] = [Self::Told, Self::Followed, Self::Given, Self::Gone];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Told => "told",
+            Self::Followed => "followed",
+            Self::Given => "given",
+            Self::Gone => "gone",
+        }
+    }
+
+    fn count(self, by: u64) {
+        metrics::counter!("agis_bot_interrupted_interactions_total", "outcome" => self.as_str()).increment(by);
+    }
+}
+
+fn begin_counting() {
+    Outcome::ALL.iter().for_each(|outcome| outcome.count(0));
+}
+
+/// Gives an answer, or the beginning of one that follows an operation. While Discord or the database is away the promise is
+/// left, and found again.
+pub(crate) async fn give(inner: &Inner, held: Held) -> Option<(Follow, Held)> {
+    let shown = match inner.replies.original(held.token()).await {
+        Original::There(shown) => shown,
+        Original::Gone => {
+            end(held, Outcome::Gone);
+            return None;
+        }
+        Original::Unknown => return None,
+    };
+    let waits = waits(&held, &shown);
+    match followed(inner, &held).await {
+        Err(Lost::Away) => None,
+        Ok(follow) => {
+            if waits
+                && inner
+                    .replies
+                    .edit(held.token().reveal(), &page::progress(&follow.server, &follow.operation))
+                    .await
+                    .is_err()
+            {
+                return None;
+            }
+            told(Outcome::Followed);
+            Some((follow, held))
+        }
+        // Its message says that it follows something, and nobody can see that any more.
+        Err(Lost::Unseen) => tell(inner, held).await,
+        Err(Lost::Nothing) if waits => tell(inner, held).await,
+        Err(Lost::Nothing) => {
+            end(held, Outcome::Given);
+            None
+        }
+    }
+}
+
+/// Why no operation is followed.
+enum Lost {
+    /// There is none.
+    Nothing,
+    /// The user who asked sees its server no more.
+    Unseen,
+    /// The database does not say.
+    Away,
+}
+
+/// The operation that the answer is to follow.
+async fn followed(inner: &Inner, held: &Held) -> Result<Follow, Lost> {
+    let id = held.operation().ok_or(Lost::Nothing)?;
+    let servers = &inner.services.servers;
+    let found = servers.operations(&[id]).await.map_err(|_| Lost::Away)?.pop();
+    let operation = found.ok_or(Lost::Unseen)?;
+    match servers.get(held.user(), operation.server).await {
+        Ok((server, _)) => Ok(Follow { server, operation }),
+        Err(ServersError::Store(_)) => Err(Lost::Away),
+        Err(_) => Err(Lost::Unseen),
+    }
+}
+
+/// Whether the answer has not been given. A button's message shows no "thinking…", so it waits until it was edited after the
+/// button was pressed, both by Discord's clock.
+fn waits(held: &Held, shown: &Shown) -> bool {
+    match held.place() {
+        Place::Message => shown.flags.is_some_and(|flags| flags.contains(MessageFlags::LOADING)),
+        Place::Component => {
+            let pressed = once::interaction(held.key()).map(|id| moment(id.get()).timestamp_micros());
+            let edited = shown.edited_timestamp.map(|at| at.as_micros());
+            edited.is_none() || edited < pressed
+        }
+    }
+}
+
+/// Says that nobody knows: in the place of the answer, or behind the message whose button was pressed, which stays as it
+/// is.
+async fn tell(inner: &Inner, held: Held) -> Option<(Follow, Held)> {
+    let (message, token) = (render::refusal(INTERRUPTED), held.token().reveal());
+    let sent: Result<(), Unsent> = match held.place() {
+        Place::Message => inner.replies.edit(token, &message).await,
+        Place::Component => inner.replies.follow_up(token, &message).await,
+    };
+    if sent.is_ok() {
+        end(held, Outcome::Told);
+    }
+    None
+}
+
+fn end(held: Held, outcome: Outcome) {
+    told(outcome);
+    held.end();
+}
+
+fn told(outcome: Outcome) {
+    tracing::info!(outcome = outcome.as_str(), "an interaction was found whose bot had ended in the middle");
+    outcome.count(1);
+}

@@ -1,0 +1,2 @@
+-- Answers of a bot that dies stay unanswered after this.
+drop table deferrals;
