@@ -55,6 +55,7 @@ impl Standing {
         tracing::error!(why, "Discord refuses the bot; nothing more is asked of it until the bot is started anew");
         let mut state = self.lock();
         state.why_refused = Some(why.to_owned());
+        state.disconnected = None;
         // What is still open is let go of.
         state.shards.clear();
         self.refused.cancel();
@@ -126,6 +127,10 @@ mod tests {
         assert_eq!((standing.trouble().as_deref(), standing.is_starting()), (Some(STARTING), true));
         standing.disconnected("no answer");
         assert!(!standing.is_starting());
+        let refused = Standing::default();
+        refused.starting();
+        refused.refuse("no");
+        assert_eq!((refused.trouble().as_deref(), refused.is_starting()), (Some("no"), false));
         assert_eq!(standing.trouble().as_deref(), Some("no answer"));
         standing.expect(2);
         standing.connected(0);
