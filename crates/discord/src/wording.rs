@@ -131,7 +131,10 @@ impl From<ServersError> for Refusal {
                 )
             }
             ServersError::GranteeHasTooMany(max) => {
-                format!("{max} servers are shared with them, as many as allowed. They can `/server leave` one first.")
+                format!(
+                    "{max} servers are shared with them, as many as allowed. `/server unshare` one of yours first, or they \
+                     can `/server leave` one."
+                )
             }
             ServersError::Deleting => {
                 "This server is being deleted and takes nothing else. `/server create` makes another.".to_owned()

@@ -90,7 +90,7 @@ impl ShareStore for Db {
             if others >= i64::from(limits.of_server) {
                 return Err(Fault::Refused(ShareError::TooMany));
             }
-            check_grantee(conn, server, grantee, limits.with_grantee).await?;
+            check_grantee(conn, owner, server, grantee, limits.with_grantee).await?;
             let allowed = (
                 server_shares::guild_id.eq(guild),
                 server_shares::permissions.eq(&permissions),
@@ -209,9 +209,11 @@ impl ShareStore for Db {
 }
 
 /// Whether one more server may be shared with this grantee. The advisory lock lets their shares be counted: their servers
-/// have other owners, and a role has no row.
+/// have other owners, and a role has no row. A member can leave what others share with them. A role cannot, so that only
+/// what this owner shares with it counts: else strangers could close a role to everybody.
 async fn check_grantee(
     conn: &mut AsyncPgConnection,
+    owner: &UserId,
     server: ServerId,
     grantee: &Grantee,
     limit: u32,
@@ -221,13 +223,15 @@ async fn check_grantee(
         .bind::<Text, _>(format!("shared with {kind} {id}"))
         .execute(conn)
         .await?;
-    let elsewhere: i64 = server_shares::table
+    let mut elsewhere = server_shares::table
         .inner_join(game_servers::table.on(game_servers::id.eq(server_shares::server_id)))
         .filter(server_shares::kind.eq(kind).and(server_shares::grantee_id.eq(id)))
         .filter(server_shares::server_id.ne(server.0).and(game_servers::deleted_at.is_null()))
-        .count()
-        .get_result(conn)
-        .await?;
+        .into_boxed();
+    if kind == ROLE {
+        elsewhere = elsewhere.filter(game_servers::discord_id.eq(owner.as_str()));
+    }
+    let elsewhere: i64 = elsewhere.count().get_result(conn).await?;
     if elsewhere >= i64::from(limit) { Err(Fault::Refused(ShareError::GranteeHasTooMany)) } else { Ok(()) }
 }
 

@@ -1,6 +1,6 @@
 //! `/server share` and `/server unshare`
 
-use agis_test_support::discord::Person;
+use agis_test_support::discord::{GUILD, Person};
 
 use crate::scene::Scene;
 
@@ -142,5 +142,26 @@ async fn as_many_servers_as_allowed_are_shared_with_one_person_and_not_one_more(
     scene.look(&ann, "/server share server:Spam 7 with:@Ben may:start").await;
     scene.look(&ben, "/server leave server:Spam 8").await;
     scene.look(&ann, "/server share server:Sky with:@Ben may:start").await;
+    scene.assert_clean();
+}
+
+#[tokio::test]
+async fn what_strangers_share_with_a_role_closes_it_to_nobody() {
+    let scene = Scene::open().await;
+    let (ann, ben) = (scene.ann(), scene.ben());
+    scene.server(&ann, "Sea", "demo").await;
+    scene.server(&ben, "Sky", "demo").await;
+    scene.discord.role(CREW, "Crew");
+    let query = format!(
+        "with made as (
+             insert into game_servers (discord_id, name, game_type, status, host)
+             select '101', 'Spam ' || n, 'demo', 'stopped', 'nobody' from generate_series(1, 50) n returning id)
+         insert into server_shares (server_id, kind, grantee_id, guild_id, permissions, granted_by)
+         select id, 'role', '{CREW}', '{GUILD}', array['read'], '101' from made"
+    );
+    scene.stack.sql().await.batch_execute(&query).await.expect("shared servers");
+    scene.look(&ben, "/server share server:Sky with:@Crew may:start").await;
+    let refused = scene.refused(&ann, "/server share server:Sea with:@Crew may:start").await;
+    assert!(refused.contains("50 servers are shared with them") && refused.contains("/server unshare"), "{refused}");
     scene.assert_clean();
 }
