@@ -106,7 +106,8 @@ impl Supervisor {
                 _ = quit.recv() => {}
             }
         }
-        let left = if matches!(self.stage, Stage::Starting { .. }) { self.left_behind().await } else { vec![] };
+        let asked = matches!(self.stage, Stage::Stopping { .. });
+        let left = if asked { vec![] } else { self.left_behind().await };
         game.kill();
         // What has left the group is over too: nothing of a run goes on when it is said to have ended.
         if let Err(error) = lock::kill_holders(&self.spec.dir.join("run.lock")) {
@@ -119,7 +120,8 @@ impl Supervisor {
         })
         .await;
         let exit = game.end()?;
-        let good = matches!(self.stage, Stage::Ready) && exit.code().is_some_and(|it| self.spec.good_exits.include(it));
+        let is_over = matches!(self.stage, Stage::Ready) && left.is_empty();
+        let good = is_over && exit.code().is_some_and(|it| self.spec.good_exits.include(it));
         let how = self.tell(exit, &left);
         if matches!(self.stage, Stage::Stopping { killed: true, .. })
             && let Err(error) = ServerDir::new(self.spec.dir.clone()).note_kill(self.spec.operation)
@@ -183,8 +185,8 @@ impl Supervisor {
         let is_in_background = exit.success() && !left.is_empty();
         let exit = describe(exit);
         match &self.stage {
-            Stage::Starting { .. } if is_in_background => format!(
-                "its start script ended and left the game in the background ({}), where nothing supervises it; let the \
+            Stage::Starting { .. } | Stage::Ready if is_in_background => format!(
+                "its script ended and left the game in the background ({}), where nothing supervises it; let the \
                  script end with 'exec' and the game",
                 left.join(", ")
             ),

@@ -86,6 +86,19 @@ async fn the_catalogue_says_which_ends_are_good() {
 }
 
 #[tokio::test]
+async fn a_script_that_was_ready_and_leaves_the_game_in_the_background_has_not_ended_well() {
+    let bench = Bench::new();
+    let host = bench.host();
+    let game = bench::script("sleep 1000 & echo ready; read line; exit 0", "ready = { when = { log = 'ready' } }");
+    bench.start(&host, ONE, 1, &game).await.expect("it starts");
+    within(host.tell(ONE, "leave")).await.expect("it listens");
+    bench::eventually(async || matches!(within(host.observe(ONE)).await, Ok(Observed::Ended { .. }))).await;
+    let seen = within(host.observe(ONE)).await;
+    let says = "left the game in the background (sleep)";
+    assert!(matches!(&seen, Ok(Observed::Ended { how, good: false, .. }) if how.contains(says)), "{seen:?}");
+}
+
+#[tokio::test]
 async fn no_end_is_good_that_was_asked_for_came_before_it_was_ready_or_by_a_signal() {
     let bench = Bench::new();
     let host = bench.host();
