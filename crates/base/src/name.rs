@@ -3,7 +3,7 @@
 //! A name goes into games' configuration files, onto Discord and into lists where people tell things apart by it. Rows
 //! of earlier versions may break the rule; they keep their names until somebody changes them.
 
-use std::iter::once;
+use std::{iter::once, ops::RangeInclusive};
 
 use thiserror::Error;
 use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeEmoji, UnicodeGeneralCategory};
@@ -12,9 +12,14 @@ use unicode_security::skeleton;
 /// How many characters a name has at most.
 pub const NAME_MAX: usize = 100;
 
+/// How many marks a letter has at most. Vietnamese and Hebrew have two or three of them.
+const MARKS_MAX: usize = 4;
+
 const JOINER: char = '\u{200d}';
 /// They choose between the picture and the text of the character before them.
 const TEXT_OR_PICTURE: [char; 2] = ['\u{fe0e}', '\u{fe0f}'];
+/// The blocks to which new emoji are added.
+const EMOJI_TO_COME: RangeInclusive<char> = '\u{1f000}'..='\u{1fbff}';
 /// Blank, though Unicode counts them as symbols: an empty Braille cell and an empty notehead.
 const BLANK: [char; 2] = ['\u{2800}', '\u{1d159}'];
 
@@ -27,6 +32,12 @@ pub enum BadName {
     /// It has a character that readers do not see, or that changes how they see others.
     #[error("has only characters that can be seen; leave out U+{:04X}", u32::from(*.0))]
     Unseen(char),
+    /// A letter has so many marks that they cover what stands around it.
+    #[error("has at most {MARKS_MAX} marks on a letter")]
+    Marks,
+    /// It is what stands for a number in lists of choices.
+    #[error("is not a number behind '#': servers are chosen by that")]
+    Number,
     /// It has nothing but space and marks.
     #[error("has at least one letter, digit, symbol or emoji")]
     Blank,
@@ -40,6 +51,16 @@ pub fn checked(text: &str) -> Result<String, BadName> {
     let name = text.trim();
     if name.is_empty() || name.chars().count() > NAME_MAX || name.contains(char::is_control) {
         return Err(BadName::Length);
+    }
+    if name
+        .strip_prefix('#')
+        .is_some_and(|digits| digits.bytes().all(|digit| digit.is_ascii_digit()) && !digits.is_empty())
+    {
+        return Err(BadName::Number);
+    }
+    let is_mark = |letter: char| letter.general_category_group() == GeneralCategoryGroup::Mark;
+    if name.split(|letter| !is_mark(letter)).any(|marks| marks.chars().count() > MARKS_MAX) {
+        return Err(BadName::Marks);
     }
     let before = once(None).chain(name.chars().map(Some));
     let mut behind = name.chars().skip(1).map(Some).chain(once(None));
@@ -56,7 +77,7 @@ pub fn checked(text: &str) -> Result<String, BadName> {
         }
         pictured = is_picture(letter) || (pictured && TEXT_OR_PICTURE.contains(&letter));
     }
-    let seen = |letter: char| !letter.is_whitespace() && letter.general_category_group() != GeneralCategoryGroup::Mark;
+    let seen = |letter: char| !letter.is_whitespace() && !is_mark(letter);
     if name.contains(seen) { Ok(name.to_owned()) } else { Err(BadName::Blank) }
 }
 
@@ -76,9 +97,11 @@ pub fn shape(name: &str) -> String {
 }
 
 fn is_unseen(letter: char) -> bool {
-    use GeneralCategory::{Format, LineSeparator, ParagraphSeparator};
+    use GeneralCategory::{Format, LineSeparator, ParagraphSeparator, PrivateUse, Unassigned};
     BLANK.contains(&letter)
-        || matches!(letter.general_category(), Format | LineSeparator | ParagraphSeparator)
+        || matches!(letter.general_category(), Format | LineSeparator | ParagraphSeparator | PrivateUse)
+        // Emoji of a newer Unicode are seen by whoever types them.
+        || letter.general_category() == Unassigned && !EMOJI_TO_COME.contains(&letter)
         // Of what Unicode lets programs ignore (fillers among it) a skeleton has nothing.
         || skeleton(letter.encode_utf8(&mut [0; 4])).next().is_none()
 }
@@ -155,6 +178,11 @@ mod tests {
             '\u{2069}',
             // Annotations, tags, variation selectors where there is nothing to choose.
             '\u{fff9}',
+            // Nobody's: private, unassigned, no characters.
+            '\u{e000}',
+            '\u{10fffd}',
+            '\u{378}',
+            '\u{fffe}',
             '\u{e0041}',
             '\u{fe00}',
             '\u{fe0f}',
@@ -169,6 +197,19 @@ mod tests {
             }
         }
         assert_eq!(BadName::Unseen('\u{ad}').to_string(), "has only characters that can be seen; leave out U+00AD");
+    }
+
+    #[test]
+    fn a_name_is_no_choice_and_covers_nothing_around_it() {
+        for text in ["#7", "#0", " #123 "] {
+            assert_eq!(checked(text), Err(BadName::Number), "{text:?}");
+        }
+        for text in ["#", "#7a", "7", "##7", "a\u{301}\u{302}\u{303}\u{304}"] {
+            assert_eq!(checked(text).as_deref(), Ok(text), "{text:?}");
+        }
+        for marks in [5, 99] {
+            assert_eq!(checked(&format!("a{}", "\u{301}".repeat(marks))), Err(BadName::Marks));
+        }
     }
 
     #[test]
