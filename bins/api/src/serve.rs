@@ -21,7 +21,13 @@ use agis_program::{
     Domain, Limits, settings,
     upkeep::{PING, ZONES, hear, look_for_zones, ping, zones},
 };
-use agis_runtime::{Component, Health, Metrics, every, ops, shutdown::Signals, telemetry};
+use agis_runtime::{
+    Component, Health, Metrics, every,
+    listen::{self, Chosen},
+    ops,
+    shutdown::Signals,
+    telemetry,
+};
 use agis_servers::host::Host;
 use agis_storage::{Db, notify::Bells};
 use rustix::process::{Resource, getrlimit, setrlimit};
@@ -56,8 +62,8 @@ pub(crate) async fn serve() -> Result<(), Failure> {
     settings::hide_environment().map_err(Failure::from_display)?;
     raise_descriptors(config.network.connections);
     let metrics = Metrics::install().map_err(Failure::from_display)?;
-    let api = bind("API_PORT", config.bind, config.api_port)?;
-    let ops = bind("METRICS_PORT", config.metrics_address, config.metrics_port)?;
+    let api = bind(config.bind, config.api_port, REST)?;
+    let ops = bind(config.metrics_address, config.metrics_port, listen::METRICS)?;
 
     let health = Health::default();
     let db = Arc::new(Db::new(&config.database).map_err(Failure::from_display)?);
@@ -129,10 +135,10 @@ fn raise_descriptors(connections: usize) {
     }
 }
 
-fn bind(key: &str, address: IpAddr, port: u16) -> Result<TcpListener, Failure> {
-    let address = SocketAddr::new(address, port);
-    TcpListener::bind(address)
-        .map_err(|error| Failure::new(format!("cannot listen on {address}: {error}; set {key} to a port that is free")))
+const REST: Chosen = Chosen { address: "BIND_ADDRESS", port: "API_PORT" };
+
+fn bind(address: IpAddr, port: u16, chosen: Chosen) -> Result<TcpListener, Failure> {
+    agis_runtime::listen(SocketAddr::new(address, port), chosen).map_err(Failure::new)
 }
 
 /// The background loops, ended in this order: what fires, what works, what is done now and then.

@@ -1,11 +1,6 @@
 //! Composes, runs, and ends in order.
 
-use std::{
-    net::{SocketAddr, TcpListener},
-    path::Path,
-    sync::Arc,
-    time::Duration,
-};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use agis_apikeys::KeyCache;
 use agis_deferrals::Deferrals;
@@ -15,7 +10,7 @@ use agis_program::{
     Domain, Limits, settings,
     upkeep::{PING, ZONES, hear, look_for_zones, ping, zones},
 };
-use agis_runtime::{Component, Health, Metrics, every, ops, shutdown::Signals, telemetry};
+use agis_runtime::{Component, Health, Metrics, every, listen, ops, shutdown::Signals, telemetry};
 use agis_servers::console::Console;
 use agis_storage::{Db, notify::Bells};
 use tokio::task::JoinSet;
@@ -43,7 +38,7 @@ pub(crate) async fn run() -> Result<(), String> {
     // Two libraries bring a provider for TLS; the process has one.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let metrics = Metrics::install().map_err(text)?;
-    let ops = bind(config.metrics)?;
+    let ops = agis_runtime::listen(config.metrics, listen::METRICS)?;
     let metrics_address = ops.local_addr().map_err(text)?;
 
     let health = Health::default();
@@ -150,11 +145,6 @@ fn tell(standing: &Standing, discord: &Component) {
         Some(why) => discord.trouble(&why),
     }
     metrics::gauge!("agis_bot_discord_shards_connected").set(standing.shards_connected() as f64);
-}
-
-fn bind(address: SocketAddr) -> Result<TcpListener, String> {
-    TcpListener::bind(address)
-        .map_err(|error| format!("cannot listen on {address}: {error}; set METRICS_PORT to a port that is free"))
 }
 
 fn text(error: impl std::fmt::Display) -> String {

@@ -1,6 +1,7 @@
 //! Environment, telemetry, health, shutdown: what every binary needs and no domain knows.
 //!
 //! - [`mod@env`]: reads configuration once, reports all its errors together
+//! - [`mod@listen`]: takes a port, or says which setting helps
 //! - [`telemetry`]: logs and metrics
 //! - [`health`]: what works, and what does not
 //! - [`ops`]: the HTTP server for probes and scrapes
@@ -10,6 +11,7 @@
 pub mod env;
 pub mod every;
 pub mod health;
+pub mod listen;
 pub mod ops;
 pub mod shutdown;
 pub mod telemetry;
@@ -17,4 +19,5 @@ pub mod telemetry;
 pub use env::{ConfigErrors, Env};
 pub use every::every;
 pub use health::{Component, Health};
+pub use listen::listen;
 pub use telemetry::Metrics;
