@@ -334,7 +334,10 @@ fn checked_name(text: &str) -> Result<String, ServersError> {
 
 fn checked_description(text: &str) -> Result<String, ServersError> {
     let text = text.trim();
-    if text.chars().count() > DESCRIPTION_MAX || text.contains('\0') {
+    if text.contains('\0') {
+        return Err(invalid("description", "has no NUL character (U+0000)".to_owned()));
+    }
+    if text.chars().count() > DESCRIPTION_MAX {
         return Err(invalid("description", format!("has at most {DESCRIPTION_MAX} characters")));
     }
     Ok(text.to_owned())

@@ -12,7 +12,7 @@ use twilight_model::channel::message::component::{Button, ButtonStyle};
 use super::{
     card::{Card, Colour, button},
     operation::{REASON_MAX, went_wrong},
-    text::{block, code, cut, full, many, person, plain, relative},
+    text::{block, code, cut, full, many, person, plain, printed, relative},
 };
 use crate::{buttons::Code, pages::Piece, reply::Message};
 
@@ -86,7 +86,7 @@ pub(crate) fn info(info: &Info<'_>) -> Message {
     let history: Vec<_> = info.history.iter().map(told).collect();
     let shares: Vec<_> = info.shares.iter().map(shared).collect();
     card = card.field_of("Who did what", &history).field_of("Shared with", &shares);
-    let footer = format!("Number {} · {} credits an hour", server.id, server.cost_per_hour);
+    let footer = format!("Number {} · {} an hour", server.id, many(server.cost_per_hour, "credit"));
     card.footer(&footer).buttons(offered(server, info.access)).into_message()
 }
 
@@ -141,7 +141,7 @@ pub(crate) fn console(server: &Server, lines: &[Line]) -> Message {
     let card = Card::new(Colour::Calm).titled(&format!("Console of {}", plain(&server.name)));
     let (mut kept, mut length) = (vec![], 0);
     for line in lines.iter().rev() {
-        let text = cut(&line.text.replace(char::is_control, " "), 300);
+        let text = cut(&printed(&line.text), 300);
         length += text.chars().count() + 1;
         if length > ALL {
             break;

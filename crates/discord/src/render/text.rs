@@ -1,5 +1,7 @@
 //! Text that means nothing but itself, and times that every reader sees by their own clock.
 
+use std::str::Chars;
+
 use agis_base::{Timestamp, UserId};
 
 /// A text of a user, so that it has no effect: no markdown, no link, no mention, nothing that turns the rest of the line
@@ -71,9 +73,39 @@ pub(crate) fn many(number: impl Into<i64>, thing: &str) -> String {
     if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
 }
 
+/// A line of a console without what a terminal would do with it: colours and moves of the cursor are left out, other control
+/// characters are spaces.
+pub(crate) fn printed(line: &str) -> String {
+    let mut printed = String::new();
+    let mut letters = line.chars();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '\u{1b}' => skip_sequence(&mut letters),
+            letter if turns(letter) => {}
+            letter if letter.is_control() => printed.push(' '),
+            letter => printed.push(letter),
+        }
+    }
+    printed
+}
+
+/// Leaves out what an ESC begins, as ECMA-48 has it: a control sequence up to its final byte, an operating system's command up
+/// to its end, or one character.
+fn skip_sequence(letters: &mut Chars<'_>) {
+    match letters.next() {
+        Some('[') => drop(letters.find(|letter| ('@'..='~').contains(letter))),
+        Some(']') => {
+            // It ends with BEL, or with ESC and a backslash.
+            if letters.find(|letter| ['\u{7}', '\u{1b}'].contains(letter)) == Some('\u{1b}') {
+                letters.next();
+            }
+        }
+        _ => {}
+    }
+}
+
 fn folded(text: &str) -> String {
-    let visible: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).filter(|c| !turns(*c)).collect();
-    visible.split_whitespace().collect::<Vec<_>>().join(" ")
+    printed(text).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// What changes the direction of the text behind it, or is not seen at all.
@@ -83,6 +115,21 @@ fn turns(letter: char) -> bool {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn a_console_has_no_colours_and_turns_nothing() {
+        for (line, printed) in [
+            ("\u{1b}[31mred\u{1b}[0m", "red"),
+            ("\u{1b}[1;38;5;200mpink", "pink"),
+            ("\u{1b}]0;title\u{7}text", "text"),
+            ("\u{1b}]8;;https://evil.example\u{1b}\\link", "link"),
+            ("a\u{202e}b\tc\u{0}d", "ab c d"),
+            ("half \u{1b}[3", "half "),
+            ("\u{1b}", ""),
+        ] {
+            assert_eq!(super::printed(line), printed, "{line:?}");
+        }
+    }
+
     use proptest::prelude::*;
 
     use super::*;
