@@ -26,7 +26,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, interrupts: &Interrupts) -> Result {
-    let library = test::clock_library()?;
+    let library = test::clock_libraries()?;
     let (api, bot) = (build::agis_api(args.release, interrupts)?, build::agis_bot(args.release, interrupts)?);
     let soak = build::agis_soak(interrupts)?;
     let state = State::locate()?;

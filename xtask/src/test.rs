@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use agis_test_support::postgres::{Cluster, Options};
 
 use self::clock::Clock;
-pub(crate) use self::clock::library as clock_library;
+pub(crate) use self::clock::libraries as clock_libraries;
 use crate::failure::{Failure, Result};
 use crate::python;
 use crate::run::{cargo, has_cargo, run as run_command, step};

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fmt;
+use std::path::PathBuf;
 use std::process::Command;
 use std::str::FromStr;
 
@@ -11,6 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::provide;
 use crate::failure::{Failure, Result};
+use crate::state::{State, checkout};
 
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
@@ -72,15 +74,40 @@ impl Clock {
     pub(super) fn environment(self) -> Result<Vec<(&'static str, OsString)>> {
         let shift = self.shift(Timestamp::now(), &TimeZone::system())?;
         Ok(vec![
-            ("LD_PRELOAD", library()?),
+            ("LD_PRELOAD", libraries()?),
             ("FAKETIME", format!("{:+}", shift.as_secs()).into()),
             ("FAKETIME_DONT_FAKE_MONOTONIC", "1".into()),
         ])
     }
 }
 
+/// Those that move a program's clock, as LD_PRELOAD names them.
+pub(crate) fn libraries() -> Result<OsString> {
+    let mut libraries = direct_epoll()?.into_os_string();
+    libraries.push(":");
+    libraries.push(library()?);
+    Ok(libraries)
+}
+
+/// Compiles the library that lets timeouts of PostgreSQL come to an end; epoll.rs says why.
+fn direct_epoll() -> Result<PathBuf> {
+    // Everybody may read it there: PostgreSQL does not run as root.
+    let built = State::locate()?.dir().join("libepoll.so");
+    let mut compiler = Command::new("rustc");
+    compiler.args([
+        "--edition=2024",
+        "--crate-type=cdylib",
+        "--crate-name=epoll",
+        "-Copt-level=2",
+        "-Cpanic=abort",
+        "-o",
+    ]);
+    let status = compiler.arg(&built).arg(checkout().join("xtask/src/test/epoll.rs")).status()?;
+    if status.success() { Ok(built) } else { Err(Failure::Status(status)) }
+}
+
 /// libfaketime, as the dynamic linker is told of it; installed where it is missing.
-pub(crate) fn library() -> Result<OsString> {
+fn library() -> Result<OsString> {
     provide(&["faketime"])?;
     // The wrapper knows where its library is; LD_PRELOAD alone reaches children that the wrapper does not start.
     let output = Command::new("faketime").args(["-m", "-f", "+0", "printenv", "LD_PRELOAD"]).output()?;
