@@ -95,10 +95,10 @@ fn skip_sequence(letters: &mut Chars<'_>) {
     match letters.next() {
         Some('[') => drop(letters.find(|letter| ('@'..='~').contains(letter))),
         Some(']') => {
-            // It ends with BEL, or with ESC and a backslash.
-            if letters.find(|letter| ['\u{7}', '\u{1b}'].contains(letter)) == Some('\u{1b}') {
-                letters.next();
-            }
+            // A BEL ends it, or an ESC with a backslash behind it.
+            let end = letters.find(|letter| ['\u{7}', '\u{1b}'].contains(letter));
+            let behind = usize::from(end == Some('\u{1b}'));
+            letters.by_ref().take(behind).for_each(drop);
         }
         _ => {}
     }
