@@ -65,7 +65,7 @@ impl Client {
         Ok(Answer { status, body: serde_json::from_str(&text).unwrap_or(Value::String(text)) })
     }
 
-    /// Nobody here asks for what may not be: what is refused is refused for what happened meanwhile.
+    /// Players ask for nothing that is forbidden, so only what happened meanwhile (404, 409) explains a refusal.
     fn judged(&self, method: &Method, path: &str, answer: Answer) -> Answer {
         let expected = answer.status.is_success() || [404, 409].contains(&answer.status.as_u16());
         if !expected {

@@ -1,28 +1,14 @@
-use thiserror::Error;
+use std::error::Error;
 
-pub(crate) type Result<T = ()> = std::result::Result<T, Error>;
+/// An outcome of the soak itself. Faults of the programs are [problems](crate::problems::Problems) instead.
+pub(crate) type Result<T = ()> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
-/// Why the soak could not go on; faults of the programs are [problems](crate::problems::Problems) instead.
-#[derive(Debug, Error)]
-#[error("{0}")]
-pub(crate) struct Error(String);
-
-impl Error {
-    pub(crate) fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
+/// An error and its causes, in one line: PostgreSQL's own text is only "db error".
+pub(crate) fn in_full(error: &(dyn Error + 'static)) -> String {
+    let (mut text, mut cause) = (error.to_string(), error.source());
+    while let Some(error) = cause {
+        text += &format!(": {error}");
+        cause = error.source();
     }
+    text
 }
-
-macro_rules! from {
-    ($($error:ty)+) => {
-        $(impl From<$error> for Error {
-            fn from(error: $error) -> Self {
-                Self(match std::error::Error::source(&error) {
-                    Some(source) => format!("{error}: {source}"),
-                    None => error.to_string(),
-                })
-            }
-        })+
-    };
-}
-from! { std::io::Error tokio_postgres::Error reqwest::Error agis_test_support::Error }

@@ -14,7 +14,7 @@ use crate::{
     problems::{Problems, say},
 };
 
-/// What may be said, and because of which storm.
+/// Messages that are expected, and the storm that explains each.
 const EXPECTED: [(&str, &str); 26] = [
     // PostgreSQL was away, or ended while a statement ran.
     ("degraded", "a component is named while PostgreSQL, Redis or Discord is away"),

@@ -28,7 +28,7 @@ use tokio::task::JoinSet;
 
 use crate::{
     client::Client,
-    error::Result,
+    error::{Result, in_full},
     members::Member,
     players::{Player, Promised},
     problems::{Problems, say, step},
@@ -55,7 +55,7 @@ pub(crate) struct Args {
     /// A folder for logs and games, emptied first
     #[arg(long)]
     dir: PathBuf,
-    /// Where a PostgreSQL is kept that the machine does not have
+    /// A folder for a PostgreSQL that the machine does not have
     #[arg(long)]
     downloads: PathBuf,
     /// libfaketime
@@ -72,7 +72,7 @@ fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let done = runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(run(&args, &problems)));
     if let Err(error) = &done {
-        step(&format!("error: {error}"));
+        step(&format!("error: {}", in_full(error.as_ref())));
     }
     let (kinds, report) = problems.report();
     say(&format!("{kinds} kinds of problems\n{report}"));
@@ -154,9 +154,7 @@ async fn rest(clients: &[Client], promised: &Promised) {
 
 async fn close(mut stage: Stage, problems: &Problems) -> Result {
     step("ending the programs");
-    for wrong in stage.close().await {
-        problems.found("a program that did not end as it should", wrong);
-    }
+    stage.close(problems).await;
     let logs: Vec<_> = stage.programs().map(|program| (program.name, program.log.clone())).collect();
     for (name, path) in logs {
         log::judge(name, &path, problems)?;

@@ -14,7 +14,7 @@ const THINKS: Duration = Duration::from_secs(120);
 pub(crate) struct Member {
     pub(crate) discord: Discord,
     pub(crate) person: Person,
-    /// What their server is called.
+    /// The name of their server.
     pub(crate) server: String,
     pub(crate) promised: Promised,
     pub(crate) problems: Problems,

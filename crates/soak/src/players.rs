@@ -27,7 +27,7 @@ pub(crate) struct Accepted {
     pub(crate) server: i64,
 }
 
-/// What all players were promised.
+/// Everything that the programs promised to all players.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Promised {
     accepted: Arc<Mutex<Vec<Accepted>>>,

@@ -1,4 +1,4 @@
-//! What was found, as people read it.
+//! The faults that were found, as people read them.
 
 use std::{
     collections::BTreeMap,
@@ -49,7 +49,7 @@ pub(crate) fn say(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 
-/// What is being done, on stderr.
+/// Writes the present step on stderr.
 pub(crate) fn step(text: &str) {
     let _ = writeln!(std::io::stderr(), "==> {text}");
 }

@@ -1,4 +1,4 @@
-//! One of the programs: its process, its log, what the kernel says of it.
+//! A program of the soak: its process, its log, its memory and descriptors.
 
 use std::{
     fs::{self, File},
@@ -12,9 +12,11 @@ use agis_test_support::{account::Account, leash::Leash};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::sleep;
 
-use crate::error::{Error, Result};
+use crate::{error::Result, problems::Problems};
 
 const READY: Duration = Duration::from_secs(60);
+/// How long a program may take to end: its drain, and the end of its loops.
+const STOP: Duration = Duration::from_secs(45);
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// How a program is started, again and again, on the same ports and with the same log.
@@ -57,10 +59,10 @@ impl Program {
         let url = format!("http://{}/readyz", self.metrics);
         while !reqwest::get(&url).await.is_ok_and(|answer| answer.status() == 200) {
             if let Some(status) = self.exited() {
-                return Err(Error::new(format!("{} ended by itself ({status})", self.name)));
+                return Err(format!("{} ended by itself ({status})", self.name).into());
             }
             if Instant::now() > deadline {
-                return Err(Error::new(format!("{} was not ready after {READY:?}", self.name)));
+                return Err(format!("{} was not ready after {READY:?}", self.name).into());
             }
             sleep(PAUSE).await;
         }
@@ -84,20 +86,24 @@ impl Program {
         }
     }
 
-    /// SIGTERM, and how it ended within this time; killed thereafter.
-    pub(crate) async fn stop(&mut self, limit: Duration) -> Option<ExitStatus> {
-        let mut running = self.running.take()?;
+    /// SIGTERM; a program that does not end well in time is a problem, and is killed.
+    pub(crate) async fn stop(&mut self, problems: &Problems) {
+        let Some(mut running) = self.running.take() else { return };
         let _ = kill_process(Pid::from_child(&running.child), Signal::TERM);
-        let deadline = Instant::now() + limit;
-        while Instant::now() < deadline {
-            if let Ok(Some(status)) = running.child.try_wait() {
-                return Some(status);
-            }
+        let deadline = Instant::now() + STOP;
+        let mut ended = None;
+        while ended.is_none() && Instant::now() < deadline {
             sleep(PAUSE).await;
+            ended = running.child.try_wait().ok().flatten();
         }
+        let how = match ended {
+            Some(status) if status.success() => return,
+            Some(status) => format!("{} ended with {status}", self.name),
+            None => format!("{} did not end within {STOP:?}", self.name),
+        };
+        problems.found("a program that did not end as it should", how);
         let _ = running.child.kill();
         let _ = running.child.wait();
-        None
     }
 }
 

@@ -6,7 +6,6 @@ use std::{
     net::{Ipv4Addr, TcpListener},
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use agis_test_support::{
@@ -18,22 +17,20 @@ use agis_test_support::{
 use crate::{
     Args,
     clock::Clock,
-    error::{Error, Result},
+    error::Result,
     games,
-    problems::step,
+    problems::{Problems, step},
     program::Program,
 };
 
-/// What an hour of the game costs that players run.
+/// Credits for an hour of the game that players run.
 const PRICE: u32 = 1;
-/// What each player is given, beside what everybody begins with.
+/// Credits that each player is given, beside those that everybody begins with.
 const GRANT: &str = "100000";
-/// How long a program may take to end: its drain, and a stop of the loops.
-const STOP: Duration = Duration::from_secs(45);
 
 pub(crate) struct Stage {
     pub(crate) dir: PathBuf,
-    // What needs others ends before them.
+    // A program ends before the ones that it needs.
     pub(crate) bot: Program,
     pub(crate) apis: [Program; 2],
     pub(crate) addresses: [String; 2],
@@ -107,7 +104,7 @@ impl Stage {
         if output.status.success() {
             return Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned());
         }
-        Err(Error::new(format!("agis-api {} failed ({})", args.join(" "), output.status)))
+        Err(format!("agis-api {} failed ({})", args.join(" "), output.status).into())
     }
 
     /// A user with credits, and their key.
@@ -117,7 +114,7 @@ impl Stage {
         Ok(key)
     }
 
-    /// Where the games live.
+    /// The folder of the games.
     pub(crate) fn data(&self) -> PathBuf {
         self.dir.join("data")
     }
@@ -126,17 +123,11 @@ impl Stage {
         self.apis.iter_mut().chain([&mut self.bot])
     }
 
-    /// Ends everything in order, and answers with those that did not end as they should.
-    pub(crate) async fn close(&mut self) -> Vec<String> {
-        let mut wrong = vec![];
+    /// Ends everything in order.
+    pub(crate) async fn close(&mut self, problems: &Problems) {
         for program in [&mut self.bot].into_iter().chain(&mut self.apis) {
-            match program.stop(STOP).await {
-                Some(status) if status.success() => {}
-                Some(status) => wrong.push(format!("{} ended with {status}", program.name)),
-                None => wrong.push(format!("{} did not end within {STOP:?}", program.name)),
-            }
+            program.stop(problems).await;
         }
-        wrong
     }
 }
 

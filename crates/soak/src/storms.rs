@@ -1,4 +1,4 @@
-//! What happens to the programs: kills, rolling restarts, outages of PostgreSQL and Redis, a clock that jumps.
+//! Storms over the programs: kills, rolling restarts, outages of PostgreSQL and Redis, a clock that jumps.
 
 use std::time::{Duration, Instant};
 
@@ -7,12 +7,10 @@ use tokio::{task::block_in_place, time::sleep};
 use crate::{
     error::Result,
     problems::{Problems, step},
+    program::Program,
     samples::Samples,
     stage::Stage,
 };
-
-/// How long a program may take to end when it is asked to.
-const STOP: Duration = Duration::from_secs(45);
 
 #[derive(Debug, Clone, Copy)]
 enum Storm {
@@ -81,34 +79,10 @@ async fn calm(stage: &mut Stage, until: Instant, samples: &mut Samples, problems
 
 async fn blow(stage: &mut Stage, storm: Storm, jumped: &mut i64, problems: &Problems) -> Result {
     match storm {
-        Storm::KillApi => {
-            stage.apis[0].kill();
-            sleep(Duration::from_millis(fastrand::u64(0..5000))).await;
-            stage.apis[0].start()?;
-            stage.apis[0].until_ready().await?;
-        }
-        Storm::RestartApi => {
-            let ended = stage.apis[0].stop(STOP).await;
-            if !ended.is_some_and(|status| status.success()) {
-                problems.found("a program that did not end as it should", format!("agis-api: {ended:?}"));
-            }
-            stage.apis[0].start()?;
-            stage.apis[0].until_ready().await?;
-        }
-        Storm::KillBot => {
-            stage.bot.kill();
-            sleep(Duration::from_millis(fastrand::u64(0..5000))).await;
-            stage.bot.start()?;
-            stage.bot.until_ready().await?;
-        }
-        Storm::RestartBot => {
-            let ended = stage.bot.stop(STOP).await;
-            if !ended.is_some_and(|status| status.success()) {
-                problems.found("a program that did not end as it should", format!("agis-bot: {ended:?}"));
-            }
-            stage.bot.start()?;
-            stage.bot.until_ready().await?;
-        }
+        Storm::KillApi => kill(&mut stage.apis[0]).await?,
+        Storm::RestartApi => restart(&mut stage.apis[0], problems).await?,
+        Storm::KillBot => kill(&mut stage.bot).await?,
+        Storm::RestartBot => restart(&mut stage.bot, problems).await?,
         Storm::RestartPostgres => block_in_place(|| stage.cluster.restart())?,
         Storm::StopPostgres => {
             block_in_place(|| stage.cluster.stop());
@@ -129,6 +103,21 @@ async fn blow(stage: &mut Stage, storm: Storm, jumped: &mut i64, problems: &Prob
         Storm::Back => jump(stage, jumped, -fastrand::i64(20..90))?,
     }
     Ok(())
+}
+
+/// SIGKILL, and a start some seconds later.
+async fn kill(program: &mut Program) -> Result {
+    program.kill();
+    sleep(Duration::from_millis(fastrand::u64(0..5000))).await;
+    program.start()?;
+    program.until_ready().await
+}
+
+/// SIGTERM, and a start at once.
+async fn restart(program: &mut Program, problems: &Problems) -> Result {
+    program.stop(problems).await;
+    program.start()?;
+    program.until_ready().await
 }
 
 fn jump(stage: &mut Stage, jumped: &mut i64, seconds: i64) -> Result {
