@@ -3,10 +3,7 @@
 use std::{
     convert::Infallible,
     net::{IpAddr, SocketAddr, TcpListener},
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::{Arc, Mutex, atomic::Ordering},
     time::Duration,
 };
 
@@ -43,6 +40,7 @@ use crate::{
 
 const FLUSH: Duration = Duration::from_secs(5);
 const FORGET: Duration = Duration::from_secs(15);
+const FORGET_KEYS: Duration = Duration::from_secs(60);
 /// Without a round for so long, a loop is degraded.
 const SILENCE: Duration = Duration::from_secs(30);
 /// File descriptors for everything but the connections of REST.
@@ -95,6 +93,7 @@ pub(crate) async fn serve() -> Result<(), Failure> {
     let ending = async {
         health.drain();
         config.network.closing.store(true, Ordering::Relaxed);
+        // A load balancer takes as long to see that readiness fails; requests are still served meanwhile.
         tokio::time::sleep(config.shutdown_delay).await;
         services.followers.end();
         handle.stop(true).await;
@@ -154,6 +153,9 @@ impl Loops {
         let stop = &self.working;
         let keys = services.keys.clone();
         self.tasks.spawn(every("flush last uses of keys", FLUSH, stop.clone(), async move || keys.flush().await));
+        let keys = services.keys.clone();
+        let forget = async move || keys.forget_ended().await;
+        self.tasks.spawn(every("forget ended API keys", FORGET_KEYS, stop.clone(), forget));
         let time_zones = health.steady("time_zones");
         let look = async move || look_for_zones(&time_zones).await;
         self.tasks.spawn(every("look for time zone data", ZONES, stop.clone(), look));
@@ -177,13 +179,11 @@ impl Loops {
         let house = Housekeeping {
             firings: db.clone(),
             work: db.clone(),
-            keys: db.clone(),
             shares: db.clone(),
             ledger: db.clone(),
             notices: db.clone(),
             catalogue: config.rules.catalogue.clone(),
             told: Mutex::default(),
-            rounds: AtomicU32::default(),
             hosts: Mutex::default(),
         };
         self.tasks

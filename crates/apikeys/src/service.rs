@@ -25,6 +25,10 @@ const SCOPES_MAX: usize = 100;
 const BLOCKS_MAX: usize = 50;
 /// The longest that a replaced key may live on: 30 days.
 const OVERLAP_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
+/// How long an ended key is remembered: 30 days.
+const KEPT_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
+/// How many ended keys are forgotten at once.
+const FORGOTTEN_AT_ONCE: u32 = 100;
 /// How many keys' last use is remembered between two flushes; beyond, a use goes unrecorded.
 const TOUCHED_MAX: usize = 100_000;
 
@@ -317,6 +321,15 @@ impl ApiKeys {
         let revoked = self.store.delete(caller, id).await?;
         self.cache.forget(id);
         revoked.then_some(()).ok_or(KeysError::NotFound)
+    }
+
+    /// Forgets keys that ended 30 days ago, the oldest first and not all at once: every process is told of each, and looks
+    /// through its cache.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn forget_ended(&self) -> Result<(), StoreError> {
+        self.store.forget_ended(KEPT_FOR, FORGOTTEN_AT_ONCE).await
     }
 
     /// Writes the last uses since the flush before; what cannot be written is kept for the next.

@@ -2,15 +2,11 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use agis_accounts::LedgerStore;
-use agis_apikeys::KeyStore;
 use agis_base::StoreError;
 use agis_notices::NoticeStore;
 use agis_scheduler::{firing, store::FiringStore};
@@ -34,12 +30,6 @@ const NOTICES: Duration = Duration::from_secs(7 * 24 * 3600);
 /// How long a member's roles are remembered whom nobody has seen. The bot asks for those on whose roles something depends
 /// long before.
 const ROLES: Duration = Duration::from_secs(30 * 24 * 3600);
-/// How long ended API keys are remembered.
-const ENDED_KEYS: Duration = Duration::from_secs(30 * 24 * 3600);
-/// How many of those are forgotten in one round: every process is told of each, and looks through its cache.
-const ENDED_KEYS_BATCH: u32 = 100;
-/// In every how many rounds, beginning with the second: a process that has just been started has other things to do.
-const ENDED_KEYS_ROUNDS: u32 = 4;
 /// How many servers are forgotten in one round: much hangs on each.
 const SERVERS: u32 = 100;
 /// How long the schedules of a deleted server are kept: as long as its world.
@@ -59,8 +49,6 @@ pub struct Housekeeping {
     pub firings: Arc<dyn FiringStore>,
     /// Operations, to expire.
     pub work: Arc<dyn WorkStore>,
-    /// API keys that have ended, to be forgotten.
-    pub keys: Arc<dyn KeyStore>,
     /// Roles of members, to be forgotten.
     pub shares: Arc<dyn ShareStore>,
     /// Credits, to be counted.
@@ -71,8 +59,6 @@ pub struct Housekeeping {
     pub catalogue: Arc<Catalogue>,
     /// The words that were not understood in the last round, by table.
     pub told: Mutex<BTreeSet<(&'static str, String)>>,
-    /// How many rounds there were: not everything is due in each.
-    pub rounds: AtomicU32,
     /// Hosts whose servers were counted: where one has none any more, it is told as well.
     pub hosts: Mutex<BTreeSet<String>>,
 }
@@ -91,21 +77,12 @@ impl Housekeeping {
         let operations = self.work.forget_operations(HISTORY, BATCH).await;
         let servers = self.work.forget_servers(HISTORY, SERVERS).await;
         let roles = self.shares.forget_roles(ROLES, BATCH).await;
-        let ended_keys = self.ended_keys().await;
         let notices = self.notices.forget(NOTICES, BATCH).await;
         let words = self.words().await;
         let gauges = self.gauges().await;
         let credits = self.credits().await;
-        let forgotten = keys.and(runs).and(schedules).and(operations).and(servers).and(roles);
-        let forgotten = forgotten.and(ended_keys).and(notices);
+        let forgotten = keys.and(runs).and(schedules).and(operations).and(servers).and(roles).and(notices);
         expired.map(drop).and(forgotten).and(words).and(gauges).and(credits)
-    }
-
-    async fn ended_keys(&self) -> Result<(), StoreError> {
-        if self.rounds.fetch_add(1, Ordering::Relaxed) % ENDED_KEYS_ROUNDS != 1 {
-            return Ok(());
-        }
-        self.keys.forget_ended(ENDED_KEYS, ENDED_KEYS_BATCH).await
     }
 
     /// Counts what waits and was written by a newer version of this program, and tells of each word once.
