@@ -139,9 +139,9 @@ fn start_jobs(
 
 fn tell(standing: &Standing, discord: &Component) {
     match standing.trouble() {
-        None => discord.ok(),
         // The component says so by itself, and every start would warn.
-        Some(_) if standing.is_starting() => {}
+        _ if standing.is_starting() => {}
+        None => discord.ok(),
         Some(why) => discord.trouble(&why),
     }
     metrics::gauge!("agis_bot_discord_shards_connected").set(standing.shards_connected() as f64);

@@ -50,9 +50,7 @@ impl Connection {
             Some(ApiUrl { authority, http: plain }) => http.proxy(authority, plain),
             None => http,
         };
-        let standing = Standing::default();
-        standing.starting();
-        Self { token, http: Arc::new(http.build()), guild, standing }
+        Self { token, http: Arc::new(http.build()), guild, standing: Standing::default() }
     }
 
     /// How the bot stands with Discord.

@@ -34,6 +34,12 @@ impl Standing {
         Some(format!("shard {shard}: {why}"))
     }
 
+    /// Whether nobody has tried to connect yet, which is no trouble.
+    pub fn is_starting(&self) -> bool {
+        let state = self.lock();
+        state.shards.is_empty() && state.disconnected.is_none() && state.why_refused.is_none()
+    }
+
     /// How many shards are connected.
     pub fn shards_connected(&self) -> usize {
         self.lock().shards.values().filter(|why| why.is_none()).count()
@@ -55,20 +61,9 @@ impl Standing {
         tracing::error!(why, "Discord refuses the bot; nothing more is asked of it until the bot is started anew");
         let mut state = self.lock();
         state.why_refused = Some(why.to_owned());
-        state.disconnected = None;
         // What is still open is let go of.
         state.shards.clear();
         self.refused.cancel();
-    }
-
-    /// Notes that nobody has tried to connect yet, which is no trouble.
-    pub(crate) fn starting(&self) {
-        self.lock().disconnected = Some(STARTING.to_owned());
-    }
-
-    /// Whether nobody has tried to connect yet.
-    pub fn is_starting(&self) -> bool {
-        self.lock().disconnected.as_deref() == Some(STARTING)
     }
 
     /// Notes that there is no gateway to connect to.
@@ -104,7 +99,6 @@ impl Standing {
     }
 }
 
-const STARTING: &str = "the bot is starting";
 pub(crate) const NOT_TAKEN: &str = "Discord does not take the bot's token (DISCORD_TOKEN)";
 
 /// Whether Discord refuses the bot's token. twilight asks nothing more after a 401 and answers `Unauthorized` itself.
@@ -123,12 +117,10 @@ mod tests {
     #[test]
     fn what_is_wrong_is_told_and_a_refusal_outweighs_everything() {
         let standing = Standing::default();
-        standing.starting();
-        assert_eq!((standing.trouble().as_deref(), standing.is_starting()), (Some(STARTING), true));
+        assert!(standing.is_starting());
         standing.disconnected("no answer");
         assert!(!standing.is_starting());
         let refused = Standing::default();
-        refused.starting();
         refused.refuse("no");
         assert_eq!((refused.trouble().as_deref(), refused.is_starting()), (Some("no"), false));
         assert_eq!(standing.trouble().as_deref(), Some("no answer"));
@@ -136,7 +128,7 @@ mod tests {
         standing.connected(0);
         assert_eq!(standing.trouble().as_deref(), Some("shard 1: it is connecting"));
         standing.connected(1);
-        assert_eq!((standing.trouble(), standing.shards_connected()), (None, 2));
+        assert_eq!((standing.trouble(), standing.shards_connected(), standing.is_starting()), (None, 2, false));
         standing.refuse("no");
         assert_eq!((standing.trouble().as_deref(), standing.is_refused()), (Some("no"), true));
     }
