@@ -6,7 +6,7 @@ alter table api_keys
     add column maker_limits integer[] not null default '{}',
     add constraint api_keys_makers check (cardinality(maker_buckets) = cardinality(maker_limits)) not valid;
 
--- Where the limit of a key changes, whoever changes it, so does what the keys that came of it list. A key that was replaced
+-- A changed limit of a key changes what the keys that came of it list, whoever changed it. A key that was replaced
 -- says nothing any more of its bucket, and one that takes from its maker's never did.
 create function agis_limit_makers() returns trigger language plpgsql as $$
 begin

@@ -12,7 +12,7 @@ use crate::{
 /// How many makers' buckets a key has beside its own. The generations behind that have no bucket of their own, but take
 /// from their maker's.
 pub const MAKERS_MAX: usize = 3;
-/// Those, and the bucket of a maker from which a key takes as if it were its own.
+/// [`MAKERS_MAX`], and the bucket of a maker from which a key takes as if it were its own.
 const LISTED_MAX: usize = MAKERS_MAX + 1;
 
 /// A bucket that is shared with a key which gave requests, and how much it holds.
@@ -27,7 +27,7 @@ pub struct Maker {
 /// From where a new key takes tokens.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Place {
-    /// Whose bucket is its first; none where that is its own.
+    /// The bucket that comes first; `None` for the key's own.
     pub bucket: Option<i32>,
     /// The nearest first.
     pub makers: Vec<Maker>,
@@ -44,7 +44,7 @@ impl ApiKey {
     /// from then on, unless it did before, and so does all that comes of it.
     ///
     /// # Errors
-    /// Where those are more than a key may have.
+    /// [`Beyond::Makers`] if the key, or one that came of it, would draw on more buckets than it may.
     pub fn makers_after_gift(&self, giver: &Self) -> Result<Vec<Maker>, Beyond> {
         let new = giver.listed().into_iter().filter(|maker| !self.draws_on(maker.bucket));
         let makers: Vec<_> = self.makers.iter().copied().chain(new).collect();
@@ -70,7 +70,7 @@ impl ApiKey {
         std::iter::once(Maker { bucket: self.bucket, limit }).chain(others)
     }
 
-    /// What it can do, and so give: no more requests than the least of its buckets has.
+    /// The grant that this key can use, and so give: it has no more requests than the smallest of its buckets.
     pub fn worth(&self) -> Grant {
         let limits = self.makers.iter().map(|maker| maker.limit);
         Grant { rate_limit: limits.fold(self.grant.rate_limit, u32::min), ..self.grant.clone() }
@@ -157,7 +157,7 @@ mod tests {
         }
     }
 
-    /// These divide a bucket of so many parts, so that what is used of one is counted exactly.
+    /// Limits that divide a bucket of [`PARTS`] parts, so that every use is counted exactly.
     const LIMITS: [u32; 9] = [1, 2, 3, 4, 5, 6, 10, 12, 30];
     const PARTS: u32 = 60;
 

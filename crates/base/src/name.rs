@@ -35,7 +35,7 @@ pub enum BadName {
     /// A letter has so many marks that they cover what stands around it.
     #[error("has at most {MARKS_MAX} marks on a letter")]
     Marks,
-    /// It is what stands for a number in lists of choices.
+    /// The name reads like a choice from a list, such as `#7`.
     #[error("is not a number behind '#': servers are chosen by that")]
     Number,
     /// It has nothing but space and marks.
@@ -178,7 +178,7 @@ mod tests {
             '\u{2069}',
             // Annotations, tags, variation selectors where there is nothing to choose.
             '\u{fff9}',
-            // Nobody's: private, unassigned, no characters.
+            // Private use, unassigned, noncharacters.
             '\u{e000}',
             '\u{10fffd}',
             '\u{378}',

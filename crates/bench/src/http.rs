@@ -18,7 +18,7 @@ use crate::{
 const RATE: u32 = 1000;
 const RATE_P99_MS: f64 = 10.0;
 const OVER_TLS: &str = "users/me, TLS to the database";
-/// What of `users/me` is left when every connection to the database speaks TLS.
+/// The share of `users/me` that must be left when every connection to the database speaks TLS.
 const TLS_LEAVES: f64 = 0.9;
 
 /// The servers, and the postmaster behind them.

@@ -1,4 +1,4 @@
-//! Which answers are still owed, and by which process?
+//! Answers that the bot has promised in Discord: which are still owed, and by which process.
 //!
 //! - [`deferral`]: an answer that somebody was promised
 //! - [`seal`]: the token that opens that answer, sealed so that the database alone opens nothing

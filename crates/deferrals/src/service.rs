@@ -1,4 +1,4 @@
-//! Which answers this process owes, and those that another can give no more.
+//! The answers that this process owes, and the takeover of those that a dead process owed.
 
 #[cfg(test)]
 mod tests;
@@ -63,7 +63,7 @@ struct Owed {
 
 struct Noted {
     deferral: Deferral,
-    /// Which change was its last.
+    /// The number of its last change.
     change: u64,
 }
 
@@ -262,7 +262,7 @@ impl Drop for Held {
     fn drop(&mut self) {
         let mut owed = self.deferrals.lock();
         owed.held.remove(&self.key);
-        // Those beyond it are forgotten when they are old.
+        // Keys beyond this bound are forgotten by age.
         if self.ended && owed.ended.len() < HELD_MAX {
             owed.ended.push(self.key.clone());
         }

@@ -32,7 +32,7 @@ pub trait DeferralStore: Send + Sync {
 /// A process that owes answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holder {
-    /// Which process.
+    /// The process that holds the promise.
     pub process: Uuid,
     /// By which seal it keeps tokens: [`crate::Seal::id`].
     pub seal: Vec<u8>,

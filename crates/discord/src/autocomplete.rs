@@ -105,7 +105,7 @@ async fn servers(services: &Services, call: &Call, command: &str, typed: &str) -
     Ok(found.iter().map(|(server, _)| one(&server.name, server.status, server.id.0)).collect())
 }
 
-/// Those that cannot be played at the moment come last, and say so; why is told to whoever chooses one.
+/// Games that cannot be played at the moment come last, and say so; a user who chooses one is told why.
 async fn games(services: &Services, typed: &str) -> Result<Choices, Refusal> {
     let unavailable = services.servers.unavailable_games().await?;
     let games = services.servers.catalogue().games();

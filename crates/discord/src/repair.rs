@@ -65,7 +65,7 @@ impl Mender {
 /// The end of an answer that a process which died had promised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Outcome {
-    /// Somebody was told that nobody knows.
+    /// The user was told that the outcome is unknown.
     Told,
     /// Its message follows its operation again.
     Followed,

@@ -76,7 +76,7 @@ struct Remains {
 
 /// The answer to the wish that a run ends.
 enum Asked {
-    /// None was there.
+    /// No game was running.
     Nobody,
     /// The rest of a run that lives on without its supervisor.
     Nothing,

@@ -261,12 +261,12 @@ pub(crate) async fn authenticate(
     Ok(response)
 }
 
-/// Whose bucket has decided.
+/// The bucket that has decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Whose {
     /// The caller's.
     Key,
-    /// That of a key which gave the caller's requests.
+    /// The bucket of a key that gave the caller its requests.
     Maker,
 }
 

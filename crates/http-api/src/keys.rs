@@ -162,7 +162,7 @@ list_query! {
 
 /// Create a key
 ///
-/// It can do no more than the key that asks, and draws on the limit of that one as well as on its own.
+/// The new key can do no more than the key that asks, and draws on both limits.
 #[utoipa::path(
     post, path = "/api/v1/auth/keys", operation_id = "createKey", tag = "keys", request_body = Create,
     responses((status = 201, description = "The key, shown this once.", body = Created)),

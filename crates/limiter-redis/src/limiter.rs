@@ -86,7 +86,7 @@ impl RedisLimiter {
         lost
     }
 
-    /// What Redis decides; nothing where it does not.
+    /// Redis' decision; `None` if it makes none.
     async fn by_redis(&self, mut link: Link, what: Ask, draws: &[Draw]) -> Option<Verdict> {
         match link.ask(what, draws, self.deadline).await {
             Ok(verdict) => {

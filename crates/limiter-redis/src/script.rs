@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use agis_ratelimit::{Bucket, Draw, Verdict, joint};
 use redis::{RedisResult, Script, aio::ConnectionLike};
 
-/// What is asked. It says again in Lua what `Quota::take` and `joint::take_all` say; a property test holds the two together.
+/// The script. It says again in Lua what `Quota::take` and `joint::take_all` say; a property test holds the two together.
 const TAKE: &str = include_str!("take.lua");
 
 /// With its digest, by which Redis knows it after the first time.
@@ -56,7 +56,7 @@ mod tests {
 
     use super::*;
 
-    /// What a caller does: how far the clock goes first (microseconds, as Redis counts; it may be set back), which buckets
+    /// A caller's step: how far the clock goes first (microseconds, as Redis counts; it may be set back), which buckets
     /// are asked and how much each of them holds, and whether a token is taken.
     type Step = (i64, Vec<(usize, u32)>, bool);
 

@@ -20,8 +20,8 @@ pub struct Decision {
 /// The decision about several buckets at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Verdict {
-    /// That of the tightest bucket: of the one that refuses for the longest, or else of the one with the fewest tokens left.
+    /// The decision of the tightest bucket: the one that refuses for the longest, or else the one with the fewest tokens left.
     pub decision: Decision,
-    /// Which bucket that is, by its place among those that were asked; the first of equals.
+    /// The place of that bucket among those that were asked; the first of equals.
     pub by: usize,
 }

@@ -95,7 +95,7 @@ impl MemoryLimiter {
         verdict
     }
 
-    /// Where there is no room, the fullest of a few makes way.
+    /// If there is no room, the fullest of a few makes way.
     fn keep(&self, shard: &mut Shard, bucket: Bucket, full_at: u64) {
         if shard.len() >= self.per_shard && !shard.contains_key(&bucket) {
             forget_one(shard);

@@ -8,13 +8,13 @@ use std::{
 /// Names of the settings by which somebody chose an address and a port.
 #[derive(Debug, Clone, Copy)]
 pub struct Chosen {
-    /// That of the address.
+    /// The setting of the address.
     pub address: &'static str,
-    /// That of the port.
+    /// The setting of the port.
     pub port: &'static str,
 }
 
-/// Where `/metrics`, `/healthz` and `/readyz` are.
+/// The settings of `/metrics`, `/healthz` and `/readyz`.
 pub const METRICS: Chosen = Chosen { address: "METRICS_ADDRESS", port: "METRICS_PORT" };
 
 /// Listens there.

@@ -136,7 +136,7 @@ impl Servers {
     /// Adds a server; it is stopped. A request that has added its server already is answered with it.
     ///
     /// # Errors
-    /// Where a value cannot be taken, the game cannot be run for now, or the owner has too many servers.
+    /// If a value cannot be taken, the game cannot be run for now, or the owner has too many servers.
     pub async fn create(&self, owner: &UserId, new: NewServer, once: Option<&Once>) -> Result<Server, ServersError> {
         let new = NewServer {
             name: checked_name(&new.name)?,

@@ -34,7 +34,7 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// A connection's other half: nothing moves but while it is polled.
 pub(crate) type Line = Connection<Socket, <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream>;
 
-/// Where the database is and how it is reached, with its password; so it cannot be printed.
+/// The way to the database, with its password, so it cannot be printed.
 ///
 /// The default leads nowhere: it stands in for a URL that could not be read, until that is told.
 #[derive(Clone, Default)]

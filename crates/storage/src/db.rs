@@ -28,7 +28,7 @@ const CALL: Duration = Duration::from_secs(10);
 /// How to reach the database.
 #[derive(Clone)]
 pub struct DbConfig {
-    /// Where it is.
+    /// The way to the database.
     pub url: DatabaseUrl,
     /// How many connections there may be, at least two; a fifth of them, at least one, is for reads.
     pub connections: usize,

@@ -327,7 +327,7 @@ struct Locked {
     held: Option<ApiKey>,
     /// The key that it asks about, if this user has it.
     key: Option<ApiKey>,
-    /// What else was locked.
+    /// The user's other keys, where they were locked.
     others: Vec<ApiKey>,
 }
 
@@ -359,7 +359,7 @@ async fn lock(
     let at: Timestamp = diesel::select(now()).get_result(conn).await?;
     let (asked, others): (Vec<Row>, Vec<Row>) = rows.into_iter().partition(|row| ids.contains(&row.id));
     let asked: Vec<ApiKey> = asked.into_iter().map(Row::into_key).collect::<Result<_, Fault<WriteError>>>()?;
-    // One that cannot be read can do nothing either.
+    // A key that cannot be read can do nothing either.
     let others = others.into_iter().filter_map(|row| row.into_key::<WriteError>().ok()).collect();
     let find = |id: Option<KeyId>| asked.iter().find(|key| Some(key.id) == id).cloned();
     let held = find(by).filter(|held| held.grant.expires_at.is_none_or(|end| end > at));
@@ -369,7 +369,7 @@ async fn lock(
     Ok(Locked { at, held, key: find(about), others })
 }
 
-/// What the key that asks can give.
+/// The grant that the key which asks can give.
 fn worth(held: Option<&ApiKey>) -> Option<Grant> {
     held.map(ApiKey::worth)
 }

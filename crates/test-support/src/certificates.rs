@@ -19,10 +19,10 @@ pub struct Issued {
     pub key: String,
 }
 
-/// What a server shows over TLS, and asks for.
+/// The certificates that a server shows over TLS, and asks for.
 #[derive(Debug, Clone)]
 pub struct ServerTls {
-    /// What it shows.
+    /// The certificate that it shows.
     pub shown: Issued,
     /// The CA whose certificates clients show; without one they show none.
     pub clients: Option<String>,
@@ -32,7 +32,7 @@ impl Authority {
     /// A CA of this name. Two of one name have different keys.
     ///
     /// # Errors
-    /// Where no key can be made.
+    /// If no key can be made.
     pub fn new(name: &str) -> Result<Self> {
         let mut params = CertificateParams::new([])?;
         params.distinguished_name = named(name);
@@ -50,7 +50,7 @@ impl Authority {
     /// A certificate for a server of these names and addresses.
     ///
     /// # Errors
-    /// Where none can be made.
+    /// If no certificate can be made.
     pub fn server(&self, names: &[&str]) -> Result<Issued> {
         self.issue(&server(names)?)
     }
@@ -58,7 +58,7 @@ impl Authority {
     /// The same, expired long ago.
     ///
     /// # Errors
-    /// Where none can be made.
+    /// If no certificate can be made.
     pub fn expired_server(&self, names: &[&str]) -> Result<Issued> {
         let mut params = server(names)?;
         params.not_after = date_time_ymd(1976, 1, 1);
@@ -68,7 +68,7 @@ impl Authority {
     /// A certificate for a client of this name.
     ///
     /// # Errors
-    /// Where none can be made.
+    /// If no certificate can be made.
     pub fn client(&self, name: &str) -> Result<Issued> {
         let mut params = CertificateParams::new([])?;
         params.distinguished_name = named(name);

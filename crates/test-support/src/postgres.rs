@@ -76,7 +76,7 @@ impl Options {
         Self { tls: Some(tls), ..self }
     }
 
-    /// Who may connect, and how: lines of `pg_hba.conf`, in place of everybody from this machine with the password.
+    /// Sets who may connect, and how: lines of `pg_hba.conf`, in place of everybody from this machine with the password.
     #[must_use]
     pub fn access(self, lines: &'static str) -> Self {
         Self { access: Some(lines), ..self }

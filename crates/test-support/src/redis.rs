@@ -57,7 +57,7 @@ impl Redis {
     /// The same, which speaks TLS on a port of its own.
     ///
     /// # Errors
-    /// Where there is no `redis-server` that was built with TLS, or it does not start.
+    /// If there is no `redis-server` that was built with TLS, or it does not start.
     pub fn start_tls(tls: &ServerTls) -> Result<Self> {
         Self::with(Some(Tls::new(tls)?))
     }
@@ -110,7 +110,7 @@ impl Redis {
         let mut command = Command::new(PROGRAM);
         command.args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
         command.args(self.tls.iter().flat_map(Tls::args));
-        // It does not come up under libfaketime (0.9.10), so it stays on the machine's clock where tests run on another.
+        // redis-server does not come up under libfaketime (0.9.10), so it stays on the machine's clock where tests run on another.
         command.env_remove("LD_PRELOAD");
         command.current_dir(std::env::temp_dir()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let process = command.spawn().map_err(|error| {

@@ -1,4 +1,4 @@
-//! What a connection is made with.
+//! The settings of a TLS connection, and the files that they name.
 
 use std::{error::Error, fmt, sync::Arc};
 
@@ -10,7 +10,7 @@ use crate::{
     verifier::Lenient,
 };
 
-/// What the settings are called that name the files, for what is said of them.
+/// The names of the settings that name the files, for errors about them.
 #[derive(Debug, Clone, Copy)]
 pub struct Words {
     /// The certificates of those who may sign a server's.
@@ -21,14 +21,14 @@ pub struct Words {
     pub key: &'static str,
 }
 
-/// What is asked of a server's certificate.
+/// Demands on a server's certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trust<'a> {
     /// Nothing: nobody else can listen, but whoever answers may be anybody.
     Anybody,
-    /// One of those in this file has signed it.
+    /// A certificate of this file has signed it.
     Signed(&'a str),
-    /// One of those in this file has signed it, and it is for the name that was asked for.
+    /// A certificate of this file has signed it, and it is for the name that was asked for.
     Named(&'a str),
 }
 
@@ -44,11 +44,11 @@ pub struct Identity<'a> {
 /// A setting cannot be taken, and why. Nothing of what is in its file is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// Which one.
+    /// The name of the setting.
     pub setting: &'static str,
     /// Its value: a file.
     pub value: String,
-    /// What is wrong with it.
+    /// The fault.
     pub why: String,
 }
 
@@ -64,7 +64,7 @@ impl fmt::Display for Fault {
     }
 }
 
-/// What connections to one server are made with. The files were read when it was made.
+/// The settings of connections to one server. The files were read when it was made.
 #[derive(Debug, Clone)]
 pub struct Client {
     config: Arc<ClientConfig>,
@@ -98,7 +98,7 @@ impl Client {
         Ok(Self { config, words, is_checking, is_known })
     }
 
-    /// What rustls is told.
+    /// The settings in rustls' form.
     pub fn config(&self) -> Arc<ClientConfig> {
         self.config.clone()
     }
@@ -113,12 +113,12 @@ impl Client {
         self.is_known
     }
 
-    /// Which check failed, where `error` tells of one or has one among its causes.
+    /// Names the check that failed, if `error` or one of its causes tells of one.
     pub fn explain(&self, error: &(dyn Error + 'static)) -> Option<String> {
         explain(self.words, self.is_known, error)
     }
 
-    /// What to do where a server asks for a certificate and got none.
+    /// The remedy if a server asks for a certificate and got none.
     pub fn advice(&self) -> String {
         format!("set {} and {}", self.words.certificate, self.words.key)
     }

@@ -6,7 +6,7 @@ use rustls::{AlertDescription, CertificateError, Error, pki_types::ServerName};
 
 use crate::client::Words;
 
-/// What went wrong in TLS, where `error` or one of its causes tells of that; `shows` is whether we show a certificate.
+/// Names the fault in TLS, if `error` or one of its causes tells of one; `shows` is whether we show a certificate.
 pub(crate) fn explain(words: Words, shows: bool, error: &(dyn StdError + 'static)) -> Option<String> {
     let mut cause = Some(error);
     while let Some(error) = cause {
@@ -18,7 +18,7 @@ pub(crate) fn explain(words: Words, shows: bool, error: &(dyn StdError + 'static
     None
 }
 
-/// What is in an error that stands for another: it passes over that one when it is asked for its source.
+/// The error inside of one that wraps it: such an error skips the inner one when it is asked for its source.
 fn inner<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 'static)> {
     if let Some(error) = error.downcast_ref::<io::Error>() {
         return error.get_ref().map(|inner| inner as _);
@@ -79,7 +79,7 @@ fn of_their_refusal(words: Words, shows: bool, alert: AlertDescription) -> Strin
     }
 }
 
-/// Those that a certificate is for, without the names that webpki has for their kinds.
+/// The names that a certificate is for, without the names that webpki has for their kinds.
 fn names(presented: &[String]) -> String {
     let bare = |name: &String| {
         let inner = name.split_once('(').and_then(|(_, inner)| inner.strip_suffix(')'));

@@ -15,7 +15,7 @@ use crate::client::{Client, Fault, Identity, Words};
 /// A certificate and those that lead to one that a server knows, and the key of the first.
 pub(crate) type Shown = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
-/// Those whose signature is trusted.
+/// The certificates whose signature is trusted.
 pub(crate) fn roots(setting: &'static str, file: &str) -> Result<RootCertStore, Fault> {
     if file == Client::SYSTEM {
         return Ok(of_the_machine());
@@ -28,10 +28,10 @@ pub(crate) fn roots(setting: &'static str, file: &str) -> Result<RootCertStore, 
     Ok(roots)
 }
 
-/// Those that the machine trusts; a machine without a store, such as an image that holds nothing else, has Mozilla's.
+/// The certificates that the machine trusts; a machine without a store, such as an image that holds nothing else, has Mozilla's.
 fn of_the_machine() -> RootCertStore {
     let mut roots = RootCertStore::empty();
-    // What cannot be read there is of use to nobody, and no reason to do without the rest.
+    // A certificate that cannot be read there is no reason to do without the rest.
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if roots.is_empty() {
         roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());

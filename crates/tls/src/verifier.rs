@@ -18,7 +18,7 @@ use rustls::{
 #[derive(Debug)]
 pub(crate) struct Lenient {
     pub(crate) provider: Arc<CryptoProvider>,
-    /// Those who may have signed it; anybody where there are none.
+    /// The certificates that may have signed it; anybody may have if there are none.
     pub(crate) roots: Option<RootCertStore>,
 }
 

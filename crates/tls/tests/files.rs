@@ -27,7 +27,7 @@ fn issued() -> Issued {
     Authority::new("test").and_then(|ca| ca.client("agis")).expect("a certificate")
 }
 
-/// What is said of a certificate and its key.
+/// The errors about a certificate and its key.
 fn showing(certificate: &str, key: &str) -> Result<bool, Vec<String>> {
     let identity = Identity { certificate: Some(certificate), key: Some(key) };
     let client = Client::new(WORDS, Trust::Anybody, identity);

@@ -81,7 +81,7 @@ impl Clock {
     }
 }
 
-/// Those that move a program's clock, as LD_PRELOAD names them.
+/// The libraries that move a program's clock, as LD_PRELOAD names them.
 pub(crate) fn libraries() -> Result<OsString> {
     let mut libraries = direct_epoll()?.into_os_string();
     libraries.push(":");
@@ -91,7 +91,7 @@ pub(crate) fn libraries() -> Result<OsString> {
 
 /// Compiles the library that lets timeouts of PostgreSQL come to an end; epoll.rs says why.
 fn direct_epoll() -> Result<PathBuf> {
-    // Everybody may read it there: PostgreSQL does not run as root.
+    // PostgreSQL does not run as root, and may read the library there.
     let built = State::locate()?.dir().join("libepoll.so");
     let mut compiler = Command::new("rustc");
     compiler.args([

@@ -130,7 +130,7 @@ async fn the_tightest_limit_is_told_and_whose_it_is() {
         assert!(says(&refused, "this API key has used its 6 requests per hour"), "{}", refused.body);
         assert_eq!(told(&refused), (6, 0, "key".to_owned()));
     }
-    // One made this key and six asked with it: the refusals cost the maker nothing.
+    // The maker paid one request to make this key and six that it sent; refusals cost the maker nothing.
     let (other, _) = made(&api, &maker, 6).await;
     for left in [1, 0] {
         assert_eq!(told(&ask(&api, &other).await), (10, left, "maker".to_owned()));
@@ -166,7 +166,7 @@ async fn what_a_key_has_made_keeps_to_its_limit_whatever_becomes_of_it() {
     for process in [&api, &other] {
         until_limit(process, &grandchild, 7).await;
     }
-    // It is worth 7 now, and cannot give back what was taken away.
+    // The key is worth 7 now, and cannot give back what was taken away.
     for (by, of) in [(&grandchild, &id), (&key, &id), (&maker, &id)] {
         let answer = patch(&api, by, of, 8).await;
         assert!(matches!(answer.body["code"].as_str(), Some("limit_beyond_key" | "rate_limited")), "{}", answer.body);

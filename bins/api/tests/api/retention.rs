@@ -131,7 +131,7 @@ async fn keys_that_ended_long_ago_are_forgotten_and_what_they_left_behind_is_not
     .await
     .expect("keys");
     let db = db(&stack);
-    // They ended 10 to 60 days ago: four are old enough, of which two may go at once.
+    // The keys ended 10 to 60 days ago: four are old enough, of which two may go at once.
     let ids = async || {
         let row = sql.query_one("select string_agg(id::text, ' ' order by id) from api_keys where id > 100", &[]).await;
         row.expect("ids").get::<_, String>(0)

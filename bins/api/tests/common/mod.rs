@@ -86,7 +86,7 @@ impl Stack {
         Api::start(self, settings).await
     }
 
-    /// Where the database is, for a store in the test's own process.
+    /// The database's URL, for a store in the test's own process.
     pub(crate) fn database_url(&self) -> DatabaseUrl {
         DatabaseUrl::parse(&self.url).expect("a URL")
     }

@@ -154,7 +154,7 @@ async fn a_family_of_keys_shares_one_limit_over_two_processes_through_a_restart_
     until_status(&[&one, &two], "ok").await;
     let before = fallbacks(&[&one, &two]).await;
     let passed = passes_of_a_family(&[&one, &two], &maker).await;
-    // One quota more from a process that lost its patience with Redis.
+    // A process gives one quota more if it lost its patience with Redis.
     let given = if fallbacks(&[&one, &two]).await > before { LIMIT } else { 0 };
     assert!(passed <= given + 2, "a new process knows whose children they are: {passed}");
 

@@ -64,7 +64,7 @@ impl Scene {
     }
 }
 
-/// What becomes of a command that needs the database: the server's answer, or why there is none.
+/// Runs a command that needs the database, and returns its log if it fails.
 fn asked(stack: &Stack, url: &str) -> Result<(), String> {
     let output = stack.output(&[("DATABASE_URL", url)], &["migrate", "status"]);
     let told = String::from_utf8(output.stderr).expect("text");
@@ -82,7 +82,7 @@ fn assert_asked(stack: &Stack, scene: &Scene, cases: &[(&str, &str, &str)]) {
     }
 }
 
-/// What readiness says of the database, once it says what is looked for.
+/// Waits until a field that readiness shows of the database fits, and returns the report.
 async fn told_of_the_database(api: &Api, field: &str, is: impl Fn(&str) -> bool) -> Value {
     wait::until(SOON, "readiness to tell of the database", async || {
         let report = api.ready().await.body;
@@ -234,7 +234,7 @@ async fn sockets_are_written_as_libpq_writes_them() {
         format!("postgres://agis:{password}@{encoded}:{port}/agis"),
         format!("postgresql:///agis?host={folder}&port={port}&user=agis&password={password}"),
         format!("postgres://agis:{password}@/agis?host={encoded}&port={port}"),
-        // What is said of TLS is for networks.
+        // libpq speaks no TLS over sockets, whatever sslmode says.
         format!("postgres://agis:{password}@:{port}/agis?host={folder}&sslmode=require"),
     ] {
         let there = asked(&stack, &url);

@@ -44,7 +44,7 @@ impl Scene {
     }
 }
 
-/// Whatever comes after a first answer is not taken.
+/// Discord takes the first answer to an interaction, and no edit of it.
 fn refuse_edits(discord: &Discord) {
     discord.fail_next("/webhooks/", u32::MAX, 503);
 }

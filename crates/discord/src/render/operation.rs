@@ -71,7 +71,7 @@ pub(crate) fn ended(server: &Server, operation: &Operation) -> Message {
     card.into_message()
 }
 
-/// That the game was killed, for those whose world it is.
+/// Tells the people whose world it is that the game was killed.
 fn killed(operation: &Operation) -> &'static str {
     match operation.killed_after_grace {
         Some(true) => {

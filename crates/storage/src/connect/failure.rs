@@ -7,9 +7,9 @@ use tokio_postgres::{Error, error::SqlState};
 
 use super::mode::Mode;
 
-/// What tokio-postgres says where a server answers that it has no TLS.
+/// tokio-postgres' text for a server that answers that it has no TLS.
 const NO_TLS: &str = "server does not support TLS";
-/// What it says before whatever went wrong in TLS.
+/// tokio-postgres' text in front of a fault in TLS.
 const IN_TLS: &str = "error performing TLS handshake";
 
 /// Why a host gave no connection, for an operator.

@@ -8,7 +8,7 @@ use super::url::Parameters;
 
 /// The folder of the server's socket where none is named: Debian's and Red Hat's, else PostgreSQL's own.
 const SOCKETS: [&str; 2] = ["/var/run/postgresql", "/tmp"];
-/// What the network may do to a call before its connection counts as lost.
+/// The longest silence of the network before a connection counts as lost.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The limits of this program's calls at the server, for a client that vanished or is frozen in the middle: its locks
 /// must not outlive it for long.
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn who_asks_is_read_in_percent_encoding_and_forgiven_where_it_is_not() {
+    fn users_and_passwords_are_read_with_and_without_percent_encoding() {
         for (text, user, password, database) in [
             ("postgres://u:p@h/agis", "u", "p", "agis"),
             ("postgres://u%40x:p%2Fq%3F%27%5C%20@h/a%20b", "u@x", "p/q?'\\ ", "a b"),

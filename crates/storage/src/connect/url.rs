@@ -6,7 +6,7 @@ use percent_encoding::percent_decode_str;
 
 const FORM: &str = "is not a Postgres URL: postgres://user:password@host:port/database";
 
-/// What a URL says, by libpq's names.
+/// The parameters of a URL, by libpq's names.
 #[derive(Debug, Default)]
 pub(super) struct Parameters(BTreeMap<String, String>);
 
@@ -23,7 +23,7 @@ impl Parameters {
         words.map(|(name, value)| format!("{name}='{}' ", quoted(value))).collect()
     }
 
-    /// What is said later counts, so the part after `?` has the last word.
+    /// Later values replace earlier ones, so the part after `?` has the last word.
     fn set(&mut self, name: &str, value: String) {
         self.0.insert(name.to_owned(), value);
     }
