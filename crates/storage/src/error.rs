@@ -66,10 +66,11 @@ fn store_error(error: &Error) -> StoreError {
         Error::DatabaseError(DatabaseErrorKind::UniqueViolation | DatabaseErrorKind::ForeignKeyViolation, info) => {
             StoreError::Conflict(info.message().to_owned())
         }
-        // A deadlock or a serialization failure, a statement that took too long, a server that shuts down, starts up
-        // or has no place left: all pass, and every write may be repeated.
+        // A deadlock or a serialization failure, a statement that took too long, a server that shuts down, starts up, takes
+        // no writes (a standby, until it is promoted) or has no place left: all pass, and every write may be repeated.
         Error::DatabaseError(
             DatabaseErrorKind::SerializationFailure
+            | DatabaseErrorKind::ReadOnlyTransaction
             | DatabaseErrorKind::ClosedConnection
             | DatabaseErrorKind::UnableToSendCommand,
             info,
@@ -125,6 +126,7 @@ fn passes(message: &str) -> bool {
         "connection closed",
         "error communicating",
         "idle-in-transaction timeout",
+        "No space left on device",
     ];
     PASSING.iter().any(|text| message.contains(text))
 }

@@ -245,3 +245,39 @@ async fn connections_that_are_cut_again_and_again_lose_and_double_nothing() {
     until_healed(&api).await;
     assert!(load.end().await.good > 20);
 }
+
+#[tokio::test]
+async fn an_end_that_a_read_only_database_does_not_take_is_written_when_it_takes_writes_again() {
+    let cluster = cluster();
+    let stack = Stack::on(cluster.url("agis"), None).await;
+    stack.add_game(
+        r#"
+        [waits]
+        title = "Waits for a file"
+        command = ["sh", "-c", "while ! test -e go; do sleep 0.1; done; echo READY; exec sleep 100000"]
+        port = 28300
+        cost_per_hour = 0
+        ready = { when = { log = "READY" }, within_s = 30 }
+        "#,
+    );
+    let sql = stack.sql().await;
+    fleet::own_ids(&sql).await;
+    let api = stack.api(&[]).await;
+    let server = api.server("patient", "waits").await;
+    let start = api.ask(server, "start").await;
+    wait::until(SOON, "the game to run", async || stack.process_of(server).filter(|it| it["game"]["pid"].is_i64()))
+        .await;
+    sql.batch_execute("alter system set default_transaction_read_only = on").await.expect("set");
+    sql.batch_execute("select pg_reload_conf()").await.expect("read-only");
+    std::fs::write(stack.server_dir(server).join("world/go"), "").expect("ready");
+    let ready = async || stack.process_of(server).filter(|it| it["phase"] == "ready");
+    wait::until(SOON, "the game to be ready", ready).await;
+    // Long enough for an attempt to write the end, and for the next ones.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    sql.batch_execute("set default_transaction_read_only = off").await.expect("this session writes");
+    sql.batch_execute("alter system reset default_transaction_read_only").await.expect("reset");
+    sql.batch_execute("select pg_reload_conf()").await.expect("writable");
+    let ended = api.ended(&start).await;
+    assert_eq!((&ended["state"], &ended["error"]), (&"succeeded".into(), &serde_json::Value::Null), "{ended}");
+    api.until_status(server, "running").await;
+}
