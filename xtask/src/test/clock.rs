@@ -100,6 +100,8 @@ fn direct_epoll() -> Result<PathBuf> {
         "--crate-name=epoll",
         "-Copt-level=2",
         "-Cpanic=abort",
+        // glibc then initialises it before the libraries that were loaded with it.
+        "-Clink-arg=-Wl,-z,initfirst",
         "-o",
     ]);
     let status = compiler.arg(&built).arg(checkout().join("xtask/src/test/epoll.rs")).status()?;
