@@ -45,7 +45,10 @@ impl Dialect {
         let second = if self.seconds { fields.remove(0) } else { "0" };
         let &[minute, hour, day, month, weekday] = fields.as_slice() else { return None };
         let (dates, weekdays) = (values(day, 1, 31)?, self.weekdays(weekday)?);
-        let (any_date, any_weekday) = (dates == values("*", 1, 31)?, weekdays == 0x7f);
+        // Where one day field is enough, a field is left out of account for its star, not for its values.
+        let starred = |field: &str| field.split(',').any(|part| matches!(part, "*" | "?"));
+        let (any_date, any_weekday) =
+            if self.both { (dates == values("*", 1, 31)?, weekdays == 0x7f) } else { (starred(day), starred(weekday)) };
         if self.one_day && !any_date && !any_weekday {
             return None;
         }
@@ -67,14 +70,17 @@ impl Dialect {
     /// Bit 0 is Sunday.
     fn weekdays(self, text: &str) -> Option<u64> {
         let names = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"];
-        if let Some(day) = names.iter().position(|name| *name == text) {
-            return Some(1 << day);
-        }
-        if text == "MON-FRI" {
-            return Some(0b11_1110);
-        }
-        let given = values(text, self.sunday, self.sunday + 6)?;
-        Some(given >> self.sunday)
+        let part = |part: &str| {
+            if let Some(day) = names.iter().position(|name| *name == part) {
+                return Some(1 << day);
+            }
+            match part {
+                "MON-FRI" => Some(0b11_1110),
+                "SUN-SAT" => Some(0x7f),
+                _ => Some(values(part, self.sunday, self.sunday + 6)? >> self.sunday),
+            }
+        };
+        text.split(',').try_fold(0, |all, text| Some(all | part(text)?))
     }
 }
 
@@ -138,24 +144,42 @@ fn offered(refusal: &CronError, dialect: Dialect) -> Option<&str> {
 
 fn field(low: u32, high: u32) -> impl Strategy<Value = String> {
     let value = low..=high;
-    prop_oneof![
-        3 => Just("*".to_owned()),
+    let part = prop_oneof![
         3 => value.clone().prop_map(|value| value.to_string()),
         1 => (value.clone(), value.clone()).prop_map(|(a, b)| format!("{}-{}", a.min(b), a.max(b))),
-        1 => (value.clone(), value.clone()).prop_map(|(a, b)| format!("{a},{b}")),
+        1 => Just(format!("{low}-{high}")),
         1 => (2..=high).prop_map(|step| format!("*/{step}")),
         1 => (value, 2..=high).prop_map(|(start, step)| format!("{start}/{step}")),
+    ];
+    list(part.boxed())
+}
+
+/// `*`, a part, or two of them.
+fn list(part: impl Strategy<Value = String> + Clone) -> impl Strategy<Value = String> {
+    let part_or_star = prop_oneof![1 => Just("*".to_owned()), 5 => part.clone()];
+    prop_oneof![
+        3 => Just("*".to_owned()),
+        5 => part.clone(),
+        2 => (part, part_or_star).prop_map(|(a, b)| format!("{a},{b}")),
     ]
 }
 
 fn day(low: u32, high: u32, names: &'static [&'static str]) -> impl Strategy<Value = String> {
-    prop_oneof![1 => Just("?".to_owned()), 3 => field(low, high), 2 => prop::sample::select(names).prop_map(str::to_owned)]
+    let named =
+        list(prop_oneof![4 => prop::sample::select(names).prop_map(str::to_owned), 1 => field(low, high)].boxed());
+    prop_oneof![1 => Just("?".to_owned()), 3 => field(low, high), 2 => named]
 }
 
 fn many_fields() -> impl Strategy<Value = String> {
     let second = prop_oneof![4 => Just("0".to_owned()), 1 => field(0, 59)];
     let year = prop_oneof![2 => Just("*".to_owned()), 1 => Just("2027".to_owned()), 1 => Just("2027-2029".to_owned())];
-    let five = (field(0, 59), field(0, 23), day(1, 31, &["*"]), field(1, 12), day(0, 7, &["MON", "SUN", "MON-FRI"]));
+    let five = (
+        field(0, 59),
+        field(0, 23),
+        day(1, 31, &["*"]),
+        field(1, 12),
+        day(0, 7, &["MON", "SUN", "MON-FRI", "SUN-SAT"]),
+    );
     (second, five, year, 0..3_u8).prop_map(|(second, (minute, hour, day, month, weekday), year, form)| {
         let five = format!("{minute} {hour} {day} {month} {weekday}");
         match form {

@@ -143,10 +143,12 @@ fn reading(five: &[&str], seconds: Option<&str>, year: Option<&str>) -> Option<R
         Some((_, true)) | None => {}
     }
     let cron: CronExpression = written.join(" ").parse().ok()?;
-    if cron.restricts_both_days() {
+    // Schedulers differ, too, in whether a field counts as given that names each of its days (`1-31`).
+    if written[2] != "*" && written[4] != "*" {
         return Some(Reading::BothDays);
     }
-    if written[4].contains(|sign: char| sign.is_ascii_digit()) && !written[4].starts_with("*/") {
+    let has_number = |part: &str| part.contains(|sign: char| sign.is_ascii_digit()) && !part.starts_with("*/");
+    if written[4].split(',').any(has_number) {
         return Some(Reading::WeekdayNumber);
     }
     Some(Reading::Write(cron.to_string()))

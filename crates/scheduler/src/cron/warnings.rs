@@ -41,11 +41,6 @@ impl CronExpression {
             )
         })
     }
-
-    /// Whether both day fields leave days out.
-    pub(super) fn restricts_both_days(&self) -> bool {
-        self.sets.restricts_both_days()
-    }
 }
 
 impl FieldSets {
