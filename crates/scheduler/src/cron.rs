@@ -6,6 +6,7 @@
 #[cfg(test)]
 mod advice;
 mod error;
+mod every;
 mod field;
 mod paste;
 #[cfg(test)]
@@ -18,7 +19,7 @@ use std::{fmt, str::FromStr};
 use ::cron::{Schedule, TimeUnitSpec};
 use chrono::{DateTime, Utc};
 
-pub use self::{error::CronError, field::CronField, paste::Reading};
+pub use self::{error::CronError, every::Every, field::CronField, paste::Reading};
 use crate::{occurrence::Occurrences, zone::Zone};
 
 /// Five fields (minute, hour, day of month, month, day of week) or a shorthand such as `@daily`, as in crontab(5).
@@ -132,7 +133,6 @@ fn expand(word: &str) -> Result<&'static str, CronError> {
         "weekly" => Ok("0 0 * * 0"),
         "daily" | "midnight" => Ok("0 0 * * *"),
         "hourly" => Ok("0 * * * *"),
-        "reboot" => Err(CronError::Reboot),
         _ => Err(CronError::UnknownShorthand),
     }
 }

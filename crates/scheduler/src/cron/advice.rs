@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::{CronError, CronExpression, FieldSets, Reading};
+use super::{CronError, CronExpression, Every, FieldSets, Reading};
 
 /// How a scheduler reads more than five fields.
 #[derive(Clone, Copy, PartialEq)]
@@ -131,7 +131,7 @@ fn offered(refusal: &CronError, dialect: Dialect) -> Option<&str> {
         CronError::SixFields { seconds_first, .. } if dialect.seconds && !dialect.year => seconds_first.as_ref(),
         CronError::SixFields { year_last, .. } if dialect.year && !dialect.seconds => year_last.as_ref(),
         CronError::SevenFields { middle } if dialect.seconds && dialect.year => middle.as_ref(),
-        CronError::BlankInList { write } | CronError::Command { write } | CronError::Quoted { write } => {
+        CronError::BlankInList { write } | CronError::WordsAfter { write } | CronError::Quoted { write } => {
             return Some(write);
         }
         _ => None,
@@ -247,9 +247,9 @@ proptest! {
         command in "/usr/bin/[a-z]{1,9}( -[a-z])?|root /bin/ls|curl https://example.org/\\?a=1|# nightly",
     ) {
         let zoned = format!("CRON_TZ=Europe/Berlin {text}").parse::<CronExpression>();
-        prop_assert_eq!(zoned, Err(CronError::ZonePrefix { zone: "Europe/Berlin".into(), write: Some(text.clone()) }));
+        prop_assert_eq!(zoned, Err(CronError::Zone { zone: "Europe/Berlin".into(), write: Some(text.clone()) }));
         let with_command = format!("{text} {command}").parse::<CronExpression>();
-        prop_assert_eq!(with_command, Err(CronError::Command { write: text.clone() }));
+        prop_assert_eq!(with_command, Err(CronError::WordsAfter { write: text.clone() }));
         prop_assert_eq!(format!("\"{text}\"").parse::<CronExpression>(), Err(CronError::Quoted { write: text.clone() }));
         if text.contains([',', '-']) {
             let spaced = text.replace(',', ", ").replace('-', " - ");
@@ -269,26 +269,108 @@ fn every_is_offered_as_what_runs_as_often() {
         ("2h", 120),
         ("1h60m", 120),
         ("12h", 720),
-        ("24h", 1440),
         ("3600s", 60),
+        ("0.5h", 30),
+        ("5M", 5),
+        ("5 minutes", 5),
+        ("2 hours", 120),
+        ("1 h 60 m", 120),
+        ("hour", 60),
+        ("90000ms 30s", 2),
+        ("15m /usr/bin/backup 1h", 15),
     ] {
         let refusal = format!("@every {duration}").parse::<CronExpression>().expect_err(duration);
-        let CronError::Every { write: Some(write) } = refusal else { panic!("{duration}: {refusal}") };
+        let CronError::Every(Every::Write(write)) = refusal else { panic!("{duration}: {refusal}") };
         let cron: CronExpression = write.parse().expect("an expression");
         let utc = crate::Zone::named("UTC").expect("a zone");
         let runs: Vec<_> = cron.after(&utc, Default::default()).take(3000).map(|slot| slot.at).collect();
         assert!(runs.windows(2).all(|pair| (pair[1] - pair[0]).num_minutes() == minutes), "{duration}: {write}");
     }
-    for duration in ["90m", "7m", "5h", "1h30m", "30s", "0m", "25h", "48h", "m", "5", "1x", "99999999999h"] {
+}
+
+#[test]
+fn every_says_truly_why_it_is_not_offered() {
+    let huge = "9".repeat(400) + "h";
+    for (duration, told) in [
+        ("24h", Every::Day),
+        ("1d", Every::Day),
+        ("day", Every::Day),
+        ("1 day", Every::Day),
+        ("168h", Every::Week),
+        ("7d", Every::Week),
+        ("1w", Every::Week),
+        ("30s", Every::TooOften),
+        ("500ms", Every::TooOften),
+        ("10 seconds", Every::TooOften),
+        ("0m", Every::TooOften),
+        ("90s", Every::Seconds),
+        ("1m30s", Every::Seconds),
+        ("90m", Every::Uneven),
+        ("1h30m", Every::Uneven),
+        ("1.5h", Every::Uneven),
+        ("7m", Every::Uneven),
+        ("5h", Every::Uneven),
+        ("25h", Every::Uneven),
+        ("48h", Every::Uneven),
+        ("2 days", Every::Uneven),
+        ("99999999999h", Every::Uneven),
+        (&huge, Every::Uneven),
+        ("", Every::Unreadable),
+        ("5", Every::Unreadable),
+        ("-5m", Every::Unreadable),
+        ("1x", Every::Unreadable),
+        ("1.2.3h", Every::Unreadable),
+        ("/usr/bin/backup", Every::Unreadable),
+    ] {
         let refusal = format!("@every {duration}").parse::<CronExpression>().expect_err(duration);
-        assert_eq!(refusal, CronError::Every { write: None }, "{duration}");
+        assert_eq!(refusal, CronError::Every(told), "{duration}");
+    }
+}
+
+#[test]
+fn a_zone_is_named_wherever_it_stands() {
+    let zones = [
+        ("Europe/Berlin", "Europe/Berlin"),
+        ("europe/berlin", "Europe/Berlin"),
+        ("TZ=Europe/Berlin", "Europe/Berlin"),
+        ("CRON_TZ=\"Europe/Berlin\"", "Europe/Berlin"),
+        ("(Europe/Berlin)", "Europe/Berlin"),
+        ("# Europe/Berlin", "Europe/Berlin"),
+        ("America/New York", "America/New_York"),
+        ("UTC", "UTC"),
+        ("Europe/Berlin /usr/bin/backup", "Europe/Berlin"),
+    ];
+    for (typed, zone) in zones {
+        for (before, write) in
+            [("0 4 * * *", true), ("@daily", true), ("0 4 * * mon-fri", true), ("0 0 4 * * *", false), ("0 4", false)]
+        {
+            for text in [format!("{before} {typed}"), format!("\"{before} {typed}\"")] {
+                let write = write.then(|| before.to_owned());
+                let expected = CronError::Zone { zone: zone.to_owned(), write };
+                assert_eq!(text.parse::<CronExpression>(), Err(expected), "{text}");
+            }
+        }
+    }
+    for command in ["TZ=Europe/Berlin /usr/bin/backup", "CEST", "TZ=Mars/Olympus", "/usr/bin/backup UTC"] {
+        let refusal = format!("0 4 * * * {command}").parse::<CronExpression>();
+        assert_eq!(refusal, Err(CronError::WordsAfter { write: "0 4 * * *".to_owned() }), "{command}");
+    }
+}
+
+#[test]
+fn reboot_is_told_with_a_command_too() {
+    for text in ["@reboot", "@reboot /usr/bin/start", "@Reboot root /usr/bin/start", "\"@reboot\""] {
+        assert_eq!(text.parse::<CronExpression>(), Err(CronError::Reboot), "{text}");
     }
 }
 
 #[test]
 fn a_long_row_of_prefixes_is_refused_like_any_other_text() {
     let text = "TZ=UTC ".repeat(20_000) + "0 4 * * *";
-    assert!(matches!(text.parse::<CronExpression>(), Err(CronError::ZonePrefix { write: None, .. })));
+    assert!(matches!(text.parse::<CronExpression>(), Err(CronError::Zone { write: None, .. })));
+    for text in ["\" ".repeat(20_000), "0 4 * * * ".to_owned() + &"UTC ".repeat(20_000)] {
+        assert!(text.parse::<CronExpression>().is_err());
+    }
 }
 
 #[test]

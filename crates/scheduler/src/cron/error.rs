@@ -1,4 +1,4 @@
-use super::{CronExpression, CronField, Reading};
+use super::{CronExpression, CronField, Every, Reading};
 
 /// Why a text is not a cron expression. The sentences are for the person who typed it: which field, and what to do. Their
 /// advice never changes the meaning: an expression is offered only where it means what the text means.
@@ -10,15 +10,15 @@ pub enum CronError {
         /// How many fields were typed.
         found: usize,
     },
-    /// A zone before the fields, as cronie and Kubernetes had it.
+    /// A zone before the fields, as cronie and Kubernetes had it, or behind them.
     #[error(
         "A time zone is no part of the expression: give {zone} as `timezone`, and {} as the expression.",
-        .write.as_deref().unwrap_or("what stands after it")
+        .write.as_deref().unwrap_or("the rest")
     )]
-    ZonePrefix {
-        /// The zone as typed.
+    Zone {
+        /// The zone: before the fields as typed, behind them one that exists.
         zone: String,
-        /// What stands after it, where that is an expression.
+        /// The rest, where that is an expression.
         write: Option<String>,
     },
     /// An expression in quotation marks.
@@ -30,16 +30,16 @@ pub enum CronError {
     /// `@every 5m`, which counts from the start of a program.
     #[error(
         "@every counts from the moment at which a program starts; here, times are those of a clock. {}",
-        every_hint(.write.as_deref())
+        .0.advice()
     )]
-    Every {
-        /// What runs as often, where the clock allows it.
-        write: Option<String>,
-    },
-    /// A line of a crontab, with the command.
-    #[error("What stands after {write} is a command: leave it out. A schedule's action says what is done.")]
-    Command {
-        /// What stands before the command.
+    Every(Every),
+    /// A line of a crontab, with the command or a comment.
+    #[error(
+        "The words after {write} are no part of the expression: leave them out. A schedule's action says what is done, and \
+         its `timezone` by whose clock."
+    )]
+    WordsAfter {
+        /// The expression before them.
         write: String,
     },
     /// `0 4 * * 1, 3`
@@ -150,15 +150,6 @@ pub enum CronError {
 
 const ORDER: &str =
     "Write five fields: minute, hour, day of month, month, day of week. 0 4 * * * is every day at 04:00.";
-
-fn every_hint(write: Option<&str>) -> String {
-    match write {
-        Some(write) => format!("As often is {write}"),
-        None => {
-            "So often, the clock's hours and days do not divide evenly, and one expression cannot say it.".to_owned()
-        }
-    }
-}
 
 fn step_hint(field: CronField, start: &str, step: &str) -> String {
     match field {

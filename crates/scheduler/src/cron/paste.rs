@@ -3,7 +3,12 @@
 //! The advice of a refusal never changes the meaning. So an expression is offered only where every scheduler that takes
 //! the pasted text means the same by it. Where they differ (a weekday's number, two day fields), the refusal says so.
 
-use super::{CronError, CronExpression, CronField};
+use super::{CronError, CronExpression, CronField, Every};
+use crate::zone::Zone;
+
+const QUOTES: [char; 6] = ['"', '\'', '`', '“', '”', '„'];
+/// Signs that people put around the name of a zone; the last comes from a blank.
+const AROUND_ZONES: [char; 12] = ['(', ')', '[', ']', '"', '\'', '`', ',', ';', ':', '#', '_'];
 
 /// How one reading of six or seven fields would be written here.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,18 +29,29 @@ pub enum Reading {
 pub(super) fn recognise(fields: &[&str]) -> Option<CronError> {
     let (&first, rest) = fields.split_first()?;
     if let Some(zone) = zone_of(first) {
-        return Some(CronError::ZonePrefix { zone: zone.to_owned(), write: readable(&rest.join(" ")) });
+        return Some(CronError::Zone { zone: zone.to_owned(), write: readable(&rest.join(" ")) });
     }
-    if let Some(write) = unquoted(&fields.join(" ")) {
-        return Some(CronError::Quoted { write });
+    let text = fields.join(" ");
+    let inner = text.trim_matches(|sign| sign == ' ' || QUOTES.contains(&sign));
+    if inner != text {
+        let inner_fields: Vec<&str> = inner.split(' ').collect();
+        let refusal = readable(inner).map(|write| CronError::Quoted { write }).or_else(|| recognise(&inner_fields));
+        if refusal.is_some() {
+            return refusal;
+        }
+    }
+    if first.eq_ignore_ascii_case("@reboot") {
+        return Some(CronError::Reboot);
     }
     if first.eq_ignore_ascii_case("@every") {
-        let write = rest.first().and_then(|duration| every(duration));
-        return Some(CronError::Every { write });
+        return Some(CronError::Every(Every::read(rest)));
+    }
+    if let Some((before, zone)) = zone_behind(fields) {
+        return Some(CronError::Zone { zone, write: readable(&before.join(" ")) });
     }
     if first.starts_with('@') {
         let write = if rest.is_empty() { None } else { readable(first) };
-        return write.map(|write| CronError::Command { write });
+        return write.map(|write| CronError::WordsAfter { write });
     }
     if fields.len() == 5 {
         return None;
@@ -52,7 +68,7 @@ pub(super) fn recognise(fields: &[&str]) -> Option<CronError> {
             Some(CronError::SevenFields { middle: reading(five, Some(first), Some(year)) })
         }
         [.., _] if fields.len() > 5 && !is_field_somewhere(fields[5]) => {
-            readable(&fields[..5].join(" ")).map(|write| CronError::Command { write })
+            readable(&fields[..5].join(" ")).map(|write| CronError::WordsAfter { write })
         }
         _ => None,
     }
@@ -74,9 +90,17 @@ fn zone_of(field: &str) -> Option<&str> {
     (known && zone.len() <= CronExpression::MAX_LENGTH).then_some(zone)
 }
 
-fn unquoted(text: &str) -> Option<String> {
-    let inner = text.trim_matches(['"', '\'', '`', '“', '”', '„']);
-    if inner == text { None } else { readable(inner) }
+/// `0 4 * * * Europe/Berlin`, `@daily (TZ=Europe/Berlin)`: what stands before the zone, and its name. With a command after
+/// it, `TZ=Europe/Berlin` is the command's.
+fn zone_behind<'a>(fields: &'a [&'a str]) -> Option<(&'a [&'a str], String)> {
+    let end = fields.iter().position(|field| !field.starts_with('@') && !is_field_somewhere(field))?;
+    let (before, after) = fields.split_at(end);
+    // `America/New York`
+    let whole = after.join("_");
+    let whole = whole.trim_matches(AROUND_ZONES);
+    let names = [zone_of(whole).unwrap_or(whole), after.first()?.trim_matches(AROUND_ZONES)];
+    let zone = names.into_iter().find_map(Zone::named)?;
+    (!before.is_empty()).then(|| (before, zone.name().to_owned()))
 }
 
 /// `0 4 * * 1, 3` and `0 4 * * 1 - 5`: no scheduler takes a field that ends or begins so.
@@ -91,33 +115,6 @@ fn without_blanks_in_lists(fields: &[&str]) -> Option<String> {
     }
     let shorter = joined.split(' ').count() < fields.len();
     shorter.then(|| readable(&joined)).flatten()
-}
-
-/// What runs evenly in a duration as Go writes it (`1h30m`), where the clock allows that.
-fn every(duration: &str) -> Option<String> {
-    let (mut seconds, mut number) = (0_u32, None);
-    for sign in duration.chars() {
-        let unit = match sign {
-            '0'..='9' => {
-                number = Some(number.unwrap_or(0_u32).checked_mul(10)?.checked_add(sign.to_digit(10)?)?);
-                continue;
-            }
-            'h' => 3600,
-            'm' => 60,
-            's' => 1,
-            _ => return None,
-        };
-        seconds = number.take()?.checked_mul(unit)?.checked_add(seconds)?;
-    }
-    let minutes = Some(seconds / 60).filter(|_| number.is_none() && seconds % 60 == 0)?;
-    match minutes {
-        1 => Some("* * * * *".to_owned()),
-        60 => Some("0 * * * *".to_owned()),
-        1440 => Some("0 0 * * *".to_owned()),
-        2..60 if 60 % minutes == 0 => Some(format!("*/{minutes} * * * *")),
-        120.. if minutes % 60 == 0 && 24 % (minutes / 60) == 0 => Some(format!("0 */{} * * *", minutes / 60)),
-        _ => None,
-    }
 }
 
 /// Five fields of a scheduler that has seconds before them, or a year behind them. `None` where they cannot be meant.

@@ -125,12 +125,19 @@ fn a_refusal_says_which_field_and_what_to_do() {
         ),
         (
             "TZ=UTC 0 0 4 * * *",
-            "A time zone is no part of the expression: give UTC as `timezone`, and what stands after it as the expression."
+            "A time zone is no part of the expression: give UTC as `timezone`, and the rest as the expression."
+                .into(),
+        ),
+        (
+            "0 4 * * * Europe/Berlin",
+            "A time zone is no part of the expression: give Europe/Berlin as `timezone`, and 0 4 * * * as the expression."
                 .into(),
         ),
         (
             "0 4 * * * /usr/bin/backup --all",
-            "What stands after 0 4 * * * is a command: leave it out. A schedule's action says what is done.".into(),
+            "The words after 0 4 * * * are no part of the expression: leave them out. A schedule's action says what is \
+             done, and its `timezone` by whose clock."
+                .into(),
         ),
         ("0 4 * * mon, fri", "There is a blank within a list or a range. Write 0 4 * * mon,fri".into()),
         ("'0 4 * * *'", "Leave out the quotation marks: 0 4 * * *".into()),
@@ -191,15 +198,50 @@ fn a_refusal_says_which_field_and_what_to_do() {
         ),
         (
             "@every 90m",
-            "@every counts from the moment at which a program starts; here, times are those of a clock. So often, the \
-             clock's hours and days do not divide evenly, and one expression cannot say it."
+            "@every counts from the moment at which a program starts; here, times are those of a clock. \
+             One expression cannot say this interval, because steps start anew with each hour, day and month."
+                .into(),
+        ),
+        (
+            "@every 1d",
+            "@every counts from the moment at which a program starts; here, times are those of a clock. \
+             Choose a time of day: 0 4 * * * is every day at 04:00."
+                .into(),
+        ),
+        (
+            "@every 7d",
+            "@every counts from the moment at which a program starts; here, times are those of a clock. \
+             Choose a day and a time: 0 4 * * mon is every Monday at 04:00."
+                .into(),
+        ),
+        (
+            "@every 30s",
+            "@every counts from the moment at which a program starts; here, times are those of a clock. \
+             The shortest interval is a minute, which is * * * * *"
+                .into(),
+        ),
+        (
+            "@every 90s",
+            "@every counts from the moment at which a program starts; here, times are those of a clock. \
+             Every run begins at second 0 of a minute, so only whole minutes can be said."
+                .into(),
+        ),
+        (
+            "@every now",
+            "@every counts from the moment at which a program starts; here, times are those of a clock. \
+             No duration can be read after it. For example */5 * * * * is every five minutes."
                 .into(),
         ),
         (
             "@fortnightly",
             "After @ one of these can stand: yearly, annually, monthly, weekly, daily, midnight, hourly.".into(),
         ),
-        ("@daily /usr/bin/backup", "What stands after @daily is a command: leave it out. A schedule's action says what is done.".into()),
+        (
+            "@daily /usr/bin/backup",
+            "The words after @daily are no part of the expression: leave them out. A schedule's action says what is done, \
+             and its `timezone` by whose clock."
+                .into(),
+        ),
         ("60 * * * *", "The minute field takes 0 to 59, not \"60\".".into()),
         ("0 24 * * *", "The hour field takes 0 to 23, not \"24\".".into()),
         ("0 0 0 * *", "The day-of-month field takes 1 to 31, not \"0\".".into()),
