@@ -143,6 +143,22 @@ async fn a_game_that_the_catalogue_has_lost_fails_with_its_name() {
 }
 
 #[tokio::test]
+async fn a_server_whose_game_the_catalogue_has_lost_is_never_shown_as_failed_while_it_runs() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    let id = api.server("lost", "demo").await;
+    api.act(id, "start").await;
+    let pid = game_pid(&stack, id).await;
+    let sql = stack.sql().await;
+    sql.execute("update game_servers set game_type = 'quake'", &[]).await.expect("another game");
+    api.act(id, "start").await;
+    assert_eq!((&server(&api, id).await["status"], is_alive(pid)), (&json!("running"), true));
+    let restart = api.ended(&api.ask(id, "restart").await).await;
+    assert_eq!(restart["error"], "the game 'quake' is not in the catalogue of this installation");
+    assert_eq!((&server(&api, id).await["status"], is_alive(pid)), (&json!("failed"), false));
+}
+
+#[tokio::test]
 async fn a_deleted_server_is_gone_its_world_is_kept_and_its_history_is_its_owners() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;

@@ -61,9 +61,9 @@ impl Attempt {
         tracing::info!(attempt = self.claim.attempt, "Operation {} begins", self.claim.operation.action);
         let hold = self.shared.leases.hold(&self.claim, self.began);
         let apply = async {
-            match self.order() {
-                Ok(order) => self.host.apply(&order).await,
-                Err(why) => Err(HostError::Failed(why)),
+            match self.target() {
+                Ok(target) => self.host.apply(&self.order(target)).await,
+                Err(why) => self.without_its_game(why).await,
             }
         };
         let end = tokio::select! {
@@ -94,9 +94,9 @@ impl Attempt {
         }
     }
 
-    fn order(&self) -> Result<Order, String> {
+    fn target(&self) -> Result<Target, String> {
         let Claim { operation, server, .. } = &self.claim;
-        let target = match operation.action {
+        Ok(match operation.action {
             Action::Start | Action::Restart => {
                 let game = self.shared.catalogue.get(&server.game_type).ok_or_else(|| {
                     format!("the game '{}' is not in the catalogue of this installation", server.game_type)
@@ -109,14 +109,29 @@ impl Attempt {
             }
             Action::Stop => Target::Stopped,
             Action::Delete => Target::Deleted,
-        };
-        Ok(Order {
+        })
+    }
+
+    fn order(&self, target: Target) -> Order {
+        let Claim { operation, server, .. } = &self.claim;
+        Order {
             server: server.id,
             operation: operation.id,
             generation: operation.generation,
             target,
             slot: self.slot.clone(),
-        })
+        }
+    }
+
+    /// The server's game has left the catalogue, so nothing can be started. A server that runs as asked runs on. Of any other an
+    /// earlier run may still be there: shown as failed it would go on unseen and unpaid, so it is stopped first.
+    async fn without_its_game(&self, why: String) -> Result<Reached, HostError> {
+        let server = &self.claim.server;
+        if let (true, Status::Running, Some(endpoint)) = (self.had_run(), server.status, &server.endpoint) {
+            return Ok(Reached::Running(endpoint.clone()));
+        }
+        self.host.apply(&self.order(Target::Stopped)).await?;
+        Err(HostError::Failed(why))
     }
 
     /// Writes the end, for as long as it is ours to write; after that whoever takes over finds the same end.
