@@ -61,7 +61,9 @@ pub fn accept(server: &Server, access: Access, request: &Request, credits: Optio
         Action::Restart => false,
         Action::Stop | Action::Delete => server.desired == desired,
     };
-    let begins = desired == Desired::Running && !holds;
+    // A start that was accepted before and has begun nothing yet is asked for again: its hour is still to be paid.
+    let runs_on = holds && server.status == Status::Running;
+    let begins = desired == Desired::Running && !runs_on;
     if begins && credits.is_some_and(|credits| credits < server.cost_per_hour) {
         return Err(Refusal::CannotPay { price: server.cost_per_hour });
     }
@@ -225,6 +227,9 @@ pub(crate) mod tests {
             (D::Stopped, S::Stopped, Start, Some(30), false),
             (D::Stopped, S::Stopped, Start, None, false),
             (D::Running, S::Running, Start, Some(0), false),
+            (D::Running, S::Stopped, Start, Some(29), true),
+            (D::Running, S::Stopped, Start, Some(30), false),
+            (D::Running, S::Starting, Start, Some(29), true),
             // Its hour is paid, or is over.
             (D::Running, S::Running, Restart, None, false),
             (D::Running, S::Running, Restart, Some(29), true),

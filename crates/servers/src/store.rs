@@ -247,8 +247,9 @@ pub trait WorkStore: Send + Sync {
     /// claim is no longer ours.
     async fn revive(&self, claim: &Claim, how: &Reason, good: bool) -> Result<bool, StoreError>;
 
-    /// Ends what has been queued for longer than `age`; a server that waited for it is failed, and is to be stopped as soon as
-    /// its host can: whoever had begun may have started something. What an operator asks for does not expire.
+    /// Ends what has been queued for longer than `age`. A server with which nobody had begun goes on as it is published: its
+    /// stop is not wanted any more, say. One with which somebody had begun is failed, and is to be stopped as soon as its host
+    /// can: whoever had begun may have started something. What an operator asks for does not expire.
     async fn expire(&self, age: Duration) -> Result<Vec<Operation>, StoreError>;
 
     /// The servers of these hosts that are published as running.
