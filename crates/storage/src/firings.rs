@@ -259,11 +259,11 @@ impl FiringStore for Db {
     }
 }
 
-fn actions() -> Vec<&'static str> {
+pub(crate) fn actions() -> Vec<&'static str> {
     column(&Action::ALL, |action| action.as_str())
 }
 
-fn policies() -> Vec<&'static str> {
+pub(crate) fn policies() -> Vec<&'static str> {
     column(&MissedRunPolicy::ALL, |policy| policy.as_str())
 }
 

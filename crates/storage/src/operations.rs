@@ -10,8 +10,9 @@ use agis_servers::{
 };
 use async_trait::async_trait;
 use diesel::{
+    pg::Pg,
     prelude::*,
-    sql_types::{Array, BigInt, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid},
+    sql_types::{Array, BigInt, Bool, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
@@ -67,6 +68,19 @@ impl Row {
     }
 }
 
+/// The operations whose words this program knows; see [`understood`].
+fn of_known_words() -> Box<dyn BoxableExpression<operations::table, Pg, SqlType = Bool>> {
+    let actions: Vec<&'static str> = column(Action::ALL, |it| it.as_str());
+    let states: Vec<&'static str> = column(State::ALL, |it| it.as_str());
+    let origins: Vec<&'static str> = column(Origin::ALL, |it| it.as_str());
+    Box::new(
+        operations::action
+            .eq_any(actions)
+            .and(operations::state.eq_any(states))
+            .and(operations::origin.eq_any(origins)),
+    )
+}
+
 /// An operation that is to be written.
 struct New {
     operation: Operation,
@@ -117,7 +131,8 @@ impl OperationStore for Db {
                 .order(operations::id.desc())
                 .limit(page.limit.into())
                 .select(Row::as_select())
-                .into_boxed();
+                .into_boxed()
+                .filter(of_known_words());
             if let Some(state) = filter.state {
                 rows = rows.filter(operations::state.eq(state.as_str()));
             }
@@ -333,8 +348,8 @@ async fn lock_servers(
         .load(conn)
         .await?;
     let (mut servers, mut slots) = (BTreeMap::new(), BTreeMap::new());
-    for (row, slot) in rows {
-        let server = row.into_server()?;
+    let rows = rows.into_iter().map(|(row, slot)| Ok((row.into_server()?, slot)));
+    for (server, slot) in understood(rows)? {
         slots.extend(slot.map(|slot| (server.id, slot)));
         servers.insert(server.id, server);
     }
@@ -414,7 +429,9 @@ async fn supersede(conn: &mut AsyncPgConnection, draft: &Draft) -> Result<Vec<Ac
         .returning(operations::action)
         .get_results(conn)
         .await?;
-    actions.iter().map(|word| Action::from_word(word).ok_or_else(|| unknown_word("operations.action", word))).collect()
+    understood(
+        actions.iter().map(|word| Action::from_word(word).ok_or_else(|| unknown_word("operations.action", word))),
+    )
 }
 
 async fn insert(conn: &mut AsyncPgConnection, new: &[New]) -> Result<(), Fault<StoreError>> {

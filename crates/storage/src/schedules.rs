@@ -7,14 +7,15 @@ use async_trait::async_trait;
 use chrono::NaiveDateTime;
 use diesel::{
     dsl::{self, exists},
+    pg::Pg,
     prelude::*,
-    sql_types::Integer,
+    sql_types::{Bool, Integer},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
 use crate::{
-    db::Db,
+    db::{Db, column},
     error::{Fault, unknown_word},
     firings::{self, Planned, planned},
     notify::SCHEDULES,
@@ -63,6 +64,12 @@ impl Row {
 
 pub(crate) fn action<R: From<StoreError>>(word: &str) -> Result<Action, Fault<R>> {
     Action::from_word(word).ok_or_else(|| unknown_word("action", word))
+}
+
+/// The schedules whose words this program knows; see [`understood`](crate::error::understood).
+fn of_known_words() -> Box<dyn BoxableExpression<server_schedules::table, Pg, SqlType = Bool>> {
+    let actions = server_schedules::action.eq_any(firings::actions());
+    Box::new(actions.and(server_schedules::missed_run_policy.eq_any(firings::policies())))
 }
 
 #[async_trait]
@@ -138,7 +145,8 @@ impl ScheduleStore for Db {
                 .order(server_schedules::id)
                 .limit(query.limit.into())
                 .select(Row::as_select())
-                .into_boxed();
+                .into_boxed()
+                .filter(of_known_words());
             if let Some(servers) = query.reach.narrowed_to() {
                 rows = rows.filter(server_schedules::server_id.eq_any(servers));
             }
@@ -221,11 +229,12 @@ impl ScheduleStore for Db {
 
     async fn runs(&self, id: ScheduleId, query: RunsQuery) -> Result<Vec<Run>, StoreError> {
         self.read(async |mut conn| {
+            let states: Vec<_> = column(&RunState::ALL, |it| it.as_str());
             // A pending run has chosen its operation before that is there, and a skipped one never gets it.
             let its_operation = schedule_runs::operation_id.eq(operations::id.nullable());
             let mut rows = schedule_runs::table
                 .left_join(operations::table.on(its_operation))
-                .filter(schedule_runs::schedule_id.eq(id.0))
+                .filter(schedule_runs::schedule_id.eq(id.0).and(schedule_runs::state.eq_any(states)))
                 .order(schedule_runs::slot.desc())
                 .limit(query.limit.into())
                 .select((RunRow::as_select(), operations::id.nullable()))

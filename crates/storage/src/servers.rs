@@ -13,13 +13,14 @@ use agis_servers::{
 use async_trait::async_trait;
 use diesel::{
     dsl::array,
+    pg::Pg,
     prelude::*,
-    sql_types::{Integer, Text},
+    sql_types::{Bool, Integer, Text},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use crate::{
-    db::Db,
+    db::{Db, column},
     error::{Fault, unknown_word},
     games, once,
     schema::{game_servers, now, server_grants},
@@ -70,6 +71,13 @@ impl Row {
             updated_at: self.updated_at,
         })
     }
+}
+
+/// The servers whose words this program knows; see [`understood`](crate::error::understood).
+fn of_known_words() -> Box<dyn BoxableExpression<game_servers::table, Pg, SqlType = Bool>> {
+    let statuses: Vec<&'static str> = column(Status::ALL, |it| it.as_str());
+    let desired: Vec<&'static str> = column(Desired::ALL, |it| it.as_str());
+    Box::new(game_servers::status.eq_any(statuses).and(game_servers::desired.eq_any(desired)))
 }
 
 #[async_trait]
@@ -169,7 +177,8 @@ impl ServerStore for Db {
                 .order((anothers, game_servers::id))
                 .limit(page.limit.into())
                 .select(Row::as_select())
-                .into_boxed();
+                .into_boxed()
+                .filter(of_known_words());
             rows = match filter.owned {
                 None => rows.filter(own.or(shared)),
                 Some(true) => rows.filter(own),

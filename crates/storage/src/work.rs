@@ -260,7 +260,9 @@ impl WorkStore for Db {
             let old = ops::state
                 .eq(State::Queued.as_str())
                 .and(ops::created_at.lt(at - age))
-                .and(ops::origin.ne(Origin::Operator.as_str()));
+                .and(ops::origin.ne(Origin::Operator.as_str()))
+                .and(ops::action.eq_any(column(Action::ALL, |it| it.as_str())))
+                .and(ops::origin.eq_any(column(Origin::ALL, |it| it.as_str())));
             let waiting: Vec<(Uuid, i32)> = ops::table
                 .inner_join(game_servers::table)
                 .filter(old)
@@ -277,7 +279,7 @@ impl WorkStore for Db {
                 .get_results(conn)
                 .await?;
             let between = [Status::Starting, Status::Stopping, Status::Deleting].map(Status::as_str);
-            let failed: Vec<i32> = diesel::update(game_servers::table.filter(game_servers::id.eq_any(servers)))
+            let failed: Vec<i32> = diesel::update(game_servers::table.filter(game_servers::id.eq_any(&servers)))
                 .filter(game_servers::status.eq_any(between).and(not(exists(running_operation()))))
                 .set((
                     game_servers::status.eq(Status::Failed.as_str()),
@@ -287,6 +289,7 @@ impl WorkStore for Db {
                 .returning(game_servers::id)
                 .get_results(conn)
                 .await?;
+            forget_wish(conn, &servers).await?;
             notices::tell_of_operations(conn, &ids).await?;
             let expired: Vec<Operation> = understood(rows.into_iter().map(operations::Row::into_operation))?;
             let begun = expired.iter().filter(|it| it.action != Action::Delete && failed.contains(&it.server.0));
@@ -585,6 +588,12 @@ fn running_operation() -> _ {
     ops::table.filter(ops::server_id.eq(game_servers::id).and(ops::state.eq("running")))
 }
 
+#[diesel::dsl::auto_type(no_type_alias)]
+fn open_operation() -> _ {
+    let open: [&'static str; 2] = ["queued", "running"];
+    ops::table.filter(ops::server_id.eq(game_servers::id).and(ops::state.eq_any(open)))
+}
+
 async fn end(
     conn: &mut AsyncPgConnection,
     claim: &Claim,
@@ -603,6 +612,25 @@ async fn end(
         .execute(conn)
         .await?;
     Ok(ended == 1)
+}
+
+/// What an expired operation asked for is not wanted any more where nobody had begun with it: its server goes on as it is
+/// published. A server that runs is charged again; one that is stopped has its first hour checked by the next start, and no host
+/// has seen the generation that is given back. The servers' rows are locked.
+async fn forget_wish(conn: &mut AsyncPgConnection, servers: &[i32]) -> Result<(), Fault<StoreError>> {
+    // These two words are the same in both columns.
+    let at_rest = [Status::Running, Status::Stopped].map(Status::as_str);
+    diesel::update(game_servers::table.filter(game_servers::id.eq_any(servers)))
+        .filter(game_servers::status.eq_any(at_rest).and(not(exists(open_operation()))))
+        .filter(game_servers::desired.ne(Desired::Deleted.as_str()))
+        .set((
+            game_servers::desired.eq(game_servers::status),
+            game_servers::generation.eq(game_servers::status_generation),
+            game_servers::updated_at.eq(now()),
+        ))
+        .execute(conn)
+        .await?;
+    Ok(())
 }
 
 /// Somebody had begun with this one: what they started may run on, and nobody would know of it.
@@ -625,10 +653,9 @@ async fn leave_stopped(
     server: ServerId,
     generation: Generation,
 ) -> Result<(), Fault<StoreError>> {
-    let open = ops::table.filter(ops::server_id.eq(game_servers::id).and(ops::state.eq_any(["queued", "running"])));
     diesel::update(game_servers::table.find(server.0))
         .filter(game_servers::generation.eq(generation).and(game_servers::desired.eq(Desired::Running.as_str())))
-        .filter(not(exists(open)))
+        .filter(not(exists(open_operation())))
         .set(game_servers::desired.eq(Desired::Stopped.as_str()))
         .execute(conn)
         .await?;

@@ -22,9 +22,10 @@ const NEWER: &str = "
         select 1001, OWNER, case when n < 600 then 'backup' else 'stop' end, '* * * * *', now() - interval '1 day',
                case when n < 600 then 'skip' else 'run_all' end
         from generate_series(1, 700) n;
-    insert into operations (id, server_id, action, origin, actor, generation, available_at)
+    insert into operations (id, server_id, action, origin, actor, generation, available_at, created_at)
         select gen_random_uuid(), 1000 + n, case n when 1 then 'update' when 2 then 'start' else 'stop' end,
-               case n when 2 then 'supervisor' else 'rest' end, OWNER, 1, now() - interval '1 day'
+               case n when 2 then 'supervisor' else 'rest' end, OWNER, 1, now() - interval '1 day',
+               now() - case when n < 4 then interval '1 day' else interval '1 minute' end
         from unnest(array[1, 2, 4]) n;
     insert into notices (recipient, kind, server_id, server_name, reason, next_attempt_at)
         select OWNER, 'world_lost', 1001, 'newer', 'n', now() - interval '1 hour' from generate_series(1, 15) n;
@@ -69,4 +70,39 @@ async fn rows_of_a_newer_version_are_passed_over_told_of_and_counted() {
     }
     let untouched = "select count(*) from operations where state = 'queued' and attempt = 0";
     assert_eq!(sql.query_one(untouched, &[]).await.expect("a count").get::<_, i64>(0), 3);
+}
+
+#[tokio::test]
+async fn rows_of_a_newer_version_keep_nobody_from_lists_commands_and_ends() {
+    let stack = Stack::start().await;
+    let sql = stack.sql().await;
+    let api = stack.api(&[]).await;
+    let (ours, far) = (api.server("ours", "demo").await, api.server("far", "demo").await);
+    let host = format!("(select host from game_servers where id = {ours})");
+    let newer = NEWER.replace("OWNER", &format!("'{OWNER}'")).replace("HOST", &host);
+    sql.batch_execute(&newer).await.expect("what a newer version left");
+    sql.batch_execute(&format!("update game_servers set host = 'elsewhere' where id = {far}")).await.expect("moved");
+    let late = api.ask(far, "start").await;
+    let old = format!("update operations set created_at = now() - interval '2 hours' where id = '{late}'");
+    sql.batch_execute(&old).await.expect("old");
+    assert_eq!(api.ended(&late).await["state"], "expired");
+
+    let listed = async |path: &str| {
+        let page = api.get(path).await.expect(200);
+        page["items"].as_array().expect("items").iter().filter_map(|item| item["id"].as_i64()).collect::<Vec<_>>()
+    };
+    assert_eq!(listed("/api/v1/servers").await, [ours, far, 1001, 1002, 1003]);
+    let schedule = format!(
+        "insert into server_schedules (server_id, discord_id, action, cron_expression, enabled)
+             values ({ours}, '{OWNER}', 'restart', '0 4 * * *', false)"
+    );
+    sql.batch_execute(&schedule).await.expect("a schedule behind the newer ones");
+    assert_eq!(listed("/api/v1/schedules?limit=10").await.len(), 1);
+    assert_eq!(api.get("/api/v1/servers/1001/operations").await.expect(200)["items"], serde_json::json!([]));
+
+    // An operation takes the place of the newer one.
+    api.act(1001, "stop").await;
+    let superseded = "select count(*) from operations where action = 'update' and state = 'superseded'";
+    assert_eq!(sql.query_one(superseded, &[]).await.expect("a count").get::<_, i64>(0), 1);
+    api.call("POST", "/api/v1/servers/1004/start", None).await.expect(404);
 }
