@@ -250,7 +250,7 @@ mod tests {
                 Some(server) => reach.covers(*server),
             }),
         };
-        allowed && grant.allowed_ips.allow(*from) && grant.expires_at.is_none_or(|end| end > *at)
+        allowed && grant.allowed_ips.allow(Some(*from)) && grant.expires_at.is_none_or(|end| end > *at)
     }
 
     /// What keys do: the first does it with the second.

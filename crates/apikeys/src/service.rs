@@ -144,9 +144,9 @@ pub enum AuthError {
     /// It has ended.
     #[error("this API key expired at {}", .0.format("%Y-%m-%dT%H:%M:%SZ"))]
     Expired(Timestamp),
-    /// It may not be used from there.
-    #[error("this API key may not be used from {0}")]
-    Address(IpAddr),
+    /// It may not be used from there; none where the caller's address is not known.
+    #[error("this API key may not be used from {}", .0.map_or("an unknown address".to_owned(), |from| from.to_string()))]
+    Address(Option<IpAddr>),
     /// The store itself.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -189,8 +189,6 @@ impl ApiKeys {
         if let Some(end) = key.grant.expires_at.filter(|end| *end <= now) {
             return Err(AuthError::Expired(end));
         }
-        // Without an address, as from a socket that has none, only a key that is good from anywhere passes.
-        let from = from.unwrap_or(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED));
         if !key.grant.allowed_ips.allow(from) {
             return Err(AuthError::Address(from));
         }

@@ -114,6 +114,13 @@ async fn a_key_for_some_addresses_is_refused_elsewhere_and_a_client_cannot_claim
     assert_eq!(from(&behind, "198.51.100.1, 203.0.113.7, 10.1.2.3").await.status, 200);
     assert_eq!(told(&from(&behind, "203.0.113.7, 198.51.100.1").await), (403, "address_not_allowed"));
 
+    let any = json!({ "name": "any", "scopes": ["*"], "allowed_ips": ["0.0.0.0/0", "::/0"] });
+    let (any, _) = made(&api, any).await;
+    let request = stack.client.get(format!("{}{ME}", behind.base)).bearer_auth(&any);
+    let refused = behind.send(request.header("X-Forwarded-For", "unknown")).await.expect("an answer");
+    assert_eq!(told(&refused), (403, "address_not_allowed"), "an address that nobody can read is in no block");
+    assert!(text(&refused.body["detail"]).ends_with("an unknown address"), "{}", refused.body);
+
     let here = json!({ "name": "here", "scopes": ["*"], "allowed_ips": ["127.0.0.1"] });
     let (minter, _) = made(&api, here).await;
     let mint = async |blocks: Value| {
