@@ -47,6 +47,8 @@ impl Start<'_> {
     /// Makes a GameServer, or finds the one that an earlier attempt made.
     async fn make(&self) -> Result<GameServer, HostError> {
         let standing = bring_down(self.cluster, self.view, self.server, self.generation - 1, self.slot).await?;
+        // The wait for the end of the old run took no place; the start does.
+        self.slot.take_again().await;
         match (&self.launch.game.fleet, self.templates.get(&self.launch.game.key)) {
             (Some(fleet), _) => self.allocated(fleet, standing).await,
             (None, Some(template)) => self.created(template.clone()).await,

@@ -45,6 +45,8 @@ pub(crate) async fn running(
     let (dir, generation) = (place.dir(server), order.0);
     // Does nothing where this generation has begun already, here or from another program.
     stop::bring_down(&dir, order, generation, slot).await?;
+    // The wait for the end of the old run took no place; the start does.
+    slot.take_again().await;
     let (site, wanted) = (Arc::clone(place), launch.clone());
     let shim = match blocking(move || prepare(&site, server, order, &wanted)).await? {
         Some(spec) => Some(spawn(place, server, &spec).await?),

@@ -3,7 +3,8 @@
 use std::{
     any::Any,
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use agis_base::{OperationId, ServerId, UserId};
@@ -69,19 +70,47 @@ pub struct Order {
 }
 
 /// A place among the orders that keep a host busy at once. There are few, so an order that only waits (until a server is
-/// ready, or has ended) gives its place up: a server that never gets ready must not hold up another.
+/// ready, or has ended) gives its place up: a server that never gets ready must not hold up another. Before it goes on to
+/// work, it takes a place again.
 #[derive(Clone, Default)]
-pub struct Slot(Arc<Mutex<Option<Box<dyn Any + Send>>>>);
+pub struct Slot {
+    held: Arc<Mutex<Option<Permit>>>,
+    again: Option<Arc<Again>>,
+}
+
+/// Its end makes the place free.
+type Permit = Box<dyn Any + Send>;
+type Again = dyn Fn() -> Pin<Box<dyn Future<Output = Permit> + Send>> + Send + Sync;
 
 impl Slot {
-    /// The place that is free again once `permit` is dropped. The default is a place that nobody waits for.
-    pub fn held(permit: impl Send + 'static) -> Self {
-        Self(Arc::new(Mutex::new(Some(Box::new(permit)))))
+    /// A place that is free again once `permit` is dropped; `again` waits for another. The default is a place that nobody
+    /// waits for.
+    pub fn held<P, F>(permit: P, again: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        P: Send + 'static,
+        F: Future<Output = P> + Send + 'static,
+    {
+        let again = move || -> Pin<Box<dyn Future<Output = Permit> + Send>> {
+            let taken = again();
+            Box::pin(async move { Box::new(taken.await) as Permit })
+        };
+        Self { held: Arc::new(Mutex::new(Some(Box::new(permit)))), again: Some(Arc::new(again)) }
     }
 
-    /// Gives the place up. What the order does from now on takes none.
+    /// Gives the place up. The order only waits from now on.
     pub fn leave(&self) {
-        drop(self.0.lock().unwrap_or_else(PoisonError::into_inner).take());
+        drop(self.permit().take());
+    }
+
+    /// Waits for a place, unless the order has one.
+    pub async fn take_again(&self) {
+        let Some(again) = self.again.as_ref().filter(|_| self.permit().is_none()) else { return };
+        let permit = again().await;
+        *self.permit() = Some(permit);
+    }
+
+    fn permit(&self) -> MutexGuard<'_, Option<Permit>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

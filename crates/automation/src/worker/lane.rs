@@ -155,7 +155,9 @@ impl Lane {
         });
         for claim in claims {
             let Some(permit) = chosen.remove(&claim.operation.id) else { continue };
-            let attempt = Attempt::new(self.shared.clone(), self.host.clone(), claim, asked, Slot::held(permit));
+            let (slots, owner) = (self.slots.clone(), claim.server.owner.clone());
+            let slot = Slot::held(permit, move || slots.clone().take_again(owner.clone()));
+            let attempt = Attempt::new(self.shared.clone(), self.host.clone(), claim, asked, slot);
             let span = attempt.span();
             self.attempts.spawn(attempt.run(stop.clone()).instrument(span));
         }

@@ -1,12 +1,12 @@
 //! Places among the orders that keep a host busy at once.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use agis_base::UserId;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 
 /// The part of the places that one owner may take.
 const SHARE: usize = 4;
@@ -14,22 +14,33 @@ const SHARE: usize = 4;
 /// The places of one lane.
 pub(super) struct Slots {
     all: usize,
-    held: Mutex<HashMap<UserId, usize>>,
+    taken: Mutex<Taken>,
     freed: Notify,
+}
+
+#[derive(Default)]
+struct Taken {
+    held: HashMap<UserId, usize>,
+    /// The orders that gave their place up and want one again. They have one before any that has not begun.
+    returning: VecDeque<(UserId, oneshot::Sender<Permit>)>,
 }
 
 impl Slots {
     pub(super) fn new(all: usize) -> Arc<Self> {
-        Arc::new(Self { all, held: Mutex::default(), freed: Notify::new() })
+        Arc::new(Self { all, taken: Mutex::default(), freed: Notify::new() })
     }
 
     pub(super) fn free(&self) -> usize {
-        self.all.saturating_sub(self.held().values().sum())
+        self.all.saturating_sub(self.taken().held.values().sum())
     }
 
     /// A place for an order of this owner; none where all are taken, or this owner has as many as one may.
     pub(super) fn take(self: &Arc<Self>, owner: &UserId) -> Option<Permit> {
-        let mut held = self.held();
+        self.take_of(&mut self.taken(), owner)
+    }
+
+    fn take_of(self: &Arc<Self>, taken: &mut Taken, owner: &UserId) -> Option<Permit> {
+        let held = &mut taken.held;
         let has = held.get(owner).copied().unwrap_or_default();
         let is_free = held.values().sum::<usize>() < self.all && has < (self.all / SHARE).max(1);
         is_free.then(|| {
@@ -38,13 +49,48 @@ impl Slots {
         })
     }
 
+    /// A place for an order of this owner that had one before, once there is one.
+    pub(super) async fn take_again(self: Arc<Self>, owner: UserId) -> Permit {
+        loop {
+            let given = {
+                let mut taken = self.taken();
+                if let Some(permit) = self.take_of(&mut taken, &owner) {
+                    return permit;
+                }
+                let (giver, given) = oneshot::channel();
+                taken.returning.push_back((owner.clone(), giver));
+                given
+            };
+            if let Ok(permit) = given.await {
+                return permit;
+            }
+        }
+    }
+
+    /// Gives what has become free to the first that returns and may have it.
+    fn hand_on(self: &Arc<Self>) {
+        let mut taken = self.taken();
+        taken.returning.retain(|(_, giver)| !giver.is_closed());
+        let handed = (0..taken.returning.len()).find_map(|at| {
+            let owner = taken.returning[at].0.clone();
+            Some((at, self.take_of(&mut taken, &owner)?))
+        });
+        let handed = handed.and_then(|(at, permit)| Some((taken.returning.remove(at)?.1, permit)));
+        drop(taken);
+        match handed {
+            // Where nobody waits for it any more, the permit is dropped, and handed on.
+            Some((giver, permit)) => drop(giver.send(permit)),
+            None => self.freed.notify_one(),
+        }
+    }
+
     /// Resolves when a place has become free since it last did.
     pub(super) async fn freed(&self) {
         self.freed.notified().await;
     }
 
-    fn held(&self) -> MutexGuard<'_, HashMap<UserId, usize>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    fn taken(&self) -> MutexGuard<'_, Taken> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -56,15 +102,15 @@ pub(super) struct Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let mut held = self.slots.held();
-        if let Some(has) = held.get_mut(&self.owner) {
+        let mut taken = self.slots.taken();
+        if let Some(has) = taken.held.get_mut(&self.owner) {
             *has -= 1;
             if *has == 0 {
-                held.remove(&self.owner);
+                taken.held.remove(&self.owner);
             }
         }
-        drop(held);
-        self.slots.freed.notify_one();
+        drop(taken);
+        self.slots.hand_on();
     }
 }
 
@@ -89,7 +135,7 @@ mod tests {
         permits.remove(0);
         assert!(slots.take(&user(5)).is_some());
         drop(permits);
-        assert_eq!((slots.free(), slots.held().len()), (8, 0));
+        assert_eq!((slots.free(), slots.taken().held.len()), (8, 0));
     }
 
     #[test]
@@ -99,5 +145,36 @@ mod tests {
         assert!(slots.take(&user(2)).is_none());
         drop(permit);
         assert!(slots.take(&user(2)).is_some());
+    }
+
+    #[tokio::test]
+    async fn an_order_that_returns_has_a_place_before_one_that_begins() {
+        let slots = Slots::new(1);
+        let first = slots.take(&user(1)).expect("a place");
+        let gone = tokio::spawn(slots.clone().take_again(user(1)));
+        tokio::task::yield_now().await;
+        let returning = tokio::spawn(slots.clone().take_again(user(2)));
+        tokio::task::yield_now().await;
+        gone.abort();
+        assert!(gone.await.is_err(), "nobody waits in its place any more");
+        drop(first);
+        assert!(slots.take(&user(3)).is_none());
+        let permit = returning.await.expect("a place");
+        assert!(slots.take(&user(3)).is_none());
+        drop(permit);
+        assert_eq!((slots.free(), slots.taken().held.len()), (1, 0));
+    }
+
+    #[tokio::test]
+    async fn an_order_that_returns_keeps_to_the_share_of_its_owner() {
+        let slots = Slots::new(4);
+        let first = slots.take(&user(1)).expect("a place");
+        let returning = tokio::spawn(slots.clone().take_again(user(1)));
+        tokio::task::yield_now().await;
+        drop(slots.take(&user(2)).expect("a place"));
+        tokio::task::yield_now().await;
+        assert!(!returning.is_finished());
+        drop(first);
+        assert!(returning.await.is_ok());
     }
 }

@@ -1,8 +1,10 @@
 //! What orders lead to when nothing goes wrong.
 
+use std::{pin::pin, sync::Arc, time::Duration};
+
 use agis_servers::{
     console::{Begin, Console, ConsoleError},
-    host::{Host, HostError, Observed, Reached, Target},
+    host::{Host, HostError, Observed, Order, Reached, Slot, Target},
 };
 use agis_test_support::wait;
 use kube::{
@@ -10,11 +12,44 @@ use kube::{
     api::{Patch, PatchParams},
 };
 use serde_json::json;
+use tokio::sync::Semaphore;
 
 use crate::scene::{SOON, Scene};
 
 /// Each kind of game: of its own, without the SDK, with a volume, from a fleet.
 const GAMES: [&str; 4] = ["sdk", "quiet", "world", "fleet"];
+
+#[tokio::test]
+async fn a_restart_gives_its_place_up_for_the_grace_and_starts_from_another() {
+    for game in GAMES {
+        let scene = Scene::of(game).await;
+        let process = scene.process();
+        process.running(&scene.start(1, game)).await;
+        let first = scene.the_one().await;
+        let places = Arc::new(Semaphore::new(1));
+        let take = move || {
+            let places = places.clone();
+            async move { places.acquire_owned().await.expect("a place") }
+        };
+        let slot = Slot::held(take().await, take.clone());
+        let order = Order { slot, ..scene.start(2, game) };
+        let mut restart = pin!(process.apply(&order));
+        let other = tokio::select! {
+            place = take() => place,
+            ended = &mut restart => panic!("{game}: it did not give its place up: {ended:?}"),
+        };
+        tokio::select! {
+            _ = scene.until_standing(0) => {}
+            ended = &mut restart => panic!("{game}: it has no place: {ended:?}"),
+        }
+        let began = tokio::time::timeout(Duration::from_secs(1), &mut restart).await;
+        assert!(began.is_err(), "{game}: it has no place: {began:?}");
+        scene.until_standing(0).await;
+        drop(other);
+        assert!(matches!(restart.await, Ok(Reached::Running(_))), "{game}");
+        assert_ne!(scene.the_one().await.uid(), first.uid(), "{game}");
+    }
+}
 
 #[tokio::test]
 async fn a_server_starts_restarts_and_stops() {

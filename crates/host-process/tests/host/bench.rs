@@ -115,7 +115,19 @@ impl Bench {
         (generation, operation): (Generation, OperationId),
         target: Target,
     ) -> Result<Reached, HostError> {
-        within(host.apply(&Order { server, operation, generation, target, slot: Slot::default() })).await
+        self.order_from(host, server, (generation, operation), target, Slot::default()).await
+    }
+
+    /// From that place.
+    pub(crate) async fn order_from(
+        &self,
+        host: &ProcessHost,
+        server: ServerId,
+        (generation, operation): (Generation, OperationId),
+        target: Target,
+        slot: Slot,
+    ) -> Result<Reached, HostError> {
+        within(host.apply(&Order { server, operation, generation, target, slot })).await
     }
 
     pub(crate) fn console(&self, server: ServerId) -> String {

@@ -2,19 +2,22 @@
 
 use std::{
     fs,
+    pin::pin,
     sync::Arc,
     time::{Duration, Instant},
 };
 
+use agis_base::OperationId;
 use agis_servers::{
     console::Console,
     game::Game,
-    host::{Host, HostError, Observed, Reached},
+    host::{Host, HostError, Observed, Reached, Slot},
 };
+use tokio::sync::Semaphore;
 
 use crate::{
     ONE, TWO,
-    bench::{self, Bench, demo, ended, ended_well, process_is_gone, within},
+    bench::{self, Bench, demo, ended, ended_well, process_is_gone, running, within},
 };
 
 #[tokio::test]
@@ -168,6 +171,35 @@ async fn a_restart_replaces_the_process_and_keeps_the_port() {
     assert_eq!(first, second);
     process_is_gone(before).await;
     assert!(bench.server(ONE).join("world/world.json").exists(), "the first one was asked, not killed");
+}
+
+#[tokio::test]
+async fn a_restart_gives_its_place_up_for_the_grace_and_starts_from_another() {
+    let bench = Bench::new();
+    let host = bench.host();
+    bench.start(&host, ONE, 1, &demo("")).await.expect("it starts");
+    let before = bench.pid(ONE, "game");
+    let places = Arc::new(Semaphore::new(1));
+    let take = move || {
+        let places = places.clone();
+        async move { places.acquire_owned().await.expect("a place") }
+    };
+    let slot = Slot::held(take().await, take.clone());
+    let order = (2, OperationId::new());
+    let mut restart = pin!(bench.order_from(&host, ONE, order, running(&demo("")), slot));
+    let other = tokio::select! {
+        place = take() => place,
+        ended = &mut restart => panic!("it did not give its place up: {ended:?}"),
+    };
+    tokio::select! {
+        () = process_is_gone(before) => {}
+        ended = &mut restart => panic!("it has no place: {ended:?}"),
+    }
+    let began = tokio::time::timeout(Duration::from_secs(1), &mut restart).await;
+    assert!(began.is_err(), "it has no place: {began:?}");
+    assert_eq!(bench.pid(ONE, "game"), before, "nothing was started");
+    drop(other);
+    assert!(matches!(restart.await, Ok(Reached::Running(_))));
 }
 
 #[tokio::test]
