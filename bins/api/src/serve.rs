@@ -167,8 +167,9 @@ impl Loops {
         let (clients, edge) = (health.steady("clients"), services.edge.clone());
         self.tasks.spawn(every("ping the database", PING, stop.clone(), async move || {
             ping(&pinged, &database).await;
-            if let Some(peer) = edge.unnamed.peer() {
-                clients.note("unnamed_proxy", peer.to_string());
+            let unnamed = edge.unnamed.peers();
+            if !unnamed.is_empty() {
+                clients.note("unnamed_proxies", unnamed.iter().map(ToString::to_string).collect::<Vec<_>>());
             }
             Ok::<(), Infallible>(())
         }));

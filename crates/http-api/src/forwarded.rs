@@ -1,8 +1,10 @@
-//! A proxy that nobody has named: its requests all come from one address, and share that address's limits.
+//! Proxies that nobody has named: the requests of each all come from one address, and share that address's limits.
 
 use std::{
+    cmp::Reverse,
+    collections::HashMap,
     net::IpAddr,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use actix_web::{
@@ -14,30 +16,45 @@ use actix_web::{
 use crate::server::Services;
 
 const HEADERS: [HeaderName; 2] = [HeaderName::from_static("x-forwarded-for"), FORWARDED];
+/// How many peers are remembered.
+const PEERS_MAX: usize = 16;
 
-/// The first peer that sent a header which only proxies send, and whose word does not count. Any client can do so, so that it
-/// is told and changes nothing.
+/// The peers that sent a header which only proxies send, and whose word does not count, with the number of their requests.
+/// Any client can send one, so that they are told and change nothing.
+///
+/// A newcomer takes the place and the number of the peer with the fewest requests. So a peer that sends more than a
+/// sixteenth of these requests is always among them, however many strangers send the rest.
 #[derive(Debug, Clone, Default)]
-pub struct Unnamed(Arc<OnceLock<IpAddr>>);
+pub struct Unnamed(Arc<Mutex<HashMap<IpAddr, u64>>>);
 
 impl Unnamed {
-    /// Its address, if there was one.
-    pub fn peer(&self) -> Option<IpAddr> {
-        self.0.get().copied()
+    /// Their addresses, the one with the most requests first.
+    pub fn peers(&self) -> Vec<IpAddr> {
+        let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut peers: Vec<_> = seen.into_iter().collect();
+        peers.sort_by_key(|(peer, requests)| (Reverse(*requests), *peer));
+        peers.into_iter().map(|(peer, _)| peer).collect()
     }
 
-    fn tell(&self, peer: IpAddr) {
-        if self.0.set(peer).is_ok() {
-            tracing::warn!(
-                %peer,
-                "a request came through a proxy that is not in TRUSTED_PROXIES; if it is yours, name it there, else its \
-                 clients all have its address"
-            );
+    /// Whether to tell of it: a log does not grow by what strangers send.
+    fn count(&self, peer: IpAddr) -> bool {
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(requests) = seen.get_mut(&peer) {
+            *requests += 1;
+            return false;
         }
+        let is_full = seen.len() >= PEERS_MAX;
+        let fewest = seen.iter().min_by_key(|(_, requests)| **requests).map(|(peer, requests)| (*peer, *requests));
+        let before = fewest.filter(|_| is_full).map_or(0, |(fewest, requests)| {
+            seen.remove(&fewest);
+            requests
+        });
+        seen.insert(peer, before + 1);
+        !is_full
     }
 }
 
-/// Looks for the first of them.
+/// Looks for them.
 pub(crate) fn notice(request: &ServiceRequest) {
     if !HEADERS.iter().any(|name| request.headers().contains_key(name)) {
         return;
@@ -45,7 +62,43 @@ pub(crate) fn notice(request: &ServiceRequest) {
     let Some(services) = request.app_data::<Data<Services>>() else { return };
     let Some(peer) = request.peer_addr().map(|peer| peer.ip().to_canonical()) else { return };
     let edge = &services.edge;
-    if edge.unnamed.peer().is_none() && !edge.trusted_proxies.iter().any(|block| block.contains(peer)) {
-        edge.unnamed.tell(peer);
+    if !edge.trusted_proxies.iter().any(|block| block.contains(peer)) && edge.unnamed.count(peer) {
+        tracing::warn!(
+            %peer,
+            "a request came through a proxy that is not in TRUSTED_PROXIES; if it is yours, name it there, else its clients \
+             all have its address"
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    #[test]
+    fn strangers_hide_no_proxy_and_fill_neither_memory_nor_log() {
+        let unnamed = Unnamed::default();
+        let proxy = IpAddr::from([10, 0, 0, 1]);
+        let mut told = 0;
+        for stranger in 0..10_000_u32 {
+            told += usize::from(unnamed.count(Ipv4Addr::from_bits(0xc000_0000 + stranger).into()));
+            if stranger % 10 == 9 {
+                told += usize::from(unnamed.count(proxy));
+            }
+        }
+        assert_eq!((told, unnamed.peers().len()), (PEERS_MAX, PEERS_MAX));
+        assert_eq!(unnamed.peers()[0], proxy);
+    }
+
+    #[test]
+    fn a_proxy_is_told_beside_a_stranger_who_came_first() {
+        let unnamed = Unnamed::default();
+        let (stranger, proxy) = (IpAddr::from([192, 0, 2, 1]), IpAddr::from([10, 0, 0, 1]));
+        assert!(unnamed.count(stranger));
+        assert!(unnamed.count(proxy));
+        assert!(!unnamed.count(proxy));
+        assert_eq!(unnamed.peers(), [proxy, stranger]);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     io::{Read, Write},
-    net::{TcpListener, TcpStream},
+    net::{IpAddr, TcpListener, TcpStream},
     time::{Duration, Instant},
 };
 
@@ -171,12 +171,15 @@ async fn a_proxy_that_nobody_named_is_told_of_once_and_changes_nothing() {
     };
     let told = |api: &Api| api.log().iter().filter(|line| line["peer"] == "127.0.0.1").count();
     let unnamed = stack.api(&[]).await;
+    let stranger = reqwest::Client::builder().local_address(IpAddr::from([127, 0, 0, 9])).build().expect("a client");
+    let asked = stranger.get(format!("{}/api/v1/users/me", unnamed.base)).header("X-Forwarded-For", "203.0.113.1");
+    asked.send().await.expect("an answer");
     for header in ["X-Forwarded-For", "X-Forwarded-For", "Forwarded"] {
         through(&unnamed, header).await;
     }
     let report = wait::until(SOON, "readiness to name it", async || {
         let report = unnamed.ready().await.body;
-        (report["components"]["clients"]["unnamed_proxy"] == "127.0.0.1").then_some(report)
+        (report["components"]["clients"]["unnamed_proxies"] == json!(["127.0.0.1", "127.0.0.9"])).then_some(report)
     })
     .await;
     assert_eq!(report["components"]["clients"]["status"], "ok", "any stranger can send such a header");
