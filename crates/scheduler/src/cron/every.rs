@@ -45,7 +45,7 @@ impl Every {
                 1 => Self::Write("* * * * *".to_owned()),
                 60 => Self::Write("0 * * * *".to_owned()),
                 2..60 if 60 % minutes == 0 => Self::Write(format!("*/{minutes} * * * *")),
-                120.. if minutes % 60 == 0 && 24 % (minutes / 60) == 0 => {
+                120.. if minutes.is_multiple_of(60) && 24 % (minutes / 60) == 0 => {
                     Self::Write(format!("0 */{} * * *", minutes / 60))
                 }
                 _ => Self::Uneven,
