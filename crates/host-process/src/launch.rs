@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use agis_base::OperationId;
 use agis_servers::{
-    game::Game,
+    game::{Game, Placeholder},
     host::{Generation, HostError, Launch},
 };
 
@@ -31,8 +31,13 @@ pub(crate) fn spec(launch: &Launch, site: &Site<'_>) -> Result<Spec, HostError> 
     // A control character could end a line of a configuration file, or a C string.
     let name = launch.server_name.replace(char::is_control, " ");
     let port = site.port.to_string();
-    let values = [("name", name.as_str()), ("port", &port), ("bind", site.bind), ("agis", OWN_PROGRAM)];
-    let mut command: Vec<_> = game.command.iter().map(|part| fill(part, &values)).collect();
+    let value = |placeholder| match placeholder {
+        Placeholder::Name => name.as_str(),
+        Placeholder::Port => &port,
+        Placeholder::Bind => site.bind,
+        Placeholder::Agis => OWN_PROGRAM,
+    };
+    let mut command: Vec<_> = game.command.iter().map(|part| fill(part, value)).collect();
     let program = command.first_mut().ok_or_else(|| HostError::Failed(format!("{} has no command", game.key)))?;
     *program = program::find(program, site.account)
         .map_err(|why| HostError::Failed(format!("{} cannot be run on this host: {why}", game.key)))?;
@@ -45,7 +50,7 @@ pub(crate) fn spec(launch: &Launch, site: &Site<'_>) -> Result<Spec, HostError> 
         command,
         env: environment(game, &site.dir.world()),
         account: site.account,
-        files: game.files.iter().map(|(path, text)| (path.into(), fill(text, &values))).collect(),
+        files: game.files.iter().map(|(path, text)| (path.into(), fill(text, value))).collect(),
         ready: game.ready.clone(),
         stop: game.stop.clone(),
         good_exits: game.good_exits.clone(),
@@ -60,33 +65,34 @@ fn environment(game: &Game, world: &Path) -> BTreeMap<String, String> {
     env
 }
 
-/// Replaces each `{key}` once; what a value brings in is not looked at again.
-fn fill(template: &str, values: &[(&str, &str)]) -> String {
+/// Replaces each placeholder once; what a value brings in is not looked at again.
+fn fill<'a>(template: &str, value: impl Fn(Placeholder) -> &'a str) -> String {
     let mut filled = String::with_capacity(template.len());
     let mut rest = template;
     while let Some(at) = rest.find('{') {
         filled.push_str(&rest[..at]);
-        rest = &rest[at + 1..];
-        let known = values.iter().find_map(|(key, value)| Some((value, rest.strip_prefix(key)?.strip_prefix('}')?)));
-        match known {
-            Some((value, after)) => {
-                filled.push_str(value);
-                rest = after;
-            }
-            None => filled.push('{'),
-        }
+        rest = &rest[at..];
+        let known = Placeholder::ALL.into_iter().find_map(|it| Some((it, rest.strip_prefix(it.as_str())?)));
+        (filled, rest) = match known {
+            Some((placeholder, after)) => (filled + value(placeholder), after),
+            None => (filled + "{", &rest[1..]),
+        };
     }
     filled + rest
 }
 
 #[cfg(test)]
 mod tests {
-    use super::fill;
+    use super::*;
 
     #[test]
     fn placeholders_are_filled_once_and_other_braces_stay() {
-        let values = [("name", "{port} {"), ("port", "7")];
-        assert_eq!(fill("{name}:{port} {other} {", &values), "{port} {:7 {other} {");
-        assert_eq!(fill("{{port}}", &values), "{7}");
+        let value = |placeholder| match placeholder {
+            Placeholder::Name => "{port} {",
+            Placeholder::Port => "7",
+            Placeholder::Bind | Placeholder::Agis => "",
+        };
+        assert_eq!(fill("{name}:{port} {other} {", value), "{port} {:7 {other} {");
+        assert_eq!(fill("{{port}}", value), "{7}");
     }
 }

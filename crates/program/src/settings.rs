@@ -181,9 +181,11 @@ pub fn seconds(env: &mut Env<'_>, key: &str, default: u32, bounds: RangeInclusiv
 }
 
 fn catalogue(env: &mut Env<'_>, kind: game::RunsOn) -> Arc<game::Catalogue> {
-    let Some(file) = env.text("GAMES_FILE") else { return parsed(env, "the built-in catalogue", game::BUILT_IN, kind) };
-    match std::fs::read_to_string(&file) {
-        Ok(text) => parsed(env, &file, &text, kind),
+    let Some(file) = env.text("GAMES_FILE") else {
+        return parsed(env, "the built-in catalogue", game::BUILT_IN.as_bytes(), kind);
+    };
+    match std::fs::read(&file) {
+        Ok(bytes) => parsed(env, &file, &bytes, kind),
         Err(error) => {
             env.reject("GAMES_FILE", &file, &error.to_string());
             Arc::default()
@@ -191,8 +193,8 @@ fn catalogue(env: &mut Env<'_>, kind: game::RunsOn) -> Arc<game::Catalogue> {
     }
 }
 
-fn parsed(env: &mut Env<'_>, file: &str, text: &str, kind: game::RunsOn) -> Arc<game::Catalogue> {
-    let why = match game::Catalogue::parse(text).map(|catalogue| catalogue.only(kind)) {
+fn parsed(env: &mut Env<'_>, file: &str, bytes: &[u8], kind: game::RunsOn) -> Arc<game::Catalogue> {
+    let why = match game::Catalogue::parse_bytes(bytes).map(|catalogue| catalogue.only(kind)) {
         Ok(catalogue) if catalogue.games().next().is_some() => return Arc::new(catalogue),
         Ok(_) => "has no game that this kind of AGIS_HOST can run".to_owned(),
         Err(error) => error.to_string(),

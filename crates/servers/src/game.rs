@@ -14,9 +14,8 @@ pub const BUILT_IN: &str = include_str!("../games.toml");
 /// A game as the catalogue describes it. It has exactly one of `command`, `gameserver` and `fleet`, which says on what
 /// kind of host it runs.
 ///
-/// `command`, and the texts in `files`, may hold placeholders, replaced when a server is started:
-/// `{name}` the server's name, `{port}` its port, `{bind}` the address to listen on, `{agis}` this program itself.
-/// Nothing passes through a shell.
+/// `command`, and the texts in `files`, may hold [`Placeholder`]s, replaced when a server is started. Nothing passes through
+/// a shell.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Game {
@@ -63,6 +62,34 @@ pub struct Game {
     /// Files put into the working directory where they are not there yet: path to text.
     #[serde(default)]
     pub files: BTreeMap<String, String>,
+}
+
+/// A part of a text that is replaced when a server is started. It is written as its word in braces: `{port}`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Placeholder {
+    /// The server's name.
+    Name,
+    /// Its port.
+    Port,
+    /// The address to listen on.
+    Bind,
+    /// This program itself.
+    Agis,
+}
+
+impl Placeholder {
+    /// Every placeholder.
+    pub const ALL: [Self; 4] = [Self::Name, Self::Port, Self::Bind, Self::Agis];
+
+    /// As it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Name => "{name}",
+            Self::Port => "{port}",
+            Self::Bind => "{bind}",
+            Self::Agis => "{agis}",
+        }
+    }
 }
 
 /// A volume for a server's world.
@@ -271,6 +298,14 @@ impl Catalogue {
     /// Every mistake: where the text has another form, and where a game could never be run.
     pub fn parse(text: &str) -> Result<Self, CatalogueError> {
         reading::read(text).map(Self)
+    }
+
+    /// As [`Self::parse`], from what a file holds.
+    ///
+    /// # Errors
+    /// As there; also the first line that is not UTF-8.
+    pub fn parse_bytes(bytes: &[u8]) -> Result<Self, CatalogueError> {
+        reading::text(bytes).and_then(Self::parse)
     }
 
     /// Those that run on this kind of host.

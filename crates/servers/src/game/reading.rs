@@ -7,6 +7,7 @@ use std::{
     sync::Arc,
 };
 
+use agis_base::name;
 use serde::{Deserialize, de::IntoDeserializer};
 use thiserror::Error;
 use toml::{
@@ -14,12 +15,12 @@ use toml::{
     de::{DeTable, DeValue, Deserializer},
 };
 
-use super::{Game, ReadyWhen, RunsOn, StopHow};
+use super::{Game, Placeholder, ReadyWhen, RunsOn, StopHow};
 use crate::console::COMMAND_MAX;
 
-/// What each field must be, as `docs/guides/games.md` says it too; a dot leads into a table.
+/// What each field must be, as `docs/guides/games.md` says it too; a dot leads into a table, and `*` is any field of it.
 pub const FIELDS: &[(&str, &str)] = &[
-    ("title", "a text of 1 to 100 characters on one line"),
+    ("title", "a text of 1 to 100 characters on one line, unlike any other title"),
     ("command", "a list of texts: the program and its arguments"),
     ("gameserver", "a GameServer of Agones, as YAML"),
     ("fleet", "the name of a Fleet of Agones"),
@@ -38,7 +39,9 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("stop.grace_s", "a whole number of seconds"),
     ("good_exits", "a list of whole numbers from 0 to 255"),
     ("env", "a table: the value of each environment variable"),
+    ("env.*", "a text"),
     ("files", "a table: the text of each file"),
+    ("files.*", "a text"),
 ];
 
 type Value = fn() -> DeValue<'static>;
@@ -49,8 +52,6 @@ const NEEDED: [(&str, Value); 2] =
 
 /// The longest name of a file on Linux, in bytes.
 const FILE_NAME_MAX: usize = 255;
-/// The most characters of a title: a choice that Discord offers has no more.
-const TITLE_MAX: usize = 100;
 /// What `game_servers.game_type` can hold.
 const KEY_MAX: usize = 50;
 
@@ -87,23 +88,41 @@ pub struct CatalogueError(
 /// A place in a game's table, and what is wrong there.
 type Broken = (Vec<String>, String);
 
+pub(super) fn text(bytes: &[u8]) -> Result<&str, CatalogueError> {
+    str::from_utf8(bytes).map_err(|error| {
+        let line = line(bytes, error.valid_up_to());
+        CatalogueError(vec![Mistake { line, field: String::new(), problem: "this is not UTF-8".to_owned() }])
+    })
+}
+
 pub(super) fn read(text: &str) -> Result<BTreeMap<String, Arc<Game>>, CatalogueError> {
     let (document, errors) = DeTable::parse_recoverable(text);
     let mut mistakes: Vec<_> = errors
         .iter()
-        .map(|error| Mistake {
-            line: line(text, error.span().map_or(0, |span| span.start)),
-            field: String::new(),
-            problem: error.message().to_owned(),
+        .map(|error| {
+            let place = error.span().unwrap_or_default();
+            let problem = match (error.message(), text.get(place.clone())) {
+                ("duplicate key", Some(key)) if !key.is_empty() => format!("{key} is there twice"),
+                (message, _) => message.to_owned(),
+            };
+            Mistake { line: line(text.as_bytes(), place.start), field: String::new(), problem }
         })
         .collect();
     let mut games = BTreeMap::new();
     // What a parser makes of a text that is no TOML would be a mistake of its own.
     if mistakes.is_empty() {
-        for (key, value) in document.get_ref() {
-            let entry = Entry { text, key, value };
+        let mut titles: Vec<(String, usize)> = vec![];
+        let mut entries: Vec<_> = document.get_ref().iter().map(|(key, value)| Entry { text, key, value }).collect();
+        entries.sort_by_key(|entry| entry.place(&["title"]));
+        for entry in entries {
             let (game, found) = entry.read();
             mistakes.extend(found);
+            if let Some((other, line)) = titles.iter().find(|(other, _)| name::look_alike(other, &game.title)) {
+                let problem = format!("looks like {other:?} in line {line}: people choose games by their titles");
+                mistakes.push(entry.mistake(&["title"], &problem));
+            } else if !game.title.is_empty() {
+                titles.push((game.title.clone(), entry.line(&["title"])));
+            }
             games.insert(game.key.clone(), Arc::new(game));
         }
     }
@@ -112,14 +131,16 @@ pub(super) fn read(text: &str) -> Result<BTreeMap<String, Arc<Game>>, CatalogueE
 }
 
 /// The line of a place, from 1.
-fn line(text: &str, at: usize) -> usize {
-    text.as_bytes().iter().take(at).filter(|byte| **byte == b'\n').count() + 1
+fn line(text: &[u8], at: usize) -> usize {
+    text.iter().take(at).filter(|byte| **byte == b'\n').count() + 1
 }
+
+type Name<'i> = Spanned<std::borrow::Cow<'i, str>>;
 
 /// A game as it stands in the text.
 struct Entry<'a, 'i> {
     text: &'a str,
-    key: &'a Spanned<std::borrow::Cow<'i, str>>,
+    key: &'a Name<'i>,
     value: &'a Spanned<DeValue<'i>>,
 }
 
@@ -141,13 +162,9 @@ impl Entry<'_, '_> {
                 Ok(_) => drop(good.insert(name.clone(), value.clone())),
                 Err(error) => {
                     bad.insert(field.to_owned());
-                    let must = FIELDS.iter().find(|(path, _)| *path == field).map(|(_, must)| must);
-                    let problem = match must {
-                        Some(must) => format!("must be {must} ({})", error.message()),
-                        None => error.message().to_owned(),
-                    };
                     let at = error.span().filter(|span| span.start > 0).map_or(name.span().start, |span| span.start);
-                    mistakes.push(Mistake { line: line(self.text, at), field: self.field(&[field]), problem });
+                    let (path, problem) = told(path_to(name, value, at).unwrap_or(vec![field]), error.message());
+                    mistakes.push(Mistake { line: line(self.text.as_bytes(), at), field: self.field(&path), problem });
                 }
             }
         }
@@ -179,7 +196,11 @@ impl Entry<'_, '_> {
     }
 
     fn mistake(&self, path: &[&str], problem: &str) -> Mistake {
-        Mistake { line: line(self.text, self.place(path)), field: self.field(path), problem: problem.to_owned() }
+        Mistake { line: self.line(path), field: self.field(path), problem: problem.to_owned() }
+    }
+
+    fn line(&self, path: &[&str]) -> usize {
+        line(self.text.as_bytes(), self.place(path))
     }
 
     fn field(&self, path: &[&str]) -> String {
@@ -212,6 +233,54 @@ impl Entry<'_, '_> {
     }
 }
 
+/// The names that lead to the field at a place, from this field on.
+fn path_to<'a>(name: &'a Name<'_>, value: &'a Spanned<DeValue<'_>>, at: usize) -> Option<Vec<&'a str>> {
+    let mut below = value.get_ref().as_table().into_iter().flat_map(|table| table.iter());
+    match below.find_map(|(name, value)| path_to(name, value, at)) {
+        Some(mut path) => {
+            path.insert(0, name.get_ref());
+            Some(path)
+        }
+        None => (name.span().contains(&at) || value.span().contains(&at)).then(|| vec![name.get_ref().as_ref()]),
+    }
+}
+
+/// The field that a message of the reader is about, and what is wrong with it. A value below a field that is listed breaks
+/// that field's form.
+fn told<'a>(mut path: Vec<&'a str>, message: &'a str) -> (Vec<&'a str>, String) {
+    let missing = message.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`'));
+    if let Some(field) = missing {
+        path.push(field);
+        return (path, "is missing".to_owned());
+    }
+    if message.starts_with("unknown field") {
+        return (path, message.to_owned());
+    }
+    let fits = |listed: &str, path: &[&str]| {
+        listed.split('.').count() == path.len()
+            && listed.split('.').zip(path).all(|(listed, name)| listed == "*" || listed == *name)
+    };
+    let must = |path: &[&str]| FIELDS.iter().find(|(listed, _)| fits(listed, path)).map(|(_, must)| must);
+    match (1..=path.len()).rev().find_map(|length| Some((length, must(&path[..length])?))) {
+        Some((length, must)) => {
+            path.truncate(length);
+            (path, format!("must be {must} ({message})"))
+        }
+        None => (path, message.to_owned()),
+    }
+}
+
+/// The `{word}`s in a part of a command that are no placeholders. `${word}` is a shell's.
+fn unknown_placeholders(part: &str) -> impl Iterator<Item = &str> {
+    part.match_indices('{').filter_map(|(at, _)| {
+        let end = at + part[at..].find('}')? + 1;
+        let (word, name) = (&part[at..end], &part[at + 1..end - 1]);
+        let is_word = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+        let is_known = Placeholder::ALL.iter().any(|known| known.as_str() == word);
+        (is_word && !is_known && !part[..at].ends_with('$')).then_some(word)
+    })
+}
+
 fn game(of: &Spanned<DeValue<'_>>, fields: DeTable<'_>) -> Result<Game, toml::de::Error> {
     // Not `Game::deserialize(fields)`: errors would not know their place.
     Game::deserialize(Deserializer::from(Spanned::new(of.span(), fields)).into_deserializer())
@@ -231,8 +300,9 @@ fn broken_rules(game: &Game) -> Vec<Broken> {
         &[],
         "the name of a game must have 1 to 50 characters on one line",
     );
-    let has_title = (1..=TITLE_MAX).contains(&game.title.trim().chars().count()) && on_one_line(&game.title);
-    rule(!has_title, &["title"], "must have 1 to 100 characters on one line");
+    if let Err(why) = name::checked(&game.title) {
+        rule(true, &["title"], &format!("cannot be used: a title {why}"));
+    }
     rule(game.cost_per_hour < 0, &["cost_per_hour"], "must not be negative");
 
     let ways = [
@@ -252,6 +322,12 @@ fn broken_rules(game: &Game) -> Vec<Broken> {
     for (place, part) in game.command.iter().enumerate() {
         let place = place.to_string();
         rule(part.contains('\0'), &["command", &place], "must not contain a NUL: no program can be given one");
+        for word in unknown_placeholders(part) {
+            let known = Placeholder::ALL.map(|known| format!("`{}`", known.as_str())).join(", ");
+            let problem =
+                format!("`{word}` is no placeholder; there are {known}. Braces with a space in them are left alone");
+            rule(true, &["command", &place], &problem);
+        }
         rule(place == "0" && part.is_empty(), &["command", &place], "must name a program");
     }
     let is_process = game.runs_on() == RunsOn::Process;
@@ -304,7 +380,7 @@ fn broken_rules(game: &Game) -> Vec<Broken> {
     }
     let mut paths: BTreeMap<Vec<Component<'_>>, &str> = BTreeMap::new();
     for path in game.files.keys() {
-        let parts: Vec<_> = Path::new(path).components().collect();
+        let parts: Vec<_> = Path::new(path).components().filter(|part| *part != Component::CurDir).collect();
         let is_inside = !parts.is_empty() && parts.iter().all(|part| matches!(part, Component::Normal(_)));
         rule(
             !is_inside || path.ends_with('/') || path.contains('\0'),

@@ -55,7 +55,7 @@ stop = { how = { console = "^C" } }
     let expected = [
         "line 4: one.command.1",
         "line 5: one.cost_per_hour",
-        "line 6: one.ready",
+        "line 6: one.ready.when",
         "line 7: one.port",
         "line 8: one.prot",
         "line 10: two.title",
@@ -97,7 +97,18 @@ fn each_rule_names_its_field() {
         ("ready = { when = { log = \"a\\nb\" } }", "g.ready.when.log", "one line"),
         ("ready = { when = 'port', within_s = 0 }", "g.ready.within_s", "at least 1"),
         ("ready = { when = { delay = 5 }, within_s = 5 }", "g.ready.when.delay", "shorter"),
-        ("stop = { how = { signal = 'SIGKILL' } }", "g.stop", "SIGTERM"),
+        ("stop = { how = { signal = 'SIGKILL' } }", "g.stop.how: must be `{ signal = \"SIGTERM\" }`", "SIGKILL"),
+        (
+            "stop = { how = { console = 'q' }, grace_s = '5' }",
+            "g.stop.grace_s: must be a whole number of seconds",
+            "string",
+        ),
+        ("stop.grace_s = '5'\nstop.how = { console = 'q' }", "g.stop.grace_s: must be a whole", "string"),
+        ("stop = { grace_s = 5 }", "g.stop.how: is missing", ""),
+        ("stop = { how = { console = 'q' }, grace = 5 }", "g.stop.grace: unknown field", "`grace_s`"),
+        ("ready = { when = 'open' }", "g.ready.when: must be `port`", "open"),
+        ("ready = { when = { log = 5 } }", "g.ready.when: must be `port`", "integer"),
+        ("ready = { when = 'port', within_s = -1 }", "g.ready.within_s: must be a whole number", "at least 1"),
         ("stop = { how = { console = '' } }", "g.stop.how.console", "1 to 1000"),
         ("stop = { how = { console = ' ' } }", "g.stop.how.console", "1 to 1000"),
         ("stop = { how = { console = '^C' } }", "g.stop.how.console", "SIGINT"),
@@ -109,7 +120,20 @@ fn each_rule_names_its_field() {
         ("env = { 'A=B' = 'c' }", "g.env.\"A=B\"", "without `=`"),
         ("env = { '' = 'c' }", "g.env.\"\"", "name of an environment variable"),
         (&format!("env = {{ A = \"{nul}\" }}"), "g.env.A", "NUL"),
-        ("env = { A = 1 }", "g.env", "a table"),
+        ("env = { A = 1 }", "g.env.A: must be a text", "integer"),
+        ("env = { A = '', 'B.C' = 1 }", "g.env.\"B.C\": must be a text", "integer"),
+        ("env = 1", "g.env: must be a table", "integer"),
+        ("files = { a = ['x'] }", "g.files.a: must be a text", "sequence"),
+        ("title = \"\\u200b\"", "g.title", "U+200B"),
+        ("title = \"Gam\\u200be\"", "g.title", "U+200B"),
+        ("title = '\u{2800}'", "g.title", "can be seen"),
+        (
+            "command = ['g', '--port={prot}']",
+            "g.command.1: `{prot}` is no placeholder",
+            "`{name}`, `{port}`, `{bind}`, `{agis}`",
+        ),
+        ("files = { './a' = '', 'a' = '' }", "g.files.", "they are the same"),
+        ("files = { './' = '' }", "g.files.\"./\"", "inside the server's directory"),
         ("files = { 'a' = '', 'a/b' = '' }", "g.files.\"a/b\"", "beside \"a\""),
         ("files = { 'a/b' = '', 'a/b/c/d' = '', 'a-' = '' }", "g.files.\"a/b/c/d\"", "beside \"a/b\""),
         ("files = { 'a/b' = '', 'a//b' = '' }", "g.files.", "they are the same"),
@@ -162,4 +186,39 @@ fn the_guide_says_of_each_field_what_it_must_be() {
             panic!("example {place}: {error}");
         }
     }
+}
+
+#[test]
+fn braces_that_are_no_placeholders_are_left_alone() {
+    let text = r#"
+        [g]
+        title = "G"
+        command = ["sh", "-c", "awk '{ print }' ${HOME} ${home} {1,2} {} {A} {port} {", "{name}}"]
+        port = 1
+        cost_per_hour = 0
+        ready = { when = "port" }
+    "#;
+    Catalogue::parse(text).expect("a catalogue");
+}
+
+#[test]
+fn titles_that_look_alike_are_told() {
+    for other in ["Chess", "chess", "Ch\u{435}ss"] {
+        let game = |key: &str, title: &str| format!("[{key}]\ntitle = '{title}'\nfleet = 'f'\ncost_per_hour = 0\n");
+        let said = said(&(game("z", "Chess") + &game("a", other) + &game("b", "Checkers")));
+        assert_eq!(said, "line 6: a.title: looks like \"Chess\" in line 2: people choose games by their titles\n");
+    }
+}
+
+#[test]
+fn a_file_that_is_not_utf_8_is_told_by_its_line() {
+    let error = Catalogue::parse_bytes(b"[g]\ntitle = 'Caf\xe9'\n").expect_err("Latin-1");
+    assert_eq!(error.to_string(), "line 2: this is not UTF-8");
+}
+
+#[test]
+fn a_table_that_is_there_twice_is_told() {
+    // The reader takes the second for more of the first.
+    let said = said("[g]\ntitle = 'G'\n[g]\ntitle = 'H'\n");
+    assert_eq!(said, "line 3: g is there twice\nline 4: title is there twice\n");
 }
