@@ -2,7 +2,7 @@
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    http::header::{CACHE_CONTROL, HeaderMap},
+    http::header::CACHE_CONTROL,
     web::{Data, Query},
 };
 use agis_base::Timestamp;
@@ -16,7 +16,7 @@ use crate::{
     body::Body,
     follow,
     idempotency::Asking,
-    problem::Problem,
+    problem::{Code, Problem},
     server::Services,
 };
 
@@ -97,10 +97,9 @@ impl From<Piece> for LogsDto {
 
 impl LogsQuery {
     /// Where to begin. A position goes before `tail` and `since`: whoever goes on need not change the rest of the URL.
-    fn begin(&self, headers: &HeaderMap) -> Result<Begin, Problem> {
+    fn begin(&self, last_event: Option<String>) -> Result<Begin, Problem> {
         let (tail, since) = (number("tail", &self.tail, 0)?, self.since()?);
-        let last_event = headers.get("last-event-id").map(|id| id.to_str().unwrap_or_default().to_owned());
-        if let Some(position) = last_event.filter(|_| self.follow == Some("true".to_owned())).or(self.cursor.clone()) {
+        if let Some(position) = last_event.or(self.cursor.clone()) {
             return Ok(Begin::Behind(Position::new(position)));
         }
         let tail = tail.or(since.is_none().then_some(LINES));
@@ -166,13 +165,25 @@ pub(crate) async fn logs(
     query: Query<LogsQuery>,
     http: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let (begin, limit, follows) = (query.begin(http.headers())?, query.limit()?, query.follows()?);
+    let follows = query.follows()?;
+    let last_event = http.headers().get("last-event-id").filter(|_| follows);
+    let last_event = last_event.map(|id| id.to_str().unwrap_or_default().to_owned());
+    let (begin, limit) = (query.begin(last_event.clone())?, query.limit()?);
     let console = services.servers.console(caller.user(), caller.server()).await?;
     if follows {
-        return follow::begin(&caller, &services, caller.server(), console, &begin).await;
+        let stream = follow::begin(&caller, &services, caller.server(), console, &begin).await;
+        return stream.map_err(|problem| match (problem.code(), last_event) {
+            (Code::InvalidCursor, Some(_)) => invalid_last_event(),
+            _ => problem,
+        });
     }
     let piece = console.lines(&begin, limit).await?;
     Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(LogsDto::from(piece)))
+}
+
+/// The header was read in place of a cursor.
+fn invalid_last_event() -> Problem {
+    Problem::new(Code::InvalidCursor, "Last-Event-ID: is the id of an event that was sent from this console, unchanged")
 }
 
 /// Type a line into the console

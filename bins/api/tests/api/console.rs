@@ -276,7 +276,9 @@ async fn a_stream_goes_on_behind_the_last_event_after_a_rotation_a_kill_and_in_a
     assert_eq!(stream.next().await.expect("an event").kind, "gap");
     assert_eq!(stream.lines(3).await.0, ["line 300", "line 400", "line 500"]);
     let wrong = stack.client.get(format!("{}{path}", three.base)).bearer_auth(&stack.key).header("Last-Event-ID", "7");
-    assert_eq!(three.send(wrong).await.expect("an answer").expect(400)["code"], "invalid_cursor");
+    let refused = three.send(wrong).await.expect("an answer").expect(400).clone();
+    assert_eq!(refused["code"], "invalid_cursor");
+    assert!(refused["detail"].as_str().is_some_and(|detail| detail.starts_with("Last-Event-ID: ")), "{refused}");
 }
 
 #[tokio::test]
