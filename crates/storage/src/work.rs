@@ -289,7 +289,7 @@ impl WorkStore for Db {
                 .returning(game_servers::id)
                 .get_results(conn)
                 .await?;
-            forget_wish(conn, &servers).await?;
+            revert_desired(conn, &servers).await?;
             notices::tell_of_operations(conn, &ids).await?;
             let expired: Vec<Operation> = understood(rows.into_iter().map(operations::Row::into_operation))?;
             let begun = expired.iter().filter(|it| it.action != Action::Delete && failed.contains(&it.server.0));
@@ -617,7 +617,7 @@ async fn end(
 /// What an expired operation asked for is not wanted any more where nobody had begun with it: its server goes on as it is
 /// published. A server that runs is charged again; one that is stopped has its first hour checked by the next start, and no host
 /// has seen the generation that is given back. The servers' rows are locked.
-async fn forget_wish(conn: &mut AsyncPgConnection, servers: &[i32]) -> Result<(), Fault<StoreError>> {
+async fn revert_desired(conn: &mut AsyncPgConnection, servers: &[i32]) -> Result<(), Fault<StoreError>> {
     // These two words are the same in both columns.
     let at_rest = [Status::Running, Status::Stopped].map(Status::as_str);
     diesel::update(game_servers::table.filter(game_servers::id.eq_any(servers)))
