@@ -8,6 +8,7 @@ from objects import containers, pod, pod_spec, plain
 from schemas import by_schema
 
 API, BOT, FLEET, GAME = "Deployment/agis-api", "Deployment/agis-bot", "Fleet/arena", "GameServer/simple.games.toml"
+FENCES, MOVE = "Role/agis-api-fences", "Role/agis-api-move"
 ROLE, BINDING, ALERTS = "Role/agis-api", "RoleBinding/agis-api", "PrometheusRule/agis"
 SETTINGS, CATALOGUE = "ConfigMap/agis-settings", "ConfigMap/agis-games"
 MONITOR, SCALER = "ServiceMonitor/agis", "HorizontalPodAutoscaler/agis-api"
@@ -110,6 +111,9 @@ ONE_BY_ONE = [
     (rules.nobody_may_more, ROLE, lambda obj: obj["rules"][0].update(resources=["fleets"])),
     (rules.nobody_may_more, ROLE, lambda obj: obj["rules"][0].update(apiGroups=["*"])),
     (rules.nobody_may_more, ROLE, lambda obj: obj.update(kind="ClusterRole")),
+    (rules.nobody_may_more, MOVE, lambda obj: obj["rules"][0]["verbs"].append("update")),
+    (rules.nobody_may_more, FENCES, lambda obj: obj["rules"][0]["resources"].append("secrets")),
+    (rules.nobody_may_more, FENCES, metadata(name="agis-api")),
     (rules.nobody_may_more, BINDING, lambda obj: obj["roleRef"].update(kind="ClusterRole", name="admin")),
     (rules.nobody_may_more, BINDING, lambda obj: obj["subjects"][0].update(name="agis-bot")),
     (rules.nobody_may_more, BINDING, lambda obj: obj["subjects"].append({"kind": "User", "name": "somebody"})),
@@ -144,6 +148,8 @@ TOGETHER = [
     (overlay.selectors_select, "NetworkPolicy/agis-migrate", metadata(namespace="elsewhere")),
     (overlay.settings_fit, SETTINGS, data(AGIS_HOST="process")),
     (overlay.settings_fit, SETTINGS, data(AGONES_NAMESPACE="elsewhere")),
+    (overlay.settings_fit, SETTINGS, data(AGONES_FENCES_NAMESPACE="elsewhere")),
+    (overlay.settings_fit, FENCES, metadata(namespace="agones-dev")),
     (overlay.settings_fit, SETTINGS, data(METRICS_PORT="8082")),
     (overlay.settings_fit, SETTINGS, data(METRICS_ADDRESS="127.0.0.1")),
     (overlay.settings_fit, SETTINGS, data(GAMES_FILE="/etc/games.toml")),

@@ -97,11 +97,16 @@ def settings_fit(objects):
     has = settings(objects)
     if has.get("METRICS_ADDRESS") not in ("0.0.0.0", "::"):
         yield "METRICS_ADDRESS is not 0.0.0.0: neither probes nor Prometheus reach a pod's loopback"
+    if has.get("AGONES_FENCES_NAMESPACE") == has["AGONES_NAMESPACE"]:
+        yield "AGONES_FENCES_NAMESPACE is that of the games"
     if has["AGIS_HOST"] != "agones":
         yield "AGIS_HOST is not agones: a pod has no place for games"
     for obj in objects:
-        if obj["kind"] in ("Role", "Fleet") and namespace(obj) != has["AGONES_NAMESPACE"]:
-            yield f"{name(obj)}: is not in AGONES_NAMESPACE, {has['AGONES_NAMESPACE']}"
+        # The Role for the fences is the one that lies not among the games.
+        of_fences = name(obj) == "Role/agis-api-fences"
+        setting = "AGONES_FENCES_NAMESPACE" if of_fences else "AGONES_NAMESPACE"
+        if obj["kind"] in ("Role", "Fleet") and namespace(obj) != has.get(setting):
+            yield f"{name(obj)}: is not in {setting}, {has.get(setting)}"
         if obj["kind"] != "Deployment":
             continue
         [container] = containers(obj)

@@ -6,15 +6,18 @@ import promql_parser
 
 from objects import K8S, ROOT, containers, is_ours, name, namespace, pod_spec, plain
 
-# What agis-api may do, and nobody else anything: what crates/host-agones asks for.
+# What agis-api may do by each of its Roles, and nobody else anything: what crates/host-agones asks for.
 ALLOWED = {
-    ("agones.dev", "gameservers"): {"get", "list", "watch", "create", "delete"},
-    ("agones.dev", "fleets"): {"get"},
-    ("allocation.agones.dev", "gameserverallocations"): {"create"},
-    ("", "configmaps"): {"get", "list", "create", "update", "delete"},
-    ("", "persistentvolumeclaims"): {"get", "create", "delete"},
-    ("", "pods"): {"get", "list", "watch"},
-    ("", "pods/log"): {"get"},
+    "agis-api": {
+        ("agones.dev", "gameservers"): {"get", "list", "watch", "create", "delete"},
+        ("agones.dev", "fleets"): {"get"},
+        ("allocation.agones.dev", "gameserverallocations"): {"create"},
+        ("", "persistentvolumeclaims"): {"get", "create", "delete"},
+        ("", "pods"): {"get", "list", "watch"},
+        ("", "pods/log"): {"get"},
+    },
+    "agis-api-move": {("", "configmaps"): {"list", "delete"}},
+    "agis-api-fences": {("", "configmaps"): {"get", "list", "create", "update", "delete"}},
 }
 # Those for which the rules below know what to look at.
 KINDS = {
@@ -96,16 +99,16 @@ def nobody_may_more(obj):
         yield "nothing here is allowed in all namespaces"
     if kind == "RoleBinding":
         subjects = [(it["kind"], it["name"]) for it in obj["subjects"]]
-        role = (obj["roleRef"]["kind"], obj["roleRef"]["name"])
-        if role != ("Role", "agis-api") or subjects != [("ServiceAccount", "agis-api")]:
-            yield "binds something else than the Role agis-api to the account agis-api"
+        is_right = obj["roleRef"]["kind"] == "Role" and obj["roleRef"]["name"] in ALLOWED
+        if not is_right or subjects != [("ServiceAccount", "agis-api")]:
+            yield "binds something else than a Role of agis-api to the account agis-api"
     if kind == "Role":
-        may = {}
+        may, allowed = {}, ALLOWED.get(obj["metadata"]["name"], {})
         for rule in obj["rules"]:
             for key in ((group, resource) for group in rule["apiGroups"] for resource in rule["resources"]):
                 may.setdefault(key, set()).update(rule["verbs"])
-        for group, resource in may.keys() | ALLOWED.keys():
-            has, asks = may.get((group, resource), set()), ALLOWED.get((group, resource), set())
+        for group, resource in may.keys() | allowed.keys():
+            has, asks = may.get((group, resource), set()), allowed.get((group, resource), set())
             if has - asks:
                 yield f"may {', '.join(sorted(has - asks))} {resource}.{group}: host-agones asks for no such thing"
             if asks - has:

@@ -20,8 +20,8 @@ const ZONES: &str = "tzdata==2026.6";
 /// Run the tests, with a PostgreSQL brought up for them and thrown away afterwards
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Try host-agones on the cluster that KUBECONFIG names, in its context's namespace, instead of on the stand-in.
-    /// The cluster has Agones; AGIS_TEST_GAME_IMAGE names a game that tells Agones' SDK when it is ready, if not Agones'
+    /// Try host-agones on the cluster that KUBECONFIG names, in its context's namespace and that of the same name with
+    /// -fences, instead of on the stand-in. The cluster has Agones; AGIS_TEST_GAME_IMAGE names a game that tells Agones' SDK when it is ready, if not Agones'
     /// own example
     #[arg(long)]
     agones: bool,

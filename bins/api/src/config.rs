@@ -136,12 +136,14 @@ fn stop_games(env: &mut Env<'_>, kind: RunsOn) -> bool {
 
 fn host_config(env: &mut Env<'_>, host: settings::Host) -> hosts::Config {
     let namespace = env.text("AGONES_NAMESPACE").unwrap_or_else(|| "agones-dev".to_owned());
+    let fence_namespace = env.text("AGONES_FENCES_NAMESPACE").unwrap_or_else(|| format!("{namespace}-fences"));
     let process = process_host(env, host.name.clone());
     match host.kind {
         RunsOn::Process => hosts::Config::Process(process),
         RunsOn::Agones => hosts::Config::Agones(agis_host_agones::Config {
             name: host.name,
             namespace,
+            fence_namespace,
             pace: agis_host_agones::Pace::default(),
         }),
     }

@@ -1,6 +1,6 @@
 //! Every call to the API server: its deadline, and what its failure means.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use agis_servers::host::HostError;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod};
@@ -9,6 +9,7 @@ use kube::{
     api::{DeleteParams, ListParams, Preconditions},
 };
 use serde::de::DeserializeOwned;
+use tokio::sync::OnceCell;
 
 use crate::{
     config::{Config, Pace},
@@ -22,32 +23,40 @@ const CALL: Duration = Duration::from_secs(10);
 /// How many objects a piece of a list has.
 const PIECE: u32 = 500;
 
-/// The game servers' namespace of a cluster.
+/// The namespaces of a cluster: that of the game servers, and that of their fences.
 #[derive(Clone)]
 pub(crate) struct Cluster {
     /// The host's name.
     pub(crate) name: String,
     pub(crate) namespace: String,
+    fence_namespace: String,
     pub(crate) pace: Pace,
     pub(crate) client: Client,
     pub(crate) gameservers: Api<GameServer>,
     pub(crate) fleets: Api<Fleet>,
     pub(crate) fences: Api<ConfigMap>,
+    /// The games' namespace, in which older versions keep the fences.
+    pub(crate) former: Api<ConfigMap>,
+    /// Set once this process has moved what stood there.
+    pub(crate) moved: Arc<OnceCell<()>>,
     pub(crate) worlds: Api<PersistentVolumeClaim>,
     pub(crate) pods: Api<Pod>,
 }
 
 impl Cluster {
     pub(crate) fn new(client: Client, config: Config) -> Self {
-        let Config { name, namespace, pace } = config;
+        let Config { name, namespace, fence_namespace, pace } = config;
         Self {
             gameservers: Api::namespaced_with(client.clone(), &namespace, &gameserver::resource()),
             fleets: Api::namespaced_with(client.clone(), &namespace, &fleet::resource()),
-            fences: Api::namespaced(client.clone(), &namespace),
+            fences: Api::namespaced(client.clone(), &fence_namespace),
+            former: Api::namespaced(client.clone(), &namespace),
+            moved: Arc::default(),
             worlds: Api::namespaced(client.clone(), &namespace),
             pods: Api::namespaced(client.clone(), &namespace),
             name,
             namespace,
+            fence_namespace,
             pace,
             client,
         }
@@ -55,7 +64,7 @@ impl Cluster {
 
     /// Those that this selects, as they are now. Where the cluster forgets the version of a list that comes in pieces (after
     /// some minutes, or a compaction), the list is taken again in one piece, which no version can expire.
-    pub(crate) async fn all<K>(&self, api: &Api<K>, selector: &str) -> Result<Vec<K>, HostError>
+    pub(crate) async fn all<K>(&self, api: &Api<K>, selector: &str) -> Result<Vec<K>, Trouble>
     where
         K: Clone + DeserializeOwned + fmt::Debug,
     {
@@ -79,16 +88,34 @@ impl Cluster {
         }
     }
 
-    /// Whether the API server answers, and shows us GameServers.
+    /// Whether the API server answers, and shows us GameServers and fences.
     pub(crate) async fn ping(&self) -> Result<(), HostError> {
         let one = ListParams::default().labels(&names::all(&self.name)).limit(1);
         ask(self.gameservers.list(&one)).await?;
-        Ok(())
+        self.ask_fences(self.fences.list(&one)).await?;
+        self.moved().await
+    }
+
+    /// Makes a call about fences.
+    pub(crate) async fn ask_fences<T>(&self, call: impl Future<Output = kube::Result<T>>) -> Result<T, Trouble> {
+        ask(call).await.map_err(|trouble| self.of_fences(trouble))
+    }
+
+    /// Says what to do where a right to the fences, or their namespace, is missing.
+    pub(crate) fn of_fences(&self, trouble: Trouble) -> Trouble {
+        match trouble {
+            Trouble::Refused { code: code @ (FORBIDDEN | GONE), why } => {
+                let namespace = &self.fence_namespace;
+                let remedy = format!("create the namespace '{namespace}' for the fences and apply k8s/fences there");
+                Trouble::Refused { code, why: format!("{why}; {remedy}") }
+            }
+            trouble => trouble,
+        }
     }
 
     /// The GameServers of a server, as they are now.
     pub(crate) async fn of(&self, server: agis_base::ServerId) -> Result<Vec<GameServer>, HostError> {
-        self.all(&self.gameservers, &names::all_of(&self.name, server)).await
+        Ok(self.all(&self.gameservers, &names::all_of(&self.name, server)).await?)
     }
 
     /// Refuses what another installation has in this namespace: its servers have numbers as ours have.
@@ -132,6 +159,8 @@ impl Cluster {
     }
 }
 
+/// A right is missing, or a quota used up.
+pub(crate) const FORBIDDEN: u16 = 403;
 pub(crate) const GONE: u16 = 404;
 pub(crate) const CONFLICT: u16 = 409;
 /// The version that was asked for is forgotten.
@@ -185,7 +214,7 @@ impl From<Trouble> for HostError {
             }
             // A right or a quota that is missing, or Agones itself: somebody may be about to put it right, and what runs has
             // not ended by it. A version that is forgotten is read anew.
-            Trouble::Refused { code: 403 | GONE | EXPIRED, why } => {
+            Trouble::Refused { code: FORBIDDEN | GONE | EXPIRED, why } => {
                 Self::Unavailable(format!("the cluster refuses it: {why}"))
             }
             Trouble::Refused { why, .. } => Self::Failed(format!("the cluster refuses it: {why}")),
@@ -250,7 +279,8 @@ mod tests {
 
     #[tokio::test]
     async fn list_whose_version_expired_is_taken_anew() {
-        let config = Config { name: "agones".into(), namespace: "games".into(), pace: Pace::default() };
+        let (namespace, fence_namespace) = ("games".into(), "fences".into());
+        let config = Config { name: "agones".into(), namespace, fence_namespace, pace: Pace::default() };
         let cluster = Cluster::new(forgetful(), config);
         let all = cluster.all(&cluster.fences, "a=b").await.expect("a list");
         assert_eq!(all.iter().map(ResourceExt::name_any).collect::<Vec<_>>(), ["a", "b"]);

@@ -13,6 +13,8 @@ pub struct Config {
     pub name: String,
     /// The namespace of the game servers.
     pub namespace: String,
+    /// The namespace of their fences. It is another one: whoever may write among the games may not write fences.
+    pub fence_namespace: String,
     /// How often the host looks by itself.
     pub pace: Pace,
 }
@@ -50,6 +52,9 @@ pub enum SetupError {
          and the last a letter or a digit"
     )]
     Name(String),
+    /// The fences stand where the games do.
+    #[error("AGONES_FENCES_NAMESPACE '{0}' is that of the game servers: the fences need one of their own")]
+    FenceNamespace(String),
     /// GameServers of the catalogue cannot be used.
     #[error("{}", .0.iter().map(|(game, why)| format!("game '{game}': its gameserver {why}")).collect::<Vec<_>>().join("\n    "))]
     Templates(

@@ -1,7 +1,8 @@
 //! The fence of a server: the highest generation that was seen, what that asked for, and the one GameServer that is it.
 //!
 //! It is a ConfigMap, changed only by whoever has read what it holds (its resourceVersion), so of any two that change it
-//! at once one has to look again. A GameServer that does not stand in it is nobody's.
+//! at once one has to look again. A GameServer that does not stand in it is nobody's. Fences have a namespace of their own:
+//! whoever may write among the games could start a server twice.
 
 use agis_base::{ServerId, Timestamp};
 use agis_servers::host::{Generation, HostError, Target};
@@ -9,7 +10,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{ResourceExt, api::PostParams};
 
 use crate::{
-    cluster::{CONFLICT, Cluster, GONE, Trouble, ask},
+    cluster::{CONFLICT, Cluster, GONE, Trouble},
     gameserver::GameServer,
     names::{self, words},
 };
@@ -120,7 +121,7 @@ type Known = Option<Option<ConfigMap>>;
 impl Cluster {
     /// The fence of a server, where it has one.
     pub(crate) async fn fence(&self, server: ServerId) -> Result<Option<Fence>, HostError> {
-        let map = ask(self.fences.get_opt(&names::fence(server))).await?;
+        let map = self.found(server).await?;
         map.as_ref().map(Fence::read).transpose()
     }
 
@@ -133,7 +134,7 @@ impl Cluster {
         wanted: Wanted,
         delete_after: Option<Timestamp>,
     ) -> Result<Held, HostError> {
-        let found = ask(self.fences.get_opt(&names::fence(server))).await?;
+        let found = self.found(server).await?;
         if found.is_none() {
             let standing = self.of(server).await?;
             if let Some(seen) = standing.iter().filter_map(names::generation).max().filter(|seen| *seen > generation) {
@@ -169,8 +170,32 @@ impl Cluster {
     /// Writes a fence that was lost, unless one is there again.
     pub(crate) async fn restore(&self, server: ServerId, fence: &Fence) -> Result<(), HostError> {
         let map = self.mapped(server, fence, ConfigMap::default());
-        ask(self.fences.create(&PostParams::default(), &map)).await?;
-        Ok(())
+        match self.write(&map).await? {
+            Some(_) => Ok(()),
+            None => Err(HostError::Unavailable("another process was quicker".into())),
+        }
+    }
+
+    /// The ConfigMap of a server's fence, where it has one.
+    async fn found(&self, server: ServerId) -> Result<Option<ConfigMap>, HostError> {
+        self.moved().await?;
+        Ok(self.ask_fences(self.fences.get_opt(&names::fence(server))).await?)
+    }
+
+    /// Writes a fence, new or as it was read; `None` where somebody has changed it meanwhile.
+    pub(crate) async fn write(&self, map: &ConfigMap) -> Result<Option<ConfigMap>, HostError> {
+        let (params, is_new) = (PostParams::default(), map.metadata.resource_version.is_none());
+        let written = match is_new {
+            true => self.ask_fences(self.fences.create(&params, map)).await,
+            false => self.ask_fences(self.fences.replace(&map.name_any(), &params, map)).await,
+        };
+        match written {
+            Ok(map) => Ok(Some(map)),
+            Err(Trouble::Refused { code: CONFLICT, .. }) => Ok(None),
+            // Of a new one, it is the namespace that is not there.
+            Err(Trouble::Refused { code: GONE, .. }) if !is_new => Ok(None),
+            Err(trouble) => Err(trouble.into()),
+        }
     }
 
     /// A fence put into its ConfigMap.
@@ -192,11 +217,10 @@ impl Cluster {
         delete_after: Option<&String>,
         decide: impl Fn(Option<&Fence>) -> Result<Option<Fence>, HostError>,
     ) -> Result<Held, HostError> {
-        let name = names::fence(server);
         for _ in 0..TRIES {
             let found = match known.take() {
                 Some(found) => found,
-                None => ask(self.fences.get_opt(&name)).await?,
+                None => self.found(server).await?,
             };
             if let Some(found) = &found {
                 self.is_ours(found)?;
@@ -206,7 +230,6 @@ impl Cluster {
                 let held = seen.zip(found).map(|(fence, map)| Held { fence, map });
                 return held.ok_or_else(|| HostError::Unavailable("there is no fence".into()));
             };
-            let is_new = found.is_none();
             let map = match found {
                 Some(found) if found.annotations().contains_key(names::FORGOTTEN) => {
                     let Some(marked) = self.forget_world(found).await? else { continue };
@@ -216,15 +239,8 @@ impl Cluster {
             };
             let mut map = self.mapped(server, &next, map);
             map.annotations_mut().extend(delete_after.map(|at| (names::DELETE_AFTER.to_owned(), at.clone())));
-            let written = if is_new {
-                ask(self.fences.create(&PostParams::default(), &map)).await
-            } else {
-                ask(self.fences.replace(&name, &PostParams::default(), &map)).await
-            };
-            match written {
-                Ok(map) => return Ok(Held { fence: next, map }),
-                Err(Trouble::Refused { code: CONFLICT | GONE, .. }) => {}
-                Err(trouble) => return Err(trouble.into()),
+            if let Some(map) = self.write(&map).await? {
+                return Ok(Held { fence: next, map });
             }
         }
         Err(HostError::Unavailable("others keep changing this server; tried again in a moment".into()))

@@ -53,6 +53,9 @@ impl AgonesHost {
         if config.name.is_empty() || names::value(&config.name) != config.name {
             return Err(SetupError::Name(config.name));
         }
+        if config.fence_namespace == config.namespace {
+            return Err(SetupError::FenceNamespace(config.fence_namespace));
+        }
         let templates = template::all(catalogue.games().map(Arc::as_ref)).map_err(SetupError::Templates)?;
         let (view, feed) = View::new(config.namespace.clone());
         let cluster = Cluster::new(client, config);
@@ -67,7 +70,7 @@ impl AgonesHost {
         stop.run_until_cancelled(work).await;
     }
 
-    /// Whether the cluster answers, and shows us GameServers.
+    /// Whether the cluster answers, and shows us GameServers and fences. Fences of an older version are moved first.
     ///
     /// # Errors
     /// Where it does not.

@@ -3,6 +3,7 @@
 //!
 //! - [`AgonesHost`] (`host`): orders and looks; `start`, `stop` and `world` are what orders lead to
 //! - `fence`: the highest generation that was seen of a server, and what became of it, as a ConfigMap
+//! - `former`: fences of older versions, which stood beside the games
 //! - `gameserver`: what Agones says of a GameServer; `template`: from the catalogue to one
 //! - `fleet`: a GameServer allocated from a Fleet
 //! - `console`: what a server writes
@@ -20,6 +21,7 @@ mod config;
 mod console;
 mod fence;
 mod fleet;
+mod former;
 mod gameserver;
 mod host;
 mod names;

@@ -49,11 +49,13 @@ enum Suspicion {
     NoFence,
 }
 
-/// The fences are read after the GameServers: each of those that were seen had its fence before it was made.
+/// The fences are moved and read after the GameServers: each of those that were seen had its fence before it was made, there
+/// or in the old place.
 async fn round(cluster: &Cluster, before: &Suspects) -> Result<Suspects, HostError> {
     let ours = names::all(&cluster.name);
     let gameservers = cluster.all(&cluster.gameservers, &ours).await?;
-    let maps = cluster.all(&cluster.fences, &ours).await?;
+    cluster.move_fences().await?;
+    let maps = cluster.all(&cluster.fences, &ours).await.map_err(|trouble| cluster.of_fences(trouble))?;
     let fences: HashMap<ServerId, Option<Fence>> =
         maps.iter().filter_map(|map| Some((names::server(map)?, Fence::read(map).ok()))).collect();
     let mut suspects = Suspects::new();
@@ -148,7 +150,7 @@ fn survive(result: Result<(), HostError>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use agis_test_support::kubernetes::{Cluster as StandIn, Kind, NAMESPACE};
+    use agis_test_support::kubernetes::{Cluster as StandIn, FENCES, Kind, NAMESPACE};
     use kube::config::{KubeConfigOptions, Kubeconfig};
     use serde_json::json;
 
@@ -160,7 +162,8 @@ mod tests {
         let config = Kubeconfig::from_yaml(&stand_in.kubeconfig()).expect("a kubeconfig");
         let config = kube::Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await;
         let client = kube::Client::try_from(config.expect("a configuration")).expect("a client");
-        Cluster::new(client, Config { name: "agones".into(), namespace: NAMESPACE.into(), pace: Pace::default() })
+        let (namespace, fence_namespace) = (NAMESPACE.into(), FENCES.into());
+        Cluster::new(client, Config { name: "agones".into(), namespace, fence_namespace, pace: Pace::default() })
     }
 
     fn standing(stand_in: &StandIn) -> usize {
@@ -218,6 +221,6 @@ mod tests {
         for _ in 0..3 {
             suspects = round(&cluster, &suspects).await.expect("a round");
         }
-        assert_eq!((standing(&stand_in), stand_in.list(Kind::ConfigMap).len()), (2, 0));
+        assert_eq!((standing(&stand_in), stand_in.list_in(FENCES, Kind::ConfigMap).len()), (2, 0));
     }
 }

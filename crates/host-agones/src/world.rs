@@ -7,7 +7,7 @@ use kube::{ResourceExt, api::PostParams};
 use serde_json::json;
 
 use crate::{
-    cluster::{CONFLICT, Cluster, GONE, Trouble, ask},
+    cluster::{CONFLICT, Cluster, Trouble, ask},
     names,
 };
 
@@ -56,11 +56,7 @@ impl Cluster {
         let Some(server) = names::server(&fence) else { return Ok(None) };
         let world = ask(self.worlds.get_opt(&names::world(server))).await?;
         fence.annotations_mut().insert(names::FORGOTTEN.to_owned(), "true".to_owned());
-        let marked = match ask(self.fences.replace(&fence.name_any(), &PostParams::default(), &fence)).await {
-            Ok(marked) => marked,
-            Err(Trouble::Refused { code: CONFLICT | GONE, .. }) => return Ok(None),
-            Err(trouble) => return Err(trouble.into()),
-        };
+        let Some(marked) = self.write(&fence).await? else { return Ok(None) };
         if let Some(world) = world {
             self.delete(&self.worlds, &world).await?;
         }

@@ -36,7 +36,8 @@
 //! (refused as an older server does), `managedFields`, protobuf, subresources other than `pods/log`, rolling updates of
 //! Fleets, and the API's own schema (`kubectl create` wants `--validate=false`).
 //!
-//! It speaks plain HTTP and asks nobody who they are. There is one namespace, [`NAMESPACE`]; in any other one there
+//! It speaks plain HTTP and asks nobody who they are. There are two namespaces: [`NAMESPACE`], with all that was said,
+//! and [`FENCES`], in which objects are kept and nothing happens to them, and which cannot be watched. In any other one there
 //! is nothing, and nothing can be created.
 
 mod admission;
@@ -72,8 +73,10 @@ pub use observe::Request;
 
 use hub::Hub;
 
-/// The one namespace that there is.
+/// The namespace in which Agones works.
 pub const NAMESPACE: &str = "agones-dev";
+/// The other namespace.
+pub const FENCES: &str = "agones-dev-fences";
 /// The environment variable of a game's container that says how the game behaves. Without it, it tells Agones' SDK that
 /// it is ready as soon as it runs.
 ///

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use agis_test_support::{
-    kubernetes::{Cluster, Kind, State},
+    kubernetes::{Cluster, FENCES, Kind, NAMESPACE, State},
     wait,
 };
 use serde_json::{Value, json};
@@ -31,8 +31,18 @@ cost_per_hour = 120
 fleet = "arena"
 "#;
 
-/// What the manifests let agis-api do, and nothing else.
-const ACCESS: &str = include_str!("../../../../k8s/games/access.yaml");
+/// What the manifests let agis-api do, by namespace, and nothing else.
+const ACCESS: [(&str, &str); 2] = [
+    (
+        NAMESPACE,
+        concat!(
+            include_str!("../../../../k8s/games/access.yaml"),
+            "---\n",
+            include_str!("../../../../k8s/games/move.yaml")
+        ),
+    ),
+    (FENCES, include_str!("../../../../k8s/fences/access.yaml")),
+];
 
 #[derive(serde::Deserialize)]
 struct Role {
@@ -68,10 +78,12 @@ struct Scene {
 impl Scene {
     async fn new() -> Self {
         let cluster = Cluster::start().await;
-        let roles: Vec<Role> = serde_saphyr::from_multiple(ACCESS).expect("YAML");
-        let rules: Vec<_> = roles.iter().flat_map(|role| &role.rules).map(Rule::words).collect();
-        let rules: Vec<_> = rules.iter().map(|(resource, verbs)| (resource.as_str(), verbs.as_slice())).collect();
-        cluster.restrict(&rules);
+        for (namespace, access) in ACCESS {
+            let roles: Vec<Role> = serde_saphyr::from_multiple(access).expect("YAML");
+            let rules: Vec<_> = roles.iter().flat_map(|role| &role.rules).map(Rule::words).collect();
+            let rules: Vec<_> = rules.iter().map(|(resource, verbs)| (resource.as_str(), verbs.as_slice())).collect();
+            cluster.restrict(namespace, &rules);
+        }
         let files = tempfile::tempdir().expect("a folder");
         let (kubeconfig, games) = (files.path().join("kubeconfig"), files.path().join("games.toml"));
         std::fs::write(&kubeconfig, cluster.kubeconfig()).expect("a file");
@@ -131,6 +143,45 @@ async fn a_server_lives_on_a_cluster_from_its_start_to_its_deletion() {
     api.ended(operation["id"].as_str().expect("an id")).await;
     let world = scene.cluster.get(Kind::PersistentVolumeClaim, &format!("agis-{id}-world")).expect("the world is kept");
     assert!(world["metadata"]["deletionTimestamp"].is_null());
+}
+
+#[tokio::test]
+async fn fence_beside_the_games_is_moved_by_the_next_program_and_its_server_goes_on() {
+    let scene = Scene::new().await;
+    let first = scene.api(&[]).await;
+    let id = first.server("Sunday", "survival").await;
+    first.act(id, "start").await;
+    let running = scene.the_one();
+    first.kill();
+    let fence = scene.cluster.list_in(FENCES, Kind::ConfigMap).pop().expect("a fence");
+    scene.cluster.delete_in(FENCES, Kind::ConfigMap, &format!("agis-{id}"));
+    let metadata = json!({ "name": fence["metadata"]["name"], "labels": fence["metadata"]["labels"] });
+    let kind = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": fence["data"] });
+    scene.cluster.put(kind);
+
+    let second = scene.api(&[]).await;
+    wait::until(SOON, "the fence to be moved", async || {
+        let (old, new) = (scene.cluster.list(Kind::ConfigMap), scene.cluster.list_in(FENCES, Kind::ConfigMap));
+        (old.is_empty() && new.len() == 1 && new[0]["data"] == fence["data"]).then_some(())
+    })
+    .await;
+    second.until_status(id, "running").await;
+    assert_eq!(scene.the_one(), running);
+    second.act(id, "stop").await;
+    assert_eq!(scene.standing().len(), 0);
+}
+
+#[tokio::test]
+async fn program_that_may_not_keep_fences_is_not_ready_and_says_what_to_apply() {
+    let scene = Scene::new().await;
+    scene.cluster.restrict(FENCES, &[]);
+    let api = scene.api(&[]).await;
+    wait::until(SOON, "readiness to say it", async || {
+        let ready = api.ready().await;
+        let why = ready.body["components"]["cluster"]["why"].as_str().unwrap_or_default();
+        (why.contains(FENCES) && why.contains("k8s/fences") && ready.status == 503).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

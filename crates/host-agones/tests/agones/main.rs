@@ -8,6 +8,7 @@ mod crashes;
 mod faults;
 mod fences;
 mod lifecycle;
+mod moving;
 mod noticing;
 mod scene;
 mod stand_in;

@@ -137,6 +137,7 @@ impl Scene {
         let ours = ListParams::default().labels(&format!("agis.wtg.cluster/server={server}"));
         clean_of(&gameservers, &ours).await;
         clean_of(&Api::<ConfigMap>::default_namespaced(client.clone()), &ours).await;
+        clean_of(&Api::<ConfigMap>::namespaced(client.clone(), &fence_namespace(&client)), &ours).await;
         clean_of(&Api::<PersistentVolumeClaim>::default_namespaced(client), &ours).await;
     }
 
@@ -164,8 +165,8 @@ impl Scene {
     }
 
     pub(crate) fn process_of(&self, name: &str, faults: &Faults, runs: bool) -> Process {
-        let namespace = self.client.default_namespace().to_owned();
-        let config = Config { name: name.to_owned(), namespace, pace: self.pace };
+        let (namespace, fence_namespace) = (self.client.default_namespace().to_owned(), self.fence_namespace());
+        let config = Config { name: name.to_owned(), namespace, fence_namespace, pace: self.pace };
         let host = AgonesHost::new(faults.on(&self.client), config, &self.catalogue).expect("a host");
         let process = Process { host: Arc::new(host), stop: CancellationToken::new() };
         if runs {
@@ -197,7 +198,16 @@ impl Scene {
         api(&self.client, "Fleet", "fleets")
     }
 
+    fn fence_namespace(&self) -> String {
+        fence_namespace(&self.client)
+    }
+
     pub(crate) fn fences(&self) -> Api<ConfigMap> {
+        Api::namespaced(self.client.clone(), &self.fence_namespace())
+    }
+
+    /// The games' namespace, in which older versions keep their fences.
+    pub(crate) fn former(&self) -> Api<ConfigMap> {
         Api::default_namespaced(self.client.clone())
     }
 
@@ -273,6 +283,10 @@ impl Drop for Scene {
         });
         let _ = cleaning.join();
     }
+}
+
+fn fence_namespace(client: &Client) -> String {
+    format!("{}-fences", client.default_namespace())
 }
 
 fn api(client: &Client, kind: &str, plural: &str) -> Api<DynamicObject> {

@@ -8,7 +8,10 @@ use agis_servers::{
     console::{Begin, Console, Piece},
     host::{Host, HostError, Order, Reached},
 };
-use agis_test_support::{kubernetes::Kind, wait};
+use agis_test_support::{
+    kubernetes::{FENCES, Fault, Kind, NAMESPACE},
+    wait,
+};
 use futures_util::future::join_all;
 use kube::ResourceExt;
 
@@ -91,6 +94,57 @@ async fn empty_fleet_is_told_from_an_allocator_that_has_lost_sight_of_it() {
     wait::until(SOON, "the contradiction to be told", async || says("agones-extensions").await.then_some(())).await;
     scene.stand_in().blind_allocation(false);
     worker.running(&start).await;
+}
+
+#[tokio::test]
+async fn order_whose_fence_cannot_be_kept_says_what_to_apply() {
+    let scene = Scene::on_stand_in().await;
+    let says = async |what: &str| {
+        let why = scene.worker(&Faults::none()).apply(&scene.start(1, "sdk")).await.expect_err(what);
+        let is_told = |why: &str| why.contains(FENCES) && why.contains("k8s/fences");
+        assert!(matches!(&why, HostError::Unavailable(why) if is_told(why)), "{what}: {why}");
+        scene.until_standing(0).await;
+    };
+    for verbs in [&[][..], &["get", "list"]] {
+        scene.stand_in().restrict(FENCES, &[("configmaps", verbs)]);
+        says("a right is missing").await;
+    }
+    let worker = scene.worker(&Faults::none());
+    scene.stand_in().restrict(FENCES, &[("configmaps", &["get", "create"])]);
+    let why = worker.host.ping().await.expect_err("the reaper may not look");
+    assert!(matches!(&why, HostError::Unavailable(why) if why.contains("k8s/fences")), "{why}");
+    scene.stand_in().restrict(FENCES, &[("configmaps", &["get", "list", "create", "update", "delete"])]);
+    // An account that may do everything is told of a namespace that is missing by the first fence.
+    scene.stand_in().fault(&format!("POST /api/v1/namespaces/{FENCES}/configmaps"), Fault::Status(404));
+    says("the namespace is missing").await;
+    scene.stand_in().recover();
+    worker.running(&scene.start(1, "sdk")).await;
+    assert_eq!(worker.host.ping().await, Ok(()));
+}
+
+#[tokio::test]
+async fn nothing_is_written_beside_the_games_and_no_right_to_look_there_is_needed() {
+    let scene = Scene::on_stand_in().await;
+    let lives = async |from: i64| {
+        let process = scene.process();
+        process.running(&scene.start(from, "world")).await;
+        process.running(&scene.start(from + 1, "world")).await;
+        assert_eq!(process.apply(&scene.stop(from + 2)).await, Ok(Reached::Stopped));
+    };
+    let beside = format!("/api/v1/namespaces/{NAMESPACE}/configmaps");
+    lives(1).await;
+    let calls = scene.stand_in().requests_to(&beside);
+    assert!(!calls.is_empty() && calls.iter().all(|call| call.method == "GET"), "{calls:#?}");
+    scene.stand_in().restrict(
+        NAMESPACE,
+        &[
+            ("gameservers.agones.dev", &["get", "list", "watch", "create", "delete"]),
+            ("persistentvolumeclaims", &["get", "create", "delete"]),
+            ("pods", &["get", "list", "watch"]),
+        ],
+    );
+    lives(4).await;
+    assert_eq!(scene.stand_in().requests_to(&beside).last().expect("a look").status, 403);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, TcpListener};
 
-use agis_test_support::kubernetes::{Cluster, NAMESPACE};
+use agis_test_support::kubernetes::{Cluster, FENCES, NAMESPACE};
 use serde_json::json;
 
 /// How many GameServers its Fleet has.
@@ -22,7 +22,8 @@ async fn main() -> io::Result<()> {
     if let Some(fleet) = fleet {
         put_fleet(&cluster, &fleet);
     }
-    writeln!(io::stdout(), "{}\nKUBECONFIG={kubeconfig}\nAGONES_NAMESPACE={NAMESPACE}", cluster.url())?;
+    let settings = format!("AGONES_NAMESPACE={NAMESPACE}\nAGONES_FENCES_NAMESPACE={FENCES}");
+    writeln!(io::stdout(), "{}\nKUBECONFIG={kubeconfig}\n{settings}", cluster.url())?;
     // Whoever started it ends it.
     std::future::pending().await
 }

@@ -228,7 +228,7 @@ fn create_pod(world: &mut World, name: &str, object: &Value) -> Result<()> {
         let mut pod = pod::of(object);
         let made = super::builtin::decode(Kind::Pod, &mut pod).and_then(|_| {
             super::builtin::fill(Kind::Pod, &mut pod);
-            meta::on_create(Kind::Pod, &mut pod)?;
+            meta::on_create(Kind::Pod, world.store.namespace, &mut pod)?;
             super::builtin::check(Kind::Pod, None, &pod)?;
             world.store.create(Kind::Pod, pod)
         });

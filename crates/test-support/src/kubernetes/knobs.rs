@@ -103,12 +103,12 @@ impl Cluster {
         self.hub.change(|world| world.watches.bookmarks += 1);
     }
 
-    /// Requests may do this and no more, as a `Role` says it: resources with their group and their verbs, such as
+    /// Requests may do this in a namespace and no more, as a `Role` says it: resources with their group and their verbs, such as
     /// `("gameservers.agones.dev", &["get", "list"])` and `("pods/log", &["get"])`. All else is forbidden.
-    pub fn restrict(&self, rules: &[(&str, &[&str])]) {
+    pub fn restrict(&self, namespace: &str, rules: &[(&str, &[&str])]) {
         let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
         let rules = rules.iter().map(|(resource, verbs)| ((*resource).to_owned(), owned(verbs))).collect();
-        self.hub.change(|world| world.knobs.role = Some(rules));
+        self.hub.change(|world| world.knobs.roles.insert(namespace.to_owned(), rules));
     }
 
     /// A pod prints a line.

@@ -3,7 +3,6 @@
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::NAMESPACE;
 use super::kind::Kind;
 use super::status::{Cause, Result, Status};
 use super::store::timestamp;
@@ -63,12 +62,12 @@ pub(super) fn suffix() -> String {
 }
 
 /// What the server writes into a new object.
-pub(super) fn on_create(kind: Kind, object: &mut Value) -> Result<()> {
+pub(super) fn on_create(kind: Kind, namespace: &str, object: &mut Value) -> Result<()> {
     let metadata = metadata(object);
     if metadata.get("resourceVersion").is_some_and(|version| version != "") {
         return Err(Status::new(500, "", "resourceVersion should not be set on objects to be created"));
     }
-    if metadata.get("namespace").is_some_and(|namespace| namespace != "" && namespace != NAMESPACE) {
+    if metadata.get("namespace").is_some_and(|given| given != "" && given != namespace) {
         let why = "the namespace of the provided object does not match the namespace sent on the request";
         return Err(Status::bad_request(why));
     }
@@ -83,7 +82,7 @@ pub(super) fn on_create(kind: Kind, object: &mut Value) -> Result<()> {
         metadata.remove("generateName");
     }
     OURS.iter().for_each(|key| drop(metadata.remove(*key)));
-    metadata.insert("namespace".to_owned(), NAMESPACE.into());
+    metadata.insert("namespace".to_owned(), namespace.into());
     metadata.insert("uid".to_owned(), Uuid::new_v4().to_string().into());
     metadata.insert("creationTimestamp".to_owned(), timestamp(0).into());
     if kind.is_custom() {
@@ -120,7 +119,7 @@ pub(super) fn on_update(kind: Kind, stored: &Value, object: &mut Value) -> Resul
         if kept.is_null() { drop(metadata.remove(key)) } else { drop(metadata.insert(key.to_owned(), kept.clone())) }
     }
     metadata.insert("name".to_owned(), named.clone().into());
-    metadata.insert("namespace".to_owned(), NAMESPACE.into());
+    metadata.insert("namespace".to_owned(), stored["metadata"]["namespace"].clone());
     let had = finalizers(stored);
     let new: Vec<_> = finalizers(object).into_iter().filter(|one| !had.contains(one)).collect();
     if is_deleting(stored) && !new.is_empty() {

@@ -39,20 +39,37 @@ impl Cluster {
         self.hub.look(|world| world.store.list(kind).cloned().collect())
     }
 
+    /// All objects of a kind in a namespace, by name.
+    #[must_use]
+    pub fn list_in(&self, namespace: &str, kind: Kind) -> Vec<Value> {
+        self.hub.quietly(|world| world.within(namespace, |world| world.store.list(kind).cloned().collect()))
+    }
+
     /// Creates or replaces an object (with its `apiVersion` and `kind`) as somebody else's client would, and gives it
-    /// back as stored. Neither faults nor quotas meet it, and it is no [`Request`].
+    /// back as stored; it is in [`NAMESPACE`] where it does not say another one. Neither faults nor quotas meet it, and it is no [`Request`].
     ///
     /// # Panics
     /// Where the API server would refuse it.
     pub fn put(&self, object: Value) -> Value {
+        let namespace = object["metadata"]["namespace"].as_str().unwrap_or(NAMESPACE).to_owned();
         self.hub
-            .change(|world| write::put(world, self.hub.schemas, object))
+            .change(|world| world.within(&namespace, |world| write::put(world, self.hub.schemas, object)))
             .unwrap_or_else(|status| panic!("{status:?}"))
     }
 
     /// Deletes an object as `kubectl delete` does; `true` where there was one. Finalizers hold it as ever.
     pub fn delete(&self, kind: Kind, name: &str) -> bool {
         self.hub.change(|world| world.store.delete(kind, name).is_ok())
+    }
+
+    /// Takes an object of a namespace away, as `kubectl delete` does.
+    ///
+    /// # Panics
+    /// Where there is none.
+    pub fn delete_in(&self, namespace: &str, kind: Kind, name: &str) {
+        self.hub
+            .change(|world| world.within(namespace, |world| world.store.delete(kind, name)))
+            .unwrap_or_else(|status| panic!("{status:?}"));
     }
 
     /// The state of a GameServer.

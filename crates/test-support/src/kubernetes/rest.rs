@@ -27,7 +27,7 @@ use super::faults::Fault;
 use super::hub::Hub;
 use super::state::World;
 use super::status::{Result, Status};
-use super::{Cluster, NAMESPACE, Request};
+use super::{Cluster, FENCES, NAMESPACE, Request};
 
 /// What an API server takes, and a little more.
 const LARGEST: usize = 4 << 20;
@@ -154,10 +154,23 @@ fn decide(world: &mut World, hub: &Arc<Hub>, call: &Call) -> Result<Answer> {
     let (resource, name) = target.resource();
     let verb = call.verb(name.is_some());
     allow(world, &resource, verb, &target)?;
+    let namespace = target.namespace().unwrap_or_default();
+    world.within(namespace, |world| perform(world, hub, call, (&target, verb)))
+}
+
+fn perform(world: &mut World, hub: &Arc<Hub>, call: &Call, (target, verb): (&Target, &str)) -> Result<Answer> {
     // A dry run does all, and then nothing of it was done.
     let is_dry = call.parameter("dryRun") == "All" || !call.record.body["dryRun"].is_null();
     let saved = is_dry.then(|| world.store.clone());
-    let answer = match (&target, verb) {
+    let answer = act(world, hub, call, (target, verb));
+    if let Some(saved) = saved {
+        world.store = saved;
+    }
+    answer
+}
+
+fn act(world: &mut World, hub: &Arc<Hub>, call: &Call, (target, verb): (&Target, &str)) -> Result<Answer> {
+    match (target, verb) {
         (Target::Health, "list") => Ok(Answer::text("ok")),
         (Target::Objects { kind, name: None, .. }, "list") => read::list(world, call, *kind),
         (Target::Objects { kind, name: None, .. }, "watch") => watch::open(world, hub, call, *kind),
@@ -175,20 +188,18 @@ fn decide(world: &mut World, hub: &Arc<Hub>, call: &Call) -> Result<Answer> {
         _ => {
             Err(Status::new(405, "MethodNotAllowed", "the server does not allow this method on the requested resource"))
         }
-    };
-    if let Some(saved) = saved {
-        world.store = saved;
     }
-    answer
 }
 
 /// What is in no namespace of ours, or beyond the role, is forbidden: there is no ClusterRole.
 fn allow(world: &World, resource: &str, verb: &str, target: &Target) -> Result<()> {
     let Some(namespace) = target.namespace() else { return Ok(()) };
+    let is_watch = namespace == FENCES && verb == "watch";
     let by_role = |role: &Vec<(String, Vec<String>)>| {
         role.iter().any(|(of, verbs)| of == resource && verbs.iter().any(|one| one == verb))
     };
-    if namespace == NAMESPACE && world.knobs.role.as_ref().is_none_or(by_role) {
+    let is_there = [NAMESPACE, FENCES].contains(&namespace) && !is_watch;
+    if is_there && world.knobs.roles.get(namespace).is_none_or(by_role) {
         return Ok(());
     }
     let (resource, group) = resource.split_once('.').unwrap_or((resource, ""));

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
+use super::FENCES;
 use super::agones::State;
 use super::faults::Faults;
 use super::kind::Kind;
@@ -15,6 +16,7 @@ const KEPT: usize = 10_000;
 #[derive(Debug, Default)]
 pub(super) struct World {
     pub(super) store: Store,
+    fences: Fences,
     pub(super) knobs: Knobs,
     pub(super) faults: Faults,
     pub(super) watches: Watches,
@@ -39,8 +41,8 @@ pub(super) struct Knobs {
     /// Whether allocation knows of no GameServer that is ready.
     pub(super) is_blind: bool,
     pub(super) quotas: BTreeMap<Kind, usize>,
-    /// What requests may do, where that is restricted: resources and their verbs.
-    pub(super) role: Option<Vec<(String, Vec<String>)>>,
+    /// What requests may do in a namespace, where that is restricted: resources and their verbs.
+    pub(super) roles: BTreeMap<String, Vec<(String, Vec<String>)>>,
 }
 
 /// The open watches, and what they are told: a watch looks whether a count is another than when it began.
@@ -52,7 +54,28 @@ pub(super) struct Watches {
     pub(super) bookmarks: u64,
 }
 
+/// The objects of the other namespace.
+#[derive(Debug)]
+struct Fences(Store);
+
+impl Default for Fences {
+    fn default() -> Self {
+        Self(Store::of_namespace(FENCES))
+    }
+}
+
 impl World {
+    /// Does something to the objects of a namespace, which are the store meanwhile.
+    pub(super) fn within<T>(&mut self, namespace: &str, work: impl FnOnce(&mut Self) -> T) -> T {
+        if namespace != FENCES {
+            return work(self);
+        }
+        std::mem::swap(&mut self.store, &mut self.fences.0);
+        let done = work(self);
+        std::mem::swap(&mut self.store, &mut self.fences.0);
+        done
+    }
+
     pub(super) fn record(&mut self, request: Request) {
         if self.requests.len() >= KEPT {
             self.requests.drain(..KEPT / 10);

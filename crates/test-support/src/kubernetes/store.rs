@@ -6,14 +6,16 @@ use chrono::{SecondsFormat, Utc};
 use serde_json::{Value, json};
 
 use super::kind::Kind;
-use super::meta;
 use super::status::{Result, Status};
+use super::{NAMESPACE, meta};
 
 /// How many changes are remembered; a stand-in that runs for days forgets the oldest.
 const REMEMBERED: usize = 20_000;
 
 #[derive(Debug, Clone)]
 pub(super) struct Store {
+    /// The namespace that this is.
+    pub(super) namespace: &'static str,
     version: u64,
     /// Changes up to this version are forgotten.
     forgotten: u64,
@@ -35,12 +37,17 @@ pub(super) struct Change {
 
 impl Default for Store {
     fn default() -> Self {
-        // No cluster is at its beginning, and 0 has a meaning of its own.
-        Self { version: 1000, forgotten: 1000, objects: BTreeMap::new(), history: VecDeque::new(), compactions: 0 }
+        Self::of_namespace(NAMESPACE)
     }
 }
 
 impl Store {
+    pub(super) fn of_namespace(namespace: &'static str) -> Self {
+        // No cluster is at its beginning, and 0 has a meaning of its own.
+        let (version, forgotten) = (1000, 1000);
+        Self { namespace, version, forgotten, objects: BTreeMap::new(), history: VecDeque::new(), compactions: 0 }
+    }
+
     pub(super) fn version(&self) -> u64 {
         self.version
     }

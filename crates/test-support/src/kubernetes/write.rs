@@ -47,7 +47,7 @@ pub(super) fn create(world: &mut World, schemas: &Schemas, kind: Kind, given: Gi
     }
     admission::fill(kind, &mut object);
     builtin::fill(kind, &mut object);
-    meta::on_create(kind, &mut object)?;
+    meta::on_create(kind, world.store.namespace, &mut object)?;
     if world.store.get(kind, meta::name(&object)).is_some() {
         return Err(Status::already_exists(kind, meta::name(&object)));
     }

@@ -1,4 +1,4 @@
-use agis_test_support::kubernetes::Kind;
+use agis_test_support::kubernetes::{FENCES, Kind, NAMESPACE};
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy};
 use serde_json::json;
 
@@ -180,13 +180,25 @@ async fn lists_are_selected_and_come_in_pages() {
 }
 
 #[tokio::test]
-async fn there_is_one_namespace_and_a_role_that_may_be_narrower() {
+async fn there_are_two_namespaces_and_roles_that_may_be_narrower() {
     let scene = Scene::new().await;
     let elsewhere: Api<k8s_openapi::api::core::v1::Pod> = Api::namespaced(scene.client.clone(), "kube-system");
     assert_eq!(refusal(elsewhere.list(&ListParams::default()).await).code, 403);
     let everywhere: Api<k8s_openapi::api::core::v1::Pod> = Api::all(scene.client.clone());
     assert_eq!(refusal(everywhere.list(&ListParams::default()).await).code, 403);
-    scene.cluster.restrict(&[("configmaps", &["list"]), ("gameservers.agones.dev", &["get"])]);
+    let (here, there) = (scene.config_maps(), Api::namespaced(scene.client.clone(), FENCES));
+    let map = config_map("two", json!({ "a": "b" }));
+    there.create(&PostParams::default(), &map).await.expect("another of the name");
+    let both = here.create(&PostParams::default(), &map).await.expect("one of the name");
+    assert_eq!(both.metadata.namespace.as_deref(), Some(NAMESPACE));
+    there.delete("two", &DeleteParams::default()).await.expect("deleted");
+    assert!(
+        here.get_opt("two").await.expect("an answer").is_some()
+            && scene.cluster.list_in(FENCES, Kind::ConfigMap).is_empty()
+    );
+    scene.cluster.restrict(FENCES, &[]);
+    assert_eq!(refusal(there.list(&ListParams::default()).await).code, 403);
+    scene.cluster.restrict(NAMESPACE, &[("configmaps", &["list"]), ("gameservers.agones.dev", &["get"])]);
     scene.config_maps().list(&ListParams::default()).await.expect("allowed");
     let refusal = refusal(scene.config_maps().get("one").await);
     assert!(refusal.code == 403 && refusal.message.contains("cannot get resource \"configmaps\""), "{refusal:?}");
