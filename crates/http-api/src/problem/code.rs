@@ -42,7 +42,7 @@ codes! {
     InvalidBody = "invalid_body", BAD_REQUEST,
         "The body is no JSON object, or a field is missing, unknown or of another type.";
     InvalidQuery = "invalid_query", BAD_REQUEST, "A query parameter is unknown, or its value cannot be taken.";
-    InvalidCursor = "invalid_cursor", BAD_REQUEST, "The cursor is not the `next_cursor` of an earlier answer.";
+    InvalidCursor = "invalid_cursor", BAD_REQUEST, "The cursor is not the `next_cursor` of an earlier answer, or `Last-Event-ID` is not an event of this console.";
     InvalidIdempotencyKey = "invalid_idempotency_key", BAD_REQUEST,
         "The header `Idempotency-Key` is empty, too long, not visible ASCII, or there twice.";
 
