@@ -253,7 +253,8 @@ spec:
 
     #[test]
     fn every_gameserver_that_cannot_be_used_is_told_at_once() {
-        let entry = |key: &str, yaml: &str| format!("[{key}]\ntitle = 'G'\ncost_per_hour = 0\ngameserver = '{yaml}'\n");
+        let entry =
+            |key: &str, yaml: &str| format!("[{key}]\ntitle = '{key}'\ncost_per_hour = 0\ngameserver = '{yaml}'\n");
         let text = [entry("a", "spec: ["), CATALOGUE.to_owned(), entry("b", "spec: {}")].concat();
         let catalogue = Catalogue::parse(&text).expect("a catalogue");
         let wrong = all(catalogue.games().map(std::sync::Arc::as_ref)).expect_err("two cannot be used");
