@@ -231,7 +231,11 @@ impl Loops {
         self.tasks.spawn(workers.run(self.working.clone(), move |round| beat(&works, round)));
         self.tasks.spawn(settler.run(self.working.clone()));
         self.tasks.spawn(watcher.run(self.working.clone(), move |round| {
-            beat(&watches, round.map(|unseen| watches.note("unseen_servers", unseen)));
+            let unseen = round.map(|unseen| {
+                watches.note("unseen_servers", unseen.servers);
+                watches.note("unseen_why", unseen.why.clone());
+            });
+            beat(&watches, unseen);
         }));
         let (url, health, stop) = (config.database.url.clone(), health.clone(), self.working.clone());
         self.tasks.spawn(async move {

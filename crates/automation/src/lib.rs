@@ -24,5 +24,5 @@ pub use games::Games;
 pub use housekeeping::Housekeeping;
 pub use scheduler::Scheduler;
 pub use settle::Settler;
-pub use watcher::Watcher;
+pub use watcher::{Unseen, Watcher};
 pub use worker::Workers;

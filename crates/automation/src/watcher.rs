@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use agis_base::{Reason, StoreError};
+use agis_base::{Reason, ServerId, StoreError};
 use agis_servers::{
     host::{Host, Observed},
     store::{Published, WorkStore},
@@ -14,6 +14,22 @@ const POLL: Duration = Duration::from_secs(10);
 /// A host's notices come in swarms.
 const PAUSE: Duration = Duration::from_millis(200);
 
+/// Published servers that nobody can say of whether they run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Unseen {
+    /// How many.
+    pub servers: usize,
+    /// Why, of the last of them.
+    pub why: Option<String>,
+}
+
+impl Unseen {
+    fn add(&mut self, server: ServerId, why: &str) {
+        self.servers += 1;
+        self.why = Some(format!("server {server}: {why}"));
+    }
+}
+
 /// The loop that watches a host.
 pub struct Watcher {
     /// Where crashes are published.
@@ -24,13 +40,13 @@ pub struct Watcher {
 
 impl Watcher {
     /// Runs until `stop`. The first round adopts what an earlier process has left running. `beat` is called after every
-    /// round, with how many servers could not be looked at.
-    pub async fn run(self, stop: CancellationToken, beat: impl Fn(Result<usize, &StoreError>)) {
+    /// round, with those that could not be looked at.
+    pub async fn run(self, stop: CancellationToken, beat: impl Fn(Result<&Unseen, &StoreError>)) {
         // The first crash is to be seen as one more.
         metrics::counter!("agis_bot_server_crashes_total").increment(0);
         while !stop.is_cancelled() {
             let round = self.round().await;
-            beat(round.as_ref().copied());
+            beat(round.as_ref());
             if let Err(error) = round {
                 tracing::warn!(host = self.host.name(), %error, "servers could not be watched");
             }
@@ -48,8 +64,8 @@ impl Watcher {
 
     /// What is published is read before the host is looked at, so a server that was restarted between the two is seen
     /// at another generation than the one it was published at, and left alone.
-    async fn round(&self) -> Result<usize, StoreError> {
-        let mut unseen = 0;
+    async fn round(&self) -> Result<Unseen, StoreError> {
+        let mut unseen = Unseen::default();
         let hosts = [self.host.name().to_owned()];
         let mut running = vec![];
         for published in self.store.published(&hosts).await? {
@@ -60,17 +76,22 @@ impl Watcher {
                 }
                 Ok(Observed::Ended { generation, how, good }) if generation == published.generation => (how, good),
                 Ok(Observed::Absent) => ("its host knows nothing of it any more".to_owned(), false),
+                // Whoever cannot play pays nothing, and an operator is told.
+                Ok(Observed::Starting { generation }) if generation == published.generation => {
+                    unseen.add(published.server, "its host says that it is not ready");
+                    continue;
+                }
                 Ok(_) => continue,
                 Err(error) => {
                     tracing::warn!(server_id = published.server.0, %error, "a server could not be looked at");
-                    unseen += 1;
+                    unseen.add(published.server, &error.to_string());
                     continue;
                 }
             };
             if let Err(error) = self.host.clear(published.server, published.generation).await {
                 // What may be played on is not published as over: it is looked at again.
                 tracing::warn!(server_id = published.server.0, %error, "what is left of a server could not be taken away");
-                unseen += 1;
+                unseen.add(published.server, &error.to_string());
                 continue;
             }
             match self.publish(&published, &how.into(), good).await {

@@ -202,10 +202,13 @@ impl Component {
         }
     }
 
-    /// Says something of it beside how it is, until it is said anew.
+    /// Says something of it beside how it is, until it is said anew; null takes it back.
     pub fn note(&self, name: &str, value: impl Into<Value>) {
         if let Some(state) = self.health.lock().get_mut(self.name) {
-            state.facts.insert(name.to_owned(), value.into());
+            match value.into() {
+                Value::Null => drop(state.facts.remove(name)),
+                value => drop(state.facts.insert(name.to_owned(), value)),
+            }
         }
     }
 
@@ -272,6 +275,8 @@ mod tests {
         scheduler.ok();
         scheduler.note("lag_s", 3);
         scheduler.note("lag_s", 0);
+        scheduler.note("why", "late");
+        scheduler.note("why", Value::Null);
         let report = serde_json::to_value(health.report()).expect("JSON");
         let expected = serde_json::json!({
             "status": "ok",
