@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// How long the API server may take for an answer.
-const CALL: Duration = Duration::from_secs(10);
+pub(crate) const CALL: Duration = Duration::from_secs(10);
 /// How many objects a piece of a list has.
 const PIECE: u32 = 500;
 
@@ -62,9 +62,17 @@ impl Cluster {
         }
     }
 
-    /// Those that this selects, as they are now. Where the cluster forgets the version of a list that comes in pieces (after
-    /// some minutes, or a compaction), the list is taken again in one piece, which no version can expire.
+    /// Those that this selects, as they are now.
     pub(crate) async fn all<K>(&self, api: &Api<K>, selector: &str) -> Result<Vec<K>, Trouble>
+    where
+        K: Clone + DeserializeOwned + fmt::Debug,
+    {
+        Ok(self.listed(api, selector).await?.0)
+    }
+
+    /// The same, and as of which version. Where the cluster forgets the version of a list that comes in pieces (after
+    /// some minutes, or a compaction), the list is taken again in one piece, which no version can expire.
+    pub(crate) async fn listed<K>(&self, api: &Api<K>, selector: &str) -> Result<(Vec<K>, Option<String>), Trouble>
     where
         K: Clone + DeserializeOwned + fmt::Debug,
     {
@@ -83,7 +91,7 @@ impl Cluster {
             found.extend(piece.items);
             match piece.metadata.continue_.filter(|token| !token.is_empty()) {
                 Some(token) => params.continue_token = Some(token),
-                None => return Ok(found),
+                None => return Ok((found, piece.metadata.resource_version.filter(|version| !version.is_empty()))),
             }
         }
     }
@@ -164,7 +172,7 @@ pub(crate) const FORBIDDEN: u16 = 403;
 pub(crate) const GONE: u16 = 404;
 pub(crate) const CONFLICT: u16 = 409;
 /// The version that was asked for is forgotten.
-const EXPIRED: u16 = 410;
+pub(crate) const EXPIRED: u16 = 410;
 /// The API server gave up waiting for the request.
 const TIMEOUT: u16 = 408;
 
@@ -189,6 +197,15 @@ pub(crate) async fn ask<T>(call: impl Future<Output = kube::Result<T>>) -> Resul
     match tokio::time::timeout(CALL, call).await {
         Ok(answer) => answer.map_err(Trouble::from),
         Err(_) => Err(Trouble::Unknown(format!("no answer within {} s", CALL.as_secs()))),
+    }
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused { why, .. } => write!(f, "the cluster refuses it: {why}"),
+            Self::Busy(why) | Self::Unknown(why) => f.write_str(why),
+        }
     }
 }
 

@@ -25,6 +25,9 @@ pub struct Pace {
     /// Whoever waits for an object of which the watch tells nothing asks for it after this time, then after twice that, up to
     /// [`Pace::LONGEST`] times as long.
     pub look: Duration,
+    /// How long a watch lasts before it is begun again. Its end is the sign that it was not broken, which the cluster gives
+    /// where nothing else happens. In whole seconds.
+    pub watch: Duration,
     /// How often orphans are looked for. What two rounds find runs at most twice so much longer than it should.
     pub reap: Duration,
 }
@@ -36,7 +39,7 @@ impl Pace {
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { look: Duration::from_secs(5), reap: Duration::from_secs(30) }
+        Self { look: Duration::from_secs(5), watch: Duration::from_secs(30), reap: Duration::from_secs(30) }
     }
 }
 

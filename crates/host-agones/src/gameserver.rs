@@ -1,31 +1,32 @@
 //! What Agones says of a GameServer.
 
-use agis_servers::host::{Endpoint, Observed};
+use agis_servers::host::{Endpoint, Generation, Observed};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
     ResourceExt,
     core::{ApiResource, GroupVersionKind, Object},
 };
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::names;
 
-/// A GameServer; of its spec nothing is read.
-pub(crate) type GameServer = Object<Value, Status>;
+/// A GameServer; of its spec nothing is read. Its status is read where it is looked at: the cluster checks nothing in it, and
+/// of one that cannot be read the rest has to be known, as have all others of a list.
+pub(crate) type GameServer = Object<Value, Value>;
 
 /// `status`, as far as it is read.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(crate) struct Status {
-    pub(crate) state: String,
-    pub(crate) address: String,
-    pub(crate) ports: Option<Vec<Port>>,
+struct Status {
+    state: String,
+    address: String,
+    ports: Option<Vec<Port>>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Port {
-    pub(crate) port: u16,
+#[derive(Debug, Deserialize)]
+struct Port {
+    port: u16,
 }
 
 /// `agones.dev/v1`, kind GameServer.
@@ -42,6 +43,8 @@ pub(crate) enum Phase {
     Running(Endpoint),
     /// Over.
     Ended(End),
+    /// Nobody knows: its status is not as Agones writes it. The text says which and why.
+    Unreadable(String),
 }
 
 /// How a GameServer ended.
@@ -54,20 +57,23 @@ pub(crate) struct End {
 }
 
 impl Phase {
-    pub(crate) fn crashed(how: impl Into<String>) -> Self {
-        Self::Ended(End { how: how.into(), good: false })
+    fn crashed(how: impl Into<String>) -> Self {
+        Self::Ended(End::crash(how))
     }
 
     fn over(how: impl Into<String>) -> Self {
         Self::Ended(End { how: how.into(), good: true })
     }
+}
 
-    pub(crate) fn observed(self, generation: i64) -> Observed {
-        match self {
-            Self::Starting => Observed::Starting { generation },
-            Self::Running(endpoint) => Observed::Running { generation, endpoint },
-            Self::Ended(End { how, good }) => Observed::Ended { generation, how, good },
-        }
+impl End {
+    pub(crate) fn crash(how: impl Into<String>) -> Self {
+        Self { how: how.into(), good: false }
+    }
+
+    pub(crate) fn observed(self, generation: Generation) -> Observed {
+        let Self { how, good } = self;
+        Observed::Ended { generation, how, good }
     }
 }
 
@@ -84,16 +90,20 @@ pub(crate) fn is_ready_by_pod(gameserver: &GameServer) -> bool {
 /// The states of Agones' GameServers (agones.dev/site/docs/reference/gameserver) in our words. `pod` is looked at where
 /// the game says by it that it is ready.
 pub(crate) fn phase(gameserver: &GameServer, pod: Option<&Pod>) -> Phase {
-    let state = gameserver.status.as_ref().map(|status| status.state.as_str()).unwrap_or_default();
-    match (state, &gameserver.status) {
+    let status = match status(gameserver) {
+        Ok(status) => status,
+        Err(_) if is_going(gameserver) => Status::default(),
+        Err(why) => return Phase::Unreadable(why),
+    };
+    match (status.state.as_str(), &status) {
         // Agones deletes it by itself then. What it finds unhealthy was Unhealthy before.
         ("Shutdown", _) => Phase::over("it was shut down by the game itself"),
         _ if is_going(gameserver) => Phase::crashed("its game server was deleted in the cluster"),
         ("Ready", _) if gameserver.labels().contains_key(FLEET) => {
             Phase::crashed("the game said again that it is ready, by which it went back to its Fleet")
         }
-        ("Ready" | "Allocated" | "Reserved", Some(status)) => endpoint(status).map_or(Phase::Starting, Phase::Running),
-        ("Scheduled", Some(status)) if is_ready_by_pod(gameserver) => match pod.map(|pod| pod_phase(gameserver, pod)) {
+        ("Ready" | "Allocated" | "Reserved", status) => endpoint(status).map_or(Phase::Starting, Phase::Running),
+        ("Scheduled", status) if is_ready_by_pod(gameserver) => match pod.map(|pod| pod_phase(gameserver, pod)) {
             Some(PodPhase::Ready) => endpoint(status).map_or(Phase::Starting, Phase::Running),
             Some(PodPhase::Ended(end)) => Phase::Ended(end),
             Some(PodPhase::Unready) | None => Phase::Starting,
@@ -105,6 +115,18 @@ pub(crate) fn phase(gameserver: &GameServer, pod: Option<&Pod>) -> Phase {
         // PortAllocation, Creating, Starting, Scheduled, RequestReady, and what a later Agones may add.
         _ => Phase::Starting,
     }
+}
+
+/// What Agones says of it; nothing before it has said anything.
+fn status(gameserver: &GameServer) -> Result<Status, String> {
+    let Some(status) = &gameserver.status else { return Ok(Status::default()) };
+    Status::deserialize(status)
+        .map_err(|error| format!("the status of the GameServer {} cannot be read: {error}", gameserver.name_any()))
+}
+
+/// The state that Agones says it is in; for people.
+pub(crate) fn state(gameserver: &GameServer) -> String {
+    status(gameserver).map_or_else(|why| why, |status| status.state)
 }
 
 fn endpoint(status: &Status) -> Option<Endpoint> {
@@ -208,6 +230,7 @@ mod tests {
             Phase::Starting => "starting",
             Phase::Running(_) => "running",
             Phase::Ended(_) => "ended",
+            Phase::Unreadable(_) => "unreadable",
         }
     }
 
@@ -338,6 +361,16 @@ mod tests {
                                                    "message": "0/3 nodes are available" }] });
         assert_eq!(waits(unscheduled).as_deref(), Some("Unschedulable: 0/3 nodes are available"));
         assert_eq!(waits(json!({ "phase": "Running" })), None);
+    }
+
+    #[test]
+    fn status_that_agones_does_not_write_is_no_state() {
+        let mut gameserver = gameserver("Ready", "ready", "node");
+        gameserver.status = Some(json!({ "state": "Ready", "address": "node", "ports": [{ "port": 70000 }] }));
+        let Phase::Unreadable(why) = phase(&gameserver, None) else { panic!("{:?}", phase(&gameserver, None)) };
+        assert!(why.contains("agis-1-2") && why.contains("70000"), "{why}");
+        gameserver.metadata.deletion_timestamp = serde_json::from_value(json!("2026-11-27T00:00:00Z")).ok();
+        assert_eq!(word(&phase(&gameserver, None)), "ended", "whatever it was, it is deleted");
     }
 
     #[test]

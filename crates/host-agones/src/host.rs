@@ -21,8 +21,9 @@ use crate::{
     console,
     fence::{Chosen, Fence, Wanted},
     fleet::Allocator,
-    gameserver::{GameServer, Phase, is_going},
+    gameserver::{End, GameServer, Phase, is_going},
     names, reaper,
+    sight::Sight,
     start::Start,
     stop::bring_down,
     template::{self, Template},
@@ -40,6 +41,7 @@ pub struct AgonesHost {
     cluster: Cluster,
     view: Arc<View>,
     feed: Mutex<Option<Feed>>,
+    reaper: Sight,
     templates: BTreeMap<String, Template>,
     allocator: Allocator,
 }
@@ -57,48 +59,70 @@ impl AgonesHost {
             return Err(SetupError::FenceNamespace(config.fence_namespace));
         }
         let templates = template::all(catalogue.games().map(Arc::as_ref)).map_err(SetupError::Templates)?;
-        let (view, feed) = View::new(config.namespace.clone());
+        let (view, feed) = View::new(&config);
+        let reaper = reaper::sight(config.pace.reap);
         let cluster = Cluster::new(client, config);
-        Ok(Self { cluster, view, feed: Mutex::new(Some(feed)), templates, allocator: Allocator::default() })
+        Ok(Self { cluster, view, feed: Mutex::new(Some(feed)), reaper, templates, allocator: Allocator::default() })
     }
 
     /// Watches the cluster, and takes away what nobody asked for any more, until `stop`.
     pub async fn run(&self, stop: CancellationToken) {
         let feed = self.feed.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(feed) = feed else { return };
-        let work = async { tokio::join!(feed.run(&self.cluster), reaper::run(&self.cluster)) };
+        let work = async { tokio::join!(feed.run(&self.cluster), reaper::run(&self.cluster, &self.reaper)) };
         stop.run_until_cancelled(work).await;
     }
 
-    /// Whether the cluster answers, and shows us GameServers and fences. Fences of an older version are moved first.
+    /// Whether the cluster answers, shows us GameServers and fences, and is watched. Fences of an older version are moved
+    /// first.
     ///
     /// # Errors
-    /// Where it does not.
+    /// Where it does not, or where what runs all the time is in trouble.
     pub async fn ping(&self) -> Result<(), HostError> {
-        self.cluster.ping().await
+        self.cluster.ping().await?;
+        self.view.trouble().or_else(|| self.reaper.trouble()).map_or(Ok(()), |why| Err(HostError::Unavailable(why)))
     }
 
     async fn observe_chosen(&self, chosen: &Chosen) -> Result<Observed, HostError> {
         let found = ask(self.cluster.gameservers.get_opt(&chosen.name)).await?.filter(|it| chosen.is(it));
         Ok(match found {
             Some(it) => {
-                let generation = names::generation(&it).unwrap_or_default();
-                self.view.phase(&it).observed(generation)
+                let phase = self.view.phase(&it);
+                self.view.vouch(&it, &phase)?;
+                observed(&it, phase)?
             }
             // By the time that anybody looks again, the one that ended is gone as well.
             None => return Err(HostError::Unavailable("what stands in the cluster is changing".into())),
         })
     }
 
-    /// Those that stand in the cluster now, or did when the watch last told.
-    async fn newest(&self, server: ServerId) -> Result<Option<Arc<GameServer>>, HostError> {
+    /// The one that stands in the cluster now, or did when the watch last told.
+    async fn newest(&self, server: ServerId) -> Result<Option<Newest>, HostError> {
         let generation = |it: &Arc<GameServer>| names::generation(&**it);
-        if let Some(seen) = self.view.of(server).into_iter().max_by_key(generation) {
-            return Ok(Some(seen));
+        if let Some(gameserver) = self.view.of(server).into_iter().max_by_key(generation) {
+            return Ok(Some(Newest { gameserver, is_remembered: true }));
         }
         // A watch may be late with what is new, or have told nothing yet.
-        Ok(self.cluster.of(server).await?.into_iter().map(Arc::new).max_by_key(generation))
+        let asked = self.cluster.of(server).await?.into_iter().map(Arc::new).max_by_key(generation);
+        Ok(asked.map(|gameserver| Newest { gameserver, is_remembered: false }))
     }
+}
+
+/// The newest GameServer of a server.
+struct Newest {
+    gameserver: Arc<GameServer>,
+    /// Whether it is as the watch last told, whenever that was.
+    is_remembered: bool,
+}
+
+fn observed(gameserver: &GameServer, phase: Phase) -> Result<Observed, HostError> {
+    let generation = names::generation(gameserver).unwrap_or_default();
+    Ok(match phase {
+        Phase::Starting => Observed::Starting { generation },
+        Phase::Running(endpoint) => Observed::Running { generation, endpoint },
+        Phase::Ended(end) => end.observed(generation),
+        Phase::Unreadable(why) => return Err(HostError::Unavailable(why)),
+    })
 }
 
 #[async_trait]
@@ -113,8 +137,8 @@ impl Console for AgonesHost {
     }
 
     async fn lines(&self, server: ServerId, begin: &Begin, limit: u32) -> Result<Piece, ConsoleError> {
-        let gameserver = self.newest(server).await?;
-        console::lines(&self.cluster, gameserver.as_deref(), begin, limit).await
+        let newest = self.newest(server).await?;
+        console::lines(&self.cluster, newest.as_ref().map(|it| &*it.gameserver), begin, limit).await
     }
 
     async fn tell(&self, _: ServerId, _: &str) -> Result<(), ConsoleError> {
@@ -162,20 +186,26 @@ impl Host for AgonesHost {
     }
 
     async fn observe(&self, server: ServerId) -> Result<Observed, HostError> {
-        if let Some(gameserver) = self.newest(server).await? {
-            let generation = names::generation(&*gameserver).unwrap_or_default();
+        if let Some(Newest { gameserver, is_remembered }) = self.newest(server).await? {
             let phase = self.view.phase(&gameserver);
-            let Phase::Ended(_) = phase else { return Ok(phase.observed(generation)) };
+            // An end stays one, however old the news of it.
+            let Phase::Ended(_) = phase else {
+                if is_remembered {
+                    self.view.is_fresh()?;
+                }
+                self.view.vouch(&gameserver, &phase)?;
+                return observed(&gameserver, phase);
+            };
             // One that lost against another of its generation ends too, and is not the one that players are on.
             let chosen = self.cluster.fence(server).await?.and_then(|fence| fence.chosen);
             return match chosen.filter(|chosen| !chosen.is(&gameserver)) {
                 Some(chosen) => self.observe_chosen(&chosen).await,
-                None => Ok(phase.observed(generation)),
+                None => observed(&gameserver, phase),
             };
         }
         Ok(match self.cluster.fence(server).await? {
             Some(Fence { generation, wanted: Wanted::Running, chosen: Some(chosen) }) => {
-                let gone = || Phase::crashed("its game server is gone from the cluster");
+                let gone = || End::crash("its game server is gone from the cluster");
                 self.view.end(server, generation, &chosen).unwrap_or_else(gone).observed(generation)
             }
             _ => Observed::Absent,

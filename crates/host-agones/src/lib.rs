@@ -7,7 +7,7 @@
 //! - `gameserver`: what Agones says of a GameServer; `template`: from the catalogue to one
 //! - `fleet`: a GameServer allocated from a Fleet
 //! - `console`: what a server writes
-//! - `view`: what the watches have told; `reaper`: what nobody asked for any more is taken away
+//! - `view`: what the watches have told, `follow`: how, `sight`: how fresh that is; `reaper`: what nobody asked for any more is taken away
 //! - `cluster`: every call to the API server, its deadline, and what its failure means
 //! - `names`: names and labels of what is ours
 //!
@@ -21,11 +21,13 @@ mod config;
 mod console;
 mod fence;
 mod fleet;
+mod follow;
 mod former;
 mod gameserver;
 mod host;
 mod names;
 mod reaper;
+mod sight;
 mod start;
 mod stop;
 mod template;

@@ -4,7 +4,10 @@
 //! Two rounds have to agree before anything is done. One reading tells an orphan from a GameServer that is about to be
 //! replaced as little as it tells a fence that is lost from one that was missed.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
 use agis_base::{ServerId, Timestamp};
 use agis_servers::host::HostError;
@@ -17,21 +20,36 @@ use crate::{
     fence::{Chosen, Fence, Wanted},
     gameserver::GameServer,
     names,
+    sight::Sight,
 };
 
 const REAPED: &str = "agis_bot_agones_orphans_reaped_total";
 const LOST: &str = "agis_bot_agones_fences_lost_total";
 
+/// For how long a round is good, beside some times the time between two: one that has much to do takes long.
+const LONG: Duration = Duration::from_secs(5 * 60);
+
+/// How the reaper's rounds go, where one is due so often.
+pub(crate) fn sight(reap: Duration) -> Sight {
+    Sight::new("the search for orphans", LONG + reap * 3)
+}
+
 /// Looks for ever; a round that fails is made up for by the next.
-pub(crate) async fn run(cluster: &Cluster) {
+pub(crate) async fn run(cluster: &Cluster, sight: &Sight) {
     // The first is to be seen as one more.
     metrics::counter!(REAPED).increment(0);
     metrics::counter!(LOST).increment(0);
     let mut suspects = Suspects::default();
     loop {
         match round(cluster, &suspects).await {
-            Ok(found) => suspects = found,
-            Err(error) => tracing::warn!(%error, "orphans in the cluster could not be looked for"),
+            Ok(found) => {
+                suspects = found;
+                sight.well();
+            }
+            Err(error) => {
+                tracing::warn!(%error, "orphans in the cluster could not be looked for");
+                sight.blind(&error.to_string());
+            }
         }
         tokio::time::sleep(cluster.pace.reap).await;
     }

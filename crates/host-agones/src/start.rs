@@ -136,12 +136,12 @@ impl Start<'_> {
                         false => Err(HostError::Failed(how)),
                     };
                 }
-                Phase::Starting if Instant::now() >= until => {
+                Phase::Starting | Phase::Unreadable(_) if Instant::now() >= until => {
                     let why = self.waits_for(&gameserver).await;
                     self.take_down(&gameserver).await?;
                     return Err(HostError::Failed(format!("not ready within {} s: {why}", within.as_secs())));
                 }
-                Phase::Starting => {}
+                Phase::Starting | Phase::Unreadable(_) => {}
             }
             self.slot.leave();
             is_due = changes.or_look(&mut looks, until).await;
@@ -161,7 +161,7 @@ impl Start<'_> {
 
     /// What keeps it from getting ready, as far as the cluster says.
     async fn waits_for(&self, gameserver: &GameServer) -> String {
-        let state = gameserver.status.as_ref().map(|status| status.state.as_str()).unwrap_or_default();
+        let state = gameserver::state(gameserver);
         let pod = ask(self.cluster.pods.get_opt(&gameserver.name_any())).await.ok().flatten();
         match pod.as_ref().and_then(gameserver::waits_for) {
             Some(why) => format!("it is {state}; {why}"),

@@ -2,9 +2,7 @@
 //! are gone.
 
 use std::{
-    collections::HashMap,
-    fmt,
-    hash::Hash,
+    collections::{BTreeSet, HashMap},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -13,31 +11,28 @@ use std::{
 };
 
 use agis_base::ServerId;
-use agis_servers::host::Generation;
-use futures_util::{Stream, StreamExt};
+use agis_servers::host::{Generation, HostError};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
-    Api, Resource, ResourceExt,
+    ResourceExt,
     core::ApiResource,
-    runtime::{
-        WatchStreamExt,
-        reflector::{self, ObjectRef, Store, store::Writer},
-        watcher::{self, watcher},
-    },
+    runtime::reflector::{self, ObjectRef, Store, store::Writer},
 };
-use serde::de::DeserializeOwned;
 use tokio::sync::{Notify, watch};
 
 use crate::{
     cluster::Cluster,
-    config::Pace,
+    config::{Config, Pace},
     fence::Chosen,
-    gameserver::{self, GameServer, Phase},
+    follow::{self, Follow},
+    gameserver::{self, End, GameServer, Phase},
     names,
+    sight::Sight,
 };
 
 /// For how long it is known how a GameServer ended that is gone.
 const REMEMBERED: Duration = Duration::from_secs(60 * 60);
+const UNREADABLE: &str = "agis_bot_agones_unreadable_total";
 
 /// A GameServer, and its pod where one is there.
 pub(crate) type Seen = (Arc<GameServer>, Option<Arc<Pod>>);
@@ -48,6 +43,8 @@ pub(crate) struct View {
     resource: ApiResource,
     gameservers: Store<GameServer>,
     pods: Store<Pod>,
+    sight_of_gameservers: Sight,
+    sight_of_pods: Sight,
     shared: Arc<Shared>,
     /// Which are whose, as of the last time that somebody asked.
     index: Mutex<HashMap<ServerId, Vec<Arc<GameServer>>>>,
@@ -68,7 +65,9 @@ struct Shared {
     is_changed: AtomicBool,
     /// By the name of an object: its bell, and how many wait for it. A GameServer and its pod share a name.
     bells: Mutex<HashMap<String, (watch::Sender<()>, usize)>>,
-    ends: Mutex<HashMap<Life, (Phase, Instant)>>,
+    ends: Mutex<HashMap<Life, (End, Instant)>>,
+    /// The names of those that it was told of that they cannot be read.
+    told: Mutex<BTreeSet<String>>,
 }
 
 /// A GameServer while it belonged to a generation of a server: one of a Fleet may come to belong to another.
@@ -81,15 +80,18 @@ struct Life {
 
 impl View {
     /// A view that knows nothing yet, and what fills it.
-    pub(crate) fn new(namespace: String) -> (Arc<Self>, Feed) {
+    pub(crate) fn new(config: &Config) -> (Arc<Self>, Feed) {
+        let good_for = follow::good_for(config.pace.watch);
         let resource = gameserver::resource();
         let gameservers = Writer::new(resource.clone());
         let (pods_view, pods) = reflector::store();
         let view = Arc::new(Self {
-            namespace,
+            namespace: config.namespace.clone(),
             resource,
             gameservers: gameservers.as_reader(),
             pods: pods_view,
+            sight_of_gameservers: Sight::new("the watch of GameServers", good_for),
+            sight_of_pods: Sight::new("the watch of pods", good_for),
             shared: Arc::default(),
             index: Mutex::default(),
         });
@@ -114,8 +116,31 @@ impl View {
 
     /// A GameServer, where the watch has told of it.
     pub(crate) fn gameserver(&self, chosen: &Chosen) -> Option<Arc<GameServer>> {
-        let object = ObjectRef::new_with(&chosen.name, self.resource.clone()).within(&self.namespace);
-        self.gameservers.get(&object).filter(|it| chosen.is(it))
+        self.named(&chosen.name).filter(|it| chosen.is(it))
+    }
+
+    fn named(&self, name: &str) -> Option<Arc<GameServer>> {
+        self.gameservers.get(&ObjectRef::new_with(name, self.resource.clone()).within(&self.namespace))
+    }
+
+    /// Refuses to answer from what the watch told of GameServers where that may be wrong by now.
+    pub(crate) fn is_fresh(&self) -> Result<(), HostError> {
+        self.sight_of_gameservers.is_fresh()
+    }
+
+    /// Refuses to answer for a phase that hangs on a pod where what the watch told of pods may be wrong by now.
+    pub(crate) fn vouch(&self, gameserver: &GameServer, phase: &Phase) -> Result<(), HostError> {
+        match phase {
+            Phase::Starting | Phase::Running(_) if gameserver::is_ready_by_pod(gameserver) => {
+                self.sight_of_pods.is_fresh()
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What is wrong with the watches, where something is.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        self.sight_of_gameservers.trouble().or_else(|| self.sight_of_pods.trouble())
     }
 
     /// A GameServer and its pod, where the watch has told of it.
@@ -132,16 +157,16 @@ impl View {
 
     /// What a GameServer is to us. Its first end is the true one: what comes after is how it is taken away.
     pub(crate) fn phase(&self, gameserver: &GameServer) -> Phase {
-        let ended = life(gameserver).and_then(|life| self.ended(&life));
+        let ended = life(gameserver).and_then(|life| self.ended(&life)).map(Phase::Ended);
         ended.unwrap_or_else(|| gameserver::phase(gameserver, self.pod(gameserver).as_deref()))
     }
 
     /// How the GameServer of a generation ended that is gone, where a watch has told.
-    pub(crate) fn end(&self, server: ServerId, generation: Generation, chosen: &Chosen) -> Option<Phase> {
+    pub(crate) fn end(&self, server: ServerId, generation: Generation, chosen: &Chosen) -> Option<End> {
         self.ended(&Life { server, generation, uid: chosen.uid.clone() })
     }
 
-    fn ended(&self, life: &Life) -> Option<Phase> {
+    fn ended(&self, life: &Life) -> Option<End> {
         locked(&self.shared.ends).get(life).map(|(end, _)| end.clone())
     }
 
@@ -159,11 +184,30 @@ impl View {
     }
 
     fn note(&self, gameserver: &GameServer) {
-        let end = gameserver::phase(gameserver, self.pod(gameserver).as_deref());
-        let (Phase::Ended(_), Some(life)) = (&end, life(gameserver)) else { return };
-        let mut ends = locked(&self.shared.ends);
-        ends.retain(|_, (_, noted)| noted.elapsed() < REMEMBERED);
-        ends.entry(life).or_insert_with(|| (end, Instant::now()));
+        match gameserver::phase(gameserver, self.pod(gameserver).as_deref()) {
+            Phase::Ended(end) => {
+                let Some(life) = life(gameserver) else { return };
+                let mut ends = locked(&self.shared.ends);
+                ends.retain(|_, (_, noted)| noted.elapsed() < REMEMBERED);
+                ends.entry(life).or_insert_with(|| (end, Instant::now()));
+            }
+            Phase::Unreadable(why) => self.tell_of(gameserver, &why),
+            Phase::Starting | Phase::Running(_) => {}
+        }
+    }
+
+    /// Once of each: whoever changes one that cannot be read does not mend it by that.
+    fn tell_of(&self, gameserver: &GameServer, why: &str) {
+        let mut told = locked(&self.shared.told);
+        told.retain(|name| self.named(name).is_some());
+        if told.insert(gameserver.name_any()) {
+            tracing::warn!(
+                gameserver = gameserver.name_any(),
+                why,
+                "a game server cannot be read, and is not looked at"
+            );
+            metrics::counter!(UNREADABLE).increment(1);
+        }
     }
 
     /// Those that wait for an object of this name look at it; all do where it is not known which have changed.
@@ -237,51 +281,31 @@ impl Looks {
 }
 
 impl Feed {
-    /// Follows the cluster; ends never. What a watch missed (410 Gone, a connection that broke) is listed anew.
+    /// Follows the cluster; ends never.
     pub(crate) async fn run(self, cluster: &Cluster) {
+        // The first is to be seen as one more.
+        metrics::counter!(UNREADABLE).increment(0);
         let Self { gameservers, pods, view } = self;
-        let selected = watcher::Config::default().labels(&names::all(&cluster.name));
-        let gameservers = follow(&cluster.gameservers, selected.clone(), gameservers).map(|event| match event {
-            Told::All => view.ring(None),
-            Told::Of(gameserver) => {
-                view.note(&gameserver);
-                view.ring(Some(&gameserver.name_any()));
-            }
-        });
-        let pods = follow(&cluster.pods, selected, pods).map(|event| match event {
-            Told::All => view.ring(None),
-            Told::Of(pod) => {
-                let gameserver = ObjectRef::new_with(&pod.name_any(), view.resource.clone()).within(&view.namespace);
-                if let Some(gameserver) = view.gameservers.get(&gameserver) {
-                    view.note(&gameserver);
-                }
-                view.ring(Some(&pod.name_any()));
-            }
-        });
-        let mut events = futures_util::stream::select(Box::pin(gameservers), Box::pin(pods));
-        while events.next().await.is_some() {}
+        let gameservers = Follow {
+            cluster,
+            api: &cluster.gameservers,
+            into: gameservers,
+            sight: &view.sight_of_gameservers,
+            tell: |gameserver: Option<&GameServer>| {
+                gameserver.into_iter().for_each(|it| view.note(it));
+                view.ring(gameserver.map(ResourceExt::name_any).as_deref());
+            },
+        };
+        let pods = Follow {
+            cluster,
+            api: &cluster.pods,
+            into: pods,
+            sight: &view.sight_of_pods,
+            tell: |pod: Option<&Pod>| {
+                pod.and_then(|pod| view.named(&pod.name_any())).iter().for_each(|it| view.note(it));
+                view.ring(pod.map(ResourceExt::name_any).as_deref());
+            },
+        };
+        tokio::join!(gameservers.run(), pods.run());
     }
-}
-
-/// What a watch has told, once the store knows it.
-enum Told<K> {
-    Of(K),
-    All,
-}
-
-fn follow<K>(api: &Api<K>, config: watcher::Config, into: Writer<K>) -> impl Stream<Item = Told<K>> + use<K>
-where
-    K: Resource + Clone + DeserializeOwned + fmt::Debug + Send + Sync + 'static,
-    K::DynamicType: Eq + Hash + Clone,
-{
-    watcher(api.clone(), config).default_backoff().reflect(into).map(|event| match event {
-        Ok(watcher::Event::Apply(object) | watcher::Event::InitApply(object) | watcher::Event::Delete(object)) => {
-            Told::Of(object)
-        }
-        Ok(watcher::Event::Init | watcher::Event::InitDone) => Told::All,
-        Err(error) => {
-            tracing::warn!(%error, "a watch of the cluster broke; it is begun anew");
-            Told::All
-        }
-    })
 }

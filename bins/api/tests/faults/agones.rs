@@ -1,6 +1,6 @@
 //! The real program on a cluster with Agones: the stand-in.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use agis_test_support::{
     kubernetes::{Cluster, FENCES, Kind, NAMESPACE, State},
@@ -257,6 +257,51 @@ async fn while_the_cluster_is_out_operations_wait_and_say_so_and_everything_else
     assert_eq!(scene.standing().len(), 0);
 }
 
+/// Until readiness says that one server is unseen, for a reason that contains these words.
+async fn until_unseen(api: &Api, words: &str) {
+    wait::until(SOON, "readiness to tell of a server that is not seen", async || {
+        let host = api.ready().await.body["components"]["host"].clone();
+        let why = host["unseen_why"].as_str().unwrap_or_default();
+        (host["unseen_servers"] == 1 && why.contains(words)).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn while_the_cluster_is_out_nothing_is_confirmed_and_readiness_counts_what_is_not_seen() {
+    let scene = Scene::new().await;
+    let (api, sql) = (scene.api(&[("BILLING", "on")]).await, scene.stack.sql().await);
+    let id = api.server("dead", "survival").await;
+    api.act(id, "start").await;
+    let confirmed = format!("select coalesce(confirmed_until::text, '') from game_servers where id = {id}");
+    let confirmed = async || fleet::one::<String>(&sql, &confirmed).await;
+    wait::until(SOON, "it to be confirmed", async || (!confirmed().await.is_empty()).then_some(())).await;
+    scene.cluster.outage();
+    until_unseen(&api, &format!("server {id}: ")).await;
+    scene.cluster.crash(&scene.the_one());
+    // So that whoever finds it running says so at once.
+    let long_ago = format!("update game_servers set confirmed_until = now() - interval '1 hour' where id = {id}");
+    sql.batch_execute(&long_ago).await.expect("an hour ago");
+    let last = confirmed().await;
+    // Longer than the watcher sleeps.
+    tokio::time::sleep(Duration::from_secs(12)).await;
+    until_unseen(&api, &format!("server {id}: ")).await;
+    assert_eq!(confirmed().await, last, "of a dead server nothing is confirmed");
+    scene.cluster.recover();
+    api.until_status(id, "crashed").await;
+}
+
+#[tokio::test]
+async fn published_server_that_is_not_ready_any_more_is_told_of() {
+    let scene = Scene::new().await;
+    let api = scene.api(&[]).await;
+    let id = api.server("unready", "survival").await;
+    api.act(id, "start").await;
+    scene.cluster.hold(State::Scheduled);
+    scene.cluster.set_state(&scene.the_one(), State::Scheduled);
+    until_unseen(&api, "not ready").await;
+}
+
 fn arena() -> Value {
     json!({
         "apiVersion": "agones.dev/v1", "kind": "Fleet", "metadata": { "name": "arena" },
@@ -290,7 +335,7 @@ async fn a_fleet_gives_one_server_a_start_and_waits_where_it_has_none() {
 
 /// Agones' autoscaler, as k8s/games/fleet.yaml sets it up: so many more than are allocated, every two seconds.
 async fn scale(cluster: Cluster, mut fleet: Value) {
-    let mut looks = tokio::time::interval(std::time::Duration::from_secs(2));
+    let mut looks = tokio::time::interval(Duration::from_secs(2));
     loop {
         looks.tick().await;
         let allocated =

@@ -84,7 +84,11 @@ impl Scene {
         Self {
             client: Client::try_from(config.clone()).expect("a client"),
             config,
-            pace: Pace { look: Duration::from_millis(100), reap: Duration::from_millis(300) },
+            pace: Pace {
+                look: Duration::from_millis(100),
+                watch: Duration::from_secs(1),
+                reap: Duration::from_millis(300),
+            },
             catalogue: Catalogue::parse(&catalogue(&image(), &name)).expect("a catalogue"),
             name,
             server: ServerId(number),

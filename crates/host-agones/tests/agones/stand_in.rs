@@ -70,7 +70,8 @@ async fn calls_of_each(scene: &Scene, process: &Process, game: &str, generation:
 async fn start_and_restart_take_ten_calls_however_many_begin_at_once() {
     let mut scene = Scene::on_stand_in().await;
     // The watch has to do: nobody looks without it, however busy this machine is.
-    scene.pace = Pace { look: Duration::from_secs(3600), reap: Duration::from_secs(3600) };
+    scene.pace =
+        Pace { look: Duration::from_secs(3600), watch: Duration::from_secs(200), reap: Duration::from_secs(3600) };
     let process = scene.process();
     scene.stand_in().until_watched(Kind::Pod, 1).await;
     for generation in [1, 2] {

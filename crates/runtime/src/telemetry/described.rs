@@ -68,6 +68,7 @@ pub const ALL: &[Described] = &[
     of("agis_bot_server_crashes_total", Counter, Count, &[], "Servers that ended by themselves"),
     of("agis_bot_agones_orphans_reaped_total", Counter, Count, &[], "GameServers of the cluster that were nobody's and were taken away"),
     of("agis_bot_agones_fences_lost_total", Counter, Count, &[], "Fences of running servers that somebody had deleted and that were written anew"),
+    of("agis_bot_agones_unreadable_total", Counter, Count, &[], "GameServers of ours whose status is not as Agones writes it, each once by every process"),
     of("agis_bot_commands_total", Counter, Count, &["command", "status"], "Interactions that the bot has answered"),
     of("agis_bot_command_duration_seconds", Histogram, Seconds, &["command"], "Time from an interaction to its answer"),
     of("agis_bot_discord_shards_connected", Gauge, Count, &[], "Connections to Discord's gateway that are up"),

@@ -1,0 +1,112 @@
+//! How fresh it is what is known, and what keeps it from being fresher.
+
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use agis_servers::host::HostError;
+
+/// How well something is seen that is looked at again and again.
+pub(crate) struct Sight {
+    /// For people.
+    what: &'static str,
+    /// For how long a look is good.
+    good_for: Duration,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// As of when it is known; none before the first look.
+    known: Option<Instant>,
+    /// Whether the last look failed: what is known of it may be wrong by now.
+    is_blind: bool,
+    /// What is wrong with the way to look, though another may have made up for it.
+    trouble: Option<String>,
+}
+
+impl Sight {
+    pub(crate) fn new(what: &'static str, good_for: Duration) -> Self {
+        Self { what, good_for, state: Mutex::default() }
+    }
+
+    /// It is known as of then, also where the way to look is in trouble.
+    pub(crate) fn made_up_for(&self, at: Instant) {
+        let mut state = self.state();
+        (state.known, state.is_blind) = (Some(at), false);
+    }
+
+    /// It is known as of now, and all is well.
+    pub(crate) fn well(&self) {
+        *self.state() = State { known: Some(Instant::now()), ..State::default() };
+    }
+
+    /// The way to look is in trouble; how long what is known is good for does not change.
+    pub(crate) fn broken(&self, why: &str) {
+        self.state().trouble = Some(why.to_owned());
+    }
+
+    /// There is no way to look.
+    pub(crate) fn blind(&self, why: &str) {
+        let mut state = self.state();
+        (state.is_blind, state.trouble) = (true, Some(why.to_owned()));
+    }
+
+    /// What is wrong, where something is.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        let (what, state) = (self.what, self.state());
+        let silence = state.known.map(|at| at.elapsed()).filter(|age| *age > self.good_for);
+        match (&state.trouble, silence) {
+            (Some(why), _) => Some(format!("{what} is in trouble: {why}")),
+            (None, Some(age)) => Some(format!("{what} has told nothing for {} s", age.as_secs())),
+            (None, None) => None,
+        }
+    }
+
+    /// Refuses to vouch for what is known where it is not fresh.
+    pub(crate) fn is_fresh(&self) -> Result<(), HostError> {
+        let state = self.state();
+        if !state.is_blind && state.known.is_some_and(|at| at.elapsed() <= self.good_for) {
+            return Ok(());
+        }
+        drop(state);
+        let unseen = || format!("{} has told nothing yet", self.what);
+        Err(HostError::Unavailable(self.trouble().unwrap_or_else(unseen)))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(3600);
+
+    #[test]
+    fn what_a_list_tells_is_fresh_though_the_watch_is_broken() {
+        let sight = Sight::new("the watch of pods", LONG);
+        assert!(sight.is_fresh().is_err() && sight.trouble().is_none(), "nothing is known, and nothing is wrong");
+        sight.broken("forbidden");
+        sight.made_up_for(Instant::now());
+        assert_eq!(sight.is_fresh(), Ok(()));
+        assert_eq!(sight.trouble().as_deref(), Some("the watch of pods is in trouble: forbidden"));
+        sight.blind("no answer");
+        assert!(matches!(sight.is_fresh(), Err(HostError::Unavailable(why)) if why.ends_with("no answer")));
+        sight.well();
+        assert!(sight.is_fresh() == Ok(()) && sight.trouble().is_none());
+    }
+
+    #[test]
+    fn what_nothing_was_heard_of_is_not_fresh() {
+        let sight = Sight::new("the watch of pods", Duration::ZERO);
+        sight.well();
+        std::thread::sleep(Duration::from_millis(1));
+        let why = "the watch of pods has told nothing for 0 s";
+        assert_eq!(sight.trouble().as_deref(), Some(why));
+        assert_eq!(sight.is_fresh(), Err(HostError::Unavailable(why.into())));
+    }
+}

@@ -1,0 +1,157 @@
+//! Nothing is confirmed of what cannot be seen, and readiness says why. All of it runs on the stand-in.
+
+use agis_base::{OperationId, ServerId};
+use agis_servers::host::{Host, HostError, Observed, Order};
+use agis_test_support::{
+    kubernetes::{Fault, NAMESPACE},
+    wait,
+};
+use kube::ResourceExt;
+use serde_json::json;
+
+use crate::{
+    faults::Faults,
+    scene::{Process, SOON, Scene},
+};
+
+const fn is_running(observed: &Observed) -> bool {
+    matches!(observed, Observed::Running { .. })
+}
+
+const fn has_ended(observed: &Observed) -> bool {
+    matches!(observed, Observed::Ended { .. })
+}
+
+impl Scene {
+    /// Until the server cannot be looked at, for a reason that contains these words.
+    async fn until_unseen(&self, process: &Process, words: &str) {
+        let look = async || process.host.observe(self.server).await;
+        wait::until(SOON, "the server to be unseen", async || match look().await {
+            Err(HostError::Unavailable(why)) => why.contains(words).then_some(()),
+            _ => None,
+        })
+        .await;
+    }
+}
+
+/// Until readiness says this of the cluster; nothing where all is well.
+async fn until_told(process: &Process, words: Option<&str>) {
+    wait::until(SOON, &format!("readiness to say {words:?}"), async || {
+        let told = process.host.ping().await.err().map(|error| error.to_string());
+        match (&told, words) {
+            (Some(told), Some(words)) => told.contains(words),
+            (told, words) => told.is_none() && words.is_none(),
+        }
+        .then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn nothing_is_confirmed_while_the_cluster_cannot_be_asked() {
+    let scene = Scene::on_stand_in().await;
+    let process = scene.process();
+    process.running(&scene.start(1, "sdk")).await;
+    let name = scene.the_one().await.name_any();
+    scene.until_observed(&process, "it to run", is_running).await;
+    scene.stand_in().outage();
+    scene.until_unseen(&process, "").await;
+    scene.stand_in().crash(&name);
+    for _ in 0..20 {
+        let seen = process.host.observe(scene.server).await;
+        assert!(matches!(seen, Err(HostError::Unavailable(_))), "{seen:?}");
+        tokio::time::sleep(scene.pace.look).await;
+    }
+    scene.stand_in().recover();
+    scene.until_observed(&process, "its end", has_ended).await;
+    until_told(&process, None).await;
+}
+
+#[tokio::test]
+async fn watch_that_is_silent_is_told_of_and_lists_make_up_for_it() {
+    let scene = Scene::on_stand_in().await;
+    let process = scene.process();
+    process.running(&scene.start(1, "sdk")).await;
+    let name = scene.the_one().await.name_any();
+    scene.until_observed(&process, "it to run", is_running).await;
+    scene.stand_in().fault("watch=true", Fault::Hang);
+    scene.stand_in().drop_watches();
+    scene.stand_in().crash(&name);
+    scene.until_observed(&process, "its end", has_ended).await;
+    until_told(&process, Some("GameServers")).await;
+    scene.stand_in().recover();
+    until_told(&process, None).await;
+}
+
+#[tokio::test]
+async fn silence_of_everything_is_no_confirmation() {
+    let scene = Scene::on_stand_in().await;
+    let process = scene.process();
+    process.running(&scene.start(1, "sdk")).await;
+    scene.until_observed(&process, "it to run", is_running).await;
+    scene.stand_in().fault("", Fault::Hang);
+    scene.until_unseen(&process, "").await;
+    scene.stand_in().recover();
+    scene.until_observed(&process, "it to run", is_running).await;
+}
+
+#[tokio::test]
+async fn game_that_is_ready_by_its_pod_is_unseen_where_pods_may_not_be_looked_at() {
+    let scene = Scene::on_stand_in().await;
+    let first = scene.process();
+    first.running(&scene.start(1, "quiet")).await;
+    scene.until_observed(&first, "it to run", is_running).await;
+    scene.stand_in().restrict(
+        NAMESPACE,
+        &[
+            ("gameservers.agones.dev", &["get", "list", "watch", "create", "delete"]),
+            ("configmaps", &["get", "list", "delete"]),
+        ],
+    );
+    // One that has seen pods before, and one that has not.
+    for process in [first, scene.process()] {
+        scene.until_unseen(&process, "pods").await;
+        until_told(&process, Some("pods")).await;
+    }
+}
+
+#[tokio::test]
+async fn game_server_that_cannot_be_read_keeps_nothing_else_from_being_seen() {
+    let scene = Scene::on_stand_in().await;
+    let first = scene.process();
+    let other = ServerId(scene.server.0 + 500);
+    let start = Order { server: other, operation: OperationId::new(), ..scene.start(1, "sdk") };
+    first.running(&start).await;
+    first.running(&scene.start(1, "sdk")).await;
+    let name = scene.the_one().await.name_any();
+    scene.patch(&name, json!({ "status": { "ports": [{ "name": "default", "port": 70000 }] } })).await;
+    let second = scene.process();
+    for process in [&first, &second] {
+        scene.until_unseen(process, &name).await;
+        until_told(process, None).await;
+        let seen = async || process.host.observe(other).await.ok().filter(is_running);
+        wait::until(SOON, "the other to be seen", seen).await;
+    }
+    scene.stand_in().crash(&format!("agis-{other}-1"));
+    for process in [&first, &second] {
+        let seen = async || process.host.observe(other).await.ok().filter(has_ended);
+        wait::until(SOON, "the other's end", seen).await;
+    }
+    scene.patch(&name, json!({ "status": { "ports": [{ "name": "default", "port": 7000 }] } })).await;
+    scene.until_observed(&second, "it to run", is_running).await;
+}
+
+#[tokio::test]
+async fn reaper_that_cannot_look_is_told_of() {
+    let scene = Scene::on_stand_in().await;
+    let process = scene.process_with(&Faults::none());
+    process.running(&scene.start(1, "sdk")).await;
+    scene.until_observed(&process, "it to run", is_running).await;
+    until_told(&process, None).await;
+    // Lists of this length are the reaper's once the watches have begun.
+    scene.stand_in().fault("limit=500", Fault::Status(500));
+    until_told(&process, Some("orphans")).await;
+    scene.until_observed(&process, "it to run on", is_running).await;
+    scene.stand_in().recover();
+    until_told(&process, None).await;
+}
