@@ -162,7 +162,7 @@ impl Cluster {
         match ask(api.delete(&object.name_any(), &params)).await {
             Ok(_) | Err(Trouble::Refused { code: GONE, .. }) => Ok(true),
             Err(Trouble::Refused { code: CONFLICT, .. }) => Ok(false),
-            Err(trouble) => Err(trouble.into()),
+            Err(trouble) => Err(trouble.put_off()),
         }
     }
 }
@@ -197,6 +197,17 @@ pub(crate) async fn ask<T>(call: impl Future<Output = kube::Result<T>>) -> Resul
     match tokio::time::timeout(CALL, call).await {
         Ok(answer) => answer.map_err(Trouble::from),
         Err(_) => Err(Trouble::Unknown(format!("no answer within {} s", CALL.as_secs()))),
+    }
+}
+
+impl Trouble {
+    /// What a refusal means where the object is not made from the catalogue: an admission webhook or a policy of the cluster is in
+    /// the way. What runs goes on meanwhile, and somebody can mend that, so the order waits.
+    pub(crate) fn put_off(self) -> HostError {
+        match self.into() {
+            HostError::Failed(why) => HostError::Unavailable(why),
+            error => error,
+        }
     }
 }
 

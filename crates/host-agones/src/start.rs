@@ -86,10 +86,14 @@ impl Start<'_> {
             Ok(made) => Ok(made),
             // By an earlier attempt, or at the same time.
             Err(Trouble::Refused { code: CONFLICT, .. }) => {
-                let found = ask(api.get_opt(&gameserver.name_any())).await?;
-                let gone = || HostError::Unavailable("an earlier game server is still being taken away".to_owned());
-                let is_usable = |found: &GameServer| names::server(found) == Some(self.server) && !is_going(found);
-                found.filter(is_usable).ok_or_else(gone)
+                let name = gameserver.name_any();
+                match ask(api.get_opt(&name)).await? {
+                    Some(found) if !self.is_of_this(&found) => Err(HostError::Unavailable(format!(
+                        "the GameServer {name} is somebody else's: an operator has to delete it, or give it another name"
+                    ))),
+                    Some(found) if !is_going(&found) => Ok(found),
+                    _ => Err(HostError::Unavailable("an earlier game server is still being taken away".to_owned())),
+                }
             }
             Err(trouble) => Err(trouble.into()),
         }
@@ -97,11 +101,19 @@ impl Start<'_> {
 
     /// `standing` is what stands of the server that earlier generations have not left.
     async fn allocated(&self, fleet: &str, standing: Vec<GameServer>) -> Result<GameServer, HostError> {
-        let is_of_this = |it: &GameServer| names::generation(it) == Some(self.generation) && !is_going(it);
-        match standing.into_iter().filter(is_of_this).min_by_key(ResourceExt::name_any) {
+        let is_usable = |it: &GameServer| self.is_of_this(it) && !is_going(it);
+        match standing.into_iter().filter(is_usable).min_by_key(ResourceExt::name_any) {
             Some(dangling) => Ok(dangling),
             None => fleet::allocate(self.cluster, self.allocator, fleet, self.launch, self.labels()).await,
         }
+    }
+
+    /// Whether an attempt of ours made it for this generation.
+    fn is_of_this(&self, gameserver: &GameServer) -> bool {
+        let is_ours = gameserver.labels().get(names::HOST) == Some(&self.cluster.name);
+        is_ours
+            && names::server(gameserver) == Some(self.server)
+            && names::generation(gameserver) == Some(self.generation)
     }
 
     fn labels(&self) -> names::Words {

@@ -6,10 +6,10 @@ use agis_servers::{
     console::{Begin, Console, ConsoleError},
     host::{Host, HostError, Observed, Order, Reached, Slot, Target},
 };
-use agis_test_support::wait;
+use agis_test_support::{kubernetes::Fault, wait};
 use kube::{
     ResourceExt,
-    api::{Patch, PatchParams},
+    api::{DeleteParams, DynamicObject, ObjectMeta, Patch, PatchParams, PostParams},
 };
 use serde_json::json;
 use tokio::sync::Semaphore;
@@ -126,6 +126,59 @@ async fn what_the_cluster_refuses_is_told_in_its_words() {
     // A fleet may come, or have one free again: the order waits.
     let why = process.apply(&scene.start(2, "nowhere")).await.expect_err("no such fleet");
     assert!(matches!(&why, HostError::Unavailable(why) if why.contains("agis-no-such-fleet")), "{why}");
+}
+
+#[tokio::test]
+async fn a_stop_that_the_cluster_refuses_waits_while_players_play_on() {
+    let scene = Scene::on_stand_in().await;
+    let process = scene.process();
+    process.running(&scene.start(1, "sdk")).await;
+    // As admission webhooks and policies refuse.
+    for code in [400, 403, 422] {
+        scene.stand_in().fault("DELETE", Fault::Status(code));
+        let why = process.apply(&scene.stop(2)).await.expect_err("it is refused");
+        assert!(matches!(&why, HostError::Unavailable(why) if why.starts_with("the cluster refuses it")), "{why}");
+        scene.stand_in().recover();
+        scene.stand_in().fault("PUT", Fault::Status(code));
+        let why = process.apply(&scene.stop(3)).await.expect_err("its fence is refused");
+        assert!(matches!(&why, HostError::Unavailable(_)), "{why}");
+        scene.stand_in().recover();
+    }
+    scene.until_standing(1).await;
+    assert_eq!(process.apply(&scene.stop(2)).await, Ok(Reached::Stopped));
+    scene.until_standing(0).await;
+}
+
+#[tokio::test]
+async fn a_game_server_of_somebody_else_is_neither_taken_nor_said_to_be_ours() {
+    let scene = Scene::new().await;
+    let process = scene.process();
+    process.running(&scene.start(1, "sdk")).await;
+    let ours = scene.the_one().await;
+    assert_eq!(process.apply(&scene.stop(2)).await, Ok(Reached::Stopped));
+    scene.until_standing(0).await;
+    let name = format!("agis-{}-3", scene.server);
+    let mut spec = ours.data["spec"].clone();
+    spec["ports"][0].as_object_mut().expect("a port").remove("hostPort");
+    for host in [Some("another"), None] {
+        let mut labels = ours.labels().clone();
+        labels.insert("agis.wtg.cluster/generation".into(), "3".into());
+        labels.insert("agis.wtg.cluster/host".into(), host.unwrap_or_default().into());
+        if host.is_none() {
+            labels.clear();
+        }
+        let mut theirs = DynamicObject { data: json!({ "spec": spec }), ..ours.clone() };
+        theirs.metadata = ObjectMeta { name: Some(name.clone()), labels: Some(labels), ..ObjectMeta::default() };
+        scene.gameservers().create(&PostParams::default(), &theirs).await.expect("somebody else's");
+        let why = process.apply(&scene.start(3, "sdk")).await.expect_err("the name is taken");
+        assert!(matches!(&why, HostError::Unavailable(why) if why.contains("somebody else's")), "{why}");
+        scene.gameservers().delete(&name, &DeleteParams::default()).await.expect("deleted by its owner");
+        wait::until(SOON, "it to be gone", async || {
+            scene.gameservers().get_opt(&name).await.expect("an answer").is_none().then_some(())
+        })
+        .await;
+    }
+    process.running_soon(&scene.start(3, "sdk")).await;
 }
 
 #[tokio::test]
