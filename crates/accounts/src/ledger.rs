@@ -48,10 +48,9 @@ pub enum Decision {
     Pay {
         /// Its beginning.
         hour: Timestamp,
-        /// Whether the owner has to be told that the next cannot be paid.
+        /// Whether the owner has to be told that the next cannot be paid. An earlier warning was about an hour that has been
+        /// paid since.
         warn: bool,
-        /// Whether the owner is in the state of having been told, after this.
-        warned: bool,
     },
     /// The owner is told, and has until then.
     Warn(Timestamp),
@@ -69,7 +68,7 @@ pub fn decide(due: Due, credits: i32, now: Timestamp) -> Decision {
         let short = credits - due.price < due.price;
         // An hour that was made up for is over, and its owner had no time since: they are told when the next cannot be paid.
         let in_time = hour + HOUR >= now + GRACE;
-        return Decision::Pay { hour, warn: short && !warned && in_time, warned: short && (warned || in_time) };
+        return Decision::Pay { hour, warn: short && in_time };
     }
     if warned { Decision::Stop } else { Decision::Warn(now + GRACE) }
 }
@@ -188,31 +187,31 @@ mod tests {
             confirmed_until,
             free_until,
         };
-        let pay = |hour, warn, warned| Decision::Pay { hour, warn, warned };
+        let pay = |hour, warn| Decision::Pay { hour, warn };
         let old = now - TimeDelta::hours(3);
         let free = |due: Due, minutes| Due { free_until: now - TimeDelta::minutes(minutes), ..due };
         for (due, credits, expected) in [
-            (due(None, None), 100, pay(now - TimeDelta::hours(9), false, false)),
-            (Due { confirmed_from: None, ..due(None, None) }, 100, pay(confirmed_until, false, false)),
-            (due(Some(until), None), 100, pay(until, false, false)),
-            (due(Some(now - CATCH_UP * 9), None), 100, pay(confirmed_until - CATCH_UP, false, false)),
-            (due(Some(until), None), 60, pay(until, false, false)),
-            (due(Some(until), None), 59, pay(until, true, true)),
-            (due(Some(until), told), 30, pay(until, false, true)),
-            (due(Some(until), told), 60, pay(until, false, false)),
+            (due(None, None), 100, pay(now - TimeDelta::hours(9), false)),
+            (Due { confirmed_from: None, ..due(None, None) }, 100, pay(confirmed_until, false)),
+            (due(Some(until), None), 100, pay(until, false)),
+            (due(Some(now - CATCH_UP * 9), None), 100, pay(confirmed_until - CATCH_UP, false)),
+            (due(Some(until), None), 60, pay(until, false)),
+            (due(Some(until), None), 59, pay(until, true)),
+            (due(Some(until), told), 30, pay(until, true)),
+            (due(Some(until), told), 60, pay(until, false)),
             (due(Some(until), None), 29, Decision::Warn(now + GRACE)),
             (due(Some(until), told), 29, Decision::Stop),
             (due(None, told), 0, Decision::Stop),
             // An hour that is over already leaves no time to be told in.
-            (due(Some(old), None), 30, pay(old, false, false)),
-            (due(Some(old), told), 30, pay(old, false, true)),
+            (due(Some(old), None), 30, pay(old, false)),
+            (due(Some(old), told), 30, pay(old, false)),
             // Nothing was charged since: it begins anew.
-            (free(due(Some(until), told), 0), 100, pay(confirmed_until, false, false)),
+            (free(due(Some(until), told), 0), 100, pay(confirmed_until, false)),
             (free(due(Some(until), told), 0), 0, Decision::Warn(now + GRACE)),
             (free(due(None, told), 59), 0, Decision::Warn(now + GRACE)),
             // That was before the hour ended.
             (free(due(Some(until), told), 2), 0, Decision::Stop),
-            (free(due(Some(until), told), 2), 100, pay(until, false, false)),
+            (free(due(Some(until), told), 2), 100, pay(until, false)),
         ] {
             assert_eq!(decide(due, credits, now), expected, "{due:?} with {credits}");
         }

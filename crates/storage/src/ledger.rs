@@ -322,8 +322,7 @@ impl Line {
     fn next(&self, now: Timestamp) -> (Option<Timestamp>, Option<Timestamp>) {
         let known = self.row.warned_at.unwrap_or(now);
         match self.decision {
-            Decision::Pay { hour, warn: true, .. } => (Some(hour + HOUR), Some(now)),
-            Decision::Pay { hour, warned, .. } => (Some(hour + HOUR), warned.then_some(known)),
+            Decision::Pay { hour, warn } => (Some(hour + HOUR), warn.then_some(now)),
             Decision::Warn(until) => (Some(until), Some(now)),
             Decision::Stop => (self.row.paid_until, Some(known)),
         }
@@ -377,7 +376,7 @@ async fn tell(conn: &mut AsyncPgConnection, lines: &[Line]) -> Result<(), Fault<
         let server = ServerId(line.row.id);
         let price = line.row.cost_per_hour;
         match line.decision {
-            Decision::Pay { hour, warn: true, .. } => {
+            Decision::Pay { hour, warn: true } => {
                 let until = (hour + HOUR).format("%Y-%m-%d %H:%M UTC");
                 let why = format!(
                     "it is paid until {until}, and the hour after that costs {price} credits; {} are left",
