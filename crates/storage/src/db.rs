@@ -126,7 +126,10 @@ impl Db {
         let Some(conn) = &mut lent.0 else { return Err(StoreError::Internal("no connection".into()).into()) };
         match tokio::time::timeout(CALL, work(conn)).await {
             Ok(result) => {
-                lent.give_back();
+                // A session that began while the server took no writes takes none for as long as it lives.
+                if !result.as_ref().is_err_and(Fault::is_read_only) {
+                    lent.give_back();
+                }
                 result.map_err(Fault::into_error)
             }
             Err(_) => Err(StoreError::Unavailable(format!("no answer within {} s", CALL.as_secs())).into()),

@@ -22,6 +22,13 @@ impl<R> From<Error> for Fault<R> {
     }
 }
 
+impl<R> Fault<R> {
+    /// Whether the session took no writes.
+    pub(crate) fn is_read_only(&self) -> bool {
+        matches!(self, Self::Database(Error::DatabaseError(DatabaseErrorKind::ReadOnlyTransaction, _)))
+    }
+}
+
 impl<R: From<StoreError>> Fault<R> {
     pub(crate) fn into_error(self) -> R {
         match self {

@@ -281,3 +281,22 @@ async fn an_end_that_a_read_only_database_does_not_take_is_written_when_it_takes
     assert_eq!((&ended["state"], &ended["error"]), (&"succeeded".into(), &serde_json::Value::Null), "{ended}");
     api.until_status(server, "running").await;
 }
+
+#[tokio::test]
+async fn sessions_that_began_while_the_database_took_no_writes_are_given_up() {
+    let cluster = cluster();
+    let stack = Stack::on(cluster.url("agis"), None).await;
+    let sql = stack.sql().await;
+    let api = stack.api(&[]).await;
+    let server = api.server("s", "demo").await;
+    sql.batch_execute("alter database agis set default_transaction_read_only = on").await.expect("read-only");
+    let others =
+        "select pg_terminate_backend(pid) from pg_stat_activity where datname = 'agis' and pid <> pg_backend_pid()";
+    sql.batch_execute(others).await.expect("new sessions");
+    let start = async || api.call("POST", &format!("/api/v1/servers/{server}/start"), None).await;
+    wait::until(SOON, "a write to be refused", async || (start().await.status == 503).then_some(())).await;
+    // All sessions of the pool have begun.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    sql.batch_execute("alter database agis reset default_transaction_read_only").await.expect("writable");
+    wait::until(SOON, "a write", async || (start().await.status == 202).then_some(())).await;
+}
