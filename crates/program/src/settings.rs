@@ -96,7 +96,7 @@ pub fn logs(get: &dyn Fn(&str) -> Option<String>) -> Result<Logs, ConfigErrors> 
         "pretty" => LogFormat::Pretty,
         _ => LogFormat::of_terminal(),
     };
-    let filter = env.text("RUST_LOG").unwrap_or_else(|| "info,actix_server=warn".to_owned());
+    let filter = env.text("RUST_LOG").unwrap_or_else(|| "info,actix_server=warn,actix_http=off".to_owned());
     env.finish().map(|()| Logs { format, filter })
 }
 
