@@ -250,7 +250,9 @@ pub(crate) async fn preview(
 ) -> Result<Json<PreviewDto>, Problem> {
     let body = body.0;
     let timing = Timing::parse(&body.cron_expression, &body.timezone)?;
-    let runs = services.schedules.preview(&timing, body.from()?, body.count()?)?;
+    let mut runs = services.schedules.preview(&timing, body.from()?, body.count()?)?;
+    // RFC 3339 has four digits for a year.
+    runs.retain(|at| YEARS.contains(&at.year()));
     Ok(Json(PreviewDto::new(&timing, runs)))
 }
 

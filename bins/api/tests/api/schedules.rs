@@ -318,3 +318,12 @@ async fn deleting_a_server_disables_its_schedules() {
     api.call("POST", &format!("{}/run", path_of(&schedule)), None).await.expect(404);
     api.call("PATCH", &path_of(&schedule), Some(json!({ "enabled": true }))).await.expect(404);
 }
+
+#[tokio::test]
+async fn a_preview_ends_with_the_years_of_rfc_3339() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    let body = json!({ "cron_expression": "0 4 * * *", "from": "9999-12-30T12:00:00Z", "count": 3 });
+    let preview = api.call("POST", "/api/v1/schedules/preview", Some(body)).await.expect(200);
+    assert_eq!(preview["runs"].as_array().map(Vec::len), Some(1), "{preview}");
+}

@@ -298,5 +298,5 @@ async fn sessions_that_began_while_the_database_took_no_writes_are_given_up() {
     // All sessions of the pool have begun.
     tokio::time::sleep(Duration::from_secs(3)).await;
     sql.batch_execute("alter database agis reset default_transaction_read_only").await.expect("writable");
-    wait::until(SOON, "a write", async || (start().await.status == 202).then_some(())).await;
+    wait::until(SOON / 3, "a write", async || (start().await.status == 202).then_some(())).await;
 }
