@@ -162,7 +162,7 @@ impl Cluster {
         match ask(api.delete(&object.name_any(), &params)).await {
             Ok(_) | Err(Trouble::Refused { code: GONE, .. }) => Ok(true),
             Err(Trouble::Refused { code: CONFLICT, .. }) => Ok(false),
-            Err(trouble) => Err(trouble.put_off()),
+            Err(trouble) => Err(trouble.into()),
         }
     }
 }
@@ -201,12 +201,14 @@ pub(crate) async fn ask<T>(call: impl Future<Output = kube::Result<T>>) -> Resul
 }
 
 impl Trouble {
-    /// What a refusal means where the object is not made from the catalogue: an admission webhook or a policy of the cluster is in
-    /// the way. What runs goes on meanwhile, and somebody can mend that, so the order waits.
-    pub(crate) fn put_off(self) -> HostError {
-        match self.into() {
-            HostError::Failed(why) => HostError::Unavailable(why),
-            error => error,
+    /// What it means where something was to be made as the catalogue says: the catalogue is wrong, or the cluster's own rules
+    /// are against it, and waiting mends neither. A right, a quota, or Agones itself may be about to be put right.
+    pub(crate) fn of_making(self) -> HostError {
+        match self {
+            Self::Refused { code: CONFLICT | FORBIDDEN | GONE | EXPIRED, .. } | Self::Busy(_) | Self::Unknown(_) => {
+                self.into()
+            }
+            Self::Refused { .. } => HostError::Failed(self.to_string()),
         }
     }
 }
@@ -240,12 +242,9 @@ impl From<Trouble> for HostError {
             Trouble::Refused { code: CONFLICT, why } => {
                 Self::Unavailable(format!("the cluster changed meanwhile: {why}"))
             }
-            // A right or a quota that is missing, or Agones itself: somebody may be about to put it right, and what runs has
-            // not ended by it. A version that is forgotten is read anew.
-            Trouble::Refused { code: FORBIDDEN | GONE | EXPIRED, why } => {
-                Self::Unavailable(format!("the cluster refuses it: {why}"))
-            }
-            Trouble::Refused { why, .. } => Self::Failed(format!("the cluster refuses it: {why}")),
+            // Looks, deletions and changes of a fence have nothing to do with the catalogue. Whatever refuses them, an admission
+            // webhook, a policy or a proxy, what runs has not ended by it, so the order waits until somebody has mended that.
+            refused @ Trouble::Refused { .. } => Self::Unavailable(refused.to_string()),
             Trouble::Busy(why) | Trouble::Unknown(why) => {
                 Self::Unavailable(format!("the cluster cannot be reached for the moment: {why}"))
             }
@@ -268,7 +267,8 @@ mod tests {
             assert!(matches!(Trouble::from(api(code)), Trouble::Refused { code: c, .. } if c == code), "{code}");
         }
         for code in [400, 405, 413, 415, 422] {
-            assert!(matches!(HostError::from(Trouble::from(api(code))), HostError::Failed(_)), "{code}");
+            assert!(matches!(HostError::from(Trouble::from(api(code))), HostError::Unavailable(_)), "{code}");
+            assert!(matches!(Trouble::from(api(code)).of_making(), HostError::Failed(_)), "{code}");
         }
         for code in [401, 408, 429] {
             assert!(matches!(Trouble::from(api(code)), Trouble::Busy(_)), "{code}");
@@ -278,6 +278,7 @@ mod tests {
         }
         for code in [401, 403, 404, 408, 409, 410, 429, 500, 503, 504] {
             assert!(matches!(HostError::from(Trouble::from(api(code))), HostError::Unavailable(_)), "{code}");
+            assert!(matches!(Trouble::from(api(code)).of_making(), HostError::Unavailable(_)), "{code}");
         }
         let cut = kube::Error::Service("connection closed".into());
         assert!(matches!(Trouble::from(cut), Trouble::Unknown(_)));

@@ -194,7 +194,7 @@ impl Cluster {
             Err(Trouble::Refused { code: CONFLICT, .. }) => Ok(None),
             // Of a new one, it is the namespace that is not there.
             Err(Trouble::Refused { code: GONE, .. }) if !is_new => Ok(None),
-            Err(trouble) => Err(trouble.put_off()),
+            Err(trouble) => Err(trouble.into()),
         }
     }
 

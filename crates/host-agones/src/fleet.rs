@@ -58,7 +58,7 @@ pub(crate) async fn allocate(
             "metadata": { "labels": stamp, "annotations": annotations },
         },
     });
-    let Allocation { status } = post(cluster, &allocation).await?;
+    let Allocation { status } = post(cluster, &allocation).await.map_err(Trouble::of_making)?;
     match status.state.as_str() {
         "Allocated" => {
             allocator.sees(fleet);

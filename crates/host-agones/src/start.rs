@@ -95,7 +95,7 @@ impl Start<'_> {
                     _ => Err(HostError::Unavailable("an earlier game server is still being taken away".to_owned())),
                 }
             }
-            Err(trouble) => Err(trouble.into()),
+            Err(trouble) => Err(trouble.of_making()),
         }
     }
 

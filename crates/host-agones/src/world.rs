@@ -35,7 +35,7 @@ impl Cluster {
                 let found = ask(self.worlds.get_opt(&names::world(server))).await?;
                 found.as_ref().map_or_else(|| Err(still_going()), |found| self.is_usable(found))
             }
-            Err(trouble) => Err(trouble.into()),
+            Err(trouble) => Err(trouble.of_making()),
         }
     }
 

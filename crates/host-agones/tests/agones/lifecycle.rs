@@ -143,6 +143,10 @@ async fn a_stop_that_the_cluster_refuses_waits_while_players_play_on() {
         let why = process.apply(&scene.stop(3)).await.expect_err("its fence is refused");
         assert!(matches!(&why, HostError::Unavailable(_)), "{why}");
         scene.stand_in().recover();
+        scene.stand_in().fault("GET", Fault::Status(code));
+        let why = process.apply(&scene.stop(2)).await.expect_err("nobody can look");
+        assert!(matches!(&why, HostError::Unavailable(_)), "{why}");
+        scene.stand_in().recover();
     }
     scene.until_standing(1).await;
     assert_eq!(process.apply(&scene.stop(2)).await, Ok(Reached::Stopped));
