@@ -15,25 +15,25 @@ use tokio_postgres::Client;
 
 use crate::common::{Api, OWNER, SOON, Stack, signal};
 
-const ON: [(&str, &str); 1] = [("BILLING", "on")];
+pub(crate) const ON: [(&str, &str); 1] = [("BILLING", "on")];
 /// The hour that was paid, or the time that was given, ends now, and the server still runs.
-const OVER: &str = "update game_servers set paid_until = now(), confirmed_until = now()";
+pub(crate) const OVER: &str = "update game_servers set paid_until = now(), confirmed_until = now()";
 /// For a hundred thousand charges on a busy machine.
 const LONG: Duration = Duration::from_secs(180);
 
 /// A server that costs this an hour, and its id.
-async fn priced(api: &Api, sql: &Client, price: i32) -> i64 {
+pub(crate) async fn priced(api: &Api, sql: &Client, price: i32) -> i64 {
     let id = api.server("priced", "demo").await;
     let set = "update game_servers set cost_per_hour = $2 where id = $1";
     sql.execute(set, &[&i32::try_from(id).expect("an id"), &price]).await.expect("priced");
     id
 }
 
-async fn one<T: for<'a> tokio_postgres::types::FromSql<'a>>(sql: &Client, query: &str) -> T {
+pub(crate) async fn one<T: for<'a> tokio_postgres::types::FromSql<'a>>(sql: &Client, query: &str) -> T {
     sql.query_one(query, &[]).await.expect("a row").get(0)
 }
 
-async fn until(sql: &Client, what: &str, query: &str) {
+pub(crate) async fn until(sql: &Client, what: &str, query: &str) {
     wait::until(LONG, what, async || one::<bool>(sql, query).await.then_some(())).await;
 }
 
@@ -556,50 +556,4 @@ async fn a_crash_within_a_paid_hour_is_started_again_for_nothing() {
     api.until_status(server, "crashed").await;
     api.act(server, "start").await;
     assert_eq!(one::<i64>(&sql, "select count(*) from credit_ledger where kind = 'charge'").await, 1);
-}
-
-/// Asks for what nobody carries out, as nobody serves the server's host, until it expires.
-async fn expire(api: &Api, sql: &Client, server: i64, action: &str) {
-    let host = format!("(select host from game_servers where id = {server})");
-    let host: String = one(sql, &format!("select {host}")).await;
-    let live = async |host: &str| {
-        sql.execute("update game_servers set host = $1 where id = $2", &[&host, &(server as i32)])
-            .await
-            .expect("moved");
-    };
-    live("elsewhere").await;
-    let operation = api.ask(server, action).await;
-    let old = format!("update operations set created_at = now() - interval '2 hours' where id = '{operation}'");
-    sql.batch_execute(&old).await.expect("old");
-    assert_eq!(api.ended(&operation).await["state"], "expired");
-    live(&host).await;
-}
-
-#[tokio::test]
-async fn a_server_whose_stop_has_expired_runs_on_and_is_paid() {
-    let stack = Stack::start().await;
-    let sql = stack.sql().await;
-    let api = stack.api(&ON).await;
-    let server = priced(&api, &sql, 10).await;
-    api.act(server, "start").await;
-    let game = async || stack.process_of(server).expect("a process")["game"]["pid"].as_i64();
-    let pid = game().await;
-    until(&sql, "the first hour", "select count(*) = 1 from credit_ledger where kind = 'charge'").await;
-    expire(&api, &sql, server, "stop").await;
-    sql.batch_execute(OVER).await.expect("the time is over");
-    until(&sql, "the second hour", "select count(*) = 2 from credit_ledger where kind = 'charge'").await;
-    // It runs as asked: nothing is begun anew.
-    api.act(server, "start").await;
-    assert_eq!(game().await, pid);
-}
-
-#[tokio::test]
-async fn a_start_after_one_that_has_expired_has_to_be_paid() {
-    let stack = Stack::start().await;
-    let sql = stack.sql().await;
-    let api = stack.api(&ON).await;
-    let server = priced(&api, &sql, 100).await;
-    expire(&api, &sql, server, "start").await;
-    sql.batch_execute("update users set credits = 0").await.expect("spent");
-    api.call("POST", &format!("/api/v1/servers/{server}/start"), None).await.expect(402);
 }

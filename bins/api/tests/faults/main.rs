@@ -7,6 +7,7 @@ mod billing;
 mod common;
 mod database;
 mod exactly_once;
+mod expiry;
 mod fleet;
 mod games;
 mod good_ends;
