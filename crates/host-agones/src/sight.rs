@@ -9,7 +9,7 @@ use agis_servers::host::HostError;
 
 /// How well something is seen that is looked at again and again.
 pub(crate) struct Sight {
-    /// For people.
+    /// The name of the way to look, for people.
     what: &'static str,
     /// For how long a look is good.
     good_for: Duration,
@@ -18,11 +18,11 @@ pub(crate) struct Sight {
 
 #[derive(Default)]
 struct State {
-    /// As of when it is known; none before the first look.
+    /// The moment of the last good look; `None` before the first.
     known: Option<Instant>,
     /// Whether the last look failed: what is known of it may be wrong by now.
     is_blind: bool,
-    /// What is wrong with the way to look, though another may have made up for it.
+    /// The trouble with the way to look, though another may have made up for it.
     trouble: Option<String>,
 }
 
@@ -31,29 +31,29 @@ impl Sight {
         Self { what, good_for, state: Mutex::default() }
     }
 
-    /// It is known as of then, also where the way to look is in trouble.
+    /// Notes that another way to look has told everything as of `at`.
     pub(crate) fn made_up_for(&self, at: Instant) {
         let mut state = self.state();
         (state.known, state.is_blind) = (Some(at), false);
     }
 
-    /// It is known as of now, and all is well.
+    /// Notes a sign of life of the way to look.
     pub(crate) fn well(&self) {
         *self.state() = State { known: Some(Instant::now()), ..State::default() };
     }
 
-    /// The way to look is in trouble; how long what is known is good for does not change.
+    /// Notes trouble with the way to look. What is known stays good for as long as it was.
     pub(crate) fn broken(&self, why: &str) {
         self.state().trouble = Some(why.to_owned());
     }
 
-    /// There is no way to look.
+    /// Notes that there is no way to look.
     pub(crate) fn blind(&self, why: &str) {
         let mut state = self.state();
         (state.is_blind, state.trouble) = (true, Some(why.to_owned()));
     }
 
-    /// What is wrong, where something is.
+    /// Returns the trouble, for people.
     pub(crate) fn trouble(&self) -> Option<String> {
         let (what, state) = (self.what, self.state());
         let silence = state.known.map(|at| at.elapsed()).filter(|age| *age > self.good_for);
@@ -105,8 +105,8 @@ mod tests {
         let sight = Sight::new("the watch of pods", Duration::ZERO);
         sight.well();
         std::thread::sleep(Duration::from_millis(1));
-        let why = "the watch of pods has told nothing for 0 s";
-        assert_eq!(sight.trouble().as_deref(), Some(why));
-        assert_eq!(sight.is_fresh(), Err(HostError::Unavailable(why.into())));
+        let tells = |why: &str| why.starts_with("the watch of pods has told nothing for ");
+        assert!(sight.trouble().is_some_and(|why| tells(&why)));
+        assert!(matches!(sight.is_fresh(), Err(HostError::Unavailable(why)) if tells(&why)));
     }
 }

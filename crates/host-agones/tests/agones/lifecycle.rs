@@ -208,7 +208,8 @@ async fn a_world_outlives_its_servers_and_is_kept_for_a_while() {
     assert!((chrono::TimeDelta::days(6)..=chrono::TimeDelta::days(7)).contains(&kept), "{kept_until}");
 
     // Seven days later.
-    let past = json!({ "metadata": { "annotations": { "agis.wtg.cluster/delete-after": "2026-01-01T00:00:00Z" } } });
+    let past = (chrono::Utc::now() - chrono::TimeDelta::days(1)).to_rfc3339();
+    let past = json!({ "metadata": { "annotations": { "agis.wtg.cluster/delete-after": past } } });
     scene.fences().patch(&fence, &PatchParams::default(), &Patch::Merge(past)).await.expect("patched");
     let _process = scene.process();
     wait::until(SOON, "the world and the fence to go", async || {
