@@ -144,7 +144,7 @@ pub enum AuthError {
     /// It has ended.
     #[error("this API key expired at {}", .0.format("%Y-%m-%dT%H:%M:%SZ"))]
     Expired(Timestamp),
-    /// It may not be used from there; none where the caller's address is not known.
+    /// The key may not be used from this address; `None`: the caller's address is not known.
     #[error("this API key may not be used from {}", .0.map_or("an unknown address".to_owned(), |from| from.to_string()))]
     Address(Option<IpAddr>),
     /// The store itself.

@@ -17,9 +17,9 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// Published servers that nobody can say of whether they run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Unseen {
-    /// How many.
+    /// The number of servers.
     pub servers: usize,
-    /// Why, of the last of them.
+    /// The last of them, and why it is unseen; `None` where all are seen.
     pub why: Option<String>,
 }
 
@@ -76,7 +76,7 @@ impl Watcher {
                 }
                 Ok(Observed::Ended { generation, how, good }) if generation == published.generation => (how, good),
                 Ok(Observed::Absent) => ("its host knows nothing of it any more".to_owned(), false),
-                // Whoever cannot play pays nothing, and an operator is told.
+                // Players cannot join, so its owner pays nothing, and an operator is told.
                 Ok(Observed::Starting { generation }) if generation == published.generation => {
                     unseen.add(published.server, "its host says that it is not ready");
                     continue;

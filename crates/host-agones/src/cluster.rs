@@ -62,7 +62,7 @@ impl Cluster {
         }
     }
 
-    /// Those that this selects, as they are now.
+    /// Lists the objects that `selector` selects.
     pub(crate) async fn all<K>(&self, api: &Api<K>, selector: &str) -> Result<Vec<K>, Trouble>
     where
         K: Clone + DeserializeOwned + fmt::Debug,
@@ -70,7 +70,7 @@ impl Cluster {
         Ok(self.listed(api, selector).await?.0)
     }
 
-    /// The same, and as of which version. Where the cluster forgets the version of a list that comes in pieces (after
+    /// Lists the same objects, with the version of the list. Where the cluster forgets the version of a list that comes in pieces (after
     /// some minutes, or a compaction), the list is taken again in one piece, which no version can expire.
     pub(crate) async fn listed<K>(&self, api: &Api<K>, selector: &str) -> Result<(Vec<K>, Option<String>), Trouble>
     where
@@ -201,8 +201,8 @@ pub(crate) async fn ask<T>(call: impl Future<Output = kube::Result<T>>) -> Resul
 }
 
 impl Trouble {
-    /// What it means where something was to be made as the catalogue says: the catalogue is wrong, or the cluster's own rules
-    /// are against it, and waiting mends neither. A right, a quota, or Agones itself may be about to be put right.
+    /// Reads a refusal of an object that the catalogue describes: the catalogue is wrong, or the cluster's own rules are against
+    /// it, and waiting mends neither. A right, a quota, or Agones itself may be about to be put right.
     pub(crate) fn of_making(self) -> HostError {
         match self {
             Self::Refused { code: CONFLICT | FORBIDDEN | GONE | EXPIRED, .. } | Self::Busy(_) | Self::Unknown(_) => {

@@ -38,7 +38,7 @@ pub(crate) fn good_for(watch: Duration) -> Duration {
     watch + CALL * 3
 }
 
-/// What keeps a store.
+/// The loop that keeps a store as the cluster has its objects.
 pub(crate) struct Follow<'a, K: Resource + Clone + 'static, F>
 where
     K::DynamicType: Eq + Hash + Clone,
@@ -57,7 +57,7 @@ where
     K::DynamicType: Eq + Hash + Clone,
     F: Fn(Option<&K>),
 {
-    /// Ends never.
+    /// Keeps the store, and never returns.
     pub(crate) async fn run(mut self) {
         let (mut version, mut is_well, mut wait) = (None, true, WAIT.0);
         loop {

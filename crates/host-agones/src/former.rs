@@ -1,7 +1,7 @@
 //! Fences that an older version wrote into the games' namespace: they are moved to the others.
 //!
 //! The Role of this version lets nobody write a fence there, so from then on no older process changes one, or makes one anew.
-//! Where it may all the same, its fences count until they are moved: the higher generation holds.
+//! A fence that one writes there all the same counts until it is moved: the higher generation holds.
 
 use agis_servers::host::HostError;
 use futures_util::{StreamExt, TryStreamExt, stream};

@@ -43,7 +43,7 @@ pub(crate) enum Phase {
     Running(Endpoint),
     /// Over.
     Ended(End),
-    /// Nobody knows: its status is not as Agones writes it. The text says which and why.
+    /// The status is not as Agones writes it, so the phase is not known. The text names the object and says why.
     Unreadable(String),
 }
 
@@ -117,7 +117,7 @@ pub(crate) fn phase(gameserver: &GameServer, pod: Option<&Pod>) -> Phase {
     }
 }
 
-/// What Agones says of it; nothing before it has said anything.
+/// Reads the status that Agones wrote; an empty one before Agones has written any.
 fn status(gameserver: &GameServer) -> Result<Status, String> {
     let Some(status) = &gameserver.status else { return Ok(Status::default()) };
     Status::deserialize(status)

@@ -77,7 +77,7 @@ impl AgonesHost {
     /// first.
     ///
     /// # Errors
-    /// Where it does not, or where what runs all the time is in trouble.
+    /// The cluster does not answer, or a watch or the search for orphans is in trouble.
     pub async fn ping(&self) -> Result<(), HostError> {
         self.cluster.ping().await?;
         self.view.trouble().or_else(|| self.reaper.trouble()).map_or(Ok(()), |why| Err(HostError::Unavailable(why)))

@@ -138,7 +138,7 @@ impl View {
         }
     }
 
-    /// What is wrong with the watches, where something is.
+    /// Returns the trouble of the watches, for people.
     pub(crate) fn trouble(&self) -> Option<String> {
         self.sight_of_gameservers.trouble().or_else(|| self.sight_of_pods.trouble())
     }
@@ -281,7 +281,7 @@ impl Looks {
 }
 
 impl Feed {
-    /// Follows the cluster; ends never.
+    /// Follows the cluster, and never returns.
     pub(crate) async fn run(self, cluster: &Cluster) {
         // The first is to be seen as one more.
         metrics::counter!(UNREADABLE).increment(0);

@@ -69,11 +69,11 @@ pub struct Game {
 pub enum Placeholder {
     /// The server's name.
     Name,
-    /// Its port.
+    /// The server's port.
     Port,
     /// The address to listen on.
     Bind,
-    /// This program itself.
+    /// The path of this program.
     Agis,
 }
 

@@ -78,7 +78,7 @@ pub struct Slot {
     again: Option<Arc<Again>>,
 }
 
-/// Its end makes the place free.
+/// A place that is held. Dropping it makes the place free.
 type Permit = Box<dyn Any + Send>;
 type Again = dyn Fn() -> Pin<Box<dyn Future<Output = Permit> + Send>> + Send + Sync;
 

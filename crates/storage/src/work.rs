@@ -614,11 +614,11 @@ async fn end(
     Ok(ended == 1)
 }
 
-/// What an expired operation asked for is not wanted any more where nobody had begun with it: its server goes on as it is
-/// published. A server that runs is charged again; one that is stopped has its first hour checked by the next start, and no host
-/// has seen the generation that is given back. The servers' rows are locked.
+/// Makes the published state of these servers the desired one, where nobody had begun with the operation that expired. A
+/// server that runs is charged again; one that is stopped has its first hour checked by the next start. No host has seen the
+/// generation that is given back. The servers' rows are locked.
 async fn revert_desired(conn: &mut AsyncPgConnection, servers: &[i32]) -> Result<(), Fault<StoreError>> {
-    // These two words are the same in both columns.
+    // Both columns have the same words for these two.
     let at_rest = [Status::Running, Status::Stopped].map(Status::as_str);
     diesel::update(game_servers::table.filter(game_servers::id.eq_any(servers)))
         .filter(game_servers::status.eq_any(at_rest).and(not(exists(open_operation()))))

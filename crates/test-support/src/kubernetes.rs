@@ -36,7 +36,7 @@
 //! (refused as an older server does), `managedFields`, protobuf, subresources other than `pods/log`, rolling updates of
 //! Fleets, and the API's own schema (`kubectl create` wants `--validate=false`).
 //!
-//! It speaks plain HTTP and asks nobody who they are. There are two namespaces: [`NAMESPACE`], with all that was said,
+//! The stand-in speaks plain HTTP and asks nobody who they are. There are two namespaces: [`NAMESPACE`], with all that was said,
 //! and [`FENCES`], in which objects are kept and nothing happens to them, and which cannot be watched. In any other one there
 //! is nothing, and nothing can be created.
 

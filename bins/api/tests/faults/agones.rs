@@ -31,7 +31,7 @@ cost_per_hour = 120
 fleet = "arena"
 "#;
 
-/// What the manifests let agis-api do, by namespace, and nothing else.
+/// The Roles of the manifests, by namespace: agis-api may do nothing else.
 const ACCESS: [(&str, &str); 2] = [
     (
         NAMESPACE,
@@ -279,7 +279,7 @@ async fn while_the_cluster_is_out_nothing_is_confirmed_and_readiness_counts_what
     scene.cluster.outage();
     until_unseen(&api, &format!("server {id}: ")).await;
     scene.cluster.crash(&scene.the_one());
-    // So that whoever finds it running says so at once.
+    // A watcher that finds it running then says so at once.
     let long_ago = format!("update game_servers set confirmed_until = now() - interval '1 hour' where id = {id}");
     sql.batch_execute(&long_ago).await.expect("an hour ago");
     let last = confirmed().await;

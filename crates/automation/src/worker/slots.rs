@@ -49,7 +49,7 @@ impl Slots {
         })
     }
 
-    /// A place for an order of this owner that had one before, once there is one.
+    /// Waits for a place for an order of this owner that had one before.
     pub(super) async fn take_again(self: Arc<Self>, owner: UserId) -> Permit {
         loop {
             let given = {
@@ -78,7 +78,7 @@ impl Slots {
         let handed = handed.and_then(|(at, permit)| Some((taken.returning.remove(at)?.1, permit)));
         drop(taken);
         match handed {
-            // Where nobody waits for it any more, the permit is dropped, and handed on.
+            // A permit for which nobody waits any more is dropped, which hands it on.
             Some((giver, permit)) => drop(giver.send(permit)),
             None => self.freed.notify_one(),
         }

@@ -108,7 +108,7 @@ async fn game_that_is_ready_by_its_pod_is_unseen_where_pods_may_not_be_looked_at
             ("configmaps", &["get", "list", "delete"]),
         ],
     );
-    // One that has seen pods before, and one that has not.
+    // The first process has seen pods before, the second has not.
     for process in [first, scene.process()] {
         scene.until_unseen(&process, "pods").await;
         until_told(&process, Some("pods")).await;

@@ -45,7 +45,7 @@ impl Dialect {
         let second = if self.seconds { fields.remove(0) } else { "0" };
         let &[minute, hour, day, month, weekday] = fields.as_slice() else { return None };
         let (dates, weekdays) = (values(day, 1, 31)?, self.weekdays(weekday)?);
-        // Where one day field is enough, a field is left out of account for its star, not for its values.
+        // A scheduler to which one day field is enough ignores a field for its star, not for its values.
         let starred = |field: &str| field.split(',').any(|part| matches!(part, "*" | "?"));
         let (any_date, any_weekday) =
             if self.both { (dates == values("*", 1, 31)?, weekdays == 0x7f) } else { (starred(day), starred(weekday)) };

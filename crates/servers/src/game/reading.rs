@@ -18,7 +18,7 @@ use toml::{
 use super::{Game, Placeholder, ReadyWhen, RunsOn, StopHow};
 use crate::console::COMMAND_MAX;
 
-/// What each field must be, as `docs/guides/games.md` says it too; a dot leads into a table, and `*` is any field of it.
+/// The rule of each field, as `docs/guides/games.md` says it too; a dot leads into a table, and `*` is any field of it.
 pub const FIELDS: &[(&str, &str)] = &[
     ("title", "a text of 1 to 100 characters on one line, unlike any other title"),
     ("command", "a list of texts: the program and its arguments"),

@@ -65,7 +65,7 @@ impl Cluster {
     /// Takes an object of a namespace away, as `kubectl delete` does.
     ///
     /// # Panics
-    /// Where there is none.
+    /// There is no such object.
     pub fn delete_in(&self, namespace: &str, kind: Kind, name: &str) {
         self.hub
             .change(|world| world.within(namespace, |world| world.store.delete(kind, name)))

@@ -41,7 +41,7 @@ pub(super) struct Knobs {
     /// Whether allocation knows of no GameServer that is ready.
     pub(super) is_blind: bool,
     pub(super) quotas: BTreeMap<Kind, usize>,
-    /// What requests may do in a namespace, where that is restricted: resources and their verbs.
+    /// The resources and verbs that requests may use in a namespace, where that is restricted.
     pub(super) roles: BTreeMap<String, Vec<(String, Vec<String>)>>,
 }
 
