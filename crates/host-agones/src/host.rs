@@ -205,7 +205,8 @@ impl Host for AgonesHost {
         }
         Ok(match self.cluster.fence(server).await? {
             Some(Fence { generation, wanted: Wanted::Running, chosen: Some(chosen) }) => {
-                let gone = || End::crash("its game server is gone from the cluster");
+                // Whoever watches a good end knows of it.
+                let gone = || End::crash("its game server is gone from the cluster, and nobody saw how it ended");
                 self.view.end(server, generation, &chosen).unwrap_or_else(gone).observed(generation)
             }
             _ => Observed::Absent,

@@ -94,6 +94,10 @@ async fn a_game_that_shuts_itself_down_has_ended() {
     // Also once Agones has deleted it, and never of one that crashed.
     scene.until_standing(0).await;
     scene.until_observed(&process, "its good end", is_good).await;
+    // By a process that has watched nothing of it.
+    let late = scene.process();
+    let told = |it: &Observed| matches!(it, Observed::Ended { how, .. } if how.contains("nobody saw how it ended"));
+    scene.until_observed(&late, "what it cannot know", told).await;
     process.running(&scene.start(2, "sdk")).await;
     scene.sicken(&scene.the_one().await.name_any()).await;
     let is_bad = |it: &Observed| matches!(it, Observed::Ended { generation: 2, good: false, .. });
