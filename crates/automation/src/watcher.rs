@@ -1,10 +1,10 @@
 //! Servers that end by themselves are published as stopped or crashed; of the others it is recorded that they run.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use agis_base::{Reason, ServerId, StoreError};
 use agis_servers::{
-    host::{Host, Observed},
+    host::{Generation, Host, Observed},
     store::{Published, WorkStore},
 };
 use tokio_util::sync::CancellationToken;
@@ -30,6 +30,9 @@ impl Unseen {
     }
 }
 
+/// Servers, as published, whose host was at a newer generation; whether that was told.
+type Ahead = HashMap<(ServerId, Generation), bool>;
+
 /// The loop that watches a host.
 pub struct Watcher {
     /// Where crashes are published.
@@ -44,8 +47,9 @@ impl Watcher {
     pub async fn run(self, stop: CancellationToken, beat: impl Fn(Result<&Unseen, &StoreError>)) {
         // The first crash is to be seen as one more.
         metrics::counter!("agis_bot_server_crashes_total").increment(0);
+        let mut ahead = Ahead::new();
         while !stop.is_cancelled() {
-            let round = self.round().await;
+            let round = self.round(&mut ahead).await;
             beat(round.as_ref());
             if let Err(error) = round {
                 tracing::warn!(host = self.host.name(), %error, "servers could not be watched");
@@ -63,12 +67,14 @@ impl Watcher {
     }
 
     /// What is published is read before the host is looked at, so a server that was restarted between the two is seen
-    /// at another generation than the one it was published at, and left alone.
-    async fn round(&self) -> Result<Unseen, StoreError> {
+    /// at another generation than the one it was published at, and left alone. In the next round it is published anew.
+    async fn round(&self, ahead: &mut Ahead) -> Result<Unseen, StoreError> {
         let mut unseen = Unseen::default();
         let hosts = [self.host.name().to_owned()];
         let mut running = vec![];
-        for published in self.store.published(&hosts).await? {
+        let all = self.store.published(&hosts).await?;
+        ahead.retain(|life, _| all.iter().any(|it| (it.server, it.generation) == *life));
+        for published in all {
             let (how, good) = match self.host.observe(published.server).await {
                 Ok(Observed::Running { generation, .. }) if generation == published.generation => {
                     running.push(published);
@@ -79,6 +85,18 @@ impl Watcher {
                 // Players cannot join, so its owner pays nothing, and an operator is told.
                 Ok(Observed::Starting { generation }) if generation == published.generation => {
                     unseen.add(published.server, "its host says that it is not ready");
+                    continue;
+                }
+                Ok(
+                    Observed::Running { generation, .. }
+                    | Observed::Starting { generation }
+                    | Observed::Ended { generation, .. },
+                ) if generation > published.generation => {
+                    let life = (published.server, published.generation);
+                    match ahead.get_mut(&life) {
+                        Some(told) => behind(&published, generation, std::mem::replace(told, true), &mut unseen),
+                        None => drop(ahead.insert(life, false)),
+                    }
                     continue;
                 }
                 Ok(_) => continue,
@@ -129,4 +147,20 @@ impl Watcher {
         }
         Ok(())
     }
+}
+
+/// The database was restored, or lost its last commits. What runs may be another run than the published one, and only an
+/// order can bring the two together.
+fn behind(published: &Published, seen: Generation, told: bool, unseen: &mut Unseen) {
+    let Published { server, generation, .. } = *published;
+    if !told {
+        tracing::warn!(
+            server_id = server.0,
+            published = generation,
+            seen,
+            "the host of a server is ahead of the database, which may have been restored"
+        );
+    }
+    let why = format!("its host is ahead of the database (generation {seen}, not {generation}): stop or restart it");
+    unseen.add(server, &why);
 }

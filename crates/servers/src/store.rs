@@ -238,7 +238,7 @@ pub trait WorkStore: Send + Sync {
 
     /// Ends an operation and publishes what it led to, in one transaction, and answers with the state in which it ended;
     /// `None`, and nothing is published, where the claim is no longer ours. `killed` is what the host says of
-    /// [`Operation::killed_after_grace`].
+    /// [`Operation::killed_after_grace`]. A stop that is [stale](Outcome::Stale) may be queued again instead.
     async fn finish(&self, claim: &Claim, outcome: &Outcome, killed: Option<bool>)
     -> Result<Option<State>, StoreError>;
 
@@ -342,7 +342,8 @@ pub enum Outcome {
     Failed(Reason),
     /// The host has seen this newer generation. Where a newer operation was accepted, that is why; where none was, the
     /// database is older than the host (it was restored, or made anew): the operation fails, and the server's generation
-    /// goes up to what the host saw, so that the next operation is heard.
+    /// goes up to what the host saw, so that the next operation is heard. A stop does not fail: it is queued again at the
+    /// generation above.
     Stale(Generation),
 }
 

@@ -230,6 +230,11 @@ impl WorkStore for Db {
     ) -> Result<Option<State>, StoreError> {
         self.transaction(async |conn| {
             let generation = lock_server(conn, claim.server.id).await?;
+            if let (Outcome::Stale(seen), Action::Stop) = (outcome, claim.operation.action)
+                && generation == claim.operation.generation
+            {
+                return go_above(conn, claim, *seen).await;
+            }
             let (state, error) = match outcome {
                 Outcome::Stale(_) if generation > claim.operation.generation => (State::Superseded, Some(SUPERSEDED)),
                 Outcome::Stale(_) => (State::Failed, Some(BEHIND_ITS_HOST)),
@@ -505,6 +510,8 @@ impl Db {
 const SUPERSEDED: &str = "a newer operation took its place";
 const BEHIND_ITS_HOST: &str =
     "the server's host has seen newer operations than this database, which may have been restored; try again";
+const GOES_ABOVE_ITS_HOST: &str =
+    "the server's host is ahead of this database, which may have been restored; the stop goes on above it";
 
 #[derive(QueryableByName)]
 struct Id {
@@ -573,6 +580,24 @@ async fn requeue(
         diesel::sql_query(format!("notify {OPERATIONS}")).execute(conn).await?;
     }
     Ok((updated == 1).then_some(State::Queued))
+}
+
+/// Queues a stop again above what its host has seen: whoever wants a server stopped wants it whatever has become of it.
+async fn go_above(
+    conn: &mut AsyncPgConnection,
+    claim: &Claim,
+    seen: Generation,
+) -> Result<Option<State>, Fault<StoreError>> {
+    let next = seen.saturating_add(1);
+    let queued = requeue(conn, claim, next, TimeDelta::zero(), GOES_ABOVE_ITS_HOST).await?;
+    // Where a newer one waits it finds the same, and does this.
+    if queued == Some(State::Queued) {
+        diesel::update(game_servers::table.find(claim.server.id.0))
+            .set((game_servers::generation.eq(next), game_servers::updated_at.eq(now())))
+            .execute(conn)
+            .await?;
+    }
+    Ok(queued)
 }
 
 /// The operation, if this attempt still has it.

@@ -1,6 +1,9 @@
+use std::time::Duration;
+
+use agis_test_support::wait;
 use serde_json::json;
 
-use crate::common::{OWNER, Stack, signal};
+use crate::common::{OWNER, SOON, Stack, is_alive, signal};
 
 #[tokio::test]
 async fn a_start_accepted_before_a_crash_was_seen_starts_the_server_all_the_same() {
@@ -38,4 +41,44 @@ async fn a_database_that_is_older_than_its_host_is_told_and_the_next_try_works()
     api.until_status(id, "failed").await;
     api.act(id, "start").await;
     assert_eq!(stack.process_of(id).expect("a process")["generation"], 8);
+}
+
+#[tokio::test]
+async fn host_ahead_of_a_restored_database_is_told_of_once_and_a_stop_stops() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    let id = api.server("restored", "demo").await;
+    for status in ["running", "stopped"] {
+        api.act(id, "start").await;
+        api.act(id, "restart").await;
+        let process = stack.process_of(id).expect("a process");
+        let (generation, pid) = (process["generation"].as_i64().expect("one"), process["shim"]["pid"].as_i64());
+        // As an older dump has it.
+        let older = format!(
+            "update game_servers set status = '{status}', desired = '{status}', generation = {0}, status_generation = {0}
+             where id = {id}",
+            generation - 2
+        );
+        stack.sql().await.batch_execute(&older).await.expect("restored");
+        if status == "running" {
+            wait::until(SOON, "readiness to tell of it", async || {
+                let host = api.ready().await.body["components"]["host"].clone();
+                let why = host["unseen_why"].as_str().unwrap_or_default();
+                (host["unseen_servers"] == 1 && why.contains("ahead of the database")).then_some(())
+            })
+            .await;
+            // Longer than the watcher sleeps.
+            tokio::time::sleep(Duration::from_secs(12)).await;
+            let is_of_it = |line: &&serde_json::Value| line.to_string().contains("ahead of the database");
+            assert_eq!(api.log().iter().filter(is_of_it).count(), 1);
+        }
+        api.act(id, "stop").await;
+        assert_eq!(api.until_status(id, "stopped").await["error"], json!(null));
+        assert!(!is_alive(pid.expect("a pid")), "{status}");
+        let query = format!("select generation from game_servers where id = {id}");
+        let after: i64 = stack.sql().await.query_one(&query, &[]).await.expect("a row").get(0);
+        assert_eq!(after, generation + 1);
+    }
+    let host = api.ready().await.body["components"]["host"].clone();
+    assert_eq!(host["unseen_servers"], 0, "{host}");
 }

@@ -165,6 +165,10 @@ impl Attempt {
 
     fn ended(&self, outcome: &Outcome, state: State, killed_after_grace: bool) {
         let operation = &self.claim.operation;
+        if !state.is_final() {
+            tracing::warn!("Operation {} begins anew above what its host has seen", operation.action);
+            return;
+        }
         operation::count(operation.action, state);
         if killed_after_grace {
             tracing::warn!(
