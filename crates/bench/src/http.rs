@@ -38,30 +38,34 @@ struct Kind<'a> {
     requests: Requests,
     status: u16,
     body_bytes: usize,
-    rounds: Vec<Round>,
+    /// Two of each round.
+    halves: Vec<Half>,
 }
 
-struct Round {
+struct Half {
     seen: Seen,
     server_ms: f64,
     postgres_ms: f64,
 }
 
-impl Round {
+impl Half {
     fn per_second(&self) -> f64 {
         self.seen.requests / self.seen.seconds
     }
 }
 
 impl Stage<'_> {
-    /// Every kind of request in every round, so that what the machine does besides falls on all alike.
+    /// Measures every kind of request twice in every round, in one order and then in the other: a machine that gets slower
+    /// or faster meanwhile does so for all kinds alike, and none profits from the kind before it.
     pub(crate) fn full_load(&self, load: &Load, rounds: usize, report: &mut Report) -> Result {
         let mut kinds = self.kinds()?;
+        let forth = 0..kinds.len();
         for round in 1..=rounds {
             step(&format!("requests at full load, round {round} of {rounds}"));
-            for kind in &mut kinds {
-                let measured = self.round(load, kind)?;
-                kind.rounds.push(measured);
+            for kind in forth.clone().chain(forth.clone().rev()) {
+                let kind = &mut kinds[kind];
+                let measured = self.half(load, kind)?;
+                kind.halves.push(measured);
             }
         }
         ratios(&kinds, report);
@@ -108,7 +112,7 @@ impl Stage<'_> {
             return Err(Error::new(format!("{name}: {path} answers {status}")));
         }
         let requests = Requests { url: server.url(), path: path.to_owned(), keys };
-        Ok(Kind { name, server, requests, status, body_bytes, rounds: vec![] })
+        Ok(Kind { name, server, requests, status, body_bytes, halves: vec![] })
     }
 
     /// With keys whose one request of the hour is spent.
@@ -119,13 +123,13 @@ impl Stage<'_> {
         self.kind(name, self.api, path, "poor", &[429])
     }
 
-    fn round(&self, load: &Load, kind: &Kind<'_>) -> Result<Round> {
+    fn half(&self, load: &Load, kind: &Kind<'_>) -> Result<Half> {
         let pid = kind.server.pid();
         let (server, postgres) = (process::cpu_ms(pid)?, process::family_cpu_ms(self.postmaster)?);
         let seen = load.closed(&kind.requests)?;
         let server_ms = process::cpu_ms(pid)? - server;
         let postgres_ms = process::family_cpu_ms(self.postmaster)? - postgres;
-        Ok(Round { seen, server_ms, postgres_ms })
+        Ok(Half { seen, server_ms, postgres_ms })
     }
 
     /// What a caller meets at a rate that is no load to speak of.
@@ -158,18 +162,24 @@ impl Stage<'_> {
 }
 
 impl Kind<'_> {
+    /// Returns the requests per second of each round.
+    fn rounds(&self) -> impl Iterator<Item = f64> {
+        let of = |halves: &[Half], value: fn(&Seen) -> f64| halves.iter().map(|half| value(&half.seen)).sum::<f64>();
+        self.halves.chunks(2).map(move |both| of(both, |it| it.requests) / of(both, |it| it.seconds))
+    }
+
     fn medians(&self) -> Http {
-        let median = |of: &dyn Fn(&Round) -> f64| median(self.rounds.iter().map(of));
+        let median = |of: &dyn Fn(&Half) -> f64| median(self.halves.iter().map(of));
         Http {
             name: self.name,
             status: self.status,
             body_bytes: self.body_bytes,
-            per_second: median(&Round::per_second),
-            p50_ms: median(&|round| round.seen.p50_ms),
-            p99_ms: median(&|round| round.seen.p99_ms),
-            server_cpu_ms_per_1000: median(&|round| round.server_ms / round.seen.requests * 1000.0),
-            postgres_cpu_ms_per_1000: median(&|round| round.postgres_ms / round.seen.requests * 1000.0),
-            broken: self.rounds.iter().map(|round| round.seen.broken).sum(),
+            per_second: median(&Half::per_second),
+            p50_ms: median(&|half| half.seen.p50_ms),
+            p99_ms: median(&|half| half.seen.p99_ms),
+            server_cpu_ms_per_1000: median(&|half| half.server_ms / half.seen.requests * 1000.0),
+            postgres_cpu_ms_per_1000: median(&|half| half.postgres_ms / half.seen.requests * 1000.0),
+            broken: self.halves.iter().map(|half| half.seen.broken).sum(),
         }
     }
 }
@@ -177,9 +187,8 @@ impl Kind<'_> {
 /// Ratios within a round, and their medians.
 fn ratios(kinds: &[Kind<'_>], report: &mut Report) {
     let ratio = |of: &str, to: &str| {
-        let find = |name: &str| kinds.iter().find(|kind| kind.name == name).map(|kind| kind.rounds.as_slice());
-        let (of, to) = (find(of).unwrap_or_default(), find(to).unwrap_or_default());
-        median(of.iter().zip(to).map(|(of, to)| of.per_second() / to.per_second()))
+        let rounds = |name: &str| kinds.iter().find(|kind| kind.name == name).into_iter().flat_map(Kind::rounds);
+        median(rounds(of).zip(rounds(to)).map(|(of, to)| of / to))
     };
     let checked = "one query, pooled with a check";
     report.value("users/me : one query, pooled with a check", ratio("users/me", checked), "x");

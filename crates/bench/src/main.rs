@@ -143,7 +143,7 @@ async fn served(args: &Run, wanted: &impl Fn(&str) -> bool, report: &mut Report)
             Stage { api: &server, over_tls: over_tls.as_ref(), baseline: &baseline, postmaster, keys: &args.dir };
         let script = args.dir.join("requests.lua");
         fs::write(&script, load::SCRIPT)?;
-        let seconds = if args.quick { 1 } else { 5 };
+        let seconds = if args.quick { 1 } else { 3 };
         let load = Load { wrk: args.wrk.clone(), oha: args.oha.clone(), script, seconds, connections: 64 };
         let rounds = if args.quick { 1 } else { 5 };
         if wanted("http") {
