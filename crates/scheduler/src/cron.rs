@@ -37,7 +37,7 @@ pub struct CronExpression {
     sets: FieldSets,
 }
 
-/// The values that the five fields name: bit n stands for value n, except that the weekdays' bit 0 is Sunday.
+/// Bit n stands for value n. The weekdays' bit 0 is Sunday.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FieldSets {
     pub(crate) minutes: u64,
@@ -45,17 +45,17 @@ pub(crate) struct FieldSets {
     pub(crate) days_of_month: u32,
     pub(crate) months: u16,
     pub(crate) weekdays: u8,
-    /// One of the day fields is enough.
+    /// A day matches if one of the two day fields matches.
     pub(crate) either_day: bool,
     /// The minute or hour field starts with `*`: the expression means real time, not times of the local day.
     pub(crate) every_instant: bool,
 }
 
 impl CronExpression {
-    /// The longest text that is accepted, in characters, after runs of blanks were folded.
+    /// Maximum length of an accepted text, in characters, after runs of blanks are folded.
     pub const MAX_LENGTH: usize = 100;
 
-    /// The instants after `after` (exclusive) at which the expression is due in `zone`; see [`Occurrences`].
+    /// Returns the instants after `after` (exclusive) at which the expression is due in `zone`; see [`Occurrences`].
     ///
     /// An expression that never fires, such as `0 0 31 2 *`, gives an empty iterator.
     pub fn after(&self, zone: &Zone, after: DateTime<Utc>) -> Occurrences {
@@ -125,7 +125,7 @@ fn mask(values: &impl TimeUnitSpec) -> u64 {
     values.iter().fold(0, |mask, value| mask | 1 << value)
 }
 
-/// The five fields that crontab(5) gives for a shorthand.
+/// Returns the five fields that crontab(5) gives for a shorthand.
 fn expand(word: &str) -> Result<&'static str, CronError> {
     match word.to_ascii_lowercase().as_str() {
         "yearly" | "annually" => Ok("0 0 1 1 *"),

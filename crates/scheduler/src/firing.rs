@@ -1,4 +1,4 @@
-//! What becomes of the slots of a schedule that is due. Pure; the store calls it with the schedule's row locked.
+//! Decides the fate of slots of a due schedule. Pure; the store calls it with the schedule's row locked.
 
 use std::collections::VecDeque;
 
@@ -10,64 +10,65 @@ use crate::{
     schedule::{Action, MissedRunPolicy, Timing},
 };
 
-/// How late a slot may be claimed, its successor not yet due, and still run whatever the policy says.
+/// Maximum lateness at which a slot runs whatever the policy says, if its successor is not due yet.
 pub const LATE: TimeDelta = TimeDelta::minutes(5);
 
-/// How many rows the missed slots of one claim get; the oldest of them share one.
+/// Maximum number of rows for the missed slots of one claim; the oldest slots share one row.
 pub const MISSED_ROWS: usize = 1440;
 
-/// How long runs are remembered after their end.
+/// Time that runs are remembered after their end.
 pub const KEPT_FOR: TimeDelta = TimeDelta::days(90);
 
-/// About how many runs of a schedule are remembered. More come together within [`KEPT_FOR`] only where it runs more often
-/// than once an hour.
+/// Approximate number of runs that are remembered per schedule. A schedule has more within [`KEPT_FOR`] only if it runs
+/// more often than once an hour.
 pub const RUNS_KEPT: i32 = 2000;
 
-/// Why a slot is missed.
+/// Reason of a missed slot.
 pub const SCHEDULER_UNAVAILABLE: &str = "scheduler_unavailable";
 
-/// Why a slot is skipped: it was planned, and by the rules of today's time zone data it is none.
+/// Reason of a skipped slot: it was planned, and today's time zone data no longer has it.
 pub const TIME_ZONE_CHANGED: &str = "time_zone_changed";
 
-/// Why a slot is skipped: the schedule got another timing, or was disabled, after it was due and before it was claimed.
+/// Reason of a skipped slot: the schedule's timing changed, or it was disabled, after the slot was due and before it
+/// was claimed.
 pub const SCHEDULE_CHANGED: &str = "schedule_changed";
 
-/// A firing: one slot of one schedule. There is never a second one of the same.
+/// One slot of one schedule. A second firing of the same slot never exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FiringId {
-    /// The schedule.
+    /// Schedule that fired.
     pub schedule: ScheduleId,
-    /// The slot.
+    /// Slot of the schedule.
     pub slot: Timestamp,
 }
 
-/// A firing that is to become an operation.
+/// Firing that is to become an operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Firing {
-    /// Which.
+    /// The firing.
     pub id: FiringId,
-    /// The operation that it becomes. It is chosen with the firing, so that however often somebody tries, one comes of it.
+    /// Id of its future operation. The claim chooses the id, so repeated attempts create one operation.
     pub operation: OperationId,
-    /// On which server.
+    /// Server to act on.
     pub server: ServerId,
-    /// In whose name.
+    /// User in whose name it acts.
     pub owner: UserId,
-    /// To do what.
+    /// Action to take.
     pub action: Action,
 }
 
-/// How far a firing has come.
+/// State of a firing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RunState {
-    /// It has fired; its operation has not ended.
+    /// The firing's operation has not ended.
     Pending,
-    /// Its operation succeeded.
+    /// The firing's operation succeeded.
     Succeeded,
-    /// Its operation failed.
+    /// The firing's operation failed.
     Failed,
-    /// It fired, and nothing was to be done.
+    /// There was nothing to do.
     Skipped,
-    /// No scheduler ran when it was due.
+    /// No scheduler ran when the slot was due.
     Missed,
 }
 
@@ -75,7 +76,7 @@ impl RunState {
     /// Every state.
     pub const ALL: [Self; 5] = [Self::Pending, Self::Succeeded, Self::Failed, Self::Skipped, Self::Missed];
 
-    /// The word that the database and REST use.
+    /// Returns the word that the database and REST use.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
@@ -86,12 +87,12 @@ impl RunState {
         }
     }
 
-    /// The state of that word.
+    /// Returns the state of a word.
     pub fn from_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|state| state.as_str() == word)
     }
 
-    /// The `status` label of `agis_bot_scheduler_executions_total`.
+    /// Returns the `status` label of `agis_bot_scheduler_executions_total`.
     pub fn metric(self) -> &'static str {
         match self {
             Self::Pending => "pending",
@@ -103,62 +104,62 @@ impl RunState {
     }
 }
 
-/// A line of a schedule's history.
+/// Line of a schedule's history.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {
-    /// The slot.
+    /// Slot of the run.
     pub slot: Timestamp,
-    /// The local times that met in it, where they are more than one.
+    /// Local times that met in the slot, if there are several.
     pub local_slots: Vec<NaiveDateTime>,
-    /// How far it has come.
+    /// State of the run.
     pub state: RunState,
-    /// Why it ended so.
+    /// Reason of its end.
     pub reason: Option<String>,
-    /// How long after the slot it was claimed.
+    /// Time between the slot and its claim.
     pub lateness: TimeDelta,
-    /// How many slots this line stands for: 1, or more where old missed ones were folded.
+    /// Number of slots in this line: 1, or more if old missed slots were folded.
     pub slots: i64,
-    /// The operation it became.
+    /// Operation of the run.
     pub operation: Option<OperationId>,
 }
 
-/// What to write for a schedule that is due.
+/// Rows to write for a due schedule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
-    /// The slots, in order; at most the last one is [`RunState::Pending`].
+    /// Slots in order. At most the last one is [`RunState::Pending`].
     pub runs: Vec<PlannedRun>,
-    /// The slot that fires next; none where there is none in sight.
+    /// Next slot to fire; `None` if there is none in sight.
     pub next_run: Option<Timestamp>,
-    /// Runs from before this may be forgotten, where the schedule runs so often that they would become too many.
+    /// Older runs may be forgotten; set if the schedule runs so often that its runs would become too many.
     pub forget_before: Option<Timestamp>,
 }
 
-/// What was planned for a schedule before.
+/// Earlier plan of a schedule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
-    /// The slot that fires next.
+    /// Next slot to fire.
     pub due: Timestamp,
-    /// When that was planned: every slot up to then has been dealt with. Unknown in rows of older programs.
+    /// Time of the plan: every slot up to then is handled. `None` in rows of older programs.
     pub since: Option<Timestamp>,
-    /// The version of the time zone data that it was planned by; empty where that is unknown.
+    /// Version of the time zone data of the plan; empty if unknown.
     pub zone_version: String,
 }
 
-/// A slot to write.
+/// Slot to write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlannedRun {
     /// The slot.
     pub slot: Slot,
     /// [`RunState::Pending`], [`RunState::Missed`] or [`RunState::Skipped`].
     pub state: RunState,
-    /// Why, where it does not run.
+    /// Reason, unless the slot runs.
     pub reason: Option<&'static str>,
-    /// How many slots it stands for.
+    /// Number of slots that it stands for.
     pub slots: i64,
 }
 
 impl PlannedRun {
-    /// How long after the slot it is claimed.
+    /// Returns the time between the slot and its claim.
     pub fn lateness(&self, now: Timestamp) -> TimeDelta {
         now - self.slot.at
     }
@@ -173,11 +174,11 @@ impl PlannedRun {
 
 /// Plans the slots that have passed and the next one.
 ///
-/// Where the plan was made by older time zone data, the slots since it was made are looked for again by today's. A planned
-/// slot that has passed and that today's data does not have is skipped, with a row. One that was planned by newer data (of
-/// another process) runs.
+/// If the plan was made by older time zone data, today's data decides again about the slots since then. A planned slot
+/// that has passed and that today's data lacks is skipped, with a row. A slot planned by newer data (of another
+/// process) runs.
 ///
-/// A due moment that is no whole second was never planned: it only says where to begin (the take-over of the Go version).
+/// A due moment that is no whole second was never planned: it only says where to begin (take-over of the Go version).
 pub fn plan(timing: &Timing, policy: MissedRunPolicy, standing: &Standing, now: Timestamp) -> Plan {
     let Standing { due, since, zone_version } = standing;
     let (due, ours) = (*due, timing.zone.version());
@@ -198,7 +199,7 @@ pub fn plan(timing: &Timing, policy: MissedRunPolicy, standing: &Standing, now: 
             break;
         }
         passed.push_back(slot);
-        // The folded row is one of those allowed; the latest slot may be missed too.
+        // The folded row counts towards the maximum; the latest slot may be missed too.
         if passed.len() >= MISSED_ROWS {
             let slots = folded.map_or(0, |run| run.slots) + 1;
             folded = passed.pop_front().map(|slot| PlannedRun { slots, ..PlannedRun::new(slot, RunState::Missed) });
@@ -219,7 +220,7 @@ pub fn plan(timing: &Timing, policy: MissedRunPolicy, standing: &Standing, now: 
     Plan { runs, next_run, forget_before }
 }
 
-/// The slots that are due while the schedule gets another timing or is disabled: none of them runs any more, each has a
+/// Gives up the due slots of a schedule whose timing changes or that is disabled: none of them runs, and each gets a
 /// row.
 pub fn give_up(timing: &Timing, standing: &Standing, now: Timestamp) -> Vec<PlannedRun> {
     let mut runs = plan(timing, MissedRunPolicy::Skip, standing, now).runs;
@@ -325,7 +326,7 @@ mod tests {
             Timing { cron: "0 4 * * *".parse().expect("an expression"), zone }
         }
 
-        /// As planned by old data when the run of the day before was claimed.
+        /// The plan of old data at the claim of the previous day's run.
         fn plan_of(due: &str, since: &str, version: &str, policy: MissedRunPolicy, now: &str) -> Plan {
             let standing = Standing { due: utc(due), since: Some(utc(since)), zone_version: version.to_owned() };
             plan(&vancouver(), policy, &standing, utc(now))

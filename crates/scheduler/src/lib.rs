@@ -3,9 +3,9 @@
 //! - [`cron`]: the expression, as crontab(5) means it
 //! - [`occurrence`]: the walk over its instants (pure)
 //! - [`schedule`]: a schedule as people know it
-//! - [`firing`]: what becomes of the slots that have passed (pure)
-//! - [`store`]: what a database promises
-//! - [`zone`]: time zones, and where their data comes from
+//! - [`firing`]: the fate of slots that have passed (pure)
+//! - [`store`]: the promises of a database
+//! - [`zone`]: time zones and their data
 //! - [`service`]: the rules that both transports share
 
 pub mod cron;

@@ -1,4 +1,4 @@
-//! The walk over the instants at which a cron expression is due in a time zone.
+//! Walks over the instants at which a cron expression is due in a time zone.
 
 mod calendar;
 mod stretch;
@@ -13,23 +13,23 @@ use self::{
 };
 use crate::{cron::FieldSets, zone::Zone};
 
-/// How far ahead a match is looked for. 29 February on a given weekday can be 40 years away (2100 has none).
+/// Years to look ahead for a match. 29 February on a given weekday can be 40 years away (2100 has none).
 const HORIZON_MINUTES: i64 = 50 * 366 * DAY_MINUTES;
 
-/// One firing: the instant, and the wall-clock times that it stands for.
+/// One firing: the instant, and its wall-clock times.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Slot {
-    /// When it is due.
+    /// Instant at which the firing is due.
     pub at: DateTime<Utc>,
-    /// The matching local times, oldest first. Usually one; several where times that the clock left out meet at the
-    /// end of the gap.
+    /// Matching local times, oldest first. Usually one; several if times that the clock left out meet at the end of the
+    /// gap.
     pub local: Vec<NaiveDateTime>,
 }
 
 /// The firings of a [`CronExpression`](crate::CronExpression) in a zone, oldest first, no instant twice.
 ///
-/// An expression whose minute or hour field starts with `*` means real time: it is due at every instant whose local
-/// time matches, so in both passes of a repeated hour, and at nothing where local times are left out.
+/// An expression whose minute or hour field starts with `*` means real time. Each instant whose local time matches is
+/// due: both passes of a repeated hour, and nothing where local times are left out.
 ///
 /// Any other expression means times of the local day, each of them once:
 /// - a time that the clock leaves out (spring) is due at the first instant after the gap,
@@ -44,16 +44,16 @@ pub struct Occurrences {
     every_instant: bool,
     zone: Zone,
     stretch: Stretch,
-    /// The earliest local minute (counted from 1970-01-01 00:00 local) that is not dealt with.
+    /// Earliest local minute (counted from 1970-01-01 00:00 local) that is not handled.
     next: i64,
-    /// The last local minute to look at, moved on with each firing.
+    /// Last local minute to look at. Each firing moves it on.
     horizon: i64,
 }
 
 impl Occurrences {
     pub(crate) fn new(sets: FieldSets, zone: &Zone, after: DateTime<Utc>) -> Self {
         let after = after.timestamp();
-        // Two days back, because `after` may lie in the second pass of local times that were due in the first.
+        // Begins two days back: `after` may lie in the second pass of local times that were due in the first.
         let stretch = Stretch::from(zone, after - 2 * DAY_SECONDS);
         let next = stretch.first_minute();
         let calendar = Calendar::new(sets);
@@ -67,7 +67,7 @@ impl Occurrences {
         walk
     }
 
-    /// Goes on to the stretch after this one and returns the slots that the clock left out in between.
+    /// Moves to the next stretch and returns the slots that the clock left out in between.
     fn enter_following(&mut self) -> Vec<i64> {
         let expected = self.next.max(self.stretch.minutes_end());
         self.stretch = Stretch::from(&self.zone, self.stretch.end);
@@ -80,11 +80,11 @@ impl Occurrences {
         self.calendar.matches(expected, shown)
     }
 
-    /// Leaves the stretch, over days without a match in one leap. `None`: nothing matches before the horizon.
+    /// Leaves the stretch and skips days without a match in one leap. `None`: nothing matches before the horizon.
     fn advance(&mut self) -> Option<Vec<i64>> {
         // The clock may be set back by up to a day, so the last day counts as still to come.
         let nearest = self.calendar.first_from(self.next - DAY_MINUTES, self.horizon)?;
-        // Three days early, so that what the clock showed before the match is known by the time it is reached.
+        // Lands three days early: the walk then knows what the clock showed before the match.
         let landing = self.stretch.instant(nearest) - 3 * DAY_SECONDS;
         if landing <= self.stretch.end {
             return Some(self.enter_following());
@@ -94,7 +94,7 @@ impl Occurrences {
         Some(Vec::new())
     }
 
-    /// The firing at which slots left out by the clock meet, together with the regular one of that instant.
+    /// Builds the firing at which left-out slots meet, together with the regular one of that instant.
     fn after_gap(&mut self, mut minutes: Vec<i64>) -> Option<Slot> {
         let regular = self.calendar.first_from(self.next, self.next);
         if let Some(minute) = regular.filter(|minute| self.stretch.instant(*minute) == self.stretch.start) {

@@ -8,14 +8,14 @@ use crate::{
     zone::Zone,
 };
 
-/// What a schedule does to its server.
+/// Action of a schedule on its server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Action {
-    /// Be ready for players.
+    /// Bring the server up for players.
     Start,
-    /// Run nothing.
+    /// Stop the server.
     Stop,
-    /// Stop what runs, then start.
+    /// Stop the server, then start it.
     Restart,
 }
 
@@ -23,7 +23,7 @@ impl Action {
     /// Every action.
     pub const ALL: [Self; 3] = [Self::Start, Self::Stop, Self::Restart];
 
-    /// The word that the database, REST and metrics use.
+    /// Returns the word that the database, REST and metrics use.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Start => "start",
@@ -32,19 +32,19 @@ impl Action {
         }
     }
 
-    /// The action of that word.
+    /// Returns the action of a word.
     pub fn from_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|action| action.as_str() == word)
     }
 }
 
-/// What happens to slots that passed while no scheduler ran.
+/// Policy for slots that passed while no scheduler ran.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum MissedRunPolicy {
-    /// The latest of them runs once, late; the others are recorded as missed.
+    /// The latest slot runs once, late; the others are recorded as missed.
     #[default]
     RunOnce,
-    /// All are recorded as missed.
+    /// All slots are recorded as missed.
     Skip,
 }
 
@@ -52,7 +52,7 @@ impl MissedRunPolicy {
     /// Every policy.
     pub const ALL: [Self; 2] = [Self::RunOnce, Self::Skip];
 
-    /// The word that the database and REST use.
+    /// Returns the word that the database and REST use.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::RunOnce => "run_once",
@@ -60,28 +60,28 @@ impl MissedRunPolicy {
         }
     }
 
-    /// The policy of that word.
+    /// Returns the policy of a word.
     pub fn from_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|policy| policy.as_str() == word)
     }
 }
 
-/// When: a cron expression read in a zone.
+/// Cron expression and the zone that gives it meaning.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Timing {
-    /// Which local minutes.
+    /// Expression for the local minutes.
     pub cron: CronExpression,
-    /// Where.
+    /// Time zone of the local minutes.
     pub zone: Zone,
 }
 
-/// The text of a timing cannot be used.
+/// Reason why the text of a timing cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TimingError {
-    /// The expression.
+    /// The expression is invalid.
     #[error(transparent)]
     Cron(#[from] CronError),
-    /// The zone.
+    /// The zone is unknown.
     #[error("'{0}' is not a time zone; use an IANA name such as Europe/Berlin or America/New_York, or UTC")]
     Zone(String),
     /// The expression matches no day in sight.
@@ -89,7 +89,7 @@ pub enum TimingError {
     NeverFires(String),
 }
 
-/// In words: `every day at 08:00, America/New_York`.
+/// Describes the timing in words: `every day at 08:00, America/New_York`.
 impl std::fmt::Display for Timing {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}, {}", self.cron.words(), self.zone.name())
@@ -100,7 +100,7 @@ impl Timing {
     /// Reads an expression and a zone.
     ///
     /// # Errors
-    /// Where either cannot be read.
+    /// Fails if either cannot be read.
     pub fn parse(expression: &str, zone: &str) -> Result<Self, TimingError> {
         let zone = zone.trim();
         Ok(Self {
@@ -109,21 +109,21 @@ impl Timing {
         })
     }
 
-    /// The first slot after `now`.
+    /// Returns the first slot after `now`.
     ///
     /// # Errors
-    /// [`TimingError::NeverFires`] where there is none.
+    /// Fails with [`TimingError::NeverFires`] if there is none.
     pub fn next_run(&self, now: Timestamp) -> Result<Timestamp, TimingError> {
         let slot = self.cron.after(&self.zone, now).next();
         slot.map(|slot| slot.at).ok_or_else(|| TimingError::NeverFires(self.cron.to_string()))
     }
 
-    /// What its author may not have meant, as sentences to show beside the next runs.
+    /// Returns warnings about meanings that the author may not intend, to show beside the next runs.
     pub fn warnings(&self) -> Vec<String> {
         self.cron.warnings().into_iter().chain(self.zone.warning()).collect()
     }
 
-    /// The next `count` slots after `now`.
+    /// Returns the next `count` slots after `now`.
     pub fn next_runs(&self, now: Timestamp, count: usize) -> Vec<Timestamp> {
         self.cron.after(&self.zone, now).take(count).map(|slot| slot.at).collect()
     }
@@ -132,59 +132,59 @@ impl Timing {
 /// A schedule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schedule {
-    /// Its id.
+    /// Id of the schedule.
     pub id: ScheduleId,
-    /// Which server it acts on.
+    /// Server that it acts on.
     pub server: ServerId,
-    /// Who made it, and in whose name it acts.
+    /// User who made it, and in whose name it acts.
     pub owner: UserId,
-    /// What it does.
+    /// Action on the server.
     pub action: Action,
-    /// The expression as stored. Rows older than this program may hold what it does not read: [`Self::timing`] tells.
+    /// Expression as stored. Rows older than this program may hold text that it cannot read: see [`Self::timing`].
     pub cron_expression: String,
-    /// The zone as stored.
+    /// Zone as stored.
     pub timezone: String,
-    /// Whether it fires.
+    /// Whether the schedule fires.
     pub enabled: bool,
-    /// Why the program has disabled it, for people.
+    /// Reason why the program disabled it, for people; `None` if it did not.
     pub disabled_reason: Option<String>,
-    /// What happens to slots that passed while no scheduler ran.
+    /// Policy for slots that passed while no scheduler ran.
     pub missed_run_policy: MissedRunPolicy,
-    /// The slot that fired last.
+    /// Last slot that fired.
     pub last_run: Option<Timestamp>,
-    /// The slot that fires next; none while disabled.
+    /// Next slot to fire; `None` while disabled.
     pub next_run: Option<Timestamp>,
-    /// When it was made.
+    /// Time of creation.
     pub created_at: Timestamp,
-    /// When anything of this last changed.
+    /// Time of the last change of any field.
     pub updated_at: Timestamp,
 }
 
 impl Schedule {
-    /// The next `count` slots after `now`: none while it is disabled, or where the stored text cannot be used.
+    /// Returns the next `count` slots after `now`: none while it is disabled, or if the stored text cannot be used.
     pub fn next_runs(&self, now: Timestamp, count: usize) -> Vec<Timestamp> {
         let timing = self.timing().ok().filter(|_| self.enabled);
         timing.map(|timing| timing.next_runs(now, count)).unwrap_or_default()
     }
 
-    /// What its author may not have meant.
+    /// Returns warnings about meanings that the author may not intend.
     pub fn warnings(&self) -> Vec<String> {
         self.timing().map(|timing| timing.warnings()).unwrap_or_default()
     }
 
-    /// Its timing.
+    /// Parses its timing.
     ///
     /// # Errors
-    /// Where the stored text cannot be used.
+    /// Fails if the stored text cannot be used.
     pub fn timing(&self) -> Result<Timing, TimingError> {
         Timing::parse(&self.cron_expression, &self.timezone)
     }
 
-    /// The schedule after a change. `next_run` is computed anew from `now` where the timing changes or the schedule is
-    /// enabled again, so time spent disabled is not missed.
+    /// Returns the schedule after a change. If the timing changes or the schedule is enabled again, `next_run` is
+    /// computed anew from `now`, so time spent disabled is not missed.
     ///
     /// # Errors
-    /// Where the new timing cannot be used or never fires.
+    /// Fails if the new timing cannot be used or never fires.
     pub fn changed(&self, change: &ScheduleChange, now: Timestamp) -> Result<Self, TimingError> {
         let mut next = self.clone();
         if let Some(action) = change.action {
@@ -219,31 +219,31 @@ impl Schedule {
 /// A schedule that does not exist yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewSchedule {
-    /// Which server it acts on.
+    /// Server that it acts on.
     pub server: ServerId,
-    /// In whose name.
+    /// User in whose name it acts.
     pub owner: UserId,
-    /// What it does.
+    /// Action on the server.
     pub action: Action,
-    /// When.
+    /// Timing of the runs.
     pub timing: Timing,
-    /// Whether it fires.
+    /// Whether the schedule fires.
     pub enabled: bool,
-    /// What happens to slots that passed while no scheduler ran.
+    /// Policy for slots that passed while no scheduler ran.
     pub missed_run_policy: MissedRunPolicy,
 }
 
-/// What an owner may change; `None` leaves a field as it is.
+/// Change of a schedule by its owner; `None` leaves a field as it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ScheduleChange {
-    /// What it does.
+    /// New action.
     pub action: Option<Action>,
-    /// The expression.
+    /// New expression.
     pub cron_expression: Option<String>,
-    /// The zone.
+    /// New zone.
     pub timezone: Option<String>,
-    /// Whether it fires.
+    /// Whether the schedule fires from now on.
     pub enabled: Option<bool>,
-    /// What happens to slots that passed while no scheduler ran.
+    /// New policy for slots that passed while no scheduler ran.
     pub missed_run_policy: Option<MissedRunPolicy>,
 }

@@ -1,4 +1,4 @@
-//! The rules about schedules that both transports share.
+//! Rules about schedules, for every transport.
 
 use std::sync::Arc;
 
@@ -11,76 +11,76 @@ use crate::{
     store::{Limits, Query, RunsQuery, ScheduleStore, WriteError},
 };
 
-/// The rules about schedules, for every transport. Whether a user may act on a server is not known here: transports ask
-/// that first, and it is asked again at every firing.
+/// Applies the rules about schedules. Transports check first whether the user may act on the server; every firing
+/// checks again.
 #[derive(Clone)]
 pub struct Schedules {
     store: Arc<dyn ScheduleStore>,
     limits: Limits,
 }
 
-/// Why a request about schedules was refused.
+/// Reason why a request about schedules was refused.
 #[derive(Debug, Error)]
 pub enum SchedulesError {
-    /// There is no such schedule, or it is another's.
+    /// The caller has no such schedule.
     #[error("there is no such schedule, or it is not yours")]
     NotFound,
-    /// It is another's, on a server of the caller's.
+    /// Somebody else made the schedule, on a server of the caller's.
     #[error("this schedule is another's: on your server you may delete or disable it, not change it")]
     NotAllowed,
-    /// The server is gone.
+    /// The server does not exist any more.
     #[error("there is no such server, or it is not yours")]
     NoServer,
     /// The timing cannot be used.
     #[error(transparent)]
     Timing(#[from] TimingError),
-    /// The server has as many schedules as allowed.
+    /// The server has the maximum number of schedules.
     #[error("this server has {0} schedules, as many as allowed here; delete one first")]
     TooMany(u32),
-    /// The user has made as many schedules as allowed.
+    /// The user has made the maximum number of schedules.
     #[error("you have made {0} schedules, as many as allowed here; delete one first")]
     TooManyOfUser(u32),
-    /// The store itself.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 impl Schedules {
-    /// The rules over this store; there may be so many schedules.
+    /// Creates the service over this store, with these maximum numbers of schedules.
     pub fn new(store: Arc<dyn ScheduleStore>, limits: Limits) -> Self {
         Self { store, limits }
     }
 
-    /// Adds a schedule. A request that has added its schedule already is answered with it.
+    /// Adds a schedule. Returns the existing one if the request has added it already.
     ///
     /// # Errors
-    /// Where its timing never fires, or its server or its maker has too many.
+    /// Fails if its timing never fires, or if its server or its maker has too many schedules.
     pub async fn create(&self, new: NewSchedule, once: Option<&Once>) -> Result<Schedule, SchedulesError> {
         self.store.create(&new, self.limits, once).await.map_err(|error| self.refused(error))
     }
 
-    /// A schedule that the caller made, or anybody for a server of theirs, of a server within reach.
+    /// Returns a schedule that the caller made, or anybody for a server of the caller's, on a server within reach.
     ///
     /// # Errors
-    /// [`SchedulesError::NotFound`] where there is none.
+    /// Fails with [`SchedulesError::NotFound`] if there is none.
     pub async fn get(&self, caller: &UserId, reach: &Reach, id: ScheduleId) -> Result<Schedule, SchedulesError> {
         let found = self.store.find(caller, id).await?.filter(|schedule| reach.covers(schedule.server));
         found.ok_or(SchedulesError::NotFound)
     }
 
-    /// The caller's schedules, and those of others for the caller's servers.
+    /// Returns the caller's schedules, and those of others for the caller's servers.
     ///
     /// # Errors
-    /// The store's.
+    /// Fails if the store does.
     pub async fn list(&self, query: &Query) -> Result<Vec<Schedule>, SchedulesError> {
         Ok(self.store.list(query).await?)
     }
 
-    /// Changes a schedule. It acts in the name of who made it, so nobody else gives it something to do: the server's
-    /// owner may only disable it.
+    /// Changes a schedule. A schedule acts in the name of its maker, so nobody else gives it something to do: the
+    /// server's owner may only disable it.
     ///
     /// # Errors
-    /// Where there is none, it is another's, or the new timing cannot be used.
+    /// Fails if there is none, if somebody else made it, or if the new timing cannot be used.
     pub async fn change(
         &self,
         caller: &UserId,
@@ -88,7 +88,7 @@ impl Schedules {
         id: ScheduleId,
         change: &ScheduleChange,
     ) -> Result<Schedule, SchedulesError> {
-        // A schedule never moves to another server, so what was within reach stays so.
+        // A schedule never moves to another server, so it stays within reach.
         let schedule = self.get(caller, reach, id).await?;
         let disables = ScheduleChange { enabled: Some(false), ..ScheduleChange::default() };
         if schedule.owner != *caller && *change != disables {
@@ -101,16 +101,16 @@ impl Schedules {
     /// Removes a schedule and its history.
     ///
     /// # Errors
-    /// [`SchedulesError::NotFound`] where there is none.
+    /// Fails with [`SchedulesError::NotFound`] if there is none.
     pub async fn delete(&self, caller: &UserId, reach: &Reach, id: ScheduleId) -> Result<(), SchedulesError> {
         self.get(caller, reach, id).await?;
         self.store.delete(caller, id).await?.then_some(()).ok_or(SchedulesError::NotFound)
     }
 
-    /// A schedule's history, the newest first.
+    /// Returns a schedule's history, newest first.
     ///
     /// # Errors
-    /// [`SchedulesError::NotFound`] where there is no such schedule.
+    /// Fails with [`SchedulesError::NotFound`] if there is no such schedule.
     pub async fn runs(
         &self,
         caller: &UserId,
@@ -122,10 +122,10 @@ impl Schedules {
         Ok(self.store.runs(id, query).await?)
     }
 
-    /// The next runs of a timing that is not stored, after a moment.
+    /// Returns the next runs after a moment, for a timing that is not stored.
     ///
     /// # Errors
-    /// Where it never fires.
+    /// Fails if it never fires.
     pub fn preview(&self, timing: &Timing, from: Timestamp, count: usize) -> Result<Vec<Timestamp>, SchedulesError> {
         timing.next_run(from)?;
         Ok(timing.next_runs(from, count))

@@ -1,8 +1,8 @@
 //! Time zones: the machine's data, which its distribution updates, and a copy in the program for zones that the machine
-//! does not have. The one place that reads either.
+//! lacks. Only this module reads either.
 //!
-//! Zones change several times a year, mostly at short notice. So the data has a version, which is kept with whatever was
-//! computed from it, and a process looks for newer data while it runs ([`refresh`]).
+//! Zones change several times a year, mostly at short notice. Results therefore carry the version of the data that they
+//! were computed from, and a process looks for newer data while it runs ([`refresh`]).
 
 mod data;
 #[cfg(test)]
@@ -23,14 +23,14 @@ pub use self::{data::ZoneData, version::ZoneVersion};
 /// The data in use.
 static CURRENT: LazyLock<RwLock<Arc<ZoneData>>> = LazyLock::new(|| RwLock::new(Arc::new(ZoneData::of_machine())));
 
-/// The data in use: that of the folder `TZDIR`, else the machine's, else the copy in the program.
+/// Returns the data in use: the folder `TZDIR`, else the machine's, else the program's copy.
 pub fn current() -> Arc<ZoneData> {
     CURRENT.read().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
-/// Looks for other data than that in use, and uses it from now on. Reads files.
+/// Looks for newer data on disk and uses it from now on.
 ///
-/// Answers with the data where its version is another.
+/// Returns the data if its version changed.
 pub fn refresh() -> Option<Arc<ZoneData>> {
     let found = Arc::new(ZoneData::of_machine());
     if found.version() == current().version() {
@@ -48,38 +48,38 @@ pub struct Zone {
 }
 
 impl Zone {
-    /// The zone of this IANA name in the data in use, in capitals or not. Abbreviations of a season's time (`CEST`) are no
-    /// zones, nor are rules in the form of POSIX (`CET-1CEST`), nor is the machine's own zone.
+    /// Returns the zone of this IANA name in the data in use; letter case does not matter. Refuses abbreviations of a
+    /// season's time (`CEST`), rules in the form of POSIX (`CET-1CEST`), and the machine's own zone.
     pub fn named(name: &str) -> Option<Self> {
         current().zone(name)
     }
 
-    /// Its IANA name, as the data spells it.
+    /// Returns its IANA name, as the data spells it.
     pub fn name(&self) -> &str {
         self.rules.iana_name().unwrap_or("UTC")
     }
 
-    /// The version of the data that describes it.
+    /// Returns the version of the data that describes it.
     pub fn version(&self) -> &ZoneVersion {
         &self.version
     }
 
-    /// The time that its clocks show at a moment.
+    /// Returns the time that its clocks show at a moment.
     pub fn local(&self, at: Timestamp) -> DateTime<FixedOffset> {
         let seconds = i32::try_from(self.offset_at(at.timestamp())).ok();
         let offset = seconds.and_then(FixedOffset::east_opt).unwrap_or(Utc.fix());
         offset.from_utc_datetime(&at.naive_utc())
     }
 
-    /// Seconds east of Greenwich at an instant, in seconds since 1970 UTC. Beyond the years that the data can be asked
-    /// about, the offset of the first or last instant goes on.
+    /// Returns the seconds east of Greenwich at an instant, in seconds since 1970 UTC. Beyond the years of the data,
+    /// the offset of the first or last instant goes on.
     pub(crate) fn offset_at(&self, instant: i64) -> i64 {
         let known = instant.clamp(jiff::Timestamp::MIN.as_second(), jiff::Timestamp::MAX.as_second());
         let at = jiff::Timestamp::from_second(known).unwrap_or_default();
         i64::from(self.rules.to_offset(at).seconds())
     }
 
-    /// What the author may not have meant by this name, as a sentence to show beside the next runs.
+    /// Returns a warning if the author may not mean this zone, as a sentence to show beside the next runs.
     pub fn warning(&self) -> Option<String> {
         let name = self.name();
         let clock = name.strip_prefix("Etc/").unwrap_or(name);
@@ -103,7 +103,7 @@ impl Zone {
     }
 }
 
-/// Its name.
+/// Formats the zone's name.
 impl fmt::Display for Zone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())

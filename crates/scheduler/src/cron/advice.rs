@@ -1,10 +1,10 @@
-//! Whoever follows the advice of a refusal gets what the pasted text meant.
+//! Tests that advice keeps the meaning of the pasted text.
 
 use proptest::prelude::*;
 
 use super::{CronError, CronExpression, Every, FieldSets, Reading};
 
-/// How a scheduler reads more than five fields.
+/// Dialect of a scheduler with more than five fields.
 #[derive(Clone, Copy, PartialEq)]
 struct Dialect {
     seconds: bool,
@@ -13,7 +13,7 @@ struct Dialect {
     sunday: u32,
     /// A day has to match both day fields.
     both: bool,
-    /// Not both day fields may be given.
+    /// At most one of the day fields may be given.
     one_day: bool,
 }
 
@@ -27,7 +27,7 @@ const DIALECTS: [Dialect; 6] = [
     Dialect { seconds: true, year: true, sunday: 1, both: true, one_day: true },
 ];
 
-/// What a scheduler makes of a text: seconds, minutes, hours, months, and the days that match, by date and weekday.
+/// Meaning of a text for a scheduler: seconds, minutes, hours, months, and the days that match, by date and weekday.
 #[derive(Debug, PartialEq)]
 struct Meaning {
     seconds: u64,
@@ -45,7 +45,7 @@ impl Dialect {
         let second = if self.seconds { fields.remove(0) } else { "0" };
         let &[minute, hour, day, month, weekday] = fields.as_slice() else { return None };
         let (dates, weekdays) = (values(day, 1, 31)?, self.weekdays(weekday)?);
-        // A scheduler to which one day field is enough ignores a field for its star, not for its values.
+        // A scheduler that needs only one day field ignores a field for its star, not for its values.
         let starred = |field: &str| field.split(',').any(|part| matches!(part, "*" | "?"));
         let (any_date, any_weekday) =
             if self.both { (dates == values("*", 1, 31)?, weekdays == 0x7f) } else { (starred(day), starred(weekday)) };
@@ -88,7 +88,7 @@ fn all_days() -> impl Iterator<Item = (u32, u32)> {
     (1..=31).flat_map(|date| (0..7).map(move |weekday| (date, weekday)))
 }
 
-/// `*`, `?`, numbers, ranges, lists, steps: as every one of these schedulers takes them.
+/// Reads `*`, `?`, numbers, ranges, lists and steps, as every one of these schedulers takes them.
 fn values(text: &str, low: u32, high: u32) -> Option<u64> {
     let mut all = 0;
     for part in text.split(',') {
@@ -125,7 +125,7 @@ fn ours(text: &str) -> Meaning {
     }
 }
 
-/// The expression that a refusal offers to whoever uses this scheduler.
+/// Returns the expression that a refusal offers to a user of this scheduler.
 fn offered(refusal: &CronError, dialect: Dialect) -> Option<&str> {
     let reading = match refusal {
         CronError::SixFields { seconds_first, .. } if dialect.seconds && !dialect.year => seconds_first.as_ref(),
@@ -154,7 +154,7 @@ fn field(low: u32, high: u32) -> impl Strategy<Value = String> {
     list(part.boxed())
 }
 
-/// `*`, a part, or two of them.
+/// Generates `*`, a part, or two of them.
 fn list(part: impl Strategy<Value = String> + Clone) -> impl Strategy<Value = String> {
     let part_or_star = prop_oneof![1 => Just("*".to_owned()), 5 => part.clone()];
     prop_oneof![

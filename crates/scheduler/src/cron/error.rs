@@ -1,30 +1,30 @@
 use super::{CronExpression, CronField, Every, Reading};
 
-/// Why a text is not a cron expression. The sentences are for the person who typed it: which field, and what to do. Their
-/// advice never changes the meaning: an expression is offered only where it means what the text means.
+/// Reason why a text is not a cron expression. The sentences tell the person who typed it which field is wrong and what
+/// to do. Their advice never changes the meaning: an expression is offered only if it means what the text means.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CronError {
-    /// Not five fields.
+    /// The text has not five fields.
     #[error("{ORDER} This has {found}.")]
     FieldCount {
-        /// How many fields were typed.
+        /// Number of fields that were typed.
         found: usize,
     },
-    /// A zone before the fields, as cronie and Kubernetes had it, or behind them.
+    /// A zone stands before the fields, as in cronie and Kubernetes, or behind them.
     #[error(
         "A time zone is no part of the expression: give {zone} as `timezone`, and {} as the expression.",
         .write.as_deref().unwrap_or("the rest")
     )]
     Zone {
-        /// The zone: before the fields as typed, behind them one that exists.
+        /// The zone: before the fields as typed, behind them an existing one.
         zone: String,
-        /// The rest, where that is an expression.
+        /// The remaining text, if it is an expression.
         write: Option<String>,
     },
-    /// An expression in quotation marks.
+    /// The expression is in quotation marks.
     #[error("Leave out the quotation marks: {write}")]
     Quoted {
-        /// What is between them.
+        /// Text between the quotation marks.
         write: String,
     },
     /// `@every 5m`, which counts from the start of a program.
@@ -33,42 +33,42 @@ pub enum CronError {
         .0.advice()
     )]
     Every(Every),
-    /// A line of a crontab, with the command or a comment.
+    /// The text is a line of a crontab, with the command or a comment.
     #[error(
         "The words after {write} are no part of the expression: leave them out. A schedule's action says what is done, and \
          its `timezone` by whose clock."
     )]
     WordsAfter {
-        /// The expression before them.
+        /// The expression before the command.
         write: String,
     },
-    /// `0 4 * * 1, 3`
+    /// A blank stands in a list or range, as in `0 4 * * 1, 3`.
     #[error("There is a blank within a list or a range. Write {write}")]
     BlankInList {
-        /// The same without it.
+        /// The same text without the blank.
         write: String,
     },
-    /// Seconds before the fields, or a year behind them.
+    /// The text has seconds before the fields, or a year behind them.
     #[error("{}", six_fields(.seconds_first.as_ref(), .year_last.as_ref()))]
     SixFields {
-        /// Where the first field can be seconds.
+        /// The advice if the first field can be seconds.
         seconds_first: Option<Reading>,
-        /// Where the last field can be a year.
+        /// The advice if the last field can be a year.
         year_last: Option<Reading>,
     },
-    /// Seconds before the fields, and a year behind them.
+    /// The text has seconds before the fields, and a year behind them.
     #[error("This has seven fields: seconds, the five that can stand here, and a year. {}", seven_fields(.middle.as_ref()))]
     SevenFields {
-        /// The five.
+        /// The advice for the five fields between them.
         middle: Option<Reading>,
     },
-    /// Longer than [`CronExpression::MAX_LENGTH`].
+    /// The text is longer than [`CronExpression::MAX_LENGTH`].
     #[error(
         "A cron expression may have {} characters, this one has {length}. Use ranges and steps, such as 0-59/5.",
         CronExpression::MAX_LENGTH
     )]
     TooLong {
-        /// Characters typed, runs of blanks counted as one.
+        /// Number of characters, runs of blanks counted as one.
         length: usize,
     },
     /// `@reboot`, which crontab(5) runs once when the daemon starts.
@@ -80,7 +80,7 @@ pub enum CronError {
     /// A number beyond the ends of its field.
     #[error("The {field} field takes {}, not {value:?}.", .field.allowed())]
     OutOfRange {
-        /// The field that holds it.
+        /// The field that holds the number.
         field: CronField,
         /// The number as typed.
         value: String,
@@ -90,17 +90,17 @@ pub enum CronError {
         "In the {field} field, {range:?} runs backwards. If it goes on around the end of the field, write {write}."
     )]
     Backwards {
-        /// The field that holds it.
+        /// The field that holds the range.
         field: CronField,
         /// The list item as typed.
         range: String,
-        /// The values that it names, going on from the field's lowest after its highest.
+        /// The range's values, written as a list from the field's lowest value.
         write: String,
     },
     /// A step of zero.
     #[error("In the {field} field, the step in {part:?} must be 1 or more. For example */2 takes every second value.")]
     ZeroStep {
-        /// The field that holds it.
+        /// The field that holds the step.
         field: CronField,
         /// The list item as typed.
         part: String,
@@ -108,13 +108,13 @@ pub enum CronError {
     /// A step after a single value (`5/10`), which crontab(5) does not have and other dialects read differently.
     #[error("In the {field} field, {part:?} steps from a single value. {}", step_hint(*.field, .start, .step))]
     StepWithoutRange {
-        /// The field that holds it.
+        /// The field that holds the step.
         field: CronField,
         /// The list item as typed.
         part: String,
-        /// What stands before the slash.
+        /// Text before the slash.
         start: String,
-        /// What stands after the slash.
+        /// Text after the slash.
         step: String,
     },
     /// `?`, which some schedulers take for "any".
@@ -123,7 +123,7 @@ pub enum CronError {
          (mon), as such schedulers number the days differently."
     )]
     Any {
-        /// The field that holds it.
+        /// The field that holds the sign.
         field: CronField,
     },
     /// `L`, `W` or `#`, which only other schedulers know.
@@ -133,15 +133,15 @@ pub enum CronError {
         .field.allowed()
     )]
     OtherDialect {
-        /// The field that holds it.
+        /// The field that holds the letter.
         field: CronField,
         /// The list item as typed.
         part: String,
     },
-    /// Anything else that is no value, range, list or step.
+    /// The item is no value, range, list or step.
     #[error("The {field} field cannot be read at {part:?}. It takes {}, as in {}.", .field.allowed(), .field.example())]
     Unreadable {
-        /// The field that holds it.
+        /// The field that holds the item.
         field: CronField,
         /// The list item as typed.
         part: String,
@@ -153,7 +153,7 @@ const ORDER: &str =
 
 fn step_hint(field: CronField, start: &str, step: &str) -> String {
     match field {
-        // Whether the 7 belongs to it differs.
+        // Schedulers differ in whether the 7 belongs to the range.
         CronField::DayOfWeek => "Write the days out, by name, as in mon,wed,fri.".to_owned(),
         _ => format!("Say where it ends: {start}-{}/{step}.", field.highest()),
     }

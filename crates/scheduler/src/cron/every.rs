@@ -1,33 +1,33 @@
-//! `@every 5m`, which Go's schedulers have, as far as a clock can say it.
+//! Reads `@every 5m`, which Go's schedulers have, as far as a clock can express it.
 
 const MINUTE: u64 = 60_000;
 const DAY: u64 = 24 * 60 * MINUTE;
 const WEEK: u64 = 7 * DAY;
-/// Longer ones are alike, and would lose their milliseconds.
+/// Longer durations would lose their milliseconds.
 const LONGEST: u64 = 100_000 * DAY;
 
-/// How often, as it would be written here.
+/// Result of reading a duration as an expression.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Every {
-    /// So: as often, at even times of the clock.
+    /// Equals this expression: as often, at even times of the clock.
     Write(String),
-    /// Once a day; at which time is for the author to choose.
+    /// Once a day. The author has to choose the time.
     Day,
-    /// Once a week; on which day and at which time is for the author to choose.
+    /// Once a week. The author has to choose the day and the time.
     Week,
     /// More often than every minute.
     TooOften,
-    /// Not after whole minutes.
+    /// Not a whole number of minutes.
     Seconds,
-    /// No expression says it: steps start anew with each hour, day and month.
+    /// No expression can say this: steps start anew with each hour, day and month.
     Uneven,
-    /// No duration.
+    /// The text is no duration.
     Unreadable,
 }
 
 impl Every {
-    /// Reads what stands after `@every`: a duration as Go writes it (`1h30m`), or as people do (`5 minutes`). A command may
-    /// follow.
+    /// Reads the text after `@every`: a duration as Go writes it (`1h30m`), or as people do (`5 minutes`). A command
+    /// may follow.
     pub(super) fn read(words: &[&str]) -> Self {
         let most = words.len().min(4);
         let duration = (1..=most).rev().find_map(|count| milliseconds(&words[..count].concat()));
@@ -88,7 +88,7 @@ fn milliseconds(text: &str) -> Option<u64> {
     (!text.is_empty()).then_some((sum.round() as u64).min(LONGEST))
 }
 
-/// Milliseconds of a unit.
+/// Returns the milliseconds of a unit.
 fn unit(word: &str) -> Option<f64> {
     Some(match word {
         "ns" => 1e-6,

@@ -30,7 +30,7 @@ impl fmt::Display for CronField {
 }
 
 impl CronField {
-    /// What the field takes, in words.
+    /// Describes the values that the field takes.
     pub(super) fn allowed(self) -> &'static str {
         match self {
             Self::Minute => "0 to 59",
@@ -41,7 +41,7 @@ impl CronField {
         }
     }
 
-    /// Texts that the field takes.
+    /// Examples of texts that the field takes.
     pub(super) fn example(self) -> &'static str {
         match self {
             Self::Minute => "*, 30, 0,15,45 or */10",
@@ -60,7 +60,7 @@ impl CronField {
         *self.values().start()
     }
 
-    /// How many values it has, and after which time they come again.
+    /// Number of values, and the time after which they repeat.
     pub(super) fn turn(self) -> (u32, &'static str) {
         match self {
             Self::Minute => (60, "hour"),
@@ -81,7 +81,7 @@ impl CronField {
         }
     }
 
-    /// Names in the order of their numbers, from the field's lowest value.
+    /// Returns names in the order of their numbers, from the field's lowest value.
     fn names(self) -> &'static [&'static str] {
         match self {
             Self::Minute | Self::Hour | Self::DayOfMonth => &[],
@@ -117,7 +117,7 @@ impl CronField {
         Ok(self.rewrite(span, width))
     }
 
-    /// The values from first to last that `*`, `a` or `a-b` names, before any step.
+    /// Returns the first and last value that `*`, `a` or `a-b` names, before any step.
     fn span(self, part: &str, range: &str, step: u32) -> Result<RangeInclusive<u32>, CronError> {
         if range == "*" {
             return Ok(self.values());
@@ -138,7 +138,7 @@ impl CronField {
         Ok(first..=last)
     }
 
-    /// The values from `first` over the end of the field to `last`.
+    /// Returns the values from `first` over the end of the field to `last`.
     fn around(self, first: u32, last: u32, step: u32) -> String {
         let (size, lowest) = (self.turn().0, self.lowest());
         // Sunday is 7 and 0.
@@ -156,7 +156,7 @@ impl CronField {
         format!("{},{}", range(first, turn - 1), range(lowest, value(end)))
     }
 
-    /// The value of a number or a name.
+    /// Reads a number or a name.
     pub(super) fn number(self, text: &str) -> Option<u32> {
         self.value(text, text).ok()
     }
@@ -171,7 +171,7 @@ impl CronField {
         Ok(value)
     }
 
-    /// As in crontab(5) a step may be larger than its range (`0 */24 * * *`): only the first value is left.
+    /// As in crontab(5) a step may be larger than its range (`0 */24 * * *`). Only the first value is left then.
     fn step(self, part: &str, text: &str) -> Result<u32, CronError> {
         if !is_number(text) {
             return Err(self.unreadable(part));
@@ -182,7 +182,7 @@ impl CronField {
         }
     }
 
-    /// In the `cron` crate weekdays run from 1 (Sunday) to 7, and a step must be smaller than its field.
+    /// The `cron` crate counts weekdays from 1 (Sunday) to 7 and requires a step smaller than its field.
     fn rewrite(self, span: RangeInclusive<u32>, step: u32) -> String {
         let (first, last) = span.into_inner();
         if self == Self::DayOfWeek {
@@ -197,17 +197,18 @@ impl CronField {
     }
 }
 
-/// The fields in order.
+/// Returns the fields in order.
 pub(super) fn all() -> [CronField; 5] {
     [CronField::Minute, CronField::Hour, CronField::DayOfMonth, CronField::Month, CronField::DayOfWeek]
 }
 
-/// Stricter than `str::parse`, which takes a plus sign.
+/// Parses digits only; `str::parse` takes a plus sign too.
 fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// `?` and `#` anywhere, `L` and `W` alone or beside numbers (`5L`, `LW`, `15W`, `L-3`), but not in names (`jul`).
+/// Recognises `?` and `#` anywhere, `L` and `W` alone or beside numbers (`5L`, `LW`, `15W`, `L-3`), but not in names
+/// (`jul`).
 fn is_other_dialect(part: &str) -> bool {
     let letters: String = part.chars().filter(char::is_ascii_alphabetic).collect();
     part.contains(['?', '#']) || ["l", "w", "lw"].iter().any(|sign| letters.eq_ignore_ascii_case(sign))

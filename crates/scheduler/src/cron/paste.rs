@@ -1,31 +1,31 @@
-//! What people paste that is not five fields: lines of a crontab, expressions of other schedulers.
+//! Recognises pasted text that is not five fields: lines of a crontab, expressions of other schedulers.
 //!
-//! The advice of a refusal never changes the meaning. So an expression is offered only where every scheduler that takes
-//! the pasted text means the same by it. Where they differ (a weekday's number, two day fields), the refusal says so.
+//! The advice of a refusal never changes the meaning. An expression is offered only if every scheduler that takes the
+//! pasted text means the same by it. If they differ (a weekday's number, two day fields), the refusal says so.
 
 use super::{CronError, CronExpression, CronField, Every};
 use crate::zone::Zone;
 
 const QUOTES: [char; 6] = ['"', '\'', '`', '“', '”', '„'];
-/// Signs that people put around the name of a zone; the last comes from a blank.
+/// Signs that people put around the name of a zone. The last one comes from a blank.
 const AROUND_ZONES: [char; 12] = ['(', ')', '[', ']', '"', '\'', '`', ',', ';', ':', '#', '_'];
 
-/// How one reading of six or seven fields would be written here.
+/// Result of reading six or seven fields as another scheduler's expression.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reading {
-    /// So.
+    /// Equals these five fields.
     Write(String),
-    /// It cannot be said here: runs begin at second 0.
+    /// Cannot be expressed: runs begin at second 0.
     Seconds,
-    /// It cannot be said here: a schedule is not limited to years.
+    /// Cannot be expressed: a schedule is not limited to years.
     Years,
-    /// Schedulers differ in the number of a weekday.
+    /// Ambiguous: schedulers differ in the number of a weekday.
     WeekdayNumber,
-    /// Schedulers differ in whether a day has to match both day fields.
+    /// Ambiguous: schedulers differ in whether a day has to match both day fields.
     BothDays,
 }
 
-/// Refuses what is recognised as something else than five fields; `fields` has no blanks in it.
+/// Refuses recognised text other than five fields. `fields` has no blanks in it.
 pub(super) fn recognise(fields: &[&str]) -> Option<CronError> {
     let (&first, rest) = fields.split_first()?;
     if let Some(zone) = zone_of(first) {
@@ -74,15 +74,15 @@ pub(super) fn recognise(fields: &[&str]) -> Option<CronError> {
     }
 }
 
-/// The text, where it is an expression.
+/// Returns the text if it is an expression.
 fn readable(text: &str) -> Option<String> {
-    // Also so that a long row of prefixes is not looked at one by one.
+    // Bounds the work: a long row of prefixes is not checked one by one.
     let fits = text.chars().count() <= CronExpression::MAX_LENGTH;
     fits.then_some(())?;
     text.parse::<CronExpression>().ok().map(|cron| cron.to_string())
 }
 
-/// `CRON_TZ=Europe/Berlin`
+/// Splits off `CRON_TZ=Europe/Berlin`.
 fn zone_of(field: &str) -> Option<&str> {
     let (name, zone) = field.split_once('=')?;
     let known = ["CRON_TZ", "TZ"].iter().any(|known| name.eq_ignore_ascii_case(known));
@@ -90,8 +90,8 @@ fn zone_of(field: &str) -> Option<&str> {
     (known && zone.len() <= CronExpression::MAX_LENGTH).then_some(zone)
 }
 
-/// `0 4 * * * Europe/Berlin`, `@daily (TZ=Europe/Berlin)`: what stands before the zone, and its name. With a command after
-/// it, `TZ=Europe/Berlin` is the command's.
+/// Splits `0 4 * * * Europe/Berlin` or `@daily (TZ=Europe/Berlin)` into the text before the zone and the zone's name.
+/// If a command follows, `TZ=Europe/Berlin` belongs to the command.
 fn zone_behind<'a>(fields: &'a [&'a str]) -> Option<(&'a [&'a str], String)> {
     let end = fields.iter().position(|field| !field.starts_with('@') && !is_field_somewhere(field))?;
     let (before, after) = fields.split_at(end);
@@ -103,7 +103,7 @@ fn zone_behind<'a>(fields: &'a [&'a str]) -> Option<(&'a [&'a str], String)> {
     (!before.is_empty()).then(|| (before, zone.name().to_owned()))
 }
 
-/// `0 4 * * 1, 3` and `0 4 * * 1 - 5`: no scheduler takes a field that ends or begins so.
+/// Recognises `0 4 * * 1, 3` and `0 4 * * 1 - 5`: no scheduler takes a field with such an end or start.
 fn without_blanks_in_lists(fields: &[&str]) -> Option<String> {
     const SIGNS: [char; 3] = [',', '-', '/'];
     let mut joined = String::new();
@@ -117,7 +117,7 @@ fn without_blanks_in_lists(fields: &[&str]) -> Option<String> {
     shorter.then(|| readable(&joined)).flatten()
 }
 
-/// Five fields of a scheduler that has seconds before them, or a year behind them. `None` where they cannot be meant.
+/// Reads five fields of a scheduler that has seconds before them, or a year behind them. `None` if they cannot be that.
 fn reading(five: &[&str], seconds: Option<&str>, year: Option<&str>) -> Option<Reading> {
     let &[minute, hour, day, month, weekday] = five else { return None };
     let fields = [
@@ -140,7 +140,7 @@ fn reading(five: &[&str], seconds: Option<&str>, year: Option<&str>) -> Option<R
         Some((_, true)) | None => {}
     }
     let cron: CronExpression = written.join(" ").parse().ok()?;
-    // Schedulers differ, too, in whether a field counts as given that names each of its days (`1-31`).
+    // Schedulers also differ in whether a field that names each of its days (`1-31`) counts as given.
     if written[2] != "*" && written[4] != "*" {
         return Some(Reading::BothDays);
     }
@@ -151,13 +151,13 @@ fn reading(five: &[&str], seconds: Option<&str>, year: Option<&str>) -> Option<R
     Some(Reading::Write(cron.to_string()))
 }
 
-/// A field of another scheduler as it is written here: `?` is `*`, and `5/10` goes on to the end of its field.
+/// Rewrites another scheduler's field: `?` becomes `*`, and `5/10` runs to the end of its field.
 fn written(field: CronField, text: &str) -> Option<String> {
     let is_day = matches!(field, CronField::DayOfMonth | CronField::DayOfWeek);
     if text == "?" && is_day {
         return Some("*".to_owned());
     }
-    // Whether Sunday is the last day differs; so does its number, which is said instead.
+    // Schedulers differ in whether Sunday is the last day. They differ in its number too, and the refusal names that.
     let last = if field == CronField::DayOfWeek { 6 } else { field.highest() };
     let parts = text.split(',').map(|part| match part.split_once('/') {
         Some((start, step)) if start.parse::<u32>().is_ok() => format!("{start}-{last}/{step}"),
@@ -167,14 +167,14 @@ fn written(field: CronField, text: &str) -> Option<String> {
     field.translate(&text).is_ok().then_some(text)
 }
 
-/// Whether some scheduler has a field like this one.
+/// Returns whether some scheduler has a field like this one.
 fn is_field_somewhere(text: &str) -> bool {
     use CronField::{DayOfMonth, DayOfWeek, Hour, Minute, Month};
     let unreadable = |field: &CronField| matches!(field.translate(text), Err(CronError::Unreadable { .. }));
     !text.starts_with('#') && (is_year(text) || ![Minute, Hour, DayOfMonth, Month, DayOfWeek].iter().all(unreadable))
 }
 
-/// `2027`, `2027-2029`, `2027/2`, lists of these.
+/// Recognises `2027`, `2027-2029`, `2027/2` and lists of these.
 fn is_year(text: &str) -> bool {
     let signs = text.bytes().all(|byte| byte.is_ascii_digit() || b",-/*".contains(&byte));
     let years = text.split([',', '-', '/']).filter(|number| number.len() == 4);

@@ -110,7 +110,7 @@ fn the_text_is_kept_with_blanks_folded() {
     assert_eq!(refusal(&format!("{longest}9")), CronError::TooLong { length: 101 });
 }
 
-/// The sentences are what a moderator reads on a phone, so they are promised word for word.
+/// A moderator reads these sentences on a phone, so the test promises them word for word.
 #[test]
 fn a_refusal_says_which_field_and_what_to_do() {
     let order = "Write five fields: minute, hour, day of month, month, day of week. 0 4 * * * is every day at 04:00.";

@@ -1,4 +1,4 @@
-//! What an expression means that its author may not have meant, as sentences to show beside the next runs.
+//! Warns of meanings that an author may not intend, as sentences to show beside the next runs.
 
 use super::{CronExpression, CronField, FieldSets, field::all};
 
@@ -6,14 +6,14 @@ use super::{CronExpression, CronField, FieldSets, field::all};
 const ALL_DAYS_OF_MONTH: u32 = !1;
 
 impl CronExpression {
-    /// What the author may not have meant.
+    /// Returns a sentence for each meaning that the author may not intend.
     pub fn warnings(&self) -> Vec<String> {
         let fields = self.text.split(' ').zip(all()).filter(|_| !self.text.starts_with('@'));
         let steps = fields.flat_map(|(text, field)| text.split(',').filter_map(move |part| self.step(field, part)));
         steps.chain(self.sets.doubtful_days().map(str::to_owned)).collect()
     }
 
-    /// A step that its field cuts short.
+    /// Warns of a step that its field cuts short.
     fn step(&self, field: CronField, part: &str) -> Option<String> {
         let (range, step) = part.split_once('/')?;
         let step: u32 = step.parse().unwrap_or(u32::MAX);

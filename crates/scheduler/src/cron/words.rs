@@ -1,5 +1,5 @@
-//! An expression in words, as one would tell it to a friend. Crates that do this know other dialects: they take the two
-//! day fields together where crontab(5) takes either. What has no short words is told by its fields.
+//! Describes an expression in words, as a friend would. Libraries for this know other dialects: they combine the two
+//! day fields where crontab(5) takes either. An expression without short words is described by its fields.
 
 use super::{CronExpression, CronField, FieldSets};
 
@@ -17,19 +17,19 @@ const MONTHS: [&str; 12] = [
     "November",
     "December",
 ];
-/// From Monday, as people count a week.
+/// Starts on Monday, as people count a week.
 const DAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
 
-/// More than so many times, days or months are no words any more.
+/// A list of more times, days or months is too long for words.
 const LIST_MAX: usize = 5;
 
 impl CronExpression {
-    /// When, in English: `every day at 08:00`, `every 15 minutes`, `Mondays and Fridays at 20:30`.
+    /// Describes the timing in English: `every day at 08:00`, `every 15 minutes`, `Mondays and Fridays at 20:30`.
     pub fn words(&self) -> String {
         self.sets.words().unwrap_or_else(|| self.fields())
     }
 
-    /// The fields that say anything, by name.
+    /// Lists the fields that restrict anything, by name.
     fn fields(&self) -> String {
         use CronField::{DayOfMonth, DayOfWeek, Hour, Minute, Month};
         let named = [Minute, Hour, DayOfMonth, Month, DayOfWeek].into_iter().zip(self.text.split(' '));
@@ -40,7 +40,7 @@ impl CronExpression {
     }
 }
 
-/// What an expression says of the day.
+/// The day part of an expression.
 enum Days {
     Every,
     /// `Mondays`, `Monday to Friday`.
@@ -67,7 +67,7 @@ impl FieldSets {
         })
     }
 
-    /// What repeats within a day.
+    /// Describes a repetition within a day.
     fn often(&self) -> Option<String> {
         let (minutes, hours) = (values(self.minutes), values(self.hours.into()));
         let every = match (minutes.as_slice(), step(&minutes, 60)) {
@@ -86,7 +86,7 @@ impl FieldSets {
         Some(format!("{every} from {} to {}", clock(first, 0), clock(last, *minutes.last()?)))
     }
 
-    /// What happens once in some hours. Listed hours are times of the day; a step of `*` is a rhythm.
+    /// Describes a run every few hours. Listed hours are times of the day; a step of `*` is a rhythm.
     fn hourly(&self, minute: u32, hours: &[u32]) -> Option<String> {
         let at = if minute == 0 { String::new() } else { format!(" at minute {minute}") };
         if hours.len() == 24 {
@@ -99,7 +99,7 @@ impl FieldSets {
         Some(format!("every hour from {} to {}", clock(first, minute), clock(last, minute)))
     }
 
-    /// Times of the day.
+    /// Describes times of the day.
     fn times(&self) -> Option<String> {
         let (minutes, hours) = (values(self.minutes), values(self.hours.into()));
         let times: Vec<_> = hours.iter().flat_map(|hour| minutes.iter().map(|minute| clock(*hour, *minute))).collect();
@@ -139,14 +139,14 @@ fn values(mask: u64) -> Vec<u32> {
     (0..u64::BITS).filter(|bit| mask >> bit & 1 == 1).collect()
 }
 
-/// `n`, where the values are all multiples of it below `end`, from 0.
+/// Returns `n` if the values are all multiples of `n` below `end`, from 0.
 fn step(values: &[u32], end: u32) -> Option<u32> {
     let &[0, step, ..] = values else { return None };
     let even = end.is_multiple_of(step) && values.len() as u32 == end / step;
     (even && values.iter().zip(0..).all(|(value, place)| *value == place * step)).then_some(step)
 }
 
-/// First and last, where there is nothing left out in between.
+/// Returns the first and last value if there is no gap between them.
 fn range(values: &[u32]) -> Option<(u32, u32)> {
     let (first, last) = (*values.first()?, *values.last()?);
     (last - first + 1 == values.len() as u32).then_some((first, last))

@@ -10,7 +10,7 @@ pub(super) const DAY_MINUTES: i64 = 24 * 60;
 #[derive(Debug, Clone)]
 pub(super) struct Calendar {
     sets: FieldSets,
-    /// The month looked at last; a walk asks for the same one again and again.
+    /// Month of the last lookup; a walk asks for the same month again and again.
     month: Month,
 }
 
@@ -28,7 +28,7 @@ impl Calendar {
         Self { sets, month: Month::default() }
     }
 
-    /// The first matching minute from `minute` to `last`, both included.
+    /// Returns the first matching minute from `minute` to `last`, both included.
     pub(super) fn first_from(&mut self, minute: i64, last: i64) -> Option<i64> {
         let (day, time) = (minute.div_euclid(DAY_MINUTES), minute.rem_euclid(DAY_MINUTES));
         let last_day = last.div_euclid(DAY_MINUTES);
@@ -41,7 +41,7 @@ impl Calendar {
         time.map(|time| found * DAY_MINUTES + time).filter(|minute| *minute <= last)
     }
 
-    /// All matching minutes from `minute` to before `end`.
+    /// Returns all matching minutes from `minute` to before `end`.
     pub(super) fn matches(&mut self, minute: i64, end: i64) -> Vec<i64> {
         let mut next = minute;
         std::iter::from_fn(|| {
@@ -52,7 +52,7 @@ impl Calendar {
         .collect()
     }
 
-    /// The first matching day from `day`; months that begin after `last` are not looked at.
+    /// Returns the first matching day from `day`. Skips months that begin after `last`.
     fn day_from(&mut self, mut day: i64, last: i64) -> Option<i64> {
         while day <= last {
             if !(self.month.first..self.month.first + self.month.length).contains(&day) {
@@ -69,7 +69,7 @@ impl Calendar {
 }
 
 impl FieldSets {
-    /// The first matching minute of the day at or after `time`.
+    /// Returns the first matching minute of the day at or after `time`.
     fn time_from(&self, time: i64) -> Option<i64> {
         let (hour, minute) = (time / 60, time % 60);
         let this_hour = if self.hours >> hour & 1 == 1 { self.minutes >> minute } else { 0 };
@@ -81,7 +81,7 @@ impl FieldSets {
             .then(|| (hour + i64::from(later_hours.trailing_zeros())) * 60 + i64::from(self.minutes.trailing_zeros()))
     }
 
-    /// The month around `day` with its matching days; `None` beyond chrono's calendar.
+    /// Returns the month around `day` with its matching days; `None` beyond chrono's calendar.
     fn month_of(&self, day: i64) -> Option<Month> {
         let first = NaiveDate::from_epoch_days(i32::try_from(day).ok()?)?.with_day(1)?;
         let length = u32::from(first.num_days_in_month());

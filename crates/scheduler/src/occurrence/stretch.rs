@@ -25,22 +25,23 @@ impl Stretch {
         Self { start, end, offset }
     }
 
-    /// The instant at which this stretch's clock shows a local minute, be it within the stretch or not.
+    /// Returns the instant at which this stretch's clock shows a local minute, also outside the stretch.
     pub(super) fn instant(&self, minute: i64) -> i64 {
         minute * 60 - self.offset
     }
 
-    /// The first local minute that begins at or after `instant`. Offsets of old had seconds, hence the rounding.
+    /// Returns the first local minute that begins at or after `instant`. Historic offsets had seconds, hence the
+    /// rounding.
     pub(super) fn first_minute_at(&self, instant: i64) -> i64 {
         (instant + self.offset + 59).div_euclid(60)
     }
 
-    /// The first local minute that begins in the stretch.
+    /// Returns the first local minute that begins in the stretch.
     pub(super) fn first_minute(&self) -> i64 {
         self.first_minute_at(self.start)
     }
 
-    /// The first local minute that begins too late for the stretch.
+    /// Returns the first local minute that begins too late for the stretch.
     pub(super) fn minutes_end(&self) -> i64 {
         self.first_minute_at(self.end)
     }

