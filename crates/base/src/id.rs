@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use uuid::Uuid;
 
-/// The text is not an id in the one way in which ids are written.
+/// The text is not an id in its only accepted form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("an id is a positive number in decimal digits, or a UUID in lower case with hyphens")]
 pub struct InvalidId;
@@ -25,7 +25,7 @@ macro_rules! serial_id {
         impl FromStr for $name {
             type Err = InvalidId;
 
-            /// Takes only the text that [`fmt::Display`] writes, so that two texts are never one id.
+            /// Accepts only the text that [`fmt::Display`] writes, so that two texts never name one id.
             fn from_str(text: &str) -> Result<Self, Self::Err> {
                 let number = text.parse().ok().filter(|number: &i32| *number > 0);
                 number.filter(|_| !text.starts_with(['+', '0'])).map(Self).ok_or(InvalidId)
@@ -35,25 +35,25 @@ macro_rules! serial_id {
 }
 
 serial_id! {
-    /// A game server (`game_servers.id`).
+    /// Game server (`game_servers.id`).
     ServerId
 }
 serial_id! {
-    /// A schedule (`server_schedules.id`).
+    /// Schedule (`server_schedules.id`).
     ScheduleId
 }
 serial_id! {
-    /// An API key (`api_keys.id`); not the key itself.
+    /// API key (`api_keys.id`); not the key itself.
     KeyId
 }
 
-/// An operation on a server (`operations.id`), a UUIDv7: sorted by the time it was accepted.
+/// Operation on a server (`operations.id`), a UUIDv7: sorted by the time of acceptance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct OperationId(pub Uuid);
 
 impl OperationId {
-    /// A new id, later than all made before it in this process.
+    /// Makes a new id, later than all earlier ones of this process.
     pub fn new() -> Self {
         Self(Uuid::now_v7())
     }
@@ -74,7 +74,7 @@ impl fmt::Display for OperationId {
 impl FromStr for OperationId {
     type Err = InvalidId;
 
-    /// Takes only the text that [`fmt::Display`] writes, so that two texts are never one id.
+    /// Accepts only the text that [`fmt::Display`] writes, so that two texts never name one id.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let id: Uuid = text.parse().map_err(|_| InvalidId)?;
         let canonical = id.hyphenated().encode_lower(&mut Uuid::encode_buffer()) == text;
@@ -90,12 +90,12 @@ macro_rules! discord_id {
         pub struct $name(Arc<str>);
 
         impl $name {
-            /// Takes over an id as a database holds it; rows older than this program are not judged.
+            /// Accepts an id from a database unchecked; rows may be older than this program.
             pub fn from_stored(text: &str) -> Self {
                 Self(text.into())
             }
 
-            /// The id as text.
+            /// Returns the id as text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -124,19 +124,19 @@ macro_rules! discord_id {
 pub struct InvalidDiscordId;
 
 discord_id! {
-    /// A user: their Discord id, a snowflake in decimal. It is public and so never a proof of who calls.
+    /// Discord user: a snowflake in decimal. It is public, so it never proves who calls.
     UserId
 }
 discord_id! {
-    /// A Discord guild, the community whose members use the bot.
+    /// Discord guild: the community whose members use the bot.
     GuildId
 }
 discord_id! {
-    /// A role of a guild. The guild's own id is the role that every member has.
+    /// Role of a guild. Every member has the role with the guild's own id.
     RoleId
 }
 discord_id! {
-    /// A Discord channel.
+    /// Discord channel.
     ChannelId
 }
 

@@ -1,6 +1,6 @@
-//! Words that two or more domains share: typed ids, names, the moment, what a store may answer, what is done once.
+//! Words that two or more domains share: typed ids, names, timestamps, store errors, idempotent requests.
 //!
-//! This crate names nobody. What only one domain needs lives in that domain.
+//! This crate depends on no other crate of AGIS. A word of a single domain lives in that domain.
 
 mod error;
 mod id;
@@ -19,5 +19,5 @@ pub use reach::Reach;
 pub use reason::{REASON_MAX, Reason};
 pub use trace::{REQUEST_ID_MAX, Trace, TraceId};
 
-/// A moment. Everything inside the house is UTC; zones exist only in cron expressions and on screens.
+/// Point in time, in UTC. Zones exist only in cron expressions and on screens.
 pub type Timestamp = chrono::DateTime<chrono::Utc>;

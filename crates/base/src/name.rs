@@ -1,6 +1,6 @@
-//! The rule for names that people choose: one line, something to see, nothing that is there and cannot be seen.
+//! The rule for names that people choose: one line, something to see, nothing invisible.
 //!
-//! A name goes into games' configuration files, onto Discord and into lists where people tell things apart by it. Rows
+//! A name goes into games' configuration files, onto Discord, and into lists where people tell things apart by it. Rows
 //! of earlier versions may break the rule; they keep their names until somebody changes them.
 
 use std::{iter::once, ops::RangeInclusive};
@@ -9,44 +9,44 @@ use thiserror::Error;
 use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeEmoji, UnicodeGeneralCategory};
 use unicode_security::skeleton;
 
-/// How many characters a name has at most.
+/// Maximum length of a name, in characters.
 pub const NAME_MAX: usize = 100;
 
-/// How many marks a letter has at most. Vietnamese and Hebrew have two or three of them.
+/// Maximum number of marks on a letter. Vietnamese and Hebrew have two or three.
 const MARKS_MAX: usize = 4;
 
 const JOINER: char = '\u{200d}';
-/// They choose between the picture and the text of the character before them.
+/// Variation selectors: they choose between picture and text of the character before them.
 const TEXT_OR_PICTURE: [char; 2] = ['\u{fe0e}', '\u{fe0f}'];
-/// The blocks to which new emoji are added.
+/// Blocks to which Unicode adds new emoji.
 const EMOJI_TO_COME: RangeInclusive<char> = '\u{1f000}'..='\u{1fbff}';
-/// Blank, though Unicode counts them as symbols: an empty Braille cell and an empty notehead.
+/// Characters that Unicode counts as symbols, and that show nothing: an empty Braille cell and an empty notehead.
 const BLANK: [char; 2] = ['\u{2800}', '\u{1d159}'];
 
-/// Why a text is no name. Its words follow the name of the field.
+/// Reason why a text is no name. The words follow the name of the field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum BadName {
-    /// It is empty, too long, or has a control character.
+    /// The text is empty, too long, or has a control character.
     #[error("has 1 to {NAME_MAX} characters on one line")]
     Length,
-    /// It has a character that readers do not see, or that changes how they see others.
+    /// The text has an invisible character, or one that changes how others look.
     #[error("has only characters that can be seen; leave out U+{:04X}", u32::from(*.0))]
     Unseen(char),
-    /// A letter has so many marks that they cover what stands around it.
+    /// A letter has so many marks that they cover the text around it.
     #[error("has at most {MARKS_MAX} marks on a letter")]
     Marks,
     /// The name reads like a choice from a list, such as `#7`.
     #[error("is not a number behind '#': servers are chosen by that")]
     Number,
-    /// It has nothing but space and marks.
+    /// The text has nothing but space and marks.
     #[error("has at least one letter, digit, symbol or emoji")]
     Blank,
 }
 
-/// The name that this text is, without the space around it.
+/// Returns the name without the space around it.
 ///
 /// # Errors
-/// Where it breaks the rule.
+/// Fails if the text breaks the rule.
 pub fn checked(text: &str) -> Result<String, BadName> {
     let name = text.trim();
     if name.is_empty() || name.chars().count() > NAME_MAX || name.contains(char::is_control) {
@@ -81,14 +81,14 @@ pub fn checked(text: &str) -> Result<String, BadName> {
     if name.contains(seen) { Ok(name.to_owned()) } else { Err(BadName::Blank) }
 }
 
-/// Whether readers take one name for the other: they differ in case alone, or in characters that look the same
-/// (Unicode Technical Standard 39), or in what cannot be seen.
+/// Returns whether readers take one name for the other: they differ only in case, in characters that look the same
+/// (Unicode Technical Standard 39), or in invisible characters.
 pub fn look_alike(one: &str, other: &str) -> bool {
     one.to_lowercase() == other.to_lowercase() || shape(one) == shape(other)
 }
 
-/// What a name looks like to somebody who overlooks its case and the width of its spaces. The skeleton before the case is
-/// folded sees letters whose small forms differ (Latin M and Cyrillic М), the one after it the others.
+/// Returns the shape of a name for a reader who ignores case and the width of spaces. The skeleton before case folding
+/// covers letters whose small forms differ (Latin M and Cyrillic М), the one after it covers the others.
 pub fn shape(name: &str) -> String {
     let spaced = name.replace(BLANK, " ");
     let once: String = skeleton(&spaced).collect();
@@ -100,13 +100,13 @@ fn is_unseen(letter: char) -> bool {
     use GeneralCategory::{Format, LineSeparator, ParagraphSeparator, PrivateUse, Unassigned};
     BLANK.contains(&letter)
         || matches!(letter.general_category(), Format | LineSeparator | ParagraphSeparator | PrivateUse)
-        // Emoji of a newer Unicode are seen by whoever types them.
+        // Whoever types an emoji of a newer Unicode sees it.
         || letter.general_category() == Unassigned && !EMOJI_TO_COME.contains(&letter)
-        // Of what Unicode lets programs ignore (fillers among it) a skeleton has nothing.
+        // A skeleton omits characters that Unicode lets programs ignore, among them fillers.
         || skeleton(letter.encode_utf8(&mut [0; 4])).next().is_none()
 }
 
-/// Digits count as emoji to Unicode, as they begin keycaps.
+/// Unicode counts digits as emoji, since they begin keycaps.
 fn is_picture(letter: char) -> bool {
     !letter.is_ascii() && letter.is_emoji_char()
 }
@@ -168,7 +168,7 @@ mod tests {
             // Line and paragraph separators.
             '\u{2028}',
             '\u{2029}',
-            // What turns the text around it.
+            // Characters that change the direction of text.
             '\u{61c}',
             '\u{200e}',
             '\u{200f}',
@@ -176,7 +176,7 @@ mod tests {
             '\u{202e}',
             '\u{2066}',
             '\u{2069}',
-            // Annotations, tags, variation selectors where there is nothing to choose.
+            // Annotations, tags, variation selectors after a character without variants.
             '\u{fff9}',
             // Private use, unassigned, noncharacters.
             '\u{e000}',
@@ -190,7 +190,7 @@ mod tests {
         ];
         for letter in unseen {
             for text in [format!("a{letter}b"), format!("{letter}a"), format!("a{letter}"), letter.to_string()] {
-                // Some of them count as space, which is taken off.
+                // Some of these count as space, and space at the ends is removed.
                 let refused = checked(&text);
                 let trimmed = letter.is_whitespace() && !text.trim().contains(letter);
                 assert!(trimmed || refused == Err(BadName::Unseen(letter)), "{:?} in {text:?}: {refused:?}", letter);

@@ -2,14 +2,14 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-/// A request that its caller named by an idempotency key, so that it is done once, however often it is sent.
+/// Request that its caller named by an idempotency key: it is done once, however often it is sent.
 ///
-/// A store that makes something for such a request notes what it made in the same transaction, and makes nothing where
-/// it is noted already, or where a later attempt has taken the request over.
+/// A store that creates something for such a request notes that in the same transaction. It creates nothing if the note
+/// exists, or if a later attempt has taken the request over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Once {
-    /// The stored key: whose, for what, and the caller's own name for it.
+    /// Stored key: user, purpose, and the caller's own name for the request.
     pub key: Arc<str>,
-    /// Which attempt this is. It fences: an earlier one that still lives makes nothing.
+    /// Number of the attempt. It fences: an earlier attempt that still lives creates nothing.
     pub attempt: Uuid,
 }

@@ -2,17 +2,17 @@ use std::collections::BTreeSet;
 
 use crate::ServerId;
 
-/// Which of a user's servers something extends to: a caller who is known by a key may be narrower than its owner.
+/// Servers of a user that an API key or a caller extends to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reach {
-    /// All of them, also those to come.
+    /// All servers, also future ones.
     Every,
-    /// These.
+    /// Only these servers.
     Only(BTreeSet<ServerId>),
 }
 
 impl Reach {
-    /// Whether it extends to this server.
+    /// Returns whether it extends to this server.
     pub fn covers(&self, server: ServerId) -> bool {
         match self {
             Self::Every => true,
@@ -20,7 +20,7 @@ impl Reach {
         }
     }
 
-    /// The servers it is narrowed to, for a query; none where it is not.
+    /// Returns the servers that it is limited to, for a query; `None` if it has no limit.
     pub fn narrowed_to(&self) -> Option<Vec<i32>> {
         match self {
             Self::Every => None,
@@ -28,7 +28,7 @@ impl Reach {
         }
     }
 
-    /// Both together.
+    /// Returns the servers in both reaches.
     #[must_use]
     pub fn or(self, other: Self) -> Self {
         match (self, other) {

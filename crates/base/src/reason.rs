@@ -1,19 +1,19 @@
 use std::{fmt, ops::Deref};
 
-/// The longest reason, in characters.
+/// Maximum length of a reason, in characters.
 pub const REASON_MAX: usize = 2000;
 
-/// A text from outside that is kept and shown to people: how a game ended, what an engine, a cluster or Discord complained
-/// of.
+/// Text from outside that is kept and shown to people: how a game ended, or a complaint of an engine, a cluster or
+/// Discord.
 ///
-/// Whoever wrote it may have written anything: a console ends with NUL bytes, an API answers with a page. Here, and
-/// nowhere else, it becomes a text that the database can hold: U+FFFD stands for NUL, which PostgreSQL takes in no text,
-/// and what is longer than [`REASON_MAX`] is cut. What is no UTF-8 is replaced where bytes become text.
+/// The text may hold anything: a console ends with NUL bytes, an API answers with a page. This type alone makes it
+/// storable: U+FFFD replaces NUL, which PostgreSQL accepts in no text, and text longer than [`REASON_MAX`] is cut.
+/// Bytes that are not UTF-8 are replaced where bytes become text.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Reason(String);
 
 impl Reason {
-    /// The reason that this text gives.
+    /// Makes a reason of this text.
     pub fn new(text: impl Into<String>) -> Self {
         let mut text = text.into();
         if text.contains('\0') {

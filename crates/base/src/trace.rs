@@ -1,31 +1,31 @@
 use std::{fmt, num::NonZero};
 
-/// By what the log is searched for everything that one request has led to, in whatever process.
+/// Ids by which an operator finds every log line that one request caused, in any process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trace {
-    /// The request's id: 1 to [`REQUEST_ID_MAX`] visible characters of ASCII.
+    /// Id of the request: 1 to [`REQUEST_ID_MAX`] visible characters of ASCII.
     pub request_id: String,
-    /// The trace of which the caller says that the request is a part.
+    /// Trace that the request is part of, as its caller says.
     pub trace_id: Option<TraceId>,
 }
 
-/// The longest id of a request.
+/// Maximum length of a request's id.
 pub const REQUEST_ID_MAX: usize = 128;
 
 impl Trace {
-    /// What was asked for by nobody outside is known by an id of ours.
+    /// Makes an id for work that nobody outside asked for.
     pub fn ours(id: impl fmt::Display) -> Self {
         Self { request_id: id.to_string(), trace_id: None }
     }
 }
 
-/// The `trace-id` of [W3C Trace Context](https://www.w3.org/TR/trace-context/): 32 digits of lower-case hex, not all zero.
+/// `trace-id` of [W3C Trace Context](https://www.w3.org/TR/trace-context/): 32 digits of lower-case hex, not all zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TraceId(NonZero<u128>);
 
 impl TraceId {
-    /// That of a `traceparent` header; none where the header is not one, which is to be passed over in silence (section
-    /// 3.2.2). A version after 00 may say more behind a further dash.
+    /// Reads a `traceparent` header. Section 3.2.2 wants an invalid header ignored, so there is no error. A version
+    /// after 00 may add fields behind a further dash.
     pub fn of_traceparent(header: &str) -> Option<Self> {
         let (version, rest) = header.split_at_checked(2)?;
         let (trace, rest) = rest.strip_prefix('-')?.split_at_checked(32)?;
@@ -39,7 +39,7 @@ impl TraceId {
         Self::of_hex(trace)
     }
 
-    /// From the 32 digits that it is written in.
+    /// Reads its 32 digits.
     pub fn of_hex(digits: &str) -> Option<Self> {
         (digits.len() == 32).then(|| hex(digits)).flatten().and_then(NonZero::new).map(Self)
     }

@@ -1,4 +1,4 @@
-//! An answer that somebody was promised.
+//! Answers that somebody was promised.
 
 use std::sync::Arc;
 
@@ -6,32 +6,32 @@ use agis_base::{OperationId, UserId};
 
 use crate::seal::Sealed;
 
-/// An answer that somebody was promised, as a store keeps it.
+/// Promised answer, as a store keeps it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deferral {
-    /// The idempotency key of what was asked; no two promises share one.
+    /// Idempotency key of the request; no two promises share one.
     pub key: Arc<str>,
-    /// The user who asked.
+    /// User who asked.
     pub user: UserId,
-    /// The token that opens the answer.
+    /// Sealed token that opens the answer.
     pub token: Sealed,
-    /// The place of the answer.
+    /// Place of the answer.
     pub place: Place,
-    /// The operation whose end the answer is to tell.
+    /// Operation whose end the answer reports.
     pub operation: Option<OperationId>,
 }
 
-/// The place of an answer.
+/// Place of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
-    /// In a message of its own.
+    /// A message of its own.
     Message,
-    /// In the message whose button was pressed.
+    /// The message whose button was pressed.
     Component,
 }
 
 impl Place {
-    /// As it is stored.
+    /// Returns the stored word.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Message => "message",
@@ -39,7 +39,7 @@ impl Place {
         }
     }
 
-    /// The place that is stored so.
+    /// Returns the place of a stored word.
     pub fn from_word(word: &str) -> Option<Self> {
         [Self::Message, Self::Component].into_iter().find(|place| place.as_str() == word)
     }

@@ -1,12 +1,12 @@
 //! Answers that the bot has promised in Discord: which are still owed, and by which process.
 //!
 //! - [`deferral`]: an answer that somebody was promised
-//! - [`seal`]: the token that opens that answer, sealed so that the database alone opens nothing
-//! - [`store`]: what a database promises
-//! - [`service`]: which answers this process owes, and those that another can give no more
+//! - [`seal`]: the sealed token of that answer, useless to a reader of the database
+//! - [`store`]: the promises of a database
+//! - [`service`]: the answers that this process owes, and those that it takes over
 //!
-//! A promise is a row under a lease of the process that made it. The process renews the lease for as long as it lives, and
-//! the row goes with the answer. When a lease runs out, one other process takes the promise over.
+//! A promise is a row under a lease of its process. The process renews the lease while it lives, and deletes the row
+//! with the answer. When a lease ends, one other process takes the promise over.
 
 pub mod deferral;
 pub mod seal;

@@ -1,4 +1,4 @@
-//! The token that opens an answer, sealed so that the database alone opens nothing.
+//! Seals tokens of answers, so that a reader of the database cannot answer.
 
 use std::fmt;
 
@@ -8,21 +8,21 @@ use ring::{
     rand::{SecureRandom, SystemRandom},
 };
 
-/// Keys for other uses of the same secret would have another salt.
+/// Salt of this use. Keys for other uses of the same secret would have another one.
 const SALT: &[u8] = b"agis deferrals 1";
 const ID_BYTES: usize = 8;
 
-/// A token opens an answer to everybody who has it, so this type cannot be printed or compared.
+/// Token of an answer. Everybody who has it can answer, so this type cannot be printed or compared.
 #[derive(Clone)]
 pub struct Token(String);
 
 impl Token {
-    /// Takes it over.
+    /// Wraps a token.
     pub fn new(text: String) -> Self {
         Self(text)
     }
 
-    /// The text, to answer with.
+    /// Returns the text, to answer with.
     pub fn reveal(&self) -> &str {
         &self.0
     }
@@ -34,7 +34,7 @@ impl fmt::Debug for Token {
     }
 }
 
-/// A token that is of no use without the secret that sealed it: a nonce, and what AES-256-GCM makes of the token.
+/// Token that is useless without the secret that sealed it: a nonce, and the output of AES-256-GCM.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sealed(pub Vec<u8>);
 
@@ -45,18 +45,18 @@ pub struct Seal {
 }
 
 impl Seal {
-    /// The seal of this secret; none where the cryptography refuses it, which it never does for what it is asked here.
+    /// Derives the seal of this secret; `None` if the cryptography refuses, which it never does for these lengths.
     pub fn of(secret: &str) -> Option<Self> {
         let secret = Salt::new(HKDF_SHA256, SALT).extract(secret.as_bytes());
         Some(Self { key: key(&secret)?, id: id(&secret)? })
     }
 
-    /// By what rows of this secret are known; it tells nothing of the secret.
+    /// Returns the id of rows of this secret; it tells nothing of the secret.
     pub fn id(&self) -> &[u8] {
         &self.id
     }
 
-    /// Seals a token for this use alone; none where the system gives no randomness.
+    /// Seals a token for this use alone; `None` if the system gives no randomness.
     pub fn seal(&self, token: &Token, used_for: &str) -> Option<Sealed> {
         let mut nonce = [0; NONCE_LEN];
         SystemRandom::new().fill(&mut nonce).ok()?;
@@ -66,7 +66,7 @@ impl Seal {
         Some(Sealed([&nonce[..], &bytes].concat()))
     }
 
-    /// The token, where this secret has sealed it for this use.
+    /// Opens a token; `None` unless this secret has sealed it for this use.
     pub fn open(&self, sealed: &Sealed, used_for: &str) -> Option<Token> {
         let (nonce, bytes) = sealed.0.split_at_checked(NONCE_LEN)?;
         let (nonce, mut bytes) = (Nonce::try_assume_unique_for_key(nonce).ok()?, bytes.to_vec());

@@ -1,4 +1,4 @@
-//! The answers that this process owes, and the takeover of those that a dead process owed.
+//! Answers that this process owes, and the takeover of answers that a dead process owed.
 
 #[cfg(test)]
 mod tests;
@@ -23,19 +23,19 @@ use crate::{
     store::{DeferralStore, Holder},
 };
 
-/// For how long a promise is its holder's after each renewal.
+/// Length of a lease.
 pub const LEASE: Duration = Duration::from_secs(10);
-/// How often leases are renewed, and how long that may take.
+/// Time between renewals of leases, and maximum time of one renewal.
 const BEAT: Duration = Duration::from_secs(3);
-/// How long an answer may wait for its promise to be noted: Discord waits three seconds for a deferral in all.
+/// Maximum time that an answer waits for its promise to be written: Discord waits three seconds for a deferral in all.
 pub const NOTING: Duration = Duration::from_millis(200);
-/// How old a promise becomes: the token of an interaction lives for 15 minutes.
+/// Maximum age of a promise: the token of an interaction lives for 15 minutes.
 /// <https://docs.discord.com/developers/interactions/receiving-and-responding#followup-messages>
 pub const LIFE: Duration = Duration::from_secs(15 * 60);
-/// How many promises one process has noted at a time. Promises beyond them are kept as well, unless the process dies.
+/// Maximum number of written promises of one process. Further promises are kept in memory and lost if the process dies.
 const HELD_MAX: usize = 1_000;
 
-/// The answers that this process owes. Cheap to clone.
+/// Answers that this process owes. Cheap to clone.
 #[derive(Clone)]
 pub struct Deferrals(Arc<Inner>);
 
@@ -44,30 +44,30 @@ struct Inner {
     seal: Seal,
     holder: Holder,
     owed: Mutex<Owed>,
-    /// Rings when something has to be written.
+    /// Rings when there is something to write.
     bell: Notify,
-    /// Up to which change everything is written.
+    /// Number of the last change that is written.
     written: watch::Sender<u64>,
-    /// Writes are one after the other, so that no earlier one overtakes a later one. The value is when the last one failed.
+    /// Serialises writes, so that no earlier one overtakes a later one. Holds the time of the last failure.
     turn: Turns<Option<Instant>>,
 }
 
 #[derive(Default)]
 struct Owed {
-    /// How many changes there were.
+    /// Number of changes so far.
     changes: u64,
     held: HashMap<Arc<str>, Noted>,
-    /// Answered, and not forgotten yet.
+    /// Promises that are answered and not forgotten yet.
     ended: Vec<Arc<str>>,
 }
 
 struct Noted {
     deferral: Deferral,
-    /// The number of its last change.
+    /// Number of its last change.
     change: u64,
 }
 
-/// An answer that this process owes. Dropped without [`Held::end`], it is left to whoever finds that its lease ran out.
+/// Answer that this process owes. If dropped without [`Held::end`], another process finds it when its lease ends.
 pub struct Held {
     deferrals: Deferrals,
     key: Arc<str>,
@@ -78,17 +78,17 @@ pub struct Held {
     ended: bool,
 }
 
-/// An answer that another process owed, and this one owes now.
+/// Answer that another process owed, and this one owes now.
 pub struct Orphan {
     /// The answer.
     pub held: Held,
-    /// How long ago it was promised.
+    /// Time since the promise.
     pub age: Duration,
 }
 
 impl Deferrals {
-    /// Over this store, with tokens sealed by this secret, which is the same in every process; none where the cryptography
-    /// refuses it. Nothing is written unless [`Self::run`] runs.
+    /// Creates the service over this store. The secret seals tokens and is the same in every process; `None` if the
+    /// cryptography refuses it. Nothing is written unless [`Self::run`] runs.
     pub fn new(store: Arc<dyn DeferralStore>, secret: &str) -> Option<Self> {
         let seal = Seal::of(secret)?;
         let holder = Holder { process: Uuid::now_v7(), seal: seal.id().to_vec() };
@@ -97,7 +97,7 @@ impl Deferrals {
         Some(Self(Arc::new(Inner { store, seal, holder, owed, bell, written, turn })))
     }
 
-    /// Promises an answer: it is noted soon, and kept until it is given or the process dies.
+    /// Promises an answer: it is written soon, and kept until it is given or the process dies.
     pub fn hold(&self, key: String, user: UserId, token: Token, place: Place, operation: Option<OperationId>) -> Held {
         let key: Arc<str> = key.into();
         match self.0.seal.seal(&token, &key) {
@@ -110,7 +110,7 @@ impl Deferrals {
         self.held(key, user, token, place, operation)
     }
 
-    /// Writes what changes, and renews leases, until `stop`, and writes what has changed since once more.
+    /// Writes changes and renews leases until `stop`. Then writes once more.
     pub async fn run(self, stop: CancellationToken) {
         let mut beats = tokio::time::interval(BEAT);
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -125,14 +125,14 @@ impl Deferrals {
         let _ = self.write(&mut *self.0.turn.lock().await, false).await;
     }
 
-    /// Up to `limit` answers whose holder could not renew its lease. None for a while after the database was away: others
-    /// that live renew theirs first.
+    /// Takes over up to `limit` answers whose holder could not renew its lease. Takes none for a while after an outage
+    /// of the database, so that living holders renew their leases first.
     ///
     /// # Errors
-    /// The store's.
+    /// Fails if the store does.
     pub async fn claim(&self, limit: u32) -> Result<Vec<Orphan>, StoreError> {
         let mut failed = self.0.turn.lock().await;
-        // Leases of this process begin anew first, so that it never claims its own promises.
+        // Renews the leases of this process first, so that it never claims its own promises.
         self.write(&mut failed, true).await?;
         if failed.is_some_and(|at| at.elapsed() < LEASE) {
             return Ok(vec![]);
@@ -169,7 +169,7 @@ impl Deferrals {
         }
     }
 
-    /// Writes what has changed since the last time, or everything, so that every lease begins anew.
+    /// Writes the changes since the last time, or everything, which renews every lease.
     async fn write(&self, failed: &mut Option<Instant>, all: bool) -> Result<(), StoreError> {
         let (change, keep, forget) = self.unwritten(all);
         let (store, holder) = (&self.0.store, &self.0.holder);
@@ -192,7 +192,7 @@ impl Deferrals {
         Ok(())
     }
 
-    /// Up to which change this is, what is to be kept, and what is to be forgotten.
+    /// Returns the number of the last change, the promises to keep, and the promises to forget.
     fn unwritten(&self, all: bool) -> (u64, Vec<Deferral>, Vec<Arc<str>>) {
         let written = *self.0.written.borrow();
         let owed = self.lock();
@@ -206,32 +206,32 @@ impl Deferrals {
 }
 
 impl Held {
-    /// The idempotency key of what was asked.
+    /// Returns the idempotency key of the request.
     pub fn key(&self) -> &str {
         &self.key
     }
 
-    /// The user who asked.
+    /// Returns the user who asked.
     pub fn user(&self) -> &UserId {
         &self.user
     }
 
-    /// The token to answer with.
+    /// Returns the token to answer with.
     pub fn token(&self) -> &Token {
         &self.token
     }
 
-    /// The place of the answer.
+    /// Returns the place of the answer.
     pub fn place(&self) -> Place {
         self.place
     }
 
-    /// The operation whose end the answer is to tell.
+    /// Returns the operation whose end the answer reports.
     pub fn operation(&self) -> Option<OperationId> {
         self.operation
     }
 
-    /// From now on the answer is to tell the end of this operation.
+    /// Makes the answer report the end of this operation.
     pub fn follow(&mut self, operation: OperationId) {
         self.operation = Some(operation);
         let mut owed = self.deferrals.lock();
@@ -244,7 +244,7 @@ impl Held {
         self.deferrals.0.bell.notify_one();
     }
 
-    /// Waits until the promise is noted, but no longer than [`NOTING`]: it is noted later where the database is away.
+    /// Waits until the promise is written, at most [`NOTING`]: if the database is away, it is written later.
     pub async fn noted(&self) {
         let change = self.deferrals.lock().held.get(&self.key).map(|noted| noted.change);
         let Some(change) = change else { return };
@@ -252,7 +252,7 @@ impl Held {
         let _ = timeout(NOTING, written.wait_for(|written| *written >= change)).await;
     }
 
-    /// The answer was given, or can be given no more.
+    /// Ends the promise: the answer was given, or cannot be given any more.
     pub fn end(mut self) {
         self.ended = true;
     }

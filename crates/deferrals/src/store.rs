@@ -1,4 +1,4 @@
-//! The promises of a database. Every method is one whole decision; leases and ages are by its clock.
+//! Promises of a database. Every method is one whole decision; leases and ages follow its clock.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,18 +8,18 @@ use uuid::Uuid;
 
 use crate::deferral::Deferral;
 
-/// Promises of answers as rows.
+/// Stores promises of answers.
 #[async_trait]
 pub trait DeferralStore: Send + Sync {
-    /// Notes these promises as the holder's, or what is new about them, with a lease from now on. A promise of another
-    /// holder stays as it is.
+    /// Writes these promises of the holder, or their changes, with a lease from now on. A promise of another holder
+    /// stays as it is.
     async fn keep(&self, holder: &Holder, lease: Duration, deferrals: &[Deferral]) -> Result<(), StoreError>;
 
-    /// Forgets those of these promises that are the holder's.
+    /// Forgets the holder's promises among these.
     async fn forget(&self, holder: &Holder, keys: &[Arc<str>]) -> Result<(), StoreError>;
 
-    /// Makes up to `limit` promises of the holder's seal its own whose lease ran out, and forgets every promise that is older
-    /// than `life`. The operation of a promise is the one that was noted, or else the one that has its key.
+    /// Takes over up to `limit` promises of the holder's seal whose lease ran out, and forgets every promise older than
+    /// `life`. The operation of a promise is the noted one, or else the one with its key.
     async fn claim(
         &self,
         holder: &Holder,
@@ -29,20 +29,20 @@ pub trait DeferralStore: Send + Sync {
     ) -> Result<Vec<Claimed>, StoreError>;
 }
 
-/// A process that owes answers.
+/// Process that owes answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holder {
-    /// The process that holds the promise.
+    /// Id of the process that holds the promise.
     pub process: Uuid,
-    /// By which seal it keeps tokens: [`crate::Seal::id`].
+    /// Id of the seal that it keeps tokens by: [`crate::Seal::id`].
     pub seal: Vec<u8>,
 }
 
-/// A promise whose holder could not renew its lease.
+/// Promise whose holder could not renew its lease.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claimed {
     /// The promise.
     pub deferral: Deferral,
-    /// How long ago it was made.
+    /// Age of the promise.
     pub age: Duration,
 }

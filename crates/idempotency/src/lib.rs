@@ -1,12 +1,12 @@
 //! Was this asked before?
 //!
-//! - [`reply`]: what was asked, and what was answered
-//! - [`store`]: what a database promises
-//! - [`service`]: for how long, and how many
+//! - [`reply`]: the request and its answer
+//! - [`store`]: the promises of a database
+//! - [`service`]: times and bounds
 //!
-//! A caller names a request by a key of its own. The first time it is done; after that, its answer is repeated. Between
-//! the two it is in flight, under a lease, so that what a killed process left is taken over. What the request makes is
-//! noted by [`agis_base::Once`] in the transaction that makes it.
+//! A caller names a request by a key of its own. AGIS does the request once and repeats the answer afterwards. Between
+//! the two the request is in flight, under a lease, so that another attempt takes over from a killed process. The
+//! transaction that creates something for the request also writes [`agis_base::Once`].
 
 pub mod reply;
 pub mod service;

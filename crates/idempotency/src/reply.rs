@@ -1,27 +1,27 @@
-//! What was asked, and what was answered.
+//! Requests and their answers.
 
 use std::{fmt, sync::Arc};
 
 use agis_base::UserId;
 use ring::digest::{Context, SHA256};
 
-/// A request that its caller named.
+/// Request that its caller named.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Asked {
-    /// The key as it is stored: whose, for what, and the caller's own name for it.
+    /// Key as stored: user, purpose, and the caller's own name for the request.
     pub key: Arc<str>,
-    /// Who asks.
+    /// User who asks.
     pub user: UserId,
-    /// What else makes it this request and no other.
+    /// Digest of everything else that identifies the request.
     pub fingerprint: Fingerprint,
 }
 
-/// The SHA-256 digest of what two requests of one key must have in common.
+/// SHA-256 digest of the parts that two requests of one key must share.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Fingerprint([u8; 32]);
 
 impl Fingerprint {
-    /// Of these parts in this order. What stands at the end of one is not taken for the beginning of the next.
+    /// Digests these parts in this order. The end of one part is never taken for the beginning of the next.
     pub fn of(parts: &[&[u8]]) -> Self {
         let mut context = Context::new(&SHA256);
         for part in parts {
@@ -33,7 +33,7 @@ impl Fingerprint {
         Self(bytes)
     }
 
-    /// The digest.
+    /// Returns the bytes of the digest.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
@@ -45,21 +45,21 @@ impl fmt::Debug for Fingerprint {
     }
 }
 
-/// An answer to be repeated.
+/// Answer to repeat.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
-    /// The status code.
+    /// HTTP status code.
     pub status: u16,
-    /// The media type of the body.
+    /// Media type of the body.
     pub content_type: Option<String>,
-    /// Where the thing that was made is found.
+    /// `Location` of the created resource.
     pub location: Option<String>,
-    /// The body, at most [`Reply::BODY_MAX`] bytes.
+    /// Body of at most [`Reply::BODY_MAX`] bytes.
     pub body: Vec<u8>,
 }
 
 impl Reply {
-    /// What is larger is not kept, in bytes.
+    /// Maximum size of a stored body, in bytes. Larger answers are not stored.
     pub const BODY_MAX: usize = 64 * 1024;
 }
 

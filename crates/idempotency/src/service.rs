@@ -1,4 +1,4 @@
-//! For how long, and how many.
+//! Times and bounds of idempotent requests.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,67 +9,67 @@ use crate::{
     store::{Begun, Replies},
 };
 
-/// How long an attempt has a request. Longer than the calls to the database that one request makes may take together;
-/// where they take longer, the attempt is fenced.
+/// Time that an attempt has a request: longer than the database calls of one request may take together. An attempt that
+/// takes longer is fenced.
 const LEASE: Duration = Duration::from_secs(60);
-/// How much is forgotten at once.
+/// Number of requests to forget at once.
 const BATCH: u32 = 10_000;
 
-/// The rules about requests that are done once.
+/// Applies the rules about requests that are done once.
 #[derive(Clone)]
 pub struct Idempotency {
     store: Arc<dyn Replies>,
 }
 
 impl Idempotency {
-    /// How many keys of one user are remembered at a time. Without a bound, rate limits alone would allow a user
-    /// millions of rows.
+    /// Maximum number of keys of one user that are remembered at a time. Rate limits alone would allow a user millions
+    /// of rows.
     pub const PER_USER: u32 = 10_000;
-    /// How long a key is remembered, at least.
+    /// Minimum time that a key is remembered.
     pub const AGE: Duration = Duration::from_secs(24 * 3600);
 
-    /// The rules over this store.
+    /// Creates the service over this store.
     pub fn new(store: Arc<dyn Replies>) -> Self {
         Self { store }
     }
 
-    /// Begins a request, or says what became of it.
+    /// Begins a request, or returns why not.
     ///
     /// # Errors
-    /// The store's; then nothing may be done.
+    /// Fails if the store does. Then the caller must do nothing.
     pub async fn begin(&self, asked: &Asked) -> Result<Begun, StoreError> {
         self.store.begin(asked, LEASE, Self::PER_USER).await
     }
 
-    /// Notes that an attempt begins something which leaves no trace to find it by: a line that is typed, say. False where
-    /// an earlier attempt has begun it: then it must not be done again.
+    /// Notes that an attempt begins something without a trace, such as a typed console line. Returns `false` if an
+    /// earlier attempt has begun it: then it must not be done again.
     ///
     /// # Errors
-    /// The store's; then nothing may be done.
+    /// Fails if the store does. Then the caller must do nothing.
     pub async fn venture(&self, once: &Once, subject: i32) -> Result<bool, StoreError> {
         self.store.venture(once, subject).await
     }
 
-    /// Takes the note back, where it is certain that nothing was done.
+    /// Removes the note, if certainly nothing was done.
     ///
     /// # Errors
-    /// The store's; the note stays.
+    /// Fails if the store does. The note stays.
     pub async fn withdraw(&self, once: &Once) -> Result<(), StoreError> {
         self.store.withdraw(once).await
     }
 
-    /// Keeps the answer of a request.
+    /// Stores the answer of a request.
     ///
     /// # Errors
-    /// The store's; the request is then taken over when its lease has run out.
+    /// Fails if the store does. Another attempt takes the request over when its lease ends.
     pub async fn finish(&self, once: &Once, reply: &Reply) -> Result<(), StoreError> {
         self.store.finish(once, reply).await
     }
 
-    /// Gives a request up, so that it can be made again at once.
+    /// Gives a request up, so that it can begin again at once.
     ///
     /// # Errors
-    /// The store's; the request is then taken over when its lease has run out.
+    /// Fails if the store does. Another attempt takes the request over when its lease ends.
     pub async fn abandon(&self, once: &Once) -> Result<(), StoreError> {
         self.store.abandon(once).await
     }
@@ -77,7 +77,7 @@ impl Idempotency {
     /// Forgets old requests, some at a time.
     ///
     /// # Errors
-    /// The store's.
+    /// Fails if the store does.
     pub async fn forget(&self) -> Result<(), StoreError> {
         self.store.forget(Self::AGE, BATCH).await
     }

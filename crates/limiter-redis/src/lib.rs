@@ -1,8 +1,8 @@
 //! Redis behind ratelimit's trait, so that several processes share a caller's bucket.
 //!
-//! - [`url`]: where Redis is, not to be printed
-//! - `script`, `take.lua`: one decision, made by Redis on its own clock
-//! - `link`: the connection, there or not
+//! - [`url`]: the address of Redis, never printed
+//! - `script`, `take.lua`: one decision by Redis, on its own clock
+//! - `link`: the connection, present or absent
 //! - [`limiter`]: asks Redis while it is there, and decides in this process while it is not
 
 pub mod limiter;

@@ -12,19 +12,19 @@ use crate::{
     url::RedisUrl,
 };
 
-/// How long a request waits for Redis, unless it is told otherwise.
+/// Default deadline of a call to Redis.
 const DEADLINE: Duration = Duration::from_millis(100);
 /// A bucket that is full again after a millisecond.
 const PROBE: Draw = (Bucket { kind: "probe", id: 0 }, Quota::per_hour(3_600_000));
 
-/// Told how Redis is whenever that was found out by the probe, or changes.
+/// Callback for the state of Redis, after each probe and each change.
 type Tell = Box<dyn Fn(Result<(), &Error>) + Send + Sync>;
 
-/// A limiter whose buckets are in Redis, so that all processes there share them.
+/// Limiter whose buckets are in Redis, so that all processes share them.
 ///
-/// A call that fails or is late is decided by the limiter in this process, and so is every other, without waiting,
-/// until [`RedisLimiter::probe`] finds Redis again. That limiter remembers over outages: whatever Redis does, a caller has
-/// at most one quota from it and one from each process.
+/// If a call fails or is late, the limiter in this process decides, and it decides all further calls without waiting
+/// until [`RedisLimiter::probe`] finds Redis again. That limiter remembers over outages: whatever Redis does, a caller
+/// has at most one quota from it and one from each process.
 pub struct RedisLimiter {
     url: RedisUrl,
     memory: Arc<MemoryLimiter>,
@@ -34,7 +34,8 @@ pub struct RedisLimiter {
 }
 
 impl RedisLimiter {
-    /// A limiter over the Redis at `url`, not yet connected: somebody calls [`RedisLimiter::probe`] about every second.
+    /// Creates a limiter over the Redis at `url`, not yet connected: the program calls [`RedisLimiter::probe`] every
+    /// second.
     pub fn new(
         url: RedisUrl,
         memory: Arc<MemoryLimiter>,
@@ -45,14 +46,14 @@ impl RedisLimiter {
         Self { url, memory, tell: Box::new(tell), deadline: DEADLINE, slot: Slot::default() }
     }
 
-    /// With another deadline for each call.
+    /// Sets another deadline for each call.
     #[must_use]
     pub fn with_deadline(self, deadline: Duration) -> Self {
         Self { deadline, ..self }
     }
 
-    /// Tries whether Redis decides, over a new connection where there is none. It is a true decision that is tried: a
-    /// Redis that is full, still loading, or a replica answers to less.
+    /// Tests whether Redis decides, over a new connection if there is none. The test is a real decision: a Redis that
+    /// is full, still loading, or a replica answers simpler commands.
     pub async fn probe(&self) {
         let link = match self.slot.get() {
             Some(link) => Ok(link),
@@ -86,7 +87,7 @@ impl RedisLimiter {
         lost
     }
 
-    /// Redis' decision; `None` if it makes none.
+    /// Returns Redis' decision; `None` if it makes none.
     async fn by_redis(&self, mut link: Link, what: Ask, draws: &[Draw]) -> Option<Verdict> {
         match link.ask(what, draws, self.deadline).await {
             Ok(verdict) => {

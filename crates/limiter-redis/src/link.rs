@@ -1,4 +1,4 @@
-//! The connection, there or not.
+//! Connection to Redis, present or absent.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -15,24 +15,24 @@ use crate::{
     url::RedisUrl,
 };
 
-/// Nobody's request waits for this.
+/// Deadline of a connection attempt; no request waits for it.
 const CONNECT: Duration = Duration::from_secs(1);
 
-/// Why Redis did not decide.
+/// Reason why Redis did not decide.
 #[derive(Debug, Error)]
 pub enum Error {
-    /// It, or the way to it, failed.
+    /// Redis, or the way to it, failed.
     #[error("{0}")]
     Redis(#[from] RedisError),
-    /// TLS on the way to it did.
+    /// TLS to Redis failed.
     #[error("{0}")]
     Tls(String),
-    /// It took too long.
+    /// Redis took too long.
     #[error("no answer within {} ms", .0.as_millis())]
     Late(Duration),
 }
 
-/// A connection that all requests share; its number tells it from the one before.
+/// Connection that all requests share. Its number tells it from the one before.
 #[derive(Clone)]
 pub(crate) struct Link {
     number: u64,
@@ -48,14 +48,14 @@ impl Link {
     }
 }
 
-/// The connection while there is one. None is the open circuit: requests do not look for Redis, a probe does.
+/// Current connection. `None` is the open circuit: only a probe looks for Redis, no request does.
 #[derive(Default)]
 pub(crate) struct Slot(Mutex<State>);
 
 #[derive(Default)]
 struct State {
     link: Option<Link>,
-    /// Of the last one.
+    /// Number of the last connection.
     number: u64,
 }
 
@@ -64,7 +64,7 @@ impl Slot {
         self.lock().link.clone()
     }
 
-    /// A new connection, in place of none.
+    /// Opens a new connection, which requests do not use yet.
     pub(crate) async fn connect(&self, url: &RedisUrl) -> Result<Link, Error> {
         let connection = timeout(CONNECT, url.connect()).await.map_err(|_| Error::Late(CONNECT))??;
         let mut state = self.lock();
@@ -72,12 +72,13 @@ impl Slot {
         Ok(Link { number: state.number, connection })
     }
 
-    /// From now on requests use it. Whether there was none before.
+    /// Makes requests use this connection. Returns whether there was none before.
     pub(crate) fn keep(&self, link: Link) -> bool {
         self.lock().link.replace(link).is_none()
     }
 
-    /// From now on requests do without. Whether it was in use: of many that fail together, one tells.
+    /// Stops the use of this connection. Returns whether it was in use: of many calls that fail together, one reports
+    /// it.
     pub(crate) fn lose(&self, link: &Link) -> bool {
         let mut state = self.lock();
         state.link.take_if(|current| current.number == link.number).is_some()

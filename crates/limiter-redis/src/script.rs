@@ -1,17 +1,17 @@
-//! One decision, made by Redis.
+//! One decision by Redis.
 
 use std::sync::LazyLock;
 
 use agis_ratelimit::{Bucket, Draw, Verdict, joint};
 use redis::{RedisResult, Script, aio::ConnectionLike};
 
-/// The script. It says again in Lua what `Quota::take` and `joint::take_all` say; a property test holds the two together.
+/// The script. It repeats `Quota::take` and `joint::take_all` in Lua; a property test compares them.
 const TAKE: &str = include_str!("take.lua");
 
-/// With its digest, by which Redis knows it after the first time.
+/// The script with its digest, by which Redis knows it after the first call.
 static SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(TAKE));
 
-/// Whether a token is taken, or only looked for.
+/// Whether to take a token, or only to look for one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ask {
     Take,
@@ -27,8 +27,8 @@ impl Ask {
     }
 }
 
-/// Asks for a decision about these buckets: one EVALSHA. A Redis that does not know the script, having been restarted, is
-/// told it first.
+/// Asks for a decision about these buckets: one EVALSHA. A restarted Redis has forgotten the script and receives it
+/// first.
 pub(crate) async fn ask(connection: &mut impl ConnectionLike, ask: Ask, draws: &[Draw]) -> RedisResult<Verdict> {
     let mut call = SCRIPT.arg(ask.word());
     for (bucket, quota) in draws {
@@ -38,7 +38,7 @@ pub(crate) async fn ask(connection: &mut impl ConnectionLike, ask: Ask, draws: &
     Ok(verdict(draws, debts))
 }
 
-/// Counted from now, a bucket is full after what it lacks: so the decision is derived in one place.
+/// Derives the decision from the missing time: counted from now, that is when a bucket is full.
 fn verdict(draws: &[Draw], debts: Vec<u64>) -> Verdict {
     let mut levels: Vec<_> = draws.iter().map(|(_, quota)| *quota).zip(debts).collect();
     joint::take_all(&mut levels, 0)
@@ -56,11 +56,11 @@ mod tests {
 
     use super::*;
 
-    /// A caller's step: how far the clock goes first (microseconds, as Redis counts; it may be set back), which buckets
-    /// are asked and how much each of them holds, and whether a token is taken.
+    /// Step of a caller: time to pass first (microseconds, as Redis counts; negative if the clock is set back), the
+    /// buckets with their sizes, and whether to take a token.
     type Step = (i64, Vec<(usize, u32)>, bool);
 
-    /// The script as it is, but for the clock, which the test moves, and which keys do not go by that expire.
+    /// The real script, except for the clock, which the test moves and which expiring keys do not follow.
     fn clocked() -> Script {
         let mut text = TAKE.to_owned();
         let moved = "{ARGV[#ARGV - 1], ARGV[#ARGV]}";
@@ -74,7 +74,7 @@ mod tests {
     fn steps() -> impl Strategy<Value = Vec<Step>> {
         let wait =
             prop_oneof![4 => Just(0), 4 => 0_i64..2_000_000, 4 => 0_i64..4_000_000_000, 1 => -4_000_000_000_i64..0];
-        // Mostly one quota, sometimes one that changes; those that do not divide an hour leave odd nanoseconds.
+        // Mostly one quota, sometimes one that changes; quotas that do not divide an hour leave odd nanoseconds.
         let limit = || prop_oneof![3 => Just(7_u32), 1 => 1_u32..20, 1 => Just(3_600_000)];
         let several = prop::sample::subsequence(vec![0, 1, 2, 3], 1..4)
             .prop_flat_map(move |ids| ids.into_iter().map(|id| (Just(id), limit())).collect::<Vec<_>>());

@@ -1,4 +1,4 @@
-//! Where Redis is.
+//! Address of Redis.
 
 use std::fmt;
 
@@ -12,31 +12,31 @@ use crate::link::Error;
 
 const WORDS: Words = Words { ca: "REDIS_CA_FILE", certificate: "REDIS_CERT_FILE", key: "REDIS_KEY_FILE" };
 
-/// Where Redis is, with its password; so it cannot be printed.
+/// Address of Redis with its password, so the type cannot be printed.
 #[derive(Clone)]
 pub struct RedisUrl {
     client: Client,
     tls: Option<Tls>,
 }
 
-/// The files of a connection over TLS.
+/// Files of a connection over TLS.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Files<'a> {
-    /// The certificates of those who may sign Redis' own; else those that the machine trusts may.
+    /// Certificates of authorities for Redis' certificate; `None` trusts the machine's.
     pub ca: Option<&'a str>,
-    /// The certificate that is shown to Redis.
+    /// Certificate that we show to Redis.
     pub certificate: Option<&'a str>,
-    /// Its key.
+    /// Key of that certificate.
     pub key: Option<&'a str>,
 }
 
-/// A Redis cannot be reached as the settings say.
+/// Reason why the settings lead to no Redis.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum UrlError {
-    /// The URL; it is not repeated, for its password.
+    /// The URL is invalid. The error does not repeat it, for its password.
     #[error("REDIS_URL=…: {0}")]
     Form(&'static str),
-    /// Another setting.
+    /// Another setting is invalid.
     #[error("{0}")]
     File(Fault),
 }
@@ -45,7 +45,7 @@ impl RedisUrl {
     /// Reads `redis://user:password@host:port/number`, or `rediss://` for TLS, and the files.
     ///
     /// # Errors
-    /// All that is wrong with them.
+    /// Returns all faults of the settings.
     pub fn new(text: &str, files: Files<'_>) -> Result<Self, Vec<UrlError>> {
         let form = |why| vec![UrlError::Form(why)];
         let secret = ["rediss://", "valkeys://"].iter().find_map(|scheme| text.strip_prefix(scheme));
@@ -64,7 +64,7 @@ impl RedisUrl {
         Ok(Self { client, tls: Some(tls) })
     }
 
-    /// A new connection. Its calls have no deadline of their own.
+    /// Opens a new connection. Its calls have no deadline of their own.
     pub(crate) async fn connect(&self) -> Result<MultiplexedConnection, Error> {
         let config = AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
         let Some(tls) = &self.tls else {
@@ -86,7 +86,7 @@ impl RedisUrl {
         Ok(connection)
     }
 
-    /// A server may refuse our certificate only after the handshake, when something is said to it.
+    /// A server may refuse our certificate only after the handshake, at the first command.
     pub(crate) fn explained(&self, error: RedisError) -> Error {
         let why = self.tls.as_ref().and_then(|tls| tls.explain(&error));
         why.map_or(Error::Redis(error), Error::Tls)

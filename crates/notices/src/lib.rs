@@ -1,13 +1,13 @@
 //! Who has to be told what?
 //!
-//! - [`notice`]: something that the owner of a server has to hear
-//! - [`retry`]: how often it is tried to tell them (pure)
-//! - [`store`]: what a database promises
-//! - [`service`]: the rules for whoever sends
+//! - [`notice`]: news for the owner of a server
+//! - [`retry`]: times of the attempts to deliver it (pure)
+//! - [`store`]: the promises of a database
+//! - [`service`]: the rules for senders
 //!
-//! A notice is written in the transaction that ends an operation badly or records a crash, once. Whoever can reach
-//! people claims it under a lease, sends it, and says what became of that. One who dies between sending and saying so is
-//! followed by another: the notice's id is there for the receiving side to know it again.
+//! The transaction that ends an operation badly or records a crash writes a notice, once. A process that can reach
+//! people claims it under a lease, sends it, and records the result. If it dies between sending and recording, another
+//! process sends again: the notice's id lets the receiving side recognise it.
 
 pub mod notice;
 pub mod retry;

@@ -1,20 +1,20 @@
-//! Something that the owner of a server has to hear.
+//! News for the owner of a server.
 
 use std::fmt;
 
 use agis_base::{ChannelId, OperationId, ServerId, Timestamp, UserId};
 
-/// How many characters of a reason are kept.
+/// Maximum length of a stored reason, in characters.
 pub const REASON_MAX: usize = 500;
 
-/// How many notices may wait for one recipient. Beyond, the oldest is given up: of a server that crashes again and again
-/// the latest is what its owner has to know.
+/// Maximum number of notices that wait for one recipient. Beyond it the oldest is given up: the owner of a server that
+/// crashes again and again needs the latest.
 pub const PENDING_MAX: u32 = 20;
 
-/// Why the oldest is given up where too many wait.
+/// Reason of a notice that is given up because too many wait.
 pub const TOO_MANY: &str = "too_many";
 
-/// A notice; not what it says.
+/// Id of a notice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NoticeId(pub i64);
 
@@ -24,18 +24,18 @@ impl fmt::Display for NoticeId {
     }
 }
 
-/// What has happened.
+/// Kind of event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// An operation could not be done.
+    /// An operation failed.
     OperationFailed,
-    /// Nobody could take an operation in time.
+    /// No worker took an operation in time.
     OperationExpired,
-    /// A running server has ended by itself.
+    /// A running server ended by itself.
     ServerCrashed,
-    /// The next hour of a running server cannot be paid.
+    /// The owner cannot pay the next hour of a running server.
     CreditsLow,
-    /// A running server is stopped, since nobody pays for it.
+    /// A running server is stopped because its owner cannot pay.
     CreditsOut,
 }
 
@@ -44,7 +44,7 @@ impl Kind {
     pub const ALL: [Self; 5] =
         [Self::OperationFailed, Self::OperationExpired, Self::ServerCrashed, Self::CreditsLow, Self::CreditsOut];
 
-    /// The word that the database uses.
+    /// Returns the word that the database uses.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::OperationFailed => "operation_failed",
@@ -55,35 +55,35 @@ impl Kind {
         }
     }
 
-    /// The kind of that word.
+    /// Returns the kind of a word.
     pub fn from_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == word)
     }
 }
 
-/// A notice, claimed to be sent.
+/// Notice that was claimed for sending.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notice {
-    /// Its id.
+    /// Id of the notice.
     pub id: NoticeId,
-    /// Who has to hear it: the server's owner when it happened.
+    /// Recipient: the server's owner at the time of the event.
     pub recipient: UserId,
-    /// Where the operation was asked for, if it was somewhere.
+    /// Channel in which the operation was requested; `None` if it was requested in none.
     pub channel: Option<ChannelId>,
-    /// What has happened.
+    /// Kind of event.
     pub kind: Kind,
-    /// To which server.
+    /// Server of the event.
     pub server: ServerId,
-    /// What that was called then.
+    /// Name of the server at the time of the event.
     pub server_name: String,
-    /// What was asked of it; nothing where nothing was.
+    /// Requested action; `None` if nobody requested one.
     pub action: Option<String>,
-    /// Why, for people: at most [`REASON_MAX`] characters. It may quote the game.
+    /// Reason for people: at most [`REASON_MAX`] characters. It may quote the game.
     pub reason: String,
-    /// The operation; none where it is about none.
+    /// Operation of the event; `None` if there is none.
     pub operation: Option<OperationId>,
-    /// How often it was claimed, this time included.
+    /// Number of claims, including this one.
     pub attempts: u32,
-    /// When it happened.
+    /// Time of the event.
     pub created_at: Timestamp,
 }

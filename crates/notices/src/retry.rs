@@ -1,16 +1,16 @@
-//! How often it is tried to tell somebody something. Pure; the store calls it with the notice's row locked.
+//! Times of the attempts to deliver a notice. Pure; the store calls it with the notice's row locked.
 
 use std::time::Duration;
 
-/// How often a notice is tried.
+/// Maximum number of attempts.
 pub const ATTEMPTS_MAX: u32 = 12;
-/// What is older is no news.
+/// Maximum age of a notice.
 pub const AGE_MAX: Duration = Duration::from_secs(24 * 3600);
 
 const FIRST: Duration = Duration::from_secs(10);
 const LONGEST: Duration = Duration::from_secs(3600);
 
-/// After how long a notice that was tried so often, and is so old, is tried again; none: it is given up.
+/// Returns the wait before the next attempt, from the number of attempts and the age; `None` if the notice is given up.
 pub fn after(attempts: u32, age: Duration) -> Option<Duration> {
     if attempts >= ATTEMPTS_MAX {
         return None;

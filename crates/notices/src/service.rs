@@ -1,4 +1,4 @@
-//! The rules for whoever sends notices.
+//! Rules for senders of notices.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,35 +9,35 @@ use crate::{
     store::{Failure, NoticeStore},
 };
 
-/// For how long a claimed notice is the claimer's. Whoever takes longer to send it may be followed by another.
+/// Length of a claim. If sending takes longer, another sender may follow.
 pub const LEASE: Duration = Duration::from_secs(60);
 
-/// The rules over a store.
+/// Applies the rules about notices.
 #[derive(Clone)]
 pub struct Notices {
     store: Arc<dyn NoticeStore>,
 }
 
 impl Notices {
-    /// The rules over this store.
+    /// Creates the service over this store.
     pub fn new(store: Arc<dyn NoticeStore>) -> Self {
         Self { store }
     }
 
-    /// Up to `limit` notices that are to be sent within [`LEASE`], each followed by [`Self::sent`] or [`Self::failed`].
+    /// Claims up to `limit` notices to send within [`LEASE`], each followed by [`Self::sent`] or [`Self::failed`].
     ///
     /// # Errors
-    /// The store's.
+    /// Fails if the store does.
     pub async fn claim(&self, limit: u32) -> Result<Vec<Notice>, StoreError> {
         let claimed = self.store.claim(limit, LEASE).await?;
         count_given_up(claimed.given_up);
         Ok(claimed.notices)
     }
 
-    /// A notice has reached its recipient. Where another attempt has it meanwhile, this one is not heard.
+    /// Records a delivery. Has no effect if another attempt has the notice.
     ///
     /// # Errors
-    /// The store's; the notice is then claimed again when its lease has run out.
+    /// Fails if the store does. The notice is claimed again when its lease ends.
     pub async fn sent(&self, notice: &Notice) -> Result<(), StoreError> {
         if self.store.sent(notice).await? {
             count("sent", 1);
@@ -45,11 +45,11 @@ impl Notices {
         Ok(())
     }
 
-    /// A notice has not reached its recipient. It is tried again later, unless that would be in vain (`permanent`: the
-    /// recipient takes no messages, say), or it was tried often enough.
+    /// Records a failed delivery. The notice is tried again later, unless it was tried often enough or the failure is
+    /// `permanent`: the recipient accepts no messages, say.
     ///
     /// # Errors
-    /// The store's; the notice is then claimed again when its lease has run out.
+    /// Fails if the store does. The notice is claimed again when its lease ends.
     pub async fn failed(&self, notice: &Notice, why: &Reason, permanent: bool) -> Result<(), StoreError> {
         match self.store.failed(notice, why, permanent).await? {
             Some(Failure::Retried) => count("retried", 1),

@@ -1,4 +1,4 @@
-//! The domain's services over one database.
+//! Services of the domain over one database.
 
 use std::sync::Arc;
 
@@ -12,27 +12,28 @@ use agis_storage::Db;
 
 use crate::{limits::Limits, settings::Rules};
 
-/// The domain's services.
+/// Services of the domain.
 #[derive(Clone)]
 pub struct Domain {
-    /// Keys.
+    /// API keys.
     pub keys: ApiKeys,
-    /// Limits; to be started.
+    /// Rate limits; the program starts them.
     pub limits: Limits,
     /// Servers and operations.
     pub servers: Servers,
     /// Schedules.
     pub schedules: Schedules,
-    /// Users.
+    /// Users, credits and stats.
     pub accounts: Accounts,
-    /// What was asked before.
+    /// Idempotent requests.
     pub idempotency: Idempotency,
-    /// Whom to tell what.
+    /// Notices to owners.
     pub notices: Notices,
 }
 
 impl Domain {
-    /// Over this database, with the consoles that this process can reach. Whoever listens to the database tells the cache.
+    /// Creates the services over this database, with the consoles that this process can reach. The listener of the
+    /// database invalidates the cache.
     pub fn new(rules: &Rules, db: &Arc<Db>, cache: KeyCache, limits: Limits, consoles: Vec<Arc<dyn Console>>) -> Self {
         let (catalogue, servers) = (rules.catalogue.clone(), rules.servers.clone());
         Self {

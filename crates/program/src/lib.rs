@@ -1,9 +1,9 @@
-//! What both programs have in common, so that REST and Discord cannot come to obey different rules.
+//! The common part of both programs, so that REST and Discord follow the same rules.
 //!
-//! - [`settings`]: what both read from the environment
+//! - [`settings`]: the environment of both programs
 //! - [`domain`]: the domain's services over one database
 //! - [`limits`]: the limiter, in this process or in Redis
-//! - [`upkeep`]: what any process does now and then for them
+//! - [`upkeep`]: regular jobs of any process
 
 pub mod domain;
 pub mod limits;

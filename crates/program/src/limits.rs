@@ -1,4 +1,4 @@
-//! Who counts the tokens: this process, or Redis for all processes.
+//! Chooses the limiter: in this process, or in Redis for all processes.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -10,12 +10,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{settings::Rules, upkeep::sweep};
 
-/// How often buckets in this process that are full are forgotten.
+/// Time between sweeps of full buckets in this process.
 const SWEEP: Duration = Duration::from_secs(60);
-/// How often it is tried whether Redis is there.
+/// Time between probes of Redis.
 const PROBE: Duration = Duration::from_secs(1);
 
-/// The limiter, and what keeps it going.
+/// Limiter with its upkeep.
 #[derive(Clone)]
 pub struct Limits {
     memory: Arc<MemoryLimiter>,
@@ -23,8 +23,8 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// As the settings say. Redis is tried once, so that where it is there the first request is counted there too;
-    /// where it is not, readiness names it and nobody waits for it.
+    /// Creates the limiter that the settings name. Probes Redis once, so that Redis counts the first request too. If
+    /// Redis is away, readiness names it and no request waits for it.
     pub async fn new(rules: &Rules, health: &Health) -> Self {
         let memory = Arc::new(MemoryLimiter::new(rules.buckets));
         let Some(url) = rules.redis.clone() else {
@@ -40,7 +40,7 @@ impl Limits {
         Self { memory, redis: Some(Arc::new(redis)) }
     }
 
-    /// The one to ask.
+    /// Returns the limiter to ask.
     pub fn limiter(&self) -> Arc<dyn Limiter> {
         match &self.redis {
             Some(redis) => redis.clone(),
@@ -48,7 +48,7 @@ impl Limits {
         }
     }
 
-    /// What a limiter needs to have done all the time.
+    /// Runs the limiter's upkeep.
     pub fn start(&self, tasks: &mut JoinSet<()>, stop: &CancellationToken) {
         let memory = self.memory.clone();
         tasks.spawn(every("sweep limits", SWEEP, stop.clone(), async move || {

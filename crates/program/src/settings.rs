@@ -1,5 +1,5 @@
-//! What both programs read from the environment. `docs/CONFIGURATION.md` lists it; a test of each program holds the two
-//! together.
+//! Settings of both programs, from the environment. `docs/CONFIGURATION.md` lists them; a test of each program compares
+//! the two.
 
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -17,25 +17,25 @@ use agis_servers::{self as servers, game};
 use agis_storage::{DatabaseUrl, DbConfig};
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 
-/// What an operator decides about servers, schedules and keys, wherever they are asked for.
+/// Operator's decisions about servers, schedules and keys, for both transports.
 #[derive(Debug, Clone)]
 pub struct Rules {
-    /// Servers.
+    /// Rules about servers.
     pub servers: servers::Policy,
-    /// The games that can be played.
+    /// Games that can be played.
     pub catalogue: Arc<game::Catalogue>,
-    /// How many schedules there may be.
+    /// Maximum numbers of schedules.
     pub schedules: scheduler::Limits,
-    /// Keys.
+    /// Rules about keys.
     pub keys: apikeys::Policy,
-    /// How many callers the limiter remembers at once.
+    /// Number of callers that the limiter remembers at once.
     pub buckets: usize,
-    /// Where all processes count together; none: each counts by itself.
+    /// Redis in which all processes count together; `None`: each process counts by itself.
     pub redis: Option<RedisUrl>,
 }
 
 impl Rules {
-    /// Reads them; new servers are created on this host, and the games are those that it can run.
+    /// Reads the rules. New servers live on this host; the catalogue holds the games that it can run.
     pub fn read(env: &mut Env<'_>, host: &Host) -> Self {
         let name = host.name.clone();
         Self {
@@ -50,7 +50,7 @@ impl Rules {
 }
 
 fn schedules(env: &mut Env<'_>) -> scheduler::Limits {
-    // The data is found where it is needed; a folder that has none is told at once.
+    // Zones are read on demand; a folder without zones is an error at once.
     if let Some(folder) = env.text("TZDIR")
         && let Err(error) = ZoneData::in_folder(Path::new(&folder))
     {
@@ -62,33 +62,33 @@ fn schedules(env: &mut Env<'_>) -> scheduler::Limits {
     }
 }
 
-/// Settings of the logs, which are needed before everything else can be told.
+/// Settings of the logs, read before all others.
 #[derive(Debug, Clone)]
 pub struct Logs {
-    /// How lines look.
+    /// Format of log lines.
     pub format: LogFormat,
-    /// Which lines there are, in the form of `RUST_LOG`.
+    /// Filter of log lines, in the form of `RUST_LOG`.
     pub filter: String,
 }
 
-/// The process's environment.
+/// Reads the process's environment.
 pub fn environment(key: &str) -> Option<String> {
     std::env::var(key).ok()
 }
 
-/// Hides the environment from others of the same account: games may run under it, and shall not read the database's
-/// password or the bot's token from /proc.
+/// Hides the environment from other processes of the same account: games may run under it, and must not read the
+/// database's password or the bot's token from /proc.
 ///
 /// # Errors
-/// The system's.
+/// Fails if the system call does.
 pub fn hide_environment() -> std::io::Result<()> {
     Ok(set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
 }
 
-/// Settings of the logs.
+/// Reads the settings of the logs.
 ///
 /// # Errors
-/// All that is wrong with them.
+/// Returns all faults of the settings.
 pub fn logs(get: &dyn Fn(&str) -> Option<String>) -> Result<Logs, ConfigErrors> {
     let mut env = Env::new(get);
     let format = match env.word("LOG_FORMAT", &["auto", "json", "pretty"]) {
@@ -100,7 +100,7 @@ pub fn logs(get: &dyn Fn(&str) -> Option<String>) -> Result<Logs, ConfigErrors> 
     env.finish().map(|()| Logs { format, filter })
 }
 
-/// The database.
+/// Reads the settings of the database.
 pub fn database(env: &mut Env<'_>) -> DbConfig {
     DbConfig {
         url: database_url(env),
@@ -109,7 +109,7 @@ pub fn database(env: &mut Env<'_>) -> DbConfig {
     }
 }
 
-/// Where the database is.
+/// Reads the database's URL.
 pub fn database_url(env: &mut Env<'_>) -> DatabaseUrl {
     let text = env.required("DATABASE_URL", "postgres://user:password@localhost:5432/agis");
     if text.is_empty() {
@@ -121,26 +121,26 @@ pub fn database_url(env: &mut Env<'_>) -> DatabaseUrl {
     })
 }
 
-/// The address of probes and scrapes. They tell of the inside, so strangers reach them where an operator says so only.
+/// Reads the address of probes and scrapes. They reveal the inside, so the default is the loopback.
 pub fn metrics_address(env: &mut Env<'_>) -> IpAddr {
     env.or("METRICS_ADDRESS", IpAddr::V4(Ipv4Addr::LOCALHOST))
 }
 
-/// The machine's own name.
+/// Returns the machine's own name.
 pub fn machine() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
-/// The host on which new servers live.
+/// Host on which new servers live.
 #[derive(Debug, Clone)]
 pub struct Host {
-    /// What kind it is.
+    /// Kind of host.
     pub kind: game::RunsOn,
-    /// Its name.
+    /// Name of the host.
     pub name: String,
 }
 
-/// The host on which new servers live.
+/// Reads the host on which new servers live.
 pub fn host(env: &mut Env<'_>) -> Host {
     let (kind, name) = match env.word("AGIS_HOST", &["process", "agones"]) {
         "agones" => (game::RunsOn::Agones, "agones".to_owned()),
@@ -149,7 +149,7 @@ pub fn host(env: &mut Env<'_>) -> Host {
     Host { kind, name: env.text("AGIS_HOST_NAME").unwrap_or(name) }
 }
 
-/// What an operator decides about keys.
+/// Reads the rules about keys.
 pub fn keys(env: &mut Env<'_>) -> apikeys::Policy {
     let max_rate_limit = env.number("MAX_RATE_LIMIT", 10_000, 1..=3_600_000);
     apikeys::Policy {
@@ -167,7 +167,7 @@ fn redis(env: &mut Env<'_>) -> Option<RedisUrl> {
     read.map_err(|errors| errors.into_iter().for_each(|error| reject_redis(env, error))).ok()
 }
 
-/// The URL is never printed: there is a password in it.
+/// Returns an error without the URL: there is a password in it.
 fn reject_redis(env: &mut Env<'_>, error: UrlError) {
     match error {
         UrlError::Form(why) => env.reject("REDIS_URL", "…", why),
@@ -175,7 +175,7 @@ fn reject_redis(env: &mut Env<'_>, error: UrlError) {
     }
 }
 
-/// A number of seconds.
+/// Reads a number of seconds.
 pub fn seconds(env: &mut Env<'_>, key: &str, default: u32, bounds: RangeInclusive<u32>) -> Duration {
     Duration::from_secs(env.number(key, default, bounds).into())
 }

@@ -1,4 +1,4 @@
-//! What any process does now and then.
+//! Regular jobs of any process.
 
 use std::time::Duration;
 
@@ -10,12 +10,12 @@ use agis_storage::{
     notify::{Bells, listen},
 };
 
-/// How often [`ping`] is due.
+/// Time between calls of [`ping`].
 pub const PING: Duration = Duration::from_secs(2);
-/// How often [`look_for_zones`] is due.
+/// Time between calls of [`look_for_zones`].
 pub const ZONES: Duration = Duration::from_secs(60);
 
-/// Says how the database is, how it is reached, and how many connections there are to it.
+/// Reports the state of the database, the kind of connection, and the number of connections.
 pub async fn ping(db: &Db, database: &Component) {
     match db.is_migrated().await {
         Ok(true) => database.ok(),
@@ -32,7 +32,7 @@ pub async fn ping(db: &Db, database: &Component) {
     metrics::gauge!("agis_bot_db_pool_max").set(count(pool.max));
 }
 
-/// Hears what Postgres tells, for as long as it is polled, and says how that goes. A process does without, later.
+/// Listens to Postgres' notifications while it is polled, and reports the state. A process without them works, later.
 pub async fn hear(url: DatabaseUrl, bells: Bells, health: &Health) {
     let listener = health.optional("listener", PING * 5);
     let beat = |heard: Result<(), &str>| match heard {
@@ -42,15 +42,15 @@ pub async fn hear(url: DatabaseUrl, bells: Bells, health: &Health) {
     listen(url, bells, beat).await;
 }
 
-/// The time zone data in use, for an operator: its version, and where it comes from.
+/// Describes the time zone data in use for an operator: its version and origin.
 pub fn zones() -> String {
     zone::current().to_string()
 }
 
-/// Looks whether the machine has got other time zone data, uses it from now on, and says which is in use.
+/// Looks for newer time zone data on the machine, uses it from now on, and reports which is in use.
 ///
 /// # Errors
-/// Where the look itself failed.
+/// Fails if the look does.
 pub async fn look_for_zones(time_zones: &Component) -> Result<(), tokio::task::JoinError> {
     if let Some(data) = tokio::task::spawn_blocking(zone::refresh).await? {
         tracing::info!(time_zones = %data, "other time zone data is used from now on");
@@ -59,7 +59,7 @@ pub async fn look_for_zones(time_zones: &Component) -> Result<(), tokio::task::J
     Ok(())
 }
 
-/// Forgets who is within their limit anyway.
+/// Forgets callers with a full bucket.
 pub fn sweep(limiter: &MemoryLimiter) {
     limiter.sweep();
     metrics::gauge!("agis_bot_rate_limit_buckets").set(count(limiter.len()));

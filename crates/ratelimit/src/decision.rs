@@ -1,27 +1,27 @@
-//! The answer, and what its headers say.
+//! Decisions, and the values of their headers.
 
 use std::time::Duration;
 
-/// Whether a request may pass, and what to tell its sender.
+/// Decision about a request, with the facts for its sender.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Decision {
-    /// Whether a token was there.
+    /// Whether the bucket had a token.
     pub allowed: bool,
-    /// The size of the bucket.
+    /// Size of the bucket.
     pub limit: u32,
     /// Whole tokens left.
     pub remaining: u32,
-    /// Until the bucket is full.
+    /// Time until the bucket is full.
     pub full_in: Duration,
-    /// Until the next token comes; zero where one is left.
+    /// Time until the next token comes; zero if one is left.
     pub retry_in: Duration,
 }
 
-/// The decision about several buckets at once.
+/// Decision about several buckets at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Verdict {
-    /// The decision of the tightest bucket: the one that refuses for the longest, or else the one with the fewest tokens left.
+    /// Decision of the tightest bucket: the one that refuses for the longest, else the one with the fewest tokens left.
     pub decision: Decision,
-    /// The place of that bucket among those that were asked; the first of equals.
+    /// Index of that bucket among the given ones; the first of equals.
     pub by: usize,
 }

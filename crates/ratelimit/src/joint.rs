@@ -7,10 +7,10 @@ use crate::{
     quota::Quota,
 };
 
-/// A bucket: its quota, and when it is full again, as [`Quota::take`] has it.
+/// Bucket: its quota, and the time at which it is full again, as in [`Quota::take`].
 pub type Level = (Quota, u64);
 
-/// The answer to those who name no bucket: a mistake in the program must not let everybody through.
+/// Decision for a call without buckets: a mistake in the program must not let everybody through.
 const NO_BUCKET: Decision = Decision {
     allowed: false,
     limit: 1,
@@ -19,12 +19,12 @@ const NO_BUCKET: Decision = Decision {
     retry_in: Duration::from_secs(3600),
 };
 
-/// Takes one token of each bucket at `now`, or none of any, and leaves in each what is to be kept of it.
+/// Takes one token of each bucket at `now`, or none of any, and writes the new state into each.
 pub fn take_all(levels: &mut [Level], now: u64) -> Verdict {
     let taken: Vec<_> = levels.iter().map(|(quota, full_at)| quota.take(*full_at, now)).collect();
     let allowed = taken.iter().all(|(decision, _)| decision.allowed);
     for ((quota, full_at), (_, kept)) in levels.iter_mut().zip(&taken) {
-        // A bucket that had a token, and is not charged, stays as it was, but for what `Quota::take` forgives as well.
+        // A bucket with a token that is not charged stays as it was, except for excess that `Quota::take` forgives.
         *full_at = if allowed { *kept } else { (*full_at).min(now + quota.capacity()) };
     }
     let decided = taken.into_iter().map(|(decision, _)| decision).enumerate();
@@ -80,7 +80,7 @@ mod tests {
     }
 
     proptest! {
-        /// The oracle keeps tokens as exact fractions, counted in units of 1/interval, and asks nothing of `Quota::take`.
+        /// The oracle keeps tokens as exact fractions, in units of 1/interval, and does not use `Quota::take`.
         #[test]
         fn it_agrees_with_buckets_of_fractions(
             limits in prop::collection::vec(1_u32..50, 1..6),

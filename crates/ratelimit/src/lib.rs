@@ -1,9 +1,9 @@
-//! May they, now? A token bucket: L tokens, refilled at L per hour, kept as one instant (GCRA).
+//! May they do it now? A token bucket: L tokens, refilled at L per hour, stored as one instant (GCRA).
 //!
 //! - [`quota`]: L, and the arithmetic (pure)
-//! - [`decision`]: the answer, and what its headers say
+//! - [`decision`]: the answer and the values of its headers
 //! - [`joint`]: several buckets at once (pure)
-//! - [`limiter`]: what a limiter promises
+//! - [`limiter`]: the trait of a limiter
 //! - [`memory`]: a limiter in this process
 
 pub mod decision;

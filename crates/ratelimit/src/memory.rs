@@ -20,21 +20,21 @@ use crate::{
 };
 
 const SHARDS: usize = 64;
-/// How many buckets are looked at to find one to forget when a shard is full.
+/// Number of buckets that are compared to find one to forget when a shard is full.
 const EVICTION_SAMPLE: usize = 16;
 
-/// A limiter in this process. Two processes have two: with N replicas a caller may get N times their quota.
+/// Limiter in this process. Two processes have two: with N replicas a caller may get N times the quota.
 ///
-/// Its size is bounded: full buckets are forgotten by [`MemoryLimiter::sweep`], and where there is no room the fullest of
-/// a few makes way.
+/// Its size is bounded: [`MemoryLimiter::sweep`] forgets full buckets, and in a full shard the fullest of a few makes
+/// way.
 pub struct MemoryLimiter {
-    /// Reads the processor's own counter: to ask the system costs as much as to decide.
+    /// Reads the processor's own counter: a system call would cost as much as the decision.
     clock: Clock,
     start: u64,
     hasher: RandomState,
     per_shard: usize,
     shards: Vec<Mutex<Shard>>,
-    /// Looked up once: to find a counter by its labels costs more than the decision.
+    /// Counters, looked up once: finding one by its labels costs more than the decision.
     counters: OnceLock<Counters>,
 }
 
@@ -53,7 +53,7 @@ impl Counters {
 }
 
 impl MemoryLimiter {
-    /// A limiter for at most about `buckets` callers at once.
+    /// Creates a limiter for about `buckets` callers at once.
     pub fn new(buckets: usize) -> Self {
         let clock = Clock::new();
         Self {
@@ -79,10 +79,10 @@ impl MemoryLimiter {
         decision
     }
 
-    /// Takes one token of each at this time, or none of any, while nobody else takes one of any of them.
+    /// Takes one token of each bucket at this time, or none of any, as one atomic step.
     fn take_all_at(&self, draws: &[Draw], now: u64) -> Verdict {
         let places: BTreeSet<_> = draws.iter().map(|(bucket, _)| self.place(*bucket)).collect();
-        // Always in one order, so that no two wait for each other.
+        // Locks in one order, so that no two calls wait for each other.
         let mut shards: BTreeMap<_, _> = places.into_iter().map(|place| (place, self.lock(place))).collect();
         let full_at = |bucket: &Bucket| shards.get(&self.place(*bucket))?.get(bucket).copied();
         let mut levels: Vec<_> = draws.iter().map(|(bucket, quota)| (*quota, full_at(bucket).unwrap_or(now))).collect();
@@ -95,7 +95,7 @@ impl MemoryLimiter {
         verdict
     }
 
-    /// If there is no room, the fullest of a few makes way.
+    /// Stores a bucket. In a full shard the fullest of a few makes way.
     fn keep(&self, shard: &mut Shard, bucket: Bucket, full_at: u64) {
         if shard.len() >= self.per_shard && !shard.contains_key(&bucket) {
             forget_one(shard);
@@ -103,13 +103,13 @@ impl MemoryLimiter {
         shard.insert(bucket, full_at);
     }
 
-    /// What [`Self::take_at`] would answer; takes nothing, and remembers nobody.
+    /// Returns the decision of [`Self::take_at`] without taking a token, and remembers nobody.
     fn peek_at(&self, bucket: Bucket, quota: Quota, now: u64) -> Decision {
         let full_at = self.shard(bucket).get(&bucket).copied();
         quota.take(full_at.unwrap_or(now), now).0
     }
 
-    /// Forgets the buckets that are full; one that is not known is full anyway.
+    /// Forgets full buckets: an unknown bucket is full anyway.
     pub fn sweep(&self) {
         self.sweep_at(self.now());
     }
@@ -124,12 +124,12 @@ impl MemoryLimiter {
         }
     }
 
-    /// How many buckets are known.
+    /// Returns the number of known buckets.
     pub fn len(&self) -> usize {
         self.shards.iter().map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner).len()).sum()
     }
 
-    /// Whether no bucket is known.
+    /// Returns whether no bucket is known.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -139,7 +139,7 @@ impl MemoryLimiter {
     }
 
     fn place(&self, bucket: Bucket) -> usize {
-        // From the middle: by the lowest and the highest bits a map places what is in it.
+        // Uses bits from the middle: a map places its entries by the lowest and the highest bits.
         (self.hasher.hash_one(bucket) >> 32) as usize % SHARDS
     }
 
@@ -152,7 +152,7 @@ impl MemoryLimiter {
         if allowed { &counters.allowed } else { &counters.denied }.increment(1);
     }
 
-    /// Nanoseconds since the start; 2^64 of them are 584 years.
+    /// Returns nanoseconds since the start; 2^64 of them are 584 years.
     fn now(&self) -> u64 {
         self.clock.delta_as_nanos(self.start, self.clock.raw())
     }

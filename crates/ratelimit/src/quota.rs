@@ -1,4 +1,4 @@
-//! How much, and the arithmetic of the bucket (pure).
+//! Quotas and the arithmetic of the bucket (pure).
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use crate::decision::Decision;
 
 const HOUR_NS: u64 = 3_600_000_000_000;
 
-/// How much: a bucket of `limit` tokens, refilled at `limit` per hour.
+/// Bucket of `limit` tokens, refilled at `limit` per hour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Quota {
     limit: u32,
@@ -15,34 +15,35 @@ pub struct Quota {
 }
 
 impl Quota {
-    /// A quota per hour; zero is taken as one, so that arithmetic never divides by it.
+    /// Creates a quota per hour. Zero counts as one, so that arithmetic never divides by it.
     pub const fn per_hour(limit: u32) -> Self {
         let limit = if limit == 0 { 1 } else { limit };
         Self { limit, interval: HOUR_NS / limit as u64 }
     }
 
-    /// The size of the bucket.
+    /// Returns the size of the bucket.
     pub fn limit(self) -> u32 {
         self.limit
     }
 
-    /// Nanoseconds between two tokens.
+    /// Returns the nanoseconds between two tokens.
     pub fn interval(self) -> u64 {
         self.interval
     }
 
-    /// Nanoseconds until an empty bucket is full.
+    /// Returns the nanoseconds until an empty bucket is full.
     pub fn capacity(self) -> u64 {
         self.interval * u64::from(self.limit)
     }
 
-    /// Takes a token at `now`, both in nanoseconds since a fixed start. `full_at` is when the bucket is full again, the
-    /// one value that is kept; anything up to `now` means that it is full. Answers with the value to keep from now on.
+    /// Takes a token at `now`. Times are nanoseconds since a fixed start. `full_at`, the only stored value, is the time
+    /// at which the bucket is full again; a value up to `now` means full. Returns the decision and the value to store.
     ///
     /// This is GCRA (ATM Forum, Traffic Management 4.0, section 4.4.2): no fraction of a token is ever lost.
     pub fn take(self, full_at: u64, now: u64) -> (Decision, u64) {
         let (interval, capacity) = (self.interval, self.capacity());
-        // A smaller quota than before, or a clock that was set back, must not keep its owner out for longer than one whole bucket.
+        // A smaller quota than before, or a clock that was set back, must not lock its owner out for longer than one
+        // whole bucket.
         let full_at = full_at.clamp(now, now + capacity);
         let taken = full_at + interval;
         let allowed = taken <= now + capacity;

@@ -1,4 +1,4 @@
-//! The settings of a TLS connection, and the files that they name.
+//! Settings of a TLS connection, and the files that they name.
 
 use std::{error::Error, fmt, sync::Arc};
 
@@ -10,43 +10,43 @@ use crate::{
     verifier::Lenient,
 };
 
-/// The names of the settings that name the files, for errors about them.
+/// Names of the settings that name the files, for errors about them.
 #[derive(Debug, Clone, Copy)]
 pub struct Words {
-    /// The certificates of those who may sign a server's.
+    /// Setting of the trusted authorities' certificates.
     pub ca: &'static str,
-    /// The certificate that is shown to a server.
+    /// Setting of the certificate that we show to a server.
     pub certificate: &'static str,
-    /// Its key.
+    /// Setting of that certificate's key.
     pub key: &'static str,
 }
 
 /// Demands on a server's certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trust<'a> {
-    /// Nothing: nobody else can listen, but whoever answers may be anybody.
+    /// Encrypts only: nobody else can listen, but the server may be anybody.
     Anybody,
-    /// A certificate of this file has signed it.
+    /// Requires a certificate signed by an authority in this file.
     Signed(&'a str),
-    /// A certificate of this file has signed it, and it is for the name that was asked for.
+    /// Requires a certificate signed by an authority in this file, for the requested name.
     Named(&'a str),
 }
 
-/// The files of the certificate that is shown to a server, and of its key: both, or neither.
+/// Files of the certificate that we show to a server, and of its key: both, or neither.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Identity<'a> {
-    /// The certificate, and those that lead from it to one that the server knows.
+    /// The certificate and its chain.
     pub certificate: Option<&'a str>,
-    /// The key.
+    /// The certificate's key.
     pub key: Option<&'a str>,
 }
 
-/// A setting cannot be taken, and why. Nothing of what is in its file is told.
+/// Reason why a setting cannot be used. It never quotes the file's content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// The name of the setting.
+    /// Name of the setting.
     pub setting: &'static str,
-    /// Its value: a file.
+    /// Value of the setting: a file.
     pub value: String,
     /// The fault.
     pub why: String,
@@ -64,7 +64,7 @@ impl fmt::Display for Fault {
     }
 }
 
-/// The settings of connections to one server. The files were read when it was made.
+/// Settings of connections to one server. Creation reads the files.
 #[derive(Debug, Clone)]
 pub struct Client {
     config: Arc<ClientConfig>,
@@ -74,14 +74,14 @@ pub struct Client {
 }
 
 impl Client {
-    /// In place of a file of certificates: those that the machine trusts, or, where it has no store, Mozilla's, of which a
-    /// copy is in the program.
+    /// Value that replaces a file of certificates: the authorities that the machine trusts, or the program's copy of
+    /// Mozilla's if the machine has none.
     pub const SYSTEM: &'static str = "system";
 
     /// Reads the files.
     ///
     /// # Errors
-    /// All that is wrong with them.
+    /// Returns all faults of the files.
     pub fn new(words: Words, trust: Trust<'_>, identity: Identity<'_>) -> Result<Self, Vec<Fault>> {
         let roots = match trust {
             Trust::Anybody => Ok(None),
@@ -98,27 +98,27 @@ impl Client {
         Ok(Self { config, words, is_checking, is_known })
     }
 
-    /// The settings in rustls' form.
+    /// Returns the settings in rustls' form.
     pub fn config(&self) -> Arc<ClientConfig> {
         self.config.clone()
     }
 
-    /// Whether a server has to show a certificate that is trusted.
+    /// Returns whether a server has to show a trusted certificate.
     pub fn is_checking(&self) -> bool {
         self.is_checking
     }
 
-    /// Whether a certificate is shown to a server that asks for one.
+    /// Returns whether we show a certificate to a server that asks for one.
     pub fn is_known(&self) -> bool {
         self.is_known
     }
 
-    /// Names the check that failed, if `error` or one of its causes tells of one.
+    /// Names the check that failed, if `error` or one of its causes has one.
     pub fn explain(&self, error: &(dyn Error + 'static)) -> Option<String> {
         explain(self.words, self.is_known, error)
     }
 
-    /// The remedy if a server asks for a certificate and got none.
+    /// Returns the remedy if a server asks for a certificate and got none.
     pub fn advice(&self) -> String {
         format!("set {} and {}", self.words.certificate, self.words.key)
     }

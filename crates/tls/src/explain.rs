@@ -1,4 +1,4 @@
-//! A failure in words: which check it was, and what mends it.
+//! Explains a failure in words: the check that failed and its remedy.
 
 use std::{error::Error as StdError, io, sync::Arc};
 
@@ -6,7 +6,7 @@ use rustls::{AlertDescription, CertificateError, Error, pki_types::ServerName};
 
 use crate::client::Words;
 
-/// Names the fault in TLS, if `error` or one of its causes tells of one; `shows` is whether we show a certificate.
+/// Names the fault in TLS, if `error` or one of its causes has one; `shows` is whether we show a certificate.
 pub(crate) fn explain(words: Words, shows: bool, error: &(dyn StdError + 'static)) -> Option<String> {
     let mut cause = Some(error);
     while let Some(error) = cause {
@@ -18,7 +18,7 @@ pub(crate) fn explain(words: Words, shows: bool, error: &(dyn StdError + 'static
     None
 }
 
-/// The error inside of one that wraps it: such an error skips the inner one when it is asked for its source.
+/// Returns the error inside a wrapper: such a wrapper skips the inner error when asked for its source.
 fn inner<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 'static)> {
     if let Some(error) = error.downcast_ref::<io::Error>() {
         return error.get_ref().map(|inner| inner as _);
@@ -56,7 +56,7 @@ fn of_their_certificate(words: Words, error: &CertificateError) -> String {
         }
         CertificateError::NotValidForName => "the server's certificate is for another name".to_owned(),
         CertificateError::Revoked => "the server's certificate has been revoked".to_owned(),
-        // webpki has words of its own for the rest, and rustls passes them on.
+        // webpki has its own words for the rest, and rustls passes them on.
         other if format!("{other:?}").contains("CaUsedAsEndEntity") => {
             "the server shows the certificate of a CA as its own: let the CA sign one for the server".to_owned()
         }
@@ -79,7 +79,7 @@ fn of_their_refusal(words: Words, shows: bool, alert: AlertDescription) -> Strin
     }
 }
 
-/// The names that a certificate is for, without the names that webpki has for their kinds.
+/// Returns the names of a certificate, without webpki's prefixes for their kinds.
 fn names(presented: &[String]) -> String {
     let bare = |name: &String| {
         let inner = name.split_once('(').and_then(|(_, inner)| inner.strip_suffix(')'));

@@ -12,10 +12,10 @@ use rustls::{
 
 use crate::client::{Client, Fault, Identity, Words};
 
-/// A certificate and those that lead to one that a server knows, and the key of the first.
+/// Certificate with its chain, and its key.
 pub(crate) type Shown = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
-/// The certificates whose signature is trusted.
+/// Reads the certificates of trusted authorities.
 pub(crate) fn roots(setting: &'static str, file: &str) -> Result<RootCertStore, Fault> {
     if file == Client::SYSTEM {
         return Ok(of_the_machine());
@@ -28,10 +28,10 @@ pub(crate) fn roots(setting: &'static str, file: &str) -> Result<RootCertStore, 
     Ok(roots)
 }
 
-/// The certificates that the machine trusts; a machine without a store, such as an image that holds nothing else, has Mozilla's.
+/// Reads the machine's trusted authorities. A machine without a store, such as a minimal image, gets Mozilla's.
 fn of_the_machine() -> RootCertStore {
     let mut roots = RootCertStore::empty();
-    // A certificate that cannot be read there is no reason to do without the rest.
+    // One unreadable certificate does not rule out the rest.
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if roots.is_empty() {
         roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
@@ -39,7 +39,7 @@ fn of_the_machine() -> RootCertStore {
     roots
 }
 
-/// The certificate to show and its key, if there are any.
+/// Reads the certificate to show and its key, if there are any.
 pub(crate) fn identity(words: Words, identity: Identity<'_>) -> Result<Option<Shown>, Vec<Fault>> {
     let alone = |setting, file, other| {
         let why = format!("needs {other} too: a certificate is shown with its key");
@@ -84,7 +84,7 @@ fn private_key(setting: &'static str, file: &str) -> Result<PrivateKeyDer<'stati
     })
 }
 
-/// libpq's rule: nobody but the owner, or root and a group that may read it, as Kubernetes gives a pod its secrets.
+/// Applies libpq's rule: only the owner may read the key, or root and a group, as Kubernetes mounts secrets.
 fn is_open_to_others(file: &Metadata) -> Option<String> {
     let open = if file.uid() == 0 { 0o037 } else { 0o077 };
     (file.mode() & open != 0).then(|| {

@@ -1,12 +1,11 @@
-//! TLS to the servers that AGIS is a client of: which of their certificates are trusted, which of ours is shown, and
-//! which check failed.
+//! TLS to the servers that AGIS is a client of: trusted certificates, our own certificate, and the check that failed.
 //!
-//! - [`client`]: what a connection is made with
+//! - [`client`]: the settings of a connection
 //! - `files`: certificates and keys, as operators keep them
-//! - `verifier`: less than all checks, where an operator says so
-//! - `explain`: a failure in words
+//! - `verifier`: fewer checks, if an operator says so
+//! - `explain`: failures in words
 //!
-//! The cryptography is ring's, as everywhere, whatever provider the process has chosen for others.
+//! ring does all cryptography, whatever provider the process has chosen for others.
 
 pub mod client;
 mod explain;

@@ -1,4 +1,4 @@
-//! Less than all checks, where an operator says so.
+//! Checks less than rustls does, if an operator says so.
 
 use std::sync::Arc;
 
@@ -13,12 +13,12 @@ use rustls::{
     server::ParsedCertificate,
 };
 
-/// Takes a certificate for any name: that of anybody, or one that somebody trusted has signed. The server has to prove
-/// all the same that the certificate is its own.
+/// Accepts a certificate for any name, from anybody or from a trusted authority. The server still has to prove that the
+/// certificate is its own.
 #[derive(Debug)]
 pub(crate) struct Lenient {
     pub(crate) provider: Arc<CryptoProvider>,
-    /// The certificates that may have signed it; anybody may have if there are none.
+    /// Accepted authorities; `None` accepts a certificate of anybody.
     pub(crate) roots: Option<RootCertStore>,
 }
 
@@ -32,7 +32,7 @@ impl ServerCertVerifier for Lenient {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         if let Some(roots) = &self.roots {
-            // As rustls itself does where there is nobody to trust.
+            // rustls does the same without authorities.
             if roots.is_empty() {
                 return Err(Error::InvalidCertificate(CertificateError::UnknownIssuer));
             }

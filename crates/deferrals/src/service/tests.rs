@@ -1,4 +1,4 @@
-//! Over a store in memory whose leases end when a test says so.
+//! Tests on a store in memory whose leases end when a test says so.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -31,12 +31,12 @@ impl Memory {
         self.away.store(away, Ordering::Relaxed);
     }
 
-    /// All leases run out.
+    /// Ends all leases.
     fn run_out(&self) {
         self.rows().expect("the store").values_mut().for_each(|row| row.over = true);
     }
 
-    /// The keys that are noted, with the operations that they follow.
+    /// Returns the noted keys, with the operations that they follow.
     fn noted(&self) -> Vec<(String, Option<OperationId>)> {
         let rows = self.rows().expect("the store");
         let mut noted: Vec<_> =
@@ -124,7 +124,7 @@ async fn one_that_dies_is_followed_by_one_of_the_same_secret_alone() {
     let orphan = same.claim(10).await.expect("a claim").pop().expect("the promise");
     assert_eq!((orphan.held.key(), orphan.held.token().reveal(), orphan.age.as_secs()), ("a", "token", 11));
 
-    // The first has no say in it any more, and the second has.
+    // The first process has lost the promise, and the second has it.
     dead.end();
     until(&store, &[("a", None)]).await;
     orphan.held.end();
