@@ -1,9 +1,9 @@
-//! Whose credits, tier and stats?
+//! Who has which credits, tier and stats?
 //!
 //! - [`user`]: a user as people know them
-//! - [`ledger`]: what moves on an account, and when a server that runs is paid for
-//! - [`stats`]: what a user has done here, in numbers
-//! - [`store`]: what a database promises
+//! - [`ledger`]: credits, and the hours of running servers
+//! - [`stats`]: totals of a user's actions
+//! - [`store`]: the promises of a database
 //! - [`service`]: the rules that both transports share
 
 pub mod ledger;

@@ -1,34 +1,34 @@
-//! What a user has done here, in numbers.
+//! Totals of a user's actions.
 //!
-//! The totals are kept in the transactions of what they count, and go on from what a database of the Go version brings:
+//! The transactions of what they count keep the totals. They continue the totals of a database of the Go version:
 //!
 //! - a server that this user created counts as created, also when it is deleted later;
-//! - an operation that this user asked for, over REST or Discord, counts as a command once it is accepted. What is
-//!   refused does not count, nor a repetition by an idempotency key, nor what a schedule or an operator asks for;
+//! - an operation that this user requested over REST or Discord counts as a command once it is accepted. Refusals,
+//!   repetitions by an idempotency key, and operations of schedules and operators do not count;
 //! - credits count as earned when they are given (the welcome credits, and an operator's grants) and as spent when an hour
 //!   of a server is paid.
 
 use agis_base::Timestamp;
 
-/// What a user has done here, and what they have now.
+/// Totals of a user, and current numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stats {
-    /// Servers that they ever created.
+    /// Number of servers that the user ever created.
     pub servers_created: i32,
-    /// Operations that they asked for and that were accepted.
+    /// Number of accepted operations that the user requested.
     pub commands_used: i32,
-    /// Credits that they were ever given.
+    /// Credits that the user ever got.
     pub credits_earned: i32,
-    /// Credits that they ever paid.
+    /// Credits that the user ever paid.
     pub credits_spent: i32,
-    /// When the last of their commands was accepted.
+    /// Time of the last accepted command.
     pub last_command_at: Option<Timestamp>,
-    /// Servers that they have.
+    /// Current number of servers.
     pub servers: i64,
-    /// Those of them that are running.
+    /// Number of those that are running.
     pub servers_running: i64,
-    /// Schedules that they have.
+    /// Current number of schedules.
     pub schedules: i64,
-    /// API keys that they have and that have not ended.
+    /// Number of API keys that have not ended.
     pub keys: i64,
 }

@@ -1,19 +1,19 @@
-//! What a database promises.
+//! Promises of a database.
 
 use agis_base::{StoreError, UserId};
 use async_trait::async_trait;
 
 use crate::{stats::Stats, user::User};
 
-/// Users as rows.
+/// Stores users.
 #[async_trait]
 pub trait UserStore: Send + Sync {
-    /// A user.
+    /// Returns a user.
     async fn find(&self, id: &UserId) -> Result<Option<User>, StoreError>;
 
-    /// What a user has done here.
+    /// Returns a user's totals.
     async fn stats(&self, id: &UserId) -> Result<Option<Stats>, StoreError>;
 
-    /// Adds a user with these credits, which count as earned, where there is none yet.
+    /// Adds a user with these credits, which count as earned, unless the user exists.
     async fn ensure(&self, id: &UserId, credits: i32) -> Result<(), StoreError>;
 }

@@ -2,20 +2,20 @@
 
 use agis_base::{Timestamp, UserId};
 
-/// The credits that a new user gets.
+/// Credits of a new user.
 pub const WELCOME_CREDITS: i32 = 100;
 
 /// A user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
-    /// Their Discord id.
+    /// Discord id.
     pub id: UserId,
-    /// What they can spend.
+    /// Credits to spend.
     pub credits: i32,
-    /// What they have subscribed to: `free` or the name of a tier.
+    /// Subscription: `free` or the name of a tier.
     pub tier: String,
-    /// How many servers they have.
+    /// Number of servers.
     pub servers: i64,
-    /// When they were first seen.
+    /// Time of the first contact.
     pub joined_at: Timestamp,
 }

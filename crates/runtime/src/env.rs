@@ -1,28 +1,28 @@
 //! Configuration from the environment, through a `get` that a test can fill from a map. Errors are gathered, so that an
-//! operator mends them all at once.
+//! operator fixes them all at once.
 
 use std::{fmt::Display, str::FromStr};
 
 use thiserror::Error;
 
-/// A reader of configuration.
+/// Reader of configuration.
 pub struct Env<'a> {
     get: &'a dyn Fn(&str) -> Option<String>,
     errors: Vec<String>,
 }
 
-/// Everything that is wrong with the configuration.
+/// All errors of the configuration.
 #[derive(Debug, PartialEq, Eq, Error)]
 #[error("the configuration has {} error(s):\n  {}", .0.len(), .0.join("\n  "))]
 pub struct ConfigErrors(pub Vec<String>);
 
 impl<'a> Env<'a> {
-    /// Reads by `get`; an empty value counts as absent.
+    /// Creates a reader over `get`. An empty value counts as absent.
     pub fn new(get: &'a dyn Fn(&str) -> Option<String>) -> Self {
         Self { get, errors: vec![] }
     }
 
-    /// A value that must be there; `example` shows what it looks like.
+    /// Reads a required value; the error shows `example`.
     pub fn required(&mut self, key: &str, example: &str) -> String {
         self.text(key).unwrap_or_else(|| {
             self.errors.push(format!("{key} is not set; for example {key}={example}"));
@@ -30,12 +30,12 @@ impl<'a> Env<'a> {
         })
     }
 
-    /// A value that may be there.
+    /// Reads an optional value.
     pub fn text(&self, key: &str) -> Option<String> {
         (self.get)(key).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
     }
 
-    /// A value, or its default.
+    /// Reads a value, or returns its default.
     pub fn or<T>(&mut self, key: &str, default: T) -> T
     where
         T: FromStr,
@@ -48,7 +48,7 @@ impl<'a> Env<'a> {
         })
     }
 
-    /// Values with commas between them, or none.
+    /// Reads values separated by commas.
     pub fn list<T>(&mut self, key: &str) -> Vec<T>
     where
         T: FromStr,
@@ -65,7 +65,7 @@ impl<'a> Env<'a> {
         values
     }
 
-    /// A whole number within bounds, or its default.
+    /// Reads a whole number within bounds, or returns its default.
     pub fn number(&mut self, key: &str, default: u32, bounds: std::ops::RangeInclusive<u32>) -> u32 {
         let number = self.or(key, default);
         if !bounds.contains(&number) {
@@ -74,7 +74,7 @@ impl<'a> Env<'a> {
         number
     }
 
-    /// One of several words, or the first of them.
+    /// Reads one of several words, or returns the first of them.
     pub fn word(&mut self, key: &str, words: &[&'static str]) -> &'static str {
         let Some(text) = self.text(key) else { return words[0] };
         words.iter().find(|word| **word == text).copied().unwrap_or_else(|| {
@@ -83,15 +83,15 @@ impl<'a> Env<'a> {
         })
     }
 
-    /// Notes that a value cannot be taken.
+    /// Notes an error about a value.
     pub fn reject(&mut self, key: &str, value: &str, why: &str) {
         self.errors.push(format!("{key}={value}: {why}"));
     }
 
-    /// The end of reading.
+    /// Ends reading.
     ///
     /// # Errors
-    /// Everything that was noted.
+    /// Returns all noted errors.
     pub fn finish(self) -> Result<(), ConfigErrors> {
         if self.errors.is_empty() { Ok(()) } else { Err(ConfigErrors(self.errors)) }
     }

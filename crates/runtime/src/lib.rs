@@ -1,12 +1,12 @@
-//! Environment, telemetry, health, shutdown: what every binary needs and no domain knows.
+//! Environment, telemetry, health, shutdown: needs of every program, without the domain.
 //!
 //! - [`mod@env`]: reads configuration once, reports all its errors together
 //! - [`mod@listen`]: takes a port, or says which setting helps
 //! - [`telemetry`]: logs and metrics
-//! - [`health`]: what works, and what does not
+//! - [`health`]: the state of each component
 //! - [`ops`]: the HTTP server for probes and scrapes
 //! - [`mod@every`]: a loop that survives its failures
-//! - [`shutdown`]: the signal that ends everything
+//! - [`shutdown`]: the signals that end the process
 
 pub mod env;
 pub mod every;

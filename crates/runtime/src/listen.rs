@@ -1,26 +1,26 @@
-//! Taking a port.
+//! Takes a port.
 
 use std::{
     io::ErrorKind,
     net::{SocketAddr, TcpListener},
 };
 
-/// Names of the settings by which somebody chose an address and a port.
+/// Names of the settings of an address and a port.
 #[derive(Debug, Clone, Copy)]
 pub struct Chosen {
-    /// The setting of the address.
+    /// Name of the address' setting.
     pub address: &'static str,
-    /// The setting of the port.
+    /// Name of the port's setting.
     pub port: &'static str,
 }
 
-/// The settings of `/metrics`, `/healthz` and `/readyz`.
+/// Settings of `/metrics`, `/healthz` and `/readyz`.
 pub const METRICS: Chosen = Chosen { address: "METRICS_ADDRESS", port: "METRICS_PORT" };
 
-/// Listens there.
+/// Listens on this address.
 ///
 /// # Errors
-/// A sentence for the operator, with the setting that helps.
+/// Returns a sentence for the operator, with the setting that helps.
 pub fn listen(address: SocketAddr, chosen: Chosen) -> Result<TcpListener, String> {
     TcpListener::bind(address).map_err(|error| {
         let advice = match error.kind() {
@@ -42,7 +42,7 @@ mod tests {
         let listener = TcpListener::bind(taken.expect("a port")).expect("it is free again");
         let port = listen(listener.local_addr().expect("an address"), METRICS).expect_err("it is taken");
         assert!(port.ends_with("; set METRICS_PORT to a port that is free"), "{port}");
-        // Of the addresses for documentation, RFC 5737.
+        // An address reserved for documentation, RFC 5737.
         let address = listen(([203, 0, 113, 9], 0).into(), METRICS).expect_err("it is nobody's");
         assert!(address.ends_with("; set METRICS_ADDRESS to an address of this machine"), "{address}");
     }

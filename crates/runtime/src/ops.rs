@@ -14,11 +14,11 @@ use crate::{
     telemetry::Metrics,
 };
 
-/// `/healthz` (the process answers), `/readyz` (traffic may come; how each component is, and why) and `/metrics`. They
-/// are for operators, on an address of their own. It runs until its future is dropped.
+/// Serves `/healthz` (the process answers), `/readyz` (traffic may come; the state of each component, and why) and
+/// `/metrics` to operators, on an address of their own. Runs until its future is dropped.
 ///
 /// # Errors
-/// Where the listener cannot be used.
+/// Fails if the listener cannot be used.
 pub fn serve(listener: TcpListener, health: Health, metrics: Metrics) -> std::io::Result<Server> {
     let server = HttpServer::new(move || {
         let (metrics, told, health) = (metrics.clone(), health.clone(), health.clone());
@@ -39,8 +39,8 @@ pub fn serve(listener: TcpListener, health: Health, metrics: Metrics) -> std::io
     Ok(server.workers(1).disable_signals().listen(listener)?.run())
 }
 
-/// What strangers may know, to stand on the server that they reach: `/healthz` (the process answers) and `/api/health`
-/// (whether traffic may come, in a word).
+/// Serves the routes that strangers may see, on the API's own address: `/healthz` (the process answers) and
+/// `/api/health` (whether traffic may come, in a word).
 pub fn open_probes(health: Health) -> impl Fn(&mut web::ServiceConfig) + Clone {
     move |config| {
         let health = health.clone();
@@ -62,7 +62,7 @@ fn answer(report: &Report) -> HttpResponseBuilder {
     answer
 }
 
-/// Load balancers ask by HEAD as well.
+/// Load balancers also ask by HEAD.
 fn probe<F>(path: &str, handler: F) -> Resource
 where
     F: Handler<(), Output: Responder + 'static>,

@@ -1,9 +1,9 @@
-//! The signals that end everything.
+//! Signals that end the process.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// SIGTERM (Kubernetes, `systemctl stop`) and SIGINT (Ctrl-C). From here on they do nothing by themselves, and none is
-/// missed: one that comes while nobody waits is told to whoever waits next.
+/// missed: a signal that comes while nobody waits goes to the next caller.
 #[derive(Debug)]
 pub struct Signals {
     terminate: Signal,
@@ -11,16 +11,16 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Begins to listen. A program does so first of all: until then a signal ends it as it stands, or, where it is the
-    /// first process of a container, is lost.
+    /// Begins to listen. A program calls this first: until then a signal ends it as it stands, or is lost if the
+    /// program is the first process of a container.
     ///
     /// # Errors
-    /// Where the handlers cannot be installed.
+    /// Fails if the handlers cannot be installed.
     pub fn listen() -> std::io::Result<Self> {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
-    /// Resolves at the next of them.
+    /// Resolves at the next signal.
     pub async fn next(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}

@@ -1,5 +1,5 @@
-//! Who may do what on a server: its owner everything, others what was shared with them, everybody sees a public one.
-//! Pure. It is decided here and nowhere else, for requests, for schedules that fire, and for what is read.
+//! Decides who may do what on a server: its owner everything, others what was shared with them; everybody sees a public
+//! server. Pure. No other code decides this, for requests, for schedules that fire, and for reads.
 
 use std::time::Duration;
 
@@ -10,53 +10,54 @@ use crate::{
     server::{Server, words},
 };
 
-/// How long a role counts after it was last seen on its member. Only Discord knows who has a role; while nobody tells
-/// us, what was shared with roles lapses rather than lives on.
+/// Time that a role counts after the bot last saw it on its member. Only Discord knows who has a role. While nobody
+/// reports it, shares with roles lapse rather than live on.
 pub const ROLE_COUNTS_FOR: Duration = Duration::from_secs(24 * 3600);
 
-/// With how many members and roles a server may be shared.
+/// Maximum number of members and roles that a server is shared with.
 pub const SHARES_MAX: u32 = 50;
 
-/// How many servers may be shared with one member or role. They are not asked, so nobody may pile more on them.
+/// Maximum number of servers that are shared with one member or role. They are not asked, so nobody may pile more on
+/// them.
 pub const SHARED_WITH_MAX: u32 = 50;
 
 words! {
-    /// What an owner may let others do on a server. Each includes to read.
+    /// Permission that an owner may give to others. Each one includes reading.
     Permission {
-        /// See it, its console and its operations.
+        /// See the server, its console and its operations.
         Read = "read",
-        /// Start it.
+        /// Start the server.
         Start = "start",
-        /// Stop it.
+        /// Stop the server.
         Stop = "stop",
-        /// Restart it.
+        /// Restart the server.
         Restart = "restart",
-        /// Make schedules for it, which act in the name of who made them.
+        /// Make schedules for the server, which act in the name of their maker.
         Schedule = "schedule",
     }
 }
 
-/// A set of permissions. It has [`Permission::Read`] where it has any.
+/// Set of permissions. It has [`Permission::Read`] unless it is empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Permissions(u8);
 
 impl Permissions {
-    /// Whether it has this one.
+    /// Returns whether it has this permission.
     pub fn contains(self, permission: Permission) -> bool {
         self.0 & bit(permission) != 0
     }
 
-    /// Whether it has none.
+    /// Returns whether it has no permission.
     pub fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    /// Those that it has, in order.
+    /// Returns its permissions, in order.
     pub fn iter(self) -> impl Iterator<Item = Permission> {
         Permission::ALL.iter().copied().filter(move |permission| self.contains(*permission))
     }
 
-    /// Both together.
+    /// Returns the permissions of both.
     #[must_use]
     pub fn or(self, other: Self) -> Self {
         Self(self.0 | other.0)
@@ -73,25 +74,25 @@ fn bit(permission: Permission) -> u8 {
     1 << permission as u8
 }
 
-/// What somebody is to a server.
+/// Relation of a user to a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// Its owner, who may do everything.
+    /// Owner, who may do everything.
     Owner,
-    /// One with whom it was shared, and to what end.
+    /// User with whom the server was shared, with these permissions.
     Shared(Permissions),
-    /// One who may know of it, as everybody may.
+    /// User who may know of the server, as everybody may.
     Public,
-    /// One who may not know of it.
+    /// User who may not know of the server.
     None,
 }
 
-/// What something asks of those who do it.
+/// Demand of an action on its actor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Needed {
-    /// To own the server.
+    /// The actor owns the server.
     Ownership,
-    /// This permission, or to own the server.
+    /// The actor has this permission, or owns the server.
     Permission(Permission),
 }
 
@@ -102,10 +103,10 @@ impl From<Permission> for Needed {
 }
 
 impl Access {
-    /// Of each kind one that sees the server.
+    /// One of each kind that sees the server.
     pub const SEEN: &'static [Self] = &[Self::Owner, Self::Shared(Permissions(1)), Self::Public];
 
-    /// What this user is to this server, where so much was shared with them.
+    /// Returns the relation of this user to this server, with these shared permissions.
     pub fn of(server: &Server, user: &UserId, shared: Permissions) -> Self {
         if server.owner == *user {
             Self::Owner
@@ -118,7 +119,7 @@ impl Access {
         }
     }
 
-    /// The word that REST uses.
+    /// Returns the word that REST uses.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Owner => "owner",
@@ -128,7 +129,7 @@ impl Access {
         }
     }
 
-    /// What they may do, of what can be shared.
+    /// Returns the user's permissions among those that can be shared.
     pub fn permissions(self) -> Permissions {
         match self {
             Self::Owner => Permission::ALL.iter().copied().collect(),
@@ -137,10 +138,10 @@ impl Access {
         }
     }
 
-    /// Whether it will do for this.
+    /// Checks a demand.
     ///
     /// # Errors
-    /// [`Refusal::NotFound`] where they may not know of the server, [`Refusal::NotAllowed`] where they may.
+    /// Fails with [`Refusal::NotFound`] if the user may not know of the server, else with [`Refusal::NotAllowed`].
     pub fn check(self, needed: Needed) -> Result<(), Refusal> {
         let allowed = match needed {
             Needed::Ownership => self == Self::Owner,
@@ -154,8 +155,8 @@ impl Access {
     }
 }
 
-/// What a request for an operation asks of its actor. What a schedule does needs the permission to schedule, at the time
-/// when it fires.
+/// Returns the demand of an operation on its actor. A schedule's action needs the permission to schedule, at the time
+/// of the firing.
 pub fn needed_for(request: &Request) -> Needed {
     match request.action {
         Action::Delete => Needed::Ownership,
@@ -166,32 +167,32 @@ pub fn needed_for(request: &Request) -> Needed {
     }
 }
 
-/// With whom a server is shared.
+/// Member or role that a server is shared with.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Grantee {
     /// One person.
     Member(UserId),
-    /// All who have this role, for [`ROLE_COUNTS_FOR`] after it was last seen on them.
+    /// All members with this role, for [`ROLE_COUNTS_FOR`] after the bot last saw it on them.
     Role {
-        /// The role's guild.
+        /// Guild of the role.
         guild: GuildId,
         /// The role.
         role: RoleId,
     },
 }
 
-/// What an owner lets others do on a server.
+/// Permissions that an owner gave on a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Share {
     /// The server.
     pub server: ServerId,
-    /// Whom.
+    /// Member or role that has them.
     pub grantee: Grantee,
-    /// What.
+    /// The permissions.
     pub permissions: Permissions,
-    /// The owner who said so.
+    /// Owner who shared it.
     pub granted_by: UserId,
-    /// When it was first shared with them.
+    /// Time of the first share with them.
     pub created_at: Timestamp,
 }
 

@@ -1,4 +1,4 @@
-//! A server's console: the lines that its host keeps, and one that is typed.
+//! Console of a server: the lines that its host keeps, and commands that are typed.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -8,55 +8,54 @@ use thiserror::Error;
 
 use crate::host::HostError;
 
-/// The most characters that a command may have. In UTF-8 they and the end of the line stay below PIPE_BUF, so that a
-/// host may pass a command through a pipe in one piece.
+/// Maximum length of a command, in characters. In UTF-8 the command and its end of line stay below PIPE_BUF, so a host
+/// can write it to a pipe in one piece.
 pub const COMMAND_MAX: usize = 1000;
 
-/// A host that lets people read what a server writes, and type a line for it.
+/// Host that gives access to the consoles of its servers.
 #[async_trait]
 pub trait Console: Send + Sync {
-    /// The name that `game_servers.host` holds for servers that live there.
+    /// Returns the name that `game_servers.host` holds for servers of this host.
     fn host(&self) -> &str;
 
-    /// How often whoever follows is to look for new lines.
+    /// Returns the time between two looks for new lines.
     fn pace(&self) -> Duration {
         Duration::from_millis(200)
     }
 
-    /// At most `limit` lines, in their order; fewer where they are long. A server that never ran has none.
+    /// Returns at most `limit` lines in their order; fewer if they are long. A server that never ran has none.
     async fn lines(&self, server: ServerId, begin: &Begin, limit: u32) -> Result<Piece, ConsoleError>;
 
-    /// Passes one line, without its end, on to the server that runs. Whether it does anything with it is the game's
-    /// affair.
+    /// Passes one line, without its end, to the running server. Whether the game acts on it is the game's affair.
     async fn tell(&self, server: ServerId, command: &str) -> Result<(), ConsoleError>;
 }
 
-/// Where to begin to read.
+/// Start of a read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Begin {
-    /// At the oldest line that is kept and is among the last `tail`, and not from before `since`, where these are given.
+    /// Start at the oldest stored line that is among the last `tail` and not older than `since`, if these are given.
     Recent {
-        /// How many of the last lines; 0 begins behind all of them.
+        /// Number of last lines; 0 starts behind all of them.
         tail: Option<u32>,
-        /// From this moment on.
+        /// Time of the first line.
         since: Option<Timestamp>,
     },
-    /// Right behind a position that was handed out before.
+    /// Start right behind a position that the host handed out.
     Behind(Position),
 }
 
-/// A place between two lines, told to nobody but the host that made it. It stays good across rotations of what is kept,
-/// and in every process that serves the host. ASCII letters, digits and `-`.
+/// Place between two lines, opaque to everybody but its host. It stays valid across rotations, and in every process
+/// that serves the host. ASCII letters, digits and `-`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Position(String);
 
 impl Position {
-    /// The position of this text.
+    /// Wraps the text of a position.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// Its text.
+    /// Returns its text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -68,55 +67,55 @@ impl fmt::Display for Position {
     }
 }
 
-/// A line of a console.
+/// Line of a console.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
-    /// When the host read it, to the millisecond.
+    /// Time at which the host read the line, to the millisecond.
     pub at: Timestamp,
-    /// What it says; what was no UTF-8 is replaced by U+FFFD. Commands begin with `> `.
+    /// Text of the line; U+FFFD replaces what was not UTF-8. Commands begin with `> `.
     pub text: String,
-    /// The position right behind it.
+    /// Position right behind the line.
     pub position: Position,
 }
 
-/// Lines that follow each other.
+/// Consecutive lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Piece {
     /// The lines.
     pub lines: Vec<Line>,
-    /// Where to go on.
+    /// Position to continue from.
     pub end: Position,
-    /// Whether there is more behind it already.
+    /// Whether there are more lines already.
     pub more: bool,
-    /// Whether lines that stood between the asked position and these are no longer kept.
+    /// Whether lines between the requested position and these are no longer stored.
     pub lost: bool,
 }
 
-/// Why a console could not be read or told something.
+/// Reason why a console could not be read or written.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ConsoleError {
-    /// The position is none of this host's.
+    /// The position is not from this host.
     #[error("this is no position in the console of this server")]
     Position,
-    /// Nobody is there to be told.
+    /// The server is not running.
     #[error("this server does not run; start it first")]
     NotRunning,
-    /// It runs, but was started by a version that kept no way to its console.
+    /// A version without access to consoles started the server.
     #[error("this server was started by a version that takes no commands; restart it, and it will")]
     NoWay,
-    /// Its host has no way to any console.
+    /// The host has no access to any console.
     #[error("this server's host passes no commands on; use the game's own remote console, if it has one")]
     Mute,
-    /// So many commands wait already that this one has no room.
+    /// The queue of commands is full.
     #[error("the game has not taken earlier commands yet; try again in a moment, or look whether it reads its console")]
     Busy,
-    /// The host cannot be reached or lacks something for the moment.
+    /// The host cannot be reached, or lacks something for the moment.
     #[error("{0}")]
     Unavailable(String),
 }
 
 impl ConsoleError {
-    /// Whether it is certain that nothing was typed.
+    /// Returns whether certainly nothing was typed.
     pub fn is_refusal(&self) -> bool {
         match self {
             Self::Position | Self::NotRunning | Self::NoWay | Self::Mute | Self::Busy => true,
@@ -131,7 +130,7 @@ impl From<HostError> for ConsoleError {
     }
 }
 
-/// The console of one server, in the hands of somebody who may act on that server.
+/// Console of one server, for a caller who may act on that server.
 #[derive(Clone)]
 pub struct ServerConsole {
     server: ServerId,
@@ -146,7 +145,7 @@ impl ServerConsole {
     /// See [`Console::lines`].
     ///
     /// # Errors
-    /// As there.
+    /// Fails as [`Console::lines`] does.
     pub async fn lines(&self, begin: &Begin, limit: u32) -> Result<Piece, ConsoleError> {
         self.host.lines(self.server, begin, limit).await
     }
@@ -157,7 +156,7 @@ impl ServerConsole {
     }
 }
 
-/// A line that is ready to be typed: its caller may, and the server's host is here.
+/// Line that is ready to be typed: its caller may, and the server's host is here.
 #[must_use]
 pub struct Command {
     pub(crate) console: ServerConsole,
@@ -165,10 +164,10 @@ pub struct Command {
 }
 
 impl Command {
-    /// Types it. See [`Console::tell`].
+    /// Types the line. See [`Console::tell`].
     ///
     /// # Errors
-    /// As there.
+    /// Fails as [`Console::tell`] does.
     pub async fn send(self) -> Result<(), ConsoleError> {
         self.console.host.tell(self.console.server, &self.line).await
     }

@@ -3,12 +3,12 @@
 //! - [`server`]: a server as people know it
 //! - [`access`]: who may do what on it (pure)
 //! - [`operation`]: start, stop, restart, delete as durable requests
-//! - [`power`]: what meets what (pure)
+//! - [`power`]: decides whether an operation is accepted (pure)
 //! - [`game`]: the catalogue
-//! - [`host`]: what a place that runs servers promises
-//! - [`console`]: what a server writes, and what is typed for it
-//! - [`store`]: what a database promises
-//! - [`service`]: the rules that both transports share; `sharing`: those about shares
+//! - [`host`]: the trait of places that run servers
+//! - [`console`]: lines that a server writes, and commands that are typed
+//! - [`store`]: the promises of a database
+//! - [`service`]: the rules that both transports share; `sharing`: the rules about shares
 
 pub mod access;
 pub mod console;

@@ -5,46 +5,46 @@ use agis_base::{ChannelId, OperationId, ServerId, Timestamp, Trace, UserId};
 use crate::{host::Generation, server::words};
 
 words! {
-    /// What can be asked of a server.
+    /// Action on a server.
     Action {
-        /// Be ready for players.
+        /// Bring the server up for players.
         Start = "start",
-        /// Run nothing.
+        /// Stop the server.
         Stop = "stop",
-        /// Stop what runs, then start; a stopped or crashed server is started.
+        /// Stop the server, then start it; a stopped or crashed server is started.
         Restart = "restart",
-        /// Go away; the world is kept for seven days.
+        /// Delete the server; the world is kept for seven days.
         Delete = "delete",
     }
 }
 
 words! {
-    /// How far an operation has come.
+    /// State of an operation.
     State {
         /// Accepted, waits for a worker.
         Queued = "queued",
-        /// A worker has it.
+        /// A worker has the operation.
         Running = "running",
         /// The server reached the wanted state.
         Succeeded = "succeeded",
-        /// It could not be done; `error` says why.
+        /// The operation failed; `error` says why.
         Failed = "failed",
         /// A newer operation on the same server took its place.
         Superseded = "superseded",
-        /// Nobody could take it for an hour.
+        /// No worker took the operation for an hour.
         Expired = "expired",
     }
 }
 
 impl State {
-    /// Whether nothing more will happen.
+    /// Returns whether the operation has ended.
     pub fn is_final(self) -> bool {
         !matches!(self, Self::Queued | Self::Running)
     }
 }
 
 words! {
-    /// Where an operation came from.
+    /// Origin of an operation.
     Origin {
         /// The REST API.
         Rest = "rest",
@@ -57,85 +57,85 @@ words! {
     }
 }
 
-/// A durable request on a server, and what became of it.
+/// Durable request on a server, and its result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Operation {
-    /// Its id.
+    /// Id of the operation.
     pub id: OperationId,
-    /// On which server.
+    /// Server to act on.
     pub server: ServerId,
-    /// What was asked.
+    /// Requested action.
     pub action: Action,
-    /// How far it has come.
+    /// State of the operation.
     pub state: State,
-    /// Where it came from.
+    /// Origin of the request.
     pub origin: Origin,
-    /// Who asked.
+    /// User who asked.
     pub actor: UserId,
-    /// The generation that it brings the server to.
+    /// Generation that the operation brings the server to.
     pub generation: Generation,
-    /// Why it failed, was superseded or expired, for people.
+    /// Reason why it failed, was superseded or expired, for people.
     pub error: Option<String>,
-    /// Whether what ran had to be killed for it, since it did not end within the grace of its game. None before the end, and
-    /// where the host cannot know.
+    /// Whether the operation had to kill a run that outlasted the grace of its game. `None` before the end, and if the
+    /// host cannot know.
     pub killed_after_grace: Option<bool>,
-    /// By what it is found in the log.
+    /// Ids for a search of the log.
     pub trace: Trace,
-    /// When it was accepted.
+    /// Time of acceptance.
     pub created_at: Timestamp,
-    /// When it ended.
+    /// Time of the end.
     pub finished_at: Option<Timestamp>,
 }
 
-/// A request for an operation.
+/// Request for an operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
-    /// On which server.
+    /// Server to act on.
     pub server: ServerId,
-    /// What is asked.
+    /// Requested action.
     pub action: Action,
-    /// Where it comes from.
+    /// Origin of the request.
     pub origin: Origin,
-    /// Who asks; their authority is checked in the transaction that accepts the request.
+    /// User who asks; the transaction that accepts the request checks the user's authority.
     pub actor: UserId,
-    /// The channel in which it is asked, if it is one: what becomes of it may be told there.
+    /// Channel of the request, if it has one: the result may be told there.
     pub channel: Option<ChannelId>,
-    /// When another request is the same one.
+    /// Identity of the request, to recognise its repetitions.
     pub identity: Identity,
-    /// By what it is found in the log; none where nobody outside asks: then that is the operation's id.
+    /// Ids for a search of the log; `None` if nobody outside asks: then it is the operation's id.
     pub trace: Option<Trace>,
 }
 
-/// What makes two requests one: the second is answered with the first one's operation.
+/// Identity of a request. A repetition gets the first one's operation.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Identity {
-    /// Nothing: every request is another.
+    /// None: every request is another one.
     None,
-    /// A key that whoever asks has chosen.
+    /// Key that the caller has chosen.
     Key(String),
-    /// The operation of a schedule's firing, whose id was chosen ahead of it.
+    /// Operation of a schedule's firing, whose id was chosen ahead of it.
     Firing {
         /// The operation.
         operation: OperationId,
-        /// When it was due. An older one never supersedes the operation of a newer one.
+        /// Time at which it was due. An older one never supersedes the operation of a newer one.
         slot: Timestamp,
     },
 }
 
-/// Why a request for an operation was not accepted.
+/// Reason why a request for an operation was not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
-    /// There is no such server, or none that the actor may know of.
+    /// The actor may know of no such server.
     NotFound,
-    /// The actor may see the server, not act on it.
+    /// The actor may see the server, but not act on it.
     NotAllowed,
     /// The server is being deleted.
     Deleting,
-    /// No host of ours has this server: it was taken over from the Go version, and all it takes is to be deleted.
+    /// AGIS has no host for this server: it was taken over from the Go version and can only be deleted.
     NoHost,
     /// The server's owner cannot pay its first hour beside those that other starts have reserved.
     CannotPay {
-        /// What an hour costs.
+        /// Price of an hour, in credits.
         price: i32,
     },
 }

@@ -1,10 +1,11 @@
-//! What meets what: the decision that accepts an operation. Pure; the store calls it with the server's row locked.
+//! Decides whether an operation is accepted, and what it supersedes. Pure; the store calls it with the server's row
+//! locked.
 //!
-//! A newer operation supersedes those that are queued. A stop or a delete also interrupts a start that runs; every
-//! other operation waits for the running one.
+//! A newer operation supersedes queued ones. A stop or a deletion also interrupts a running start; every other
+//! operation waits for the running one.
 //!
-//! A server without a host was taken over from the Go version, and what runs of it runs where AGIS does not reach. It
-//! can only be deleted: that ends in the moment it is accepted, hides the server here, and touches nothing there.
+//! A server without a host was taken over from the Go version, and runs where AGIS does not reach. It can only be
+//! deleted: the deletion ends at once, hides the server here, and touches nothing there.
 
 use agis_base::Timestamp;
 
@@ -15,29 +16,29 @@ use crate::{
     server::{Desired, Server, Status},
 };
 
-/// What accepting an operation changes.
+/// Changes that come with an accepted operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Decision {
-    /// What the server should do from now on.
+    /// Desired state from now on.
     pub desired: Desired,
-    /// The generation of that.
+    /// Generation of the desired state.
     pub generation: Generation,
-    /// Whether a start or restart that runs is given up.
+    /// Whether a running start or restart is given up.
     pub interrupts: bool,
-    /// Whether this is done by being accepted: no host has anything to do.
+    /// Whether acceptance ends the operation: no host has anything to do.
     pub at_once: bool,
 }
 
-/// Decides on the request of somebody with this access.
+/// Decides on the request of an actor with this access.
 ///
-/// The generation stays where the desired state already holds and goes up by one otherwise. A start of a server that
+/// The generation stays if the desired state already holds and goes up by one otherwise. A start of a server that
 /// crashed or failed is a change: at the old generation the host has already ended it.
 ///
-/// `credits` is what the owner can spend on the hour that begins with this run, where one has to be paid: a run only begins
-/// if it can be. What runs on is the ledger's affair.
+/// `credits` is the owner's budget for the hour that begins with this run, if it has to be paid: a run begins only if
+/// the owner can pay. The ledger handles servers that run on.
 ///
 /// # Errors
-/// Where the actor may not do this, or the server cannot take it.
+/// Fails if the actor may not do this, or the server cannot take it.
 pub fn accept(server: &Server, access: Access, request: &Request, credits: Option<i32>) -> Result<Decision, Refusal> {
     if request.origin != Origin::Operator {
         access.check(access::needed_for(request))?;
@@ -61,7 +62,7 @@ pub fn accept(server: &Server, access: Access, request: &Request, credits: Optio
         Action::Restart => false,
         Action::Stop | Action::Delete => server.desired == desired,
     };
-    // A start that was accepted before and has begun nothing yet is asked for again: its hour is still to be paid.
+    // An earlier start that has begun nothing yet is asked for again: its hour is still unpaid.
     let runs_on = holds && server.status == Status::Running;
     let begins = desired == Desired::Running && !runs_on;
     if begins && credits.is_some_and(|credits| credits < server.cost_per_hour) {
@@ -75,15 +76,16 @@ pub fn accept(server: &Server, access: Access, request: &Request, credits: Optio
     })
 }
 
-/// Whether a schedule's firing comes too late for its server: a firing that was due later has been accepted already, so
-/// this one must not undo it, however late it is caught up with.
+/// Returns whether a schedule's firing comes too late for its server. A firing that was due later has been accepted
+/// already, and this one must not undo it.
 pub fn is_overtaken(slot: Timestamp, latest: Option<Timestamp>) -> bool {
     latest.is_some_and(|latest| slot < latest)
 }
 
-/// The status of a server while an operation of generation `wanted` runs; its present one was `published` at another or the
-/// same. A start changes nothing of a server that runs at its generation. At an earlier one, whose stop was superseded before
-/// it began, the host ends what runs and starts it anew: shown as running, that end would be a crash.
+/// Returns the status of a server while an operation of generation `wanted` runs; its present status was `published` at
+/// another or the same. A start changes nothing of a server that runs at its generation. At an earlier generation,
+/// whose stop was superseded before it began, the host ends the run and starts anew: shown as running, that end would
+/// be a crash.
 pub fn status_while(action: Action, wanted: Generation, status: Status, published: Generation) -> Status {
     match action {
         Action::Start if status == Status::Running && published == wanted => Status::Running,

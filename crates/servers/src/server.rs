@@ -7,35 +7,35 @@ use crate::host::{Endpoint, Generation};
 /// A game server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Server {
-    /// Its id.
+    /// Id of the server.
     pub id: ServerId,
-    /// Whose it is.
+    /// Owner of the server.
     pub owner: UserId,
-    /// What its owner calls it.
+    /// Name that its owner chose.
     pub name: String,
-    /// The catalogue's key of its game.
+    /// Key of its game in the catalogue.
     pub game_type: String,
-    /// What its owner says of it.
+    /// Description by its owner.
     pub description: Option<String>,
     /// Whether everybody may see it.
     pub is_public: bool,
-    /// What it does.
+    /// Current status.
     pub status: Status,
-    /// What it should do.
+    /// Desired state.
     pub desired: Desired,
-    /// How often `desired` has changed.
+    /// Number of changes of `desired`.
     pub generation: Generation,
-    /// The host that runs it; none for servers that no host of ours has taken over.
+    /// Host that runs it; `None` for servers of the Go version.
     pub host: Option<String>,
-    /// Where players connect; none until it has run.
+    /// Address that players connect to; `None` until it has run.
     pub endpoint: Option<Endpoint>,
-    /// Why it is `failed` or `crashed`, for people.
+    /// Reason why it is `failed` or `crashed`, for people.
     pub error: Option<String>,
-    /// Credits per hour.
+    /// Price in credits per hour.
     pub cost_per_hour: i32,
-    /// When it was created.
+    /// Time of creation.
     pub created_at: Timestamp,
-    /// When anything of this last changed.
+    /// Time of the last change of any field.
     pub updated_at: Timestamp,
 }
 
@@ -51,14 +51,14 @@ macro_rules! words {
             /// Every value, in order.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
 
-            /// The word that the database, REST and metrics use.
+            /// Returns the word that the database, REST and metrics use.
             pub fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$variant => $word,)+
                 }
             }
 
-            /// The value of that word.
+            /// Returns the value of a word.
             pub fn from_word(word: &str) -> Option<Self> {
                 Self::ALL.iter().copied().find(|value| value.as_str() == word)
             }
@@ -74,33 +74,33 @@ macro_rules! words {
 pub(crate) use words;
 
 words! {
-    /// What a server does.
+    /// Status of a server.
     Status {
         /// Nothing runs.
         Stopped = "stopped",
-        /// Begun, not ready for players.
+        /// The start has begun; the server is not ready for players.
         Starting = "starting",
         /// Ready for players.
         Running = "running",
-        /// Asked to end.
+        /// The server was asked to end.
         Stopping = "stopping",
-        /// It ended by itself, or was gone when its host came back.
+        /// The server ended by itself, or was gone when its host came back.
         Crashed = "crashed",
         /// An operation could not be carried out.
         Failed = "failed",
-        /// On its way out.
+        /// The server is being deleted.
         Deleting = "deleting",
     }
 }
 
 words! {
-    /// What a server should do: what the last accepted operation wants.
+    /// Desired state of a server, by the last accepted operation.
     Desired {
         /// Nothing runs.
         Stopped = "stopped",
         /// Ready for players.
         Running = "running",
-        /// Gone.
+        /// The server is deleted.
         Deleted = "deleted",
     }
 }
@@ -108,22 +108,22 @@ words! {
 /// A server that does not exist yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewServer {
-    /// What its owner calls it, by the rule of [`agis_base::name`]; no other server of the owner looks the same.
+    /// Name by the rule of [`agis_base::name`]; no other server of the owner looks the same.
     pub name: String,
-    /// The catalogue's key of its game.
+    /// Key of its game in the catalogue.
     pub game_type: String,
-    /// What its owner says of it: at most 1,000 characters.
+    /// Description of at most 1,000 characters.
     pub description: Option<String>,
     /// Whether everybody may see it.
     pub is_public: bool,
 }
 
-/// What an owner may change; `None` leaves a field as it is.
+/// Change of a server by its owner; `None` leaves a field as it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ServerChange {
-    /// A new name.
+    /// New name.
     pub name: Option<String>,
-    /// A new description, or none.
+    /// New description; `Some(None)` removes it.
     pub description: Option<Option<String>>,
     /// Whether everybody may see it.
     pub is_public: Option<bool>,

@@ -1,4 +1,4 @@
-//! The rules about servers that both transports share.
+//! Rules about servers, for both transports.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -18,16 +18,16 @@ use crate::{
 
 const DESCRIPTION_MAX: usize = 1000;
 
-/// What an operator decides about servers.
+/// Operator's decisions about servers.
 #[derive(Debug, Clone)]
 pub struct Policy {
-    /// The host on which new servers are created.
+    /// Host on which new servers are created.
     pub host: String,
-    /// How many servers a user may have.
+    /// Maximum number of servers per user.
     pub servers_per_user: u32,
 }
 
-/// The rules about servers, for every transport.
+/// Applies the rules about servers, for every transport.
 #[derive(Clone)]
 pub struct Servers {
     servers: Arc<dyn ServerStore>,
@@ -39,42 +39,42 @@ pub struct Servers {
     consoles: Vec<Arc<dyn Console>>,
 }
 
-/// Why a request about servers was refused.
+/// Reason why a request about servers was refused.
 #[derive(Debug, Error)]
 pub enum ServersError {
-    /// There is no such server or operation, or none that the caller may know of.
+    /// The caller may know of no such server or operation.
     #[error("there is no such {0}, or it is not yours")]
     NotFound(&'static str),
-    /// The caller may see the server, not do this with it.
+    /// The caller may see the server, but not do this with it.
     #[error("you may see this server, not do this with it; ask its owner")]
     NotAllowed,
-    /// A value cannot be taken.
+    /// A value is invalid.
     #[error("{field}: {rule}")]
     Invalid {
-        /// Which value.
+        /// Name of the value.
         field: &'static str,
-        /// What it must be.
+        /// Rule for the value.
         rule: String,
     },
-    /// The host on which the server would be cannot run the game for now.
+    /// The server's future host cannot run the game for now.
     #[error("this game cannot be played here at the moment: {0}; choose another game, or ask an operator")]
     GameUnavailable(String),
     /// The owner has another server of that name, or of one that looks the same.
     #[error("you already have a server of that name, or of one that looks the same; choose another")]
     NameTaken,
-    /// The owner has as many servers as allowed.
+    /// The owner has the maximum number of servers.
     #[error("you have {0} servers, as many as allowed here; delete one first")]
     TooMany(u32),
-    /// The server is shared with as many as allowed.
+    /// The server is shared with the maximum number of members and roles.
     #[error("this server is shared with {0} members and roles, as many as allowed; take one share back first")]
     TooManyShares(u32),
-    /// As many servers as allowed are shared with this member or role.
+    /// The maximum number of servers is shared with this member or role.
     #[error("{0} servers are shared with them, as many as allowed; they have to leave one first")]
     GranteeHasTooMany(u32),
     /// The server is being deleted.
     #[error("this server is being deleted and takes no other operation")]
     Deleting,
-    /// No host of ours has this server.
+    /// AGIS has no host for this server.
     #[error("this server was made by an earlier version and no host here runs it; delete it here and create it anew")]
     NoHost,
     /// The server's owner cannot pay its first hour beside those that other starts have reserved.
@@ -86,10 +86,10 @@ pub enum ServersError {
     /// The server lives on a host that this process does not serve.
     #[error("this server lives on the host '{0}', which this process does not serve; ask one that does")]
     HostElsewhere(String),
-    /// The server's console.
+    /// The server's console failed.
     #[error(transparent)]
     Console(#[from] ConsoleError),
-    /// The store itself.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -107,7 +107,7 @@ impl From<Refusal> for ServersError {
 }
 
 impl Servers {
-    /// The rules over these stores, and the hosts whose consoles this process can reach.
+    /// Creates the service over these stores, and the hosts whose consoles this process can reach.
     pub fn new(
         servers: Arc<dyn ServerStore>,
         operations: Arc<dyn OperationStore>,
@@ -120,23 +120,23 @@ impl Servers {
         Self { servers, operations, shares, games, catalogue, policy, consoles }
     }
 
-    /// The games that can be played.
+    /// Returns the games that can be played.
     pub fn catalogue(&self) -> &Catalogue {
         &self.catalogue
     }
 
-    /// The games for which no server can be created for now, by key, and why, for everybody.
+    /// Returns the games for which no server can be created for now, by key, with the reason for everybody.
     ///
     /// # Errors
-    /// The store's.
+    /// Fails if the store does.
     pub async fn unavailable_games(&self) -> Result<BTreeMap<String, String>, StoreError> {
         self.games.unavailable_games(&self.policy.host).await
     }
 
-    /// Adds a server; it is stopped. A request that has added its server already is answered with it.
+    /// Adds a stopped server. Returns the existing one if the request has added it already.
     ///
     /// # Errors
-    /// If a value cannot be taken, the game cannot be run for now, or the owner has too many servers.
+    /// Fails if a value is invalid, the game cannot run for now, or the owner has too many servers.
     pub async fn create(&self, owner: &UserId, new: NewServer, once: Option<&Once>) -> Result<Server, ServersError> {
         let new = NewServer {
             name: checked_name(&new.name)?,
@@ -155,24 +155,24 @@ impl Servers {
         self.servers.create(owner, &new, &terms, once).await.map_err(|error| self.refused(error))
     }
 
-    /// A server that the caller may see, and what they are to it.
+    /// Returns a server that the caller may see, with the caller's relation to it.
     ///
     /// # Errors
-    /// [`ServersError::NotFound`] where there is none.
+    /// Fails with [`ServersError::NotFound`] if there is none.
     pub async fn get(&self, caller: &UserId, id: ServerId) -> Result<(Server, Access), ServersError> {
         let found = self.servers.find(caller, id).await?.filter(|(_, access)| *access != Access::None);
         let (mut server, access) = found.ok_or(ServersError::NotFound("server"))?;
         if !access.permissions().contains(Permission::Read) {
-            // It may quote the console.
+            // The error may quote the console.
             server.error = None;
         }
         Ok((server, access))
     }
 
-    /// A server with which the caller may do this.
+    /// Returns a server with which the caller may do this.
     ///
     /// # Errors
-    /// [`ServersError::NotFound`] where the caller may not even see it, [`ServersError::NotAllowed`] where they may.
+    /// Fails with [`ServersError::NotFound`] if the caller may not even see it, else with [`ServersError::NotAllowed`].
     pub async fn allowed(
         &self,
         caller: &UserId,
@@ -184,10 +184,11 @@ impl Servers {
         Ok(server)
     }
 
-    /// The caller's own servers, and then those that are shared with them, within reach, and what they are to each.
+    /// Returns the caller's own servers, then those that are shared with the caller, within reach, with the relation to
+    /// each.
     ///
     /// # Errors
-    /// The store's.
+    /// Fails if the store does.
     pub async fn list(
         &self,
         caller: &UserId,
@@ -198,13 +199,13 @@ impl Servers {
         Ok(self.servers.list(caller, reach, filter, page).await?)
     }
 
-    /// Changes a server, which only its owner may.
+    /// Changes a server. Only its owner may.
     ///
     /// # Errors
-    /// As for [`Self::allowed`], and where a value cannot be taken.
+    /// Fails as [`Self::allowed`] does, and if a value is invalid.
     pub async fn change(&self, caller: &UserId, id: ServerId, change: ServerChange) -> Result<Server, ServersError> {
         let server = self.allowed(caller, id, Needed::Ownership).await?;
-        // A name of an earlier version may break the rule, and is kept by who sends it back.
+        // A name of an earlier version may break the rule. A caller who sends it back unchanged keeps it.
         let new_name = change.name.filter(|name| *name != server.name);
         let change = ServerChange {
             name: new_name.as_deref().map(checked_name).transpose()?,
@@ -218,10 +219,10 @@ impl Servers {
         changed.ok_or(ServersError::NotFound("server"))
     }
 
-    /// Asks for an operation.
+    /// Requests an operation.
     ///
     /// # Errors
-    /// Where the actor may not do this, or the server cannot take it.
+    /// Fails if the actor may not do this, or the server cannot take it.
     pub async fn request(&self, request: Request) -> Result<Operation, ServersError> {
         match self.request_all(std::slice::from_ref(&request)).await?.pop() {
             Some(answer) => Ok(answer?),
@@ -229,10 +230,10 @@ impl Servers {
         }
     }
 
-    /// Asks for many operations in one transaction; the answers stand in the order of the requests.
+    /// Requests many operations in one transaction. The answers have the order of the requests.
     ///
     /// # Errors
-    /// The store's; then none was accepted.
+    /// Fails if the store does. Then no request was accepted.
     pub async fn request_all(&self, requests: &[Request]) -> Result<Vec<Result<Operation, Refusal>>, StoreError> {
         let accepted = self.operations.accept(requests).await?;
         for (action, state) in accepted.ended {
@@ -241,19 +242,20 @@ impl Servers {
         Ok(accepted.answers)
     }
 
-    /// The operations of those ids, in any order, whoever asked for them: for the program itself.
+    /// Returns the operations with these ids, in any order, whoever asked for them: for the program itself.
     ///
     /// # Errors
-    /// The store's.
+    /// Fails if the store does.
     pub async fn operations(&self, ids: &[OperationId]) -> Result<Vec<Operation>, StoreError> {
         self.operations.operations(ids).await
     }
 
-    /// An operation on a server within reach that the caller may read; its owner sees it also when the server is gone.
+    /// Returns an operation on a server within reach that the caller may read. Its owner sees it also if the server is
+    /// gone.
     ///
     /// # Errors
-    /// [`ServersError::NotFound`] where there is none that the caller may know of, [`ServersError::NotAllowed`] where
-    /// they may only see its server.
+    /// Fails with [`ServersError::NotFound`] if the caller may know of none, with [`ServersError::NotAllowed`] if the
+    /// caller may only see its server.
     pub async fn operation(&self, caller: &UserId, reach: &Reach, id: OperationId) -> Result<Operation, ServersError> {
         let found = self.operations.operation(id).await?.filter(|(operation, _)| reach.covers(operation.server));
         let (operation, owner) = found.ok_or(ServersError::NotFound("operation"))?;
@@ -267,10 +269,10 @@ impl Servers {
         Ok(operation)
     }
 
-    /// The operations of a server that the caller may read, the newest first.
+    /// Returns the operations of a server that the caller may read, newest first.
     ///
     /// # Errors
-    /// As for [`Self::allowed`].
+    /// Fails as [`Self::allowed`] does.
     pub async fn history(
         &self,
         caller: &UserId,
@@ -282,18 +284,18 @@ impl Servers {
         Ok(self.operations.history(id, filter, page).await?)
     }
 
-    /// The console of a server that the caller may read.
+    /// Returns the console of a server that the caller may read.
     ///
     /// # Errors
-    /// As for [`Self::allowed`], and where no host of this process has the server.
+    /// Fails as [`Self::allowed`] does, and if no host of this process has the server.
     pub async fn console(&self, caller: &UserId, id: ServerId) -> Result<ServerConsole, ServersError> {
         self.console_of(self.allowed(caller, id, Permission::Read).await?)
     }
 
-    /// A line, without its end, to be typed on the console of a server, which only its owner may.
+    /// Prepares a line, without its end, for the console of a server. Only the server's owner may type.
     ///
     /// # Errors
-    /// As for [`Self::console`], and where the line cannot be taken.
+    /// Fails as [`Self::console`] does, and if the line is invalid.
     pub async fn command(&self, caller: &UserId, id: ServerId, line: &str) -> Result<Command, ServersError> {
         if !(1..=COMMAND_MAX).contains(&line.chars().count()) || line.chars().any(char::is_control) {
             return Err(invalid(

@@ -1,4 +1,4 @@
-//! The rules about shares.
+//! Rules about shares.
 
 use std::time::Duration;
 
@@ -12,11 +12,11 @@ use crate::{
 };
 
 impl Servers {
-    /// Lets a member or a role do this on a server, in place of what they were let do before. Only its owner may.
+    /// Gives a member or a role these permissions on a server, in place of earlier ones. Only its owner may.
     ///
     /// # Errors
-    /// As for [`Self::allowed`], and where nothing is shared, it is shared with its owner, or with too many, or too much is
-    /// shared with them.
+    /// Fails as [`Self::allowed`] does, and if no permission is given, the server is shared with its owner or with too
+    /// many, or too much is shared with the member or role.
     pub async fn share(
         &self,
         owner: &UserId,
@@ -41,22 +41,22 @@ impl Servers {
         })
     }
 
-    /// Takes back what was shared with a member or a role; false where nothing was. Only the server's owner may. Their
+    /// Takes back a share with a member or a role; `false` if there was none. Only the server's owner may. Their
     /// schedules stay, and are skipped when they fire.
     ///
     /// # Errors
-    /// As for [`Self::allowed`].
+    /// Fails as [`Self::allowed`] does.
     pub async fn unshare(&self, owner: &UserId, server: ServerId, grantee: &Grantee) -> Result<bool, ServersError> {
         self.allowed(owner, server, Needed::Ownership).await?;
         Ok(self.shares.unshare(owner, server, grantee).await?)
     }
 
-    /// Gives up what was shared with somebody, as a member or by their roles, and answers with the server. What its owner
-    /// shares with the same roles later stays away from them; what is shared with them by name does not.
+    /// Gives up a share with the caller, as a member or by roles, and returns the server. Later shares with the same
+    /// roles stay away from the caller; shares by name do not.
     ///
     /// # Errors
-    /// [`ServersError::NotFound`] where they may not know of the server, [`ServersError::Invalid`] where nothing of it is
-    /// shared with them.
+    /// Fails with [`ServersError::NotFound`] if the caller may not know of the server, with [`ServersError::Invalid`]
+    /// if it is not shared with the caller.
     pub async fn leave(&self, user: &UserId, server: ServerId) -> Result<Server, ServersError> {
         let (found, access) = self.get(user, server).await?;
         match access {
@@ -70,29 +70,29 @@ impl Servers {
         }
     }
 
-    /// With whom a server is shared, the oldest first. Only its owner may know.
+    /// Returns the members and roles that a server is shared with, oldest first. Only its owner may know.
     ///
     /// # Errors
-    /// As for [`Self::allowed`].
+    /// Fails as [`Self::allowed`] does.
     pub async fn shares(&self, owner: &UserId, server: ServerId) -> Result<Vec<Share>, ServersError> {
         self.allowed(owner, server, Needed::Ownership).await?;
         Ok(self.shares.shares(server).await?)
     }
 
-    /// Notes the roles that a member has at this moment, as Discord says: the guild's own id among them, which everybody
-    /// has. None at all: they are no member any more.
+    /// Stores the roles that a member has at this moment, as Discord says. They include the guild's own id, which
+    /// everybody has. No role at all: the user is no member any more.
     ///
     /// # Errors
-    /// The store's.
+    /// Fails if the store does.
     pub async fn note_roles(&self, user: &UserId, guild: &GuildId, roles: &[RoleId]) -> Result<(), StoreError> {
         self.shares.note_roles(user, guild, roles).await
     }
 
-    /// Up to `limit` members on whose roles something may depend, and whose were noted longer than `older_than` ago, the
-    /// longest first. Whoever asks looks at them anew and notes what they have.
+    /// Returns up to `limit` members whose roles may matter and were stored longer than `older_than` ago, oldest first.
+    /// The caller looks at them anew and stores their roles.
     ///
     /// # Errors
-    /// The store's.
+    /// Fails if the store does.
     pub async fn stale_members(&self, older_than: Duration, limit: u32) -> Result<Vec<(UserId, GuildId)>, StoreError> {
         self.shares.stale_members(older_than, limit).await
     }

@@ -1,7 +1,7 @@
-//! Every metric that a program has: what it is called, by what it is told apart, and what it says.
+//! Table of every metric of a program: name, labels and help.
 //!
-//! They are counted where things happen; this table is where they get their help. `docs/operations/metrics.md` lists them,
-//! and a test holds the two together.
+//! Code counts metrics where things happen, and this table gives them their help. `docs/operations/metrics.md` lists
+//! them, and a test compares the two.
 
 use metrics::{
     Unit::{self, Bytes, Count, Seconds},
@@ -10,7 +10,7 @@ use metrics::{
 
 use self::Kind::{Counter, Gauge, Histogram};
 
-/// How Prometheus takes a metric.
+/// Type of a metric, as Prometheus has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Only rises, and begins anew with the process.
@@ -21,18 +21,18 @@ pub enum Kind {
     Histogram,
 }
 
-/// A metric as a reader meets it.
+/// Metric as a reader meets it.
 #[derive(Debug)]
 pub struct Described {
-    /// Its name.
+    /// Name of the metric.
     pub name: &'static str,
-    /// How Prometheus takes it.
+    /// Type of the metric.
     pub kind: Kind,
-    /// Of what it is a number.
+    /// Unit of the number.
     pub unit: Unit,
-    /// Its labels. None ever names a user, a server or a key, so that there are never many series.
+    /// Labels. None names a user, a server or a key, so the number of series is bounded.
     pub labels: &'static [&'static str],
-    /// What it says.
+    /// Help text.
     pub help: &'static str,
 }
 
@@ -47,7 +47,7 @@ const fn of(
 }
 
 #[rustfmt::skip]
-/// All of them, in the order of the guide.
+/// All metrics, in the order of the guide.
 pub const ALL: &[Described] = &[
     of("agis_bot_api_requests_total", Counter, Count, &["method", "endpoint", "status"], "Answers of the REST API; endpoint is the pattern of the route"),
     of("agis_bot_api_request_duration_seconds", Histogram, Seconds, &["method", "endpoint"], "Time from a request to the head of its answer"),
@@ -95,7 +95,7 @@ pub const ALL: &[Described] = &[
     of("process_start_time_seconds", Gauge, Seconds, &[], "When the process began, as Unix time"),
 ];
 
-/// Tells the recorder what they are.
+/// Gives the recorder the help of each metric.
 pub(super) fn describe() {
     for Described { name, kind, unit, help, .. } in ALL {
         match kind {

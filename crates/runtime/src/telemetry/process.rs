@@ -1,4 +1,4 @@
-//! What the system knows of this process, under the names that every program has for it.
+//! System metrics of this process, under the names that every program uses for them.
 
 use std::{
     fmt::Write,
@@ -13,12 +13,12 @@ use rustix::{
 
 use super::described;
 
-/// When the process began: near enough, as it begins with its metrics.
+/// Approximate start of the process: its metrics begin with it.
 pub(super) fn now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
 }
 
-/// The metrics in Prometheus' text format. Processor time is a counter of fractions, which the recorder has none of.
+/// Renders the metrics in Prometheus' text format. Processor time is a fractional counter, which the recorder lacks.
 pub(super) fn render(started: f64, text: &mut String) {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let samples = [
@@ -42,7 +42,7 @@ fn cpu_seconds() -> f64 {
     used.tv_sec as f64 + used.tv_nsec as f64 / 1e9
 }
 
-/// A number in `/proc/self/status`.
+/// Reads a number in `/proc/self/status`.
 fn field(status: &str, name: &str) -> Option<f64> {
     status.lines().find_map(|line| line.strip_prefix(name))?.split_whitespace().next()?.parse().ok()
 }
