@@ -28,6 +28,8 @@ mod signals;
 mod soak;
 mod state;
 mod test;
+#[cfg(test)]
+mod tidy;
 
 use std::process::ExitCode;
 

@@ -17,13 +17,13 @@ pub(crate) async fn stop(db: &Db, services: &Services, host: &str, within: Durat
         match ask(db, services, host).await {
             Ok(operations) => break operations,
             Err(error) if Instant::now() >= until => {
-                return tracing::warn!(%error, "the games could not be asked to stop and run on");
+                return tracing::warn!(%error, "games could not be stopped and run on");
             }
             // Whoever held a lock, or the database itself, may be back in a moment; to ask twice does no harm.
             Err(_) => tokio::time::sleep(LOOK).await,
         }
     };
-    tracing::info!(games = operations.len(), "Stopping the games");
+    tracing::info!(games = operations.len(), "stopping games");
     while Instant::now() < until {
         let open = services.servers.operations(&operations).await;
         if open.is_ok_and(|operations| operations.iter().all(|operation| operation.state.is_final())) {
@@ -31,7 +31,7 @@ pub(crate) async fn stop(db: &Db, services: &Services, host: &str, within: Durat
         }
         tokio::time::sleep(LOOK).await;
     }
-    tracing::warn!("not every game has stopped in time; those run on");
+    tracing::warn!("games did not stop in time and run on");
 }
 
 async fn ask(db: &Db, services: &Services, host: &str) -> Result<Vec<OperationId>, agis_base::StoreError> {

@@ -89,7 +89,7 @@ pub(crate) async fn serve() -> Result<(), Failure> {
     tracing::info!(%address, %metrics_address, host = hosts.host.name(), time_zones = zones(), "API server listening");
 
     loops.until_shutdown(&mut signals).await?;
-    tracing::info!("Shutting down: no more traffic");
+    tracing::info!("shutting down");
     let ending = async {
         health.drain();
         config.network.closing.store(true, Ordering::Relaxed);
@@ -103,7 +103,7 @@ pub(crate) async fn serve() -> Result<(), Failure> {
             games::stop(&db, &services, hosts.host.name(), GAMES).await;
         }
         loops.end().await;
-        tracing::info!("Shut down");
+        tracing::info!("shut down");
     };
     tokio::select! {
         () = ending => Ok(()),
@@ -130,7 +130,7 @@ fn raise_descriptors(connections: usize) {
     }
     limit.current = Some(allowed);
     if let Err(error) = setrlimit(Resource::Nofile, limit) {
-        tracing::warn!(%error, "the limit of open files stays as it is");
+        tracing::warn!(%error, "limit of open files could not be raised");
     }
 }
 
@@ -264,7 +264,7 @@ impl Loops {
         tokio::select! {
             () = signals.next() => Ok(()),
             ended = self.tasks.join_next() => {
-                tracing::error!(?ended, "a background loop has ended");
+                tracing::error!(?ended, "background loop ended");
                 Err(Failure::new("a background loop has ended by itself; this is a bug"))
             }
         }
@@ -274,7 +274,7 @@ impl Loops {
         self.working.cancel();
         let ended = tokio::time::timeout(JOBS, async { while self.tasks.join_next().await.is_some() {} }).await;
         if ended.is_err() {
-            tracing::warn!("background jobs did not end in time and were cut off");
+            tracing::warn!("background jobs were cut off at shutdown");
         }
     }
 }

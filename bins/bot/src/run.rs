@@ -67,23 +67,23 @@ pub(crate) async fn run() -> Result<(), String> {
     let asked = tokio::select! {
         () = signals.next() => Ok(()),
         ended = jobs.join_next() => {
-            tracing::error!(?ended, "a background loop has ended");
+            tracing::error!(?ended, "background loop ended");
             Err(BUG.to_owned())
         }
         () = running.ended() => Err(BUG.to_owned()),
     };
-    tracing::info!("Shutting down: no more interactions");
+    tracing::info!("shutting down");
     let ending = async {
         health.drain();
         if tokio::time::timeout(ANSWERS, running.end()).await.is_err() {
-            tracing::warn!("not everything was answered in time");
+            tracing::warn!("interactions were cut off at shutdown");
         }
         stop.cancel();
         let ended = tokio::time::timeout(JOBS, async { while jobs.join_next().await.is_some() {} }).await;
         if ended.is_err() {
-            tracing::warn!("background jobs did not end in time and were cut off");
+            tracing::warn!("background jobs were cut off at shutdown");
         }
-        tracing::info!("Shut down");
+        tracing::info!("shut down");
         asked
     };
     tokio::select! {

@@ -31,7 +31,7 @@ impl Biller {
                 // An outage of ours may have left more than one hour of a server.
                 Ok(true) => continue,
                 Ok(false) => {}
-                Err(error) => tracing::warn!(%error, "hours of servers are charged later"),
+                Err(error) => tracing::warn!(%error, "charging round failed"),
             }
             tokio::select! {
                 () = stop.cancelled() => {}
@@ -61,7 +61,7 @@ impl Biller {
                     Ok(charged) => paid |= charged,
                     Err(error @ StoreError::Unavailable(_)) => return Err(error),
                     // The account of one is no reason to let all others play for nothing.
-                    Err(error) => tracing::error!(owner = owner.as_str(), %error, "an owner could not be charged"),
+                    Err(error) => tracing::error!(owner = owner.as_str(), %error, "owner could not be charged"),
                 }
             }
             owners = self.ledger.owing(Some(&last), OWNERS).await?;
@@ -79,7 +79,7 @@ impl Biller {
         for unpaid in &charged.unpaid {
             // One that cannot be stopped now stays due.
             if let Err(error) = self.stop(unpaid).await {
-                tracing::warn!(server_id = unpaid.server.0, %error, "a server that nobody pays for could not be stopped");
+                tracing::warn!(server_id = unpaid.server.0, %error, "unpaid server could not be stopped");
             }
         }
         Ok(!charged.charges.is_empty())
@@ -96,7 +96,7 @@ impl Biller {
             trace: None,
         };
         self.servers.request(request).await?;
-        tracing::info!(server_id = unpaid.server.0, "A server is stopped that nobody pays for");
+        tracing::info!(server_id = unpaid.server.0, "unpaid server is being stopped");
         metrics::counter!("agis_bot_unpaid_stops_total").increment(1);
         Ok(())
     }

@@ -47,11 +47,11 @@ impl Games {
         match why {
             Some(why) => {
                 told.insert(game.to_owned(), why.to_owned());
-                tracing::warn!(game, why, host = self.host.name(), "A game of the catalogue cannot be run here");
+                tracing::warn!(game, why, host = self.host.name(), "game cannot run on this host");
             }
             None => {
                 told.remove(game);
-                tracing::info!(game, host = self.host.name(), "A game of the catalogue can be run here now");
+                tracing::info!(game, host = self.host.name(), "game can run on this host again");
             }
         }
     }

@@ -100,12 +100,7 @@ impl Housekeeping {
             told.retain(|(of, word)| *of != table || found.iter().any(|it| it.0 == *word));
             for (word, rows) in found {
                 if told.insert((table, word.clone())) {
-                    tracing::warn!(
-                        table,
-                        word,
-                        rows,
-                        "rows wait for a newer version of this program, which has written them"
-                    );
+                    tracing::warn!(table, word, rows, "rows wait for a newer version");
                 }
             }
         }

@@ -52,7 +52,7 @@ impl Scheduler {
     /// Runs until `stop`. `beat` is called after every round: where it went well, with how late the latest of the firings
     /// was that it claimed.
     pub async fn run(mut self, stop: CancellationToken, beat: impl Fn(Result<Duration, &StoreError>)) {
-        tracing::info!("Scheduler started");
+        tracing::info!("scheduler started");
         count_from_zero();
         while !stop.is_cancelled() {
             let round = self.round().await;
@@ -60,7 +60,7 @@ impl Scheduler {
             let sleep = match &round {
                 Ok(round) => round.until_next.unwrap_or(POLL).min(POLL),
                 Err(error) => {
-                    tracing::warn!(%error, "the scheduler will try again");
+                    tracing::warn!(%error, "scheduler round failed");
                     RETRY
                 }
             };
@@ -96,7 +96,7 @@ impl Scheduler {
         let replanned = self.firings.plan_again(BATCH).await?;
         tell(&replanned);
         if replanned.schedules > 0 {
-            tracing::debug!(schedules = replanned.schedules, "planned again by newer time zone data");
+            tracing::debug!(schedules = replanned.schedules, "schedules were planned again by newer time zone data");
             until_next = Some(Duration::ZERO);
         }
         let firings: Vec<_> = replanned.firings.into_iter().map(|(firing, _)| firing).collect();
@@ -134,12 +134,12 @@ impl Scheduler {
 
     /// Ends a firing that the database will take no operation of, however often.
     async fn give_up(&self, firing: &Firing, why: &str) {
-        tracing::error!(schedule_id = firing.id.schedule.0, why, "a firing cannot become an operation");
+        tracing::error!(schedule_id = firing.id.schedule.0, why, "firing was refused by the database");
         let reason = Some("its operation cannot be stored".to_owned());
         match self.firings.finish(&[(firing.id, End { state: RunState::Failed, reason })]).await {
             Ok(ended) => ended.into_iter().for_each(|(action, state)| count(action, state, 1)),
             // It is an orphan then, and found again.
-            Err(error) => tracing::warn!(%error, "a firing could not be ended"),
+            Err(error) => tracing::warn!(%error, "firing could not be ended"),
         }
     }
 
@@ -166,7 +166,7 @@ fn tell(claimed: &Claimed) {
     let missed = claimed.ended.iter().filter(|(_, state, _)| *state == RunState::Missed);
     let missed: i64 = missed.map(|(.., slots)| slots).sum();
     if missed > 0 {
-        tracing::warn!(slots = missed, "scheduled runs were missed; each stands in its schedule's history");
+        tracing::warn!(slots = missed, "scheduled runs were missed");
     }
     for (action, state, slots) in &claimed.ended {
         count(*action, *state, slots.unsigned_abs());
@@ -184,8 +184,8 @@ fn announce(firing: &Firing, lateness: Duration) {
         request_id = %firing.operation,
         slot = %firing.id.slot.format("%Y-%m-%dT%H:%M:%SZ"),
         lateness_ms = lateness.as_millis() as u64,
-        "Executing scheduled {}",
-        firing.action.as_str(),
+        action = firing.action.as_str(),
+        "executing schedule"
     );
 }
 

@@ -42,7 +42,7 @@ impl Settler {
             let last = stop.is_cancelled();
             let began = Instant::now();
             if let Err(error) = self.round().await {
-                tracing::warn!(%error, "ended operations are noted in their schedules' histories later");
+                tracing::warn!(%error, "settling round failed");
             }
             if last {
                 return;
@@ -90,7 +90,7 @@ impl Settler {
         // One that the database will not take is no reason to keep the others open.
         for (firing, end) in ends {
             if let Err(StoreError::Refused(why)) = self.finish(&[(firing, end)]).await {
-                tracing::error!(schedule_id = firing.schedule.0, why, "how a firing ended cannot be stored");
+                tracing::error!(schedule_id = firing.schedule.0, why, "end of a firing was refused by the database");
                 let reason = Some("how it ended cannot be stored".to_owned());
                 self.finish(&[(firing, End { state: RunState::Failed, reason })]).await?;
             }

@@ -52,7 +52,7 @@ impl Watcher {
             let round = self.round(&mut ahead).await;
             beat(round.as_ref());
             if let Err(error) = round {
-                tracing::warn!(host = self.host.name(), %error, "servers could not be watched");
+                tracing::warn!(host = self.host.name(), %error, "watching round failed");
             }
             let changed = async {
                 tokio::time::sleep(PAUSE).await;
@@ -101,14 +101,14 @@ impl Watcher {
                 }
                 Ok(_) => continue,
                 Err(error) => {
-                    tracing::warn!(server_id = published.server.0, %error, "a server could not be looked at");
+                    tracing::warn!(server_id = published.server.0, %error, "server could not be observed");
                     unseen.add(published.server, &error.to_string());
                     continue;
                 }
             };
             if let Err(error) = self.host.clear(published.server, published.generation).await {
                 // What may be played on is not published as over: it is looked at again.
-                tracing::warn!(server_id = published.server.0, %error, "what is left of a server could not be taken away");
+                tracing::warn!(server_id = published.server.0, %error, "remains of a crashed server could not be removed");
                 unseen.add(published.server, &error.to_string());
                 continue;
             }
@@ -116,7 +116,7 @@ impl Watcher {
                 Err(error @ StoreError::Unavailable(_)) => return Err(error),
                 // One server is no reason to leave the others unseen.
                 Err(error) => {
-                    tracing::error!(server_id = published.server.0, %error, "a crash could not be published");
+                    tracing::error!(server_id = published.server.0, %error, "crash could not be published");
                 }
                 Ok(()) => {}
             }
@@ -135,14 +135,14 @@ impl Watcher {
         }
         let is_news = match self.store.crashed(server, generation, how).await {
             Err(StoreError::Refused(why)) => {
-                tracing::error!(server_id = server.0, why, "how a server ended cannot be stored");
+                tracing::error!(server_id = server.0, why, "end of a server was refused by the database");
                 let how = "how it ended cannot be stored; an operator finds the reason in the log".into();
                 self.store.crashed(server, generation, &how).await?
             }
             told => told?,
         };
         if is_news {
-            tracing::warn!(server_id = server.0, %how, "Server crashed");
+            tracing::warn!(server_id = server.0, %how, "server crashed");
             metrics::counter!("agis_bot_server_crashes_total").increment(1);
         }
         Ok(())
@@ -154,12 +154,7 @@ impl Watcher {
 fn behind(published: &Published, seen: Generation, told: bool, unseen: &mut Unseen) {
     let Published { server, generation, .. } = *published;
     if !told {
-        tracing::warn!(
-            server_id = server.0,
-            published = generation,
-            seen,
-            "the host of a server is ahead of the database, which may have been restored"
-        );
+        tracing::warn!(server_id = server.0, published = generation, seen, "host is ahead of the database");
     }
     let why = format!("its host is ahead of the database (generation {seen}, not {generation}): stop or restart it");
     unseen.add(server, &why);

@@ -105,7 +105,7 @@ impl Deferrals {
                 self.note(Deferral { key: key.clone(), user: user.clone(), token: sealed, place, operation });
                 self.0.bell.notify_one();
             }
-            None => tracing::warn!("no randomness: an answer is promised that no other process could give"),
+            None => tracing::warn!("answer token could not be sealed"),
         }
         self.held(key, user, token, place, operation)
     }
@@ -144,10 +144,7 @@ impl Deferrals {
 
     fn orphan(&self, deferral: Deferral, age: Duration) -> Option<Orphan> {
         let Some(token) = self.0.seal.open(&deferral.token, &deferral.key) else {
-            tracing::warn!(
-                request_id = &*deferral.key,
-                "the token of a promised answer was changed; nobody can give the answer"
-            );
+            tracing::warn!(request_id = &*deferral.key, "answer token could not be opened");
             self.lock().ended.push(deferral.key);
             return None;
         };
@@ -183,7 +180,7 @@ impl Deferrals {
             Ok(())
         });
         if let Err(error) = written.await {
-            tracing::warn!(%error, "promised answers could not be noted; it is tried again");
+            tracing::warn!(%error, "promised answers could not be stored");
             *failed = Some(Instant::now());
             return Err(error);
         }

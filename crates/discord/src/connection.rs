@@ -154,7 +154,7 @@ impl Running {
     /// Resolves when the connection's work ends by itself, which is a bug.
     pub async fn ended(&mut self) {
         let ended = (&mut self.work).await;
-        tracing::error!(?ended, "the connection to Discord has ended");
+        tracing::error!(?ended, "connection to Discord ended");
     }
 
     /// Hears of nothing new and lets what is being answered end. Whoever waits has a deadline.

@@ -74,7 +74,7 @@ impl Courier {
         let notices = match self.notices.claim(BATCH).await {
             Ok(notices) => notices,
             Err(error) => {
-                tracing::warn!(%error, "notices wait");
+                tracing::warn!(%error, "notices could not be claimed");
                 return 0;
             }
         };
@@ -86,7 +86,7 @@ impl Courier {
     async fn handle(&self, notice: &Notice) {
         let delivered = self.deliver(notice).await;
         if let Err(Undelivered { why, permanent }) = &delivered {
-            tracing::warn!(notice = notice.id.0, %why, permanent, "a notice could not be delivered");
+            tracing::warn!(notice = notice.id.0, %why, permanent, "notice could not be delivered");
         }
         // Discord forgets a nonce after some minutes: what was sent had better be noted before.
         for _ in 0..NOTING {
@@ -97,10 +97,10 @@ impl Courier {
             let Err(error) = noted else { return };
             // What the database will not take is not offered again: the lease ends, and the attempts are counted.
             if let StoreError::Refused(why) = &error {
-                tracing::error!(notice = notice.id.0, why, "what became of a notice cannot be stored");
+                tracing::error!(notice = notice.id.0, why, "result of a notice was refused by the database");
                 return;
             }
-            tracing::warn!(notice = notice.id.0, %error, "what became of a notice could not be noted");
+            tracing::warn!(notice = notice.id.0, %error, "result of a notice could not be stored");
             sleep(NOTING_PAUSE).await;
         }
     }

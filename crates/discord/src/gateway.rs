@@ -146,7 +146,7 @@ impl Gateway {
         let mut first = Ended::Stopped;
         while let Some(ended) = shards.join_next().await {
             let ended = ended.unwrap_or_else(|error| {
-                tracing::error!(%error, "a shard has ended by itself; this is a bug");
+                tracing::error!(%error, "shard ended unexpectedly");
                 Ended::Anew
             });
             if matches!(first, Ended::Stopped) {
@@ -212,13 +212,13 @@ fn heard(id: u32, event: Event, taker: &Taker, standing: &Standing) -> Option<En
         }
         Event::GatewayClose(frame) => {
             let code = frame.as_ref().map(|frame| frame.code);
-            tracing::warn!(shard = id, code, "the connection to Discord was closed");
+            tracing::warn!(shard = id, code, "connection to Discord was closed");
             standing.lost(id, "the connection was closed; a new one is being made");
             return refusal(CloseCode::try_from(code?).ok()?);
         }
         Event::GatewayInvalidateSession(resumable) => {
-            tracing::warn!(shard = id, resumable, "Discord has ended the session");
-            standing.lost(id, "Discord has ended the session");
+            tracing::warn!(shard = id, resumable, "Discord ended the session");
+            standing.lost(id, "Discord ended the session");
         }
         _ => {}
     }
@@ -245,7 +245,7 @@ fn failed(id: u32, error: &ReceiveMessageError, standing: &Standing) {
             tracing::warn!(shard = id, %error, "Discord's gateway cannot be reached");
         }
         // An event that this version does not know loses that event alone. Its text may hold a token.
-        _ => tracing::warn!(shard = id, "an event of Discord could not be read"),
+        _ => tracing::warn!(shard = id, "event from Discord could not be read"),
     }
 }
 
@@ -316,7 +316,7 @@ impl Queue for Held {
         let wait = self.breaker.wait(shard, Instant::now());
         if !wait.is_zero() {
             let why = format!("sessions begin again and again; the next is held back for {} s", wait.as_secs());
-            tracing::warn!(shard, wait_s = wait.as_secs(), "sessions begin again and again");
+            tracing::warn!(shard, wait_s = wait.as_secs(), "Discord sessions end too soon");
             self.standing.lost(shard, &why);
         }
         let (mut granted, receiver) = oneshot::channel();

@@ -159,7 +159,7 @@ impl Handler {
         let id = interaction.id;
         let Some(call) = Call::of(&interaction) else { return };
         if !self.0.seen.is_new(id) {
-            tracing::debug!(request_id = %id, "an interaction came twice");
+            tracing::debug!(request_id = %id, "interaction came twice");
             return;
         }
         let span = tracing::error_span!("interaction", request_id = %id);
@@ -178,7 +178,7 @@ impl Handler {
             (InteractionType::MessageComponent, Some(InteractionData::MessageComponent(data))) => {
                 self.button(&call, &data, message).await;
             }
-            (kind, _) => tracing::debug!(kind = kind.kind(), "nothing is known of this kind of interaction"),
+            (kind, _) => tracing::debug!(kind = kind.kind(), "unknown kind of interaction"),
         }
     }
 

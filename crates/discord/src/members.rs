@@ -39,7 +39,7 @@ impl Members {
     async fn round(&self) {
         let stale = match self.servers.stale_members(STALE, BATCH).await {
             Ok(stale) => stale,
-            Err(error) => return tracing::warn!(%error, "nobody's roles could be refreshed"),
+            Err(error) => return tracing::warn!(%error, "members to refresh could not be read"),
         };
         for (user, guild) in stale {
             if self.standing.is_refused() {
@@ -47,7 +47,7 @@ impl Members {
             }
             let Some(roles) = self.roles(&user, &guild).await else { continue };
             if let Err(error) = self.servers.note_roles(&user, &guild, &roles).await {
-                tracing::warn!(%error, "somebody's roles could not be noted");
+                tracing::warn!(%error, "roles of a member could not be stored");
             }
         }
     }
@@ -66,7 +66,7 @@ impl Members {
             Err(error) if is_gone(&error) => Some(vec![]),
             Err(error) => {
                 self.standing.heed(&error);
-                tracing::warn!(%error, "Discord does not tell somebody's roles");
+                tracing::warn!(%error, "Discord did not return the roles of a member");
                 None
             }
         }

@@ -45,7 +45,7 @@ pub(crate) async fn once<T, F: Future<Output = Result<T, Refusal>>>(
         Err(_) => services.idempotency.abandon(&once).await,
     };
     if let Err(error) = ended {
-        tracing::warn!(%error, "the end of an interaction could not be noted; it is in flight until its lease ends");
+        tracing::warn!(%error, "end of an interaction could not be stored");
     }
     made
 }

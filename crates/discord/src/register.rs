@@ -34,7 +34,7 @@ pub(crate) async fn register(
     while !stop.is_cancelled() && !standing.is_refused() {
         let why = match timeout(PATIENCE, once(http, application, guild, commands)).await {
             Ok(Ok(changed)) => {
-                tracing::info!(commands = commands.len(), changed, "Slash commands registered");
+                tracing::info!(commands = commands.len(), changed, "slash commands registered");
                 return;
             }
             Ok(Err(error)) => {
@@ -43,11 +43,7 @@ pub(crate) async fn register(
             }
             Err(_) => "Discord does not answer".to_owned(),
         };
-        tracing::warn!(
-            why,
-            pause_s = pause.as_secs(),
-            "slash commands could not be registered and will be tried again"
-        );
+        tracing::warn!(why, pause_s = pause.as_secs(), "slash commands could not be registered");
         stop.run_until_cancelled(sleep(pause)).await;
         pause = (pause * 2).min(PAUSE_MAX);
     }

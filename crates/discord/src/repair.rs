@@ -55,7 +55,7 @@ impl Mender {
         match self.deferrals.claim(BATCH).await {
             Ok(orphans) => join_all(orphans.into_iter().map(|orphan| self.handler.give(orphan))).await.len(),
             Err(error) => {
-                tracing::warn!(%error, "answers of processes that died wait");
+                tracing::warn!(%error, "orphaned interactions could not be claimed");
                 0
             }
         }
@@ -189,6 +189,6 @@ fn end(held: Held, outcome: Outcome) {
 }
 
 fn told(outcome: Outcome) {
-    tracing::info!(outcome = outcome.as_str(), "an interaction was found whose bot had ended in the middle");
+    tracing::info!(outcome = outcome.as_str(), "orphaned interaction was repaired");
     outcome.count(1);
 }

@@ -353,8 +353,8 @@ async fn sent<F: Future<Output = Result<(), Error>>>(tries: Tries, mut send: imp
             Verdict::Again if Instant::now() + PAUSE < end => {}
             Verdict::Again | Verdict::Never => {
                 match attempt {
-                    Ok(Err(error)) => tracing::warn!(%error, "Discord did not take an answer"),
-                    _ => tracing::warn!("Discord did not take an answer in time"),
+                    Ok(Err(error)) => tracing::warn!(%error, "Discord did not accept an answer"),
+                    _ => tracing::warn!("Discord did not accept an answer in time"),
                 }
                 return Err(Unsent::Failed);
             }

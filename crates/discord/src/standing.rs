@@ -58,7 +58,7 @@ impl Standing {
 
     /// Notes that Discord refuses the bot, for good: it takes another token or another configuration, and a restart.
     pub fn refuse(&self, why: &str) {
-        tracing::error!(why, "Discord refuses the bot; nothing more is asked of it until the bot is started anew");
+        tracing::error!(why, "Discord refuses the bot");
         let mut state = self.lock();
         state.why_refused = Some(why.to_owned());
         // What is still open is let go of.

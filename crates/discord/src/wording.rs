@@ -85,16 +85,16 @@ impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Unavailable(why) => {
-                tracing::warn!(why, "the database is not available");
+                tracing::warn!(why, "database is unavailable");
                 Self::Unavailable { begun: true }
             }
             // An attempt that another has overtaken, or two changes at once.
             StoreError::Conflict(why) => {
-                tracing::info!(why, "a conflict");
+                tracing::info!(why, "conflict with a concurrent change");
                 Self::refused("This was changed by somebody at the same time. Look at it again, and repeat it.")
             }
             StoreError::Refused(why) | StoreError::Internal(why) => {
-                tracing::error!(why, "an interaction failed");
+                tracing::error!(why, "interaction failed");
                 Self::Internal
             }
         }
@@ -171,7 +171,7 @@ impl From<ConsoleError> for Refusal {
             ConsoleError::NoWay => "This server was started by a version that takes no commands. `/server restart` it.",
             ConsoleError::Busy => "The game has not taken earlier commands yet. Try again in a moment.",
             ConsoleError::Unavailable(why) => {
-                tracing::warn!(why, "a console is not available");
+                tracing::warn!(why, "console is unavailable");
                 "The console of this server is not available at the moment. Try again in a minute."
             }
         };
@@ -236,7 +236,7 @@ impl From<KeysError> for Refusal {
                  another."
             }
             KeysError::NoRandomness(error) => {
-                tracing::error!(%error, "an interaction failed");
+                tracing::error!(%error, "interaction failed");
                 return Self::Internal;
             }
             KeysError::Store(error) => return error.into(),

@@ -88,7 +88,7 @@ async fn none(cluster: &Cluster, allocator: &Allocator, fleet: &str) -> HostErro
     if !allocator.is_blind(fleet, cluster.pace.reap) {
         return is_empty();
     }
-    tracing::warn!(fleet, ready, "Agones allocates none of the game servers that its fleet shows as ready");
+    tracing::warn!(fleet, ready, "Agones allocates no game server of a fleet with ready ones");
     HostError::Full(format!(
         "the fleet '{fleet}' shows {ready} game servers that are ready, but Agones allocates none of them: its allocator \
          has lost sight of them, and an operator has to restart the deployment agones-extensions"

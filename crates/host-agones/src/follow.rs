@@ -70,7 +70,7 @@ where
                         continue;
                     }
                     Err(trouble) => {
-                        tracing::warn!(%trouble, "a watch of the cluster broke; it is begun anew");
+                        tracing::warn!(%trouble, "watch of the cluster broke");
                         self.sight.broken(&trouble.to_string());
                         if std::mem::take(&mut is_well) && version.is_some() {
                             continue;
@@ -81,7 +81,7 @@ where
             match self.list().await {
                 Ok(listed) => version = Some(listed),
                 Err(trouble) => {
-                    tracing::warn!(%trouble, "what stands in the cluster could not be listed");
+                    tracing::warn!(%trouble, "objects of the cluster could not be listed");
                     is_well = false;
                     self.sight.blind(&trouble.to_string());
                 }

@@ -60,7 +60,7 @@ impl Cluster {
             if self.write(&moved).await?.is_none() {
                 return Ok(false);
             }
-            tracing::info!(fence = name, "a fence is moved out of the games' namespace");
+            tracing::info!(fence = name, "fence is moved out of the games' namespace");
         }
         self.delete_unchanged(&self.former, &former).await
     }

@@ -47,7 +47,7 @@ pub(crate) async fn run(cluster: &Cluster, sight: &Sight) {
                 sight.well();
             }
             Err(error) => {
-                tracing::warn!(%error, "orphans in the cluster could not be looked for");
+                tracing::warn!(%error, "reaper round failed");
                 sight.blind(&error.to_string());
             }
         }
@@ -110,7 +110,7 @@ fn suspicion(gameserver: &GameServer, fences: &HashMap<ServerId, Option<Fence>>)
 }
 
 async fn take_away(cluster: &Cluster, gameserver: &GameServer) {
-    tracing::warn!(gameserver = gameserver.name_any(), "a game server that is nobody's is taken away");
+    tracing::warn!(gameserver = gameserver.name_any(), "orphaned game server is deleted");
     if survive(cluster.delete(&cluster.gameservers, gameserver).await) {
         metrics::counter!(REAPED).increment(1);
     }
@@ -122,20 +122,16 @@ async fn restore(cluster: &Cluster, server: ServerId, standing: &[&GameServer]) 
     let highest = standing.iter().filter_map(|it| names::generation(*it)).max().unwrap_or_default();
     let mut newest = standing.iter().filter(|it| names::generation(**it) == Some(highest));
     let (Some(gameserver), None) = (newest.next(), newest.next()) else {
-        tracing::warn!(server_id = server.0, "the fence of a server is lost, and several game servers may be it");
+        tracing::warn!(server_id = server.0, "lost fence has several candidates");
         return;
     };
     let fence = Fence { generation: highest, wanted: Wanted::Running, chosen: Some(Chosen::of(gameserver)) };
     match cluster.restore(server, &fence).await {
         Ok(()) => {
             metrics::counter!(LOST).increment(1);
-            tracing::warn!(
-                server_id = server.0,
-                gameserver = gameserver.name_any(),
-                "the fence of a server was lost, and is written anew from its game server"
-            );
+            tracing::warn!(server_id = server.0, gameserver = gameserver.name_any(), "lost fence is written anew");
         }
-        Err(error) => tracing::warn!(server_id = server.0, %error, "the fence of a server is lost"),
+        Err(error) => tracing::warn!(server_id = server.0, %error, "lost fence could not be written anew"),
     }
 }
 
@@ -161,7 +157,7 @@ async fn forget(cluster: &Cluster, map: &ConfigMap) -> Result<(), HostError> {
 /// One that cannot be taken away is no reason to leave the others. Answers whether it could.
 fn survive(result: Result<(), HostError>) -> bool {
     if let Err(error) = &result {
-        tracing::warn!(%error, "something in the cluster could not be taken away");
+        tracing::warn!(%error, "object of the cluster could not be deleted");
     }
     result.is_ok()
 }

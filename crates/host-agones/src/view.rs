@@ -201,11 +201,7 @@ impl View {
         let mut told = locked(&self.shared.told);
         told.retain(|name| self.named(name).is_some());
         if told.insert(gameserver.name_any()) {
-            tracing::warn!(
-                gameserver = gameserver.name_any(),
-                why,
-                "a game server cannot be read, and is not looked at"
-            );
+            tracing::warn!(gameserver = gameserver.name_any(), why, "game server has an unreadable status");
             metrics::counter!(UNREADABLE).increment(1);
         }
     }

@@ -78,7 +78,7 @@ impl Host for ProcessHost {
         match killed {
             Ok(killed) => Some(killed == Some(operation)),
             Err(error) => {
-                tracing::warn!(%server, %error, "whether the game had to be killed is not known");
+                tracing::warn!(%server, %error, "kill record of a game could not be read");
                 None
             }
         }

@@ -36,7 +36,7 @@ impl Trash {
         let entries = fs::read_dir(&self.0).into_iter().flatten().flatten();
         for entry in entries.filter(|entry| is_old(&entry.file_name().to_string_lossy(), now())) {
             if let Err(error) = fs::remove_dir_all(entry.path()) {
-                tracing::warn!(path = %entry.path().display(), %error, "a deleted world stays");
+                tracing::warn!(path = %entry.path().display(), %error, "expired world could not be deleted");
             }
         }
     }

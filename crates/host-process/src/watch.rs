@@ -40,7 +40,7 @@ impl Watches {
         let task = tokio::spawn(async move {
             match identity::watch(pidfd) {
                 Ok(shim) => drop(shim.readable().await),
-                Err(error) => tracing::warn!(%server, %error, "the end of this server will be noticed late"),
+                Err(error) => tracing::warn!(%server, %error, "server is polled instead of watched"),
             }
             fired.notify_one();
         });

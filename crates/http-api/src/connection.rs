@@ -36,7 +36,7 @@ pub(crate) fn watch(unread: Duration, patience: Duration) -> impl Fn(&dyn Any, &
         let limited = set_tcp_user_timeout(stream, u32::try_from(unread.as_millis()).unwrap_or(u32::MAX));
         let Ok(socket) = stream.as_fd().try_clone_to_owned() else { return };
         if let Err(error) = limited {
-            tracing::debug!(%error, "a connection without a limit for unread answers");
+            tracing::debug!(%error, "connection has no limit for unread responses");
         }
         let connection = Rc::new(Connection {
             socket,

@@ -63,11 +63,7 @@ pub(crate) fn notice(request: &ServiceRequest) {
     let Some(peer) = request.peer_addr().map(|peer| peer.ip().to_canonical()) else { return };
     let edge = &services.edge;
     if !edge.trusted_proxies.iter().any(|block| block.contains(peer)) && edge.unnamed.count(peer) {
-        tracing::warn!(
-            %peer,
-            "a request came through a proxy that is not in TRUSTED_PROXIES; if it is yours, name it there, else its clients \
-             all have its address"
-        );
+        tracing::warn!(%peer, "request came through a proxy that is not in TRUSTED_PROXIES");
     }
 }
 

@@ -66,7 +66,7 @@ impl Asking {
     pub(crate) async fn withdraw(&self, idempotency: &Idempotency) {
         let Some(once) = self.once() else { return };
         if let Err(error) = idempotency.withdraw(once).await {
-            tracing::warn!(%error, "a note could not be taken back; a retry is told that its outcome is unknown");
+            tracing::warn!(%error, "note of a console command could not be removed");
         }
     }
 }
@@ -182,7 +182,7 @@ impl InFlight {
         };
         self.ended = true;
         if let Err(error) = ended {
-            tracing::warn!(%error, "an answer could not be kept; the request is in flight until its lease ends");
+            tracing::warn!(%error, "response could not be stored for its idempotency key");
         }
     }
 }
@@ -193,7 +193,7 @@ impl Drop for InFlight {
             let (idempotency, once) = (self.idempotency.clone(), self.once.clone());
             runtime.spawn(async move {
                 if let Err(error) = idempotency.abandon(&once).await {
-                    tracing::warn!(%error, "a request could not be given up; it is in flight until its lease ends");
+                    tracing::warn!(%error, "idempotent request could not be given up");
                 }
             });
         }

@@ -68,7 +68,7 @@ impl Token {
         let Self(caller) = self;
         services.accounts.get(&caller.user).await?.ok_or(AuthError::Unknown)?;
         metrics::counter!("agis_bot_legacy_token_uses_total").increment(1);
-        tracing::warn!(user_id = %caller.user, "a legacy token was used; its owner should get a key with /apikey create");
+        tracing::warn!(user_id = %caller.user, "legacy token was used");
         Ok(caller)
     }
 }

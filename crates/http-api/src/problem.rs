@@ -128,7 +128,7 @@ impl Problem {
 
     /// Says nothing of the inside; the log does, under the request id.
     pub(crate) fn internal(error: &dyn fmt::Display) -> Self {
-        tracing::error!(%error, "a request failed");
+        tracing::error!(%error, "request failed");
         let detail = "something went wrong here; the request_id leads an operator to the cause";
         Self::new(Code::Internal, detail)
     }
@@ -185,13 +185,13 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Unavailable(why) => {
-                tracing::warn!(why, "the database is not available");
+                tracing::warn!(why, "database is unavailable");
                 let detail = "the database is not available at the moment; what was sent with an Idempotency-Key can be \
                               sent again, otherwise look first whether it took effect";
                 Self::new(Code::Unavailable, detail).after(RETRY_S)
             }
             StoreError::Conflict(why) => {
-                tracing::info!(why, "a conflict");
+                tracing::info!(why, "conflict with a concurrent change");
                 let detail = "this has changed meanwhile; look again and retry";
                 Self::new(Code::Conflict, detail).after(RETRY_S)
             }
@@ -268,7 +268,7 @@ impl From<ConsoleError> for Problem {
             ConsoleError::NoWay | ConsoleError::Mute => Self::new(Code::NoConsole, detail),
             ConsoleError::Busy => Self::new(Code::ConsoleBusy, detail).after(RETRY_S),
             ConsoleError::Unavailable(why) => {
-                tracing::warn!(why, "a console is not available");
+                tracing::warn!(why, "console is unavailable");
                 let detail = "the console of this server is not available at the moment";
                 Self::new(Code::ConsoleUnavailable, detail).after(RETRY_S)
             }

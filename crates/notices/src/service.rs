@@ -54,7 +54,7 @@ impl Notices {
         match self.store.failed(notice, why, permanent).await? {
             Some(Failure::Retried) => count("retried", 1),
             Some(Failure::GivenUp) => {
-                tracing::warn!(notice_id = notice.id.0, %why, "A notice is given up");
+                tracing::warn!(notice_id = notice.id.0, %why, "notice is given up");
                 count_given_up(1);
             }
             None => {}

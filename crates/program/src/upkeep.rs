@@ -53,7 +53,7 @@ pub fn zones() -> String {
 /// Fails if the look does.
 pub async fn look_for_zones(time_zones: &Component) -> Result<(), tokio::task::JoinError> {
     if let Some(data) = tokio::task::spawn_blocking(zone::refresh).await? {
-        tracing::info!(time_zones = %data, "other time zone data is used from now on");
+        tracing::info!(time_zones = %data, "time zone data changed");
     }
     time_zones.note("data", zones());
     Ok(())

@@ -20,7 +20,7 @@ pub async fn every<E: Display>(
             () = stop.cancelled() => true,
         };
         if let Err(error) = job().await {
-            tracing::warn!(job = name, %error, "a background job failed and will be tried again");
+            tracing::warn!(job = name, %error, "background job failed");
         }
         if last {
             return;

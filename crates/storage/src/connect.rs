@@ -193,7 +193,7 @@ impl Inner {
         let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
         if latest.as_ref() != Some(&transport) {
             if let Transport::Open(why) = &transport {
-                tracing::warn!(%host, why, "the database is reached without TLS: others can read and change what is said");
+                tracing::warn!(%host, why, "database connection has no TLS");
             }
             *latest = Some(transport);
         }

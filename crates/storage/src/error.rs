@@ -63,7 +63,7 @@ fn tell_once(what: String) {
     static TOLD: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
     let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
     if told.len() < MANY && !told.contains(&what) {
-        tracing::warn!(what, "a row is passed over: a newer version of this program has written it");
+        tracing::warn!(what, "row of a newer version is skipped");
         told.insert(what);
     }
 }

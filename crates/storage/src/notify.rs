@@ -62,17 +62,17 @@ pub async fn listen(url: DatabaseUrl, bells: Bells, beat: impl Fn(Result<(), &st
                 };
                 tokio::select! {
                     () = hear => {
-                        tracing::warn!("the connection for notices was lost");
+                        tracing::warn!("connection for notifications was lost");
                         (ear.beat)(Err("the connection was lost"));
                     }
                     Err(error) = ear.attend(&client) => {
-                        tracing::warn!(%error, "the connection for notices is given up");
+                        tracing::warn!(%error, "connection for notifications failed");
                         (ear.beat)(Err(&error.to_string()));
                     }
                 }
             }
             Err(error) => {
-                tracing::debug!(%error, "no connection for notices");
+                tracing::debug!(%error, "no connection for notifications");
                 (ear.beat)(Err(&error.to_string()));
             }
         }

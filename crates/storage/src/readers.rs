@@ -115,7 +115,7 @@ impl Reader {
         tokio::spawn(async move {
             let _closes = closes;
             if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection for reads was lost");
+                tracing::debug!(%error, "connection for reads was lost");
             }
         });
         let conn = AsyncPgConnection::try_from(client).await?;

@@ -401,7 +401,7 @@ async fn a_legacy_token_opens_nothing_unless_an_operator_lets_it_and_then_never_
     assert_eq!(keys.header("deprecation"), "@1795305600", "whatever the answer is");
     assert_eq!(told(&ask(&on, ME, STRANGER, Some(secret)).await), (401, "invalid_key"), "REST makes no user");
     assert_eq!(on.metric("agis_bot_legacy_token_uses_total").await, 3.0);
-    on.logged("the use", |line| line.to_string().contains("a legacy token was used")).await;
+    on.logged("the use", |line| line.to_string().contains("legacy token was used")).await;
     let log = format!("{:?}", on.log());
     assert!(!log.contains("battery"), "{log}");
     let plain = on.get(ME).await;

@@ -221,7 +221,7 @@ async fn a_crash_is_noticed_told_and_counted_and_a_start_mends_it() {
     let why = crashed["error"].as_str().expect("a reason");
     assert!(why.contains("signal") || why.contains("SIGKILL") || why.contains("killed"), "{why}");
     assert_eq!(api.metric("agis_bot_server_crashes_total").await, 1.0);
-    api.logged("the crash", |line| line["message"] == "Server crashed" && line["server_id"] == id).await;
+    api.logged("the crash", |line| line["message"] == "server crashed" && line["server_id"] == id).await;
 
     api.act(id, "start").await;
     let mended = server(&api, id).await;

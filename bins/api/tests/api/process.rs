@@ -64,7 +64,7 @@ async fn the_log_says_what_an_operator_looks_for_and_each_request_by_its_id() {
     let api = stack.api(&[]).await;
     let listening = api.logged("the address", |line| line["message"] == "API server listening").await;
     assert_eq!(listening["address"], api.base.strip_prefix("http://").expect("an address"));
-    api.logged("the scheduler", |line| line["message"] == "Scheduler started").await;
+    api.logged("the scheduler", |line| line["message"] == "scheduler started").await;
 
     let request = stack.client.get(format!("{}/api/v1/servers/99?limit=1", api.base)).header("X-Request-Id", "look-1");
     api.send(request.bearer_auth(&stack.key)).await.expect("an answer").expect(404);

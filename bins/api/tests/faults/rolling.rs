@@ -155,7 +155,7 @@ impl Rollout {
 /// Which of these attempts a process has, as it says itself. It may have none: another was quicker.
 fn held(api: &Api, attempts: &BTreeSet<String>) -> BTreeSet<String> {
     let log = api.log();
-    let begun = log.iter().filter(|line| line["message"] == "Operation start begins");
+    let begun = log.iter().filter(|line| line["message"] == "operation begins" && line["action"] == "start");
     let begun =
         begun.filter_map(|line| Some(format!("{}/{}", line["span"]["operation_id"].as_str()?, line["attempt"])));
     begun.filter(|attempt| attempts.contains(attempt)).collect()
@@ -265,7 +265,7 @@ async fn a_second_signal_ends_the_process_at_once() {
     let stack = Stack::start().await;
     let mut api = stack.api(&[("SHUTDOWN_DELAY_SECONDS", "300")]).await;
     signal(api.pid(), "TERM");
-    api.logged("the shutdown", |line| line["message"] == "Shutting down: no more traffic").await;
+    api.logged("the shutdown", |line| line["message"] == "shutting down").await;
     let replica = Replica::of(&api);
     wait::until(SOON, "it to be no longer ready", async || (replica.readiness().await == Some(503)).then_some(()))
         .await;

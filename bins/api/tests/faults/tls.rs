@@ -193,7 +193,7 @@ async fn a_server_without_tls_is_named_and_refused_where_tls_is_asked_for() {
         let report = told_of_the_database(&api, "tls", |tls| tls == why).await;
         assert_eq!(report["components"]["database"]["status"], "ok", "it works, and an operator may want it so");
         api.get("/api/v1/users/me").await.expect(200);
-        let warned = |line: &Value| line["message"].as_str().is_some_and(|told| told.contains("without TLS"));
+        let warned = |line: &Value| line["message"].as_str().is_some_and(|told| told.contains("has no TLS"));
         api.logged("the warning", warned).await;
         assert_eq!(api.log().iter().filter(|line| warned(line)).count(), 1, "told once, not for each connection");
     }

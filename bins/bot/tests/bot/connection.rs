@@ -42,7 +42,7 @@ async fn commands_are_written_once_and_not_again_while_they_are_the_same() {
     let writes = || scene.discord.requests_to("PUT /applications/").len();
     assert_eq!(writes(), 1);
     let again = Bot::start(&scene.stack, &scene.discord, &[]).await;
-    let line = again.logged("the registration", |line| line["message"] == "Slash commands registered").await;
+    let line = again.logged("the registration", |line| line["message"] == "slash commands registered").await;
     assert_eq!((writes(), &line["changed"]), (1, &Value::Bool(false)), "what Discord adds is no difference");
     scene.assert_clean();
 }

@@ -58,7 +58,7 @@ impl Attempt {
     }
 
     pub(super) async fn run(self, stop: CancellationToken) {
-        tracing::info!(attempt = self.claim.attempt, "Operation {} begins", self.claim.operation.action);
+        tracing::info!(attempt = self.claim.attempt, action = %self.claim.operation.action, "operation begins");
         let hold = self.shared.leases.hold(&self.claim, self.began);
         let apply = async {
             match self.target() {
@@ -75,10 +75,10 @@ impl Attempt {
         match end {
             End::Applied(applied) => self.conclude(applied).await,
             End::Stopped => {
-                tracing::info!("Operation handed back by a process that ends");
+                tracing::info!("operation handed back at shutdown");
                 hold.give_back();
             }
-            End::Lost => tracing::info!("Operation given up: it is another's"),
+            End::Lost => tracing::info!("operation was taken over by another worker"),
         }
     }
 
@@ -149,7 +149,7 @@ impl Attempt {
                     outcome = unstorable(&why);
                 }
                 Err(error) if Instant::now() >= until => {
-                    tracing::warn!(%error, "the end could not be written");
+                    tracing::warn!(%error, "end of an operation could not be written");
                     return;
                 }
                 Err(_) => tokio::time::sleep(RETRY).await,
@@ -166,7 +166,7 @@ impl Attempt {
     fn ended(&self, outcome: &Outcome, state: State, killed_after_grace: bool) {
         let operation = &self.claim.operation;
         if !state.is_final() {
-            tracing::warn!("Operation {} begins anew above what its host has seen", operation.action);
+            tracing::warn!(action = %operation.action, "operation begins anew above its host's generation");
             return;
         }
         operation::count(operation.action, state);
@@ -174,28 +174,28 @@ impl Attempt {
             tracing::warn!(
                 killed_after_grace,
                 game = self.claim.server.game_type,
-                "The game did not end within its grace and was killed"
+                "game outlasted its grace and was killed"
             );
         }
         match outcome {
-            Outcome::Failed(why) => tracing::warn!(%why, "Operation {} failed", operation.action),
+            Outcome::Failed(why) => tracing::warn!(action = %operation.action, %why, "operation failed"),
             _ => tracing::info!(
+                action = %operation.action,
+                %state,
                 took_ms = self.began.elapsed().as_millis() as u64,
-                "Operation {} {}",
-                operation.action,
-                state,
+                "operation ended"
             ),
         }
     }
 
     async fn postpone(&self, delay: Duration, why: &Reason) {
-        tracing::info!(delay_s = delay.as_secs(), %why, "Operation put off");
+        tracing::info!(delay_s = delay.as_secs(), %why, "operation put off");
         match self.shared.store.postpone(&self.claim, delay, why).await {
             Ok(Some(state)) if state.is_final() => operation::count(self.claim.operation.action, state),
             Ok(_) => {}
             Err(StoreError::Refused(why)) => self.finish(unstorable(&why)).await,
             // Its lease runs out, and it is claimed again.
-            Err(error) => tracing::warn!(%error, "an operation could not be given back"),
+            Err(error) => tracing::warn!(%error, "operation could not be given back"),
         }
     }
 
@@ -207,13 +207,13 @@ impl Attempt {
     }
 
     async fn revive(&self, how: &Reason, good: bool) {
-        tracing::info!(%how, good, "The server has ended meanwhile; its start begins anew");
+        tracing::info!(%how, good, "server ended meanwhile and starts anew");
         let is_news = self.claim.server.status == Status::Running;
         match self.shared.store.revive(&self.claim, how, good).await {
             Ok(true) if is_news && !good => metrics::counter!("agis_bot_server_crashes_total").increment(1),
             Ok(_) => {}
             Err(StoreError::Refused(why)) => self.finish(unstorable(&why)).await,
-            Err(error) => tracing::warn!(%error, "a start waits for its lease"),
+            Err(error) => tracing::warn!(%error, "start waits until its lease ends"),
         }
     }
 }
@@ -243,7 +243,7 @@ fn outcome(reached: Reached) -> Outcome {
 
 /// What the database will not take ends as failed. Nothing of it is said again: that might be refused as well.
 fn unstorable(why: &str) -> Outcome {
-    tracing::error!(why, "what became of an operation cannot be stored");
+    tracing::error!(why, "end of an operation was refused by the database");
     Outcome::Failed("what became of it cannot be stored; an operator finds the reason in the log".into())
 }
 

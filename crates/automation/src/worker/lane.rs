@@ -116,7 +116,7 @@ impl Lane {
                 self.backlog.due = due.into();
             }
             Err(error) => {
-                tracing::warn!(host = self.host.name(), %error, "no operations could be looked for");
+                tracing::warn!(host = self.host.name(), %error, "due operations could not be read");
                 self.backlog.next = ended + RETRY;
             }
         }
@@ -148,7 +148,7 @@ impl Lane {
         let asked = Instant::now();
         let ids: Vec<_> = chosen.keys().copied().collect();
         let claims = self.shared.store.claim(&ids, self.shared.leases.term()).await.unwrap_or_else(|error| {
-            tracing::warn!(host = self.host.name(), %error, "no operations could be claimed");
+            tracing::warn!(host = self.host.name(), %error, "operations could not be claimed");
             self.backlog.due.clear();
             self.backlog.next = Instant::now() + RETRY;
             vec![]

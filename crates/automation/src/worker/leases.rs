@@ -92,7 +92,7 @@ impl Leases {
         let mut next = began + self.term / 3;
         for batch in held.chunks(BATCH) {
             if let Err(error) = self.renew(batch).await {
-                tracing::warn!(%error, leases = batch.len(), "leases could not be prolonged");
+                tracing::warn!(%error, leases = batch.len(), "leases could not be renewed");
                 next = Instant::now() + RETRY;
             }
         }
