@@ -1,4 +1,5 @@
 use std::env;
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -18,8 +19,8 @@ const OHA: &str = "1.16.0";
 ///
 /// Builds everything optimised, runs a private PostgreSQL that writes through to the disk, fills it, and measures
 /// agis-api and baselines in turns. The table goes to the screen, the numbers to target/bench.json;
-/// docs/BENCHMARKS.md says what they mean. Needs wrk (`apt-get install wrk`); oha is built where it is missing. Limits over
-/// Redis are measured where redis-server is installed.
+/// docs/BENCHMARKS.md says what they mean. Needs wrk (`apt-get install wrk`). For `rate`, oha is built where it is missing.
+/// Limits over Redis are measured where redis-server is installed.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Little data and short rounds: a minute or two, to see that it works
@@ -30,12 +31,18 @@ pub(crate) struct Args {
     only: Option<String>,
 }
 
+impl Args {
+    fn measures(&self, part: &str) -> bool {
+        self.only.as_ref().is_none_or(|parts| parts.split(',').any(|only| only == part))
+    }
+}
+
 pub(crate) fn run(args: &Args, interrupts: &Interrupts) -> Result {
     let target = state::target()?;
     let wrk = find("wrk", &[]).ok_or_else(|| {
         Failure::new("wrk makes the load and is not installed: `apt-get install wrk` (or `brew install wrk`)")
     })?;
-    let oha = oha(&target.join("tools"), interrupts)?;
+    let oha = args.measures("rate").then(|| oha(&target.join("tools"), interrupts)).transpose()?;
     step("building agis-api and agis-bench, optimised");
     let packages = ["build", "--release", "--package", "agis-api", "--package", "agis-bench"];
     run_command(cargo().args(packages), interrupts)?;
@@ -58,13 +65,13 @@ pub(crate) fn run(args: &Args, interrupts: &Interrupts) -> Result {
     for (flag, path) in [
         ("--api", programs.join("agis-api")),
         ("--wrk", wrk),
-        ("--oha", oha),
         ("--dir", place.0.join("files")),
         ("--data-dir", place.0.join("data")),
         ("--out", target.join("bench.json")),
     ] {
         bench.arg(flag).arg(path);
     }
+    bench.args(oha.iter().flat_map(|oha| [OsStr::new("--oha"), oha.as_os_str()]));
     bench.args(redis.iter().flat_map(|redis| ["--redis".to_owned(), redis.url()]));
     bench.args(args.quick.then_some("--quick"));
     bench.args(args.only.iter().flat_map(|parts| ["--only", parts]));

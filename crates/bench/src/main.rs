@@ -60,7 +60,7 @@ struct Run {
     api: PathBuf,
     #[arg(long)]
     wrk: PathBuf,
-    #[arg(long)]
+    #[arg(long, default_value = "oha")]
     oha: PathBuf,
     /// A folder for files
     #[arg(long)]
