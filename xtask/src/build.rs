@@ -5,7 +5,7 @@ use crate::run::{cargo, run as run_command, step};
 use crate::signals::Interrupts;
 use crate::state;
 
-/// Build the whole workspace
+/// Build the whole workspace, the tests included unless it is optimised
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Optimised, as it is shipped
@@ -14,37 +14,52 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, interrupts: &Interrupts) -> Result {
+    if !args.release {
+        return everything(interrupts);
+    }
+    step("building the workspace, optimised");
+    run_command(cargo().args(["build", "--workspace", "--release"]), interrupts)
+}
+
+/// Builds all programs and all tests.
+pub(crate) fn everything(interrupts: &Interrupts) -> Result {
     step("building the workspace");
-    let mut build = cargo();
-    build.args(["build", "--workspace"]).args(args.release.then_some("--release"));
-    run_command(&mut build, interrupts)
+    run_command(cargo().args(["build", "--workspace", "--all-targets"]), interrupts)
 }
 
-/// Builds `agis-api` and tells where it is.
+/// Builds `agis-api` and returns its path.
 pub(crate) fn agis_api(release: bool, interrupts: &Interrupts) -> Result<PathBuf> {
-    program("agis-api", &["--package", "agis-api"], release, interrupts)
+    program("agis-api", release, interrupts)
 }
 
-/// Builds `agis-bot` and tells where it is.
+/// Builds `agis-bot` and returns its path.
 pub(crate) fn agis_bot(release: bool, interrupts: &Interrupts) -> Result<PathBuf> {
-    program("agis-bot", &["--package", "agis-bot"], release, interrupts)
+    program("agis-bot", release, interrupts)
 }
 
-/// Builds `agis-soak`, which only drives the others, and tells where it is.
+/// Builds `agis-soak` and returns its path. It only drives the other programs, so it is never optimised.
 pub(crate) fn agis_soak(interrupts: &Interrupts) -> Result<PathBuf> {
-    program("agis-soak", &["--package", "agis-soak"], false, interrupts)
+    program("agis-soak", false, interrupts)
 }
 
-/// Builds the stand-in for Discord and tells where it is; nobody waits for it, so it is never optimised.
+/// Builds the stand-in for Discord and returns its path. Nobody waits for it, so it is never optimised.
 pub(crate) fn discord_stand_in(interrupts: &Interrupts) -> Result<PathBuf> {
-    let args = ["--package", "agis-test-support", "--features", "discord", "--bin", "discord-stand-in"];
-    program("discord-stand-in", &args, false, interrupts)
+    program("discord-stand-in", false, interrupts)
 }
 
-fn program(name: &str, args: &[&str], release: bool, interrupts: &Interrupts) -> Result<PathBuf> {
+fn program(name: &str, release: bool, interrupts: &Interrupts) -> Result<PathBuf> {
     step(format_args!("building {name}"));
-    let mut build = cargo();
-    build.arg("build").args(args).args(release.then_some("--release"));
-    run_command(&mut build, interrupts)?;
-    Ok(state::target()?.join(if release { "release" } else { "debug" }).join(name))
+    run_command(cargo().args(selection(&[name], release)), interrupts)?;
+    Ok(state::programs()?.with_file_name(if release { "release" } else { "debug" }).join(name))
+}
+
+/// Returns cargo's arguments that build these programs.
+///
+/// What ships has the features that it needs itself. Everything else has those of a build of all tests, so that programs and
+/// tests are one build: `--examples` is the flag that makes cargo count the tests' dependencies.
+pub(crate) fn selection(programs: &[&str], release: bool) -> Vec<String> {
+    let (scope, flag): (&[_], _) =
+        if release { (&["--release"], "--package") } else { (&["--workspace", "--examples"], "--bin") };
+    let named = programs.iter().flat_map(|program| [flag, program]);
+    ["build"].into_iter().chain(scope.iter().copied()).chain(named).map(str::to_owned).collect()
 }

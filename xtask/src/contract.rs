@@ -20,7 +20,7 @@ const HOOKS: &str = "xtask/contract.py";
 /// Run schemathesis against agis-api: does it keep what its OpenAPI document promises?
 ///
 /// Brings up a private PostgreSQL and an agis-api of its own, and fetches the tools from PyPI the first time.
-#[derive(Default, clap::Args)]
+#[derive(clap::Args)]
 pub(crate) struct Args {
     /// Passed on to `schemathesis run`, such as `--include-operation-id createServer` or `--seed 7`
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]

@@ -9,6 +9,7 @@ use std::process::Command;
 
 use tool::Tool;
 
+use crate::build;
 use crate::failure::{Failure, Result};
 use crate::run::{answer, cargo, run as run_command, step};
 use crate::signals::Interrupts;
@@ -21,13 +22,16 @@ const STATIC: &str = "-C target-feature=+crt-static";
 
 /// Build the image: agis-api and agis-bot, static, on an empty base, for an account that is not root
 ///
-/// By docker where its engine runs, else by buildah, which is installed where the system's packages bring it. The programs
-/// take some eight minutes the first time.
-#[derive(Default, clap::Args)]
+/// Docker builds it where its engine runs, else buildah, which is installed where the system's packages bring it. Without
+/// --release the programs are those of a plain build: good for a try.
+#[derive(clap::Args)]
 pub(crate) struct Args {
     /// Its name; `localhost/agis:<version>` if this is not given
     #[arg(long)]
     tag: Option<String>,
+    /// Optimise the programs, as they are shipped; takes some eight minutes the first time
+    #[arg(long)]
+    release: bool,
     /// Also write it into this file, as an OCI archive (buildah) or as docker saves it
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -38,7 +42,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, interrupts: &Interrupts) -> Result {
     let tool = Tool::find(&state::target()?.join("image"))?;
-    let programs = build(interrupts)?;
+    let programs = build(args.release, interrupts)?;
     let context = state::target()?.join("image/context");
     let _ = fs::remove_dir_all(&context);
     fs::create_dir_all(&context)?;
@@ -60,19 +64,14 @@ pub(crate) fn run(args: &Args, interrupts: &Interrupts) -> Result {
     Ok(())
 }
 
-/// Builds it and sees that it serves.
-pub(crate) fn check(interrupts: &Interrupts) -> Result {
-    run(&Args { check: true, ..Args::default() }, interrupts)
-}
-
-/// With the target named, so that what runs while building is not linked like what is shipped.
-fn build(interrupts: &Interrupts) -> Result<Vec<PathBuf>> {
-    let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+/// Builds static programs. Cargo applies the flags to a named target alone, and not to what runs while building. `.ci/run`
+/// sets the same two variables, so the programs are those that the tests ran.
+fn build(release: bool, interrupts: &Interrupts) -> Result<Vec<PathBuf>> {
     step("building static programs");
     let mut build = cargo();
-    build.args(["build", "--release", "--target", &target]).env("RUSTFLAGS", STATIC);
-    run_command(build.args(PROGRAMS.iter().flat_map(|program| ["--package", program])), interrupts)?;
-    let folder = state::target()?.join(target).join("release");
+    build.args(build::selection(&PROGRAMS, release));
+    run_command(build.env("CARGO_BUILD_TARGET", state::triple()).env("RUSTFLAGS", STATIC), interrupts)?;
+    let folder = state::target()?.join(state::triple()).join(if release { "release" } else { "debug" });
     Ok(PROGRAMS.iter().map(|program| folder.join(program)).collect())
 }
 
@@ -120,8 +119,8 @@ mod tests {
 
     #[test]
     fn a_program_that_needs_a_loader_is_told_from_one_that_does_not() {
-        let own = std::fs::read(std::env::current_exe().expect("a path")).expect("this program");
-        assert_eq!(interpreter(&own), Some(true), "cargo links tests as everything else");
+        let own = std::fs::read("/bin/sh").expect("the shell");
+        assert_eq!(interpreter(&own), Some(true), "the system's programs need a loader");
         let at = own.windows(4).position(|bytes| bytes == [3, 0, 0, 0]).expect("PT_INTERP");
         let mut without = own.clone();
         without[at] = 0;

@@ -13,6 +13,7 @@ mod db;
 mod deny;
 mod dev;
 mod dev_env;
+mod docs;
 mod failure;
 mod fmt;
 mod grafana;
@@ -25,6 +26,7 @@ mod openapi;
 mod python;
 mod run;
 mod signals;
+mod slowest;
 mod soak;
 mod state;
 mod test;
@@ -56,7 +58,9 @@ enum Command {
     Bench(bench::Args),
     Test(test::Args),
     Soak(soak::Args),
-    /// What has to pass before a change lands: fmt, lint, deny, k8s, test, contract, grafana, docs, image
+    /// Check what a change must pass: build, test, fmt, deny, k8s, contract, grafana, image, lint, docs
+    ///
+    /// Needs no build: fmt, deny, k8s. They run beside the build, and the other steps beside the tests.
     Ci,
     Openapi(openapi::Args),
     Contract(contract::Args),
@@ -66,6 +70,8 @@ enum Command {
     Image(image::Args),
     /// Run clippy on everything, warnings are errors
     Lint,
+    /// Build the documentation of the code, warnings are errors
+    Docs,
     Fmt(fmt::Args),
     Migrate(migrate::Args),
     Db(db::Args),
@@ -98,6 +104,7 @@ fn dispatch(command: Command) -> Result {
         Command::Alerts(args) => alerts::run(&args, &interrupts),
         Command::Grafana(args) => grafana::run(&args, &interrupts),
         Command::Lint => lint::run(&interrupts),
+        Command::Docs => docs::run(&interrupts),
         Command::Fmt(args) => fmt::run(&args, &interrupts),
         Command::Migrate(args) => migrate::run(&args, &interrupts),
         Command::Db(args) => db::run(&args),

@@ -67,8 +67,8 @@ pub(crate) fn run(command: &mut Command, interrupts: &Interrupts) -> Result {
     }
 }
 
-/// The terminal sends Ctrl-C to our children too; anything else comes to us alone and is passed on.
-fn end(child: &mut Child, interrupt: Interrupt) -> Result {
+/// Ends a child after an interrupt. The terminal sends Ctrl-C to our children too; anything else is passed on to them.
+pub(crate) fn end(child: &mut Child, interrupt: Interrupt) -> Result {
     if interrupt == Interrupt::Terminal && wait(child, GRACE)?.is_some() {
         return Ok(());
     }

@@ -15,10 +15,22 @@ pub(crate) fn checkout() -> &'static Path {
     xtask.parent().unwrap_or(xtask)
 }
 
-/// Cargo's output folder: the one that this very program was built into, whatever the configuration calls it.
-pub(crate) fn target() -> Result<PathBuf> {
+/// Returns the folder of the programs that cargo built as it built this one.
+pub(crate) fn programs() -> Result<PathBuf> {
     let program = env::current_exe()?;
-    program.ancestors().nth(2).map(Path::to_path_buf).ok_or_else(|| Failure::new("cannot tell cargo's output folder"))
+    program.parent().map(Path::to_path_buf).ok_or_else(|| Failure::new("cannot tell the folder of this program"))
+}
+
+/// Returns cargo's output folder: the one that this very program was built into, whatever the configuration calls it.
+pub(crate) fn target() -> Result<PathBuf> {
+    let programs = programs()?;
+    let above = programs.ancestors().skip(1).find(|folder| !folder.ends_with(triple()));
+    above.map(Path::to_path_buf).ok_or_else(|| Failure::new("cannot tell cargo's output folder"))
+}
+
+/// Returns the target of static programs. Cargo gives the output for a named target a folder of that name.
+pub(crate) fn triple() -> String {
+    format!("{}-unknown-linux-gnu", env::consts::ARCH)
 }
 
 /// The folder that holds the dev database, the games and a fetched PostgreSQL.

@@ -8,12 +8,15 @@ use agis_test_support::postgres::{Cluster, Options};
 
 use self::clock::Clock;
 pub(crate) use self::clock::libraries as clock_libraries;
+use crate::build;
 use crate::failure::{Failure, Result};
 use crate::python;
 use crate::run::{cargo, has_cargo, run as run_command, step};
 use crate::signals::Interrupts;
 use crate::state::State;
 
+/// cargo-nextest's number of tests at a time. Most tests wait for most of their time, so it is twice that of the processors.
+const THREADS: &str = "NEXTEST_TEST_THREADS";
 /// IANA's 2026f.
 const ZONES: &str = "tzdata==2026.6";
 
@@ -94,9 +97,8 @@ fn on_clock(args: &[String], clock: &[(&'static str, OsString)], interrupts: &In
     let cluster = postgres_with(clock)?;
     let scope = (!names_packages(args)).then_some("--workspace");
     if scope.is_some() {
-        step("building all binaries");
-        // Tests run binaries of other packages too, which the runner would not build for them.
-        run_command(cargo().args(["build", "--workspace", "--bins"]), interrupts)?;
+        // Tests run programs of other packages too, which the runner would not build for them.
+        build::everything(interrupts)?;
     }
     let zones = newest_zones(interrupts);
     step("running tests");
@@ -107,6 +109,9 @@ fn on_clock(args: &[String], clock: &[(&'static str, OsString)], interrupts: &In
     }
     if let Some(zones) = zones {
         tests.env("AGIS_TEST_TZDATA", zones);
+    }
+    if std::env::var_os(THREADS).is_none() {
+        tests.env(THREADS, (2 * std::thread::available_parallelism()?.get()).to_string());
     }
     run_command(with_postgres(tests.args(scope).args(args), &cluster), interrupts)
 }

@@ -1,6 +1,9 @@
 //! What the system's package manager can give, where it is Debian's.
 
-use std::process::{Command, Stdio};
+use std::{
+    fs::File,
+    process::{Command, Stdio},
+};
 
 /// Installs packages, as root or by a sudo that asks nothing. Whether it helped shows in what they bring.
 pub fn install(packages: &[&str]) {
@@ -11,6 +14,9 @@ pub fn install(packages: &[&str]) {
     if !root && !succeeds(Command::new("sudo").args(["-n", "true"]).stderr(Stdio::null())) {
         return;
     }
+    // apt-get refuses to work beside another one.
+    let turn = File::create(std::env::temp_dir().join("agis-apt-get.lock"));
+    let _ = turn.as_ref().map(File::lock);
     announce(&format!("installing {0} (apt-get install {0})", packages.join(" ")));
     let apt = |args: &[&str]| {
         let mut command = Command::new(if root { "env" } else { "sudo" });

@@ -83,6 +83,9 @@ impl Clock {
 
 /// The libraries that move a program's clock, as LD_PRELOAD names them.
 pub(crate) fn libraries() -> Result<OsString> {
+    if cfg!(target_feature = "crt-static") {
+        return Err(Failure::new("static programs load no library that moves their clock: build without +crt-static"));
+    }
     let mut libraries = direct_epoll()?.into_os_string();
     libraries.push(":");
     libraries.push(library()?);
