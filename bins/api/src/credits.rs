@@ -17,7 +17,7 @@ use crate::{
 pub(crate) async fn credits(command: CreditsCommand) -> Result<(), Failure> {
     let entry = entry(command)?;
     let url = config::database_url(&settings::environment).map_err(Failure::from_display)?;
-    let db = Db::new(&DbConfig { url, connections: 2, billing: false }).map_err(Failure::from_display)?;
+    let db = Db::new(&DbConfig { url, connections: 2 }).map_err(Failure::from_display)?;
     if !db.is_migrated().await.map_err(Failure::from_display)? {
         return Err(Failure::new("the database has not this version's schema; run 'agis-api migrate up' first"));
     }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use agis_base::{OperationId, UserId};
 use agis_http_api::Services;
-use agis_servers::{Action, Origin, Request, operation::Identity, store::WorkStore};
+use agis_servers::{Action, Request, store::ObservationStore};
 use agis_storage::Db;
 
 /// A shutdown looks instead of listening: the bell of the operations is the workers', and this lasts for seconds.
@@ -36,15 +36,7 @@ pub(crate) async fn stop(db: &Db, services: &Services, host: &str, within: Durat
 
 async fn ask(db: &Db, services: &Services, host: &str) -> Result<Vec<OperationId>, agis_base::StoreError> {
     let servers = db.wanted(&[host.to_owned()]).await?;
-    let stop = |server| Request {
-        server,
-        action: Action::Stop,
-        origin: Origin::Operator,
-        actor: UserId::from_stored("operator"),
-        channel: None,
-        identity: Identity::None,
-        trace: None,
-    };
+    let stop = |server| Request::of_operator(server, Action::Stop, UserId::from_stored("operator"));
     let requests: Vec<_> = servers.into_iter().map(stop).collect();
     let answers = services.servers.request_all(&requests).await?;
     Ok(answers.into_iter().flatten().map(|operation| operation.id).collect())

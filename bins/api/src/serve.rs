@@ -25,7 +25,7 @@ use agis_runtime::{
     shutdown::Signals,
     telemetry,
 };
-use agis_servers::host::Host;
+use agis_servers::{host::Host, store::Billing};
 use agis_storage::{Db, notify::Bells};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::task::JoinSet;
@@ -179,7 +179,8 @@ impl Loops {
         }));
         let house = Housekeeping {
             firings: db.clone(),
-            work: db.clone(),
+            counts: db.clone(),
+            retention: db.clone(),
             shares: db.clone(),
             ledger: db.clone(),
             notices: db.clone(),
@@ -211,6 +212,7 @@ impl Loops {
             catalogue: config.rules.catalogue.clone(),
             concurrency: config.workers,
             lease: config.lease,
+            billing: config.rules.servers.billing,
             bell: bells.operations.subscribe(),
         };
         let offered = Games {
@@ -221,7 +223,7 @@ impl Loops {
         };
         let look = async move || offered.round().await;
         self.tasks.spawn(every("look at the games", offered::INTERVAL, self.working.clone(), look));
-        let watcher = Watcher { store: db.clone(), host: host.clone() };
+        let watcher = Watcher { store: db.clone(), host: host.clone(), billing: config.rules.servers.billing };
         let [fires, works, watches] = ["scheduler", "workers", "host"].map(|loops| health.component(loops, SILENCE));
         watches.note("name", host.name());
         self.start_billing(config, db, services);
@@ -244,7 +246,7 @@ impl Loops {
     }
 
     fn start_billing(&mut self, config: &Config, db: &Arc<Db>, services: &Services) {
-        if config.database.billing {
+        if config.rules.servers.billing == Billing::On {
             let biller = Biller {
                 ledger: db.clone(),
                 servers: services.servers.clone(),

@@ -10,7 +10,7 @@
 
 use std::time::Duration;
 
-use agis_base::{ServerId, StoreError, Timestamp, UserId};
+use agis_base::{ServerId, StoreError, Timestamp, UserId, words};
 use async_trait::async_trait;
 
 /// How long whoever cannot pay, and was not told before, has to find credits.
@@ -71,6 +71,29 @@ pub fn decide(due: Due, credits: i32, now: Timestamp) -> Decision {
         return Decision::Pay { hour, warn: short && in_time };
     }
     if warned { Decision::Stop } else { Decision::Warn(now + GRACE) }
+}
+
+words! {
+    /// Kind of a line of the ledger.
+    Kind {
+        /// Balance that an account had before there was a ledger.
+        Opening = "opening",
+        /// Credits of a new user.
+        Welcome = "welcome",
+        /// Entry of an operator.
+        Grant = "grant",
+        /// Entry of an operator that mends another one.
+        Correction = "correction",
+        /// Hour of a server.
+        Charge = "charge",
+    }
+}
+
+impl Kind {
+    /// Returns the kinds by which accounts get credits.
+    pub fn given() -> impl Iterator<Item = Self> {
+        Self::ALL.iter().copied().filter(|kind| *kind != Self::Charge)
+    }
 }
 
 /// What an operator's command writes.
@@ -136,7 +159,7 @@ pub struct Charged {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Totals {
     /// Credits that were given in all, by kind of line; corrections may be fewer than none.
-    pub given: Vec<(String, i64)>,
+    pub given: Vec<(Kind, i64)>,
     /// Credits that were paid within the last hour, by game.
     pub hourly: Vec<(String, i64)>,
     /// Credits that everybody has.

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use agis_accounts::{LedgerStore, ledger::Unpaid};
 use agis_base::{StoreError, UserId};
-use agis_servers::{Action, Origin, Request, Servers, game::Catalogue, operation::Identity};
+use agis_servers::{Action, Request, Servers, game::Catalogue};
 use tokio_util::sync::CancellationToken;
 
 /// How often is looked whose hour is over.
@@ -86,15 +86,7 @@ impl Biller {
     }
 
     async fn stop(&self, unpaid: &Unpaid) -> Result<(), agis_servers::ServersError> {
-        let request = Request {
-            server: unpaid.server,
-            action: Action::Stop,
-            origin: Origin::Operator,
-            actor: unpaid.owner.clone(),
-            channel: None,
-            identity: Identity::None,
-            trace: None,
-        };
+        let request = Request::of_operator(unpaid.server, Action::Stop, unpaid.owner.clone());
         self.servers.request(request).await?;
         tracing::info!(server_id = unpaid.server.0, "unpaid server is being stopped");
         metrics::counter!("agis_bot_unpaid_stops_total").increment(1);

@@ -6,14 +6,14 @@ use std::{
     time::Duration,
 };
 
-use agis_accounts::LedgerStore;
+use agis_accounts::ledger::{Kind, LedgerStore};
 use agis_base::StoreError;
 use agis_notices::NoticeStore;
 use agis_scheduler::{firing, store::FiringStore};
 use agis_servers::{
     State, Status,
     game::Catalogue,
-    store::{ShareStore, WorkStore},
+    store::{CountStore, RetentionStore, ShareStore},
 };
 
 use crate::worker::count_ended;
@@ -37,9 +37,6 @@ const SCHEDULES: Duration = Duration::from_secs(7 * 24 * 3600);
 /// How much is forgotten in one round, so that a backlog never makes a round fail.
 const BATCH: u32 = 5000;
 
-/// The kinds of lines by which accounts come to credits.
-const GIVEN: [&str; 4] = ["opening", "welcome", "grant", "correction"];
-
 /// How often it is due.
 pub const INTERVAL: Duration = Duration::from_secs(15);
 
@@ -47,8 +44,10 @@ pub const INTERVAL: Duration = Duration::from_secs(15);
 pub struct Housekeeping {
     /// Schedules, to be counted.
     pub firings: Arc<dyn FiringStore>,
-    /// Operations, to expire.
-    pub work: Arc<dyn WorkStore>,
+    /// Servers and operations, to be counted.
+    pub counts: Arc<dyn CountStore>,
+    /// Servers and operations, to expire and be forgotten.
+    pub retention: Arc<dyn RetentionStore>,
     /// Roles of members, to be forgotten.
     pub shares: Arc<dyn ShareStore>,
     /// Credits, to be counted.
@@ -69,13 +68,13 @@ impl Housekeeping {
     /// # Errors
     /// The first of the store's errors; what failed is done the next time.
     pub async fn round(&self) -> Result<(), StoreError> {
-        let expired = self.work.expire(EXPIRES).await;
+        let expired = self.retention.expire(EXPIRES).await;
         count_ended(expired.as_deref().unwrap_or_default(), State::Expired);
-        let keys = self.work.forget_keys(KEYS, BATCH).await;
+        let keys = self.retention.forget_keys(KEYS, BATCH).await;
         let runs = self.firings.forget_runs(firing::KEPT_FOR.to_std().unwrap_or(HISTORY), BATCH).await;
         let schedules = self.firings.forget_schedules(SCHEDULES, BATCH).await;
-        let operations = self.work.forget_operations(HISTORY, BATCH).await;
-        let servers = self.work.forget_servers(HISTORY, SERVERS).await;
+        let operations = self.retention.forget_operations(HISTORY, BATCH).await;
+        let servers = self.retention.forget_servers(HISTORY, SERVERS).await;
         let roles = self.shares.forget_roles(ROLES, BATCH).await;
         let notices = self.notices.forget(NOTICES, BATCH).await;
         let words = self.words().await;
@@ -89,7 +88,7 @@ impl Housekeeping {
     #[expect(clippy::cast_precision_loss, reason = "no installation has 2^52 of anything")]
     async fn words(&self) -> Result<(), StoreError> {
         let tables = [
-            ("operations", self.work.not_understood().await?),
+            ("operations", self.counts.not_understood().await?),
             ("server_schedules", self.firings.not_understood().await?),
             ("notices", self.notices.not_understood().await?),
         ];
@@ -110,12 +109,12 @@ impl Housekeeping {
     #[expect(clippy::cast_precision_loss, reason = "no installation has 2^52 of anything")]
     async fn gauges(&self) -> Result<(), StoreError> {
         metrics::gauge!("agis_bot_scheduler_active_schedules").set(self.firings.active().await? as f64);
-        let running = self.work.running_by_game().await?;
+        let running = self.counts.running_by_game().await?;
         for game in self.catalogue.games() {
             let servers = running.iter().find(|(key, _)| *key == game.key).map_or(0, |(_, servers)| *servers);
             metrics::gauge!("agis_bot_servers_active", "game_type" => game.key.clone()).set(servers as f64);
         }
-        let counted = self.work.by_host_and_status().await?;
+        let counted = self.counts.by_host_and_status().await?;
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
         hosts.extend(counted.iter().map(|(host, ..)| host.clone()));
         for (host, status) in hosts.iter().flat_map(|host| Status::ALL.iter().map(move |status| (host, *status))) {
@@ -129,13 +128,13 @@ impl Housekeeping {
     #[expect(clippy::cast_precision_loss, reason = "no installation has 2^52 credits")]
     async fn credits(&self) -> Result<(), StoreError> {
         let totals = self.ledger.totals().await?;
-        let sum = |sums: &[(String, i64)], of: &str| sums.iter().find(|it| it.0 == of).map_or(0, |it| it.1) as f64;
-        for kind in GIVEN {
-            metrics::gauge!("agis_bot_credits_given", "kind" => kind).set(sum(&totals.given, kind));
+        for kind in Kind::given() {
+            let given = totals.given.iter().find(|it| it.0 == kind).map_or(0, |it| it.1);
+            metrics::gauge!("agis_bot_credits_given", "kind" => kind.as_str()).set(given as f64);
         }
         for game in self.catalogue.games() {
-            let paid = sum(&totals.hourly, &game.key);
-            metrics::gauge!("agis_bot_credits_hourly", "game_type" => game.key.clone()).set(paid);
+            let paid = totals.hourly.iter().find(|it| it.0 == game.key).map_or(0, |it| it.1);
+            metrics::gauge!("agis_bot_credits_hourly", "game_type" => game.key.clone()).set(paid as f64);
         }
         metrics::gauge!("agis_bot_credits_held").set(totals.held as f64);
         metrics::gauge!("agis_bot_servers_short_of_credits").set(totals.short as f64);

@@ -11,7 +11,7 @@ use agis_scheduler::{
     store::{Claimed, End, FiringStore},
 };
 use agis_servers::{
-    self as servers, Origin, Request, Servers,
+    Origin, Request, Servers,
     operation::{Identity, Refusal},
 };
 use tokio::sync::watch;
@@ -192,20 +192,12 @@ fn announce(firing: &Firing, lateness: Duration) {
 fn request(firing: &Firing) -> Request {
     Request {
         server: firing.server,
-        action: operation_of(firing.action),
+        action: firing.action.into(),
         origin: Origin::Schedule,
         actor: firing.owner.clone(),
         channel: None,
         identity: Identity::Firing { operation: firing.operation, slot: firing.id.slot },
         trace: None,
-    }
-}
-
-fn operation_of(action: Action) -> servers::Action {
-    match action {
-        Action::Start => servers::Action::Start,
-        Action::Stop => servers::Action::Stop,
-        Action::Restart => servers::Action::Restart,
     }
 }
 
@@ -223,8 +215,8 @@ fn skipped(refusal: Refusal) -> End {
 fn count_from_zero() {
     drop(metrics::histogram!("agis_bot_scheduler_lateness_seconds"));
     for action in Action::ALL {
-        for state in RunState::ALL.into_iter().filter(|state| *state != RunState::Pending) {
-            count(action, state, 0);
+        for state in RunState::ALL.iter().filter(|state| **state != RunState::Pending) {
+            count(*action, *state, 0);
         }
     }
 }

@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use agis_base::{Reason, ServerId, StoreError};
 use agis_servers::{
     host::{Generation, Host, Observed},
-    store::{Published, WorkStore},
+    store::{Billing, ObservationStore, Published},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -36,9 +36,11 @@ type Ahead = HashMap<(ServerId, Generation), bool>;
 /// The loop that watches a host.
 pub struct Watcher {
     /// Where crashes are published.
-    pub store: Arc<dyn WorkStore>,
+    pub store: Arc<dyn ObservationStore>,
     /// The host.
     pub host: Arc<dyn Host>,
+    /// Whether servers have to be paid for: then it is recorded that they run.
+    pub billing: Billing,
 }
 
 impl Watcher {
@@ -121,7 +123,9 @@ impl Watcher {
                 Ok(()) => {}
             }
         }
-        self.store.confirm(&running).await?;
+        if self.billing == Billing::On {
+            self.store.confirm(&running).await?;
+        }
         Ok(unseen)
     }
 

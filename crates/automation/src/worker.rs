@@ -16,7 +16,13 @@ mod slots;
 use std::{sync::Arc, time::Duration};
 
 use agis_base::StoreError;
-use agis_servers::{Action, State, game::Catalogue, host::Host, operation, store::WorkStore};
+use agis_servers::{
+    Action, State,
+    game::Catalogue,
+    host::Host,
+    operation,
+    store::{Billing, LeaseStore},
+};
 use tokio::{
     sync::{Semaphore, watch},
     task::JoinSet,
@@ -35,7 +41,7 @@ const LANES: [&[Action]; 2] = [&[Action::Start, Action::Restart], &[Action::Stop
 /// The loops that carry out operations.
 pub struct Workers {
     /// Operations.
-    pub store: Arc<dyn WorkStore>,
+    pub store: Arc<dyn LeaseStore>,
     /// The hosts that this process serves.
     pub hosts: Vec<Arc<dyn Host>>,
     /// What can be started.
@@ -44,6 +50,8 @@ pub struct Workers {
     pub concurrency: usize,
     /// For how long one is ours without a sign of life.
     pub lease: Duration,
+    /// Whether servers have to be paid for.
+    pub billing: Billing,
     /// Rings when an operation may wait or was interrupted.
     pub bell: watch::Receiver<()>,
 }
@@ -60,9 +68,10 @@ type Beat = Box<dyn Fn(Result<(), &StoreError>) + Send + Sync>;
 
 /// What all attempts of a process share.
 struct Shared {
-    store: Arc<dyn WorkStore>,
+    store: Arc<dyn LeaseStore>,
     catalogue: Arc<Catalogue>,
     leases: Leases,
+    billing: Billing,
     writes: Semaphore,
     beat: Beat,
 }
@@ -74,6 +83,7 @@ impl Workers {
         let shared = Arc::new(Shared {
             leases: Leases::new(self.store.clone(), self.lease),
             store: self.store,
+            billing: self.billing,
             catalogue: self.catalogue,
             writes: Semaphore::new(WRITES),
             beat: Box::new(beat),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use agis_base::{OperationId, UserId};
+use agis_base::{OperationId, UserId, words};
 
 use crate::seal::Sealed;
 
@@ -21,26 +21,12 @@ pub struct Deferral {
     pub operation: Option<OperationId>,
 }
 
-/// Place of an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
-    /// A message of its own.
-    Message,
-    /// The message whose button was pressed.
-    Component,
-}
-
-impl Place {
-    /// Returns the stored word.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Message => "message",
-            Self::Component => "component",
-        }
-    }
-
-    /// Returns the place of a stored word.
-    pub fn from_word(word: &str) -> Option<Self> {
-        [Self::Message, Self::Component].into_iter().find(|place| place.as_str() == word)
+words! {
+    /// Place of an answer.
+    Place {
+        /// A message of its own.
+        Message = "message",
+        /// The message whose button was pressed.
+        Component = "component",
     }
 }

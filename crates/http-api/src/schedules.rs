@@ -11,7 +11,7 @@ use agis_scheduler::{
     Action, MissedRunPolicy, NewSchedule, Run, RunState, ScheduleChange, Timing,
     store::{self, RunsQuery},
 };
-use agis_servers::{self as servers, Permission, ServersError};
+use agis_servers::{Permission, ServersError};
 use chrono::{Datelike, SecondsFormat};
 
 pub(crate) use self::shapes::ListQuery;
@@ -77,7 +77,7 @@ pub(crate) async fn list(
         user: caller.user().clone(),
         reach: caller.reach().clone(),
         server: page::server("server_id", query.server_id.as_ref())?,
-        action: word("action", query.action.as_ref(), &Action::ALL, Action::as_str)?,
+        action: word("action", query.action.as_ref(), Action::ALL, Action::as_str)?,
         enabled: yes_or_no("enabled", query.enabled.as_ref())?,
         after,
         limit,
@@ -103,7 +103,7 @@ pub(crate) async fn of_server(
         user: caller.user().clone(),
         reach: Reach::Every,
         server: Some(caller.server()),
-        action: word("action", query.action.as_ref(), &Action::ALL, Action::as_str)?,
+        action: word("action", query.action.as_ref(), Action::ALL, Action::as_str)?,
         enabled: yes_or_no("enabled", query.enabled.as_ref())?,
         after,
         limit,
@@ -186,12 +186,7 @@ pub(crate) async fn run_now(
     http: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let schedule = services.schedules.get(caller.user(), caller.reach(), id).await?;
-    let action = match schedule.action {
-        Action::Start => servers::Action::Start,
-        Action::Stop => servers::Action::Stop,
-        Action::Restart => servers::Action::Restart,
-    };
-    act(&caller, &services, &http, schedule.server, action).await
+    act(&caller, &services, &http, schedule.server, schedule.action.into()).await
 }
 
 /// List the runs of a schedule
@@ -210,7 +205,7 @@ pub(crate) async fn runs(
     query: Query<RunsParams>,
 ) -> Result<Json<List<RunDto>>, Problem> {
     let (before, limit) = query.piece::<Cursor>()?;
-    let state = word("state", query.state.as_ref(), &RunState::ALL, RunState::as_str)?;
+    let state = word("state", query.state.as_ref(), RunState::ALL, RunState::as_str)?;
     let wanted = RunsQuery { state, before: before.map(|Cursor(slot)| slot), limit };
     let mut runs = services.schedules.runs(caller.user(), caller.reach(), id, wanted).await?;
     if runs.iter().any(quotes) && !reads_console(&caller, caller.reach(), &services, id).await? {

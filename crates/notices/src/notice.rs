@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use agis_base::{ChannelId, OperationId, ServerId, Timestamp, UserId};
+use agis_base::{ChannelId, OperationId, ServerId, Timestamp, UserId, words};
 
 /// Maximum length of a stored reason, in characters.
 pub const REASON_MAX: usize = 500;
@@ -24,40 +24,19 @@ impl fmt::Display for NoticeId {
     }
 }
 
-/// Kind of event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Kind {
-    /// An operation failed.
-    OperationFailed,
-    /// No worker took an operation in time.
-    OperationExpired,
-    /// A running server ended by itself.
-    ServerCrashed,
-    /// The owner cannot pay the next hour of a running server.
-    CreditsLow,
-    /// A running server is stopped because its owner cannot pay.
-    CreditsOut,
-}
-
-impl Kind {
-    /// Every kind.
-    pub const ALL: [Self; 5] =
-        [Self::OperationFailed, Self::OperationExpired, Self::ServerCrashed, Self::CreditsLow, Self::CreditsOut];
-
-    /// Returns the word that the database uses.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::OperationFailed => "operation_failed",
-            Self::OperationExpired => "operation_expired",
-            Self::ServerCrashed => "server_crashed",
-            Self::CreditsLow => "credits_low",
-            Self::CreditsOut => "credits_out",
-        }
-    }
-
-    /// Returns the kind of a word.
-    pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+words! {
+    /// Kind of event.
+    Kind {
+        /// An operation failed.
+        OperationFailed = "operation_failed",
+        /// No worker took an operation in time.
+        OperationExpired = "operation_expired",
+        /// A running server ended by itself.
+        ServerCrashed = "server_crashed",
+        /// The owner cannot pay the next hour of a running server.
+        CreditsLow = "credits_low",
+        /// A running server is stopped because its owner cannot pay.
+        CreditsOut = "credits_out",
     }
 }
 

@@ -13,7 +13,7 @@ use agis_apikeys as apikeys;
 use agis_limiter_redis::{Files, RedisUrl, UrlError};
 use agis_runtime::{ConfigErrors, Env, telemetry::LogFormat};
 use agis_scheduler::{store as scheduler, zone::ZoneData};
-use agis_servers::{self as servers, game};
+use agis_servers::{self as servers, game, store::Billing};
 use agis_storage::{DatabaseUrl, DbConfig};
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 
@@ -37,9 +37,13 @@ pub struct Rules {
 impl Rules {
     /// Reads the rules. New servers live on this host; the catalogue holds the games that it can run.
     pub fn read(env: &mut Env<'_>, host: &Host) -> Self {
-        let name = host.name.clone();
+        let servers = servers::Policy {
+            host: host.name.clone(),
+            servers_per_user: env.number("SERVERS_PER_USER", 20, 1..=100_000),
+            billing: if env.word("BILLING", &["off", "on"]) == "on" { Billing::On } else { Billing::Off },
+        };
         Self {
-            servers: servers::Policy { host: name, servers_per_user: env.number("SERVERS_PER_USER", 20, 1..=100_000) },
+            servers,
             catalogue: catalogue(env, host.kind),
             schedules: schedules(env),
             keys: keys(env),
@@ -102,11 +106,7 @@ pub fn logs(get: &dyn Fn(&str) -> Option<String>) -> Result<Logs, ConfigErrors> 
 
 /// Reads the settings of the database.
 pub fn database(env: &mut Env<'_>) -> DbConfig {
-    DbConfig {
-        url: database_url(env),
-        connections: env.number("DATABASE_CONNECTIONS", 10, 2..=1000) as usize,
-        billing: env.word("BILLING", &["off", "on"]) == "on",
-    }
+    DbConfig { url: database_url(env), connections: env.number("DATABASE_CONNECTIONS", 10, 2..=1000) as usize }
 }
 
 /// Reads the database's URL.

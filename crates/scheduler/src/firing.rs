@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use agis_base::{OperationId, ScheduleId, ServerId, Timestamp, UserId};
+use agis_base::{OperationId, ScheduleId, ServerId, Timestamp, UserId, words};
 use chrono::{NaiveDateTime, TimeDelta};
 
 use crate::{
@@ -57,41 +57,23 @@ pub struct Firing {
     pub action: Action,
 }
 
-/// State of a firing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum RunState {
-    /// The firing's operation has not ended.
-    Pending,
-    /// The firing's operation succeeded.
-    Succeeded,
-    /// The firing's operation failed.
-    Failed,
-    /// There was nothing to do.
-    Skipped,
-    /// No scheduler ran when the slot was due.
-    Missed,
+words! {
+    /// State of a firing.
+    RunState {
+        /// The firing's operation has not ended.
+        Pending = "pending",
+        /// The firing's operation succeeded.
+        Succeeded = "succeeded",
+        /// The firing's operation failed.
+        Failed = "failed",
+        /// There was nothing to do.
+        Skipped = "skipped",
+        /// No scheduler ran when the slot was due.
+        Missed = "missed",
+    }
 }
 
 impl RunState {
-    /// Every state.
-    pub const ALL: [Self; 5] = [Self::Pending, Self::Succeeded, Self::Failed, Self::Skipped, Self::Missed];
-
-    /// Returns the word that the database and REST use.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Succeeded => "succeeded",
-            Self::Failed => "failed",
-            Self::Skipped => "skipped",
-            Self::Missed => "missed",
-        }
-    }
-
-    /// Returns the state of a word.
-    pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|state| state.as_str() == word)
-    }
-
     /// Returns the `status` label of `agis_bot_scheduler_executions_total`.
     pub fn metric(self) -> &'static str {
         match self {

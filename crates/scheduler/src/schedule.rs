@@ -1,6 +1,8 @@
 //! A schedule as people know it.
 
-use agis_base::{ScheduleId, ServerId, Timestamp, UserId};
+/// Action of a schedule on its server.
+pub use agis_base::PowerAction as Action;
+use agis_base::{ScheduleId, ServerId, Timestamp, UserId, words};
 use thiserror::Error;
 
 use crate::{
@@ -8,61 +10,15 @@ use crate::{
     zone::Zone,
 };
 
-/// Action of a schedule on its server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Action {
-    /// Bring the server up for players.
-    Start,
-    /// Stop the server.
-    Stop,
-    /// Stop the server, then start it.
-    Restart,
-}
-
-impl Action {
-    /// Every action.
-    pub const ALL: [Self; 3] = [Self::Start, Self::Stop, Self::Restart];
-
-    /// Returns the word that the database, REST and metrics use.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Start => "start",
-            Self::Stop => "stop",
-            Self::Restart => "restart",
-        }
-    }
-
-    /// Returns the action of a word.
-    pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|action| action.as_str() == word)
-    }
-}
-
-/// Policy for slots that passed while no scheduler ran.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum MissedRunPolicy {
-    /// The latest slot runs once, late; the others are recorded as missed.
-    #[default]
-    RunOnce,
-    /// All slots are recorded as missed.
-    Skip,
-}
-
-impl MissedRunPolicy {
-    /// Every policy.
-    pub const ALL: [Self; 2] = [Self::RunOnce, Self::Skip];
-
-    /// Returns the word that the database and REST use.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::RunOnce => "run_once",
-            Self::Skip => "skip",
-        }
-    }
-
-    /// Returns the policy of a word.
-    pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|policy| policy.as_str() == word)
+words! {
+    /// Policy for slots that passed while no scheduler ran.
+    #[derive(Default)]
+    MissedRunPolicy {
+        /// The latest slot runs once, late; the others are recorded as missed.
+        #[default]
+        RunOnce = "run_once",
+        /// All slots are recorded as missed.
+        Skip = "skip",
     }
 }
 

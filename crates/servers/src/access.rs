@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use agis_base::{GuildId, RoleId, ServerId, Timestamp, UserId};
+use agis_base::{GuildId, RoleId, ServerId, Timestamp, UserId, words};
 
 use crate::{
     operation::{Action, Origin, Refusal, Request},
-    server::{Server, words},
+    server::Server,
 };
 
 /// Time that a role counts after the bot last saw it on its member. Only Discord knows who has a role. While nobody

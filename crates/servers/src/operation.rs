@@ -1,8 +1,8 @@
 //! Start, stop, restart, delete as durable requests.
 
-use agis_base::{ChannelId, OperationId, ServerId, Timestamp, Trace, UserId};
+use agis_base::{ChannelId, OperationId, PowerAction, ServerId, Timestamp, Trace, UserId, words};
 
-use crate::{host::Generation, server::words};
+use crate::host::Generation;
 
 words! {
     /// Action on a server.
@@ -17,6 +17,19 @@ words! {
         Delete = "delete",
     }
 }
+
+impl From<PowerAction> for Action {
+    fn from(action: PowerAction) -> Self {
+        match action {
+            PowerAction::Start => Self::Start,
+            PowerAction::Stop => Self::Stop,
+            PowerAction::Restart => Self::Restart,
+        }
+    }
+}
+
+/// Reason of an operation that a newer one on the same server superseded.
+pub const SUPERSEDED: &str = "a newer operation took its place";
 
 words! {
     /// State of an operation.
@@ -104,6 +117,14 @@ pub struct Request {
     pub identity: Identity,
     /// Ids for a search of the log; `None` if nobody outside asks: then it is the operation's id.
     pub trace: Option<Trace>,
+}
+
+impl Request {
+    /// Creates a request of the operator, or of the program itself, which nobody follows.
+    pub fn of_operator(server: ServerId, action: Action, actor: UserId) -> Self {
+        let (origin, identity) = (Origin::Operator, Identity::None);
+        Self { server, action, origin, actor, channel: None, identity, trace: None }
+    }
 }
 
 /// Identity of a request. A repetition gets the first one's operation.

@@ -12,7 +12,8 @@ use crate::{
     operation::{self, Operation, Refusal, Request},
     server::{NewServer, Server, ServerChange},
     store::{
-        GameStore, OperationFilter, OperationStore, Page, ServerFilter, ServerStore, ShareStore, Terms, WriteError,
+        Billing, GameStore, OperationFilter, OperationStore, Page, ServerFilter, ServerStore, ShareStore, Terms,
+        WriteError,
     },
 };
 
@@ -25,6 +26,8 @@ pub struct Policy {
     pub host: String,
     /// Maximum number of servers per user.
     pub servers_per_user: u32,
+    /// Whether servers that cost something have to be paid for.
+    pub billing: Billing,
 }
 
 /// Applies the rules about servers, for every transport.
@@ -235,7 +238,7 @@ impl Servers {
     /// # Errors
     /// Fails if the store does. Then no request was accepted.
     pub async fn request_all(&self, requests: &[Request]) -> Result<Vec<Result<Operation, Refusal>>, StoreError> {
-        let accepted = self.operations.accept(requests).await?;
+        let accepted = self.operations.accept(requests, self.policy.billing).await?;
         for (action, state) in accepted.ended {
             operation::count(action, state);
         }

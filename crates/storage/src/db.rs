@@ -32,8 +32,6 @@ pub struct DbConfig {
     pub url: DatabaseUrl,
     /// How many connections there may be, at least two; a fifth of them, at least one, is for reads.
     pub connections: usize,
-    /// Whether servers that cost something have to be paid for.
-    pub billing: bool,
 }
 
 /// Postgres: a pool of connections, some that reads share, and a deadline for whatever is done on one.
@@ -44,7 +42,6 @@ pub struct Db {
     readers: Arc<Readers>,
     pub(crate) users: Arc<Gather<UserId, User>>,
     pub(crate) keys: Arc<Gather<Digest, Result<ApiKey, StoreError>>>,
-    pub(crate) billing: bool,
 }
 
 /// The database cannot be used as configured.
@@ -92,7 +89,7 @@ impl Db {
             .map_err(|error| DbError::Pool(error.to_string()))?;
         let readers = Arc::new(Readers::new(config.url.clone(), readers));
         let url = config.url.clone();
-        Ok(Self { url, pool, readers, users: Arc::default(), keys: Arc::default(), billing: config.billing })
+        Ok(Self { url, pool, readers, users: Arc::default(), keys: Arc::default() })
     }
 
     /// Whether the database answers.

@@ -14,7 +14,8 @@ use uuid::Uuid;
 
 use crate::{
     db::{Db, column},
-    error::{Fault, understood, unknown_word},
+    error::{Fault, understood},
+    word::{Stored, every, stored},
 };
 
 #[derive(QueryableByName)]
@@ -26,7 +27,7 @@ struct Row {
     #[diesel(sql_type = Binary)]
     token: Vec<u8>,
     #[diesel(sql_type = Text)]
-    place: String,
+    place: Stored<Place>,
     #[diesel(sql_type = Nullable<SqlUuid>)]
     operation_id: Option<Uuid>,
     #[diesel(sql_type = Double)]
@@ -36,7 +37,7 @@ struct Row {
 impl Row {
     fn into_claimed(self) -> Result<Claimed, Fault<StoreError>> {
         let deferral = Deferral {
-            place: Place::from_word(&self.place).ok_or_else(|| unknown_word("deferrals.place", &self.place))?,
+            place: self.place.known()?,
             key: self.key.into(),
             user: UserId::from_stored(&self.discord_id),
             token: Sealed(self.token),
@@ -50,6 +51,7 @@ impl Row {
 impl DeferralStore for Db {
     async fn keep(&self, holder: &Holder, lease: Duration, deferrals: &[Deferral]) -> Result<(), StoreError> {
         self.run(async |conn| {
+            // diesel joins no `unnest`.
             diesel::sql_query(
                 "insert into deferrals as d
                         (key, discord_id, token, place, operation_id, process, seal, lease_until)
@@ -61,7 +63,7 @@ impl DeferralStore for Db {
             .bind::<Array<Text>, _>(column(deferrals, |deferral| &*deferral.key))
             .bind::<Array<Text>, _>(column(deferrals, |deferral| deferral.user.as_str()))
             .bind::<Array<Binary>, _>(column(deferrals, |deferral| &deferral.token.0[..]))
-            .bind::<Array<Text>, _>(column(deferrals, |deferral| deferral.place.as_str()))
+            .bind::<Array<Text>, _>(column(deferrals, |deferral| stored(deferral.place)))
             .bind::<Array<Nullable<SqlUuid>>, _>(column(deferrals, |deferral| deferral.operation.map(|id| id.0)))
             .bind::<SqlUuid, _>(holder.process)
             .bind::<Binary, _>(&holder.seal)
@@ -93,7 +95,7 @@ impl DeferralStore for Db {
         limit: u32,
     ) -> Result<Vec<Claimed>, StoreError> {
         self.run(async |conn| {
-            // An operation that was accepted before its answer could say so has the key.
+            // diesel has no CTEs. An operation that was accepted before its answer could say so has the key.
             let rows: Vec<Row> = diesel::sql_query(
                 "with old as (
                      delete from deferrals where created_at <= now() - make_interval(secs => $6)),
@@ -112,7 +114,7 @@ impl DeferralStore for Db {
             )
             .bind::<SqlUuid, _>(holder.process)
             .bind::<Binary, _>(&holder.seal)
-            .bind::<Array<Text>, _>(column(&[Place::Message, Place::Component], |place| place.as_str()))
+            .bind::<Array<Text>, _>(every::<Place>())
             .bind::<BigInt, _>(i64::from(limit))
             .bind::<Double, _>(lease.as_secs_f64())
             .bind::<Double, _>(life.as_secs_f64())

@@ -39,8 +39,8 @@ impl<R: From<StoreError>> Fault<R> {
     }
 }
 
-/// A row holds a word that this program does not know.
-pub(crate) fn unknown_word<R>(column: &str, word: &str) -> Fault<R> {
+/// Returns the fault of a column with a text that this program does not know.
+pub(crate) fn unknown<R>(column: &str, word: &str) -> Fault<R> {
     Fault::Unknown(format!("{column} holds '{word}'"))
 }
 

@@ -13,29 +13,34 @@
 //! lock: what others hold is passed over.
 
 mod connect;
+mod counts;
 mod db;
 mod deferrals;
+mod desired;
 mod error;
 mod firings;
 mod games;
 mod gather;
 mod keys;
+mod leases;
 mod ledger;
 pub mod migrations;
 mod notices;
 pub mod notify;
+mod observations;
 mod once;
 mod operations;
 mod purses;
 mod readers;
 mod replies;
+mod retention;
 mod schedules;
 mod schema;
 mod servers;
 mod shares;
 mod stats;
 mod users;
-mod work;
+mod word;
 
 pub use connect::{DatabaseUrl, Transport};
 pub use db::{Db, DbConfig, PoolState};

@@ -20,10 +20,11 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
 use crate::{
-    db::{Db, column},
-    error::{Fault, understood, unknown_word},
-    notify::NOTICES,
+    db::Db,
+    error::{Fault, understood},
+    notify::{self, NOTICES},
     schema::{clock_timestamp, notices, now},
+    word::{Stored, every, stored, words},
 };
 
 const PENDING: &str = "pending";
@@ -36,7 +37,7 @@ struct Row {
     id: i64,
     recipient: String,
     channel_id: Option<String>,
-    kind: String,
+    kind: Stored<Kind>,
     server_id: i32,
     server_name: String,
     action: Option<String>,
@@ -52,7 +53,7 @@ impl Row {
             id: NoticeId(self.id),
             recipient: UserId::from_stored(&self.recipient),
             channel: self.channel_id.as_deref().map(ChannelId::from_stored),
-            kind: Kind::from_word(&self.kind).ok_or_else(|| unknown_word("notices.kind", &self.kind))?,
+            kind: self.kind.known()?,
             server: ServerId(self.server_id),
             server_name: self.server_name,
             action: self.action,
@@ -84,7 +85,7 @@ impl NoticeStore for Db {
             )
             .bind::<BigInt, _>(i64::from(limit))
             .bind::<Double, _>(lease.as_secs_f64())
-            .bind::<Array<Text>, _>(column(&Kind::ALL, |kind| kind.as_str()))
+            .bind::<Array<Text>, _>(every::<Kind>())
             .get_results(conn)
             .await?;
             let mut notices = understood(rows.into_iter().map(Row::into_notice))?;
@@ -142,13 +143,13 @@ impl NoticeStore for Db {
         self.count_words(
             "select kind as word, count(*) as rows from notices
              where state = 'pending' and not kind = any($1) group by 1 limit 100",
-            [column(&Kind::ALL, |kind| kind.as_str())],
+            [words::<Kind>()],
         )
         .await
     }
 
     async fn forget(&self, age: Duration, limit: u32) -> Result<(), StoreError> {
-        self.forget(
+        self.forget_older(
             "delete from notices where id in
                  (select id from notices where finished_at < $1
                   order by finished_at limit $2 for update skip locked)",
@@ -237,7 +238,7 @@ pub(crate) async fn tell_of_crash(
 pub(crate) async fn tell_of_credits(
     conn: &mut AsyncPgConnection,
     server: ServerId,
-    kind: &str,
+    kind: Kind,
     generation: Option<Generation>,
     why: &str,
 ) -> Result<(), Fault<StoreError>> {
@@ -247,7 +248,7 @@ pub(crate) async fn tell_of_credits(
          on conflict do nothing returning recipient",
     )
     .bind::<Integer, _>(server.0)
-    .bind::<Text, _>(kind)
+    .bind::<Text, _>(stored(kind))
     .bind::<Text, _>(why)
     .bind::<Integer, _>(REASON_LENGTH)
     .bind::<Nullable<BigInt>, _>(generation)
@@ -287,7 +288,7 @@ async fn ring(conn: &mut AsyncPgConnection, recipients: Vec<Recipient>) -> Resul
     .bind::<BigInt, _>(i64::from(PENDING_MAX))
     .execute(conn)
     .await?;
-    diesel::sql_query(format!("notify {NOTICES}")).execute(conn).await?;
+    notify::ring(conn, NOTICES).await?;
     // Where the commit fails after this, they are counted again when it is tried again.
     count_given_up(given_up as u64);
     Ok(())

@@ -12,18 +12,26 @@ use std::{
 
 use agis_apikeys::KeyCache;
 use agis_base::{KeyId, StoreError};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use futures_util::{StreamExt, stream};
 use tokio::sync::watch;
 use tokio_postgres::{AsyncMessage, Client, Notification};
 use uuid::Uuid;
 
-use crate::connect::DatabaseUrl;
+use crate::{connect::DatabaseUrl, error::Fault};
 
 pub(crate) const SCHEDULES: &str = "agis_schedules";
 pub(crate) const OPERATIONS: &str = "agis_operations";
 pub(crate) const NOTICES: &str = "agis_notices";
 /// Told by a trigger of the table; the payload is the key's id.
 const KEYS: &str = "agis_keys";
+
+/// Rings a bell in every process, when the transaction commits.
+pub(crate) async fn ring<R>(conn: &mut AsyncPgConnection, channel: &str) -> Result<(), Fault<R>> {
+    // diesel has no NOTIFY.
+    diesel::sql_query(format!("notify {channel}")).execute(conn).await?;
+    Ok(())
+}
 
 const RECONNECT: Duration = Duration::from_secs(1);
 const PING: Duration = Duration::from_secs(1);

@@ -101,7 +101,7 @@ impl Replies for Db {
 
     async fn forget(&self, age: Duration, limit: u32) -> Result<(), StoreError> {
         // As long as an operation is known by a key, the key is known by its request.
-        self.forget(
+        self.forget_older(
             "delete from idempotency_keys where key in
                  (select key from idempotency_keys i where created_at < $1
                     and not exists (select from operations o where o.idempotency_key = i.key)

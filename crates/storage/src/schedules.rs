@@ -3,24 +3,25 @@ use agis_scheduler::{
     Action, MissedRunPolicy, NewSchedule, Run, RunState, Schedule, ScheduleChange, firing,
     store::{Limits, Query, RunsQuery, ScheduleStore, WriteError},
 };
+use agis_servers::server::Desired;
 use async_trait::async_trait;
 use chrono::NaiveDateTime;
 use diesel::{
     dsl::{self, exists},
-    pg::Pg,
     prelude::*,
-    sql_types::{Bool, Integer},
+    sql_types::Integer,
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
 use crate::{
-    db::{Db, column},
-    error::{Fault, unknown_word},
-    firings::{self, Planned, planned},
-    notify::SCHEDULES,
+    db::Db,
+    error::Fault,
+    firings::plan::{self, Planned, planned},
+    notify::{SCHEDULES, ring},
     once,
     schema::{game_servers, now, operations, schedule_runs, server_schedules, users},
+    word::{Stored, every, stored},
 };
 
 #[derive(Queryable, Selectable)]
@@ -29,12 +30,12 @@ pub(crate) struct Row {
     id: i32,
     server_id: i32,
     discord_id: String,
-    action: String,
+    action: Stored<Action>,
     cron_expression: String,
     timezone: String,
     enabled: bool,
     disabled_reason: Option<String>,
-    missed_run_policy: String,
+    missed_run_policy: Stored<MissedRunPolicy>,
     last_run: Option<Timestamp>,
     next_run: Option<Timestamp>,
     created_at: Timestamp,
@@ -47,29 +48,18 @@ impl Row {
             id: ScheduleId(self.id),
             server: ServerId(self.server_id),
             owner: UserId::from_stored(&self.discord_id),
-            action: action(&self.action)?,
+            action: self.action.known()?,
             cron_expression: self.cron_expression,
             timezone: self.timezone,
             enabled: self.enabled,
             disabled_reason: self.disabled_reason,
-            missed_run_policy: MissedRunPolicy::from_word(&self.missed_run_policy)
-                .ok_or_else(|| unknown_word("server_schedules.missed_run_policy", &self.missed_run_policy))?,
+            missed_run_policy: self.missed_run_policy.known()?,
             last_run: self.last_run,
             next_run: self.next_run,
             created_at: self.created_at,
             updated_at: self.updated_at,
         })
     }
-}
-
-pub(crate) fn action<R: From<StoreError>>(word: &str) -> Result<Action, Fault<R>> {
-    Action::from_word(word).ok_or_else(|| unknown_word("action", word))
-}
-
-/// The schedules whose words this program knows; see [`understood`](crate::error::understood).
-fn of_known_words() -> Box<dyn BoxableExpression<server_schedules::table, Pg, SqlType = Bool>> {
-    let actions = server_schedules::action.eq_any(firings::actions());
-    Box::new(actions.and(server_schedules::missed_run_policy.eq_any(firings::policies())))
 }
 
 #[async_trait]
@@ -85,7 +75,7 @@ impl ScheduleStore for Db {
             let owner = users::table.find(new.owner.as_str()).select(users::discord_id).for_no_key_update();
             owner.first::<String>(conn).await.optional()?;
             let server = game_servers::table
-                .filter(game_servers::id.eq(new.server.0).and(game_servers::desired.ne("deleted")))
+                .filter(game_servers::id.eq(new.server.0).and(game_servers::desired.ne(stored(Desired::Deleted))))
                 .select(game_servers::id)
                 .for_no_key_update();
             if server.first::<i32>(conn).await.optional()?.is_none() {
@@ -105,11 +95,11 @@ impl ScheduleStore for Db {
                 .values((
                     server_schedules::server_id.eq(new.server.0),
                     server_schedules::discord_id.eq(new.owner.as_str()),
-                    server_schedules::action.eq(new.action.as_str()),
+                    server_schedules::action.eq(stored(new.action)),
                     server_schedules::cron_expression.eq(new.timing.cron.to_string()),
                     server_schedules::timezone.eq(new.timing.zone.name()),
                     server_schedules::enabled.eq(new.enabled),
-                    server_schedules::missed_run_policy.eq(new.missed_run_policy.as_str()),
+                    server_schedules::missed_run_policy.eq(stored(new.missed_run_policy)),
                     server_schedules::next_run.eq(new.enabled.then_some(next_run)),
                     server_schedules::zone_version.eq(new.timing.zone.version().as_str()),
                     server_schedules::planned_at.eq(at),
@@ -117,7 +107,7 @@ impl ScheduleStore for Db {
                 .returning(Row::as_returning())
                 .get_result(conn)
                 .await?;
-            notify(conn).await?;
+            ring(conn, SCHEDULES).await?;
             once::note(conn, once, row.id).await?;
             row.into_schedule()
         })
@@ -146,7 +136,8 @@ impl ScheduleStore for Db {
                 .limit(query.limit.into())
                 .select(Row::as_select())
                 .into_boxed()
-                .filter(of_known_words());
+                .filter(server_schedules::action.eq_any(every::<Action>()))
+                .filter(server_schedules::missed_run_policy.eq_any(every::<MissedRunPolicy>()));
             if let Some(servers) = query.reach.narrowed_to() {
                 rows = rows.filter(server_schedules::server_id.eq_any(servers));
             }
@@ -154,7 +145,7 @@ impl ScheduleStore for Db {
                 rows = rows.filter(server_schedules::server_id.eq(server.0));
             }
             if let Some(action) = query.action {
-                rows = rows.filter(server_schedules::action.eq(action.as_str()));
+                rows = rows.filter(server_schedules::action.eq(stored(action)));
             }
             if let Some(enabled) = query.enabled {
                 rows = rows.filter(server_schedules::enabled.eq(enabled));
@@ -183,7 +174,8 @@ impl ScheduleStore for Db {
             let at: Timestamp = diesel::select(now()).get_result(conn).await?;
             if change.enabled == Some(true) {
                 // Without a lock: a deletion at this moment waits for our schedule and disables it afterwards.
-                let server = game_servers::table.find(row.server_id).filter(game_servers::desired.ne("deleted"));
+                let server =
+                    game_servers::table.find(row.server_id).filter(game_servers::desired.ne(stored(Desired::Deleted)));
                 if !diesel::select(exists(server)).get_result::<bool>(conn).await? {
                     return Err(Fault::Refused(WriteError::NoServer));
                 }
@@ -201,19 +193,19 @@ impl ScheduleStore for Db {
                 .set((
                     version.map(|version| server_schedules::zone_version.eq(version)),
                     planned_at.map(|at| server_schedules::planned_at.eq(at)),
-                    server_schedules::action.eq(changed.action.as_str()),
+                    server_schedules::action.eq(stored(changed.action)),
                     server_schedules::cron_expression.eq(&changed.cron_expression),
                     server_schedules::timezone.eq(&changed.timezone),
                     server_schedules::enabled.eq(changed.enabled),
                     server_schedules::disabled_reason.eq(&changed.disabled_reason),
-                    server_schedules::missed_run_policy.eq(changed.missed_run_policy.as_str()),
+                    server_schedules::missed_run_policy.eq(stored(changed.missed_run_policy)),
                     server_schedules::next_run.eq(changed.next_run),
                     server_schedules::updated_at.eq(now()),
                 ))
                 .returning(Row::as_returning())
                 .get_result(conn)
                 .await?;
-            notify(conn).await?;
+            ring(conn, SCHEDULES).await?;
             row.into_schedule().map(Some)
         })
         .await
@@ -229,12 +221,11 @@ impl ScheduleStore for Db {
 
     async fn runs(&self, id: ScheduleId, query: RunsQuery) -> Result<Vec<Run>, StoreError> {
         self.read(async |mut conn| {
-            let states: Vec<_> = column(&RunState::ALL, |it| it.as_str());
             // A pending run has chosen its operation before that is there, and a skipped one never gets it.
             let its_operation = schedule_runs::operation_id.eq(operations::id.nullable());
             let mut rows = schedule_runs::table
                 .left_join(operations::table.on(its_operation))
-                .filter(schedule_runs::schedule_id.eq(id.0).and(schedule_runs::state.eq_any(states)))
+                .filter(schedule_runs::schedule_id.eq(id.0).and(schedule_runs::state.eq_any(every::<RunState>())))
                 .order(schedule_runs::slot.desc())
                 .limit(query.limit.into())
                 .select((RunRow::as_select(), operations::id.nullable()))
@@ -243,7 +234,7 @@ impl ScheduleStore for Db {
                 rows = rows.filter(schedule_runs::slot.lt(before));
             }
             if let Some(state) = query.state {
-                rows = rows.filter(schedule_runs::state.eq(state.as_str()));
+                rows = rows.filter(schedule_runs::state.eq(stored(state)));
             }
             let rows: Vec<(RunRow, Option<Uuid>)> = rows.load(&mut conn).await?;
             rows.into_iter().map(|(row, operation)| row.into_run(operation.map(OperationId))).collect()
@@ -270,7 +261,7 @@ fn theirs<'a>(user: &'a UserId) -> _ {
 struct RunRow {
     slot: Timestamp,
     local_slots: Vec<NaiveDateTime>,
-    state: String,
+    state: Stored<RunState>,
     reason: Option<String>,
     slots: i64,
     claimed_at: Timestamp,
@@ -281,7 +272,7 @@ impl RunRow {
         Ok(Run {
             slot: self.slot,
             local_slots: self.local_slots,
-            state: RunState::from_word(&self.state).ok_or_else(|| unknown_word("schedule_runs.state", &self.state))?,
+            state: self.state.known()?,
             reason: self.reason,
             lateness: self.claimed_at - self.slot,
             slots: self.slots,
@@ -295,7 +286,7 @@ async fn made_by(conn: &mut AsyncPgConnection, user: &UserId) -> Result<i64, Fau
     let there = game_servers::table.filter(game_servers::id.eq(server_schedules::server_id));
     let count = server_schedules::table
         .filter(server_schedules::discord_id.eq(user.as_str()))
-        .filter(exists(there.filter(game_servers::desired.ne("deleted"))))
+        .filter(exists(there.filter(game_servers::desired.ne(stored(Desired::Deleted)))))
         .count();
     Ok(count.get_result(conn).await?)
 }
@@ -313,11 +304,5 @@ async fn give_up(
     };
     let runs = firing::give_up(&timing, &planned.standing(due), at);
     let runs: Vec<_> = runs.iter().map(|run| (schedule, run, at)).collect();
-    firings::write(conn, &runs).await.map(drop)
-}
-
-/// The loop that sleeps until the nearest run has another one to look at.
-async fn notify(conn: &mut AsyncPgConnection) -> Result<(), Fault<WriteError>> {
-    diesel::sql_query(format!("notify {SCHEDULES}")).execute(conn).await?;
-    Ok(())
+    plan::write(conn, &runs).await.map(drop)
 }

@@ -32,6 +32,29 @@ diesel::table! {
         stopped_at -> Nullable<Timestamptz>,
         deleted_at -> Nullable<Timestamptz>,
         latest_slot -> Nullable<Timestamptz>,
+        warned_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    credit_ledger (id) {
+        id -> BigInt,
+        discord_id -> Text,
+        amount -> Integer,
+        balance -> Integer,
+        kind -> Text,
+        game_type -> Nullable<Text>,
+        reason -> Nullable<Text>,
+        command_id -> Nullable<Text>,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    /// One row: until when nothing was charged.
+    billing (the_only) {
+        the_only -> Bool,
+        free_until -> Timestamptz,
     }
 }
 

@@ -5,7 +5,7 @@ use agis_base::{
     name::{look_alike, shape},
 };
 use agis_servers::{
-    Access, NewServer, Permissions, Server, ServerChange, Status,
+    Access, NewServer, Permission, Permissions, Server, ServerChange, Status,
     host::Endpoint,
     server::Desired,
     store::{Page, ServerFilter, ServerStore, Terms, WriteError},
@@ -13,19 +13,19 @@ use agis_servers::{
 use async_trait::async_trait;
 use diesel::{
     dsl::array,
-    pg::Pg,
     prelude::*,
-    sql_types::{Bool, Integer, Text},
+    sql_types::{Integer, Text},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use crate::{
-    db::{Db, column},
-    error::{Fault, unknown_word},
+    db::Db,
+    error::Fault,
     games, once,
     schema::{game_servers, now, server_grants},
     shares::{self, Granted},
     stats, users,
+    word::{Stored, every, stored},
 };
 
 #[derive(Queryable, Selectable)]
@@ -37,8 +37,8 @@ pub(crate) struct Row {
     game_type: String,
     description: Option<String>,
     is_public: bool,
-    status: String,
-    desired: String,
+    status: Stored<Status>,
+    desired: Stored<Desired>,
     generation: i64,
     host: Option<String>,
     address: Option<String>,
@@ -59,9 +59,8 @@ impl Row {
             game_type: self.game_type,
             description: self.description,
             is_public: self.is_public,
-            status: Status::from_word(&self.status).ok_or_else(|| unknown_word("game_servers.status", &self.status))?,
-            desired: Desired::from_word(&self.desired)
-                .ok_or_else(|| unknown_word("game_servers.desired", &self.desired))?,
+            status: self.status.known()?,
+            desired: self.desired.known()?,
             generation: self.generation,
             host: self.host,
             endpoint: self.address.zip(port).map(|(address, port)| Endpoint { address, port }),
@@ -71,13 +70,6 @@ impl Row {
             updated_at: self.updated_at,
         })
     }
-}
-
-/// The servers whose words this program knows; see [`understood`](crate::error::understood).
-fn of_known_words() -> Box<dyn BoxableExpression<game_servers::table, Pg, SqlType = Bool>> {
-    let statuses: Vec<&'static str> = column(Status::ALL, |it| it.as_str());
-    let desired: Vec<&'static str> = column(Desired::ALL, |it| it.as_str());
-    Box::new(game_servers::status.eq_any(statuses).and(game_servers::desired.eq_any(desired)))
 }
 
 #[async_trait]
@@ -114,7 +106,7 @@ impl ServerStore for Db {
                     game_servers::description.eq(&new.description),
                     game_servers::is_public.eq(new.is_public),
                     // The column's default may be the Go version's.
-                    game_servers::status.eq(Status::Stopped.as_str()),
+                    game_servers::status.eq(stored(Status::Stopped)),
                     game_servers::cost_per_hour.eq(terms.cost_per_hour),
                     game_servers::host.eq(&terms.host),
                 ))
@@ -135,7 +127,7 @@ impl ServerStore for Db {
                 .and(server_grants::discord_id.eq(user.as_str()))
                 .and(shares::counts());
             // A row for each grant, of which there are few; mostly none, and then one row.
-            let rows: Vec<(Row, Option<Vec<String>>)> = game_servers::table
+            let rows: Vec<(Row, Option<Vec<Stored<Permission>>>)> = game_servers::table
                 .left_join(server_grants::table.on(theirs))
                 .filter(game_servers::id.eq(id.0).and(game_servers::deleted_at.is_null()))
                 .select((Row::as_select(), server_grants::permissions.nullable()))
@@ -144,7 +136,7 @@ impl ServerStore for Db {
             let mut found = None;
             let mut shared = Permissions::default();
             for (row, words) in rows {
-                shared = shared.or(shares::permissions(&words.unwrap_or_default())?);
+                shared = shared.or(shares::permissions(words.unwrap_or_default())?);
                 found = Some(row);
             }
             let server = found.map(Row::into_server).transpose()?;
@@ -178,7 +170,8 @@ impl ServerStore for Db {
                 .limit(page.limit.into())
                 .select(Row::as_select())
                 .into_boxed()
-                .filter(of_known_words());
+                .filter(game_servers::status.eq_any(every::<Status>()))
+                .filter(game_servers::desired.eq_any(every::<Desired>()));
             rows = match filter.owned {
                 None => rows.filter(own.or(shared)),
                 Some(true) => rows.filter(own),
@@ -195,7 +188,7 @@ impl ServerStore for Db {
                 rows = rows.filter(game_servers::id.eq_any(servers));
             }
             if let Some(status) = filter.status {
-                rows = rows.filter(game_servers::status.eq(status.as_str()));
+                rows = rows.filter(game_servers::status.eq(stored(status)));
             }
             if let Some(game) = &filter.game_type {
                 rows = rows.filter(game_servers::game_type.eq(game));

@@ -24,8 +24,9 @@ use diesel_async::{AsyncConnectionCore, AsyncPgConnection, RunQueryDsl};
 
 use crate::{
     db::Db,
-    error::{Fault, understood, unknown_word},
+    error::{Fault, understood, unknown},
     schema::{game_servers, member_roles, now, server_grants, server_shares, timestamptz_pl_interval},
+    word::{Stored, stored},
 };
 
 const MEMBER: &str = "member";
@@ -38,7 +39,7 @@ struct Row {
     kind: String,
     grantee_id: String,
     guild_id: Option<String>,
-    permissions: Vec<String>,
+    permissions: Vec<Stored<Permission>>,
     granted_by: String,
     created_at: Timestamp,
 }
@@ -50,12 +51,12 @@ impl Row {
             (ROLE, Some(guild)) => {
                 Grantee::Role { guild: GuildId::from_stored(guild), role: RoleId::from_stored(&self.grantee_id) }
             }
-            (kind, _) => return Err(unknown_word("server_shares.kind", kind)),
+            (kind, _) => return Err(unknown("server_shares.kind", kind)),
         };
         Ok(Share {
             server: ServerId(self.server_id),
             grantee,
-            permissions: permissions(&self.permissions)?,
+            permissions: permissions(self.permissions)?,
             granted_by: UserId::from_stored(&self.granted_by),
             created_at: self.created_at,
         })
@@ -73,11 +74,11 @@ impl ShareStore for Db {
         limits: ShareLimits,
     ) -> Result<Share, ShareError> {
         let (kind, id, guild) = columns(grantee);
-        let permissions: Vec<_> = permissions.iter().map(Permission::as_str).collect();
+        let permissions: Vec<_> = permissions.iter().map(stored).collect();
         self.transaction(async |conn| {
             let own = game_servers::table
                 .filter(game_servers::id.eq(server.0).and(game_servers::discord_id.eq(owner.as_str())))
-                .filter(game_servers::desired.ne(Desired::Deleted.as_str()))
+                .filter(game_servers::desired.ne(stored(Desired::Deleted)))
                 .select(game_servers::id)
                 .for_no_key_update();
             if own.first::<i32>(conn).await.optional()?.is_none() {
@@ -197,7 +198,7 @@ impl ShareStore for Db {
     }
 
     async fn forget_roles(&self, age: Duration, limit: u32) -> Result<(), StoreError> {
-        self.forget(
+        self.forget_older(
             "delete from member_roles where (discord_id, guild_id) in
                  (select discord_id, guild_id from member_roles where seen_at < $1
                   order by seen_at limit $2 for update skip locked)",
@@ -256,10 +257,8 @@ fn role_counts_for() -> PgInterval {
 }
 
 /// A permission that this version does not know allows nothing in it.
-pub(crate) fn permissions<R>(words: &[String]) -> Result<Permissions, Fault<R>> {
-    let known =
-        |word: &String| Permission::from_word(word).ok_or_else(|| unknown_word("server_shares.permissions", word));
-    Ok(understood(words.iter().map(known))?.into_iter().collect())
+pub(crate) fn permissions<R>(words: Vec<Stored<Permission>>) -> Result<Permissions, Fault<R>> {
+    Ok(understood(words.into_iter().map(Stored::known))?.into_iter().collect())
 }
 
 /// What is shared of servers with people.
@@ -274,7 +273,7 @@ pub(crate) async fn granted<R: From<StoreError>>(
     if servers.is_empty() {
         return Ok(Granted::new());
     }
-    let rows: Vec<(i32, String, Vec<String>)> = server_grants::table
+    let rows: Vec<(i32, String, Vec<Stored<Permission>>)> = server_grants::table
         .filter(server_grants::server_id.eq_any(servers).and(server_grants::discord_id.eq_any(people)))
         .filter(counts())
         .select((server_grants::server_id, server_grants::discord_id, server_grants::permissions))
@@ -283,7 +282,7 @@ pub(crate) async fn granted<R: From<StoreError>>(
     let mut granted = Granted::new();
     for (server, user, words) in rows {
         let all = granted.entry((ServerId(server), UserId::from_stored(&user))).or_default();
-        *all = all.or(permissions(&words)?);
+        *all = all.or(permissions(words)?);
     }
     Ok(granted)
 }

@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 
-use agis_accounts::{Stats, User, UserStore};
+use agis_accounts::{Stats, User, UserStore, ledger::Kind};
 use agis_base::{StoreError, Timestamp, UserId};
 use async_trait::async_trait;
 use diesel::{dsl::count_star, prelude::*};
@@ -33,7 +33,7 @@ impl UserStore for Db {
                 .execute(conn)
                 .await?;
             if added == 1 {
-                ledger::write(conn, id, credits, credits, "welcome", None).await?;
+                ledger::write(conn, id, credits, credits, Kind::Welcome, None).await?;
                 stats::add_credits_earned(conn, id, credits).await?;
             }
             Ok(())

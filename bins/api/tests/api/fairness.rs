@@ -13,7 +13,7 @@ use agis_servers::{
     game::Catalogue,
     host::{Host, HostError, Observed, Order, Reached, Target},
     operation::Identity,
-    store::{OperationStore, WorkStore},
+    store::{Billing, LeaseStore, OperationStore},
 };
 use agis_storage::{Db, DbConfig};
 use agis_test_support::wait;
@@ -105,7 +105,8 @@ impl Crew {
             ready = { when = { delay = 0 }, within_s = 30 }
         "#;
         let catalogue = Arc::new(Catalogue::parse(catalogue).expect("a catalogue"));
-        let workers = Workers { store: store.clone(), hosts, catalogue, concurrency, lease: LEASE, bell: heard };
+        let (store, billing) = (store.clone(), Billing::Off);
+        let workers = Workers { store, hosts, catalogue, concurrency, lease: LEASE, billing, bell: heard };
         let task = tokio::spawn(workers.run(stop.clone(), |_| {}));
         Self { bell, stop, task }
     }
@@ -117,7 +118,7 @@ impl Crew {
 }
 
 fn database(stack: &Stack) -> Arc<Db> {
-    Arc::new(Db::new(&DbConfig { url: stack.database_url(), connections: 10, billing: false }).expect("a pool"))
+    Arc::new(Db::new(&DbConfig { url: stack.database_url(), connections: 10 }).expect("a pool"))
 }
 
 /// So many servers of each of so many owners, whose starts are queued: owner 1 has the oldest. Their ids go up.
@@ -172,7 +173,7 @@ async fn while_two_thousand_servers_start_a_stop_is_done_and_no_start_is_lost() 
     let victim: i32 =
         sql.query_one("select min(id) from game_servers where discord_id = '7'", &[]).await.expect("one").get(0);
     let stops = [stop_of(100_000, "99"), stop_of(victim, "7")];
-    let accepted = store.accept(&stops).await.expect("accepted");
+    let accepted = store.accept(&stops, Billing::Off).await.expect("accepted");
     assert!(accepted.answers.iter().all(Result::is_ok), "{accepted:?}");
     crew.bell.send_replace(());
     let stopped = "select count(*) from operations where action = 'stop' and state = 'succeeded'";

@@ -4,14 +4,14 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use agis_base::{ChannelId, ServerId, UserId};
 use agis_notices::{Kind, NoticeStore, Notices};
-use agis_servers::{Action, Origin, Policy, Request, Servers, game::Catalogue, operation::Identity};
+use agis_servers::{Action, Origin, Policy, Request, Servers, game::Catalogue, operation::Identity, store::Billing};
 use agis_storage::{Db, DbConfig};
 use tokio_postgres::Client;
 
 use crate::common::{OWNER, Stack};
 
 fn database(stack: &Stack) -> Arc<Db> {
-    Arc::new(Db::new(&DbConfig { url: stack.database_url(), connections: 6, billing: false }).expect("a pool"))
+    Arc::new(Db::new(&DbConfig { url: stack.database_url(), connections: 6 }).expect("a pool"))
 }
 
 /// So many notices of crashes of one server, without a process.
@@ -159,7 +159,7 @@ async fn the_channel_where_an_operation_was_asked_for_is_told_with_it() {
     let stack = Stack::start().await;
     let (api, db) = (stack.api(&[]).await, database(&stack));
     let server = api.server("late", "unready").await;
-    let policy = Policy { host: "nobody".to_owned(), servers_per_user: 10 };
+    let policy = Policy { host: "nobody".to_owned(), servers_per_user: 10, billing: Billing::Off };
     let catalogue = Arc::new(Catalogue::parse("").expect("a catalogue"));
     let rules = Servers::new(db.clone(), db.clone(), db.clone(), db.clone(), catalogue, policy, vec![]);
     let channel = ChannelId::from_stored("400000000000000001");

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use agis_apikeys::KeyStore;
-use agis_servers::store::{ShareStore, WorkStore};
+use agis_servers::store::{CountStore, RetentionStore, ShareStore};
 use agis_storage::{Db, DbConfig};
 use agis_test_support::wait;
 use serde_json::json;
@@ -13,7 +13,7 @@ use crate::common::{SOON, Stack};
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 fn db(stack: &Stack) -> Db {
-    Db::new(&DbConfig { url: stack.database_url(), connections: 2, billing: false }).expect("a pool")
+    Db::new(&DbConfig { url: stack.database_url(), connections: 2 }).expect("a pool")
 }
 
 async fn count(sql: &tokio_postgres::Client, from: &str) -> i64 {

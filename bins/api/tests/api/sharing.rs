@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use agis_base::{GuildId, RoleId, ServerId, UserId};
-use agis_servers::{Grantee, Permission, Permissions, Policy, Servers, ServersError, game::Catalogue};
+use agis_servers::{Grantee, Permission, Permissions, Policy, Servers, ServersError, game::Catalogue, store::Billing};
 use agis_storage::{Db, DbConfig};
 use serde_json::{Value, json};
 
@@ -14,9 +14,8 @@ const ROLE: &str = "300000000000000002";
 
 /// The rules on the stack's database, as the bot has them.
 fn rules(stack: &Stack) -> Servers {
-    let db =
-        Arc::new(Db::new(&DbConfig { url: stack.database_url(), connections: 4, billing: false }).expect("a pool"));
-    let policy = Policy { host: "nobody".to_owned(), servers_per_user: 10 };
+    let db = Arc::new(Db::new(&DbConfig { url: stack.database_url(), connections: 4 }).expect("a pool"));
+    let policy = Policy { host: "nobody".to_owned(), servers_per_user: 10, billing: Billing::Off };
     Servers::new(
         db.clone(),
         db.clone(),

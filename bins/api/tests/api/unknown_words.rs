@@ -58,7 +58,7 @@ async fn rows_of_a_newer_version_are_passed_over_told_of_and_counted() {
         (sql.query_one(&fired, &[]).await.expect("a count").get::<_, i64>(0) > 0).then_some(())
     })
     .await;
-    let db = Db::new(&DbConfig { url: stack.database_url(), connections: 4, billing: false }).expect("a pool");
+    let db = Db::new(&DbConfig { url: stack.database_url(), connections: 4 }).expect("a pool");
     let claimed = NoticeStore::claim(&db, 10, Duration::from_secs(60)).await.expect("notices").notices;
     assert_eq!(claimed.iter().map(|notice| notice.reason.as_str()).collect::<Vec<_>>(), ["signal 9"]);
 

@@ -7,7 +7,11 @@ use agis_accounts::{
     ledger::{Entered, Entry},
 };
 use agis_base::{ServerId, UserId};
-use agis_servers::{Action, Origin, Request, operation::Identity, store::OperationStore};
+use agis_servers::{
+    Action, Origin, Request,
+    operation::Identity,
+    store::{Billing, OperationStore},
+};
 use agis_storage::{Db, DbConfig};
 use agis_test_support::wait;
 use serde_json::json;
@@ -259,7 +263,7 @@ async fn a_hundred_thousand_hours_are_paid_once_each_whatever_dies_meanwhile() {
          analyze;"
     );
     sql.batch_execute(&fill).await.expect("filled");
-    let db = Arc::new(Db::new(&DbConfig { url: stack.database_url(), connections: 4, billing: true }).expect("a pool"));
+    let db = Arc::new(Db::new(&DbConfig { url: stack.database_url(), connections: 4 }).expect("a pool"));
     let grants = tokio::spawn(async move {
         for n in 0..500 {
             let user = UserId::from_stored(&format!("u{}", n % OWNERS + 1));
@@ -428,7 +432,7 @@ async fn with_credits_for_one_first_hour_one_of_five_servers_starts() {
     sql.batch_execute("update game_servers set cost_per_hour = 100").await.expect("priced");
     let schedule = json!({ "server_id": servers[4], "action": "start", "cron_expression": "* * * * *" });
     let schedule = one_api.post("/api/v1/schedules", schedule).await.expect(201)["id"].as_i64().expect("an id");
-    let db = Db::new(&DbConfig { url: stack.database_url(), connections: 4, billing: true }).expect("a pool");
+    let db = Db::new(&DbConfig { url: stack.database_url(), connections: 4 }).expect("a pool");
     let discord = Request {
         server: ServerId(id(servers[2])),
         action: Action::Start,
@@ -458,7 +462,9 @@ async fn with_credits_for_one_first_hour_one_of_five_servers_starts() {
     let (a, b, c, (), d) = tokio::join!(
         start(&one_api, servers[0]),
         start(&other, servers[1]),
-        async { db.accept(&discord).await.expect("answers").answers.into_iter().filter(Result::is_ok).count() },
+        async {
+            db.accept(&discord, Billing::On).await.expect("answers").answers.into_iter().filter(Result::is_ok).count()
+        },
         run,
         start(&other, servers[3]),
     );
@@ -470,7 +476,7 @@ async fn with_credits_for_one_first_hour_one_of_five_servers_starts() {
     let again =
         |server: &i64| Request { server: ServerId(id(*server)), identity: Identity::None, ..discord[0].clone() };
     let requests: Vec<_> = servers.iter().map(again).collect();
-    let accepted = db.accept(&requests).await.expect("accepted");
+    let accepted = db.accept(&requests, Billing::On).await.expect("accepted");
     // The one that has begun is asked again, for nothing.
     assert_eq!(accepted.answers.iter().filter(|it| it.is_ok()).count(), 3);
 }

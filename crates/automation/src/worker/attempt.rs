@@ -160,7 +160,7 @@ impl Attempt {
     async fn write(&self, outcome: &Outcome, killed: Option<bool>) -> Result<Option<State>, StoreError> {
         // Never closed.
         let _turn = self.shared.writes.acquire().await;
-        self.shared.store.finish(&self.claim, outcome, killed).await
+        self.shared.store.finish(&self.claim, outcome, killed, self.shared.billing).await
     }
 
     fn ended(&self, outcome: &Outcome, state: State, killed_after_grace: bool) {

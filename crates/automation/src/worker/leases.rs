@@ -9,7 +9,7 @@ use std::{
 use agis_base::{OperationId, StoreError};
 use agis_servers::{
     State, operation,
-    store::{Claim, Held, WorkStore},
+    store::{Claim, Held, LeaseStore},
 };
 use tokio::{
     sync::{Notify, watch},
@@ -30,7 +30,7 @@ const BATCH: usize = 500;
 
 /// The leases.
 pub(super) struct Leases {
-    store: Arc<dyn WorkStore>,
+    store: Arc<dyn LeaseStore>,
     term: Duration,
     held: Mutex<HashMap<Held, Lease>>,
     returned: Mutex<Vec<Held>>,
@@ -45,7 +45,7 @@ struct Lease {
 }
 
 impl Leases {
-    pub(super) fn new(store: Arc<dyn WorkStore>, term: Duration) -> Self {
+    pub(super) fn new(store: Arc<dyn LeaseStore>, term: Duration) -> Self {
         Self { store, term, held: Mutex::default(), returned: Mutex::default(), has_returned: Notify::new() }
     }
 

@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use agis_base::{Reach, ServerId};
 use agis_scheduler::{Action, MissedRunPolicy, NewSchedule, Schedule, ScheduleChange, Timing, store::Query};
 use agis_servers::{
-    self as servers,
     access::Permission,
     store::{Page, ServerFilter},
 };
@@ -116,13 +115,8 @@ pub(crate) async fn switch(inner: &Inner, call: &Call, args: &Args, on: bool) ->
 pub(crate) async fn run_now(inner: &Inner, call: &Call, args: &Args) -> Result<Answer, Refusal> {
     let services = &inner.services;
     let schedule = find::schedule(services, call, &args.needed("schedule")?).await?;
-    let action = match schedule.action {
-        Action::Start => servers::Action::Start,
-        Action::Stop => servers::Action::Stop,
-        Action::Restart => servers::Action::Restart,
-    };
     let (server, _) = services.servers.get(&call.user, schedule.server).await?;
-    let request = buttons::request(call, server.id, action, once::key(call));
+    let request = buttons::request(call, server.id, schedule.action.into(), once::key(call));
     let operation = services.servers.request(request).await?;
     Ok(Follow { server, operation }.begin())
 }

@@ -1,0 +1,13 @@
+use crate::words;
+
+words! {
+    /// Action on a server that a schedule may take as well as a person.
+    PowerAction {
+        /// Bring the server up for players.
+        Start = "start",
+        /// Stop the server.
+        Stop = "stop",
+        /// Stop the server, then start it.
+        Restart = "restart",
+    }
+}

@@ -1,0 +1,106 @@
+//! What hosts were found to run.
+
+use agis_base::{Reason, ServerId, StoreError, Timestamp};
+use agis_servers::{
+    Status,
+    host::Generation,
+    server::Desired,
+    store::{ObservationStore, Published},
+};
+use async_trait::async_trait;
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use crate::{
+    db::Db,
+    desired,
+    ledger::confirm,
+    notices,
+    schema::{game_servers, now},
+    word::stored,
+};
+
+#[async_trait]
+impl ObservationStore for Db {
+    async fn published(&self, hosts: &[String]) -> Result<Vec<Published>, StoreError> {
+        self.run(async |conn| {
+            let rows: Vec<(i32, i64, Option<String>, Timestamp)> = game_servers::table
+                .filter(game_servers::status.eq(stored(Status::Running)).and(game_servers::host.eq_any(hosts)))
+                .select((game_servers::id, game_servers::status_generation, game_servers::host, now()))
+                .load(conn)
+                .await?;
+            let known = |(id, generation, host, at): (i32, i64, Option<String>, Timestamp)| {
+                host.map(|host| Published { server: ServerId(id), generation, host, at })
+            };
+            Ok(rows.into_iter().filter_map(known).collect())
+        })
+        .await
+    }
+
+    async fn confirm(&self, running: &[Published]) -> Result<(), StoreError> {
+        if running.is_empty() {
+            return Ok(());
+        }
+        self.run(async |conn| confirm::confirm(conn, running).await).await
+    }
+
+    async fn crashed(&self, server: ServerId, generation: Generation, how: &Reason) -> Result<bool, StoreError> {
+        self.transaction(async |conn| {
+            let as_published =
+                game_servers::status.eq(stored(Status::Running)).and(game_servers::status_generation.eq(generation));
+            let updated = diesel::update(game_servers::table.find(server.0))
+                .filter(as_published)
+                .set((
+                    game_servers::status.eq(stored(Status::Crashed)),
+                    game_servers::error_message.eq(&**how),
+                    game_servers::stopped_at.eq(now().nullable()),
+                    game_servers::updated_at.eq(now()),
+                ))
+                .execute(conn)
+                .await?;
+            if updated == 1 {
+                notices::tell_of_crash(conn, server, generation, how).await?;
+            }
+            Ok(updated == 1)
+        })
+        .await
+    }
+
+    async fn ended_well(&self, server: ServerId, generation: Generation) -> Result<bool, StoreError> {
+        self.transaction(async |conn| {
+            // Whatever is asked of it from now on is decided after this.
+            desired::lock(conn, server).await?;
+            let as_published =
+                game_servers::status.eq(stored(Status::Running)).and(game_servers::status_generation.eq(generation));
+            let updated = diesel::update(game_servers::table.find(server.0))
+                .filter(as_published)
+                .set((
+                    game_servers::status.eq(stored(Status::Stopped)),
+                    game_servers::error_message.eq(None::<String>),
+                    game_servers::stopped_at.eq(now().nullable()),
+                    game_servers::updated_at.eq(now()),
+                ))
+                .execute(conn)
+                .await?;
+            if updated == 1 {
+                desired::leave_stopped(conn, server, generation).await?;
+            }
+            Ok(updated == 1)
+        })
+        .await
+    }
+
+    async fn wanted(&self, hosts: &[String]) -> Result<Vec<ServerId>, StoreError> {
+        self.run(async |conn| {
+            let ids: Vec<i32> = game_servers::table
+                .filter(game_servers::desired.eq(stored(Desired::Running)).and(game_servers::host.eq_any(hosts)))
+                .filter(game_servers::deleted_at.is_null())
+                .filter(game_servers::status.ne_all([Status::Crashed, Status::Failed].map(stored)))
+                .select(game_servers::id)
+                .load(conn)
+                .await?;
+            Ok(ids.into_iter().map(ServerId).collect())
+        })
+        .await
+    }
+}

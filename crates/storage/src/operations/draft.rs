@@ -1,0 +1,186 @@
+//! What requests come to, before anything is written. Pure.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use agis_base::{ChannelId, OperationId, ServerId, Timestamp, Trace};
+use agis_servers::{
+    Action, Operation, Origin, Request, Server, State,
+    operation::{Identity, Refusal, SUPERSEDED},
+    power,
+    store::Accepted,
+};
+
+use crate::{purses::Purses, servers, shares::Granted};
+
+const OVERTAKEN: &str = "a schedule's run that was due later had been accepted before";
+
+/// An operation that is to be written.
+pub(super) struct New {
+    pub(super) operation: Operation,
+    pub(super) key: Option<String>,
+    pub(super) channel: Option<ChannelId>,
+}
+
+/// What decides besides the servers themselves.
+pub(super) struct Standing {
+    pub(super) granted: Granted,
+    /// What the owners can spend, where servers have to be paid for.
+    pub(super) purses: Purses,
+}
+
+/// What the requests of one transaction come to, before it is written.
+pub(super) struct Draft {
+    answers: Vec<Answer>,
+    pub(super) new: Vec<New>,
+    /// The servers that change, as they will be.
+    pub(super) changed: BTreeMap<ServerId, Server>,
+    /// Those whose running start is given up.
+    pub(super) interrupted: BTreeSet<ServerId>,
+    /// Those that are gone with this transaction: no host has to do anything about them.
+    pub(super) gone: BTreeSet<ServerId>,
+    /// The latest slot of a schedule that was accepted for each server.
+    pub(super) slots: BTreeMap<ServerId, Timestamp>,
+}
+
+pub(super) enum Answer {
+    /// The one at this place among the new ones.
+    New(usize),
+    Known(Box<Operation>),
+    Refused(Refusal),
+}
+
+impl Draft {
+    pub(super) fn new(
+        requests: &[Request],
+        mut servers: BTreeMap<ServerId, Server>,
+        slots: BTreeMap<ServerId, Timestamp>,
+        mut standing: Standing,
+        mut known: HashMap<Identity, Answer>,
+        at: Timestamp,
+    ) -> Self {
+        let mut draft = Self {
+            answers: vec![],
+            new: vec![],
+            changed: BTreeMap::new(),
+            interrupted: BTreeSet::new(),
+            gone: BTreeSet::new(),
+            slots,
+        };
+        for request in requests {
+            let answer = match known.remove(&request.identity) {
+                Some(answer) => answer,
+                None => match servers.get_mut(&request.server) {
+                    Some(server) => draft.decide(request, server, &mut standing, at),
+                    None => Answer::Refused(Refusal::NotFound),
+                },
+            };
+            if let (Identity::Key(_) | Identity::Firing { .. }, Answer::New(place)) = (&request.identity, &answer) {
+                known.insert(request.identity.clone(), Answer::New(*place));
+            }
+            draft.answers.push(answer);
+        }
+        draft
+    }
+
+    fn decide(&mut self, request: &Request, server: &mut Server, standing: &mut Standing, at: Timestamp) -> Answer {
+        if self.gone.contains(&server.id) {
+            return Answer::Refused(Refusal::NotFound);
+        }
+        let access = servers::access(server, &request.actor, &standing.granted);
+        let decision = match power::accept(server, access, request, standing.purses.left_for(server.id)) {
+            Ok(decision) => decision,
+            Err(refusal) => return Answer::Refused(refusal),
+        };
+        if let Identity::Firing { operation, slot } = request.identity {
+            if power::is_overtaken(slot, self.slots.get(&server.id).copied()) {
+                return self.overtaken(operation, request, server, at);
+            }
+            self.slots.insert(server.id, slot);
+        }
+        server.desired = decision.desired;
+        server.generation = decision.generation;
+        standing.purses.follow(server);
+        if decision.interrupts {
+            self.interrupted.insert(server.id);
+        }
+        self.changed.insert(server.id, server.clone());
+        for earlier in self
+            .new
+            .iter_mut()
+            .map(|new| &mut new.operation)
+            .filter(|it| it.server == server.id && !it.state.is_final())
+        {
+            earlier.state = State::Superseded;
+            earlier.error = Some(SUPERSEDED.to_owned());
+            earlier.finished_at = Some(at);
+        }
+        let state = if decision.at_once { State::Succeeded } else { State::Queued };
+        if decision.at_once {
+            self.gone.insert(server.id);
+        }
+        let (id, key) = match &request.identity {
+            Identity::None => (OperationId::new(), None),
+            Identity::Key(key) => (OperationId::new(), Some(key.clone())),
+            Identity::Firing { operation, .. } => (*operation, None),
+        };
+        let operation = Operation {
+            id,
+            server: server.id,
+            action: request.action,
+            state,
+            origin: request.origin,
+            actor: request.actor.clone(),
+            generation: decision.generation,
+            error: None,
+            killed_after_grace: None,
+            trace: request.trace.clone().unwrap_or_else(|| Trace::ours(id)),
+            created_at: at,
+            finished_at: state.is_final().then_some(at),
+        };
+        self.new.push(New { operation, key, channel: request.channel.clone() });
+        Answer::New(self.new.len() - 1)
+    }
+
+    /// Notes the operation of a firing that comes too late: it ends with being accepted, and changes nothing.
+    fn overtaken(&mut self, id: OperationId, request: &Request, server: &Server, at: Timestamp) -> Answer {
+        let operation = Operation {
+            id,
+            server: server.id,
+            action: request.action,
+            state: State::Superseded,
+            origin: request.origin,
+            actor: request.actor.clone(),
+            generation: server.generation,
+            error: Some(OVERTAKEN.to_owned()),
+            killed_after_grace: None,
+            trace: request.trace.clone().unwrap_or_else(|| Trace::ours(id)),
+            created_at: at,
+            finished_at: Some(at),
+        };
+        self.new.push(New { operation, key: None, channel: None });
+        Answer::New(self.new.len() - 1)
+    }
+
+    /// Returns how many of the new operations a person asked for, by person.
+    pub(super) fn commands(&self) -> BTreeMap<&str, i32> {
+        let mut commands = BTreeMap::new();
+        for New { operation, .. } in &self.new {
+            if matches!(operation.origin, Origin::Rest | Origin::Discord) {
+                *commands.entry(operation.actor.as_str()).or_default() += 1;
+            }
+        }
+        commands
+    }
+
+    pub(super) fn answers(self, superseded: Vec<Action>) -> Accepted {
+        let new = self.new.iter().map(|new| &new.operation);
+        let at_once = new.filter(|operation| operation.state.is_final()).map(|it| (it.action, it.state));
+        let ended = superseded.into_iter().map(|action| (action, State::Superseded)).chain(at_once).collect();
+        let answers = self.answers.into_iter().map(|answer| match answer {
+            Answer::New(place) => Ok(self.new[place].operation.clone()),
+            Answer::Known(operation) => Ok(*operation),
+            Answer::Refused(refusal) => Err(refusal),
+        });
+        Accepted { answers: answers.collect(), ended }
+    }
+}
