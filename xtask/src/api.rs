@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use agis_test_support::account::Account;
-use agis_test_support::leash::Leash;
-use agis_test_support::postgres::Cluster;
+use agis_local_services::account::Account;
+use agis_local_services::leash::Leash;
+use agis_local_services::postgres::Cluster;
 use rustix::process::Signal;
 
 use crate::failure::{Failure, Result};

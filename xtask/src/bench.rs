@@ -3,9 +3,9 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use agis_test_support::certificates::{Authority, ServerTls};
-use agis_test_support::postgres::{Cluster, Options};
-use agis_test_support::redis::Redis;
+use agis_local_services::certificates::{Authority, ServerTls};
+use agis_local_services::postgres::{Cluster, Options};
+use agis_local_services::redis::Redis;
 
 use crate::failure::{Failure, Result};
 use crate::run::{cargo, run as run_command, step};

@@ -1,7 +1,7 @@
 use std::env;
 use std::fs::File;
 
-use agis_test_support::postgres::{Cluster, Options};
+use agis_local_services::postgres::{Cluster, Options};
 
 use crate::dev_env::DevEnv;
 use crate::failure::{Failure, Result};

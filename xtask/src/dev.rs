@@ -8,7 +8,7 @@ mod summary;
 
 use std::time::Duration;
 
-use agis_test_support::redis::Redis;
+use agis_local_services::redis::Redis;
 use api::Api;
 use discord::Discord;
 use settings::Settings;

@@ -39,8 +39,8 @@ impl Failure {
     }
 }
 
-impl From<agis_test_support::Error> for Failure {
-    fn from(error: agis_test_support::Error) -> Self {
+impl From<agis_local_services::Error> for Failure {
+    fn from(error: agis_local_services::Error) -> Self {
         Self::Message(error.to_string())
     }
 }

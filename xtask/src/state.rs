@@ -5,7 +5,7 @@ use std::fs::{self, File, Permissions, TryLockError};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use agis_test_support::account::Account;
+use agis_local_services::account::Account;
 
 use crate::failure::{Failure, Result};
 
@@ -123,7 +123,7 @@ impl State {
                 holders.join(", ")
             )));
         }
-        agis_test_support::postgres::Cluster::remove(self.postgres())?;
+        agis_local_services::postgres::Cluster::remove(self.postgres())?;
         match fs::remove_dir_all(self.data()) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
             _ => Ok(()),

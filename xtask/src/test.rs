@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use agis_test_support::postgres::{Cluster, Options};
+use agis_local_services::postgres::{Cluster, Options};
 
 use self::clock::Clock;
 pub(crate) use self::clock::libraries as clock_libraries;
@@ -156,7 +156,7 @@ pub(crate) fn provide(programs: &[&str]) -> Result {
     let missing = || -> Vec<_> { programs.iter().copied().filter(|program| !is_there(program)).collect() };
     let wanted = missing();
     if !wanted.is_empty() {
-        agis_test_support::apt::install(&wanted);
+        agis_local_services::apt::install(&wanted);
     }
     match missing().join(" ") {
         none if none.is_empty() => Ok(()),

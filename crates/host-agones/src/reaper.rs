@@ -164,7 +164,7 @@ fn survive(result: Result<(), HostError>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use agis_test_support::kubernetes::{Cluster as StandIn, FENCES, Kind, NAMESPACE};
+    use agis_agones_stand_in::{Cluster as StandIn, FENCES, Kind, NAMESPACE};
     use kube::config::{KubeConfigOptions, Kubeconfig};
     use serde_json::json;
 

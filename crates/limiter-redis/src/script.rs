@@ -50,8 +50,8 @@ fn key(bucket: Bucket) -> String {
 
 #[cfg(test)]
 mod tests {
+    use agis_local_services::redis::Redis;
     use agis_ratelimit::{Quota, joint::Level};
-    use agis_test_support::redis::Redis;
     use proptest::prelude::*;
 
     use super::*;

@@ -3,8 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use agis_limiter_redis::{Files, RedisLimiter, RedisUrl};
+use agis_local_services::redis::Redis;
 use agis_ratelimit::{Bucket, Limiter, MemoryLimiter, Quota};
-use agis_test_support::{redis::Redis, wait};
+use agis_test_support::wait;
 
 const SOON: Duration = Duration::from_secs(30);
 

@@ -7,11 +7,11 @@ use std::{
 };
 
 use agis_limiter_redis::{Files, RedisLimiter, RedisUrl};
-use agis_ratelimit::{Bucket, Limiter, MemoryLimiter, Quota};
-use agis_test_support::{
+use agis_local_services::{
     certificates::{Authority, Issued, ServerTls},
     redis::Redis,
 };
+use agis_ratelimit::{Bucket, Limiter, MemoryLimiter, Quota};
 use tempfile::TempDir;
 
 const SOON: Duration = Duration::from_secs(30);

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use agis_test_support::discord::{CHANNEL, Discord, Person};
+use agis_discord_stand_in::{CHANNEL, Discord, Person};
 use tokio::time::sleep;
 
 use crate::{players::Promised, problems::Problems};

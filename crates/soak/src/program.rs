@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use agis_test_support::{account::Account, leash::Leash};
+use agis_local_services::{account::Account, leash::Leash};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::sleep;
 

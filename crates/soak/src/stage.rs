@@ -8,8 +8,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use agis_test_support::{
-    discord::Discord,
+use agis_discord_stand_in::Discord;
+use agis_local_services::{
     postgres::{Cluster, Options},
     redis::Redis,
 };

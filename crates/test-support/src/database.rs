@@ -1,7 +1,7 @@
 use std::env;
 use std::process;
 
-use crate::{random, sql};
+use agis_local_services::{random, sql};
 
 /// The server that tests make their databases on; `cargo xtask test` sets it.
 const SERVER: &str = "AGIS_TEST_DATABASE_URL";

@@ -2,7 +2,7 @@
 
 use std::{os::unix::fs::PermissionsExt, path::PathBuf};
 
-use agis_test_support::certificates::{Authority, Issued};
+use agis_local_services::certificates::{Authority, Issued};
 use agis_tls::{Client, Fault, Identity, Trust, Words};
 use tempfile::TempDir;
 

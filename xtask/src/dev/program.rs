@@ -2,8 +2,8 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use agis_test_support::account::Account;
-use agis_test_support::leash::Leash;
+use agis_local_services::account::Account;
+use agis_local_services::leash::Leash;
 use rustix::process::Signal;
 
 use crate::failure::{Failure, Result};

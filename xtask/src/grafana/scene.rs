@@ -3,8 +3,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use agis_test_support::postgres::Cluster;
-use agis_test_support::redis::Redis;
+use agis_local_services::postgres::Cluster;
+use agis_local_services::redis::Redis;
 
 use crate::api::{self, Api, free_port};
 use crate::build;

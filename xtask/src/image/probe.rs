@@ -4,9 +4,9 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use agis_test_support::account::Account;
-use agis_test_support::leash::Leash;
-use agis_test_support::postgres::Cluster;
+use agis_local_services::account::Account;
+use agis_local_services::leash::Leash;
+use agis_local_services::postgres::Cluster;
 
 use super::tool::{Container, Tool};
 use crate::failure::{Failure, Result};

@@ -21,7 +21,7 @@ impl Tool {
         }
         let buildah = || succeeds(Command::new("buildah").arg("--version"));
         if !buildah() {
-            agis_test_support::apt::install(&["buildah"]);
+            agis_local_services::apt::install(&["buildah"]);
         }
         if buildah() {
             return Ok(Self::Buildah(store.to_owned()));

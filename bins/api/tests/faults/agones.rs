@@ -2,10 +2,8 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use agis_test_support::{
-    kubernetes::{Cluster, FENCES, Kind, NAMESPACE, State},
-    wait,
-};
+use agis_agones_stand_in::{Cluster, FENCES, Kind, NAMESPACE, State};
+use agis_test_support::wait;
 use serde_json::{Value, json};
 
 use crate::{

@@ -8,11 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use agis_test_support::{
-    postgres::{Cluster, Options},
-    proxy::Proxy,
-    wait,
-};
+use agis_local_services::postgres::{Cluster, Options};
+use agis_test_support::{proxy::Proxy, wait};
 use tokio::task::JoinSet;
 use tokio_postgres::Client;
 

@@ -1,6 +1,7 @@
 //! A limit over two processes, while Redis is there and while it is not.
 
-use agis_test_support::{redis::Redis, wait};
+use agis_local_services::redis::Redis;
+use agis_test_support::wait;
 use serde_json::json;
 
 use crate::common::{Api, OWNER, SOON, Stack};

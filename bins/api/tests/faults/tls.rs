@@ -2,11 +2,11 @@
 
 use std::{os::unix::fs::PermissionsExt, path::PathBuf};
 
-use agis_test_support::{
+use agis_local_services::{
     certificates::{Authority, Issued, ServerTls},
     postgres::{Cluster, Options},
-    wait,
 };
+use agis_test_support::wait;
 use serde_json::Value;
 use tempfile::TempDir;
 

@@ -17,7 +17,7 @@ async fn buttons_start_restart_and_stop_a_server_in_the_place_of_their_message()
     restart
         .until("another beginning", |message| message.text().contains("Starting") || message.edits > ready.edits)
         .await;
-    let again = |message: &agis_test_support::discord::Message| message.text().contains("Sky is ready");
+    let again = |message: &agis_discord_stand_in::Message| message.text().contains("Sky is ready");
     restart.until("the server to be ready again", again).await;
     let stop = restart.press(&ann, "Stop").await;
     stop.until("the end", |message| message.text().contains("Sky has stopped")).await;
@@ -69,7 +69,7 @@ async fn a_deletion_is_confirmed_by_who_asked_and_happens_once_however_often_the
     assert!(unseen.is_err(), "nobody else sees the question");
 
     let pressed = tokio::join!(asked.press(&ann, "Delete it"), asked.press(&ann, "Delete it"));
-    let gone = |message: &agis_test_support::discord::Message| message.text().contains("Sky is deleted");
+    let gone = |message: &agis_discord_stand_in::Message| message.text().contains("Sky is deleted");
     // Whichever came first, it is told in the place of the question.
     asked.until("the end", gone).await;
     assert!(!pressed.0.late() && !pressed.1.late());

@@ -2,10 +2,8 @@
 
 use std::{process::Command, time::Duration};
 
-use agis_test_support::{
-    discord::{Discord, GUILD},
-    wait,
-};
+use agis_discord_stand_in::{Discord, GUILD};
+use agis_test_support::wait;
 use serde_json::Value;
 
 use crate::{

@@ -2,11 +2,8 @@
 
 use std::time::Duration;
 
-use agis_test_support::{
-    discord::{Discord, Message, Person, Reply},
-    proxy::Proxy,
-    wait,
-};
+use agis_discord_stand_in::{Discord, Message, Person, Reply};
+use agis_test_support::{proxy::Proxy, wait};
 
 use crate::{
     common::SOON,

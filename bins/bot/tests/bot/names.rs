@@ -1,9 +1,7 @@
 //! Names that were chosen to do harm.
 
-use agis_test_support::{
-    discord::{CHANNEL, Message, Person},
-    wait,
-};
+use agis_discord_stand_in::{CHANNEL, Message, Person};
+use agis_test_support::wait;
 
 use crate::{common::SOON, scene::Scene};
 

@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use agis_test_support::{
-    discord::{CHANNEL, Person},
-    wait,
-};
+use agis_discord_stand_in::{CHANNEL, Person};
+use agis_test_support::wait;
 
 use crate::{
     common::{OWNER, SOON},

@@ -2,7 +2,8 @@
 
 use std::net::SocketAddr;
 
-use agis_test_support::{discord::Discord, proxy::Proxy};
+use agis_discord_stand_in::Discord;
+use agis_test_support::proxy::Proxy;
 
 use crate::{
     common::Stack,

@@ -1,6 +1,6 @@
 //! Lists in pieces: one's own first, and nothing is out of reach.
 
-use agis_test_support::discord::{Message, Person};
+use agis_discord_stand_in::{Message, Person};
 
 use crate::scene::Scene;
 

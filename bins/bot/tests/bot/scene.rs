@@ -2,11 +2,8 @@
 
 use std::{ops::Deref, process::Command, time::Duration};
 
-use agis_test_support::{
-    clock,
-    discord::{Discord, Person},
-    wait,
-};
+use agis_discord_stand_in::{Discord, Person};
+use agis_test_support::{clock, wait};
 use serde_json::Value;
 
 use crate::common::{

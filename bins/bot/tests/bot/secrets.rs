@@ -1,6 +1,6 @@
 //! The console of a server is for those who may read it: a channel hears that it failed, not what it said.
 
-use agis_test_support::discord::{CHANNEL, Person};
+use agis_discord_stand_in::{CHANNEL, Person};
 
 use crate::{common::Stack, scene::Scene};
 
@@ -23,7 +23,7 @@ async fn scene() -> Scene {
 }
 
 /// Starts it, and waits until the channel has heard that it failed.
-async fn fails(scene: &Scene, person: &Person) -> agis_test_support::discord::Reply {
+async fn fails(scene: &Scene, person: &Person) -> agis_discord_stand_in::Reply {
     let started = scene.discord.command(person, "/server start server:Sky").await;
     let failed = started.until("the failure", |message| message.text().contains("could not be started")).await;
     assert!(!failed.is_ephemeral() && failed.text().contains("/server info"), "{}", failed.text());

@@ -1,6 +1,6 @@
 //! `/server share` and `/server unshare`
 
-use agis_test_support::discord::{GUILD, Person};
+use agis_discord_stand_in::{GUILD, Person};
 
 use crate::scene::Scene;
 
@@ -84,7 +84,7 @@ async fn who_has_a_role_does_what_is_shared_with_it_and_who_loses_it_does_not() 
 async fn everybody_of_the_community_is_a_role_too_and_is_not_pinged() {
     let scene = Scene::open().await;
     let (ann, ben) = (scene.ann(), scene.ben());
-    let everybody = agis_test_support::discord::GUILD;
+    let everybody = agis_discord_stand_in::GUILD;
     scene.discord.role(everybody, "@everyone");
     scene.server(&ann, "Sky", "demo").await;
     let shared = scene.look(&ann, &format!("/server share server:Sky with:<@&{everybody}> may:start")).await;

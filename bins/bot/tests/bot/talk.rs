@@ -1,6 +1,6 @@
 //! What people say to the bot, and what they read then.
 
-use agis_test_support::discord::{Message, Person, Reply};
+use agis_discord_stand_in::{Message, Person, Reply};
 
 use crate::scene::Scene;
 

@@ -1,6 +1,7 @@
 //! What is delivered twice is done once, also by two processes.
 
-use agis_test_support::{discord::Person, wait};
+use agis_discord_stand_in::Person;
+use agis_test_support::wait;
 
 use crate::{
     common::SOON,
@@ -34,7 +35,7 @@ async fn assert_once(scene: &Scene, ann: &Person) {
     }
     let list = scene.look(ann, "/server list").await;
     assert_eq!(list.matches("**Sky**").count(), 1, "{list}");
-    let public = scene.discord.messages(agis_test_support::discord::CHANNEL);
+    let public = scene.discord.messages(agis_discord_stand_in::CHANNEL);
     let public: Vec<_> = public.iter().filter(|message| !message.is_ephemeral()).map(|it| it.text()).collect();
     assert_eq!(public.len(), 1, "{public:?}");
 }

@@ -1,11 +1,9 @@
 //! Nothing is confirmed of what cannot be seen, and readiness says why. All of it runs on the stand-in.
 
+use agis_agones_stand_in::{Fault, NAMESPACE};
 use agis_base::{OperationId, ServerId};
 use agis_servers::host::{Host, HostError, Observed, Order};
-use agis_test_support::{
-    kubernetes::{Fault, NAMESPACE},
-    wait,
-};
+use agis_test_support::wait;
 use kube::ResourceExt;
 use serde_json::json;
 

@@ -2,11 +2,12 @@
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
+use agis_agones_stand_in::Fault;
 use agis_servers::{
     console::{Begin, Console, ConsoleError},
     host::{Host, HostError, Observed, Order, Reached, Slot, Target},
 };
-use agis_test_support::{kubernetes::Fault, wait};
+use agis_test_support::wait;
 use kube::{
     ResourceExt,
     api::{DeleteParams, DynamicObject, ObjectMeta, Patch, PatchParams, PostParams},

@@ -7,13 +7,14 @@ use std::{
     time::Duration,
 };
 
+use agis_agones_stand_in::Cluster;
 use agis_base::{OperationId, ServerId, UserId};
 use agis_host_agones::{AgonesHost, Config, Pace};
 use agis_servers::{
     game::Catalogue,
     host::{Endpoint, Host, HostError, Launch, Observed, Order, Reached, Slot, Target},
 };
-use agis_test_support::{kubernetes::Cluster, wait};
+use agis_test_support::wait;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod};
 use kube::{
     Api, Client, ResourceExt,

@@ -2,16 +2,14 @@
 
 use std::time::Duration;
 
+use agis_agones_stand_in::{FENCES, Fault, Kind, NAMESPACE};
 use agis_base::{OperationId, ServerId};
 use agis_host_agones::Pace;
 use agis_servers::{
     console::{Begin, Console, Piece},
     host::{Host, HostError, Order, Reached},
 };
-use agis_test_support::{
-    kubernetes::{FENCES, Fault, Kind, NAMESPACE},
-    wait,
-};
+use agis_test_support::wait;
 use futures_util::future::join_all;
 use kube::ResourceExt;
 
@@ -61,7 +59,7 @@ async fn calls_of_each(scene: &Scene, process: &Process, game: &str, generation:
     });
     let reached = tokio::time::timeout(SOON * 5, join_all(orders)).await.expect("in time");
     reached.iter().for_each(|reached| assert!(matches!(reached, Ok(Reached::Running(_))), "{reached:?}"));
-    let is_call = |request: &agis_test_support::kubernetes::Request| !request.query.contains("watch=");
+    let is_call = |request: &agis_agones_stand_in::Request| !request.query.contains("watch=");
     let calls = scene.stand_in().requests().into_iter().filter(is_call).count();
     calls.div_ceil(SERVERS.unsigned_abs() as usize)
 }
