@@ -1,23 +1,21 @@
 //! Who calls, and how often. The scope that a handler asks for stands in its signature, so none can forget to ask.
 
 use std::{
-    cell::RefCell,
     future::{Ready, ready},
     marker::PhantomData,
     net::IpAddr,
     ops::Deref,
     rc::Rc,
     sync::Arc,
-    time::Duration,
 };
 
 use actix_web::{
     Error, FromRequest, HttpMessage, HttpRequest, HttpResponse, ResponseError,
     body::MessageBody,
     dev::{Payload, ServiceRequest, ServiceResponse},
-    http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue},
+    http::header::{AUTHORIZATION, HeaderMap},
     middleware::Next,
-    web::{Bytes, Data},
+    web::Data,
 };
 use agis_apikeys::{ApiKey, Digest, Key, Permission, Scopes, service::AuthError};
 use agis_base::{KeyId, Reach, ServerId, UserId};
@@ -25,13 +23,14 @@ use agis_ratelimit::{Bucket, Decision, Quota};
 use chrono::Utc;
 use tracing::Instrument;
 
-use crate::{client, legacy::LegacyCaller, observe, path, problem::Problem, server::Services};
-
-const X_LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
-const X_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
-const X_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
-const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
-const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+use crate::{
+    client, current,
+    legacy::LegacyCaller,
+    limit::{self, Whose},
+    path,
+    problem::{Code, Problem},
+    services::Services,
+};
 
 /// The caller, known and within their limit.
 #[derive(Clone)]
@@ -72,8 +71,13 @@ impl FromRequest for Caller {
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(request.extensions().get::<Self>().cloned().ok_or_else(Problem::missing_key))
+        ready(request.extensions().get::<Self>().cloned().ok_or_else(missing_key))
     }
+}
+
+pub(crate) fn missing_key() -> Problem {
+    let detail = "send an API key in the header 'Authorization: Bearer agis_…'";
+    Problem::new(Code::MissingKey, detail)
 }
 
 /// What a handler asks for, as a type: one of these permissions.
@@ -175,7 +179,7 @@ impl<S: Needed> May<S, Somewhere> {
 
     /// Refuses what is about a server beyond their reach.
     pub(crate) fn reaches(&self, server: ServerId) -> Result<(), Problem> {
-        if self.reach.covers(server) { Ok(()) } else { Err(Problem::missing_scope(S::ANY_OF)) }
+        if self.reach.covers(server) { Ok(()) } else { Err(missing_scope(S::ANY_OF)) }
     }
 }
 
@@ -195,15 +199,21 @@ impl<S: Needed, W: Where> FromRequest for May<S, W> {
         ready(caller.and_then(|caller| {
             let scopes = caller.scopes();
             let reach = S::ANY_OF.iter().filter_map(|permission| scopes.reach(*permission)).reduce(Reach::or);
-            let reach = reach.ok_or_else(|| Problem::missing_scope(S::ANY_OF))?;
+            let reach = reach.ok_or_else(|| missing_scope(S::ANY_OF))?;
             let place = W::place(request)?;
             if W::will_do(&reach, &place) {
                 Ok(Self { caller, reach, place, asked: PhantomData })
             } else {
-                Err(Problem::missing_scope(S::ANY_OF))
+                Err(missing_scope(S::ANY_OF))
             }
         }))
     }
+}
+
+fn missing_scope(any_of: &[Permission]) -> Problem {
+    let scopes: Vec<_> = any_of.iter().map(|scope| format!("'{scope}'")).collect();
+    let detail = format!("this needs the scope {}, which your API key has not, or not here", scopes.join(" or "));
+    Problem::new(Code::MissingScope, detail)
 }
 
 /// What the arguments of a handler ask of its caller. Only a handler whose first argument is a caller can be routed.
@@ -250,34 +260,15 @@ pub(crate) async fn authenticate(
     let (decision, whose) = decide(&services, &known).await;
     let mut response = if decision.allowed {
         request.extensions_mut().insert(Caller(Rc::new(known)));
-        next.call(request).instrument(observe::span()).await?.map_into_boxed_body()
+        next.call(request).instrument(current::span()).await?.map_into_boxed_body()
     } else {
-        refused(request, &Problem::rate_limited(whose, decision.limit, seconds_up(decision.retry_in)))
+        refused(request, &limit::exceeded(&decision, whose))
     };
-    add_headers(response.headers_mut(), &decision, whose);
+    limit::add_headers(response.headers_mut(), &decision, whose);
     if let Some(policy) = services.edge.legacy.as_ref().filter(|_| legacy) {
         policy.add_headers(response.headers_mut());
     }
     Ok(response)
-}
-
-/// The bucket that has decided.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Whose {
-    /// The caller's.
-    Key,
-    /// The bucket of a key that gave the caller its requests.
-    Maker,
-}
-
-impl Whose {
-    /// The policy's name in `RateLimit`.
-    fn word(self) -> &'static str {
-        match self {
-            Self::Key => "key",
-            Self::Maker => "maker",
-        }
-    }
 }
 
 /// Takes a token of each bucket that the caller draws on: mostly one.
@@ -300,13 +291,13 @@ async fn decide(services: &Services, known: &Known) -> (Decision, Whose) {
 /// whoever comes with it: keys that are none cost their neighbours nothing but a place in the question that is asked for
 /// all together (`KeyStore::find_by_digest`), and never keep a valid key out.
 async fn identify(services: &Services, request: &ServiceRequest) -> Result<Known, Problem> {
-    let text = presented(request.headers()).ok_or_else(Problem::missing_key)?;
+    let text = presented(request.headers()).ok_or_else(missing_key)?;
     let known = match (Key::parse(text), services.edge.legacy_token(text, request.headers())) {
         (Ok(key), _) => {
             let from = client::address(request, &services.edge.trusted_proxies);
             by_key(services, key.digest(), from).await
         }
-        (Err(_), Some(token)) => token.redeem(services).await.map(Known::Legacy),
+        (Err(_), Some(token)) => token.redeem(&services.accounts).await.map(Known::Legacy),
         (Err(malformed), None) => Err(malformed.into()),
     };
     known.map_err(|error| {
@@ -322,7 +313,7 @@ async fn identify(services: &Services, request: &ServiceRequest) -> Result<Known
 async fn by_key(services: &Services, digest: Digest, from: Option<IpAddr>) -> Result<Known, AuthError> {
     let key = match services.keys.cached(digest) {
         Ok(key) => key,
-        Err(ticket) => services.keys.look_up(ticket, digest).instrument(observe::span()).await?,
+        Err(ticket) => services.keys.look_up(ticket, digest).instrument(current::span()).await?,
     };
     services.keys.admit(&key, from, Utc::now())?;
     Ok(Known::Key(key))
@@ -338,44 +329,4 @@ pub(crate) fn presented(headers: &HeaderMap) -> Option<&str> {
 fn refused(request: ServiceRequest, problem: &Problem) -> ServiceResponse {
     let answer: HttpResponse = problem.error_response();
     request.into_response(answer)
-}
-
-/// `X-RateLimit-*` as they are widely known, and `RateLimit`, `RateLimit-Policy` of draft-ietf-httpapi-ratelimit-headers.
-fn add_headers(headers: &mut HeaderMap, decision: &Decision, whose: Whose) {
-    let Decision { limit, remaining, full_in, .. } = decision;
-    let full_in = seconds_up(*full_in);
-    let reset = Utc::now().timestamp().saturating_add_unsigned(full_in);
-    let (x_limit, policy) = of_limit(*limit, whose);
-    headers.insert(X_LIMIT, x_limit);
-    headers.insert(X_REMAINING, (*remaining).into());
-    headers.insert(X_RESET, reset.into());
-    headers.insert(POLICY, policy);
-    headers.insert(LIMIT, header(format!("\"{}\";r={remaining};t={full_in}", whose.word())));
-}
-
-/// The headers that say nothing but the limit. Most keys have the same one, so the last are kept.
-fn of_limit(limit: u32, whose: Whose) -> (HeaderValue, HeaderValue) {
-    type Last = (u32, Whose, HeaderValue, HeaderValue);
-    thread_local! {
-        static LAST: RefCell<Option<Last>> = RefCell::default();
-    }
-    LAST.with_borrow_mut(|last| match last {
-        Some((of, by, x_limit, policy)) if *of == limit && *by == whose => (x_limit.clone(), policy.clone()),
-        _ => {
-            let policy = header(format!("\"{}\";q={limit};w=3600", whose.word()));
-            let x_limit = HeaderValue::from(limit);
-            *last = Some((limit, whose, x_limit.clone(), policy.clone()));
-            (x_limit, policy)
-        }
-    })
-}
-
-/// Takes the text as it is, and it is always visible ASCII.
-fn header(text: String) -> HeaderValue {
-    HeaderValue::from_maybe_shared(Bytes::from(text)).unwrap_or_else(|_| HeaderValue::from_static(""))
-}
-
-/// Whole seconds, so that a caller who waits for them is not too early.
-fn seconds_up(duration: Duration) -> u64 {
-    duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
 }

@@ -82,7 +82,11 @@ pub(crate) fn collect(
         }
         Ok(body.freeze())
     };
-    async move { timeout(within, whole).await.unwrap_or_else(|_| Err(Problem::slow_body(within))) }
+    async move { timeout(within, whole).await.unwrap_or_else(|_| Err(slow_body(within))) }
+}
+
+fn slow_body(within: Duration) -> Problem {
+    Problem::new(Code::SlowBody, format!("the body did not come within {} s", within.as_secs()))
 }
 
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {

@@ -17,7 +17,7 @@ use crate::{
     follow,
     idempotency::Asking,
     problem::{Code, Problem},
-    server::Services,
+    services::Services,
 };
 
 const LINES: u32 = 100;

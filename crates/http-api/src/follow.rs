@@ -21,7 +21,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use crate::{auth::Caller, followers::Seat, problem::Problem, server::Services};
+use crate::{auth::Caller, followers::Seat, problem::Problem, services::Services};
 
 /// The most lines of an event stream that are under way at once, beside the same again in the connection.
 const LINES: u32 = 100;

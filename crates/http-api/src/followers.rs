@@ -15,6 +15,9 @@ const ALL: usize = 256;
 /// Of one user, whichever keys they use: what one page that shows their servers needs.
 const OF_A_USER: usize = 20;
 
+/// Seconds after which one may try again to follow a console.
+const RETRY_S: u64 = 10;
+
 /// The followers of this process.
 #[derive(Debug, Clone, Default)]
 pub struct Followers(Arc<Inner>);
@@ -44,12 +47,12 @@ impl Followers {
         let mut of = self.lock();
         if of.values().sum::<usize>() >= ALL {
             let detail = "as many consoles are followed here as this process allows; try again in a while";
-            return Err(Problem::too_many_followers(Code::FollowersFull, detail));
+            return Err(Problem::new(Code::FollowersFull, detail).after(RETRY_S));
         }
         let own = of.entry(user.clone()).or_default();
         if *own >= OF_A_USER {
             let detail = format!("you follow {OF_A_USER} consoles already; end one first");
-            return Err(Problem::too_many_followers(Code::TooManyFollowers, detail));
+            return Err(Problem::new(Code::TooManyFollowers, detail).after(RETRY_S));
         }
         *own += 1;
         count(&of);

@@ -10,10 +10,8 @@ use std::{
 use actix_web::{
     dev::ServiceRequest,
     http::header::{FORWARDED, HeaderName},
-    web::Data,
 };
-
-use crate::server::Services;
+use agis_apikeys::Block;
 
 const HEADERS: [HeaderName; 2] = [HeaderName::from_static("x-forwarded-for"), FORWARDED];
 /// How many peers are remembered.
@@ -36,6 +34,17 @@ impl Unnamed {
         peers.into_iter().map(|(peer, _)| peer).collect()
     }
 
+    /// Counts the request where only a proxy that is not among the `trusted` can have passed it on.
+    pub(crate) fn notice(&self, request: &ServiceRequest, trusted: &[Block]) {
+        if !HEADERS.iter().any(|name| request.headers().contains_key(name)) {
+            return;
+        }
+        let Some(peer) = request.peer_addr().map(|peer| peer.ip().to_canonical()) else { return };
+        if !trusted.iter().any(|block| block.contains(peer)) && self.count(peer) {
+            tracing::warn!(%peer, "request came through a proxy that is not in TRUSTED_PROXIES");
+        }
+    }
+
     /// Whether to tell of it: a log does not grow by what strangers send.
     fn count(&self, peer: IpAddr) -> bool {
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -51,19 +60,6 @@ impl Unnamed {
         });
         seen.insert(peer, before + 1);
         !is_full
-    }
-}
-
-/// Looks for them.
-pub(crate) fn notice(request: &ServiceRequest) {
-    if !HEADERS.iter().any(|name| request.headers().contains_key(name)) {
-        return;
-    }
-    let Some(services) = request.app_data::<Data<Services>>() else { return };
-    let Some(peer) = request.peer_addr().map(|peer| peer.ip().to_canonical()) else { return };
-    let edge = &services.edge;
-    if !edge.trusted_proxies.iter().any(|block| block.contains(peer)) && edge.unnamed.count(peer) {
-        tracing::warn!(%peer, "request came through a proxy that is not in TRUSTED_PROXIES");
     }
 }
 

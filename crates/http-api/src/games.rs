@@ -9,7 +9,7 @@ use crate::{
     auth::Caller,
     page::{List, list_query, word},
     problem::Problem,
-    server::Services,
+    services::Services,
     words,
 };
 

@@ -9,9 +9,9 @@ use agis_base::UserId;
 use proptest::prelude::*;
 
 use crate::{
-    auth, idempotency,
-    observe::{self, RequestId},
-    schedules, servers,
+    auth,
+    current::{self, RequestId},
+    idempotency, schedules, servers,
 };
 
 fn with(name: HeaderName, value: HeaderValue) -> TestRequest {
@@ -37,7 +37,7 @@ proptest! {
 
     #[test]
     fn request_id(value in value()) {
-        if let Some(id) = RequestId::taken(&with(observe::REQUEST_ID, value.clone()).to_srv_request()) {
+        if let Some(id) = RequestId::taken(&with(current::REQUEST_ID, value.clone()).to_srv_request()) {
             let id = id.as_str();
             prop_assert_eq!(id.as_bytes(), value.as_bytes());
             prop_assert!((1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic()));

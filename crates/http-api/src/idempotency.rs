@@ -27,10 +27,10 @@ use agis_idempotency::{Asked, Begun, Fingerprint, Idempotency, Reply};
 use tokio::runtime::Handle;
 
 use crate::{
-    auth::Caller,
+    auth::{self, Caller},
     body,
     problem::{Code, Problem},
-    server::Services,
+    services::Services,
 };
 
 const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
@@ -57,7 +57,7 @@ impl Asking {
     /// An earlier attempt has begun it, and nobody knows how far it came.
     pub(crate) async fn venture(&self, idempotency: &Idempotency, subject: i32) -> Result<(), Problem> {
         match self.once() {
-            Some(once) if !idempotency.venture(once, subject).await? => Err(Problem::outcome_unknown()),
+            Some(once) if !idempotency.venture(once, subject).await? => Err(outcome_unknown()),
             _ => Ok(()),
         }
     }
@@ -69,6 +69,13 @@ impl Asking {
             tracing::warn!(%error, "note of a console command could not be removed");
         }
     }
+}
+
+fn outcome_unknown() -> Problem {
+    let detail = "an earlier request with this Idempotency-Key was cut off while it typed the line, so nobody knows \
+                  whether the game got it, and it is not typed again; look at the console, and send it under another \
+                  key where it is missing";
+    Problem::new(Code::OutcomeUnknown, detail)
 }
 
 impl FromRequest for Asking {
@@ -156,7 +163,7 @@ async fn begin(request: &mut ServiceRequest) -> Result<Begin, Problem> {
 /// What makes the request this one and no other; none where its caller gave it no key. An answer may
 /// show what only its caller may see, so another API key of the same user hears it again only where it may do the same.
 async fn asked(request: &mut ServiceRequest) -> Result<Option<Asked>, Problem> {
-    let caller = request.extensions().get::<Caller>().cloned().ok_or_else(Problem::missing_key)?;
+    let caller = request.extensions().get::<Caller>().cloned().ok_or_else(auth::missing_key)?;
     let Some(key) = key(request.request(), caller.user())? else { return Ok(None) };
     let payload = request.take_payload();
     let body = body::collect(request.request(), payload).await?;

@@ -18,7 +18,7 @@ use crate::{
     page::{List, list_query, word},
     path::Id,
     problem::Problem,
-    server::Services,
+    services::Services,
     words,
 };
 

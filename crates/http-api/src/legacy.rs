@@ -5,12 +5,11 @@
 //! secret can speak for everybody, and must not be able to make that last.
 
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use agis_accounts::Accounts;
 use agis_apikeys::{Permission, Scope, Scopes, Secret, service::AuthError};
 use agis_base::{Timestamp, UserId};
 use agis_ratelimit::{Bucket, Quota};
 use chrono::Utc;
-
-use crate::server::Services;
 
 /// The operator's secret.
 const SECRET: &str = "x-agis-legacy-secret";
@@ -64,9 +63,9 @@ impl LegacyPolicy {
 
 impl Token {
     /// The user, if there is one; REST makes none.
-    pub(crate) async fn redeem(self, services: &Services) -> Result<LegacyCaller, AuthError> {
+    pub(crate) async fn redeem(self, accounts: &Accounts) -> Result<LegacyCaller, AuthError> {
         let Self(caller) = self;
-        services.accounts.get(&caller.user).await?.ok_or(AuthError::Unknown)?;
+        accounts.get(&caller.user).await?.ok_or(AuthError::Unknown)?;
         metrics::counter!("agis_bot_legacy_token_uses_total").increment(1);
         tracing::warn!(user_id = %caller.user, "legacy token was used");
         Ok(caller)

@@ -17,7 +17,7 @@ use actix_web::{
 };
 use thiserror::Error;
 
-use crate::problem::Problem;
+use crate::problem::{Code, Problem, RETRY_S};
 
 /// What an operator decides about the network.
 #[derive(Debug, Clone)]
@@ -92,8 +92,14 @@ pub(crate) async fn deadline(request: ServiceRequest, next: Next<BoxBody>) -> Re
     let kept = request.request().clone();
     match tokio::time::timeout(network.request_timeout, next.call(request)).await {
         Ok(answer) => answer,
-        Err(_) => Ok(ServiceResponse::new(kept, Problem::timed_out(network.request_timeout).error_response())),
+        Err(_) => Ok(ServiceResponse::new(kept, timed_out(network.request_timeout).error_response())),
     }
+}
+
+fn timed_out(within: Duration) -> Problem {
+    let within = within.as_secs();
+    let detail = format!("this was not done within {within} s; look whether it took effect before you repeat it");
+    Problem::new(Code::TimedOut, detail).after(RETRY_S)
 }
 
 #[cfg(test)]

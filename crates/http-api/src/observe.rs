@@ -1,107 +1,37 @@
-//! Request ids, log lines, metrics.
+//! Log lines and metrics of requests.
 
 use std::{
-    cell::{Cell, RefCell},
-    hash::{BuildHasher, RandomState},
+    cell::RefCell,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use actix_web::{
     Error, HttpMessage, HttpRequest,
     body::MessageBody,
     dev::{ServiceRequest, ServiceResponse},
-    http::{
-        ConnectionType, Method,
-        header::{HeaderName, HeaderValue},
-    },
+    http::{ConnectionType, Method},
     middleware::Next,
-    web::Bytes,
+    web::Data,
 };
-use agis_base::{REQUEST_ID_MAX, Trace, TraceId};
 use foldhash::HashMap;
 use metrics::{Counter, Histogram};
-use tracing::{Level, Span};
-use uuid::Uuid;
+use tracing::Level;
 
-use crate::{auth::Caller, connection, forwarded};
+use crate::{
+    auth::Caller,
+    connection,
+    current::{Current, REQUEST_ID, span},
+    services::Services,
+};
 
-pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// <https://www.w3.org/TR/trace-context/#traceparent-header>
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// A request that took longer has a line in the log, whatever it was.
 const SLOW: Duration = Duration::from_secs(1);
 /// How many kinds of requests each thread keeps the metrics of at hand; there are fewer, unless somebody adds a label.
 const KINDS: usize = 2000;
-
-tokio::task_local! {
-    static CURRENT: Current;
-}
-
-/// The request that is being answered.
-#[derive(Clone)]
-struct Current {
-    id: RequestId,
-    trace: Option<TraceId>,
-}
-
-/// What a request is known by: visible ASCII, kept as the header that the answer has.
-#[derive(Clone)]
-pub(crate) struct RequestId(HeaderValue);
-
-impl RequestId {
-    /// That of the request that is being answered.
-    pub(crate) fn current() -> Option<Self> {
-        CURRENT.try_with(|current| current.id.clone()).ok()
-    }
-
-    pub(crate) fn as_str(&self) -> &str {
-        self.0.to_str().unwrap_or_default()
-    }
-
-    /// The caller's own, if it can stand in a header and a log line.
-    pub(crate) fn taken(request: &ServiceRequest) -> Option<Self> {
-        let id = request.headers().get(REQUEST_ID)?;
-        let clean = (1..=REQUEST_ID_MAX).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic);
-        clean.then(|| Self(id.clone()))
-    }
-
-    /// A UUIDv7. It has to be unlike others, not unforeseeable, so the system is asked for randomness once per thread.
-    fn made() -> Self {
-        thread_local! {
-            static RANDOM: (RandomState, Cell<u64>) = (RandomState::new(), Cell::default());
-        }
-        let [high, low] = RANDOM.with(|(random, count)| {
-            count.set(count.get().wrapping_add(1));
-            [random.hash_one((count.get(), 0)), random.hash_one((count.get(), 1))]
-        });
-        let mut bytes = [0; 10];
-        bytes[..8].copy_from_slice(&high.to_ne_bytes());
-        bytes[8..].copy_from_slice(&low.to_ne_bytes()[..2]);
-        let since = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
-        let millis = u64::try_from(since.as_millis()).unwrap_or_default();
-        let id = uuid::Builder::from_unix_timestamp_millis(millis, &bytes).into_uuid();
-        let text = Bytes::copy_from_slice(id.hyphenated().encode_lower(&mut Uuid::encode_buffer()).as_bytes());
-        Self(HeaderValue::from_maybe_shared(text).unwrap_or_else(|_| HeaderValue::from_static("")))
-    }
-}
-
-/// What carries the request's id into the log. To open it costs as much as to refuse a request, so it is opened where
-/// there may be something to say (and whatever the log's filter says of spans): for a look-up, for a request that is let in, for the request's own line.
-pub(crate) fn span() -> Span {
-    let open = |Current { id, trace }: &Current| {
-        tracing::error_span!("request", request_id = id.as_str(), trace_id = trace.map(tracing::field::display))
-    };
-    CURRENT.try_with(open).unwrap_or_else(|_| Span::none())
-}
-
-/// What an operation keeps of the request that asks for it.
-pub(crate) fn trace() -> Option<Trace> {
-    CURRENT.try_with(|Current { id, trace }| Trace { request_id: id.as_str().to_owned(), trace_id: *trace }).ok()
-}
 
 /// Gives every request an id, a line in the log, and its place in the metrics; its connection knows that it is handled.
 pub(crate) async fn observe(
@@ -110,11 +40,12 @@ pub(crate) async fn observe(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse, Error> {
     let began = Instant::now();
-    forwarded::notice(&request);
+    if let Some(services) = request.app_data::<Data<Services>>() {
+        services.edge.unnamed.notice(&request, &services.edge.trusted_proxies);
+    }
     let busy = connection::busy(&request);
-    let id = RequestId::taken(&request).unwrap_or_else(RequestId::made);
-    let traceparent = request.headers().get(TRACEPARENT).and_then(|header| header.to_str().ok());
-    let trace = traceparent.and_then(TraceId::of_traceparent);
+    let current = Current::of(&request);
+    let id = current.id.clone();
     let method = method(request.method());
     let inner = async {
         // What a handler or an extractor refuses has become an answer in here, where the id is known.
@@ -122,8 +53,8 @@ pub(crate) async fn observe(
         record(method, response.request(), response.status().as_u16(), began.elapsed());
         Ok::<_, Error>(response)
     };
-    let mut response = CURRENT.scope(Current { id: id.clone(), trace }, inner).await?;
-    response.headers_mut().insert(REQUEST_ID, id.0);
+    let mut response = current.scope(inner).await?;
+    response.headers_mut().insert(REQUEST_ID, id.into());
     if closing.load(Ordering::Relaxed) {
         response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
     }
@@ -229,18 +160,7 @@ fn is_told(method: &str, status: u16, took: Duration, is_known: bool) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
-
     use super::*;
-
-    #[test]
-    fn ids_that_are_made_differ_and_are_of_version_7() {
-        let made = || (0..1000).map(|_| RequestId::made().as_str().to_owned()).collect::<Vec<_>>();
-        let elsewhere = std::thread::spawn(made).join().expect("ids");
-        let ids: HashSet<_> = made().into_iter().chain(elsewhere).collect();
-        assert_eq!(ids.len(), 2000);
-        assert!(ids.iter().all(|id| id.parse::<uuid::Uuid>().is_ok_and(|id| id.get_version_num() == 7)));
-    }
 
     #[test]
     fn the_log_tells_of_writes_failures_and_what_was_slow() {

@@ -14,7 +14,7 @@ use agis_apikeys::Permission;
 use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
-use crate::{console, games, keys, operations, schedules, server, servers, users, words};
+use crate::{console, games, keys, operations, routes, schedules, servers, users, words};
 
 /// What is served under this path.
 pub(crate) const PREFIX: &str = "/api/v1";
@@ -167,7 +167,7 @@ fn id_parameter(path: &str) -> Value {
 
 /// What the routes ask of their callers. Each of several requirements will do.
 fn secure(paths: &mut Value) {
-    for route in server::table().served() {
+    for route in routes::table().served() {
         let operation = &mut paths[format!("{PREFIX}{}", route.path)][route.method.as_str().to_lowercase()];
         let scopes = |permission: &Permission| json!({ SCHEME: [permission.as_str()] });
         operation["security"] = match route.any_of {
@@ -267,7 +267,7 @@ mod tests {
 
     #[test]
     fn the_document_has_the_routes_that_are_served_and_no_other() {
-        let served: BTreeSet<_> = server::table()
+        let served: BTreeSet<_> = routes::table()
             .served()
             .map(|route| (format!("{PREFIX}{}", route.path), route.method.to_string()))
             .collect();

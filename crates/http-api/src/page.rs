@@ -7,7 +7,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::problem::{Code, Problem};
+use crate::problem::Problem;
 
 const DEFAULT: u32 = 50;
 const MAX: u32 = 100;
@@ -66,16 +66,11 @@ pub(crate) fn limit(text: Option<&str>) -> Result<u32, Problem> {
 pub(crate) fn read_cursor<Id: FromStr + Display>(cursor: &str) -> Result<Id, Problem> {
     let bytes = URL_SAFE_NO_PAD.decode(cursor).ok().filter(|bytes| !bytes.is_empty());
     let id = bytes.and_then(|bytes| std::str::from_utf8(&bytes).ok()?.parse::<Id>().ok());
-    id.filter(|id| write_cursor(id) == cursor).ok_or_else(invalid_cursor)
+    id.filter(|id| write_cursor(id) == cursor).ok_or_else(Problem::invalid_cursor)
 }
 
 fn write_cursor(id: &impl Display) -> String {
     URL_SAFE_NO_PAD.encode(id.to_string())
-}
-
-/// The cursor is not one of ours.
-pub(crate) fn invalid_cursor() -> Problem {
-    Problem::new(Code::InvalidCursor, "cursor: is the next_cursor of an earlier answer, unchanged")
 }
 
 /// A query parameter that is one of some words.
@@ -156,7 +151,11 @@ mod tests {
     #[test]
     fn another_way_to_write_a_number_is_no_cursor() {
         for text in ["+5", "05", " 5", "5 ", "5\0"] {
-            assert_eq!(read_cursor::<ServerId>(&URL_SAFE_NO_PAD.encode(text)), Err(invalid_cursor()), "{text:?}");
+            assert_eq!(
+                read_cursor::<ServerId>(&URL_SAFE_NO_PAD.encode(text)),
+                Err(Problem::invalid_cursor()),
+                "{text:?}"
+            );
         }
     }
 }

@@ -2,7 +2,7 @@
 
 mod code;
 
-use std::{fmt, time::Duration};
+use std::fmt;
 
 use actix_web::{
     HttpRequest, HttpResponse, Responder, ResponseError,
@@ -19,13 +19,10 @@ use agis_servers::{ServersError, console::ConsoleError};
 use serde::Serialize;
 
 pub(crate) use self::code::Code;
-use crate::{auth::Whose, observe::RequestId, page};
+use crate::current::RequestId;
 
 /// Seconds after which a caller should try again what may go well then.
-const RETRY_S: u64 = 2;
-
-/// Seconds after which one may try again to follow a console.
-const FOLLOWERS_RETRY_S: u64 = 10;
+pub(crate) const RETRY_S: u64 = 2;
 
 /// An error for a caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,56 +71,17 @@ impl Problem {
         Self { allow: Some(allow.to_owned()), ..Self::new(Code::MethodNotAllowed, detail) }
     }
 
-    pub(crate) fn outcome_unknown() -> Self {
-        let detail = "an earlier request with this Idempotency-Key was cut off while it typed the line, so nobody knows \
-                      whether the game got it, and it is not typed again; look at the console, and send it under another \
-                      key where it is missing";
-        Self::new(Code::OutcomeUnknown, detail)
-    }
-
-    pub(crate) fn slow_body(within: Duration) -> Self {
-        Self::new(Code::SlowBody, format!("the body did not come within {} s", within.as_secs()))
-    }
-
-    pub(crate) fn timed_out(within: Duration) -> Self {
-        let within = within.as_secs();
-        let detail = format!("this was not done within {within} s; look whether it took effect before you repeat it");
-        Self { retry_after: Some(RETRY_S), ..Self::new(Code::TimedOut, detail) }
-    }
-
     pub(crate) fn invalid_query(detail: impl Into<String>) -> Self {
         Self::new(Code::InvalidQuery, detail)
     }
 
+    /// The cursor is not one of ours.
+    pub(crate) fn invalid_cursor() -> Self {
+        Self::new(Code::InvalidCursor, "cursor: is the next_cursor of an earlier answer, unchanged")
+    }
+
     pub(crate) fn invalid_value(field: &str, rule: impl fmt::Display) -> Self {
         Self::new(Code::InvalidValue, format!("{field}: {rule}"))
-    }
-
-    pub(crate) fn missing_key() -> Self {
-        let detail = "send an API key in the header 'Authorization: Bearer agis_…'";
-        Self::new(Code::MissingKey, detail)
-    }
-
-    pub(crate) fn missing_scope(any_of: &[agis_apikeys::Permission]) -> Self {
-        let scopes: Vec<_> = any_of.iter().map(|scope| format!("'{scope}'")).collect();
-        let detail = format!("this needs the scope {}, which your API key has not, or not here", scopes.join(" or "));
-        Self::new(Code::MissingScope, detail)
-    }
-
-    pub(crate) fn rate_limited(whose: Whose, limit: u32, retry_after: u64) -> Self {
-        let used = match whose {
-            Whose::Key => format!("this API key has used its {limit} requests per hour"),
-            Whose::Maker => format!(
-                "a key that gave this API key its requests, as its maker does, has used its {limit} per hour, which all \
-                 keys that come of it share"
-            ),
-        };
-        let detail = format!("{used}; the next is free in {retry_after} s");
-        Self::new(Code::RateLimited, detail).after(retry_after)
-    }
-
-    pub(crate) fn too_many_followers(code: Code, detail: impl Into<String>) -> Self {
-        Self::new(code, detail).after(FOLLOWERS_RETRY_S)
     }
 
     /// Says nothing of the inside; the log does, under the request id.
@@ -263,7 +221,7 @@ impl From<ConsoleError> for Problem {
     fn from(error: ConsoleError) -> Self {
         let detail = error.to_string();
         match error {
-            ConsoleError::Position => page::invalid_cursor(),
+            ConsoleError::Position => Self::invalid_cursor(),
             ConsoleError::NotRunning => Self::new(Code::NotRunning, detail),
             ConsoleError::NoWay | ConsoleError::Mute => Self::new(Code::NoConsole, detail),
             ConsoleError::Busy => Self::new(Code::ConsoleBusy, detail).after(RETRY_S),

@@ -25,8 +25,8 @@ use crate::{
     page::{self, List, word, yes_or_no},
     path::Id,
     problem::Problem,
-    server::Services,
     servers::act,
+    services::Services,
 };
 
 /// Create a schedule
@@ -273,7 +273,7 @@ impl std::str::FromStr for Cursor {
     type Err = Problem;
 
     fn from_str(text: &str) -> Result<Self, Problem> {
-        let slot: Timestamp = text.parse().map_err(|_| page::invalid_cursor())?;
-        YEARS.contains(&slot.year()).then_some(Self(slot)).ok_or_else(page::invalid_cursor)
+        let slot: Timestamp = text.parse().map_err(|_| Problem::invalid_cursor())?;
+        YEARS.contains(&slot.year()).then_some(Self(slot)).ok_or_else(Problem::invalid_cursor)
     }
 }

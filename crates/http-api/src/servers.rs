@@ -16,12 +16,12 @@ use utoipa::ToSchema;
 use crate::{
     auth::{Caller, Here, May, ReadServers, Somewhere, WriteServers},
     body::{Body, nullable},
+    current,
     idempotency::{self, Asking},
-    observe,
     operations::OperationDto,
     page::{List, list_query, text, word, yes_or_no},
     problem::Problem,
-    server::Services,
+    services::Services,
     words,
 };
 
@@ -273,7 +273,7 @@ pub(crate) async fn act(
 ) -> Result<HttpResponse, Problem> {
     let identity = idempotency::key(http, caller.user())?.map_or(Identity::None, |key| Identity::Key(key.to_string()));
     let actor = caller.user().clone();
-    let trace = observe::trace();
+    let trace = current::trace();
     let request = Request { server, action, origin: Origin::Rest, actor, channel: None, identity, trace };
     let operation = services.servers.request(request).await?;
     Ok(HttpResponse::Accepted()

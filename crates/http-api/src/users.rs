@@ -5,7 +5,7 @@ use agis_base::{Timestamp, UserId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{auth::Caller, problem::Problem, server::Services};
+use crate::{auth::Caller, problem::Problem, services::Services};
 
 /// The user whose key it is.
 #[derive(Serialize, ToSchema)]
