@@ -5,7 +5,6 @@ mod common;
 mod console;
 mod contract;
 mod edge;
-mod fairness;
 mod games;
 mod guides;
 mod idempotency;

@@ -13,16 +13,15 @@ use agis_servers::{
     game::Catalogue,
     host::{Host, HostError, Observed, Order, Reached, Target},
     operation::Identity,
-    store::{Billing, LeaseStore, OperationStore},
+    store::{Billing, OperationStore},
 };
-use agis_storage::{Db, DbConfig};
+use agis_storage::Db;
 use agis_test_support::wait;
 use async_trait::async_trait;
 use tokio::{sync::watch, task::JoinHandle};
-use tokio_postgres::Client;
 use tokio_util::sync::CancellationToken;
 
-use crate::common::Stack;
+use crate::scene::{Scene, number, queue};
 
 /// For thousands of operations, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -117,30 +116,6 @@ impl Crew {
     }
 }
 
-fn database(stack: &Stack) -> Arc<Db> {
-    Arc::new(Db::new(&DbConfig { url: stack.database_url(), connections: 10 }).expect("a pool"))
-}
-
-/// So many servers of each of so many owners, whose starts are queued: owner 1 has the oldest. Their ids go up.
-async fn queue(sql: &Client, host: &str, owners: std::ops::RangeInclusive<i32>, each: i32) {
-    let (first, last) = (owners.start(), owners.end());
-    sql.batch_execute(&format!(
-        "insert into users (discord_id) select n::text from generate_series({first}, {last}) n on conflict do nothing;
-         with made as (
-             insert into game_servers (discord_id, name, game_type, desired, generation, host)
-             select o::text, '{host} ' || n, 'demo', 'running', 1, '{host}'
-             from generate_series({first}, {last}) o, generate_series(1, {each}) n order by o, n returning id)
-         insert into operations (id, server_id, action, origin, actor, generation, available_at)
-         select gen_random_uuid(), id, 'start', 'rest', '1', 1, now() - interval '1 hour' + id * interval '1 ms' from made"
-    ))
-    .await
-    .expect("servers and their starts");
-}
-
-async fn number(sql: &Client, query: &str) -> i64 {
-    sql.query_one(query, &[]).await.expect("a number").get(0)
-}
-
 fn stop_of(server: i32, owner: &str) -> Request {
     Request {
         server: ServerId(server),
@@ -155,9 +130,8 @@ fn stop_of(server: i32, owner: &str) -> Request {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_two_thousand_servers_start_a_stop_is_done_and_no_start_is_lost() {
-    let stack = Stack::start().await;
-    let (sql, store) = (stack.sql().await, database(&stack));
-    queue(&sql, "there", 1..=20, 100).await;
+    let Scene { sql, db: store, .. } = &Scene::start().await;
+    queue(sql, "there", 1..=20, 100).await;
     sql.batch_execute(
         "insert into users (discord_id) values ('99');
          insert into game_servers (id, discord_id, name, game_type, status, desired, generation, status_generation, host)
@@ -166,7 +140,7 @@ async fn while_two_thousand_servers_start_a_stop_is_done_and_no_start_is_lost() 
     .await
     .expect("a server that runs");
     let host = Endless::new("there", false);
-    let crew = Crew::begin(&store, vec![host.clone()], 16);
+    let crew = Crew::begin(store, vec![host.clone()], 16);
     wait::until(PATIENCE, "all to start", async || (host.count() == 2000).then_some(())).await;
 
     // One that runs, and one that starts.
@@ -177,7 +151,7 @@ async fn while_two_thousand_servers_start_a_stop_is_done_and_no_start_is_lost() 
     assert!(accepted.answers.iter().all(Result::is_ok), "{accepted:?}");
     crew.bell.send_replace(());
     let stopped = "select count(*) from operations where action = 'stop' and state = 'succeeded'";
-    wait::until(PATIENCE, "both to stop", async || (number(&sql, stopped).await == 2).then_some(())).await;
+    wait::until(PATIENCE, "both to stop", async || (number(sql, stopped).await == 2).then_some(())).await;
     wait::until(PATIENCE, "one start to be given up", async || (host.count() == 1999).then_some(())).await;
     assert_eq!(host.starts()["7"], 99);
 
@@ -187,30 +161,29 @@ async fn while_two_thousand_servers_start_a_stop_is_done_and_no_start_is_lost() 
         .await
         .expect("the leases of now");
     let prolonged = "select count(*) from operations o join leases l using (id) where o.lease_until > l.lease_until";
-    wait::until(PATIENCE, "all to be prolonged", async || (number(&sql, prolonged).await == 1999).then_some(())).await;
-    assert_eq!(number(&sql, still).await, 1999);
+    wait::until(PATIENCE, "all to be prolonged", async || (number(sql, prolonged).await == 1999).then_some(())).await;
+    assert_eq!(number(sql, still).await, 1999);
 
     // A process that ends hands them back, and the next goes on with each.
     crew.end().await;
     let over = "select count(*) from operations where action = 'start' and state = 'queued' and attempt = 1";
-    assert_eq!(number(&sql, over).await, 1999);
+    assert_eq!(number(sql, over).await, 1999);
     let next = Endless::new("there", false);
-    let crew = Crew::begin(&store, vec![next.clone()], 16);
+    let crew = Crew::begin(store, vec![next.clone()], 16);
     wait::until(PATIENCE, "all to be taken over", async || (next.count() == 1999).then_some(())).await;
     crew.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn neither_one_owner_nor_one_host_takes_the_places_of_others() {
-    let stack = Stack::start().await;
-    let (sql, store) = (stack.sql().await, database(&stack));
-    queue(&sql, "stuck", 1..=1, 50).await;
+    let Scene { sql, db: store, .. } = &Scene::start().await;
+    queue(sql, "stuck", 1..=1, 50).await;
     let (stuck, well) = (Endless::new("stuck", true), Endless::new("well", false));
-    let crew = Crew::begin(&store, vec![stuck.clone(), well.clone()], 8);
+    let crew = Crew::begin(store, vec![stuck.clone(), well.clone()], 8);
     wait::until(PATIENCE, "the first owner's share", async || (stuck.count() == 2).then_some(())).await;
 
-    queue(&sql, "stuck", 2..=2, 1).await;
-    queue(&sql, "well", 1..=1, 50).await;
+    queue(sql, "stuck", 2..=2, 1).await;
+    queue(sql, "well", 1..=1, 50).await;
     crew.bell.send_replace(());
     wait::until(PATIENCE, "the second owner's start", async || {
         (stuck.starts() == BTreeMap::from([("1".to_owned(), 2), ("2".to_owned(), 1)])).then_some(())
@@ -219,57 +192,4 @@ async fn neither_one_owner_nor_one_host_takes_the_places_of_others() {
     wait::until(PATIENCE, "all on the other host", async || (well.count() == 50).then_some(())).await;
     assert_eq!(stuck.starts()["1"], 2);
     crew.end().await;
-}
-
-#[tokio::test]
-async fn the_turn_goes_round_the_owners() {
-    let stack = Stack::start().await;
-    let (sql, store) = (stack.sql().await, database(&stack));
-    queue(&sql, "there", 1..=3, 3).await;
-    queue(&sql, "elsewhere", 4..=4, 3).await;
-    let turns = async |actions: &[Action], limit| {
-        let due = store.due("there", actions, limit).await.expect("what waits");
-        due.iter().map(|due| due.owner.to_string()).collect::<Vec<_>>().join("")
-    };
-    assert_eq!(turns(&[Action::Start, Action::Restart], 100).await, "123123123");
-    assert_eq!(turns(&[Action::Start], 4).await, "1231");
-    assert_eq!(turns(&[Action::Stop, Action::Delete], 100).await, "");
-
-    // What was postponed waits, what lost its worker does not.
-    sql.batch_execute(
-        "update operations set available_at = now() + interval '1 hour' where server_id in
-             (select id from game_servers where discord_id = '1');
-         update operations set state = 'running', lease_until = now() - interval '1 second' where server_id in
-             (select id from game_servers where discord_id = '2');
-         update operations set state = 'running', lease_until = now() + interval '1 hour' where server_id in
-             (select min(id) from game_servers where discord_id = '3')",
-    )
-    .await
-    .expect("other times");
-    assert_eq!(turns(&[Action::Start], 100).await, "32322");
-}
-
-/// Half a million ended operations, and nobody has told the planner of them.
-#[tokio::test]
-async fn what_waits_is_found_without_reading_what_has_ended() {
-    let stack = Stack::start().await;
-    let (sql, store) = (stack.sql().await, database(&stack));
-    queue(&sql, "there", 1..=10, 10).await;
-    sql.batch_execute(
-        "insert into operations (id, server_id, action, state, origin, actor, generation, finished_at)
-         select gen_random_uuid(), (select min(id) from game_servers), 'start', 'succeeded', 'rest', '1', 1, now()
-         from generate_series(1, 100000)",
-    )
-    .await
-    .expect("a history");
-    let read = "select coalesce(sum(seq_tup_read), 0)::int8 from pg_stat_user_tables where relname in ('operations', 'game_servers')";
-    let before = number(&sql, read).await;
-    for _ in 0..3 {
-        assert_eq!(store.due("there", &[Action::Start], 50).await.expect("what waits").len(), 50);
-    }
-    // What another connection has read is told a moment after it.
-    let idle = "select count(*) from pg_stat_user_tables where relname = 'operations' and idx_scan > 0";
-    wait::until(PATIENCE, "statistics", async || (number(&sql, idle).await > 0).then_some(())).await;
-    let after = number(&sql, read).await;
-    assert!(after - before < 100_000, "{} rows were read one after the other", after - before);
 }

@@ -1,0 +1,6 @@
+//! The loops on a real database, with hosts of the tests' own.
+
+mod billing;
+mod fairness;
+#[path = "../../../storage/tests/storage/scene.rs"]
+mod scene;

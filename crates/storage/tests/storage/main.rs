@@ -1,0 +1,7 @@
+//! The stores on a real database.
+
+mod due;
+mod migrations;
+mod notices;
+mod retention;
+mod scene;

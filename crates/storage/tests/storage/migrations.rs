@@ -1,0 +1,131 @@
+//! Each migration, one by one.
+
+mod short_locks;
+
+use agis_storage::migrations;
+use tokio_postgres::Client;
+
+use crate::scene::Scene;
+
+/// The names of all migrations, in order; the first is the schema of v1.7.0.
+fn all() -> Vec<String> {
+    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../../migrations");
+    let entries = std::fs::read_dir(directory).expect("the migrations").map(|entry| entry.expect("an entry"));
+    let mut names: Vec<_> = entries.map(|entry| entry.file_name().into_string().expect("text")).collect();
+    names.sort();
+    names
+}
+
+#[tokio::test]
+async fn the_names_that_operators_know_are_there() {
+    let Scene { sql, .. } = &Scene::start().await;
+    let names = "select indexname::text from pg_indexes where schemaname = 'public'";
+    let names: Vec<String> = sql.query(names, &[]).await.expect("names").iter().map(|row| row.get(0)).collect();
+    for index in [
+        "idx_users_tier",
+        "idx_users_credits",
+        "idx_users_servers_used",
+        "idx_schedules_next_run",
+        "idx_schedules_discord_id",
+        "idx_schedules_server_id",
+        "idx_api_keys_hash",
+        "idx_api_keys_discord_id",
+        "api_keys_key_hash_key",
+    ] {
+        assert!(names.iter().any(|name| name == index), "{index} is not in {names:?}");
+    }
+    sql.execute("delete from user_stats", &[]).await.expect("no stats");
+    sql.execute("insert into user_stats (discord_id, updated_at) values ('100000000000000001', '2020-01-01')", &[])
+        .await
+        .expect("stats");
+    sql.execute("update user_stats set total_commands_used = 1", &[]).await.expect("a command");
+    let fresh = sql.query_one("select updated_at = now() or updated_at > '2026-01-01' from user_stats", &[]).await;
+    assert!(fresh.expect("a row").get::<_, bool>(0), "trigger_user_stats_updated_at touches what changes");
+}
+
+/// What is counted of the rows in `migrations/rows.sql`.
+const COUNTED: [(&str, &str); 23] = [
+    ("users", "users"),
+    ("totals", "user_stats where total_commands_used = 5"),
+    ("servers", "game_servers where deleted_at is null"),
+    ("deleted servers", "game_servers where deleted_at is not null"),
+    ("confirmed runs", "game_servers where confirmed_from is not null and confirmed_until is not null"),
+    ("schedules", "server_schedules where enabled"),
+    ("operations", "operations"),
+    ("ids of requests", "operations where request_id is not null and trace_id is not null"),
+    ("runs", "schedule_runs"),
+    ("keys from everywhere", "api_keys where allowed_ips = '{}' and expires_at is null"),
+    ("narrowed keys", "api_keys where allowed_ips <> '{}'"),
+    ("keys that came of keys", "api_keys where maker_buckets = '{2}' and maker_limits = '{100}'"),
+    ("idempotency keys", "idempotency_keys"),
+    ("shares", "server_shares"),
+    ("roles", "member_roles"),
+    ("notices", "notices"),
+    ("lines of the ledger", "credit_ledger where kind <> 'opening'"),
+    ("ids of entries", "credit_ledger where command_id is not null"),
+    ("shapes of names", "game_servers where name_shape is not null"),
+    ("leavers", "server_leavers"),
+    ("kills", "operations where killed_after_grace is not null"),
+    ("unavailable games", "unavailable_games"),
+    ("owed answers", "deferrals"),
+];
+
+/// What each migration that can be reverted takes along when it is, from the newest to the oldest.
+/// docs/operations/rollback.md tells of it.
+const LOST: [(&str, &[&str]); 24] = [
+    ("deferrals", &["owed answers"]),
+    ("unavailable_games", &["unavailable games"]),
+    ("killed_after_grace", &["kills"]),
+    ("ended_keys", &[]),
+    ("makers_checked", &[]),
+    ("makers", &["keys that came of keys"]),
+    ("leavers", &["leavers"]),
+    ("name_shapes", &["shapes of names"]),
+    ("roles_seen", &[]),
+    ("deleted_servers", &[]),
+    ("live_servers", &[]),
+    ("confirmed", &["confirmed runs"]),
+    ("plans_index", &[]),
+    ("plans", &[]),
+    ("traces", &["ids of requests"]),
+    ("ledger", &["ids of entries"]),
+    ("credits", &["lines of the ledger"]),
+    ("notices", &["notices"]),
+    ("sharing", &["shares", "roles"]),
+    ("firings_choose_operations", &[]),
+    ("host_index", &[]),
+    ("idempotency", &["idempotency keys"]),
+    ("keys", &["narrowed keys"]),
+    ("lift", &["operations", "runs", "deleted servers"]),
+];
+
+async fn counts(sql: &Client) -> Vec<(&'static str, i64)> {
+    let mut counts = vec![];
+    for (what, from) in COUNTED {
+        let row = sql.query_one(&format!("select count(*) from {from}"), &[]).await.expect("a count");
+        counts.push((what, row.get(0)));
+    }
+    counts
+}
+
+#[tokio::test]
+async fn every_migration_goes_down_and_up_again_with_rows_and_loses_no_more_than_it_says() {
+    let Scene { sql, url, .. } = &Scene::start().await;
+    let revertible: Vec<_> = all().into_iter().skip(1).rev().collect();
+    assert_eq!(revertible.len(), LOST.len(), "a migration whose losses are not told: {revertible:?}");
+    let mut lost = vec![];
+    for (steps, (name, loses)) in LOST.iter().enumerate() {
+        sql.batch_execute(include_str!("migrations/rows.sql")).await.expect("rows");
+        let mut expected = counts(sql).await;
+        assert!(expected.iter().all(|(_, count)| *count > 0), "nothing to lose: {expected:?}");
+        lost.extend_from_slice(loses);
+        expected.iter_mut().filter(|(what, _)| lost.contains(what)).for_each(|(_, count)| *count = 0);
+
+        for reverted in &revertible[..=steps] {
+            assert_eq!(migrations::down(url, |_| {}).await.expect("one to revert"), *reverted);
+        }
+        assert!(revertible[steps].ends_with(name), "{name}");
+        migrations::up(url, |_| {}).await.expect("up again");
+        assert_eq!(counts(sql).await, expected, "after {name}");
+    }
+}
