@@ -2,19 +2,15 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
-use agis_local_services::account::Account;
-use agis_local_services::leash::Leash;
 use agis_local_services::postgres::Cluster;
-use rustix::process::Signal;
 
-use crate::failure::{Failure, Result};
-use crate::http;
-use crate::run::{run, signal, step};
+use crate::failure::Result;
+use crate::program::{Program, Stop, free_port, output};
+use crate::run::{run, step};
 use crate::signals::Interrupts;
 use crate::state::{State, make_enterable};
 
@@ -22,31 +18,28 @@ use crate::state::{State, make_enterable};
 pub(crate) const USER: &str = "100000000000000001";
 /// The key that asks; those before it are there to be looked at, changed and revoked.
 pub(crate) const KEY_ID: u32 = 4;
-const READY: Duration = Duration::from_secs(60);
 /// Games that were started are stopped meanwhile.
-const STOP: Duration = Duration::from_secs(90);
-const PAUSE: Duration = Duration::from_millis(50);
+const STOP: Stop = Stop { limit: Duration::from_secs(90), killed: "" };
 
 /// An `agis-api` on a database and a folder of its own, without the limits that would end a long run, and a key that may
 /// do everything.
-pub(crate) struct Api {
+pub(crate) struct Api<'a> {
     dir: PathBuf,
     host: String,
     metrics: String,
     key: String,
     settings: Vec<(&'static str, OsString)>,
-    process: Child,
-    _leash: Leash,
+    _program: Program<'a>,
 }
 
-impl Api {
+impl<'a> Api<'a> {
     /// One of this name, with these settings beside the usual ones. It has a folder and a database that are called so.
     pub(crate) fn start(
         name: &str,
         program: PathBuf,
         cluster: &Cluster,
         more: &[(&'static str, OsString)],
-        interrupts: &Interrupts,
+        interrupts: &'a Interrupts,
     ) -> Result<Self> {
         let dir = State::locate()?.dir().join(name);
         let _ = fs::remove_dir_all(&dir);
@@ -67,17 +60,17 @@ impl Api {
         run(&mut command(&["migrate", "up"]), interrupts)?;
         let mut key = String::new();
         for _ in 0..KEY_ID {
-            key = made_key(&mut command(&["keys", "create", "--user", USER, "--rate-limit", "3600000"]))?;
+            key = output(&mut command(&["keys", "create", "--user", USER, "--rate-limit", "3600000"]))?;
         }
 
-        step("starting agis-api");
-        let log = File::create(dir.join("agis-api.log"))?;
-        let process = command(&["serve"]).stdout(Stdio::null()).stderr(log).spawn()?;
-        let leash = Leash::tie(&Account::Ours, r#"kill -TERM "$1""#, &[&process.id().to_string()])?;
+        let log = dir.join("agis-api.log");
+        step(format_args!("starting agis-api; its log is {}", log.display()));
         let [host, metrics] = [api, metrics].map(|port| format!("127.0.0.1:{port}"));
-        let mut started = Self { dir, host, metrics, key, settings, process, _leash: leash };
-        started.wait_until_ready(interrupts)?;
-        Ok(started)
+        let mut serve = command(&["serve"]);
+        serve.stdout(Stdio::null()).stderr(File::create(log)?);
+        let mut program = Program::start("agis-api", &mut serve, STOP, interrupts)?;
+        program.wait_until_ready(&metrics)?;
+        Ok(Self { dir, host, metrics, key, settings, _program: program })
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -102,20 +95,6 @@ impl Api {
     pub(crate) fn dir(&self) -> &Path {
         &self.dir
     }
-
-    fn wait_until_ready(&mut self, interrupts: &Interrupts) -> Result {
-        let deadline = Instant::now() + READY;
-        while !matches!(http::get(&self.metrics, "/readyz", None), Ok(200)) {
-            if self.process.try_wait()?.is_some() || Instant::now() > deadline {
-                let log = self.dir.join("agis-api.log");
-                return Err(Failure::new(format!("agis-api was not ready; {} says why", log.display())));
-            }
-            if interrupts.wait(PAUSE).is_some() {
-                return Err(Failure::Interrupted);
-            }
-        }
-        Ok(())
-    }
 }
 
 const SETTINGS: [(&str, &str); 12] = [
@@ -132,29 +111,3 @@ const SETTINGS: [(&str, &str); 12] = [
     ("DEFAULT_RATE_LIMIT", "3600000"),
     ("MAX_RATE_LIMIT", "3600000"),
 ];
-
-fn made_key(command: &mut Command) -> Result<String> {
-    let output = command.stderr(Stdio::inherit()).output()?;
-    if !output.status.success() {
-        return Err(Failure::Status(output.status));
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
-}
-
-/// A port that nobody has.
-pub(crate) fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
-}
-
-impl Drop for Api {
-    fn drop(&mut self) {
-        signal(&self.process, Signal::TERM);
-        let deadline = Instant::now() + STOP;
-        while matches!(self.process.try_wait(), Ok(None)) {
-            if Instant::now() > deadline {
-                let _ = self.process.kill();
-            }
-            std::thread::sleep(PAUSE);
-        }
-    }
-}

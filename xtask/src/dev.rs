@@ -2,7 +2,6 @@
 
 mod api;
 pub(crate) mod discord;
-pub(crate) mod program;
 mod settings;
 mod summary;
 

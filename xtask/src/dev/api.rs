@@ -4,11 +4,11 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use super::program::{Program, Stop};
 use super::settings::Settings;
 use crate::database::DevDatabase;
-use crate::failure::{Failure, Result};
+use crate::failure::Result;
 use crate::http;
+use crate::program::{Program, Stop, output};
 use crate::run::{run, step};
 use crate::signals::Interrupts;
 use crate::state::State;
@@ -97,16 +97,8 @@ impl<'a> Api<'a> {
 
     fn new_key(&self) -> Result<String> {
         step("making a demo user and an API key");
-        let output = self
-            .command(&["keys", "create", "--user", DEMO_USER, "--name", "dev"])
-            // Where the file with the last key was lost, again and again, another one must still be had.
-            .env("KEYS_PER_USER", "100000")
-            .stderr(Stdio::inherit())
-            .output()
-            .map_err(|error| Failure::new(format!("cannot run agis-api: {error}")))?;
-        if !output.status.success() {
-            return Err(Failure::Status(output.status));
-        }
-        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        let mut create = self.command(&["keys", "create", "--user", DEMO_USER, "--name", "dev"]);
+        // Where the file with the last key was lost, again and again, another one must still be had.
+        output(create.env("KEYS_PER_USER", "100000"))
     }
 }

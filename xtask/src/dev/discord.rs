@@ -8,10 +8,10 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use super::program::{Program, Stop};
 use super::settings::Settings;
 use crate::build;
 use crate::failure::{Failure, Result};
+use crate::program::{Program, Stop};
 use crate::run::step;
 use crate::signals::Interrupts;
 

@@ -6,11 +6,11 @@ use std::time::Duration;
 use agis_local_services::postgres::Cluster;
 use agis_local_services::redis::Redis;
 
-use crate::api::{self, Api, free_port};
+use crate::api::{self, Api};
 use crate::build;
 use crate::dev::discord::{StandIn, TOKEN, URL};
-use crate::dev::program::{Program, Stop};
 use crate::failure::Result;
+use crate::program::{Program, Stop, free_port};
 use crate::run::{run, step};
 use crate::signals::Interrupts;
 use crate::state::checkout;
@@ -27,7 +27,7 @@ const STOP: Stop = Stop { limit: Duration::from_secs(15), killed: "" };
 pub(super) struct Scene<'a> {
     _prometheus: Program<'a>,
     _bot: Program<'a>,
-    api: Api,
+    api: Api<'a>,
     discord: StandIn<'a>,
     prometheus: String,
     _redis: Redis,

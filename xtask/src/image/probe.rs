@@ -1,24 +1,23 @@
 //! Whether the image does what it is for: its programs are started from it, as its account, and asked.
 
-use std::net::{Ipv4Addr, TcpListener};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use agis_local_services::account::Account;
-use agis_local_services::leash::Leash;
 use agis_local_services::postgres::Cluster;
 
 use super::tool::{Container, Tool};
+use crate::api;
 use crate::failure::{Failure, Result};
 use crate::http;
+use crate::program::{Program, Stop, free_port, output};
 use crate::run::{run as run_command, step};
 use crate::signals::Interrupts;
 use crate::test::start_postgres;
 
 /// The account that the manifests name too, and what runs where they name no command.
 const STARTS: &str = "65532:65532 [/agis-api serve]";
-const READY: Duration = Duration::from_secs(60);
 const END: Duration = Duration::from_secs(30);
+const STOP: Stop = Stop { limit: END, killed: "" };
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Migrates a private database, makes a key, serves, and ends, all by programs of the image.
@@ -33,13 +32,13 @@ pub(super) fn run(tool: &Tool, tag: &str, interrupts: &Interrupts) -> Result {
     step(format_args!("starting {tag}"));
     let image = Image::new(tool, tag, &cluster)?;
     run_command(&mut image.command(&["/agis-api", "migrate", "up"]), interrupts)?;
-    let key = image.key()?;
+    let key = output(&mut image.command(&["/agis-api", "keys", "create", "--user", api::USER]))?;
     refuses_without_a_token(&image)?;
-    let mut process = image.command(&["/agis-api", "serve"]).stdout(Stdio::null()).spawn()?;
-    let _leash = Leash::tie(&Account::Ours, r#"kill -TERM "$1""#, &[&process.id().to_string()])?;
-    let served = serves(&image, &key, &mut process, interrupts);
-    image.container.terminate(&process);
-    let status = end(&mut process)?;
+    let mut serve = image.command(&["/agis-api", "serve"]);
+    let mut program = Program::start("agis-api of the image", serve.stdout(Stdio::null()), STOP, interrupts)?;
+    let served = program.wait_until_ready(&image.metrics).and_then(|()| answers(&image, &key));
+    image.container.terminate(program.process());
+    let status = end(program.process())?;
     served?;
     match status.success() {
         true => Ok(()),
@@ -75,15 +74,6 @@ impl<'a> Image<'a> {
     fn command(&self, program: &[&str]) -> Command {
         self.container.command(&self.settings, program)
     }
-
-    fn key(&self) -> Result<String> {
-        let create = ["/agis-api", "keys", "create", "--user", "100000000000000001"];
-        let output = self.command(&create).stderr(Stdio::inherit()).output()?;
-        match output.status.success() {
-            true => Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned()),
-            false => Err(Failure::Status(output.status)),
-        }
-    }
 }
 
 fn refuses_without_a_token(image: &Image<'_>) -> Result {
@@ -95,16 +85,7 @@ fn refuses_without_a_token(image: &Image<'_>) -> Result {
     Ok(())
 }
 
-fn serves(image: &Image<'_>, key: &str, process: &mut Child, interrupts: &Interrupts) -> Result {
-    let deadline = Instant::now() + READY;
-    while !matches!(http::get(&image.metrics, "/readyz", None), Ok(200)) {
-        if process.try_wait()?.is_some() || Instant::now() > deadline {
-            return Err(Failure::new("agis-api of the image was not ready; its log stands above"));
-        }
-        if interrupts.wait(PAUSE).is_some() {
-            return Err(Failure::Interrupted);
-        }
-    }
+fn answers(image: &Image<'_>, key: &str) -> Result {
     for (host, path, key) in [
         (&image.metrics, "/healthz", None),
         (&image.metrics, "/metrics", None),
@@ -131,8 +112,4 @@ fn end(process: &mut Child) -> Result<ExitStatus> {
         }
         std::thread::sleep(PAUSE);
     }
-}
-
-fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
