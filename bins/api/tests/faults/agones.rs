@@ -281,8 +281,9 @@ async fn while_the_cluster_is_out_nothing_is_confirmed_and_readiness_counts_what
     let long_ago = format!("update game_servers set confirmed_until = now() - interval '1 hour' where id = {id}");
     sql.batch_execute(&long_ago).await.expect("an hour ago");
     let last = confirmed().await;
-    // Longer than the watcher sleeps.
-    tokio::time::sleep(Duration::from_secs(12)).await;
+    let rounds = || api.log().iter().filter(|line| line["message"] == "server could not be observed").count();
+    let before = rounds();
+    wait::until(SOON, "another round of the watcher", async || (rounds() > before).then_some(())).await;
     until_unseen(&api, &format!("server {id}: ")).await;
     assert_eq!(confirmed().await, last, "of a dead server nothing is confirmed");
     scene.cluster.recover();

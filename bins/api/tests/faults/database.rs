@@ -284,7 +284,7 @@ async fn sessions_that_began_while_the_database_took_no_writes_are_given_up() {
     let cluster = cluster();
     let stack = Stack::on(cluster.url("agis"), None).await;
     let sql = stack.sql().await;
-    let api = stack.api(&[]).await;
+    let api = Arc::new(stack.api(&[]).await);
     let server = api.server("s", "demo").await;
     sql.batch_execute("alter database agis set default_transaction_read_only = on").await.expect("read-only");
     let others =
@@ -292,8 +292,16 @@ async fn sessions_that_began_while_the_database_took_no_writes_are_given_up() {
     sql.batch_execute(others).await.expect("new sessions");
     let start = async || api.call("POST", &format!("/api/v1/servers/{server}/start"), None).await;
     wait::until(SOON, "a write to be refused", async || (start().await.status == 503).then_some(())).await;
-    // All sessions of the pool have begun.
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    // All sessions of the pool begin.
+    let mut starts = JoinSet::new();
+    for _ in 0..30 {
+        let api = api.clone();
+        let start = async move { api.call("POST", &format!("/api/v1/servers/{server}/start"), None).await.status };
+        starts.spawn(start);
+    }
+    while let Some(status) = starts.join_next().await {
+        assert_eq!(status.expect("an answer"), 503);
+    }
     sql.batch_execute("alter database agis reset default_transaction_read_only").await.expect("writable");
     wait::until(SOON / 3, "a write", async || (start().await.status == 202).then_some(())).await;
 }

@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use agis_test_support::wait;
 use serde_json::json;
 
@@ -67,8 +65,11 @@ async fn host_ahead_of_a_restored_database_is_told_of_once_and_a_stop_stops() {
                 (host["unseen_servers"] == 1 && why.contains("ahead of the database")).then_some(())
             })
             .await;
-            // Longer than the watcher sleeps.
-            tokio::time::sleep(Duration::from_secs(12)).await;
+            // A later round of the watcher sees the crash of another server.
+            let other = api.server("other", "demo").await;
+            api.act(other, "start").await;
+            signal(stack.process_of(other).expect("a process")["game"]["pid"].as_i64().expect("a pid"), "KILL");
+            api.until_status(other, "crashed").await;
             let is_of_it = |line: &&serde_json::Value| line.to_string().contains("ahead of the database");
             assert_eq!(api.log().iter().filter(is_of_it).count(), 1);
         }
