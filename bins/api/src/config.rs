@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn all_that_is_wrong_is_told_at_once() {
+    fn all_mistakes_are_told_at_once() {
         let get = |key: &str| match key {
             "API_PORT" => Some("high".to_owned()),
             "OPERATION_LEASE_SECONDS" => Some("0".to_owned()),

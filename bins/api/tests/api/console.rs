@@ -133,7 +133,7 @@ fn numbered(lines: std::ops::Range<u32>) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_command_reaches_the_game_and_its_answer_the_log_within_a_second() {
+async fn command_and_its_answer_take_under_a_second() {
     let stack = Stack::start().await;
     let api = stack.api(&[("RUST_LOG", "trace")]).await;
     let id = running(&api, "demo").await;
@@ -155,7 +155,7 @@ async fn a_command_reaches_the_game_and_its_answer_the_log_within_a_second() {
 }
 
 #[tokio::test]
-async fn a_server_that_does_not_run_takes_no_command() {
+async fn stopped_server_takes_no_command() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let id = api.server("quiet", "demo").await;
@@ -177,7 +177,7 @@ async fn a_server_that_does_not_run_takes_no_command() {
 }
 
 #[tokio::test]
-async fn a_game_that_does_not_read_leaves_its_supervisor_well() {
+async fn game_that_does_not_read_harms_nothing() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let id = running(&api, "sleeper").await;
@@ -199,7 +199,7 @@ async fn a_game_that_does_not_read_leaves_its_supervisor_well() {
 }
 
 #[tokio::test]
-async fn the_log_is_a_list_from_its_end_from_a_moment_or_from_a_cursor() {
+async fn log_lists_from_end_moment_or_cursor() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let id = api.server("history", "demo").await;
@@ -242,7 +242,7 @@ async fn the_log_is_a_list_from_its_end_from_a_moment_or_from_a_cursor() {
 }
 
 #[tokio::test]
-async fn a_stream_goes_on_behind_the_last_event_after_a_rotation_a_kill_and_in_another_process() {
+async fn stream_resumes_after_rotation_and_kill() {
     let stack = Stack::start().await;
     let (one, two) = (stack.api(&[]).await, stack.api(&[]).await);
     let id = one.server("history", "demo").await;
@@ -301,7 +301,7 @@ async fn a_shutdown_does_not_wait_for_followers() {
 }
 
 #[tokio::test]
-async fn whoever_may_no_longer_follow_is_cut_off() {
+async fn follower_without_the_right_is_cut_off() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let id = api.server("followed", "demo").await;
@@ -324,7 +324,7 @@ async fn whoever_may_no_longer_follow_is_cut_off() {
 }
 
 #[tokio::test]
-async fn followers_are_counted_and_of_a_bounded_number() {
+async fn followers_are_counted_and_bounded() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let id = api.server("popular", "demo").await;
@@ -347,7 +347,7 @@ async fn followers_are_counted_and_of_a_bounded_number() {
 }
 
 #[tokio::test]
-async fn a_server_of_another_host_has_its_console_there() {
+async fn console_of_another_host_is_there() {
     let stack = Stack::start().await;
     let (here, data) = (stack.api(&[]).await, tempfile::tempdir().expect("a directory"));
     let id = here.server("far away", "demo").await;
@@ -363,7 +363,7 @@ async fn a_server_of_another_host_has_its_console_there() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_asked_for_or_typed_is_refused_by_its_name() {
+async fn impossible_requests_are_refused_by_name() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let id = running(&api, "demo").await;

@@ -12,7 +12,7 @@ async fn ask(stack: &Stack, api: &Api, method: Method, path: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn the_document_is_served_to_everybody_as_it_is_in_the_repository() {
+async fn served_document_is_the_repositorys() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let served = api.call_as(None, "GET", "/api/openapi.json", None).await;
@@ -22,7 +22,7 @@ async fn the_document_is_served_to_everybody_as_it_is_in_the_repository() {
 }
 
 #[tokio::test]
-async fn the_page_takes_all_that_it_needs_from_here() {
+async fn docs_page_loads_nothing_from_elsewhere() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     // The client follows the way from /api/docs to /api/docs/.
@@ -43,7 +43,7 @@ async fn the_page_takes_all_that_it_needs_from_here() {
 }
 
 #[tokio::test]
-async fn what_a_path_does_not_take_is_405_with_the_methods_that_it_takes() {
+async fn unknown_method_is_405_with_allow() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let mut methods: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -67,7 +67,7 @@ async fn what_a_path_does_not_take_is_405_with_the_methods_that_it_takes() {
 }
 
 #[tokio::test]
-async fn a_head_is_answered_like_a_get_without_its_body() {
+async fn head_is_answered_like_get_without_body() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     api.server("one", "demo").await;

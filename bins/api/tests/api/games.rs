@@ -38,7 +38,7 @@ fn wanted(game: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_game_whose_program_cannot_be_run_says_why_and_no_server_is_created_for_it_until_it_can() {
+async fn unrunnable_game_takes_no_server_until_fixed() {
     let stack = Stack::start().await;
     let programs = tempfile::tempdir().expect("a directory");
     let dir = programs.path();
@@ -97,7 +97,7 @@ async fn a_game_whose_program_cannot_be_run_says_why_and_no_server_is_created_fo
 }
 
 #[tokio::test]
-async fn what_nobody_says_any_more_and_what_another_host_says_keeps_no_game_away() {
+async fn stale_or_foreign_reports_block_no_game() {
     let stack = Stack::start().await;
     let sql = stack.sql().await;
     let api = stack.api(&[]).await;

@@ -62,7 +62,7 @@ fn assert_replay(again: &Answer, first: &Answer, what: &str) {
 }
 
 #[tokio::test]
-async fn every_post_is_done_once_and_answered_the_same_and_its_key_is_its_own() {
+async fn every_post_is_done_once_per_key() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let world = World::create(&api).await;
@@ -97,7 +97,7 @@ async fn every_post_is_done_once_and_answered_the_same_and_its_key_is_its_own() 
 }
 
 #[tokio::test]
-async fn what_leads_nowhere_is_not_kept_under_a_key() {
+async fn failed_lookups_are_not_kept() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     for (path, status) in [("/api/v1/nothing", 404), ("/api/v1/servers/1/explode", 404), ("/api/v1/games", 405)] {
@@ -109,7 +109,7 @@ async fn what_leads_nowhere_is_not_kept_under_a_key() {
 }
 
 #[tokio::test]
-async fn another_users_key_of_the_same_name_is_another() {
+async fn key_belongs_to_its_user() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let mine = post(&stack, &api, SERVERS, "k", &server("s")).await;
@@ -121,7 +121,7 @@ async fn another_users_key_of_the_same_name_is_another() {
 }
 
 #[tokio::test]
-async fn another_api_key_of_the_same_user_hears_the_answer_where_it_may_do_the_same() {
+async fn other_api_key_of_the_user_hears_the_answer() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let first = post(&stack, &api, SERVERS, "k", &server("s")).await;
@@ -137,7 +137,7 @@ async fn another_api_key_of_the_same_user_hears_the_answer_where_it_may_do_the_s
 }
 
 #[tokio::test]
-async fn an_answer_that_is_repeated_costs_a_request_as_well() {
+async fn repeated_answer_costs_a_request() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let key = stack.make_key(OWNER, &["--rate-limit", "2"]);
@@ -150,7 +150,7 @@ async fn an_answer_that_is_repeated_costs_a_request_as_well() {
 }
 
 #[tokio::test]
-async fn a_key_is_shown_once_and_stands_in_no_table_and_its_id_revokes_it() {
+async fn created_key_is_shown_once_and_stored_nowhere() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let sql = stack.sql().await;
@@ -177,7 +177,7 @@ async fn a_key_is_shown_once_and_stands_in_no_table_and_its_id_revokes_it() {
 }
 
 #[tokio::test]
-async fn a_header_that_is_no_key_is_refused_and_nothing_is_done() {
+async fn malformed_key_is_refused() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let refused = |answer: Answer, what: &str| {
@@ -199,7 +199,7 @@ async fn a_header_that_is_no_key_is_refused_and_nothing_is_done() {
 }
 
 #[tokio::test]
-async fn a_refusal_for_what_there_is_is_kept_and_one_for_the_request_itself_is_not() {
+async fn refusal_is_kept_unless_the_request_is_wrong() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let id = api.server("taken", "demo").await;
@@ -261,7 +261,7 @@ async fn a_key_is_forgotten_after_a_day() {
 }
 
 #[tokio::test]
-async fn a_user_has_so_many_keys_at_a_time_and_others_are_not_concerned() {
+async fn keys_are_limited_per_user() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let sql = stack.sql().await;

@@ -44,7 +44,7 @@ async fn until(api: &Api, key: &str, path: &str, expected: (u16, &str)) {
 }
 
 #[tokio::test]
-async fn a_key_for_one_server_does_its_work_there_and_sees_no_other() {
+async fn key_for_one_server_sees_no_other() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let (own, other) = (api.server("own", "demo").await, api.server("other", "demo").await);
@@ -93,7 +93,7 @@ async fn a_key_for_one_server_does_its_work_there_and_sees_no_other() {
 }
 
 #[tokio::test]
-async fn a_key_for_some_addresses_is_refused_elsewhere_and_a_client_cannot_claim_one() {
+async fn key_for_some_addresses_is_refused_elsewhere() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let body = json!({ "name": "office", "scopes": ["*"], "allowed_ips": ["203.0.113.0/24", "2001:DB8::1"] });
@@ -134,7 +134,7 @@ async fn a_key_for_some_addresses_is_refused_elsewhere_and_a_client_cannot_claim
 }
 
 #[tokio::test]
-async fn a_change_of_a_key_counts_everywhere_soon_and_gives_nothing_that_its_maker_has_not() {
+async fn changed_key_counts_soon_and_gives_no_more() {
     let stack = Stack::start().await;
     let (api, other) = (stack.api(&[]).await, stack.api(&[]).await);
     let (key, id) = made(&api, json!({ "name": "old name", "scopes": ["*"], "rate_limit": 50 })).await;
@@ -173,7 +173,7 @@ async fn a_change_of_a_key_counts_everywhere_soon_and_gives_nothing_that_its_mak
 }
 
 #[tokio::test]
-async fn a_change_that_widens_a_key_leaves_it_within_the_key_that_asks() {
+async fn widened_key_stays_within_the_asking_key() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let sql = stack.sql().await;
@@ -201,7 +201,7 @@ async fn a_change_that_widens_a_key_leaves_it_within_the_key_that_asks() {
 }
 
 #[tokio::test]
-async fn what_a_key_may_give_is_decided_by_what_it_is_then() {
+async fn key_gives_what_it_may_give_at_that_time() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let mut sql = stack.sql().await;
@@ -229,7 +229,7 @@ async fn what_a_key_may_give_is_decided_by_what_it_is_then() {
 }
 
 #[tokio::test]
-async fn a_rotated_key_has_an_heir_at_once_and_ends_when_it_was_said() {
+async fn rotated_key_has_an_heir_and_an_end() {
     let stack = Stack::start().await;
     let (api, other) = (stack.api(&[]).await, stack.api(&[]).await);
     let body = json!({ "name": "bot", "scopes": ["read:servers"], "rate_limit": 3600, "ttl_days": 9, "allowed_ips": ["127.0.0.0/8"] });
@@ -266,7 +266,7 @@ async fn a_rotated_key_has_an_heir_at_once_and_ends_when_it_was_said() {
 }
 
 #[tokio::test]
-async fn of_a_rotation_two_keys_live_at_most_and_at_once_means_at_once() {
+async fn rotation_leaves_at_most_two_keys() {
     let stack = Stack::start().await;
     let api = stack.api(&[("KEYS_PER_USER", "2")]).await;
     let (first, id) = made(&api, json!({ "name": "k", "scopes": ["*"] })).await;
@@ -295,7 +295,7 @@ async fn of_a_rotation_two_keys_live_at_most_and_at_once_means_at_once() {
 }
 
 #[tokio::test]
-async fn a_key_rotates_none_that_can_do_more_than_itself() {
+async fn key_rotates_no_stronger_key() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let (_, strong) = made(&api, json!({ "name": "strong", "scopes": ["*"] })).await;
@@ -311,7 +311,7 @@ async fn a_key_rotates_none_that_can_do_more_than_itself() {
 }
 
 #[tokio::test]
-async fn while_nothing_is_heard_of_changes_a_cached_key_is_good_for_five_seconds_and_then_asked_for() {
+async fn unheard_cache_is_trusted_five_seconds() {
     let stack = Stack::start().await;
     let (proxy, far_away) = proxied(&stack).await;
     let near = stack.api(&[]).await;
@@ -342,7 +342,7 @@ async fn while_nothing_is_heard_of_changes_a_cached_key_is_good_for_five_seconds
 }
 
 #[tokio::test]
-async fn keys_that_are_none_never_keep_out_a_neighbours_valid_one() {
+async fn invalid_keys_never_keep_out_a_valid_one() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let fresh = stack.make_key(OWNER, &["--name", "fresh"]);
@@ -358,7 +358,7 @@ async fn keys_that_are_none_never_keep_out_a_neighbours_valid_one() {
 }
 
 #[tokio::test]
-async fn a_key_that_cannot_be_one_is_refused_without_the_database() {
+async fn malformed_key_needs_no_database() {
     let stack = Stack::start().await;
     let (proxy, far_away) = proxied(&stack).await;
     let api = stack.api(&[("DATABASE_URL", &far_away)]).await;
@@ -371,7 +371,7 @@ async fn a_key_that_cannot_be_one_is_refused_without_the_database() {
 }
 
 #[tokio::test]
-async fn a_legacy_token_opens_nothing_unless_an_operator_lets_it_and_then_never_keys() {
+async fn legacy_token_is_off_and_never_makes_keys() {
     let stack = Stack::start().await;
     let secret = "correct horse battery staple, twice over";
     let ask = async |api: &Api, path: &str, user: &str, secret: Option<&str>| {

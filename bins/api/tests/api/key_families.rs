@@ -77,7 +77,7 @@ async fn until_limit(api: &Api, key: &str, limit: u32) {
 const LIMIT: u32 = 20;
 
 #[tokio::test]
-async fn a_fresh_key_every_few_requests_gets_no_more_than_one_key() {
+async fn fresh_keys_get_no_more_than_one_key() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
 
@@ -117,7 +117,7 @@ async fn a_fresh_key_every_few_requests_gets_no_more_than_one_key() {
 }
 
 #[tokio::test]
-async fn the_tightest_limit_is_told_and_whose_it_is() {
+async fn tightest_limit_is_told_with_its_owner() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let maker = root(&stack, 10);
@@ -145,7 +145,7 @@ async fn the_tightest_limit_is_told_and_whose_it_is() {
 }
 
 #[tokio::test]
-async fn a_child_that_may_little_costs_its_maker_little() {
+async fn small_child_costs_its_maker_little() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let maker = root(&stack, 1000);
@@ -155,7 +155,7 @@ async fn a_child_that_may_little_costs_its_maker_little() {
 }
 
 #[tokio::test]
-async fn what_a_key_has_made_keeps_to_its_limit_whatever_becomes_of_it() {
+async fn child_keeps_to_its_makers_limit() {
     let stack = Stack::start().await;
     let (api, other) = (stack.api(&[]).await, stack.api(&[]).await);
     let (maker, id) = made(&api, &stack.key, 1000).await;
@@ -189,7 +189,7 @@ async fn what_a_key_has_made_keeps_to_its_limit_whatever_becomes_of_it() {
 }
 
 #[tokio::test]
-async fn a_limit_that_another_key_raises_is_a_gift_of_that_keys_requests() {
+async fn raised_limit_is_the_givers_gift() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let giver = root(&stack, LIMIT);

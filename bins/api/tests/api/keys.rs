@@ -38,7 +38,7 @@ async fn everything(sql: &tokio_postgres::Client) -> String {
 }
 
 #[tokio::test]
-async fn a_key_is_shown_once_and_stands_nowhere_else() {
+async fn key_is_shown_once_and_stored_nowhere() {
     let stack = Stack::start().await;
     let api = stack.api(&[("RUST_LOG", "debug")]).await;
     let made = created(&api, json!({ "name": "once", "scopes": ["read:servers"], "ttl_days": 30 })).await;
@@ -106,7 +106,7 @@ async fn a_key_ends_after_its_days_or_never() {
 }
 
 #[tokio::test]
-async fn a_revoked_key_is_refused_at_once_by_every_process() {
+async fn revoked_key_is_refused_at_once_everywhere() {
     let stack = Stack::start().await;
     let (api, other) = (stack.api(&[]).await, stack.api(&[]).await);
     let made = created(&api, json!({ "name": "short-lived", "scopes": ["*"] })).await;
@@ -127,7 +127,7 @@ async fn a_revoked_key_is_refused_at_once_by_every_process() {
 }
 
 #[tokio::test]
-async fn the_last_use_of_a_key_is_seen_soon_after_it() {
+async fn last_use_is_seen_soon() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let made = created(&api, json!({ "name": "used", "scopes": ["read:servers"] })).await;
@@ -164,7 +164,7 @@ async fn a_key_cannot_give_what_it_has_not() {
 }
 
 #[tokio::test]
-async fn a_key_gives_no_more_requests_and_no_longer_a_life_than_its_own() {
+async fn key_gives_no_more_than_its_own_limits() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let body = json!({ "name": "minter", "scopes": ["*"], "rate_limit": 50, "ttl_days": 2 });
@@ -181,7 +181,7 @@ async fn a_key_gives_no_more_requests_and_no_longer_a_life_than_its_own() {
 }
 
 #[tokio::test]
-async fn a_user_has_no_more_keys_than_allowed_and_expired_ones_do_not_count() {
+async fn expired_keys_do_not_count_against_the_cap() {
     let stack = Stack::start().await;
     let api = stack.api(&[("KEYS_PER_USER", "2")]).await;
     let body = json!({ "name": "k", "scopes": ["*"], "ttl_days": 1 });
@@ -194,7 +194,7 @@ async fn a_user_has_no_more_keys_than_allowed_and_expired_ones_do_not_count() {
 }
 
 #[tokio::test]
-async fn the_operators_command_prints_the_key_alone_and_makes_its_user() {
+async fn create_command_prints_the_key_alone() {
     let stack = Stack::start().await;
     let made = stack.output(&[], &["keys", "create", "--user", STRANGER, "--name", "first", "--ttl-days", "2"]);
     assert!(made.status.success());
@@ -216,7 +216,7 @@ async fn the_operators_command_prints_the_key_alone_and_makes_its_user() {
 }
 
 #[tokio::test]
-async fn the_operators_command_says_what_is_wrong_and_makes_nothing() {
+async fn create_command_explains_mistakes() {
     let stack = Stack::start().await;
     let sql = stack.sql().await;
     let count = async || {

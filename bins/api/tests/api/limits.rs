@@ -35,7 +35,7 @@ fn assert_headers(answer: &Answer, limit: u64, remaining: u64) {
 }
 
 #[tokio::test]
-async fn of_a_limit_of_100_the_first_100_requests_pass_and_the_next_is_429_with_retry_after() {
+async fn request_101_of_100_is_429_with_retry_after() {
     let stack = Stack::start().await;
     let key = stack.make_key(OWNER, &["--name", "hundred", "--rate-limit", "100"]);
     let api = stack.api(&[]).await;
@@ -63,7 +63,7 @@ async fn of_a_limit_of_100_the_first_100_requests_pass_and_the_next_is_429_with_
 }
 
 #[tokio::test]
-async fn whatever_the_answer_is_it_costs_one_and_says_so() {
+async fn any_answer_costs_one_request() {
     let stack = Stack::start().await;
     let key = stack.make_key(OWNER, &["--scope", "write:servers", "--rate-limit", "10"]);
     let api = stack.api(&[]).await;
@@ -90,7 +90,7 @@ async fn whatever_the_answer_is_it_costs_one_and_says_so() {
 }
 
 #[tokio::test]
-async fn a_request_without_a_valid_key_costs_nobody() {
+async fn request_without_a_valid_key_costs_nobody() {
     let stack = Stack::start().await;
     let key = stack.make_key(OWNER, &["--rate-limit", "5"]);
     let api = stack.api(&[]).await;

@@ -86,7 +86,7 @@ async fn hostile_requests_make_no_new_series() {
 }
 
 #[tokio::test]
-async fn every_series_is_described_and_has_the_labels_of_its_description() {
+async fn every_series_is_described_with_its_labels() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let server = api.server("counted", "demo").await;

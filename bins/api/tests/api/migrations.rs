@@ -98,7 +98,7 @@ async fn two_that_migrate_at_once_take_turns() {
 }
 
 #[tokio::test]
-async fn down_to_the_bottom_leaves_nothing_and_up_again_is_the_same() {
+async fn down_to_nothing_and_up_is_the_same() {
     let stack = unmigrated().await;
     migrate(&stack, "up");
     let lifted = (columns(&stack).await, indexes(&stack).await, constraints(&stack).await);
@@ -115,7 +115,7 @@ async fn down_to_the_bottom_leaves_nothing_and_up_again_is_the_same() {
 }
 
 #[tokio::test]
-async fn down_to_the_first_is_the_schema_of_v1_7_0() {
+async fn down_to_the_first_is_v1_7_0() {
     let (stack, old) = (unmigrated().await, unmigrated().await);
     let sql = old.sql().await;
     let v1_7_0 = include_str!("../../../../migrations/2026-11-01-000000_v1_7_0/up.sql");
@@ -132,7 +132,7 @@ async fn down_to_the_first_is_the_schema_of_v1_7_0() {
 }
 
 #[tokio::test]
-async fn a_process_on_a_database_without_the_schema_waits_and_is_ready_once_it_is_there() {
+async fn process_waits_for_the_schema() {
     let stack = unmigrated().await;
     let api = stack.api(&[]).await;
     let waiting = wait::until(SOON, "the process to say what is missing", async || {
@@ -151,7 +151,7 @@ async fn a_process_on_a_database_without_the_schema_waits_and_is_ready_once_it_i
 }
 
 #[tokio::test]
-async fn firings_that_are_on_their_way_while_the_schema_changes_become_one_operation_each() {
+async fn firings_in_flight_become_one_operation_each() {
     const FIRINGS: &str = "2026-11-22-000000_firings_choose_operations";
     let stack = Stack::start().await;
     let sql = stack.sql().await;
@@ -180,7 +180,7 @@ async fn firings_that_are_on_their_way_while_the_schema_changes_become_one_opera
 }
 
 #[tokio::test]
-async fn a_schema_that_is_newer_than_the_program_serves_it_and_is_not_reverted_by_it() {
+async fn newer_schema_is_served_and_not_reverted() {
     let stack = Stack::start().await;
     let newer = "insert into __diesel_schema_migrations (version) values ('29991231000000')";
     stack.sql().await.execute(newer, &[]).await.expect("a migration of a newer program");

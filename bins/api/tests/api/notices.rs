@@ -14,7 +14,7 @@ fn database(stack: &Stack) -> Arc<Db> {
 }
 
 #[tokio::test]
-async fn the_channel_where_an_operation_was_asked_for_is_told_with_it() {
+async fn notice_names_the_channel_of_its_operation() {
     let stack = Stack::start().await;
     let (api, db) = (stack.api(&[]).await, database(&stack));
     let server = api.server("late", "unready").await;

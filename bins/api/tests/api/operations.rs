@@ -73,7 +73,7 @@ async fn a_stop_interrupts_a_start_that_runs() {
 }
 
 #[tokio::test]
-async fn a_newer_operation_takes_the_place_of_one_that_waits() {
+async fn newer_operation_supersedes_a_queued_one() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let id = api.server("waits", "demo").await;
@@ -92,7 +92,7 @@ async fn a_newer_operation_takes_the_place_of_one_that_waits() {
 }
 
 #[tokio::test]
-async fn a_restart_of_a_stopped_server_starts_it_and_a_second_start_changes_nothing() {
+async fn restart_starts_and_second_start_is_nothing() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let id = api.server("twice", "demo").await;
@@ -111,7 +111,7 @@ async fn a_restart_of_a_stopped_server_starts_it_and_a_second_start_changes_noth
 }
 
 #[tokio::test]
-async fn what_is_not_ready_in_time_is_taken_down_and_both_say_why() {
+async fn unready_server_is_taken_down_with_a_reason() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let id = api.server("late", "unready").await;
@@ -130,7 +130,7 @@ async fn what_is_not_ready_in_time_is_taken_down_and_both_say_why() {
 }
 
 #[tokio::test]
-async fn a_game_that_the_catalogue_has_lost_fails_with_its_name() {
+async fn lost_game_fails_with_its_name() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let id = api.server("lost", "demo").await;
@@ -143,7 +143,7 @@ async fn a_game_that_the_catalogue_has_lost_fails_with_its_name() {
 }
 
 #[tokio::test]
-async fn a_server_whose_game_the_catalogue_has_lost_is_never_shown_as_failed_while_it_runs() {
+async fn running_server_of_a_lost_game_is_not_failed() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let id = api.server("lost", "demo").await;
@@ -159,7 +159,7 @@ async fn a_server_whose_game_the_catalogue_has_lost_is_never_shown_as_failed_whi
 }
 
 #[tokio::test]
-async fn a_deleted_server_is_gone_its_world_is_kept_and_its_history_is_its_owners() {
+async fn deleted_server_keeps_world_and_history() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let id = api.server("doomed", "demo").await;
@@ -195,7 +195,7 @@ async fn a_deleted_server_is_gone_its_world_is_kept_and_its_history_is_its_owner
 }
 
 #[tokio::test]
-async fn a_server_that_is_being_deleted_takes_no_other_operation() {
+async fn server_being_deleted_takes_no_operation() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let id = api.server("doomed", "demo").await;
@@ -210,7 +210,7 @@ async fn a_server_that_is_being_deleted_takes_no_other_operation() {
 }
 
 #[tokio::test]
-async fn a_crash_is_noticed_told_and_counted_and_a_start_mends_it() {
+async fn crash_is_noticed_told_and_counted() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let id = api.server("fragile", "demo").await;

@@ -22,7 +22,7 @@ async fn walked(api: &Api, path: &str) -> (Vec<usize>, Vec<Value>) {
 }
 
 #[tokio::test]
-async fn a_list_is_walked_through_its_cursors_and_shows_each_item_once() {
+async fn cursors_show_each_item_once() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let (mut servers, mut schedules, mut operations, mut keys) = (vec![], vec![], vec![], vec![json!("1")]);
@@ -57,7 +57,7 @@ async fn a_list_is_walked_through_its_cursors_and_shows_each_item_once() {
 }
 
 #[tokio::test]
-async fn a_history_of_runs_is_walked_from_the_newest_back() {
+async fn runs_are_paged_from_the_newest_back() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let server = api.server("busy", "demo").await;
@@ -139,7 +139,7 @@ async fn a_list_shows_what_its_filters_ask_for() {
 }
 
 #[tokio::test]
-async fn runs_and_keys_are_filtered_by_their_state() {
+async fn runs_and_keys_are_filtered_by_state() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let server = api.server("busy", "demo").await;
@@ -169,7 +169,7 @@ async fn runs_and_keys_are_filtered_by_their_state() {
 }
 
 #[tokio::test]
-async fn a_cursor_goes_on_where_it_stands_also_with_other_filters() {
+async fn cursor_goes_on_under_other_filters() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     for number in 0..4 {

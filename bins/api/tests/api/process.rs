@@ -17,7 +17,7 @@ async fn fetched(stack: &Stack, url: String) -> reqwest::Response {
 }
 
 #[tokio::test]
-async fn everything_that_is_wrong_with_the_configuration_is_told_at_once() {
+async fn all_configuration_errors_are_told_at_once() {
     let stack = Stack::start().await;
     let wrong = [
         ("DATABASE_URL", ""),
@@ -59,7 +59,7 @@ async fn a_port_that_is_taken_is_a_clear_error() {
 }
 
 #[tokio::test]
-async fn the_log_says_what_an_operator_looks_for_and_each_request_by_its_id() {
+async fn log_has_each_request_by_its_id() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let listening = api.logged("the address", |line| line["message"] == "API server listening").await;
@@ -126,7 +126,7 @@ async fn probes_and_metrics_need_no_key() {
 }
 
 #[tokio::test]
-async fn probes_and_metrics_are_on_loopback_unless_an_operator_says_otherwise() {
+async fn metrics_port_is_on_loopback_by_default() {
     let stack = Stack::start().await;
     let api = stack.api(&[("BIND_ADDRESS", "0.0.0.0")]).await;
     assert!(api.base.starts_with("http://0.0.0.0:") && api.metrics.starts_with("http://127.0.0.1:"), "{}", api.metrics);
@@ -136,7 +136,7 @@ async fn probes_and_metrics_are_on_loopback_unless_an_operator_says_otherwise() 
 }
 
 #[tokio::test]
-async fn readiness_lists_every_component_when_all_is_well_and_tells_strangers_a_word() {
+async fn readiness_lists_components_to_operators_only() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let report = wait::until(SOON, "all to be well", async || {
@@ -163,7 +163,7 @@ async fn readiness_lists_every_component_when_all_is_well_and_tells_strangers_a_
 }
 
 #[tokio::test]
-async fn a_proxy_that_nobody_named_is_told_of_once_and_changes_nothing() {
+async fn unnamed_proxy_is_told_of_once() {
     let stack = Stack::start().await;
     let through = async |api: &Api, header: &str| {
         let request = stack.client.get(format!("{}/api/v1/users/me", api.base)).bearer_auth(&stack.key);
@@ -192,7 +192,7 @@ async fn a_proxy_that_nobody_named_is_told_of_once_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_shutdown_is_announced_lets_a_running_request_end_and_is_a_success() {
+async fn shutdown_lets_a_running_request_end() {
     let stack = Stack::start().await;
     let mut api = stack.api(&[]).await;
     wait::until(SOON, "the process to be ready", async || (api.ready().await.status == 200).then_some(())).await;
@@ -224,7 +224,7 @@ async fn a_shutdown_is_announced_lets_a_running_request_end_and_is_a_success() {
 }
 
 #[tokio::test]
-async fn a_process_that_nobody_uses_ends_within_seconds() {
+async fn idle_process_ends_within_seconds() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     // A client that keeps its connection, as every one does.
@@ -237,7 +237,7 @@ async fn a_process_that_nobody_uses_ends_within_seconds() {
 }
 
 #[tokio::test]
-async fn a_shutdown_that_stops_the_games_lets_them_save_and_the_next_process_knows() {
+async fn shutdown_lets_games_save() {
     let stack = Stack::start().await;
     let api = stack.api(&[("GAMES_ON_SHUTDOWN", "stop")]).await;
     let (ready, starting) = (api.server("saves", "demo").await, api.server("slow", "slow").await);

@@ -69,7 +69,7 @@ fn the_document_has_routes_of_every_kind() {
 }
 
 #[tokio::test]
-async fn without_a_valid_key_every_route_is_401_and_nothing_changes() {
+async fn without_a_valid_key_every_route_is_401() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let world = World::create(&api).await;
@@ -109,7 +109,7 @@ async fn without_a_valid_key_every_route_is_401_and_nothing_changes() {
 }
 
 #[tokio::test]
-async fn a_key_with_every_scope_but_the_needed_one_is_403_on_every_route_and_nothing_changes() {
+async fn without_the_scope_every_route_is_403() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let world = World::create(&api).await;
@@ -134,7 +134,7 @@ async fn a_key_with_every_scope_but_the_needed_one_is_403_on_every_route_and_not
 }
 
 #[tokio::test]
-async fn one_scope_of_any_kind_opens_the_routes_that_need_none_and_those_of_its_own() {
+async fn any_scope_opens_routes_that_need_none() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let world = World::create(&api).await;
@@ -150,7 +150,7 @@ async fn one_scope_of_any_kind_opens_the_routes_that_need_none_and_those_of_its_
 }
 
 #[tokio::test]
-async fn an_id_written_in_another_way_names_nothing_on_any_route() {
+async fn misspelt_id_names_nothing_on_any_route() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let world = World::create(&api).await;
@@ -174,7 +174,7 @@ async fn an_id_written_in_another_way_names_nothing_on_any_route() {
 }
 
 #[tokio::test]
-async fn a_strangers_key_finds_nothing_that_is_the_owners() {
+async fn strangers_key_finds_nothing_of_the_owner() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let world = World::create(&api).await;
@@ -195,7 +195,7 @@ async fn a_strangers_key_finds_nothing_that_is_the_owners() {
 }
 
 #[tokio::test]
-async fn a_public_server_is_for_all_to_see_and_for_its_owner_to_change() {
+async fn public_server_is_seen_by_all() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let world = World::create(&api).await;
@@ -229,7 +229,7 @@ async fn a_public_server_is_for_all_to_see_and_for_its_owner_to_change() {
 }
 
 #[tokio::test]
-async fn a_key_for_another_server_does_nothing_here_and_learns_nothing_of_it() {
+async fn key_for_another_server_learns_nothing() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let world = World::create(&api).await;

@@ -10,7 +10,7 @@ async fn count(sql: &tokio_postgres::Client, from: &str) -> i64 {
 }
 
 #[tokio::test]
-async fn a_host_whose_last_server_is_gone_counts_none() {
+async fn host_without_servers_counts_none() {
     let stack = Stack::start().await;
     let sql = stack.sql().await;
     sql.batch_execute("insert into game_servers (discord_id, name, game_type, host) select discord_id, 's', 'demo', 'there' from users")
@@ -30,7 +30,7 @@ async fn a_host_whose_last_server_is_gone_counts_none() {
 }
 
 #[tokio::test]
-async fn a_running_api_forgets_ended_keys_by_itself() {
+async fn running_api_forgets_ended_keys() {
     let stack = Stack::start().await;
     let sql = stack.sql().await;
     sql.batch_execute(
@@ -47,7 +47,7 @@ async fn a_running_api_forgets_ended_keys_by_itself() {
 }
 
 #[tokio::test]
-async fn of_ended_keys_the_last_hundred_are_kept_and_a_retry_still_learns_what_it_made() {
+async fn last_hundred_ended_keys_are_kept() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let sql = stack.sql().await;

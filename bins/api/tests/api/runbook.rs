@@ -72,7 +72,7 @@ fn every_metric_is_one_that_a_program_has() {
 }
 
 #[test]
-fn every_setting_is_one_that_the_reference_lists() {
+fn every_setting_is_in_the_reference() {
     let reference = fs::read_to_string(root().join("docs/CONFIGURATION.md")).expect("the reference");
     let is_setting = |word: &&str| word.contains('_') && word.chars().all(|c| c.is_ascii_uppercase() || c == '_');
     let named = all(|page| words(page).filter(is_setting).map(str::to_owned).collect());
@@ -81,7 +81,7 @@ fn every_setting_is_one_that_the_reference_lists() {
 }
 
 #[test]
-fn every_line_of_the_log_is_one_that_a_program_writes() {
+fn every_log_line_is_written_by_a_program() {
     let source = source();
     let named = all(|page| between(page, "`\"", "\"`").into_iter().map(in_one_line).collect());
     let unknown: Vec<_> = named.iter().filter(|line| !source.contains(&format!("\"{line}\""))).collect();
@@ -100,7 +100,7 @@ fn every_link_leads_to_a_file() {
 }
 
 #[tokio::test]
-async fn every_statement_is_one_that_the_database_takes() {
+async fn every_statement_runs() {
     let stack = Stack::start().await;
     let sql = stack.sql().await;
     for block in all(|page| between(page, "```sql\n", "```").into_iter().map(str::to_owned).collect()) {
@@ -110,7 +110,7 @@ async fn every_statement_is_one_that_the_database_takes() {
 }
 
 #[tokio::test]
-async fn the_world_of_a_deleted_server_comes_back_as_the_runbook_says() {
+async fn deleted_world_comes_back_by_the_runbook() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let old = api.server("gone too soon", "sleeper").await;

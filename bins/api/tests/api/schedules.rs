@@ -31,7 +31,7 @@ async fn moment(stack: &Stack, time: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_new_schedule_shows_its_next_five_runs_with_the_offsets_of_its_zone() {
+async fn new_schedule_shows_its_next_five_runs() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let server = api.server("clockwork", "demo").await;
@@ -54,7 +54,7 @@ async fn a_new_schedule_shows_its_next_five_runs_with_the_offsets_of_its_zone() 
 }
 
 #[tokio::test]
-async fn what_is_left_out_has_the_defaults() {
+async fn omitted_fields_have_defaults() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let server = api.server("clockwork", "demo").await;
@@ -67,7 +67,7 @@ async fn what_is_left_out_has_the_defaults() {
 }
 
 #[tokio::test]
-async fn a_change_of_the_timing_moves_the_next_run_and_any_other_leaves_it() {
+async fn only_a_change_of_timing_moves_the_next_run() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let server = api.server("clockwork", "demo").await;
@@ -89,7 +89,7 @@ async fn a_change_of_the_timing_moves_the_next_run_and_any_other_leaves_it() {
 }
 
 #[tokio::test]
-async fn a_disabled_schedule_has_no_next_run_until_it_is_enabled_again() {
+async fn disabled_schedule_has_no_next_run() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let server = api.server("clockwork", "demo").await;
@@ -109,7 +109,7 @@ async fn a_disabled_schedule_has_no_next_run_until_it_is_enabled_again() {
 }
 
 #[tokio::test]
-async fn a_preview_shows_runs_and_warns_where_either_day_is_enough() {
+async fn preview_warns_where_either_day_is_enough() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let preview = async |cron: &str, zone: &str, count: u32| {
@@ -170,7 +170,7 @@ async fn a_preview_begins_where_it_is_asked_to() {
 }
 
 #[tokio::test]
-async fn what_may_not_be_meant_is_said_wherever_a_timing_is_shown() {
+async fn doubtful_timing_is_warned_about_everywhere() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let server = api.server("clockwork", "demo").await;
@@ -195,7 +195,7 @@ async fn what_may_not_be_meant_is_said_wherever_a_timing_is_shown() {
 }
 
 #[tokio::test]
-async fn a_user_makes_so_many_schedules_over_all_servers_that_are_there() {
+async fn schedules_are_limited_over_all_servers() {
     let stack = Stack::start().await;
     let api = stack.api(&[("SCHEDULES_PER_USER", "2")]).await;
     let (one, other) = (api.server("one", "demo").await, api.server("other", "demo").await);
@@ -210,7 +210,7 @@ async fn a_user_makes_so_many_schedules_over_all_servers_that_are_there() {
 }
 
 #[tokio::test]
-async fn a_servers_schedules_are_listed_and_deleted_one_by_one() {
+async fn servers_schedules_are_listed_and_deleted() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let (one, other) = (api.server("one", "demo").await, api.server("other", "demo").await);
@@ -227,7 +227,7 @@ async fn a_servers_schedules_are_listed_and_deleted_one_by_one() {
 }
 
 #[tokio::test]
-async fn run_now_is_202_with_an_operation_that_is_carried_out() {
+async fn run_now_is_202_and_carried_out() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let server = api.server("now", "demo").await;
@@ -245,7 +245,7 @@ async fn run_now_is_202_with_an_operation_that_is_carried_out() {
 }
 
 #[tokio::test]
-async fn a_request_that_is_sent_again_with_its_idempotency_key_is_the_same_operation() {
+async fn resent_request_is_the_same_operation() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let server = api.server("again", "demo").await;
@@ -275,7 +275,7 @@ fn api_request(stack: &Stack, api: &Api, path: &str) -> reqwest::RequestBuilder 
 }
 
 #[tokio::test]
-async fn requests_with_one_idempotency_key_at_once_are_one_operation() {
+async fn concurrent_requests_of_a_key_are_one() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let server = api.server("at once", "demo").await;
@@ -320,7 +320,7 @@ async fn deleting_a_server_disables_its_schedules() {
 }
 
 #[tokio::test]
-async fn a_preview_ends_with_the_years_of_rfc_3339() {
+async fn preview_ends_with_the_years_of_rfc_3339() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let body = json!({ "cron_expression": "0 4 * * *", "from": "9999-12-30T12:00:00Z", "count": 3 });

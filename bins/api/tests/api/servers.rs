@@ -3,7 +3,7 @@ use serde_json::json;
 use crate::common::{Stack, query_game};
 
 #[tokio::test]
-async fn a_server_is_created_started_queried_restarted_and_stopped() {
+async fn server_lives_from_creation_to_stop() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let id = api.server("my demo", "demo").await;

@@ -78,7 +78,7 @@ async fn status(api: &Api, key: &str, method: &str, path: &str, body: &Value) ->
 }
 
 #[tokio::test]
-async fn each_permission_opens_its_own_routes_and_reading_and_nothing_is_learned_without_any() {
+async fn each_permission_opens_its_own_routes() {
     let stack = Stack::start().await;
     let (api, rules) = (stack.api(&[]).await, rules(&stack));
     let key = stack.make_key(STRANGER, &["--rate-limit", "10000"]);
@@ -110,7 +110,7 @@ async fn each_permission_opens_its_own_routes_and_reading_and_nothing_is_learned
 }
 
 #[tokio::test]
-async fn a_public_server_shows_itself_to_everybody_and_why_it_failed_to_those_who_may_read_it() {
+async fn public_server_hides_why_it_failed() {
     let stack = Stack::start().await;
     let (api, rules) = (stack.api(&[]).await, rules(&stack));
     let key = stack.make_key(STRANGER, &[]);
@@ -131,7 +131,7 @@ async fn a_public_server_shows_itself_to_everybody_and_why_it_failed_to_those_wh
 }
 
 #[tokio::test]
-async fn whose_share_was_taken_back_reads_that_a_run_of_their_schedule_failed_and_not_why() {
+async fn withdrawn_share_hides_why_a_run_failed() {
     let stack = Stack::start().await;
     let (api, rules, sql) = (stack.api(&[]).await, rules(&stack), stack.sql().await);
     let key = stack.make_key(STRANGER, &["--rate-limit", "10000"]);
@@ -157,7 +157,7 @@ async fn whose_share_was_taken_back_reads_that_a_run_of_their_schedule_failed_an
 }
 
 #[tokio::test]
-async fn a_list_of_servers_has_ones_own_first_on_every_page() {
+async fn every_page_has_own_servers_first() {
     let stack = Stack::start().await;
     let (api, rules) = (stack.api(&[]).await, rules(&stack));
     let key = stack.make_key(STRANGER, &["--rate-limit", "10000"]);
@@ -186,7 +186,7 @@ async fn a_list_of_servers_has_ones_own_first_on_every_page() {
 }
 
 #[tokio::test]
-async fn a_role_counts_in_its_guild_and_for_a_day_after_it_was_seen() {
+async fn role_counts_in_its_guild_for_a_day() {
     let stack = Stack::start().await;
     let (api, rules, sql) = (stack.api(&[]).await, rules(&stack), stack.sql().await);
     let key = stack.make_key(STRANGER, &[]);
@@ -227,7 +227,7 @@ async fn a_role_counts_in_its_guild_and_for_a_day_after_it_was_seen() {
 }
 
 #[tokio::test]
-async fn the_list_has_ones_own_servers_and_then_those_that_are_shared() {
+async fn list_has_own_servers_then_shared_ones() {
     let stack = Stack::start().await;
     let (api, rules) = (stack.api(&[]).await, rules(&stack));
     let key = stack.make_key(STRANGER, &[]);
@@ -264,7 +264,7 @@ async fn the_list_has_ones_own_servers_and_then_those_that_are_shared() {
 }
 
 #[tokio::test]
-async fn an_owner_sees_disables_and_deletes_what_others_schedule_on_their_server_and_changes_nothing_of_it() {
+async fn owner_ends_but_never_edits_others_schedules() {
     let stack = Stack::start().await;
     let (api, rules) = (stack.api(&[]).await, rules(&stack));
     let key = stack.make_key(STRANGER, &[]);
@@ -300,7 +300,7 @@ async fn an_owner_sees_disables_and_deletes_what_others_schedule_on_their_server
 }
 
 #[tokio::test]
-async fn only_its_owner_shares_a_server_and_with_fifty_at_most() {
+async fn only_the_owner_shares_and_fifty_at_most() {
     let stack = Stack::start().await;
     let (api, rules) = (stack.api(&[]).await, rules(&stack));
     stack.make_key(STRANGER, &[]);
@@ -345,7 +345,7 @@ async fn only_its_owner_shares_a_server_and_with_fifty_at_most() {
 }
 
 #[tokio::test]
-async fn members_are_looked_at_anew_where_something_depends_on_their_roles_the_longest_unseen_first() {
+async fn longest_unseen_members_are_looked_at_first() {
     let stack = Stack::start().await;
     let (api, rules, sql) = (stack.api(&[]).await, rules(&stack), stack.sql().await);
     let server = api.server("ours", "demo").await;

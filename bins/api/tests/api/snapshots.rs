@@ -113,7 +113,7 @@ async fn a_problem_looks_like_this() {
 }
 
 #[tokio::test]
-async fn a_request_keeps_the_id_that_it_came_with_and_a_hostile_one_is_replaced() {
+async fn request_keeps_its_id_unless_hostile() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let ask = async |id: &str, path: &str| {

@@ -27,7 +27,7 @@ async fn truth(stack: &Stack, user: &str) -> [i64; 2] {
 }
 
 #[tokio::test]
-async fn a_new_user_has_the_welcome_credits_and_has_done_nothing() {
+async fn new_user_has_welcome_credits_only() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let new = json!({
@@ -42,7 +42,7 @@ async fn a_new_user_has_the_welcome_credits_and_has_done_nothing() {
 }
 
 #[tokio::test]
-async fn what_a_person_asked_for_and_got_counts_and_nothing_else() {
+async fn only_what_people_asked_for_counts() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let server = api.server("one", "sleeper").await;
@@ -95,7 +95,7 @@ async fn at_once(requests: impl Iterator<Item = RequestBuilder>) -> Vec<Option<u
 }
 
 #[tokio::test]
-async fn of_many_at_once_exactly_those_count_that_were_accepted() {
+async fn exactly_the_accepted_ones_count() {
     let stack = Stack::start().await;
     let api = stack.api(&[("SERVERS_PER_USER", "6"), ("OPERATION_WORKERS", "2")]).await;
     let other = stack.make_key(STRANGER, &["--rate-limit", "10000"]);

@@ -85,7 +85,7 @@ async fn schema(stack: &Stack) -> [Vec<String>; 3] {
 }
 
 #[tokio::test]
-async fn up_and_down_again_is_the_old_schema_with_the_old_values() {
+async fn up_and_down_keeps_schema_and_values() {
     let stack = left_by_go().await;
     let (old_schema, old_rows) = (schema(&stack).await, everything(&stack).await);
     migrate(&stack, "up");
@@ -180,7 +180,7 @@ async fn its_servers_are_shown_and_not_touched() {
 }
 
 #[tokio::test]
-async fn its_keys_verify_and_may_what_an_operator_grants() {
+async fn go_keys_verify_with_granted_scopes() {
     let stack = left_by_go().await;
     migrate(&stack, "up");
     stack
@@ -221,7 +221,7 @@ async fn runs(api: &Api, key: &str, schedule: i64) -> Option<Value> {
 }
 
 #[tokio::test]
-async fn its_schedules_fire_and_say_why_nothing_came_of_it() {
+async fn go_schedules_fire_and_say_why_not() {
     let stack = left_by_go().await;
     migrate(&stack, "up");
     let key = stack.make_key(USER, &["--rate-limit", "10000"]);
@@ -261,7 +261,7 @@ async fn its_schedules_fire_and_say_why_nothing_came_of_it() {
 }
 
 #[tokio::test]
-async fn a_server_that_was_taken_over_can_be_deleted_and_makes_room() {
+async fn go_server_can_be_deleted() {
     let stack = left_by_go().await;
     migrate(&stack, "up");
     let key = stack.make_key(USER, &["--rate-limit", "1000"]);

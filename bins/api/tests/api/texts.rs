@@ -34,7 +34,7 @@ const GAMES: &str = r#"
 "#;
 
 #[tokio::test]
-async fn a_start_that_ends_with_any_words_ends_and_says_them() {
+async fn any_words_end_a_start_and_are_told() {
     let stack = Stack::start().await;
     let file = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(&file, GAMES).expect("a catalogue");
@@ -51,7 +51,7 @@ async fn a_start_that_ends_with_any_words_ends_and_says_them() {
 }
 
 #[tokio::test]
-async fn an_end_that_the_database_refuses_is_a_failure_that_says_so_and_is_counted() {
+async fn refused_end_is_a_counted_failure() {
     let stack = Stack::start().await;
     let file = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(&file, GAMES).expect("a catalogue");

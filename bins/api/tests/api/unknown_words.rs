@@ -32,7 +32,7 @@ const NEWER: &str = "
 ";
 
 #[tokio::test]
-async fn rows_of_a_newer_version_are_passed_over_told_of_and_counted() {
+async fn newer_rows_are_passed_over_and_counted() {
     let stack = Stack::start().await;
     let sql = stack.sql().await;
     let api = stack.api(&[]).await;
@@ -73,7 +73,7 @@ async fn rows_of_a_newer_version_are_passed_over_told_of_and_counted() {
 }
 
 #[tokio::test]
-async fn rows_of_a_newer_version_keep_nobody_from_lists_commands_and_ends() {
+async fn newer_rows_block_no_lists_or_commands() {
     let stack = Stack::start().await;
     let sql = stack.sql().await;
     let api = stack.api(&[]).await;

@@ -114,7 +114,7 @@ impl Scene {
 }
 
 #[tokio::test]
-async fn a_server_lives_on_a_cluster_from_its_start_to_its_deletion() {
+async fn server_lives_on_a_cluster() {
     let scene = Scene::new().await;
     let api = scene.api(&[]).await;
     let games = api.get("/api/v1/games").await.expect(200);
@@ -144,7 +144,7 @@ async fn a_server_lives_on_a_cluster_from_its_start_to_its_deletion() {
 }
 
 #[tokio::test]
-async fn fence_beside_the_games_is_moved_by_the_next_program_and_its_server_goes_on() {
+async fn fence_beside_the_games_is_moved() {
     let scene = Scene::new().await;
     let first = scene.api(&[]).await;
     let id = first.server("Sunday", "survival").await;
@@ -170,7 +170,7 @@ async fn fence_beside_the_games_is_moved_by_the_next_program_and_its_server_goes
 }
 
 #[tokio::test]
-async fn program_that_may_not_keep_fences_is_not_ready_and_says_what_to_apply() {
+async fn missing_right_to_fences_is_not_ready() {
     let scene = Scene::new().await;
     scene.cluster.restrict(FENCES, &[]);
     let api = scene.api(&[]).await;
@@ -183,7 +183,7 @@ async fn program_that_may_not_keep_fences_is_not_ready_and_says_what_to_apply() 
 }
 
 #[tokio::test]
-async fn a_crash_on_the_cluster_is_told_and_a_start_begins_anew() {
+async fn cluster_crash_is_told_and_start_mends_it() {
     let scene = Scene::new().await;
     let api = scene.api(&[]).await;
     let id = api.server("fragile", "survival").await;
@@ -199,7 +199,7 @@ async fn a_crash_on_the_cluster_is_told_and_a_start_begins_anew() {
 }
 
 #[tokio::test]
-async fn game_that_shuts_itself_down_is_stopped_and_nobody_is_told() {
+async fn game_that_shuts_itself_down_is_stopped() {
     let scene = Scene::new().await;
     let api = scene.api(&[]).await;
     let id = api.server("match", "survival").await;
@@ -212,7 +212,7 @@ async fn game_that_shuts_itself_down_is_stopped_and_nobody_is_told() {
 }
 
 #[tokio::test]
-async fn whoever_is_killed_in_the_middle_of_a_start_leaves_one_server_to_the_next() {
+async fn killed_start_leaves_one_server() {
     let scene = Scene::new().await;
     scene.cluster.hold(State::Scheduled);
     let lease = [("OPERATION_LEASE_SECONDS", "2")];
@@ -229,7 +229,7 @@ async fn whoever_is_killed_in_the_middle_of_a_start_leaves_one_server_to_the_nex
 }
 
 #[tokio::test]
-async fn while_the_cluster_is_out_operations_wait_and_say_so_and_everything_else_goes_on() {
+async fn cluster_outage_holds_up_operations_only() {
     let scene = Scene::new().await;
     let api = scene.api(&[]).await;
     let id = api.server("patient", "survival").await;
@@ -266,7 +266,7 @@ async fn until_unseen(api: &Api, words: &str) {
 }
 
 #[tokio::test]
-async fn while_the_cluster_is_out_nothing_is_confirmed_and_readiness_counts_what_is_not_seen() {
+async fn cluster_outage_confirms_nothing() {
     let scene = Scene::new().await;
     let (api, sql) = (scene.api(&[("BILLING", "on")]).await, scene.stack.sql().await);
     let id = api.server("dead", "survival").await;
@@ -291,7 +291,7 @@ async fn while_the_cluster_is_out_nothing_is_confirmed_and_readiness_counts_what
 }
 
 #[tokio::test]
-async fn published_server_that_is_not_ready_any_more_is_told_of() {
+async fn unready_published_server_is_told_of() {
     let scene = Scene::new().await;
     let api = scene.api(&[]).await;
     let id = api.server("unready", "survival").await;
@@ -312,7 +312,7 @@ fn arena() -> Value {
 }
 
 #[tokio::test]
-async fn a_fleet_gives_one_server_a_start_and_waits_where_it_has_none() {
+async fn empty_fleet_holds_up_a_start() {
     let scene = Scene::new().await;
     let api = scene.api(&[]).await;
     let id = api.server("arena", "arena").await;
@@ -345,7 +345,7 @@ async fn scale(cluster: Cluster, mut fleet: Value) {
 }
 
 #[tokio::test]
-async fn twenty_starts_from_one_fleet_keep_up_with_its_autoscaler() {
+async fn twenty_starts_keep_up_with_the_autoscaler() {
     let scene = Scene::new().await;
     let api = scene.api(&[]).await;
     let scaling = tokio::spawn(scale(scene.cluster.clone(), arena()));
@@ -361,7 +361,7 @@ async fn twenty_starts_from_one_fleet_keep_up_with_its_autoscaler() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_on_a_cluster_is_told_at_the_start() {
+async fn impossible_cluster_settings_fail_the_start() {
     let scene = Scene::new().await;
     let refused = |settings: &[(&str, &str)]| {
         let output = scene.stack.output(&scene.settings(settings), &["serve"]);

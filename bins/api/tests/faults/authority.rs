@@ -9,7 +9,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn a_schedule_whose_owner_lost_the_server_does_nothing_and_says_so() {
+async fn schedule_of_a_former_owner_is_skipped() {
     let stack = Stack::start().await;
     stack.make_key(STRANGER, &[]);
     let sql = stack.sql().await;
@@ -19,7 +19,7 @@ async fn a_schedule_whose_owner_lost_the_server_does_nothing_and_says_so() {
 }
 
 #[tokio::test]
-async fn a_schedule_of_a_server_without_a_host_does_nothing_and_says_so() {
+async fn schedule_of_a_hostless_server_is_skipped() {
     let stack = Stack::start().await;
     let sql = stack.sql().await;
     fleet::due(&sql, &[Lot(1, "sleeper", "start")]).await;
@@ -28,7 +28,7 @@ async fn a_schedule_of_a_server_without_a_host_does_nothing_and_says_so() {
 }
 
 #[tokio::test]
-async fn what_one_schedule_may_not_do_holds_up_no_other() {
+async fn skipped_schedule_holds_up_no_other() {
     let stack = Stack::start().await;
     let sql = stack.sql().await;
     fleet::due(&sql, &[Lot(3, "sleeper", "restart"), Lot(5, "sleeper", "stop")]).await;
@@ -80,7 +80,7 @@ async fn a_schedule_of_one_who_may_schedule_fires() {
 }
 
 #[tokio::test]
-async fn a_schedule_whose_share_was_withdrawn_does_nothing_and_says_so() {
+async fn schedule_of_a_withdrawn_share_is_skipped() {
     let stack = Stack::start().await;
     let sql = stack.sql().await;
     due_of_another(&stack, &sql, "schedule").await;
@@ -89,7 +89,7 @@ async fn a_schedule_whose_share_was_withdrawn_does_nothing_and_says_so() {
 }
 
 #[tokio::test]
-async fn a_schedule_of_one_who_may_start_but_not_schedule_does_nothing_and_says_so() {
+async fn schedule_without_schedule_right_is_skipped() {
     let stack = Stack::start().await;
     let sql = stack.sql().await;
     due_of_another(&stack, &sql, "start").await;

@@ -49,7 +49,7 @@ async fn sums_agree(sql: &Client) {
 }
 
 #[tokio::test]
-async fn nothing_is_charged_and_nothing_refused_unless_an_operator_says_so() {
+async fn nothing_is_charged_unless_billing_is_on() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let sql = stack.sql().await;
@@ -61,7 +61,7 @@ async fn nothing_is_charged_and_nothing_refused_unless_an_operator_says_so() {
 }
 
 #[tokio::test]
-async fn who_cannot_pay_the_first_hour_is_refused_until_an_operator_grants_it() {
+async fn unpayable_first_hour_is_refused_until_a_grant() {
     let stack = Stack::start().await;
     let api = stack.api(&ON).await;
     let sql = stack.sql().await;
@@ -134,7 +134,7 @@ async fn who_cannot_pay_the_first_hour_is_refused_until_an_operator_grants_it() 
 }
 
 #[tokio::test]
-async fn an_owner_who_runs_dry_is_told_and_has_some_time_before_the_server_is_stopped() {
+async fn dry_owner_is_told_before_the_stop() {
     let stack = Stack::start().await;
     let sql = stack.sql().await;
     let unbilled = stack.api(&[]).await;
@@ -163,7 +163,7 @@ async fn an_owner_who_runs_dry_is_told_and_has_some_time_before_the_server_is_st
 }
 
 #[tokio::test]
-async fn a_restart_as_the_grace_ends_is_no_way_not_to_pay() {
+async fn restart_at_grace_end_still_pays() {
     let stack = Stack::start().await;
     let sql = stack.sql().await;
     let unbilled = stack.api(&[]).await;
@@ -182,7 +182,7 @@ async fn a_restart_as_the_grace_ends_is_no_way_not_to_pay() {
 }
 
 #[tokio::test]
-async fn what_ran_while_nothing_was_charged_is_not_charged_later() {
+async fn unbilled_time_is_never_charged() {
     let stack = Stack::start().await;
     let sql = stack.sql().await;
     let billed = stack.api(&ON).await;
@@ -214,7 +214,7 @@ async fn what_ran_while_nothing_was_charged_is_not_charged_later() {
 }
 
 #[tokio::test]
-async fn a_hundred_thousand_hours_are_paid_once_each_whatever_dies_meanwhile() {
+async fn hundred_thousand_hours_are_paid_once_each() {
     const OWNERS: i64 = 100;
     const SERVERS: i64 = 50;
     const HOURS: i64 = 20;
@@ -273,7 +273,7 @@ async fn hours(sql: &Client, server: i32) -> i64 {
 }
 
 #[tokio::test]
-async fn a_server_that_died_in_an_outage_pays_until_it_was_last_seen() {
+async fn outage_is_paid_until_the_server_was_seen() {
     let stack = Stack::start().await;
     let sql = stack.sql().await;
     let api = stack.api(&ON).await;
@@ -312,7 +312,7 @@ async fn begun(sql: &Client) -> i64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn with_credits_for_one_first_hour_one_of_five_servers_starts() {
+async fn credits_for_one_hour_start_one_of_five() {
     let stack = Stack::start().await;
     let sql = stack.sql().await;
     let (one_api, other) = (stack.api(&ON).await, stack.api(&ON).await);
@@ -402,7 +402,7 @@ async fn a_reservation_ends_with_its_start() {
 }
 
 #[tokio::test]
-async fn what_a_start_has_reserved_pays_for_nothing_else() {
+async fn reserved_credits_pay_for_nothing_else() {
     let stack = Stack::start().await;
     let sql = stack.sql().await;
     let api = stack.api(&ON).await;
@@ -423,7 +423,7 @@ async fn what_a_start_has_reserved_pays_for_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_made_anew_gets_no_new_grace() {
+async fn remade_server_gets_no_new_grace() {
     let stack = Stack::start().await;
     let sql = stack.sql().await;
     let unbilled = stack.api(&[]).await;
@@ -441,7 +441,7 @@ async fn a_server_that_is_made_anew_gets_no_new_grace() {
 }
 
 #[tokio::test]
-async fn a_crash_within_a_paid_hour_is_started_again_for_nothing() {
+async fn crash_within_a_paid_hour_restarts_free() {
     let stack = Stack::start().await;
     let sql = stack.sql().await;
     let api = stack.api(&ON).await;

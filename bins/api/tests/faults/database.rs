@@ -162,7 +162,7 @@ async fn assert_nothing_lost(stack: &Stack, sql: &Client, once: i64, every_minut
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_restart_of_postgres_loses_and_doubles_nothing_and_is_told() {
+async fn postgres_restart_loses_nothing() {
     let mut cluster = cluster();
     let stack = Stack::on(cluster.url("agis"), None).await;
     let sql = stack.sql().await;
@@ -197,7 +197,7 @@ async fn behind_a_proxy(cluster: &Cluster) -> (Stack, Client, Proxy) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn half_a_minute_in_which_nothing_gets_through_loses_and_doubles_nothing_and_is_told() {
+async fn half_a_minute_of_black_hole_loses_nothing() {
     let cluster = cluster();
     let (stack, sql, proxy) = behind_a_proxy(&cluster).await;
     let api = Arc::new(stack.api(&[ON_HOST, ("OPERATION_LEASE_SECONDS", "5")]).await);
@@ -222,7 +222,7 @@ async fn half_a_minute_in_which_nothing_gets_through_loses_and_doubles_nothing_a
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn connections_that_are_cut_again_and_again_lose_and_double_nothing() {
+async fn cut_connections_lose_nothing() {
     let cluster = cluster();
     let (stack, sql, proxy) = behind_a_proxy(&cluster).await;
     let api = Arc::new(stack.api(&[ON_HOST, ("OPERATION_LEASE_SECONDS", "3")]).await);
@@ -244,7 +244,7 @@ async fn connections_that_are_cut_again_and_again_lose_and_double_nothing() {
 }
 
 #[tokio::test]
-async fn an_end_that_a_read_only_database_does_not_take_is_written_when_it_takes_writes_again() {
+async fn end_is_written_after_a_read_only_spell() {
     let cluster = cluster();
     let stack = Stack::on(cluster.url("agis"), None).await;
     stack.add_game(
@@ -280,7 +280,7 @@ async fn an_end_that_a_read_only_database_does_not_take_is_written_when_it_takes
 }
 
 #[tokio::test]
-async fn sessions_that_began_while_the_database_took_no_writes_are_given_up() {
+async fn read_only_sessions_are_given_up() {
     let cluster = cluster();
     let stack = Stack::on(cluster.url("agis"), None).await;
     let sql = stack.sql().await;

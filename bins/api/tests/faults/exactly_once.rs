@@ -24,7 +24,7 @@ async fn two(settings: &[(&str, &str)]) -> (Stack, Client, [Api; 2]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_thousand_schedules_of_one_minute_are_a_thousand_operations() {
+async fn thousand_schedules_are_thousand_operations() {
     let (stack, sql, [one, two]) = two(&[]).await;
     fleet::until_ended(&sql, FIRINGS).await;
     fleet::assert_exactly_once(&sql, FIRINGS).await;
@@ -36,7 +36,7 @@ async fn a_thousand_schedules_of_one_minute_are_a_thousand_operations() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_killed_process_held_is_done_by_the_other_and_nothing_twice() {
+async fn killed_process_is_replaced_without_doubles() {
     let (stack, sql, [one, two]) = two(&[SHORT_LEASE]).await;
     let held = freeze_in_the_middle(&one, &sql).await;
     // SIGKILL reaches a stopped process too.
@@ -49,7 +49,7 @@ async fn what_a_killed_process_held_is_done_by_the_other_and_nothing_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_process_says_after_it_slept_through_its_lease_changes_nothing() {
+async fn overslept_process_changes_nothing() {
     let (stack, sql, [one, two]) = two(&[SHORT_LEASE]).await;
     let held = freeze_in_the_middle(&one, &sql).await;
     wait::until(fleet::LONG, "the other process to end what the sleeper held", async || {

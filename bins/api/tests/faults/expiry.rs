@@ -24,7 +24,7 @@ async fn expire(api: &Api, sql: &Client, server: i64, action: &str) {
 }
 
 #[tokio::test]
-async fn a_server_whose_stop_has_expired_runs_on_and_is_paid() {
+async fn server_with_an_expired_stop_runs_and_pays() {
     let stack = Stack::start().await;
     let sql = stack.sql().await;
     let api = stack.api(&ON).await;
@@ -42,7 +42,7 @@ async fn a_server_whose_stop_has_expired_runs_on_and_is_paid() {
 }
 
 #[tokio::test]
-async fn a_start_after_one_that_has_expired_has_to_be_paid() {
+async fn start_after_an_expired_one_is_paid() {
     let stack = Stack::start().await;
     let sql = stack.sql().await;
     let api = stack.api(&ON).await;

@@ -18,7 +18,7 @@ const STUBBORN: &str = r#"
 "#;
 
 #[tokio::test]
-async fn a_killed_api_leaves_its_games_running_and_the_next_one_adopts_them() {
+async fn killed_api_leaves_games_running() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let id = api.server("survivor", "demo").await;
@@ -61,7 +61,7 @@ async fn assert_crashed_once(stack: &Stack, apis: &[&Api], id: i64, why: &str) {
 }
 
 #[tokio::test]
-async fn a_killed_game_is_noticed_and_recorded_once() {
+async fn killed_game_is_recorded_once() {
     let stack = Stack::start().await;
     fleet::own_ids(&stack.sql().await).await;
     let (one, two) = (stack.api(&[]).await, stack.api(&[]).await);
@@ -71,7 +71,7 @@ async fn a_killed_game_is_noticed_and_recorded_once() {
 }
 
 #[tokio::test]
-async fn a_killed_shim_takes_its_game_along_and_is_recorded_once() {
+async fn killed_shim_takes_its_game_along() {
     let stack = Stack::start().await;
     fleet::own_ids(&stack.sql().await).await;
     let (one, two) = (stack.api(&[]).await, stack.api(&[]).await);
@@ -82,7 +82,7 @@ async fn a_killed_shim_takes_its_game_along_and_is_recorded_once() {
 }
 
 #[tokio::test]
-async fn a_crash_that_nobody_saw_is_found_by_the_next_api() {
+async fn unseen_crash_is_found_by_the_next_api() {
     let stack = Stack::start().await;
     fleet::own_ids(&stack.sql().await).await;
     let api = stack.api(&[]).await;
@@ -95,7 +95,7 @@ async fn a_crash_that_nobody_saw_is_found_by_the_next_api() {
 }
 
 #[tokio::test]
-async fn a_stop_whose_process_was_killed_is_finished_by_the_next() {
+async fn stop_of_a_killed_process_is_finished() {
     let (stack, games) = (Stack::start().await, games_file("stubborn", STUBBORN));
     let settings = [SHORT_LEASE, games.setting()];
     let sql = stack.sql().await;
@@ -125,7 +125,7 @@ async fn a_stop_whose_process_was_killed_is_finished_by_the_next() {
 }
 
 #[tokio::test]
-async fn a_game_that_had_to_be_killed_is_told_for_every_action() {
+async fn killed_game_is_told_for_every_action() {
     let (stack, games) = (Stack::start().await, games_file("stubborn", STUBBORN));
     let settings = [SHORT_LEASE, games.setting()];
     let api = stack.api(&settings).await;
@@ -152,7 +152,7 @@ async fn a_game_that_had_to_be_killed_is_told_for_every_action() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn starts_asked_of_two_processes_at_once_give_one_game() {
+async fn concurrent_starts_give_one_game() {
     const ROUNDS: usize = 10;
     let stack = Stack::start().await;
     fleet::own_ids(&stack.sql().await).await;
@@ -177,7 +177,7 @@ async fn starts_asked_of_two_processes_at_once_give_one_game() {
 }
 
 #[tokio::test]
-async fn a_real_game_of_the_built_in_catalogue_runs_is_adopted_and_stops() {
+async fn catalogue_game_runs_is_adopted_and_stops() {
     let installed = ["/usr/games/bzfs", "/usr/bin/bzfs"].iter().any(|path| std::path::Path::new(path).exists());
     if !installed {
         return untried("bzfs is not installed (Debian: apt-get install bzflag-server)");

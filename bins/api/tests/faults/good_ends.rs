@@ -56,7 +56,7 @@ async fn crashes(apis: &[&Api]) -> f64 {
 }
 
 #[tokio::test]
-async fn a_game_that_ends_well_is_stopped_and_nobody_is_told() {
+async fn good_end_stops_and_tells_nobody() {
     let stack = Stack::start().await;
     let sql = stack.sql().await;
     fleet::own_ids(&sql).await;
@@ -76,7 +76,7 @@ async fn a_game_that_ends_well_is_stopped_and_nobody_is_told() {
 }
 
 #[tokio::test]
-async fn a_start_that_replaces_what_runs_is_no_crash() {
+async fn replacing_start_is_no_crash() {
     let stack = Stack::start().await;
     stack.add_game(
         r#"
@@ -103,7 +103,7 @@ async fn a_start_that_replaces_what_runs_is_no_crash() {
 }
 
 #[tokio::test]
-async fn a_good_end_that_nobody_saw_is_found_by_the_next_api() {
+async fn unseen_good_end_is_found_by_the_next_api() {
     let stack = Stack::start().await;
     let sql = stack.sql().await;
     fleet::own_ids(&sql).await;

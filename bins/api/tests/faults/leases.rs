@@ -47,7 +47,7 @@ async fn assert_carried_on(stack: &Stack, api: &Api, server: i64, operation: &st
 }
 
 #[tokio::test]
-async fn a_start_whose_process_was_killed_is_carried_on_by_another_with_the_same_game() {
+async fn killed_start_is_carried_on_with_its_game() {
     let (stack, games) = (Stack::start().await, games_file("late", LATE));
     let settings = [SHORT_LEASE, games.setting()];
     fleet::own_ids(&stack.sql().await).await;
@@ -59,7 +59,7 @@ async fn a_start_whose_process_was_killed_is_carried_on_by_another_with_the_same
 }
 
 #[tokio::test]
-async fn a_process_that_is_asked_to_end_hands_its_operations_back_at_once() {
+async fn ending_process_hands_operations_back() {
     let (stack, games) = (Stack::start().await, games_file("late", LATE));
     // Nobody waits for this lease.
     let settings = [("OPERATION_LEASE_SECONDS", "3600"), games.setting()];
@@ -80,7 +80,7 @@ async fn a_process_that_is_asked_to_end_hands_its_operations_back_at_once() {
 }
 
 #[tokio::test]
-async fn an_operation_that_was_handed_back_says_so_while_nobody_has_it() {
+async fn handed_back_operation_says_so() {
     let (stack, games) = (Stack::start().await, games_file("late", LATE));
     let settings = [games.setting()];
     fleet::own_ids(&stack.sql().await).await;
@@ -96,7 +96,7 @@ async fn an_operation_that_was_handed_back_says_so_while_nobody_has_it() {
 }
 
 #[tokio::test]
-async fn what_an_operation_had_begun_before_it_expired_is_stopped_once_its_host_is_back() {
+async fn expired_operation_is_undone_by_its_host() {
     let (stack, games) = (Stack::start().await, games_file("late", LATE));
     let sql = stack.sql().await;
     fleet::own_ids(&sql).await;
@@ -130,7 +130,7 @@ fn lines_of(api: &Api, request: &str) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn a_request_is_followed_by_one_id_from_the_edge_to_the_host_in_whatever_process() {
+async fn request_id_reaches_the_host() {
     const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
     let (stack, games) = (Stack::start().await, games_file("late", LATE));
     let settings = [SHORT_LEASE, games.setting(), ("RUST_LOG", "info,agis_host_process=debug")];

@@ -51,7 +51,7 @@ async fn half_an_hour_ago(sql: &Client) -> (String, &'static str) {
 }
 
 #[tokio::test]
-async fn of_missed_minutes_the_latest_runs_and_every_other_has_a_row_and_a_reason() {
+async fn latest_missed_minute_runs_and_others_have_rows() {
     let stack = Stack::start().await;
     let sql = stack.sql().await;
     let schedule = overdue(&sql, "* * * * *", "run_once", "date_trunc('minute', now()) - interval '3 minutes'").await;
@@ -71,7 +71,7 @@ async fn of_missed_minutes_the_latest_runs_and_every_other_has_a_row_and_a_reaso
 }
 
 #[tokio::test]
-async fn a_missed_hour_runs_once_and_late_or_not_at_all_as_its_policy_says() {
+async fn missed_hour_runs_by_its_policy() {
     let stack = Stack::start().await;
     let sql = stack.sql().await;
     let (cron, slot) = half_an_hour_ago(&sql).await;
@@ -99,7 +99,7 @@ async fn a_missed_hour_runs_once_and_late_or_not_at_all_as_its_policy_says() {
 }
 
 #[tokio::test]
-async fn of_three_days_of_minutes_the_latest_have_rows_and_the_rest_is_folded_into_one_with_its_count() {
+async fn three_days_of_minutes_are_folded() {
     let stack = Stack::start().await;
     let sql = stack.sql().await;
     let due = "date_trunc('minute', now()) - interval '3 days'";
@@ -133,7 +133,7 @@ async fn of_three_days_of_minutes_the_latest_have_rows_and_the_rest_is_folded_in
 }
 
 #[tokio::test]
-async fn half_a_day_without_a_scheduler_is_caught_up_however_many_schedules_there_are() {
+async fn half_a_day_is_caught_up_in_any_number() {
     const SCHEDULES: i32 = 200;
     let stack = Stack::start().await;
     let sql = stack.sql().await;
@@ -207,7 +207,7 @@ async fn last_end(api: &Api, schedule: i64) -> (String, Value) {
 }
 
 #[tokio::test]
-async fn what_was_due_last_has_the_last_word_after_an_outage() {
+async fn last_due_action_wins_after_an_outage() {
     let stack = Stack::start().await;
     let sql = stack.sql().await;
     fleet::own_ids(&sql).await;
@@ -222,7 +222,7 @@ async fn what_was_due_last_has_the_last_word_after_an_outage() {
 }
 
 #[tokio::test]
-async fn an_older_slot_that_is_claimed_later_does_not_undo_a_newer_one() {
+async fn older_slot_does_not_undo_a_newer_one() {
     let stack = Stack::start().await;
     let sql = stack.sql().await;
     fleet::own_ids(&sql).await;
@@ -247,7 +247,7 @@ async fn an_older_slot_that_is_claimed_later_does_not_undo_a_newer_one() {
 }
 
 #[tokio::test]
-async fn what_is_due_when_a_schedule_is_changed_has_a_row() {
+async fn due_run_of_a_changed_schedule_has_a_row() {
     let stack = Stack::start().await;
     let sql = stack.sql().await;
     let server = server(&sql).await;
@@ -278,7 +278,7 @@ async fn what_is_due_when_a_schedule_is_changed_has_a_row() {
 }
 
 #[tokio::test]
-async fn runs_of_what_runs_often_and_schedules_of_deleted_servers_are_forgotten() {
+async fn frequent_runs_are_forgotten() {
     let stack = Stack::start().await;
     let sql = stack.sql().await;
     let server = server(&sql).await;

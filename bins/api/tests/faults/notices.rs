@@ -41,7 +41,7 @@ async fn crash(stack: &Stack, api: &Api, server: i64) {
 }
 
 #[tokio::test]
-async fn an_operation_that_fails_is_told_once_with_its_reason_and_one_that_succeeds_is_not() {
+async fn failed_operation_is_told_once() {
     let stack = Stack::start().await;
     let sql = stack.sql().await;
     let (one, _two) = (stack.api(&[]).await, stack.api(&[]).await);
@@ -54,7 +54,7 @@ async fn an_operation_that_fails_is_told_once_with_its_reason_and_one_that_succe
 }
 
 #[tokio::test]
-async fn an_operation_whose_process_was_killed_and_that_failed_for_the_next_is_told_once() {
+async fn killed_then_failed_operation_is_told_once() {
     let (stack, games) = (Stack::start().await, games_file("hopeless", HOPELESS));
     let settings = [SHORT_LEASE, games.setting()];
     let sql = stack.sql().await;
@@ -70,7 +70,7 @@ async fn an_operation_whose_process_was_killed_and_that_failed_for_the_next_is_t
 }
 
 #[tokio::test]
-async fn an_operation_that_expires_is_told_once_by_any_number_of_processes() {
+async fn expired_operation_is_told_once() {
     let stack = Stack::start().await;
     let sql = stack.sql().await;
     let (one, _two) = (stack.api(&[]).await, stack.api(&[]).await);
@@ -84,7 +84,7 @@ async fn an_operation_that_expires_is_told_once_by_any_number_of_processes() {
 }
 
 #[tokio::test]
-async fn each_crash_is_told_once_however_many_watch_and_operations_that_were_superseded_are_not() {
+async fn each_crash_is_told_once() {
     let stack = Stack::start().await;
     let sql = stack.sql().await;
     fleet::own_ids(&sql).await;
@@ -107,7 +107,7 @@ async fn each_crash_is_told_once_however_many_watch_and_operations_that_were_sup
 }
 
 #[tokio::test]
-async fn a_crash_that_nobody_saw_is_told_once_whoever_finds_it() {
+async fn unseen_crash_is_told_once() {
     let stack = Stack::start().await;
     let sql = stack.sql().await;
     fleet::own_ids(&sql).await;
@@ -131,7 +131,7 @@ async fn a_crash_that_nobody_saw_is_told_once_whoever_finds_it() {
 }
 
 #[tokio::test]
-async fn where_too_many_wait_for_one_the_oldest_is_given_up_visibly() {
+async fn oldest_of_too_many_notices_is_given_up() {
     let stack = Stack::start().await;
     let sql = stack.sql().await;
     let api = stack.api(&[]).await;

@@ -4,7 +4,7 @@ use serde_json::json;
 use crate::common::{OWNER, SOON, Stack, is_alive, signal};
 
 #[tokio::test]
-async fn a_start_accepted_before_a_crash_was_seen_starts_the_server_all_the_same() {
+async fn start_before_a_crash_was_seen_works() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let id = api.server("back again", "demo").await;
@@ -25,7 +25,7 @@ async fn a_start_accepted_before_a_crash_was_seen_starts_the_server_all_the_same
 }
 
 #[tokio::test]
-async fn a_database_that_is_older_than_its_host_is_told_and_the_next_try_works() {
+async fn older_database_is_told_and_next_try_works() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let id = api.server("restored", "demo").await;
@@ -42,7 +42,7 @@ async fn a_database_that_is_older_than_its_host_is_told_and_the_next_try_works()
 }
 
 #[tokio::test]
-async fn host_ahead_of_a_restored_database_is_told_of_once_and_a_stop_stops() {
+async fn host_ahead_is_told_once_and_stop_stops() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let id = api.server("restored", "demo").await;

@@ -63,7 +63,7 @@ async fn assert_shared(stack: &Stack, apis: &[&Api]) -> String {
 }
 
 #[tokio::test]
-async fn two_processes_share_a_limit_and_without_redis_each_keeps_its_own() {
+async fn processes_share_a_limit_while_redis_is_up() {
     let stack = Stack::start().await;
     let mut server = Redis::start().expect("a Redis");
     let url = server.url();
@@ -89,7 +89,7 @@ async fn two_processes_share_a_limit_and_without_redis_each_keeps_its_own() {
 }
 
 #[tokio::test]
-async fn a_redis_that_is_down_at_the_start_keeps_nobody_out_and_is_found_later() {
+async fn redis_down_at_start_keeps_nobody_out() {
     let stack = Stack::start().await;
     let mut server = Redis::start().expect("a Redis");
     server.kill();
@@ -101,7 +101,7 @@ async fn a_redis_that_is_down_at_the_start_keeps_nobody_out_and_is_found_later()
 }
 
 #[tokio::test]
-async fn a_redis_that_refuses_the_password_is_told_and_the_password_is_not() {
+async fn refused_redis_password_is_not_told() {
     let stack = Stack::start().await;
     let server = Redis::start().expect("a Redis");
     // It has none, so that any is wrong.
@@ -131,7 +131,7 @@ async fn passes_of_a_family(apis: &[&Api], maker: &str) -> usize {
 }
 
 #[tokio::test]
-async fn a_family_of_keys_shares_one_limit_over_two_processes_through_a_restart_and_without_redis() {
+async fn key_family_shares_one_limit_with_and_without_redis() {
     let stack = Stack::start().await;
     let mut server = Redis::start().expect("a Redis");
     let settings = [("REDIS_URL", server.url()), ("KEYS_PER_USER", "10000".to_owned())];

@@ -162,7 +162,7 @@ fn held(api: &Api, attempts: &BTreeSet<String>) -> BTreeSet<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rolling_restart_under_traffic_fails_no_request_and_goes_on_with_every_operation() {
+async fn rolling_restart_fails_no_request() {
     let rollout = Rollout::begin().await;
     let mut old = vec![];
     for _ in 0..3 {
@@ -222,7 +222,7 @@ async fn half_asked(replica: &Replica, key: &str, body: &str) -> BufReader<TcpSt
 const BODY: &str = r#"{"name": "slow", "game_type": "demo"}"#;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn requests_that_take_long_are_finished_and_who_follows_a_console_is_let_go() {
+async fn slow_requests_finish_and_followers_leave() {
     let stack = Stack::start().await;
     let mut api = stack.api(&[SERVES_ON]).await;
     let id = api.server("followed", "demo").await;
@@ -249,7 +249,7 @@ async fn requests_that_take_long_are_finished_and_who_follows_a_console_is_let_g
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_that_does_not_end_is_cut_off_after_the_drain() {
+async fn endless_request_is_cut_off_after_the_drain() {
     let stack = Stack::start().await;
     let drain = ("SHUTDOWN_DRAIN_SECONDS", "2");
     let mut api = stack.api(&[SERVES_ON, drain, ("CLIENT_TIMEOUT_SECONDS", "120")]).await;

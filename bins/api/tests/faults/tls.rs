@@ -93,7 +93,7 @@ async fn told_of_the_database(api: &Api, field: &str, is: impl Fn(&str) -> bool)
 }
 
 #[tokio::test]
-async fn every_connection_speaks_tls_and_readiness_says_so() {
+async fn every_connection_speaks_tls() {
     let scene = Scene::start(Options::throwaway());
     let url = scene.url("localhost", "sslmode=verify-full&sslrootcert={ca}");
     // Migrates, and makes a key, over TLS already.
@@ -116,7 +116,7 @@ async fn every_connection_speaks_tls_and_readiness_says_so() {
 }
 
 #[tokio::test]
-async fn each_check_of_the_servers_certificate_is_made_where_it_is_asked_for_and_named_where_it_fails() {
+async fn failed_certificate_check_is_named() {
     let mut scene = Scene::start(Options::throwaway());
     let stack = Stack::on(scene.cluster.url("postgres"), None).await;
     let stranger = Authority::new("stranger").expect("a CA");
@@ -170,7 +170,7 @@ async fn each_check_of_the_servers_certificate_is_made_where_it_is_asked_for_and
 }
 
 #[tokio::test]
-async fn a_server_without_tls_is_named_and_refused_where_tls_is_asked_for() {
+async fn server_without_tls_is_refused_where_asked() {
     let cluster = Cluster::start(Options::throwaway()).expect("a cluster");
     cluster.create_database("agis").expect("a database");
     let here = cluster.url("agis");
@@ -200,7 +200,7 @@ async fn a_server_without_tls_is_named_and_refused_where_tls_is_asked_for() {
 }
 
 #[tokio::test]
-async fn a_client_certificate_is_shown_where_the_server_wants_one() {
+async fn client_certificate_is_shown_where_wanted() {
     let access = "hostssl all all 127.0.0.1/32 password clientcert=verify-ca\n";
     let scene = Scene::start(Options::throwaway().access(access));
     scene.client("ours", &scene.ca.client("agis").expect("a certificate"));
@@ -246,7 +246,7 @@ async fn sockets_are_written_as_libpq_writes_them() {
 }
 
 #[tokio::test]
-async fn settings_that_cannot_be_are_told_together_at_start() {
+async fn impossible_tls_settings_are_told_together() {
     let cluster = Cluster::start(Options::throwaway()).expect("a cluster");
     cluster.create_database("agis").expect("a database");
     let stack = Stack::on(cluster.url("agis"), None).await;

@@ -41,7 +41,7 @@ fn tzif(hours: i32) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn new_time_zone_data_moves_what_is_planned_and_loses_no_run() {
+async fn new_zone_data_moves_plans_and_loses_no_run() {
     let stack = Stack::start().await;
     let sql = stack.sql().await;
     let zones = Zones::new(&stack);
@@ -90,7 +90,7 @@ async fn new_time_zone_data_moves_what_is_planned_and_loses_no_run() {
 }
 
 #[tokio::test]
-async fn the_version_of_the_time_zone_data_is_told() {
+async fn zone_data_version_is_told() {
     let stack = Stack::start().await;
     let zones = Zones::new(&stack);
     zones.publish("2031a", 1);

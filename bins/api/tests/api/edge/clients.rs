@@ -51,7 +51,7 @@ fn one_answer(stream: &mut TcpStream) -> String {
 }
 
 #[tokio::test]
-async fn a_body_that_trickles_is_ended_with_a_problem() {
+async fn slow_body_is_ended_with_a_problem() {
     let stack = Stack::start().await;
     // What comes after the answer is thrown away, for as long as a connection is kept.
     let api = stack.api(&[("CLIENT_TIMEOUT_SECONDS", "1"), ("KEEP_ALIVE_SECONDS", "1")]).await;
@@ -82,7 +82,7 @@ async fn a_body_that_trickles_is_ended_with_a_problem() {
 }
 
 #[tokio::test]
-async fn a_head_that_trickles_is_ended_be_it_the_first_or_a_later_one() {
+async fn slow_head_is_ended_first_or_later() {
     let stack = Stack::start().await;
     let api = stack.api(&[("CLIENT_TIMEOUT_SECONDS", "1"), ("KEEP_ALIVE_SECONDS", "1")]).await;
     let mut first = connect(&api);
@@ -103,7 +103,7 @@ async fn a_head_that_trickles_is_ended_be_it_the_first_or_a_later_one() {
 }
 
 #[tokio::test]
-async fn a_body_that_nobody_asked_for_does_not_keep_a_connection() {
+async fn unwanted_body_does_not_keep_a_connection() {
     let stack = Stack::start().await;
     let api = stack.api(&[("CLIENT_TIMEOUT_SECONDS", "1"), ("KEEP_ALIVE_SECONDS", "1")]).await;
     for framing in ["Content-Length: 5000", "Transfer-Encoding: chunked"] {
@@ -115,7 +115,7 @@ async fn a_body_that_nobody_asked_for_does_not_keep_a_connection() {
 }
 
 #[tokio::test]
-async fn a_request_that_takes_too_long_is_answered_and_holds_nothing() {
+async fn slow_request_is_answered_and_let_go() {
     let stack = Stack::start().await;
     let api = stack.api(&[("REQUEST_TIMEOUT_SECONDS", "1")]).await;
     let mut sql = stack.sql().await;
@@ -170,7 +170,7 @@ async fn a_client_that_takes_no_answer_is_let_go() {
 }
 
 #[tokio::test]
-async fn neither_a_deaf_client_nor_half_a_request_holds_up_a_shutdown() {
+async fn deaf_clients_do_not_delay_a_shutdown() {
     let stack = Stack::start().await;
     much_to_tell(&stack).await;
     let settings = [("CLIENT_TIMEOUT_SECONDS", "300"), ("SHUTDOWN_DRAIN_SECONDS", "1")];
@@ -187,7 +187,7 @@ async fn neither_a_deaf_client_nor_half_a_request_holds_up_a_shutdown() {
 }
 
 #[tokio::test]
-async fn where_all_connections_are_taken_the_next_waits_and_probes_are_answered() {
+async fn full_server_still_answers_probes() {
     let stack = Stack::start().await;
     let api = stack.api(&[("MAX_CONNECTIONS", "4")]).await;
     wait::until(SOON, "the process to be ready", async || (api.ready().await.status == 200).then_some(())).await;

@@ -22,7 +22,7 @@ fn says_nothing(answer: &Answer) -> bool {
 }
 
 #[tokio::test]
-async fn nothing_is_said_to_web_pages_unless_origins_are_configured() {
+async fn web_pages_need_a_configured_origin() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let games = stack.client.get(format!("{}/api/v1/games", api.base)).bearer_auth(&stack.key);
@@ -33,7 +33,7 @@ async fn nothing_is_said_to_web_pages_unless_origins_are_configured() {
 }
 
 #[tokio::test]
-async fn a_page_of_a_configured_origin_may_call_and_reads_what_matters_errors_too() {
+async fn configured_origin_may_call_and_read_errors() {
     let stack = Stack::start().await;
     let poor = stack.make_key(crate::common::STRANGER, &["--rate-limit", "1"]);
     let api = stack.api(&[("CORS_ORIGINS", &format!("http://localhost:5173, {PANEL}"))]).await;
@@ -83,7 +83,7 @@ async fn a_page_of_a_configured_origin_may_call_and_reads_what_matters_errors_to
 }
 
 #[tokio::test]
-async fn an_origin_that_no_browser_sends_is_an_error_at_start() {
+async fn impossible_origin_fails_the_start() {
     let stack = Stack::start().await;
     let output = stack.output(&[("CORS_ORIGINS", "*, https://good.example,https://bad.example/")], &["serve"]);
     let error = String::from_utf8(output.stderr).expect("text");

@@ -48,7 +48,7 @@ fn statuses(answer: &str) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn what_is_too_much_for_a_head_is_refused_and_hurts_nobody() {
+async fn oversized_head_is_refused() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let many = (0..5000).map(|number| format!("X-{number}: y\n")).collect::<String>();
@@ -76,7 +76,7 @@ async fn what_is_too_much_for_a_head_is_refused_and_hurts_nobody() {
 }
 
 #[tokio::test]
-async fn a_request_whose_end_is_in_doubt_is_refused_and_nothing_behind_it_is_heard() {
+async fn ambiguous_request_end_is_refused() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let second = "GET /healthz HTTP/1.1\r\nHost: agis\r\n\r\n";
@@ -112,7 +112,7 @@ async fn a_request_whose_end_is_in_doubt_is_refused_and_nothing_behind_it_is_hea
 }
 
 #[tokio::test]
-async fn requests_behind_each_other_are_answered_in_their_order() {
+async fn pipelined_requests_are_answered_in_order() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let me = format!("GET /api/v1/users/me HTTP/1.1\r\nHost: agis\r\nAuthorization: Bearer {}\r\n", stack.key);

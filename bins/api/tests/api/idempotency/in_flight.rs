@@ -39,7 +39,7 @@ pub(super) fn spawn(request: RequestBuilder) -> tokio::task::JoinHandle<reqwest:
 }
 
 #[tokio::test]
-async fn while_the_first_is_in_flight_the_second_is_told_to_come_again() {
+async fn second_is_told_to_retry_while_first_runs() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let sql = stack.sql().await;
@@ -60,7 +60,7 @@ async fn while_the_first_is_in_flight_the_second_is_told_to_come_again() {
 }
 
 #[tokio::test]
-async fn a_caller_who_hangs_up_and_asks_again_has_one_server() {
+async fn retry_after_hanging_up_makes_one_server() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let sql = stack.sql().await;
@@ -82,7 +82,7 @@ async fn a_caller_who_hangs_up_and_asks_again_has_one_server() {
 }
 
 #[tokio::test]
-async fn twenty_at_once_under_one_key_through_two_processes_make_one_server() {
+async fn twenty_at_once_make_one_server() {
     let stack = Stack::start().await;
     let apis = [stack.api(&[]).await, stack.api(&[]).await];
     let mut asked = JoinSet::new();
@@ -117,7 +117,7 @@ pub(super) async fn expire_leases(sql: &Client) {
 }
 
 #[tokio::test]
-async fn what_was_made_before_a_process_died_is_found_by_the_retry_and_not_made_again() {
+async fn retry_finds_what_a_dead_process_made() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let id = api.server("scheduled", "demo").await;
@@ -163,7 +163,7 @@ async fn what_was_made_before_a_process_died_is_found_by_the_retry_and_not_made_
 }
 
 #[tokio::test]
-async fn what_was_not_made_when_a_process_died_is_made_by_the_retry() {
+async fn retry_makes_what_a_dead_process_did_not() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let sql = stack.sql().await;
@@ -181,7 +181,7 @@ async fn what_was_not_made_when_a_process_died_is_made_by_the_retry() {
 }
 
 #[tokio::test]
-async fn after_a_kill_the_retry_is_told_what_is_left_of_the_lease_and_is_done_then() {
+async fn retry_waits_for_the_lease_of_the_dead() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let sql = stack.sql().await;
@@ -211,7 +211,7 @@ async fn after_a_kill_the_retry_is_told_what_is_left_of_the_lease_and_is_done_th
 }
 
 #[tokio::test]
-async fn an_attempt_that_was_taken_over_makes_nothing_and_what_failed_here_is_not_kept() {
+async fn overtaken_attempt_makes_nothing() {
     let stack = Stack::start().await;
     let (slow, quick) = (stack.api(&[]).await, stack.api(&[]).await);
     let sql = stack.sql().await;

@@ -23,7 +23,7 @@ async fn until_typed(api: &Api, id: i64) {
 }
 
 #[tokio::test]
-async fn a_command_that_was_typed_when_its_process_died_is_not_typed_again() {
+async fn typed_command_is_not_typed_again() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let (id, path, say) = talking(&api, "demo").await;
@@ -53,7 +53,7 @@ async fn a_command_that_was_typed_when_its_process_died_is_not_typed_again() {
 }
 
 #[tokio::test]
-async fn a_command_that_was_not_begun_when_its_process_died_is_typed_by_the_retry() {
+async fn unbegun_command_is_typed_by_the_retry() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let (id, path, say) = talking(&api, "demo").await;
@@ -74,7 +74,7 @@ async fn a_command_that_was_not_begun_when_its_process_died_is_typed_by_the_retr
 }
 
 #[tokio::test]
-async fn a_command_that_was_refused_may_be_sent_again_under_its_key() {
+async fn refused_command_may_be_sent_again() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let (_, path, _) = talking(&api, "sleeper").await;

@@ -111,7 +111,7 @@ async fn migrate_beside_a_reader(stack: &Arc<Stack>) -> Output {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_migration_beside_an_open_reader_keeps_nobody_waiting() {
+async fn migration_beside_a_reader_blocks_nobody() {
     let stack = Arc::new(left_by_go().await);
     let output = migrate_beside_a_reader(&stack).await;
     let (said, remarks) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -129,7 +129,7 @@ async fn a_migration_beside_an_open_reader_keeps_nobody_waiting() {
 }
 
 #[tokio::test]
-async fn an_index_whose_building_was_broken_off_is_built_anew() {
+async fn interrupted_index_is_built_anew() {
     let stack = Stack::start().await;
     let sql = stack.sql().await;
     let reader = reader(&stack).await;

@@ -8,7 +8,7 @@ const SCHEDULES: &str = "/api/v1/schedules";
 const KEYS: &str = "/api/v1/auth/keys";
 
 #[tokio::test]
-async fn a_body_that_cannot_be_read_is_refused_by_the_name_of_the_field() {
+async fn unreadable_body_is_refused_by_field() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let requests = [
@@ -63,7 +63,7 @@ async fn a_body_that_cannot_be_read_is_refused_by_the_name_of_the_field() {
 }
 
 #[tokio::test]
-async fn what_is_no_json_or_too_much_of_it_is_refused() {
+async fn non_json_and_oversized_bodies_are_refused() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let ask = async |mime: &str, body: String| {
@@ -102,7 +102,7 @@ async fn what_is_no_json_or_too_much_of_it_is_refused() {
 }
 
 #[tokio::test]
-async fn a_path_or_a_query_that_leads_nowhere_is_refused() {
+async fn unreadable_path_or_query_is_refused() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let requests: Vec<_> = [

@@ -63,7 +63,7 @@ async fn a_server_that_cannot_be_is_refused() {
 }
 
 #[tokio::test]
-async fn a_name_that_looks_empty_or_like_one_that_there_is_is_refused_and_old_rows_keep_theirs() {
+async fn lookalike_name_is_refused_for_new_rows() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
     let server = |name: &str| json!({ "name": name, "game_type": "demo" });
