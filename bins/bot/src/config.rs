@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn all_that_is_wrong_is_told_at_once_and_the_token_never() {
+    fn all_errors_are_told_and_the_token_never() {
         let get = |key: &str| match key {
             "DISCORD_TOKEN" => Some("secret token".to_owned()),
             "DISCORD_API_URL" => Some("ftp://discord".to_owned()),

@@ -5,7 +5,7 @@ use agis_test_support::wait;
 use crate::{common::SOON, scene::Scene, talk::refusal};
 
 #[tokio::test]
-async fn buttons_start_restart_and_stop_a_server_in_the_place_of_their_message() {
+async fn buttons_act_in_their_own_message() {
     let scene = Scene::open().await;
     let ann = scene.ann();
     let made = scene.discord.command(&ann, "/server create name:Sky game:demo").await;
@@ -27,7 +27,7 @@ async fn buttons_start_restart_and_stop_a_server_in_the_place_of_their_message()
 }
 
 #[tokio::test]
-async fn a_stranger_who_presses_is_refused_in_private_and_the_message_stays() {
+async fn pressing_stranger_is_refused_in_private() {
     let scene = Scene::open().await;
     let (ann, ben) = (scene.ann(), scene.ben());
     scene.server(&ann, "Sky", "demo").await;
@@ -53,7 +53,7 @@ async fn a_stranger_who_presses_is_refused_in_private_and_the_message_stays() {
 }
 
 #[tokio::test]
-async fn a_deletion_is_confirmed_by_who_asked_and_happens_once_however_often_they_press() {
+async fn confirmed_deletion_happens_once() {
     let scene = Scene::open().await;
     let (ann, ben) = (scene.ann(), scene.ben());
     scene.server(&ann, "Sky", "demo").await;
@@ -81,7 +81,7 @@ async fn a_deletion_is_confirmed_by_who_asked_and_happens_once_however_often_the
 }
 
 #[tokio::test]
-async fn what_is_kept_is_kept() {
+async fn kept_server_stays() {
     let scene = Scene::open().await;
     let ann = scene.ann();
     scene.server(&ann, "Sky", "demo").await;

@@ -3,7 +3,7 @@
 use crate::scene::Scene;
 
 #[tokio::test]
-async fn a_server_is_made_listed_and_described_to_its_owner_alone() {
+async fn server_is_shown_to_its_owner_alone() {
     let scene = Scene::open().await;
     let ann = scene.ann();
     let nothing = scene.look(&ann, "/server list").await;
@@ -23,7 +23,7 @@ async fn a_server_is_made_listed_and_described_to_its_owner_alone() {
 }
 
 #[tokio::test]
-async fn a_start_is_followed_until_the_server_is_ready_and_a_stop_until_it_has_stopped() {
+async fn start_and_stop_are_followed_to_the_end() {
     let scene = Scene::open().await;
     let ann = scene.ann();
     scene.server(&ann, "Sky", "demo").await;
@@ -51,7 +51,7 @@ async fn a_start_is_followed_until_the_server_is_ready_and_a_stop_until_it_has_s
 }
 
 #[tokio::test]
-async fn a_start_that_fails_says_why_and_offers_another_try() {
+async fn failed_start_says_why_and_offers_a_retry() {
     let scene = Scene::open().await;
     let ann = scene.ann();
     scene.server(&ann, "Late", "unready").await;
@@ -67,7 +67,7 @@ async fn a_start_that_fails_says_why_and_offers_another_try() {
 }
 
 #[tokio::test]
-async fn the_last_lines_of_a_console_are_shown_to_who_asks() {
+async fn last_console_lines_are_shown() {
     let scene = Scene::open().await;
     let ann = scene.ann();
     scene.server(&ann, "Sky", "demo").await;
@@ -84,7 +84,7 @@ async fn the_last_lines_of_a_console_are_shown_to_who_asks() {
 }
 
 #[tokio::test]
-async fn a_console_that_the_bot_does_not_reach_is_read_elsewhere() {
+async fn unreachable_console_is_read_elsewhere() {
     let scene = Scene::with(&[("AGIS_DATA_DIR", "")]).await;
     let ann = scene.ann();
     scene.server(&ann, "Sky", "demo").await;
@@ -94,7 +94,7 @@ async fn a_console_that_the_bot_does_not_reach_is_read_elsewhere() {
 }
 
 #[tokio::test]
-async fn a_mistake_about_a_server_is_told_in_private_with_what_to_do_next() {
+async fn server_mistake_is_told_in_private() {
     let scene = Scene::open().await;
     let (ann, ben) = (scene.ann(), scene.ben());
     for name in ["Sky", "Team one", "Team two"] {
@@ -128,7 +128,7 @@ async fn a_mistake_about_a_server_is_told_in_private_with_what_to_do_next() {
 }
 
 #[tokio::test]
-async fn a_profile_tells_what_somebody_has_and_help_where_the_api_is_described() {
+async fn profile_and_help_tell_credits_and_api() {
     let scene = Scene::with(&[("PUBLIC_API_URL", "https://agis.example.org")]).await;
     let ann = scene.ann();
     scene.server(&ann, "Sky", "demo").await;
@@ -146,7 +146,7 @@ async fn a_profile_tells_what_somebody_has_and_help_where_the_api_is_described()
 }
 
 #[tokio::test]
-async fn who_asks_too_much_is_told_when_to_come_again_and_others_are_not_held_up() {
+async fn excess_is_told_when_to_return() {
     let scene = Scene::with(&[("DISCORD_REQUESTS_PER_HOUR", "3")]).await;
     let ann = scene.ann();
     for _ in 0..3 {

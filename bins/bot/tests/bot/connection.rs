@@ -35,7 +35,7 @@ fn degraded(report: &Value) -> &str {
 }
 
 #[tokio::test]
-async fn commands_are_written_once_and_not_again_while_they_are_the_same() {
+async fn unchanged_commands_are_written_once() {
     let scene = Scene::open().await;
     let writes = || scene.discord.requests_to("PUT /applications/").len();
     assert_eq!(writes(), 1);
@@ -46,7 +46,7 @@ async fn commands_are_written_once_and_not_again_while_they_are_the_same() {
 }
 
 #[tokio::test]
-async fn commands_of_one_guild_are_registered_there_alone() {
+async fn guild_commands_are_registered_there_alone() {
     let guild = GUILD.to_string();
     let (bot, discord, _stack) = bot_of(|_| {}, &[("DISCORD_GUILD_ID", &guild)]).await;
     bot.until_ready().await;
@@ -57,7 +57,7 @@ async fn commands_of_one_guild_are_registered_there_alone() {
 }
 
 #[tokio::test]
-async fn there_are_as_many_shards_as_discord_recommends_and_they_ask_for_no_intent() {
+async fn shards_are_as_recommended_without_intents() {
     let (bot, discord, _stack) = bot_of(|discord| discord.recommend_shards(2), &[]).await;
     bot.until_ready().await;
     let sessions = discord.sessions();
@@ -69,7 +69,7 @@ async fn there_are_as_many_shards_as_discord_recommends_and_they_ask_for_no_inte
 }
 
 #[tokio::test]
-async fn a_connection_that_drops_is_resumed_and_commands_go_on() {
+async fn dropped_connection_is_resumed() {
     let scene = Scene::open().await;
     scene.discord.drop_connections();
     assert_eq!(entries(&scene.discord, 2).await, [false, true]);
@@ -84,7 +84,7 @@ async fn a_connection_that_drops_is_resumed_and_commands_go_on() {
 }
 
 #[tokio::test]
-async fn a_session_that_discord_ends_begins_anew_and_one_that_ends_again_and_again_is_held_back() {
+async fn repeatedly_ended_session_is_held_back() {
     let scene = Scene::open().await;
     for times in 2..=3 {
         scene.discord.invalid_session(false);
@@ -98,14 +98,14 @@ async fn a_session_that_discord_ends_begins_anew_and_one_that_ends_again_and_aga
 }
 
 #[tokio::test]
-async fn no_session_is_begun_where_discord_allows_none() {
+async fn no_session_begins_where_none_is_allowed() {
     let (bot, discord, _stack) = bot_of(|discord| discord.limit_identifies(0), &[]).await;
     bot.until("readiness to say why", |report| degraded(report).contains("no more sessions")).await;
     assert_eq!(discord.sessions(), []);
 }
 
 #[tokio::test]
-async fn a_revoked_token_ends_every_call_and_readiness_says_why() {
+async fn revoked_token_ends_calls_and_is_told() {
     let scene = Scene::open().await;
     scene.discord.revoke_token();
     let report = scene.bot.until("readiness to say why", |report| degraded(report).contains("token")).await;
@@ -147,7 +147,7 @@ async fn discord_out_of_reach_is_waited_for() {
 }
 
 #[tokio::test]
-async fn what_is_being_answered_at_a_shutdown_is_answered() {
+async fn shutdown_finishes_running_answers() {
     let scene = Scene::open().await;
     let ann = scene.ann();
     scene.discord.command(&ann, "/profile").await;
@@ -167,7 +167,7 @@ async fn what_is_being_answered_at_a_shutdown_is_answered() {
 }
 
 #[tokio::test]
-async fn everything_that_is_wrong_with_the_configuration_is_told_at_once() {
+async fn all_configuration_errors_are_told_at_once() {
     let mut command = Command::new(program::path("agis-bot"));
     let output = command.env_clear().env("DISCORD_GUILD_ID", "here").output().expect("agis-bot runs");
     let error = String::from_utf8(output.stderr).expect("text");

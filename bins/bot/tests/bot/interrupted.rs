@@ -78,7 +78,7 @@ fn token(discord: &Discord, reply: &Reply) -> String {
 }
 
 #[tokio::test]
-async fn who_was_promised_an_answer_by_a_bot_that_died_is_told_to_look() {
+async fn promise_of_a_dead_bot_is_answered() {
     let scene = Scene::open().await;
     scene.server(&scene.ann(), "Sky", "demo").await;
     let (scene, reply) =
@@ -95,7 +95,7 @@ async fn who_was_promised_an_answer_by_a_bot_that_died_is_told_to_look() {
 }
 
 #[tokio::test]
-async fn what_opens_an_answer_cannot_be_read_in_the_database() {
+async fn stored_tokens_cannot_be_read() {
     let scene = Scene::open().await;
     let sql = scene.stack.sql().await;
     sql.batch_execute("begin; lock table users in access exclusive mode").await.expect("a lock");
@@ -117,7 +117,7 @@ async fn what_opens_an_answer_cannot_be_read_in_the_database() {
 }
 
 #[tokio::test]
-async fn who_pressed_a_button_is_told_alone_and_the_message_stays() {
+async fn button_presser_is_told_alone() {
     let scene = Scene::open().await;
     let ann = scene.ann();
     scene.server(&ann, "Sky", "demo").await;
@@ -145,7 +145,7 @@ async fn waiting_start(scene: &Scene, ann: &Person) -> Reply {
 }
 
 #[tokio::test]
-async fn a_start_is_followed_on_by_one_of_the_bots_that_are_left() {
+async fn start_is_followed_by_another_bot() {
     let scene = Scene::open().await;
     let reply = waiting_start(&scene, &scene.ann()).await;
     let other = Bot::start(&scene.stack, &scene.discord, &[]).await;
@@ -163,7 +163,7 @@ async fn a_start_is_followed_on_by_one_of_the_bots_that_are_left() {
 }
 
 #[tokio::test]
-async fn what_was_accepted_is_followed_though_nobody_could_say_so() {
+async fn unannounced_operation_is_followed() {
     let (scene, proxy) = behind_a_proxy().await;
     scene.server(&scene.ann(), "Sky", "demo").await;
     // Deferred, accepted, and then Discord takes no edit.
@@ -188,7 +188,7 @@ async fn what_was_accepted_is_followed_though_nobody_could_say_so() {
 }
 
 #[tokio::test]
-async fn what_a_living_bot_follows_for_long_is_left_to_it() {
+async fn long_follow_is_left_to_its_living_bot() {
     let scene = Scene::open().await;
     let reply = waiting_start(&scene, &scene.ann()).await;
     let other = Bot::start(&scene.stack, &scene.discord, &[]).await;
@@ -203,7 +203,7 @@ async fn what_a_living_bot_follows_for_long_is_left_to_it() {
 }
 
 #[tokio::test]
-async fn what_discord_knows_no_longer_ends_with_its_promise() {
+async fn forgotten_interaction_ends_its_promise() {
     let scene = Scene::open().await;
     waiting_start(&scene, &scene.ann()).await;
     scene.discord.expire_interactions();
@@ -217,7 +217,7 @@ async fn what_discord_knows_no_longer_ends_with_its_promise() {
 }
 
 #[tokio::test]
-async fn with_the_database_away_an_answer_is_promised_in_time_and_the_promise_is_noted_when_it_is_back() {
+async fn promise_is_noted_when_the_database_is_back() {
     let (scene, proxy): (Scene, Proxy) = behind_a_proxy().await;
     let ann = scene.ann();
     scene.server(&ann, "Sky", "demo").await;

@@ -9,7 +9,7 @@ fn key_in(text: &str) -> &str {
 }
 
 #[tokio::test]
-async fn a_key_is_shown_once_to_who_asked_and_opens_rest_until_it_is_revoked() {
+async fn key_is_shown_once_and_opens_rest() {
     let scene = Scene::open().await;
     let ann = scene.ann();
     let none = scene.look(&ann, "/apikey list").await;
@@ -50,7 +50,7 @@ async fn a_key_is_shown_once_to_who_asked_and_opens_rest_until_it_is_revoked() {
 }
 
 #[tokio::test]
-async fn a_mistake_about_a_key_is_told_in_private_with_what_to_do_next() {
+async fn key_mistake_is_told_in_private() {
     let scene = Scene::with(&[("KEYS_PER_USER", "1")]).await;
     let ann = scene.ann();
     scene.look(&ann, "/apikey create name:one access:look at servers and schedules").await;

@@ -54,7 +54,7 @@ async fn every_page(scene: &Scene, ann: &Person, ben: &Person, server: i32) {
 }
 
 #[tokio::test]
-async fn no_name_mentions_anybody_or_breaks_a_message() {
+async fn no_name_mentions_or_breaks_a_message() {
     let scene = Scene::open().await;
     let (ann, ben) = (scene.ann(), scene.ben());
     for name in names() {
@@ -91,7 +91,7 @@ async fn no_name_mentions_anybody_or_breaks_a_message() {
 }
 
 #[tokio::test]
-async fn an_operation_on_a_server_with_a_hostile_name_is_told_to_the_channel_without_harm() {
+async fn hostile_name_is_harmless_in_a_channel() {
     let scene = Scene::open().await;
     let ann = scene.ann();
     let made =
@@ -110,7 +110,7 @@ async fn an_operation_on_a_server_with_a_hostile_name_is_told_to_the_channel_wit
 }
 
 #[tokio::test]
-async fn a_name_that_looks_empty_or_like_one_that_there_is_is_refused() {
+async fn empty_or_lookalike_name_is_refused() {
     let scene = Scene::open().await;
     let ann = scene.ann();
     scene.server(&ann, "MyServer", "demo").await;
@@ -129,7 +129,7 @@ async fn a_name_that_looks_empty_or_like_one_that_there_is_is_refused() {
 }
 
 #[tokio::test]
-async fn a_number_means_ones_own_server_of_that_name_before_the_server_of_a_stranger() {
+async fn number_means_ones_own_server_first() {
     let scene = Scene::open().await;
     let (ann, ben) = (scene.ann(), scene.ben());
     scene.look(&ben, "/server create name:Plaza game:demo public:true").await;

@@ -32,7 +32,7 @@ async fn until_notices(scene: &Scene, state: &str, count: i64) {
 }
 
 #[tokio::test]
-async fn who_asked_over_rest_is_told_alone_and_once() {
+async fn rest_caller_is_told_alone_and_once() {
     let scene = Scene::open().await;
     let owner = owner(&scene);
     fail_over_rest(&scene, "doomed @everyone").await;
@@ -46,7 +46,7 @@ async fn who_asked_over_rest_is_told_alone_and_once() {
 }
 
 #[tokio::test]
-async fn who_asked_in_a_channel_is_told_there() {
+async fn channel_caller_is_told_there() {
     let scene = Scene::open().await;
     let ann = scene.ann();
     scene.discord.command(&ann, "/server create name:Doomed game:unready").await.answered().await;
@@ -59,7 +59,7 @@ async fn who_asked_in_a_channel_is_told_there() {
 }
 
 #[tokio::test]
-async fn a_channel_in_which_the_bot_may_not_write_is_replaced_by_a_direct_message() {
+async fn forbidden_channel_becomes_a_direct_message() {
     let scene = Scene::open().await;
     let ann = scene.ann();
     scene.discord.set_forbidden(CHANNEL, true);
@@ -71,7 +71,7 @@ async fn a_channel_in_which_the_bot_may_not_write_is_replaced_by_a_direct_messag
 }
 
 #[tokio::test]
-async fn who_takes_no_messages_is_given_up_on_visibly() {
+async fn closed_direct_messages_are_given_up_on() {
     let scene = Scene::open().await;
     scene.discord.set_dms_closed(&owner(&scene), true);
     fail_over_rest(&scene, "doomed").await;
@@ -82,7 +82,7 @@ async fn who_takes_no_messages_is_given_up_on_visibly() {
 }
 
 #[tokio::test]
-async fn discords_limits_are_waited_for_and_nobody_is_told_twice() {
+async fn rate_limits_are_waited_for() {
     let scene = Scene::open().await;
     scene.discord.limit_next("POST /channels/", Duration::from_secs(2));
     fail_over_rest(&scene, "doomed").await;
@@ -93,7 +93,7 @@ async fn discords_limits_are_waited_for_and_nobody_is_told_twice() {
 }
 
 #[tokio::test]
-async fn a_bot_that_dies_between_sending_and_noting_is_followed_by_one_that_tells_nobody_twice() {
+async fn dead_notifier_is_followed_without_doubles() {
     let scene = Scene::open().await;
     fail_over_rest(&scene, "doomed").await;
     until_notices(&scene, "sent", 1).await;

@@ -27,7 +27,7 @@ pub(crate) async fn behind_a_proxy() -> (Scene, Proxy) {
 }
 
 #[tokio::test]
-async fn with_the_database_in_a_black_hole_everybody_is_answered_in_time_and_told_what_to_do() {
+async fn black_hole_is_answered_in_time() {
     let (scene, proxy) = behind_a_proxy().await;
     let ann = scene.ann();
     scene.discord.command(&ann, "/server create name:Sky game:demo").await.answered().await;

@@ -22,7 +22,7 @@ fn lines(message: &Message) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn ones_own_servers_come_first_however_many_are_shared_unasked() {
+async fn own_servers_come_before_shared_ones() {
     let scene = Scene::open().await;
     let ann = scene.ann();
     shared_unasked(&scene, &ann, 30).await;

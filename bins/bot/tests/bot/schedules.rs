@@ -12,7 +12,7 @@ fn is_eight_in_new_york(moment: i64) -> bool {
 }
 
 #[tokio::test]
-async fn the_line_of_the_checklist_makes_a_schedule_with_quotes_and_without() {
+async fn checklist_line_makes_a_schedule() {
     let scene = Scene::open().await;
     let ann = scene.ann();
     scene.server(&ann, "MyServer", "demo").await;
@@ -35,7 +35,7 @@ async fn the_line_of_the_checklist_makes_a_schedule_with_quotes_and_without() {
 }
 
 #[tokio::test]
-async fn a_schedule_is_listed_disabled_enabled_run_and_deleted() {
+async fn schedule_is_listed_toggled_run_and_deleted() {
     let scene = Scene::open().await;
     let ann = scene.ann();
     let none = scene.look(&ann, "/schedule list").await;
@@ -77,7 +77,7 @@ async fn a_preview_stores_nothing() {
 }
 
 #[tokio::test]
-async fn a_mistake_about_a_schedule_is_told_in_private_with_what_to_do_next() {
+async fn schedule_mistake_is_told_in_private() {
     let scene = Scene::open().await;
     let (ann, ben) = (scene.ann(), scene.ben());
     scene.server(&ann, "Sky", "demo").await;

@@ -37,7 +37,7 @@ fn assert_untold(scene: &Scene) {
 }
 
 #[tokio::test]
-async fn a_channel_hears_that_a_server_failed_and_who_may_read_the_console_hears_why() {
+async fn only_console_readers_hear_why() {
     let scene = scene().await;
     let ann = scene.ann();
     scene.server(&ann, "Sky", "telltale").await;
@@ -55,7 +55,7 @@ async fn a_channel_hears_that_a_server_failed_and_who_may_read_the_console_hears
 }
 
 #[tokio::test]
-async fn who_lost_the_server_while_it_started_hears_nothing_of_its_console() {
+async fn former_reader_hears_nothing_of_the_console() {
     let scene = scene().await;
     let (ann, ben) = (scene.ann(), scene.ben());
     scene.server(&ann, "Sky", "telltale").await;

@@ -12,7 +12,7 @@ async fn starts(scene: &Scene, person: &Person) {
 }
 
 #[tokio::test]
-async fn a_member_does_what_is_shared_and_nothing_else_until_it_is_taken_back() {
+async fn member_does_only_what_is_shared() {
     let scene = Scene::open().await;
     let (ann, ben) = (scene.ann(), scene.ben());
     scene.discord.person(103, "Cid");
@@ -52,7 +52,7 @@ async fn a_member_does_what_is_shared_and_nothing_else_until_it_is_taken_back() 
 }
 
 #[tokio::test]
-async fn who_has_a_role_does_what_is_shared_with_it_and_who_loses_it_does_not() {
+async fn role_holder_does_only_what_is_shared() {
     let scene = Scene::open().await;
     let (ann, ben) = (scene.ann(), scene.ben());
     scene.discord.role(CREW, "Crew");
@@ -81,7 +81,7 @@ async fn who_has_a_role_does_what_is_shared_with_it_and_who_loses_it_does_not() 
 }
 
 #[tokio::test]
-async fn everybody_of_the_community_is_a_role_too_and_is_not_pinged() {
+async fn everyone_is_a_role_and_is_not_pinged() {
     let scene = Scene::open().await;
     let (ann, ben) = (scene.ann(), scene.ben());
     let everybody = agis_discord_stand_in::GUILD;
@@ -94,7 +94,7 @@ async fn everybody_of_the_community_is_a_role_too_and_is_not_pinged() {
 }
 
 #[tokio::test]
-async fn who_leaves_a_server_is_rid_of_it_until_it_is_shared_with_them_by_name() {
+async fn leaver_is_rid_of_a_server_until_reshared() {
     let scene = Scene::open().await;
     let (ann, ben) = (scene.ann(), scene.ben());
     scene.discord.role(CREW, "Crew");
@@ -127,7 +127,7 @@ async fn who_leaves_a_server_is_rid_of_it_until_it_is_shared_with_them_by_name()
 }
 
 #[tokio::test]
-async fn as_many_servers_as_allowed_are_shared_with_one_person_and_not_one_more() {
+async fn shares_with_one_person_are_limited() {
     let scene = Scene::open().await;
     let (ann, ben) = (scene.ann(), scene.ben());
     scene.server(&ann, "Sky", "demo").await;
@@ -146,7 +146,7 @@ async fn as_many_servers_as_allowed_are_shared_with_one_person_and_not_one_more(
 }
 
 #[tokio::test]
-async fn what_strangers_share_with_a_role_closes_it_to_nobody() {
+async fn strangers_shares_close_a_role_to_nobody() {
     let scene = Scene::open().await;
     let (ann, ben) = (scene.ann(), scene.ben());
     scene.server(&ann, "Sea", "demo").await;

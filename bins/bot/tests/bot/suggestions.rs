@@ -8,7 +8,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn servers_are_offered_to_who_may_see_them_alone() {
+async fn servers_are_offered_to_those_who_see_them() {
     let scene = Scene::open().await;
     let (ann, ben) = (scene.ann(), scene.ben());
     for name in ["Sky", "Skyline", "Moon"] {
@@ -37,7 +37,7 @@ async fn servers_are_offered_to_who_may_see_them_alone() {
 }
 
 #[tokio::test]
-async fn a_game_that_cannot_be_played_is_offered_as_such_and_refused_with_the_reason() {
+async fn unplayable_game_is_offered_and_refused() {
     let stack = Stack::start().await;
     stack.add_game(
         "[deck]\ntitle = 'A deck'\nport = 30000\ncost_per_hour = 0\ncommand = ['agis-has-no-such-program']\n\
@@ -59,7 +59,7 @@ async fn a_game_that_cannot_be_played_is_offered_as_such_and_refused_with_the_re
 }
 
 #[tokio::test]
-async fn games_zones_and_times_are_offered_in_words() {
+async fn games_zones_and_times_are_offered() {
     let scene = Scene::open().await;
     let ann = scene.ann();
     let games = scene.offered(&ann, "/server create name:Sky game:de").await;
@@ -86,7 +86,7 @@ async fn games_zones_and_times_are_offered_in_words() {
 }
 
 #[tokio::test]
-async fn schedules_and_keys_are_offered_by_what_they_do_and_to_their_owner() {
+async fn schedules_and_keys_are_offered_to_owners() {
     let scene = Scene::open().await;
     let (ann, ben) = (scene.ann(), scene.ben());
     scene.server(&ann, "Sky", "demo").await;

@@ -41,7 +41,7 @@ async fn assert_once(scene: &Scene, ann: &Person) {
 }
 
 #[tokio::test]
-async fn what_comes_twice_to_one_process_is_done_and_answered_once() {
+async fn repeat_to_one_process_is_done_once() {
     let scene = Scene::open().await;
     let ann = scene.ann();
     each_line_twice(&scene, &ann).await;
@@ -50,7 +50,7 @@ async fn what_comes_twice_to_one_process_is_done_and_answered_once() {
 }
 
 #[tokio::test]
-async fn what_comes_to_two_processes_is_done_and_answered_once() {
+async fn repeat_to_two_processes_is_done_once() {
     let scene = Scene::open().await;
     let ann = scene.ann();
     let other = Bot::start(&scene.stack, &scene.discord, &[]).await;
