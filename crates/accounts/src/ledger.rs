@@ -196,7 +196,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_can_pay_pays_and_who_cannot_is_told_before_the_server_is_stopped() {
+    fn payer_pays_and_others_are_told_before_the_stop() {
         let now = DateTime::from_timestamp_secs(1_800_000_000).expect("a moment");
         let until = now - TimeDelta::minutes(1);
         let told = Some(now - TimeDelta::hours(1));
