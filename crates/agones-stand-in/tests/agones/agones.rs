@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::scene::{Scene, claim, game_server, refusal, typed};
 
 #[tokio::test]
-async fn a_game_server_gets_ready_with_a_pod_an_address_and_a_port() {
+async fn game_server_gets_a_pod_address_and_port() {
     let scene = Scene::new().await;
     scene.game_servers().create(&PostParams::default(), &typed(game_server("one", ""))).await.expect("created");
     scene.cluster.until_state("one", State::Ready).await;
@@ -46,7 +46,7 @@ fn is_ready(cluster: &Cluster, name: &str) -> bool {
 }
 
 #[tokio::test]
-async fn a_silent_game_stays_scheduled_with_a_pod_that_is_ready() {
+async fn silent_game_stays_scheduled() {
     let scene = Scene::new().await;
     scene.cluster.put(game_server("silent", "silent"));
     scene.cluster.put(game_server("stuck", "stuck"));
@@ -59,7 +59,7 @@ async fn a_silent_game_stays_scheduled_with_a_pod_that_is_ready() {
 }
 
 #[tokio::test]
-async fn a_deleted_game_server_is_there_until_its_pod_has_ended() {
+async fn deleted_game_server_waits_for_its_pod() {
     let scene = Scene::new().await;
     scene.cluster.put(claim("world"));
     let mut object = game_server("one", "");
@@ -147,7 +147,7 @@ fn allocation(stamp: Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_fleet_is_allocated_from_until_it_is_empty() {
+async fn fleet_is_allocated_until_it_is_empty() {
     let scene = Scene::new().await;
     scene.cluster.put(fleet(2));
     let names = until_ready(&scene.cluster, 2).await;
@@ -176,7 +176,7 @@ async fn a_fleet_is_allocated_from_until_it_is_empty() {
 }
 
 #[tokio::test]
-async fn an_allocation_with_a_label_that_is_none_is_invalid() {
+async fn invalid_label_fails_the_allocation() {
     let scene = Scene::new().await;
     scene.cluster.put(fleet(1));
     until_ready(&scene.cluster, 1).await;
@@ -186,7 +186,7 @@ async fn an_allocation_with_a_label_that_is_none_is_invalid() {
 }
 
 #[tokio::test]
-async fn a_fleet_replaces_what_is_broken_and_ends_with_all_its_own() {
+async fn fleet_replaces_broken_ones_and_ends_all() {
     let scene = Scene::new().await;
     scene.cluster.put(fleet(2));
     let names = until_ready(&scene.cluster, 2).await;
@@ -206,7 +206,7 @@ async fn a_fleet_replaces_what_is_broken_and_ends_with_all_its_own() {
 }
 
 #[tokio::test]
-async fn a_pod_prints_and_its_container_has_to_be_named() {
+async fn pod_log_needs_a_container_name() {
     let scene = Scene::new().await;
     scene.cluster.put(game_server("one", ""));
     scene.cluster.until_state("one", State::Ready).await;

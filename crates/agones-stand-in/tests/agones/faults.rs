@@ -38,7 +38,7 @@ async fn an_outage_does_nothing_and_ends() {
 }
 
 #[tokio::test]
-async fn what_hangs_is_not_answered_and_other_routes_are() {
+async fn hanging_route_leaves_others_answering() {
     let scene = Scene::new().await;
     scene.cluster.fault("GET /api/v1/namespaces/agones-dev/configmaps/", Fault::Hang);
     let maps = scene.config_maps();

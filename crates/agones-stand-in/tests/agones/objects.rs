@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::scene::{Scene, claim, config_map, refusal, typed};
 
 #[tokio::test]
-async fn an_object_is_created_read_changed_and_deleted() {
+async fn object_is_created_changed_and_deleted() {
     let scene = Scene::new().await;
     let maps = scene.config_maps();
     let made = maps.create(&PostParams::default(), &config_map("one", json!({"a": "1"}))).await.expect("created");
@@ -70,7 +70,7 @@ async fn a_deletion_may_know_whom_it_means() {
 }
 
 #[tokio::test]
-async fn finalizers_hold_an_object_until_they_are_gone() {
+async fn finalizers_hold_an_object() {
     let scene = Scene::new().await;
     let maps = scene.config_maps();
     let held = json!({"metadata": {"name": "one", "finalizers": ["agis.example/held"]}});
@@ -85,7 +85,7 @@ async fn finalizers_hold_an_object_until_they_are_gone() {
 }
 
 #[tokio::test]
-async fn what_is_malformed_is_refused_as_a_server_does() {
+async fn malformed_objects_are_refused() {
     let scene = Scene::new().await;
     let maps: Api<kube::api::DynamicObject> = Api::default_namespaced_with(
         scene.client.clone(),
@@ -114,7 +114,7 @@ async fn what_is_malformed_is_refused_as_a_server_does() {
 }
 
 #[tokio::test]
-async fn what_never_changes_of_an_object_is_not_changed() {
+async fn immutable_fields_stay() {
     let scene = Scene::new().await;
     let maps = scene.config_maps();
     maps.create(&PostParams::default(), &config_map("one", json!({}))).await.expect("created");
@@ -180,7 +180,7 @@ async fn lists_are_selected_and_come_in_pages() {
 }
 
 #[tokio::test]
-async fn there_are_two_namespaces_and_roles_that_may_be_narrower() {
+async fn two_namespaces_and_narrow_roles() {
     let scene = Scene::new().await;
     let elsewhere: Api<k8s_openapi::api::core::v1::Pod> = Api::namespaced(scene.client.clone(), "kube-system");
     assert_eq!(refusal(elsewhere.list(&ListParams::default()).await).code, 403);

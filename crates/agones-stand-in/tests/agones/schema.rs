@@ -9,7 +9,7 @@ fn strictly() -> PatchParams {
 }
 
 #[tokio::test]
-async fn defaults_of_the_schema_and_of_agones_are_filled_in() {
+async fn schema_and_agones_defaults_are_filled_in() {
     let scene = Scene::new().await;
     scene.cluster.hold(State::PortAllocation);
     let made =
@@ -43,7 +43,7 @@ async fn unknown_fields_are_taken_out_or_refused() {
 }
 
 #[tokio::test]
-async fn wrong_types_and_values_are_invalid_and_named() {
+async fn wrong_types_are_invalid_and_named() {
     let scene = Scene::new().await;
     let cases: [(&str, Value, &str); 9] = [
         ("/spec/ports/0/containerPort", json!("25565"), "spec.ports[0].containerPort"),
@@ -68,7 +68,7 @@ async fn wrong_types_and_values_are_invalid_and_named() {
 }
 
 #[tokio::test]
-async fn of_several_containers_one_is_the_game() {
+async fn one_of_several_containers_is_the_game() {
     let scene = Scene::new().await;
     let mut object = game_server("one", "");
     object["spec"]["template"]["spec"]["containers"] =
@@ -81,7 +81,7 @@ async fn of_several_containers_one_is_the_game() {
 }
 
 #[tokio::test]
-async fn a_port_may_be_a_number_or_a_name_and_times_are_times() {
+async fn ports_and_times_are_checked() {
     let scene = Scene::new().await;
     for port in [json!(8080), json!("http")] {
         let mut object = game_server("one", "");

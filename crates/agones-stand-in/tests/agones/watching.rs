@@ -33,7 +33,7 @@ async fn words(scene: &Scene, params: &WatchParams, from: &str, act: impl FnOnce
 }
 
 #[tokio::test]
-async fn what_begins_or_ceases_to_match_comes_and_goes() {
+async fn selector_watch_sees_matches_come_and_go() {
     let scene = Scene::new().await;
     scene.cluster.put(map("old", "1"));
     let params = WatchParams::default().labels("l=1");
@@ -52,7 +52,7 @@ async fn what_begins_or_ceases_to_match_comes_and_goes() {
 }
 
 #[tokio::test]
-async fn a_watch_from_a_version_tells_what_came_after_it() {
+async fn watch_tells_what_came_after_its_version() {
     let scene = Scene::new().await;
     let first = scene.cluster.put(map("a", "1"));
     let version = first["metadata"]["resourceVersion"].as_str().expect("a version");
@@ -65,7 +65,7 @@ async fn a_watch_from_a_version_tells_what_came_after_it() {
 }
 
 #[tokio::test]
-async fn an_open_watch_is_told_that_history_is_gone() {
+async fn open_watch_is_told_of_lost_history() {
     let scene = Scene::new().await;
     let told = words(&scene, &WatchParams::default(), "0", Cluster::compact).await;
     assert_eq!(told, ["error 410"]);
@@ -83,7 +83,7 @@ async fn a_watch_lasts_as_long_as_it_wanted() {
 
 /// What the client's watcher does is what the host relies upon: it comes back from all of these with the truth.
 #[tokio::test]
-async fn the_watcher_survives_compaction_and_broken_connections() {
+async fn watcher_survives_compaction_and_breaks() {
     let scene = Scene::new().await;
     scene.cluster.put(map("a", "1"));
     scene.cluster.put(map("b", "1"));
