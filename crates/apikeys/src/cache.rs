@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_remembered_while_somebody_vouches() {
+    fn key_is_cached_while_vouched_for() {
         let (cache, now) = (KeyCache::default(), Instant::now());
         let (digest, found) = key(1);
         cache.put(ticket(&cache, digest, now), digest, found);
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_is_forgotten_at_once_and_what_was_read_before_it_is_never_remembered() {
+    fn stale_reads_are_never_cached() {
         let (cache, now) = (KeyCache::default(), Instant::now());
         let ((one, found_one), (two, found_two)) = (key(1), key(2));
         cache.vouch(now);

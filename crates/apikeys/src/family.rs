@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_draws_on_all_that_it_came_of_and_generations_far_behind_share_a_bucket() {
+    fn key_draws_on_all_its_ancestors() {
         let keys = generations(&[1000, 100, 50, 40, 30, 5]);
         let table: [&[(i32, u32)]; 6] = [
             &[(1, 1000)],
@@ -140,14 +140,14 @@ mod tests {
     }
 
     #[test]
-    fn what_a_key_can_give_is_the_least_that_it_draws_on() {
+    fn key_gives_the_least_of_its_buckets() {
         let mut keys = generations(&[1000, 100, 50]);
         keys[2].makers[0].limit = 7;
         assert_eq!((keys[2].worth().rate_limit, keys[1].worth().rate_limit), (7, 100));
     }
 
     #[test]
-    fn a_gift_has_a_key_draw_on_the_giver_unless_it_does_or_would_on_too_many() {
+    fn gift_draws_on_the_giver() {
         let (root, giver) = (key(10, 9, Place::default()), generations(&[8, 7]).remove(1));
         let listed = |makers: Vec<Maker>| makers.iter().map(|it| it.bucket).collect::<Vec<_>>();
         assert_eq!(root.makers_after_gift(&giver).map(listed), Ok(vec![2, 1]));
@@ -297,7 +297,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
         #[test]
-        fn whatever_keys_do_to_keys_nobody_has_more_requests_than_persons_gave(
+        fn persons_give_all_requests_there_are(
             roots in prop::collection::vec(prop::sample::select(LIMITS.to_vec()), 1..4),
             steps in prop::collection::vec(any_step(), 1..60),
         ) {

@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn to_widen_takes_a_key_with_all_that_the_result_has() {
+    fn widening_needs_a_key_with_all_of_it() {
         let (everything, keys_only) = (grant("*", 100, "", None), grant("write:keys", 100, "", None));
         let brief = grant("*", 100, "127.0.0.1", Some(1));
         let (narrow, restricted) = (grant("read:keys", 10, "", None), grant("*", 10, "192.0.2.1", None));
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_successor_ends_with_the_key_that_asks_and_has_no_more_than_it() {
+    fn successor_has_no_more_than_the_asking_key() {
         let (brief, endless) = (grant("*", 100, "", Some(1)), grant("*", 100, "", None));
         assert_eq!(endless.rotated(Some(&brief)), Ok(brief.clone()));
         assert_eq!(brief.rotated(Some(&endless)), Ok(brief));
@@ -319,7 +319,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_keys_do_each_stays_within_one_that_a_person_made(
+        fn every_key_stays_within_a_persons_key(
             roots in prop::collection::vec(any_grant(), 1..4),
             steps in prop::collection::vec(any_step(), 1..30),
         ) {

@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_new_key_has_the_form_that_is_read_and_is_never_printed() {
+    fn new_key_is_readable_and_never_printed() {
         let key = Key::generate().expect("randomness");
         let read = Key::parse(key.reveal()).expect("its own form");
         assert_eq!(key.reveal().len(), 49);
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_another_form_is_refused() {
+    fn other_forms_are_refused() {
         for text in [
             "",
             "agis_",
@@ -140,7 +140,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_makes_the_reader_panic_and_what_it_takes_is_canonical(text in ".{0,60}") {
+        fn any_text_is_read_without_panic(text in ".{0,60}") {
             if let Ok(key) = Key::parse(&text) {
                 prop_assert_eq!(key.reveal(), text);
             }

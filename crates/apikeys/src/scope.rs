@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn write_includes_read_of_the_same_and_nothing_else() {
+    fn write_includes_read_and_nothing_else() {
         let table = [
             ("read:servers", "read:servers"),
             ("write:servers", "read:servers write:servers"),
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_scope_is_named_with_what_there_is() {
+    fn unknown_scope_is_named() {
         for word in ["read:server", "read:servers:", "read:servers:07", "read:servers:0", "write:keys:7", "*:7", ""] {
             let error = word.parse::<Scope>().expect_err(word).to_string();
             assert!(error.starts_with(&format!("'{word}' is no scope; use one of: read:servers, ")), "{error}");
@@ -254,7 +254,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_makes_the_reader_panic_and_what_it_takes_is_canonical(
+        fn any_text_is_read_without_panic(
             text in "(\\*|(read|write):(servers|schedules|keys)(:-?[0-9]{0,12})?|.{0,20})",
         ) {
             if let Ok(scope) = text.parse::<Scope>() {

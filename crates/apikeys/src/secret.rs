@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_knows_itself_and_is_never_printed() {
+    fn secret_compares_and_is_never_printed() {
         let secret = Secret::new("open sesame");
         assert!(secret.is("open sesame") && !secret.is("open sesam") && !secret.is(""));
         assert_eq!(format!("{secret:?}"), "Secret(…)");
