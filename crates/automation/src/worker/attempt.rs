@@ -252,7 +252,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn room_is_asked_for_soon_and_never_by_all_at_once() {
+    fn retries_for_room_are_soon_and_spread() {
         for attempt in [1, 2, 3, 1000] {
             let waits: Vec<_> = (0..200).map(|_| soon(attempt)).collect();
             let (first, last) = (waits.iter().min().copied(), waits.iter().max().copied());

@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn one_owner_takes_a_quarter_of_the_places_and_gives_them_back() {
+    fn one_owner_takes_a_quarter_at_most() {
         let slots = Slots::new(8);
         let mut permits: Vec<_> = std::iter::from_fn(|| slots.take(&user(1))).collect();
         assert_eq!((permits.len(), slots.free()), (2, 6));
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_order_that_returns_has_a_place_before_one_that_begins() {
+    async fn returning_order_goes_before_a_new_one() {
         let slots = Slots::new(1);
         let first = slots.take(&user(1)).expect("a place");
         let gone = tokio::spawn(slots.clone().take_again(user(1)));
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_order_that_returns_keeps_to_the_share_of_its_owner() {
+    async fn returning_order_keeps_to_its_owners_share() {
         let slots = Slots::new(4);
         let first = slots.take(&user(1)).expect("a place");
         let returning = tokio::spawn(slots.clone().take_again(user(1)));

@@ -84,7 +84,7 @@ async fn hours(sql: &Client, server: i32) -> i64 {
 }
 
 #[tokio::test]
-async fn an_account_that_cannot_be_charged_keeps_nobody_else_from_paying() {
+async fn unchargeable_account_blocks_no_other() {
     let Scene { sql, db, .. } = &Scene::start().await;
     // The hour that the first of them owes stands in the ledger already, which cannot be. One batch has one now().
     sql.batch_execute(
@@ -108,7 +108,7 @@ async fn an_account_that_cannot_be_charged_keeps_nobody_else_from_paying() {
 }
 
 #[tokio::test]
-async fn hours_that_no_host_confirmed_are_not_charged() {
+async fn unconfirmed_hours_are_not_charged() {
     let Scene { sql, db, .. } = &Scene::start().await;
     let h = |hours: &str| format!("now() - interval '{hours} hours'");
     let unseen = unserved(sql, "u1", "null", "null").await;
@@ -134,7 +134,7 @@ async fn hours_that_no_host_confirmed_are_not_charged() {
 }
 
 #[tokio::test]
-async fn the_stop_of_what_nobody_pays_for_is_queued_once() {
+async fn stop_of_an_unpaid_server_is_queued_once() {
     let Scene { sql, db, .. } = &Scene::start().await;
     let server = unserved(sql, "u1", "now()", "now()").await;
     sql.batch_execute(

@@ -129,7 +129,7 @@ fn stop_of(server: i32, owner: &str) -> Request {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_two_thousand_servers_start_a_stop_is_done_and_no_start_is_lost() {
+async fn stop_is_done_while_two_thousand_start() {
     let Scene { sql, db: store, .. } = &Scene::start().await;
     queue(sql, "there", 1..=20, 100).await;
     sql.batch_execute(
@@ -175,7 +175,7 @@ async fn while_two_thousand_servers_start_a_stop_is_done_and_no_start_is_lost() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn neither_one_owner_nor_one_host_takes_the_places_of_others() {
+async fn no_owner_or_host_takes_all_places() {
     let Scene { sql, db: store, .. } = &Scene::start().await;
     queue(sql, "stuck", 1..=1, 50).await;
     let (stuck, well) = (Endless::new("stuck", true), Endless::new("well", false));
