@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_kept_as_it_is_without_the_space_around_it() {
+    fn name_is_kept_but_for_outer_space() {
         for text in [
             "Sky",
             "Tuesday railways",
@@ -139,14 +139,14 @@ mod tests {
     }
 
     #[test]
-    fn a_name_has_one_to_a_hundred_characters_on_one_line() {
+    fn name_has_one_to_a_hundred_characters() {
         for text in ["", "  ", "\u{3000}", "a\nb", "a\tb", "a\0b", "a\u{7f}b", "a\u{85}b", &"n".repeat(NAME_MAX + 1)] {
             assert_eq!(checked(text), Err(BadName::Length), "{text:?}");
         }
     }
 
     #[test]
-    fn what_cannot_be_seen_is_in_no_name() {
+    fn unseen_characters_are_in_no_name() {
         let unseen = [
             // Zero width, joiners between letters, soft hyphens.
             '\u{200b}',
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_no_choice_and_covers_nothing_around_it() {
+    fn name_has_no_control_characters() {
         for text in ["#7", "#0", " #123 "] {
             assert_eq!(checked(text), Err(BadName::Number), "{text:?}");
         }
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn names_look_alike_by_case_by_shape_and_by_what_is_not_seen() {
+    fn lookalikes_differ_by_case_or_unseen_marks() {
         for (one, other) in [
             ("MyServer", "myserver"),
             ("MyServer", "МуSеrvеr"),

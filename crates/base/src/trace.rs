@@ -63,7 +63,7 @@ mod tests {
     const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
     #[test]
-    fn a_traceparent_is_read_as_the_recommendation_says() {
+    fn traceparent_follows_the_recommendation() {
         for (header, read) in [
             (format!("00-{TRACE}-00f067aa0ba902b7-01"), true),
             (format!("00-{TRACE}-00f067aa0ba902b7-00"), true),
