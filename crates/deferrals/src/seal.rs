@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_opened_by_its_secret_for_its_use_alone() {
+    fn token_opens_for_its_secret_and_use_only() {
         let sealed = sealed("token");
         let opened = |secret: &str, used_for: &str| Some(seal(secret).open(&sealed, used_for)?.reveal().to_owned());
         assert_eq!(opened("secret", "this").as_deref(), Some("token"));
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_sealed_cannot_be_read_and_is_never_the_same_twice() {
+    fn sealed_text_is_unreadable_and_unique() {
         let sealed = [sealed("a token of some length"), sealed("a token of some length")];
         assert_ne!(sealed[0], sealed[1]);
         let readable = |sealed: &Sealed| {
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_changed_or_cut_off_is_not_opened() {
+    fn changed_or_cut_seal_does_not_open() {
         let whole = sealed("token");
         for length in 0..whole.0.len() {
             assert!(seal("secret").open(&Sealed(whole.0[..length].to_vec()), "this").is_none(), "{length}");
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_have_seals_of_their_own_and_a_token_is_never_printed() {
+    fn each_secret_seals_and_prints_no_token() {
         assert_eq!(seal("secret").id(), seal("secret").id());
         assert_ne!(seal("secret").id(), seal("another").id());
         assert_eq!(format!("{:?}", Token::new("token".to_owned())), "Token(…)");

@@ -100,7 +100,7 @@ async fn until(store: &Memory, expected: &[(&str, Option<OperationId>)]) {
 }
 
 #[tokio::test]
-async fn a_promise_is_noted_until_it_is_kept_with_what_it_follows() {
+async fn promise_is_noted_until_it_is_kept() {
     let store = Arc::<Memory>::default();
     let deferrals = process(&store, "secret");
     let mut held = promise(&deferrals, "a").await;
@@ -113,7 +113,7 @@ async fn a_promise_is_noted_until_it_is_kept_with_what_it_follows() {
 }
 
 #[tokio::test]
-async fn one_that_dies_is_followed_by_one_of_the_same_secret_alone() {
+async fn dead_process_is_followed_by_its_own_secret() {
     let store = Arc::<Memory>::default();
     let dead = promise(&process(&store, "secret"), "a").await;
     until(&store, &[("a", None)]).await;
@@ -132,7 +132,7 @@ async fn one_that_dies_is_followed_by_one_of_the_same_secret_alone() {
 }
 
 #[tokio::test]
-async fn what_is_dropped_without_an_answer_is_left_to_be_found() {
+async fn dropped_promise_is_left_to_be_found() {
     let store = Arc::<Memory>::default();
     let deferrals = process(&store, "secret");
     drop(promise(&deferrals, "a").await);
@@ -141,7 +141,7 @@ async fn what_is_dropped_without_an_answer_is_left_to_be_found() {
 }
 
 #[tokio::test]
-async fn a_store_that_is_away_delays_an_answer_by_a_moment_and_is_told_when_it_is_back() {
+async fn absent_store_delays_an_answer_a_moment() {
     let store = Arc::<Memory>::default();
     let (deferrals, other) = (process(&store, "secret"), process(&store, "secret"));
     let _alive = promise(&other, "b").await;
