@@ -216,14 +216,14 @@ mod tests {
     }
 
     #[test]
-    fn every_preset_is_an_expression_with_words_of_its_own() {
+    fn every_preset_has_words_of_its_own() {
         let choices = crons("", None);
         assert_eq!(choices.len(), PRESETS.len());
         assert!(choices[0].name.starts_with("every day at 08:00"), "{}", choices[0].name);
     }
 
     #[test]
-    fn what_is_typed_is_offered_with_its_words() {
+    fn typed_expression_is_offered_with_its_words() {
         let choices = crons("\"15 9 * * 1\"", Some("Europe/Berlin"));
         assert_eq!(values(&choices), ["15 9 * * 1"]);
         assert!(choices[0].name.starts_with("Mondays at 09:15"), "{}", choices[0].name);
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_city_is_found_before_what_merely_contains_it() {
+    fn city_is_found_before_partial_matches() {
         assert_eq!(values(&zones("new york"))[0], "America/New_York");
         assert_eq!(values(&zones("ber"))[0], "Europe/Berlin");
         assert_eq!(values(&zones(""))[0], "UTC");

@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn every_code_is_read_as_it_was_written_and_fits() {
+    fn every_code_is_read_as_written() {
         for code in [
             Code::Act(Action::Start, ServerId(7)),
             Code::Act(Action::Stop, ServerId(i32::MAX)),
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_asked_is_answered_by_who_was_asked_within_five_minutes() {
+    fn question_is_answered_by_the_asked_in_time() {
         let asked = pressed("1", TimeDelta::zero());
         let buttons = confirm(&asked, Loss::Server(ServerId(7)), "Delete it");
         assert_eq!(buttons.len(), 2);
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_code_of_ours_does_nothing() {
+    fn foreign_code_does_nothing() {
         for text in [
             "",
             "v1",
@@ -298,7 +298,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_panics_and_what_is_read_is_written_so(text in "\\PC{0,120}|v1:[a-z-]{0,16}:[0-9:]{0,60}") {
+        fn any_text_is_read_without_panic(text in "\\PC{0,120}|v1:[a-z-]{0,16}:[0-9:]{0,60}") {
             if let Some(code) = Code::parse(&text) {
                 prop_assert_eq!(code.text(), text);
             }

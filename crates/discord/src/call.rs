@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn the_line_of_the_checklist_is_read_to_the_letter() {
+    fn checklist_line_is_read_to_the_letter() {
         let text = |name: &str, text: &str| option(name, CommandOptionValue::String(text.to_owned()));
         let inner = vec![
             text("server", "MyServer"),
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn quotes_that_belong_together_are_left_out_and_others_are_meant() {
+    fn matching_quotes_are_left_out() {
         for (typed, read) in [
             ("\"a b\"", "a b"),
             ("'a'", "a"),
@@ -203,14 +203,14 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_seen_never_reaches_the_database() {
+    fn unseen_characters_never_reach_the_store() {
         let typed = option("name", CommandOptionValue::String("a\0b\nc".to_owned()));
         let (_, args) = Args::of(data("server", vec![option("create", CommandOptionValue::SubCommand(vec![typed]))]));
         assert_eq!(args.text("name").as_deref(), Some("a b c"));
     }
 
     #[test]
-    fn what_is_being_typed_is_found() {
+    fn option_being_typed_is_found() {
         let typed = option("server", CommandOptionValue::Focused("my".to_owned(), CommandOptionType::String));
         let (_, args) = Args::of(data("server", vec![option("start", CommandOptionValue::SubCommand(vec![typed]))]));
         assert_eq!(args.focused(), Some(("server", "my".to_owned())));

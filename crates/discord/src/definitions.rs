@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_defined_is_answered_and_what_is_answered_is_defined() {
+    fn defined_and_answered_commands_agree() {
         let mut defined: Vec<String> = vec![];
         for command in definitions() {
             let subs = command.options.iter().filter(|option| option.kind == CommandOptionType::SubCommand);

@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_typed_name_is_the_exact_one_or_the_only_one_that_begins_so() {
+    fn name_matches_exactly_or_as_sole_prefix() {
         assert_eq!(found(&["MyServer", "MyServer 2"], "myserver"), Some(1));
         assert_eq!(found(&["MyServer", "Other"], "my"), Some(1));
         assert_eq!(found(&["A my", "My b"], "my"), Some(2));
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn ones_own_come_before_those_of_others_and_names_before_numbers() {
+    fn own_before_others_and_names_before_numbers() {
         let numbered = |access| Some(server(7, "Other", access));
         let meant = |by_number, named: &[(Server, Access)]| {
             meant(by_number, named.to_vec(), "7").ok().map(|(server, _)| server.id.0)
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn where_two_are_meant_it_says_which() {
+    fn ambiguous_name_lists_its_matches() {
         let refusal = meant(None, own(&["Tea *one*", "Tea two"]), "tea").expect_err("two are meant");
         let sentence = refusal.sentence(false).expect("a sentence");
         assert!(sentence.contains("Tea \\*one\\* (#1), Tea two (#2)"), "{sentence}");

@@ -345,13 +345,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sessions_that_begin_again_and_again_are_held_back_ever_longer() {
+    fn repeated_sessions_are_held_back_longer() {
         let waits: Vec<_> = (0..12).map(|earlier| held(earlier).as_secs()).collect();
         assert_eq!(waits, [0, 0, 0, 15, 30, 60, 120, 240, 480, 960, 1800, 1800]);
     }
 
     #[test]
-    fn each_shard_is_held_back_for_its_own_and_what_is_long_ago_is_forgotten() {
+    fn each_shard_is_held_back_for_its_own() {
         let breaker = Breaker::default();
         let now = Instant::now();
         for _ in 0..3 {

@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_discord_adds_is_no_difference_and_what_we_change_is() {
+    fn discords_additions_are_no_difference() {
         let ours = json!([{ "type": 1, "name": "server", "description": "Servers", "contexts": [0, 1], "options": [
             { "type": 4, "name": "id", "description": "Which", "min_value": 1, "required": true, "autocomplete": false },
         ]}]);

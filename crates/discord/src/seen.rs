@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_thing_is_new_once_until_it_is_forgotten() {
+    fn thing_is_new_once_until_forgotten() {
         let seen = Seen::new(2);
         assert!(seen.is_new(1) && !seen.is_new(1) && seen.is_new(2) && seen.contains(&1));
         seen.forget(&1);

@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_wrong_is_told_and_a_refusal_outweighs_everything() {
+    fn refusal_outweighs_other_troubles() {
         let standing = Standing::default();
         assert!(standing.is_starting());
         standing.disconnected("no answer");

@@ -28,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_scheme_and_an_authority_and_nothing_else() {
+    fn only_scheme_and_authority_are_taken() {
         let url = "http://127.0.0.1:8090/".parse::<ApiUrl>().expect("a URL");
         assert_eq!((url.authority.as_str(), url.http), ("127.0.0.1:8090", true));
         assert!(!"https://discord.example".parse::<ApiUrl>().expect("a URL").http);

@@ -260,7 +260,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn when_the_database_is_away_nobody_is_told_that_nothing_happened_where_it_may_have() {
+    fn unsure_outcome_is_never_called_nothing() {
         let refusal = Refusal::from(StoreError::Unavailable("x".into()));
         assert!(refusal.sentence(false).expect("a sentence").contains("Nothing was changed"));
         assert!(refusal.sentence(true).expect("a sentence").contains("may have been done"));
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_typed_is_quoted_without_its_effects() {
+    fn typed_text_is_quoted_without_effects() {
         let error = TimingError::Zone("@everyone **x**".to_owned());
         let sentence = Refusal::from(error).sentence(false).expect("a sentence");
         assert!(!sentence.contains("@everyone") && !sentence.contains("**"), "{sentence}");

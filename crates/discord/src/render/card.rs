@@ -217,7 +217,7 @@ mod tests {
         }
 
         #[test]
-        fn a_list_holds_what_fits_and_says_how_many_more(
+        fn list_says_how_many_more_there_are(
             lines in proptest::collection::vec("[a-z]{1,60}", 0..60),
             max in 100..900_usize,
         ) {

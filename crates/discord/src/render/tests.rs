@@ -79,14 +79,14 @@ fn texts(message: &Message) -> String {
 }
 
 #[test]
-fn a_server_that_is_ready_says_where_to_join() {
+fn ready_server_says_where_to_join() {
     let message = ended(&server("Railways"), &operation(Action::Start, State::Succeeded, ""));
     assert_eq!(message.embed.title.as_deref(), Some("Railways is ready"));
     assert!(texts(&message).contains("Join at `203.0.113.7:3979`"), "{}", texts(&message));
 }
 
 #[test]
-fn a_game_that_was_killed_is_told_for_every_action() {
+fn killed_game_is_told_for_every_action() {
     for action in [Action::Stop, Action::Restart, Action::Delete] {
         let mut operation = operation(action, State::Succeeded, "");
         for (killed, told) in [(None, false), (Some(false), false), (Some(true), true)] {
@@ -98,7 +98,7 @@ fn a_game_that_was_killed_is_told_for_every_action() {
 }
 
 #[test]
-fn a_failed_start_names_no_reason_in_a_channel() {
+fn channel_hears_no_reason_of_a_failure() {
     let message = ended(&server("Railways"), &operation(Action::Start, State::Failed, "it was not ready within 120 s"));
     let said = texts(&message);
     assert!(said.contains("could not be started") && said.contains("`/server info`"), "{said}");

@@ -116,7 +116,7 @@ fn turns(letter: char) -> bool {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn a_console_has_no_colours_and_turns_nothing() {
+    fn console_has_no_colours_or_directions() {
         for (line, printed) in [
             ("\u{1b}[31mred\u{1b}[0m", "red"),
             ("\u{1b}[1;38;5;200mpink", "pink"),
@@ -165,7 +165,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_reader_sees_the_text_and_discord_nothing_else(text in "[ -~\\n@<>*`é\u{202e}]{0,80}|\\PC{0,40}") {
+        fn reader_sees_the_text_unformatted(text in "[ -~\\n@<>*`é\u{202e}]{0,80}|\\PC{0,40}") {
             let said = plain(&text);
             prop_assert_eq!(read(&said), folded(&text).replace('\u{200b}', ""));
             let mentions = said.replace("@\u{200b}", "").contains(['@', '\n']);
@@ -178,7 +178,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_cut_fits_and_ends_in_no_escape(text in "\\PC{0,80}", max in 1..40_usize) {
+        fn cut_text_fits_and_ends_in_no_escape(text in "\\PC{0,80}", max in 1..40_usize) {
             let short = cut(&plain(&text), max);
             prop_assert!(short.chars().count() <= max);
             prop_assert!(!short.ends_with("\\…"));

@@ -132,7 +132,7 @@ fn answer() -> Result<Answer, Refusal> {
 }
 
 #[tokio::test]
-async fn what_is_ready_soon_is_the_answer_and_mentions_nobody() {
+async fn quick_answer_mentions_nobody() {
     let (peer, replies) = Peer::start([]).await;
     let call = call();
     let delivered = replies.deliver(&call, Style::Private, false, async { answer() }).await;
@@ -145,7 +145,7 @@ async fn what_is_ready_soon_is_the_answer_and_mentions_nobody() {
 }
 
 #[tokio::test]
-async fn what_takes_long_is_deferred_and_put_in_its_place() {
+async fn slow_answer_is_deferred_and_put_in_place() {
     let (peer, replies) = Peer::start([]).await;
     let work = async {
         peer.asked.notified().await;
@@ -159,7 +159,7 @@ async fn what_takes_long_is_deferred_and_put_in_its_place() {
 }
 
 #[tokio::test]
-async fn what_goes_wrong_late_in_public_is_told_in_private() {
+async fn late_public_failure_is_told_in_private() {
     let (peer, replies) = Peer::start([]).await;
     let work = async {
         peer.asked.notified().await;
@@ -175,7 +175,7 @@ async fn what_goes_wrong_late_in_public_is_told_in_private() {
 }
 
 #[tokio::test]
-async fn a_second_delivery_never_answers_over_the_first() {
+async fn second_delivery_never_answers_again() {
     let (peer, replies) = Peer::start([TAKEN]).await;
     let work = async {
         peer.asked.notified().await;
@@ -206,7 +206,7 @@ async fn an_answer_whose_receipt_was_lost_is_ours() {
 }
 
 #[tokio::test]
-async fn what_another_delivery_does_is_not_answered() {
+async fn other_deliverys_work_is_not_answered() {
     let (peer, replies) = Peer::start([]).await;
     let call = call();
     let delivered = replies.deliver(&call, Style::Private, true, async { Err(Refusal::Repeated) }).await;
@@ -215,7 +215,7 @@ async fn what_another_delivery_does_is_not_answered() {
 }
 
 #[tokio::test]
-async fn what_comes_too_late_to_be_answered_is_not_done() {
+async fn overdue_interaction_is_not_done() {
     let unknown = Told::Status(404, r#"{"code": 10062, "message": "Unknown interaction"}"#);
     let (peer, replies) = Peer::start([unknown]).await;
     let (call, mut done) = (called(7), false);
