@@ -50,7 +50,7 @@ fn a_value_runs_until_the_next_known_option() {
 }
 
 #[test]
-fn what_stands_in_quotes_is_no_option() {
+fn quoted_text_is_no_option() {
     assert_eq!(
         values(r#"/schedule create server:"a cron:b" lines:5"#),
         vec![("server".to_owned(), json!("a cron:b")), ("lines".to_owned(), json!(5)),]
@@ -59,7 +59,7 @@ fn what_stands_in_quotes_is_no_option() {
 }
 
 #[test]
-fn sub_commands_are_nested_as_discord_nests_them() {
+fn sub_commands_are_nested() {
     let data = typed("/schedule list").expect("a command");
     assert_eq!(
         data,
@@ -71,7 +71,7 @@ fn sub_commands_are_nested_as_discord_nests_them() {
 }
 
 #[test]
-fn a_choice_is_taken_by_its_name_or_its_value() {
+fn choice_is_taken_by_name_or_value() {
     assert_eq!(values("/schedule create server:a action:Start it")[1].1, json!("start"));
     assert_eq!(values("/schedule create server:a action:start")[1].1, json!("start"));
 }
@@ -85,7 +85,7 @@ fn mentions_bring_their_objects() {
 }
 
 #[test]
-fn what_the_client_would_not_send_is_refused() {
+fn impossible_lines_are_refused() {
     let refused = [
         ("schedule list", "begins with `/`"),
         ("/nothing", "no command `/nothing`"),
@@ -106,7 +106,7 @@ fn what_the_client_would_not_send_is_refused() {
 }
 
 #[test]
-fn the_last_option_is_the_one_that_is_being_typed() {
+fn last_option_is_the_one_being_typed() {
     let (commands, state) = (commands(), state());
     let shown: Vec<_> = commands.iter().collect();
     let author = Author { state: &state, user: ANN, guild: Some(GUILD) };

@@ -16,7 +16,7 @@ async fn entries(discord: &Discord, what: &str, fits: impl Fn(&[bool]) -> bool) 
 }
 
 #[tokio::test]
-async fn a_dropped_connection_resumes_and_gets_what_it_missed() {
+async fn dropped_connection_gets_what_it_missed() {
     let discord = Discord::start().await;
     let bot = Bot::start(&discord).await;
     let ann = discord.person(101, "Ann");
@@ -34,7 +34,7 @@ async fn a_dropped_connection_resumes_and_gets_what_it_missed() {
 }
 
 #[tokio::test]
-async fn the_gateway_sends_for_a_reconnect_and_for_a_new_session() {
+async fn gateway_asks_to_reconnect_or_begin_anew() {
     let discord = Discord::start().await;
     let bot = Bot::start(&discord).await;
     discord.reconnect();
@@ -51,7 +51,7 @@ async fn the_gateway_sends_for_a_reconnect_and_for_a_new_session() {
 }
 
 #[tokio::test]
-async fn a_gateway_that_acknowledges_nothing_is_left() {
+async fn unacknowledging_gateway_is_left() {
     let discord = Discord::start().await;
     discord.heartbeat_every(Duration::from_millis(200));
     let _bot = Bot::start(&discord).await;
@@ -61,7 +61,7 @@ async fn a_gateway_that_acknowledges_nothing_is_left() {
 }
 
 #[tokio::test]
-async fn a_guild_belongs_to_one_shard_and_direct_messages_to_the_first() {
+async fn guild_has_one_shard_and_messages_the_first() {
     let discord = Discord::start().await;
     let bot = Bot::with_shards(&discord, 2).await;
     entries(&discord, "two sessions", |resumed| resumed.len() == 2).await;
@@ -78,7 +78,7 @@ async fn a_guild_belongs_to_one_shard_and_direct_messages_to_the_first() {
 }
 
 #[tokio::test]
-async fn a_delivery_may_come_twice_and_one_answer_counts() {
+async fn doubled_delivery_takes_one_answer() {
     let discord = Discord::start().await;
     let bot = Bot::start(&discord).await;
     let reply = discord.deliver_twice(&discord.person(101, "Ann"), "/echo the text text:a").await;
@@ -91,7 +91,7 @@ async fn a_delivery_may_come_twice_and_one_answer_counts() {
 }
 
 #[tokio::test]
-async fn a_revoked_token_closes_the_gateway_and_is_worth_nothing() {
+async fn revoked_token_closes_the_gateway() {
     let discord = Discord::start().await;
     let bot = Bot::start(&discord).await;
     assert!(bot.http.current_user().await.is_ok());

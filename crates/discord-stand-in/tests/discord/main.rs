@@ -10,7 +10,7 @@ use twilight_model::application::interaction::InteractionData;
 use twilight_model::application::interaction::application_command::CommandOptionValue;
 
 #[tokio::test]
-async fn a_command_arrives_as_it_was_typed_and_its_answer_is_shown() {
+async fn typed_command_arrives_and_is_answered() {
     let discord = Discord::start().await;
     let bot = Bot::start(&discord).await;
     let ann = discord.person(101, "Ann");
@@ -43,7 +43,7 @@ async fn a_command_arrives_as_it_was_typed_and_its_answer_is_shown() {
 }
 
 #[tokio::test]
-async fn a_button_changes_its_message_and_is_pressed_by_those_who_see_it() {
+async fn button_is_pressed_by_those_who_see_it() {
     let discord = Discord::start().await;
     let bot = Bot::start(&discord).await;
     let (ann, ben) = (discord.person(101, "Ann"), discord.person(102, "Ben"));
@@ -102,7 +102,7 @@ async fn silence_is_a_complaint() {
 }
 
 #[tokio::test]
-async fn a_command_is_shown_to_those_who_may_use_it() {
+async fn command_is_shown_to_those_who_may_use_it() {
     let discord = Discord::start().await;
     let _bot = Bot::start(&discord).await;
     let ann = discord.person(101, "Ann");

@@ -55,7 +55,7 @@ fn the_document_accepts_what_is_right() {
 }
 
 #[test]
-fn the_document_refuses_what_is_wrong_and_names_it() {
+fn document_refuses_and_names_mistakes() {
     let Some(schema) = schema() else { return };
     let choices: Vec<_> = (0..26).map(|number| json!({"name": "a", "value": number.to_string()})).collect();
     let buttons: Vec<_> =
@@ -85,7 +85,7 @@ fn the_document_refuses_what_is_wrong_and_names_it() {
 }
 
 #[tokio::test]
-async fn what_is_refused_is_recorded_with_the_reason() {
+async fn refusal_is_recorded_with_its_reason() {
     let discord = Discord::start().await;
     let bot = Bot::start(&discord).await;
     let field = json!({"name": "a", "value": "b".repeat(1024)});
@@ -126,7 +126,7 @@ async fn a_limit_holds_for_as_long_as_it_says() {
 }
 
 #[tokio::test]
-async fn a_message_with_an_enforced_nonce_is_sent_once() {
+async fn enforced_nonce_is_sent_once() {
     let discord = Discord::start().await;
     let bot = Bot::start(&discord).await;
     let once = json!({"content": "once", "nonce": "7", "enforce_nonce": true});
@@ -140,7 +140,7 @@ async fn a_message_with_an_enforced_nonce_is_sent_once() {
 }
 
 #[tokio::test]
-async fn channels_that_are_gone_and_people_who_take_nothing_are_told_apart() {
+async fn gone_channels_and_closed_people_differ() {
     let discord = Discord::start().await;
     let bot = Bot::start(&discord).await;
     let ann = discord.person(101, "Ann");
@@ -159,7 +159,7 @@ async fn channels_that_are_gone_and_people_who_take_nothing_are_told_apart() {
 }
 
 #[tokio::test]
-async fn an_interaction_is_answered_once_in_time_and_by_its_own_kind() {
+async fn interaction_is_answered_once_in_time() {
     let discord = Discord::start().await;
     let bot = Bot::start(&discord).await;
     let ann = discord.person(101, "Ann");
