@@ -261,7 +261,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_failed_call_means() {
+    fn failed_calls_are_classified() {
         let api = |code| kube::Error::Api(Box::new(Status::failure("why", "Reason").with_code(code)));
         for code in [400, 403, 404, 405, 410, 413, 415, 422] {
             assert!(matches!(Trouble::from(api(code)), Trouble::Refused { code: c, .. } if c == code), "{code}");

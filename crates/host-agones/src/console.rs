@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_goes_on_where_they_were_reads_every_line_once() {
+    fn resumed_reader_gets_every_line_once() {
         let all = piece(LOG, Mark::default(), 100, false);
         assert_eq!((texts(&all), all.more), (vec!["one", "two", "", "three four"], false));
         for limit in 1..=4 {
@@ -189,13 +189,13 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_may_have_been_cut_is_left_for_the_next_piece() {
+    fn cut_line_is_left_for_the_next_piece() {
         let cut = piece(b"2026-11-27T07:00:00Z whole\n2026-11-27T07:00:01Z ha\xe2\x80", Mark::default(), 100, true);
         assert_eq!((texts(&cut), cut.more), (vec!["whole"], true));
     }
 
     #[test]
-    fn second_that_cannot_be_read_to_its_end_is_passed_and_told() {
+    fn unreadable_second_is_passed_and_told() {
         let at =
             |text: &str| DateTime::parse_from_rfc3339(text).expect("a moment").timestamp_nanos_opt().expect("nanos");
         let passed = passed(Mark { nanos: at("2026-11-27T07:00:01.5Z"), count: 7 });

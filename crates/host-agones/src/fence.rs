@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_nobody_s_is_told_from_what_may_still_become_somebody_s() {
+    fn orphans_differ_from_unborn_servers() {
         let chosen = Some(Chosen { name: "gs".into(), uid: "mine".into() });
         for (wanted, chosen, generation, uid, is_orphan) in [
             (Wanted::Running, None, 4, "any", true),

@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_game_that_does_not_know_the_sdk_is_as_ready_as_its_pod() {
+    fn game_without_sdk_is_as_ready_as_its_pod() {
         let scheduled = gameserver("Scheduled", "pod", "node");
         for (pod, expected) in [
             (None, "starting"),
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_container_that_ended_is_an_end_unless_it_is_agones_s_own() {
+    fn ended_container_counts_unless_agones_own() {
         let scheduled = gameserver("Scheduled", "pod", "node");
         for (container, expected) in [("game", "ended"), (SIDECAR, "running")] {
             let mut pod = pod("Running", "True");
@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fleet_s_game_server_is_in_use_only_while_it_is_allocated() {
+    fn fleet_server_is_used_while_allocated() {
         for (state, expected) in [("Allocated", "running"), ("Ready", "ended")] {
             let mut gameserver = gameserver(state, "ready", "node");
             gameserver.metadata.labels = Some([(FLEET.to_owned(), "arena".to_owned())].into());
@@ -364,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn status_that_agones_does_not_write_is_no_state() {
+    fn unknown_status_is_no_state() {
         let mut gameserver = gameserver("Ready", "ready", "node");
         gameserver.status = Some(json!({ "state": "Ready", "address": "node", "ports": [{ "port": 70000 }] }));
         let Phase::Unreadable(why) = phase(&gameserver, None) else { panic!("{:?}", phase(&gameserver, None)) };
@@ -374,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_being_deleted_has_ended() {
+    fn game_server_being_deleted_has_ended() {
         let mut gameserver = gameserver("Ready", "ready", "node");
         gameserver.metadata.deletion_timestamp = serde_json::from_value(json!("2026-11-27T00:00:00Z")).ok();
         assert!(gameserver.metadata.deletion_timestamp.is_some());

@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn server_that_is_being_restarted_is_no_orphan() {
+    async fn restarting_server_is_no_orphan() {
         let stand_in = StandIn::start().await;
         let cluster = on(&stand_in).await;
         put_gameserver(&stand_in, 1);
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn of_two_without_a_fence_neither_is_taken_away() {
+    async fn two_without_a_fence_both_stay() {
         let stand_in = StandIn::start().await;
         let cluster = on(&stand_in).await;
         let labels = names::of_generation("agones", ServerId(7), 3, agis_base::OperationId::default());

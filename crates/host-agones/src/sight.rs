@@ -87,7 +87,7 @@ mod tests {
     const LONG: Duration = Duration::from_secs(3600);
 
     #[test]
-    fn what_a_list_tells_is_fresh_though_the_watch_is_broken() {
+    fn list_is_fresh_though_the_watch_is_broken() {
         let sight = Sight::new("the watch of pods", LONG);
         assert!(sight.is_fresh().is_err() && sight.trouble().is_none(), "nothing is known, and nothing is wrong");
         sight.broken("forbidden");
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nothing_was_heard_of_is_not_fresh() {
+    fn unheard_watch_is_not_fresh() {
         let sight = Sight::new("the watch of pods", Duration::ZERO);
         sight.well();
         std::thread::sleep(Duration::from_millis(1));

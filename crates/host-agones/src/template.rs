@@ -225,7 +225,7 @@ spec:
     }
 
     #[test]
-    fn a_gameserver_has_our_name_labels_world_and_variables_and_the_rest_of_its_template() {
+    fn template_gets_our_name_labels_and_world() {
         let made = made("Sunday $(MOTD)");
         assert_eq!(made["kind"], "GameServer");
         assert_eq!(made["metadata"]["name"], "agis-7-3");
@@ -252,7 +252,7 @@ spec:
     }
 
     #[test]
-    fn every_gameserver_that_cannot_be_used_is_told_at_once() {
+    fn all_unusable_templates_are_told_at_once() {
         let entry =
             |key: &str, yaml: &str| format!("[{key}]\ntitle = '{key}'\ncost_per_hour = 0\ngameserver = '{yaml}'\n");
         let text = [entry("a", "spec: ["), CATALOGUE.to_owned(), entry("b", "spec: {}")].concat();
@@ -267,7 +267,7 @@ spec:
     }
 
     #[test]
-    fn what_cannot_be_a_gameserver_is_told() {
+    fn impossible_template_is_told() {
         for (yaml, says) in [
             ("kind: Fleet\nspec: {}", "another kind"),
             ("spec: {}", "no container"),

@@ -46,7 +46,7 @@ async fn until_told(process: &Process, words: Option<&str>) {
 }
 
 #[tokio::test]
-async fn nothing_is_confirmed_while_the_cluster_cannot_be_asked() {
+async fn unreachable_cluster_confirms_nothing() {
     let scene = Scene::on_stand_in().await;
     let process = scene.process();
     process.running(&scene.start(1, "sdk")).await;
@@ -66,7 +66,7 @@ async fn nothing_is_confirmed_while_the_cluster_cannot_be_asked() {
 }
 
 #[tokio::test]
-async fn watch_that_is_silent_is_told_of_and_lists_make_up_for_it() {
+async fn lists_make_up_for_a_silent_watch() {
     let scene = Scene::on_stand_in().await;
     let process = scene.process();
     process.running(&scene.start(1, "sdk")).await;
@@ -94,7 +94,7 @@ async fn silence_of_everything_is_no_confirmation() {
 }
 
 #[tokio::test]
-async fn game_that_is_ready_by_its_pod_is_unseen_where_pods_may_not_be_looked_at() {
+async fn pod_ready_game_is_unseen_without_pods() {
     let scene = Scene::on_stand_in().await;
     let first = scene.process();
     first.running(&scene.start(1, "quiet")).await;
@@ -114,7 +114,7 @@ async fn game_that_is_ready_by_its_pod_is_unseen_where_pods_may_not_be_looked_at
 }
 
 #[tokio::test]
-async fn game_server_that_cannot_be_read_keeps_nothing_else_from_being_seen() {
+async fn unreadable_game_server_hides_no_other() {
     let scene = Scene::on_stand_in().await;
     let first = scene.process();
     let other = ServerId(scene.server.0 + 500);

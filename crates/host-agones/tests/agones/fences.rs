@@ -14,7 +14,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn an_older_order_is_refused_whatever_it_asks_for() {
+async fn older_order_is_refused_whatever_it_asks() {
     let scene = Scene::new().await;
     let process = scene.process();
     process.running(&scene.start(5, "sdk")).await;
@@ -27,7 +27,7 @@ async fn an_older_order_is_refused_whatever_it_asks_for() {
 }
 
 #[tokio::test]
-async fn a_zombie_that_creates_after_it_was_overtaken_is_told_and_leaves_nothing() {
+async fn overtaken_zombie_leaves_nothing() {
     for game in ["sdk", "fleet"] {
         let scene = Scene::of(game).await;
         let gate = Faults::gated();
@@ -45,7 +45,7 @@ async fn a_zombie_that_creates_after_it_was_overtaken_is_told_and_leaves_nothing
 }
 
 #[tokio::test]
-async fn what_a_zombie_created_and_could_not_take_back_is_reaped() {
+async fn zombies_leftover_is_reaped() {
     for game in ["sdk", "fleet"] {
         let scene = Scene::of(game).await;
         let gate = Faults::gated_to_die();
@@ -65,7 +65,7 @@ async fn what_a_zombie_created_and_could_not_take_back_is_reaped() {
 }
 
 #[tokio::test]
-async fn a_server_that_ends_slowly_is_waited_for_and_its_volume_has_one_user() {
+async fn slow_end_is_waited_for_by_the_next() {
     let scene = Scene::new().await;
     let process = scene.process();
     process.running(&scene.start(1, "world")).await;
@@ -94,7 +94,7 @@ async fn a_server_that_ends_slowly_is_waited_for_and_its_volume_has_one_user() {
 }
 
 #[tokio::test]
-async fn another_installation_s_servers_are_left_alone() {
+async fn other_installations_servers_stay() {
     let scene = Scene::new().await;
     let ours = scene.process();
     ours.running(&scene.start(1, "world")).await;
@@ -109,7 +109,7 @@ async fn another_installation_s_servers_are_left_alone() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_no_longer_deleted_keeps_its_world() {
+async fn undeleted_server_keeps_its_world() {
     let scene = Scene::new().await;
     let process = scene.process();
     process.running(&scene.start(1, "world")).await;
@@ -120,7 +120,7 @@ async fn a_server_that_is_no_longer_deleted_keeps_its_world() {
 }
 
 #[tokio::test]
-async fn a_world_that_is_wanted_again_as_it_is_to_go_stays() {
+async fn world_wanted_again_stays() {
     let scene = Scene::new().await;
     let worker = scene.worker(&Faults::none());
     worker.running(&scene.start(1, "world")).await;
@@ -142,7 +142,7 @@ async fn a_world_that_is_wanted_again_as_it_is_to_go_stays() {
 }
 
 #[tokio::test]
-async fn a_start_after_the_world_began_to_go_has_a_new_one() {
+async fn start_after_deletion_has_a_new_world() {
     let scene = Scene::new().await;
     let worker = scene.worker(&Faults::none());
     worker.running(&scene.start(1, "world")).await;
@@ -160,7 +160,7 @@ async fn a_start_after_the_world_began_to_go_has_a_new_one() {
 }
 
 #[tokio::test]
-async fn what_is_being_taken_away_is_waited_for_and_never_used() {
+async fn ending_server_is_waited_for_and_not_used() {
     let waits = async |worker: &Process, order: &Order| {
         let why = worker.apply(order).await.expect_err("it is still there");
         assert!(matches!(&why, HostError::Unavailable(why) if why.contains("still being taken away")), "{why}");
@@ -195,7 +195,7 @@ async fn what_is_being_taken_away_is_waited_for_and_never_used() {
 }
 
 #[tokio::test]
-async fn lost_fence_costs_no_game_and_is_written_anew() {
+async fn lost_fence_costs_no_game() {
     for game in ["sdk", "fleet"] {
         let scene = Scene::of(game).await;
         let process = scene.process();
@@ -219,7 +219,7 @@ async fn lost_fence_costs_no_game_and_is_written_anew() {
 }
 
 #[tokio::test]
-async fn order_that_finds_no_fence_goes_by_what_stands() {
+async fn order_without_a_fence_goes_by_what_runs() {
     for game in ["sdk", "fleet"] {
         let scene = Scene::of(game).await;
         let worker = scene.worker(&Faults::none());
@@ -242,7 +242,7 @@ async fn order_that_finds_no_fence_goes_by_what_stands() {
 }
 
 #[tokio::test]
-async fn a_fence_that_somebody_spoiled_is_told_and_nothing_is_done() {
+async fn spoiled_fence_is_told_and_left() {
     let scene = Scene::new().await;
     let process = scene.process();
     process.running(&scene.start(1, "sdk")).await;
@@ -274,7 +274,7 @@ impl Scene {
 }
 
 #[tokio::test]
-async fn two_at_once_with_one_order_make_one_server() {
+async fn concurrent_orders_make_one_server() {
     for game in ["sdk", "fleet"] {
         let scene = Scene::of(game).await;
         let gates = [Faults::gated(), Faults::gated()];

@@ -21,7 +21,7 @@ use crate::scene::{SOON, Scene};
 const GAMES: [&str; 4] = ["sdk", "quiet", "world", "fleet"];
 
 #[tokio::test]
-async fn a_restart_gives_its_place_up_for_the_grace_and_starts_from_another() {
+async fn restart_leaves_its_slot_for_the_grace() {
     for game in GAMES {
         let scene = Scene::of(game).await;
         let process = scene.process();
@@ -82,7 +82,7 @@ async fn a_server_starts_restarts_and_stops() {
 }
 
 #[tokio::test]
-async fn what_is_made_says_whose_it_is() {
+async fn created_objects_name_their_server() {
     for game in ["sdk", "fleet"] {
         let scene = Scene::of(game).await;
         let process = scene.process();
@@ -104,7 +104,7 @@ async fn what_is_made_says_whose_it_is() {
 }
 
 #[tokio::test]
-async fn one_that_is_not_ready_in_time_is_taken_down_and_not_begun_again() {
+async fn unready_server_is_taken_down_for_good() {
     let scene = Scene::new().await;
     let process = scene.process();
     let order = scene.start(1, "stuck");
@@ -118,7 +118,7 @@ async fn one_that_is_not_ready_in_time_is_taken_down_and_not_begun_again() {
 }
 
 #[tokio::test]
-async fn what_the_cluster_refuses_is_told_in_its_words() {
+async fn refusal_is_told_in_the_clusters_words() {
     let scene = Scene::new().await;
     let process = scene.process();
     let why = process.apply(&scene.start(1, "broken")).await.expect_err("no such protocol");
@@ -130,7 +130,7 @@ async fn what_the_cluster_refuses_is_told_in_its_words() {
 }
 
 #[tokio::test]
-async fn a_stop_that_the_cluster_refuses_waits_while_players_play_on() {
+async fn refused_stop_lets_players_play_on() {
     let scene = Scene::on_stand_in().await;
     let process = scene.process();
     process.running(&scene.start(1, "sdk")).await;
@@ -155,7 +155,7 @@ async fn a_stop_that_the_cluster_refuses_waits_while_players_play_on() {
 }
 
 #[tokio::test]
-async fn a_game_server_of_somebody_else_is_neither_taken_nor_said_to_be_ours() {
+async fn foreign_game_server_is_not_taken() {
     let scene = Scene::new().await;
     let process = scene.process();
     process.running(&scene.start(1, "sdk")).await;
@@ -187,7 +187,7 @@ async fn a_game_server_of_somebody_else_is_neither_taken_nor_said_to_be_ours() {
 }
 
 #[tokio::test]
-async fn a_world_outlives_its_servers_and_is_kept_for_a_while() {
+async fn world_outlives_its_servers_for_days() {
     let scene = Scene::new().await;
     let process = scene.process();
     process.running(&scene.start(1, "world")).await;

@@ -56,7 +56,7 @@ impl Scene {
 }
 
 #[tokio::test]
-async fn server_whose_fence_is_moved_is_neither_started_twice_nor_by_an_older_order() {
+async fn moving_fence_allows_no_double_start() {
     for game in ["sdk", "fleet"] {
         let scene = Scene::of(game).await;
         let endpoint = scene.worker(&Faults::none()).running(&scene.start(3, game)).await;
@@ -73,7 +73,7 @@ async fn server_whose_fence_is_moved_is_neither_started_twice_nor_by_an_older_or
 }
 
 #[tokio::test]
-async fn fence_of_a_stopped_server_is_moved_before_anything_is_asked_of_it() {
+async fn stopped_servers_fence_is_moved_first() {
     let scene = Scene::new().await;
     scene.put_former(json!({ "generation": "7", "wanted": "stopped" }), json!({})).await;
     let process = scene.process();
@@ -82,7 +82,7 @@ async fn fence_of_a_stopped_server_is_moved_before_anything_is_asked_of_it() {
 }
 
 #[tokio::test]
-async fn move_that_is_broken_off_anywhere_loses_no_fence() {
+async fn interrupted_move_loses_no_fence() {
     for fault in Fault::ALL {
         for call in 0.. {
             let scene = Scene::new().await;
@@ -105,7 +105,7 @@ async fn move_that_is_broken_off_anywhere_loses_no_fence() {
 }
 
 #[tokio::test]
-async fn world_of_a_server_that_an_older_version_deleted_goes_when_its_days_are_over() {
+async fn world_deleted_by_an_older_version_goes() {
     let scene = Scene::new().await;
     let worker = scene.worker(&Faults::none());
     worker.running(&scene.start(1, "world")).await;
@@ -135,7 +135,7 @@ async fn older_of_two_fences_never_holds() {
 }
 
 #[tokio::test]
-async fn game_that_an_older_version_starts_after_the_move_is_not_taken_for_nobody_s() {
+async fn older_versions_start_is_no_orphan() {
     let scene = Scene::new().await;
     let process = scene.process();
     process.running(&scene.start(1, "sdk")).await;
@@ -160,7 +160,7 @@ async fn game_that_an_older_version_starts_after_the_move_is_not_taken_for_nobod
 }
 
 #[tokio::test]
-async fn what_is_no_fence_of_ours_stays_where_it_is() {
+async fn foreign_fence_stays() {
     let scene = Scene::new().await;
     let theirs = json!({ "metadata": { "labels": { "agis.wtg.cluster/host": "another" } } });
     scene.put_former(json!({ "generation": "7", "wanted": "stopped" }), json!({})).await;

@@ -20,7 +20,7 @@ async fn until_ended(scene: &Scene, process: &Process, generation: i64) -> Strin
 }
 
 #[tokio::test]
-async fn a_crash_is_noticed_at_once_and_the_next_start_begins_anew() {
+async fn crash_is_noticed_and_next_start_is_fresh() {
     for game in ["sdk", "fleet"] {
         let scene = Scene::of(game).await;
         let process = scene.process();
@@ -40,7 +40,7 @@ async fn a_crash_is_noticed_at_once_and_the_next_start_begins_anew() {
 }
 
 #[tokio::test]
-async fn what_is_published_as_over_is_taken_away_and_what_runs_is_not() {
+async fn only_published_ends_are_taken_away() {
     let scene = Scene::new().await;
     let process = scene.process();
     process.running(&scene.start(1, "sdk")).await;
@@ -57,7 +57,7 @@ async fn what_is_published_as_over_is_taken_away_and_what_runs_is_not() {
 }
 
 #[tokio::test]
-async fn a_pod_that_is_evicted_and_a_game_server_that_somebody_deletes_are_noticed() {
+async fn evictions_and_deletions_are_noticed() {
     let scene = Scene::new().await;
     let process = scene.process();
     process.running(&scene.start(1, "sdk")).await;
@@ -73,7 +73,7 @@ async fn a_pod_that_is_evicted_and_a_game_server_that_somebody_deletes_are_notic
 }
 
 #[tokio::test]
-async fn a_game_that_goes_back_to_its_fleet_has_ended() {
+async fn game_back_in_its_fleet_has_ended() {
     let scene = Scene::of("fleet").await;
     let process = scene.process();
     process.running(&scene.start(1, "fleet")).await;
@@ -105,7 +105,7 @@ async fn a_game_that_shuts_itself_down_has_ended() {
 }
 
 #[tokio::test]
-async fn what_ended_while_nobody_could_see_is_found() {
+async fn unseen_end_is_found() {
     let scene = Scene::new().await;
     let faults = Faults::none();
     let process = scene.process_with(&faults);
@@ -127,7 +127,7 @@ async fn what_ended_while_nobody_could_see_is_found() {
 }
 
 #[tokio::test]
-async fn two_hosts_in_one_namespace_do_not_touch_each_other_s() {
+async fn hosts_in_one_namespace_stay_apart() {
     let scene = Scene::new().await;
     let ours = scene.process();
     ours.running(&scene.start(1, "sdk")).await;

@@ -36,7 +36,7 @@ impl Scene {
 }
 
 #[tokio::test]
-async fn second_with_more_than_a_piece_is_read_to_its_end() {
+async fn long_second_is_read_to_its_end() {
     let scene = Scene::on_stand_in().await;
     let process = scene.process();
     process.running(&scene.start(1, "sdk")).await;
@@ -65,7 +65,7 @@ async fn calls_of_each(scene: &Scene, process: &Process, game: &str, generation:
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn start_and_restart_take_ten_calls_however_many_begin_at_once() {
+async fn start_and_restart_take_ten_calls() {
     let mut scene = Scene::on_stand_in().await;
     // The watch has to do: nobody looks without it, however busy this machine is.
     scene.pace =
@@ -79,7 +79,7 @@ async fn start_and_restart_take_ten_calls_however_many_begin_at_once() {
 }
 
 #[tokio::test]
-async fn empty_fleet_is_told_from_an_allocator_that_has_lost_sight_of_it() {
+async fn empty_fleet_differs_from_blind_allocator() {
     let scene = Scene::on_stand_in().await;
     scene.keep_fleet().await;
     let worker = scene.worker(&Faults::none());
@@ -96,7 +96,7 @@ async fn empty_fleet_is_told_from_an_allocator_that_has_lost_sight_of_it() {
 }
 
 #[tokio::test]
-async fn order_whose_fence_cannot_be_kept_says_what_to_apply() {
+async fn unkept_fence_says_what_to_apply() {
     let scene = Scene::on_stand_in().await;
     let says = async |what: &str| {
         let why = scene.worker(&Faults::none()).apply(&scene.start(1, "sdk")).await.expect_err(what);
@@ -122,7 +122,7 @@ async fn order_whose_fence_cannot_be_kept_says_what_to_apply() {
 }
 
 #[tokio::test]
-async fn nothing_is_written_beside_the_games_and_no_right_to_look_there_is_needed() {
+async fn no_right_is_needed_beside_the_games() {
     let scene = Scene::on_stand_in().await;
     let lives = async |from: i64| {
         let process = scene.process();
