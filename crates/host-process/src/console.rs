@@ -158,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_full_file_is_put_aside_and_the_third_is_the_last() {
+    fn full_file_is_rotated_and_third_is_last() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("console.log");
         for run in 0..2 {
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn long_lines_come_in_pieces_and_the_rest_at_the_end() {
+    async fn long_lines_come_in_pieces() {
         let (mut sender, receiver) = tokio::net::unix::pipe::pipe().expect("a pipe");
         let mut lines = Lines::new(receiver);
         let mut sent = vec![b'x'; LINE_BYTES + 3];

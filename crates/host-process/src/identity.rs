@@ -75,14 +75,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_with_parentheses_does_not_shift_the_fields() {
+    fn parentheses_in_a_name_shift_no_field() {
         let stat = "7 (a) b) (c) S 1 7 7 0 -1 4194560 9 0 0 0 1 2 0 0 20 0 1 0 4242 1 2 3";
         assert_eq!(parse_stat(stat), Some(('S', 4242)));
         assert_eq!(parse_stat("7 (a) S 1"), None);
     }
 
     #[test]
-    fn a_number_with_another_start_time_is_somebody_else() {
+    fn reused_pid_is_somebody_else() {
         let me = Process::of(std::process::id()).expect("this process is in /proc");
         assert!(me.open().expect("/proc can be read").is_some());
         let earlier = Process { start: me.start + 1, ..me.clone() };

@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn placeholders_are_filled_once_and_other_braces_stay() {
+    fn placeholders_are_filled_once() {
         let value = |placeholder| match placeholder {
             Placeholder::Name => "{port} {",
             Placeholder::Port => "7",

@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn why_a_program_cannot_be_run_is_told_apart() {
+    fn reasons_for_an_unrunnable_program_differ() {
         let dir = tempfile::tempdir().expect("a directory");
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).expect("permissions");
         let nobody = Some(Account { uid: 65534, gid: 65534 });
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn what_everybody_is_told_names_nothing_of_the_machine_but_what_the_catalogue_names() {
+    fn public_reason_names_nothing_of_the_machine() {
         let named = "zombies";
         let path = || "/secret/zombies".to_owned();
         for why in [
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_whose_loader_is_missing_is_told() {
+    fn missing_loader_is_told() {
         let dir = tempfile::tempdir().expect("a directory");
         let mut program = fs::read("/bin/sh").expect("a program");
         let Some(at) = program.windows(9).position(|bytes| bytes == b"/ld-linux") else { return };

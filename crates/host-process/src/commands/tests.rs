@@ -42,7 +42,7 @@ async fn a_command_is_noted_and_typed() {
 }
 
 #[tokio::test]
-async fn where_nobody_reads_there_is_no_way() {
+async fn unread_channel_refuses_commands() {
     let bench = Bench::new();
     assert_eq!(send(&bench.path(), "x"), Err(ConsoleError::NoWay));
     drop(Commands::receive(&bench.path()).expect("a FIFO"));
@@ -54,7 +54,7 @@ async fn where_nobody_reads_there_is_no_way() {
 }
 
 #[tokio::test]
-async fn a_run_does_not_get_what_was_sent_to_the_one_before() {
+async fn run_gets_no_command_of_the_run_before() {
     let bench = Bench::new();
     let before = Commands::receive(&bench.path()).expect("a FIFO");
     assert_eq!(send(&bench.path(), "for the first"), Ok(()));
@@ -66,7 +66,7 @@ async fn a_run_does_not_get_what_was_sent_to_the_one_before() {
 }
 
 #[tokio::test]
-async fn a_game_that_does_not_read_is_given_up_on_after_a_while_and_senders_never_wait() {
+async fn unread_command_is_given_up_on() {
     let bench = Bench::new();
     let mut commands = Commands::receive(&bench.path()).expect("a FIFO");
     let (mut keyboard, mut game) = pipe().expect("a pipe");
@@ -120,7 +120,7 @@ async fn strangers_on_the_fifo_do_no_harm() {
 }
 
 #[tokio::test]
-async fn a_game_that_has_closed_its_console_is_noted() {
+async fn closed_console_is_noted() {
     let bench = Bench::new();
     let mut commands = Commands::receive(&bench.path()).expect("a FIFO");
     let (mut keyboard, game) = pipe().expect("a pipe");

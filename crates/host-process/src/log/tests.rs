@@ -47,7 +47,7 @@ fn tail(lines: u32) -> Begin {
 }
 
 #[test]
-fn the_last_lines_reach_back_across_the_files() {
+fn last_lines_reach_across_files() {
     let bench = Bench::new();
     bench.keep(100, (0..7).map(|line| format!("line {line}")));
     assert!(bench.dir.path().join("console.log.2").exists(), "this is about several files");
@@ -81,7 +81,7 @@ fn pieces_follow_each_other_without_a_gap() {
 }
 
 #[test]
-fn a_reader_that_keeps_up_loses_and_repeats_nothing_across_rotations() {
+fn reader_loses_nothing_across_rotations() {
     let bench = Bench::new();
     let mut console = Console::open(&bench.path(), 200).expect("a console");
     let mut begin = behind(&bench.read(&EVERYTHING, 10));
@@ -113,7 +113,7 @@ fn a_reader_that_keeps_up_loses_and_repeats_nothing_across_rotations() {
 }
 
 #[test]
-fn a_position_whose_file_is_gone_goes_on_at_the_oldest_line_and_says_so() {
+fn lost_position_resumes_at_the_oldest_line() {
     let bench = Bench::new();
     bench.keep(100, ["an old line".to_owned()]);
     let early = behind(&bench.read(&EVERYTHING, 100));
@@ -131,7 +131,7 @@ fn a_position_whose_file_is_gone_goes_on_at_the_oldest_line_and_says_so() {
 }
 
 #[test]
-fn a_reader_who_came_before_the_first_line_gets_it() {
+fn early_reader_gets_the_first_line() {
     let bench = Bench::new();
     for begin in [EVERYTHING, tail(0), tail(100)] {
         let nothing = bench.read(&begin, 100);
@@ -144,7 +144,7 @@ fn a_reader_who_came_before_the_first_line_gets_it() {
 }
 
 #[test]
-fn since_a_moment_means_from_that_millisecond_on() {
+fn since_includes_its_millisecond() {
     let bench = Bench::new();
     bench.append(
         b"2026-01-01T00:00:00.000Z one\n2026-01-01T00:00:00.500Z two\n\
@@ -167,7 +167,7 @@ fn since_a_moment_means_from_that_millisecond_on() {
 }
 
 #[test]
-fn a_line_waits_until_it_is_whole_and_what_is_no_line_is_passed_over() {
+fn incomplete_line_waits_and_noise_is_passed() {
     let bench = Bench::new();
     bench.append(b"cut short\n\n2026-01-01T00:00:00.000Z \xff\xfe ok\n2026-13-01T00:00:00.000Z never\n");
     bench.append(b"2026-01-01T00:00:01.000Z half a");
@@ -186,7 +186,7 @@ fn a_line_waits_until_it_is_whole_and_what_is_no_line_is_passed_over() {
 }
 
 #[test]
-fn a_line_that_was_cut_short_does_not_take_the_next_one_along() {
+fn cut_line_does_not_take_the_next_along() {
     let bench = Bench::new();
     bench.keep(1000, ["one".to_owned()]);
     bench.append(b"2026-01-01T00:00");
@@ -204,7 +204,7 @@ fn a_piece_has_its_bound_in_bytes() {
 }
 
 #[test]
-fn positions_of_others_are_refused_and_one_within_a_line_is_as_good_as_gone() {
+fn foreign_positions_are_refused() {
     let bench = Bench::new();
     bench.keep(1000, ["one".to_owned(), "two".to_owned()]);
     for position in

@@ -19,7 +19,7 @@ async fn texts(host: &impl Console) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn any_program_on_the_data_can_read_and_type() {
+async fn any_program_on_the_data_reads_and_types() {
     let bench = Bench::new();
     let (host, other) = (bench.host(), bench.host());
     assert_eq!(within(other.tell(ONE, "say hi")).await, Err(ConsoleError::NotRunning));
@@ -36,7 +36,7 @@ async fn any_program_on_the_data_can_read_and_type() {
 }
 
 #[tokio::test]
-async fn a_command_to_a_server_that_is_not_ready_reaches_it_and_is_no_sign_of_readiness() {
+async fn early_command_is_no_sign_of_readiness() {
     let bench = Bench::new();
     let host = bench.host();
     let game = demo("args = --never-ready\nready = { when = { log = 'ready for players' }, within_s = 60 }");
@@ -54,7 +54,7 @@ async fn a_command_to_a_server_that_is_not_ready_reaches_it_and_is_no_sign_of_re
 }
 
 #[tokio::test]
-async fn a_supervisor_survives_what_strangers_write_and_a_lost_channel() {
+async fn supervisor_survives_strangers_writes() {
     let bench = Bench::new();
     let host = bench.host();
     bench.start(&host, ONE, 1, &demo("")).await.expect("it starts");
@@ -75,7 +75,7 @@ async fn a_supervisor_survives_what_strangers_write_and_a_lost_channel() {
 }
 
 #[tokio::test]
-async fn a_game_that_reads_nothing_is_supervised_all_the_same() {
+async fn deaf_game_is_supervised() {
     let bench = Bench::new();
     let host = bench.host();
     let game = bench::script("exec sleep 1000", "ready = { when = { delay = 0 } }");

@@ -37,7 +37,7 @@ async fn a_graceful_stop_lets_the_game_save() {
 }
 
 #[tokio::test]
-async fn a_game_that_ignores_the_signal_is_killed_after_its_grace() {
+async fn game_ignoring_the_signal_is_killed() {
     let bench = Bench::new();
     let host = bench.host();
     let game = demo("args = --ignore-sigterm\nstop = { how = { signal = 'SIGTERM' }, grace_s = 1 }");
@@ -89,7 +89,7 @@ async fn the_catalogue_says_which_ends_are_good() {
 }
 
 #[tokio::test]
-async fn a_script_that_was_ready_and_leaves_the_game_in_the_background_has_not_ended_well() {
+async fn script_leaving_its_game_did_not_end_well() {
     let bench = Bench::new();
     let host = bench.host();
     let game = bench::script("sleep 1000 & echo ready; read line; exit 0", "ready = { when = { log = 'ready' } }");
@@ -102,7 +102,7 @@ async fn a_script_that_was_ready_and_leaves_the_game_in_the_background_has_not_e
 }
 
 #[tokio::test]
-async fn no_end_is_good_that_was_asked_for_came_before_it_was_ready_or_by_a_signal() {
+async fn good_end_is_ready_unasked_and_unsignalled() {
     let bench = Bench::new();
     let host = bench.host();
     let early = bench::script("exit 0", "ready = { when = { log = 'never' } }");
@@ -132,7 +132,7 @@ async fn a_game_does_not_outlive_its_shim() {
 }
 
 #[tokio::test]
-async fn what_a_game_leaves_behind_is_found_by_the_lock() {
+async fn leftover_is_found_by_the_lock() {
     let bench = Bench::new();
     let host = bench.host();
     let script = "setsid sleep 1000 & echo $! > left; echo ready; wait";
@@ -162,7 +162,7 @@ async fn a_frozen_shim_stops_nobody() {
 }
 
 #[tokio::test]
-async fn a_restart_replaces_the_process_and_keeps_the_port() {
+async fn restart_keeps_the_port() {
     let bench = Bench::new();
     let host = bench.host();
     let first = bench.start(&host, ONE, 1, &demo("")).await.expect("it starts");
@@ -174,7 +174,7 @@ async fn a_restart_replaces_the_process_and_keeps_the_port() {
 }
 
 #[tokio::test]
-async fn a_restart_gives_its_place_up_for_the_grace_and_starts_from_another() {
+async fn restart_leaves_its_slot_for_the_grace() {
     let bench = Bench::new();
     let host = bench.host();
     bench.start(&host, ONE, 1, &demo("")).await.expect("it starts");
@@ -203,7 +203,7 @@ async fn a_restart_gives_its_place_up_for_the_grace_and_starts_from_another() {
 }
 
 #[tokio::test]
-async fn a_deleted_server_leaves_its_world_and_the_fence() {
+async fn deleted_server_leaves_world_and_fence() {
     let bench = Bench::new();
     let host = bench.host();
     let game = demo("");
@@ -221,7 +221,7 @@ async fn a_deleted_server_leaves_its_world_and_the_fence() {
 }
 
 #[tokio::test]
-async fn a_server_that_was_never_started_can_be_stopped_and_deleted() {
+async fn unstarted_server_can_be_stopped_and_deleted() {
     let bench = Bench::new();
     let host = bench.host();
     assert_eq!(within(host.observe(ONE)).await, Ok(Observed::Absent));

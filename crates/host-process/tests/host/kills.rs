@@ -16,7 +16,7 @@ async fn had_to_kill(host: &ProcessHost, operation: OperationId) -> Option<bool>
 }
 
 #[tokio::test]
-async fn a_stop_a_restart_and_a_deletion_know_that_they_had_to_kill() {
+async fn stop_restart_and_deletion_know_a_kill() {
     let bench = Bench::new();
     let host = bench.host();
     let game = demo(STUBBORN);
@@ -43,7 +43,7 @@ async fn a_stop_a_restart_and_a_deletion_know_that_they_had_to_kill() {
 }
 
 #[tokio::test]
-async fn a_game_that_ends_when_it_is_asked_was_not_killed() {
+async fn game_that_ends_when_asked_was_not_killed() {
     let bench = Bench::new();
     let host = bench.host();
     let stop = OperationId::new();
@@ -53,7 +53,7 @@ async fn a_game_that_ends_when_it_is_asked_was_not_killed() {
 }
 
 #[tokio::test]
-async fn a_start_that_is_not_ready_in_time_knows_that_its_game_had_to_be_killed() {
+async fn unready_start_knows_its_kill() {
     let bench = Bench::new();
     let host = bench.host();
     let (stop, start) = (OperationId::new(), OperationId::new());
@@ -67,7 +67,7 @@ async fn a_start_that_is_not_ready_in_time_knows_that_its_game_had_to_be_killed(
 }
 
 #[tokio::test]
-async fn what_a_frozen_shim_held_was_killed_and_what_a_dead_one_left_was_not() {
+async fn frozen_shims_game_was_killed_dead_ones_not() {
     let bench = Bench::new();
     let host = bench.host();
     let game = demo("stop = { how = { signal = 'SIGTERM' }, grace_s = 1 }");

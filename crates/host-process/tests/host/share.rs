@@ -24,7 +24,7 @@ async fn many_workers_start_one_process() {
 }
 
 #[tokio::test]
-async fn who_was_overtaken_has_no_effect() {
+async fn overtaken_order_has_no_effect() {
     let bench = Bench::new();
     let host = bench.host();
     bench.start(&host, ONE, 5, &demo("")).await.expect("it starts");
@@ -50,7 +50,7 @@ async fn a_stop_interrupts_a_start() {
 }
 
 #[tokio::test]
-async fn giving_up_the_waiting_leaves_the_start_going() {
+async fn start_goes_on_when_nobody_waits() {
     let bench = Bench::new();
     let host = bench.host();
     let game = demo("args = --never-ready\nready = { when = { delay = 2 } }");

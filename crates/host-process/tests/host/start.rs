@@ -27,7 +27,7 @@ async fn a_started_server_is_ready_for_players() {
 }
 
 #[tokio::test]
-async fn a_game_runs_unprivileged_in_a_cleared_environment_and_its_own_directory() {
+async fn game_runs_unprivileged_in_its_directory() {
     let bench = Bench::new();
     let host = bench.host();
     bench.start(&host, ONE, 1, &demo("env = { MOTD = 'hello' }")).await.expect("it starts");
@@ -60,7 +60,7 @@ fn rustix_is_root() -> bool {
 }
 
 #[tokio::test]
-async fn files_of_the_catalogue_are_filled_in_once_and_then_left_to_the_server() {
+async fn catalogue_files_are_filled_in_once() {
     let bench = Bench::new();
     let host = bench.host();
     let game = demo("files = { 'conf/demo.cfg' = 'name = {name}, port = {port}, {other}' }");
@@ -77,7 +77,7 @@ async fn files_of_the_catalogue_are_filled_in_once_and_then_left_to_the_server()
 }
 
 #[tokio::test]
-async fn a_game_that_does_not_become_ready_is_taken_down() {
+async fn unready_game_is_taken_down() {
     let bench = Bench::new();
     let host = bench.host();
     let game = demo("args = --never-ready\nready = { when = { log = 'ready' }, within_s = 1 }");
@@ -98,7 +98,7 @@ async fn an_open_port_or_a_delay_can_be_the_sign() {
 }
 
 #[tokio::test]
-async fn a_start_that_fails_says_the_last_words_and_is_not_begun_again() {
+async fn failed_start_tells_the_last_words() {
     let bench = Bench::new();
     let host = bench.host();
     let game = demo("args = --never-ready, --exit-after, 100");
@@ -113,7 +113,7 @@ async fn a_start_that_fails_says_the_last_words_and_is_not_begun_again() {
 }
 
 #[tokio::test]
-async fn each_server_has_its_own_port_and_a_taken_one_is_passed_over() {
+async fn taken_port_is_passed_over() {
     let bench = Bench::new();
     let host = bench.host();
     let game = demo("");
@@ -144,7 +144,7 @@ async fn every_line_of_the_console_has_its_moment() {
 }
 
 #[tokio::test]
-async fn what_is_not_installed_is_named() {
+async fn missing_program_is_named() {
     let bench = Bench::new();
     let host = bench.host();
     let game = bench::game("command = ['no-such-game', '{port}']\nready = { when = 'port' }");
@@ -175,7 +175,7 @@ async fn a_relative_program_is_the_servers_own() {
 }
 
 #[tokio::test]
-async fn a_start_script_that_leaves_the_game_in_the_background_is_called_that() {
+async fn script_leaving_its_game_is_named_so() {
     let bench = Bench::new();
     let host = bench.host();
     for (id, script) in [(1, "sleep 1000 & exit 0"), (2, "setsid sleep 1000 9>&- 0</dev/null & echo $! > left; exit 0")]
@@ -193,7 +193,7 @@ async fn a_start_script_that_leaves_the_game_in_the_background_is_called_that() 
 
 /// The demo always, and of the others what this machine has; twice, since a second start finds a world.
 #[tokio::test]
-async fn the_games_of_the_catalogue_start_and_stop() {
+async fn catalogue_games_start_and_stop() {
     let bench = Bench::new();
     let host = bench.host();
     let catalogue = Catalogue::parse(BUILT_IN).expect("our own catalogue");
