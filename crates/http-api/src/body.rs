@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_number_may_be_written_with_a_point() {
+    fn whole_number_may_have_a_point() {
         for (json, read) in
             [("5", Some(5)), ("5.0", Some(5)), ("5e0", Some(5)), ("0", Some(0)), ("4294967295.0", Some(u32::MAX))]
         {

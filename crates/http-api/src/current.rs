@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_that_are_made_differ_and_are_of_version_7() {
+    fn made_ids_differ_and_are_version_7() {
         let made = || (0..1000).map(|_| RequestId::made().as_str().to_owned()).collect::<Vec<_>>();
         let elsewhere = std::thread::spawn(made).join().expect("ids");
         let ids: HashSet<_> = made().into_iter().chain(elsewhere).collect();

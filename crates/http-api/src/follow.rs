@@ -162,7 +162,7 @@ mod tests {
     use agis_servers::console::Line;
 
     #[test]
-    fn nothing_that_a_game_writes_can_end_an_event_or_begin_another() {
+    fn game_output_cannot_forge_an_event() {
         let line = |text: &str| Line { at: Default::default(), text: text.to_owned(), position: Position::new("1-2") };
         let lines = vec![line("a\r\n\nevent: x\u{2028}"), line("")];
         let piece = Piece { lines, end: Position::new("1-2"), more: false, lost: true };

@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_user_has_a_bound_and_so_has_the_process_and_a_place_is_given_back() {
+    fn followers_are_bound_by_user_and_process() {
         let followers = Followers::default();
         let user = |number: usize| UserId::from_stored(&number.to_string());
         let mut seats: Vec<_> = (0..OF_A_USER).map(|_| followers.take(&user(0)).expect("a place")).collect();

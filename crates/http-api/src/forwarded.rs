@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn strangers_hide_no_proxy_and_fill_neither_memory_nor_log() {
+    fn strangers_hide_no_proxy_and_fill_no_log() {
         let unnamed = Unnamed::default();
         let proxy = IpAddr::from([10, 0, 0, 1]);
         let mut told = 0;
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proxy_is_told_beside_a_stranger_who_came_first() {
+    fn proxy_is_told_beside_an_earlier_stranger() {
         let unnamed = Unnamed::default();
         let (stranger, proxy) = (IpAddr::from([192, 0, 2, 1]), IpAddr::from([10, 0, 0, 1]));
         assert!(unnamed.count(stranger));

@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_origin_is_what_a_browser_sends_and_nothing_else() {
+    fn origin_is_what_a_browser_sends() {
         for good in ["https://a.example", "http://localhost:5173", "https://a.example:8443", "http://[::1]:8080"] {
             assert_eq!(good.parse::<Origin>().expect("an origin").0, good);
         }

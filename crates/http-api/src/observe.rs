@@ -163,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_log_tells_of_writes_failures_and_what_was_slow() {
+    fn log_tells_writes_failures_and_slowness() {
         let quick = Duration::from_millis(1);
         for (method, status, took, is_known, told) in [
             ("GET", 200, quick, true, false),

@@ -260,13 +260,13 @@ mod tests {
     }
 
     #[test]
-    fn the_document_in_the_repository_is_the_one_of_the_code() {
+    fn repository_document_is_the_codes() {
         let kept = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/openapi.json"));
         assert!(kept.is_ok_and(|kept| kept == text()), "docs/openapi.json is old: run `cargo xtask openapi`");
     }
 
     #[test]
-    fn the_document_has_the_routes_that_are_served_and_no_other() {
+    fn document_has_exactly_the_served_routes() {
         let served: BTreeSet<_> = routes::table()
             .served()
             .map(|route| (format!("{PREFIX}{}", route.path), route.method.to_string()))
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn every_operation_has_a_name_words_and_an_answer_in_every_way() {
+    fn every_operation_is_fully_described() {
         let mut names = BTreeSet::new();
         for (path, method, operation) in operations(&document()) {
             let what = format!("{method} {path}: {operation:#}");
