@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_same_bytes_cut_elsewhere_are_another_request() {
+    fn bytes_cut_elsewhere_are_another_request() {
         let one = Fingerprint::of(&[b"a=1", b"{}"]);
         assert_eq!(one, Fingerprint::of(&[b"a=1", b"{}"]));
         for other in [[b"a=1{".as_slice(), b"}"], [b"", b"a=1{}"], [b"{}", b"a=1"]] {
