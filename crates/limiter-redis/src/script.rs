@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn the_script_agrees_with_the_arithmetic_of_memory() {
+    fn script_agrees_with_memory() {
         let server = Redis::start().expect("a Redis");
         let client = redis::Client::open(server.url()).expect("a client");
         let script = clocked();

@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_secret_is_printed_neither_when_it_is_right_nor_when_it_is_wrong() {
+    fn secrets_are_never_printed() {
         for right in ["redis://:hunter2@localhost:6379/3", "rediss://:hunter2@localhost:6379/3"] {
             assert!(!format!("{:?}", read(right).expect("a URL")).contains("hunter2"));
         }
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn files_are_for_tls_and_all_that_is_wrong_with_them_is_told() {
+    fn files_need_tls_and_mistakes_are_told() {
         let files = Files { ca: Some("/nowhere/ca"), certificate: Some("/nowhere/cert"), key: Some("/nowhere/key") };
         for (url, why) in [("redis://host", "rediss://"), ("rediss://host", "No such file")] {
             let errors = RedisUrl::new(url, files).expect_err("no files for that");

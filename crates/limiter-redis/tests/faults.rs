@@ -72,7 +72,7 @@ impl Scene {
 }
 
 #[tokio::test]
-async fn killed_and_started_again_it_never_lets_everybody_through() {
+async fn restarted_redis_never_lets_all_through() {
     let mut scene = Scene::start().await;
     assert_eq!(scene.pass(1, 30).await, LIMIT);
     assert!(scene.memory.is_empty());
@@ -92,7 +92,7 @@ async fn killed_and_started_again_it_never_lets_everybody_through() {
 }
 
 #[tokio::test]
-async fn several_buckets_are_decided_in_this_process_where_redis_is_gone() {
+async fn several_buckets_are_decided_without_redis() {
     let mut scene = Scene::start().await;
     let passes = async |scene: &Scene| {
         let mut passed = 0;
@@ -113,7 +113,7 @@ async fn several_buckets_are_decided_in_this_process_where_redis_is_gone() {
 }
 
 #[tokio::test]
-async fn frozen_it_costs_a_deadline_once_and_what_was_taken_is_remembered() {
+async fn frozen_redis_costs_one_deadline() {
     let scene = Scene::start().await;
     assert_eq!(scene.pass(1, 5).await, 5);
     scene.server.freeze();
@@ -131,7 +131,7 @@ async fn frozen_it_costs_a_deadline_once_and_what_was_taken_is_remembered() {
 }
 
 #[tokio::test]
-async fn a_redis_that_forgets_scripts_is_told_again_and_one_that_forgets_buckets_fills_them() {
+async fn forgetful_redis_is_taught_again() {
     let scene = Scene::start().await;
     assert_eq!(scene.pass(1, 30).await, LIMIT);
     scene.command(&["SCRIPT", "FLUSH"]).await;
@@ -142,7 +142,7 @@ async fn a_redis_that_forgets_scripts_is_told_again_and_one_that_forgets_buckets
 }
 
 #[tokio::test]
-async fn a_redis_that_does_not_decide_is_as_good_as_none() {
+async fn undecided_redis_is_as_good_as_none() {
     let scene = Scene::start().await;
     scene.command(&["REPLICAOF", "127.0.0.1", "1"]).await;
     assert_eq!(scene.pass(1, 30).await, LIMIT);

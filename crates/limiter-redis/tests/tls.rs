@@ -47,7 +47,7 @@ async fn decides(redis: &Redis, host: &str, files: Files<'_>) -> Result<(), Stri
 }
 
 #[tokio::test]
-async fn the_servers_certificate_is_checked_and_which_check_failed_is_told() {
+async fn failed_certificate_check_is_told() {
     let (ca, dir) = (Authority::new("ours").expect("a CA"), tempfile::tempdir().expect("a directory"));
     let ours = file(&dir, "ca", &ca.certificate());
     let strange = file(&dir, "strange", &Authority::new("strange").expect("a CA").certificate());
@@ -67,7 +67,7 @@ async fn the_servers_certificate_is_checked_and_which_check_failed_is_told() {
 }
 
 #[tokio::test]
-async fn a_client_certificate_is_shown_where_redis_wants_one() {
+async fn client_certificate_is_shown_where_wanted() {
     let (ca, dir) = (Authority::new("ours").expect("a CA"), tempfile::tempdir().expect("a directory"));
     let redis = redis(ca.server(&["localhost"]).expect("a certificate"), Some(ca.certificate()));
     let ours = file(&dir, "ca", &ca.certificate());
