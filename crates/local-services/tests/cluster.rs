@@ -14,7 +14,7 @@ async fn one_string(client: &Client, query: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_restart_keeps_port_and_data_and_a_stop_ends_it() {
+async fn restart_keeps_port_and_data() {
     let mut cluster = Cluster::start(Options::throwaway().max_connections(20)).expect("start");
     let url = cluster.url("postgres");
     let client = connect(&url).await;
@@ -42,7 +42,7 @@ async fn a_password_is_needed() {
 }
 
 #[tokio::test]
-async fn a_durable_cluster_keeps_its_url_and_takes_over_what_was_left_behind() {
+async fn durable_cluster_takes_over_leftovers() {
     let dir = std::env::temp_dir().join(format!("agis-cluster-test-{}", std::process::id()));
     let cluster = Cluster::start(Options::durable(&dir)).expect("first start");
     let url = cluster.url("kept");
