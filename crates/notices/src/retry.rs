@@ -27,7 +27,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn the_wait_doubles_from_ten_seconds_to_an_hour_and_ends_with_the_twelfth_attempt() {
+    fn wait_doubles_until_the_twelfth_attempt() {
         let waits: Vec<_> = (1..=13).map(|attempts| after(attempts, SECOND).map(|wait| wait.as_secs())).collect();
         let expected = [10, 20, 40, 80, 160, 320, 640, 1280, 2560, 3600, 3600].map(Some);
         assert_eq!(waits, [expected.as_slice(), &[None, None]].concat());
@@ -35,7 +35,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_be_a_day_old_is_given_up() {
+    fn day_old_notice_is_given_up() {
         let table = [
             (1, AGE_MAX - 11 * SECOND, Some(FIRST)),
             (1, AGE_MAX - 10 * SECOND, None),
