@@ -46,7 +46,7 @@ mod tests {
     }
 
     #[test]
-    fn the_tightest_bucket_decides_and_a_refusal_costs_none_of_them() {
+    fn tightest_bucket_decides_and_refusal_is_free() {
         let mut buckets = levels(&[5, 3, 1000]);
         for (remaining, by) in [(2, 1), (1, 1), (0, 1)] {
             let Verdict { decision, by: tightest } = take_all(&mut buckets, 0);
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn of_several_that_refuse_the_longest_wait_is_told() {
+    fn longest_wait_of_the_refusing_is_told() {
         let mut buckets = levels(&[4, 2, 3]);
         for (quota, full_at) in &mut buckets {
             *full_at = quota.capacity();
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn of_equals_the_first_is_told_and_without_a_bucket_nobody_passes() {
+    fn first_of_equals_is_told() {
         assert_eq!(take_all(&mut levels(&[7, 7]), 0).by, 0);
         assert!(!take_all(&mut [], 0).decision.allowed);
     }
@@ -82,7 +82,7 @@ mod tests {
     proptest! {
         /// The oracle keeps tokens as exact fractions, in units of 1/interval, and does not use `Quota::take`.
         #[test]
-        fn it_agrees_with_buckets_of_fractions(
+        fn joint_agrees_with_buckets_of_fractions(
             limits in prop::collection::vec(1_u32..50, 1..6),
             steps in prop::collection::vec((0_u64..200_000_000_000, prop::sample::subsequence(vec![0_usize, 1, 2, 3, 4], 1..6)), 1..150),
         ) {

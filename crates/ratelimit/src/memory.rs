@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn several_buckets_give_a_token_each_or_none_at_all() {
+    fn buckets_give_a_token_each_or_none() {
         let limiter = MemoryLimiter::new(100);
         let draws = |id, limit| [(key(id), Quota::per_hour(limit)), (key(1), Quota::per_hour(5))];
         for id in 2..7 {
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn threads_that_ask_several_in_any_order_get_no_more_than_the_quota_and_never_wait_for_one_another() {
+    fn threads_never_deadlock_over_buckets() {
         let limiter = MemoryLimiter::new(1000);
         let shared = [1, 2, 3].map(|id| (key(id), Quota::per_hour(100)));
         let passed: usize = std::thread::scope(|scope| {
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn threads_together_get_no_more_than_the_quota() {
+    fn threads_together_keep_to_the_quota() {
         let limiter = MemoryLimiter::new(10);
         let now = 1;
         let allowed: usize = std::thread::scope(|scope| {

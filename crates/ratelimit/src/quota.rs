@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_hundred_pass_and_the_next_is_told_when_to_come_back() {
+    fn request_101_is_told_when_to_return() {
         let quota = Quota::per_hour(100);
         let mut full_at = 0;
         for remaining in (0..100).rev() {
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_smaller_quota_never_locks_out_for_more_than_a_bucket() {
+    fn smaller_quota_locks_out_for_one_bucket() {
         let (_, full_at) = Quota::per_hour(1).take(0, 0);
         let (decision, _) = Quota::per_hour(100).take(full_at * 10, 0);
         assert_eq!(decision.retry_in, Duration::from_secs(36));
@@ -103,7 +103,7 @@ mod tests {
     proptest! {
         /// The oracle keeps tokens as exact fractions: `tokens` counts in units of 1/interval.
         #[test]
-        fn it_agrees_with_a_bucket_of_fractions(
+        fn quota_agrees_with_a_bucket_of_fractions(
             limit in 1_u32..5000,
             steps in prop::collection::vec(0_u64..200_000_000_000, 1..200),
         ) {
