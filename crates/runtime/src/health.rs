@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn ready_after_every_component_has_worked_once_and_until_draining() {
+    fn ready_after_all_worked_until_draining() {
         let health = Health::default();
         let (database, scheduler) = (health.component("database", LONG), health.component("scheduler", LONG));
         assert_eq!(look(&health, "database"), ("starting", false, "starting", "not yet started".to_owned()));
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_optional_is_named_and_waited_for_by_nobody() {
+    fn optional_component_is_waited_for_by_nobody() {
         let health = Health::default();
         let (database, redis) = (health.component("database", LONG), health.optional("redis", LONG));
         assert_eq!(health.report().status, "starting");
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn all_are_listed_when_all_is_well_with_what_they_say_of_themselves() {
+    fn healthy_components_are_listed() {
         let health = Health::default();
         let scheduler = health.component("scheduler", LONG);
         health.off("redis");

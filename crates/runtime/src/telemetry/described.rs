@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn the_guide_lists_every_metric_and_no_other() {
+    fn guide_lists_exactly_the_metrics() {
         let guide = include_str!("../../../../docs/operations/metrics.md");
         let listed: Vec<_> =
             guide.lines().filter(|line| line.starts_with("| `agis_bot_") || line.starts_with("| `process_")).collect();
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_says_what_it_counts_as_is_usual_for_prometheus() {
+    fn names_follow_prometheus_conventions() {
         for Described { name, kind, unit, .. } in ALL {
             assert_eq!(name.ends_with("_total"), *kind == Counter, "{name}");
             let base = name.trim_end_matches("_total");

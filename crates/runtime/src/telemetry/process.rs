@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn this_process_has_them_all() {
+    fn own_process_has_all_metrics() {
         let mut text = String::new();
         render(now(), &mut text);
         let has = |name: &str| {
