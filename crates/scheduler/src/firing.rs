@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn within_five_minutes_and_before_its_successor_a_slot_is_late_not_missed() {
+    fn slot_within_five_minutes_is_late_not_missed() {
         for policy in [MissedRunPolicy::Skip, MissedRunPolicy::RunOnce] {
             assert_eq!(states(&planned("0 * * * *", policy, 0, at(5))), [(at(0), RunState::Pending)]);
             assert_eq!(
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn missed_slots_beyond_a_day_of_minutes_are_folded_and_counted() {
+    fn excess_missed_slots_are_folded() {
         let now = at(2000) + TimeDelta::seconds(1);
         let plan = planned("* * * * *", MissedRunPolicy::RunOnce, 0, now);
         assert_eq!(plan.runs.iter().map(|run| run.slots).sum::<i64>(), 2001);
@@ -269,14 +269,14 @@ mod tests {
     }
 
     #[test]
-    fn a_stored_time_that_is_no_slot_does_not_fire_and_has_a_row() {
+    fn stored_time_that_is_no_slot_has_a_row() {
         let plan = planned("0 * * * *", MissedRunPolicy::RunOnce, 7, at(10));
         assert_eq!(states(&plan), [(at(7), RunState::Skipped)]);
         assert_eq!((plan.runs[0].reason, plan.next_run), (Some(TIME_ZONE_CHANGED), Some(at(60))));
     }
 
     #[test]
-    fn a_moment_that_only_says_where_to_begin_has_no_row() {
+    fn starting_moment_has_no_row() {
         let timing = Timing::parse("0 * * * *", "UTC").expect("a timing");
         let due = at(7) + TimeDelta::microseconds(1234);
         let standing = Standing { due, since: None, zone_version: String::new() };
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_runs_more_often_than_hourly_is_forgotten_early() {
+    fn only_frequent_runs_are_forgotten_early() {
         let kept =
             |cron: &str| planned(cron, MissedRunPolicy::Skip, 0, at(0)).forget_before.map(|before| at(0) - before);
         assert_eq!(kept("* * * * *"), Some(TimeDelta::minutes(2000)));
@@ -324,7 +324,7 @@ mod tests {
         }
 
         #[test]
-        fn a_run_that_has_passed_by_the_new_data_is_not_lost() {
+        fn run_passed_by_new_data_is_not_lost() {
             for now in ["2026-12-02T11:30:00Z", "2026-12-02T12:00:00.02Z"] {
                 for (policy, state) in
                     [(MissedRunPolicy::RunOnce, RunState::Pending), (MissedRunPolicy::Skip, RunState::Missed)]
@@ -338,7 +338,7 @@ mod tests {
         }
 
         #[test]
-        fn a_planned_run_that_is_none_any_more_has_a_row() {
+        fn planned_run_that_is_gone_has_a_row() {
             let plan = plan_of(DUE, SINCE, "2025b", MissedRunPolicy::RunOnce, "2026-12-02T12:00:00.02Z");
             let skipped = plan.runs.iter().find(|run| run.slot.at == utc(DUE)).expect("a row");
             assert_eq!((skipped.state, skipped.reason), (RunState::Skipped, Some(TIME_ZONE_CHANGED)));
@@ -352,7 +352,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_due_when_the_schedule_is_changed_has_a_row() {
+        fn due_run_of_a_changed_schedule_has_a_row() {
             let standing = Standing { due: utc(DUE), since: Some(utc(SINCE)), zone_version: "2025b".into() };
             let runs = give_up(&vancouver(), &standing, utc("2026-12-03T11:30:00Z"));
             let told: Vec<_> = runs.iter().map(|run| (run.slot.at, run.state, run.reason)).collect();

@@ -194,7 +194,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     #[test]
-    fn following_the_advice_about_more_fields_keeps_the_meaning(text in many_fields()) {
+    fn advice_on_more_fields_keeps_the_meaning(text in many_fields()) {
         let refusal = text.parse::<CronExpression>().expect_err("more than five fields");
         for dialect in DIALECTS {
             let (Some(write), Some(meant)) = (offered(&refusal, dialect), dialect.read(&text)) else { continue };
@@ -203,7 +203,7 @@ proptest! {
     }
 
     #[test]
-    fn following_the_advice_about_a_field_keeps_the_meaning(
+    fn advice_on_a_field_keeps_the_meaning(
         (low, high, place) in prop::sample::select(vec![(0, 59, 0), (0, 23, 1), (1, 31, 2), (1, 12, 3), (0, 6, 4)]),
         first in 0..60_u32, last in 0..60_u32, step in 1..9_u32, form in 0..3_u8,
     ) {
@@ -240,7 +240,7 @@ proptest! {
     }
 
     #[test]
-    fn what_stands_around_five_fields_is_named_and_the_rest_offered(
+    fn extras_around_five_fields_are_named(
         text in (field(0, 59), field(0, 23), field(1, 31), field(1, 12), field(0, 6))
             .prop_map(|(minute, hour, day, month, weekday)| format!("{minute} {hour} {day} {month} {weekday}"))
             .prop_filter("an expression", |text| text.parse::<CronExpression>().is_ok()),
@@ -365,7 +365,7 @@ fn reboot_is_told_with_a_command_too() {
 }
 
 #[test]
-fn a_long_row_of_prefixes_is_refused_like_any_other_text() {
+fn long_row_of_prefixes_is_refused() {
     let text = "TZ=UTC ".repeat(20_000) + "0 4 * * *";
     assert!(matches!(text.parse::<CronExpression>(), Err(CronError::Zone { write: None, .. })));
     for text in ["\" ".repeat(20_000), "0 4 * * * ".to_owned() + &"UTC ".repeat(20_000)] {
@@ -374,7 +374,7 @@ fn a_long_row_of_prefixes_is_refused_like_any_other_text() {
 }
 
 #[test]
-fn what_may_not_be_meant_is_warned_about() {
+fn doubtful_expression_is_warned_about() {
     let warnings = |text: &str| text.parse::<CronExpression>().expect(text).warnings();
     for (text, said) in [
         ("*/90 * * * *", "`*/90` takes only 0: a step starts anew with each hour. So this runs every hour."),

@@ -88,7 +88,7 @@ fn shorthands_are_their_five_fields() {
 }
 
 #[test]
-fn a_star_decides_how_the_day_fields_combine() {
+fn star_decides_how_day_fields_combine() {
     let either = [("0 0 13 * 5", true), ("0 0 1-31 * 0-6", true), ("0 0 1,*/2 * 1", true)];
     let both = [("0 0 * * 5", false), ("0 0 13 * *", false), ("0 0 */2 * 5", false), ("0 0 13 * */7", false)];
     for (text, expected) in either.into_iter().chain(both) {
@@ -112,7 +112,7 @@ fn the_text_is_kept_with_blanks_folded() {
 
 /// A moderator reads these sentences on a phone, so the test promises them word for word.
 #[test]
-fn a_refusal_says_which_field_and_what_to_do() {
+fn refusal_names_the_field_and_the_cure() {
     let order = "Write five fields: minute, hour, day of month, month, day of week. 0 4 * * * is every day at 04:00.";
     let table = [
         ("", format!("{order} This has 0.")),
@@ -279,7 +279,7 @@ fn a_refusal_says_which_field_and_what_to_do() {
 }
 
 #[test]
-fn signs_of_other_schedulers_are_named_as_such() {
+fn other_schedulers_signs_are_named() {
     assert!(matches!(refusal("0 4 * * ?"), CronError::Any { field: CronField::DayOfWeek }));
     for text in ["0 0 L * *", "0 0 l-3 * *", "0 0 LW * *", "0 0 * * 5L", "0 0 * * fri#2", "0 0 * * 1#1"] {
         assert!(matches!(refusal(text), CronError::OtherDialect { .. }), "{text}");
@@ -288,7 +288,7 @@ fn signs_of_other_schedulers_are_named_as_such() {
 }
 
 #[test]
-fn what_the_parser_crate_would_take_and_crontab5_does_not_is_refused() {
+fn extensions_to_crontab_are_refused() {
     for field in
         ["+5", "-5", "5-", "1-2-3", "1,,2", ",1", "1,", "*5", "**", "*-5", "/5", "*/", "*/x", "5-9/-1", "a", "٣"]
     {

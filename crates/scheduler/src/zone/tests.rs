@@ -40,7 +40,7 @@ fn tzif(hours: i32, label: &str) -> Vec<u8> {
 }
 
 #[test]
-fn a_zone_is_named_in_capitals_or_not_and_keeps_its_spelling() {
+fn zone_name_ignores_case() {
     for (typed, name) in [("europe/berlin", "Europe/Berlin"), ("AMERICA/new_york", "America/New_York"), ("utc", "UTC")]
     {
         assert_eq!(Zone::named(typed).expect(typed).name(), name);
@@ -48,7 +48,7 @@ fn a_zone_is_named_in_capitals_or_not_and_keeps_its_spelling() {
 }
 
 #[test]
-fn what_is_no_iana_name_is_refused() {
+fn non_iana_name_is_refused() {
     for typed in [
         "",
         " ",
@@ -90,7 +90,7 @@ fn what_is_no_iana_name_is_refused() {
 
 /// Vancouver and the others changed their rules after chrono-tz' last release.
 #[test]
-fn the_copy_in_the_program_knows_the_rules_of_2026() {
+fn bundled_copy_knows_the_rules_of_2026() {
     let timing = |zone: &str| Timing {
         cron: "0 4 * * *".parse().expect("cron"),
         zone: ZoneData::built_in().zone(zone).expect(zone),
@@ -102,7 +102,7 @@ fn the_copy_in_the_program_knows_the_rules_of_2026() {
 }
 
 #[test]
-fn a_folder_goes_before_the_copy_which_has_what_the_folder_lacks() {
+fn folder_goes_before_the_bundled_copy() {
     let folder = folder("some");
     fs::write(folder.join("tzdata.zi"), "# version 2031a\n# more\n").expect("a file");
     let data = ZoneData::in_folder(&folder).expect("zones");
@@ -121,7 +121,7 @@ fn a_folder_goes_before_the_copy_which_has_what_the_folder_lacks() {
 }
 
 #[test]
-fn files_that_do_not_say_their_version_have_a_digest_which_changes_with_them() {
+fn unversioned_files_have_a_digest() {
     let folder = folder("unnamed");
     let read = || ZoneData::in_folder(&folder).expect("zones").version().to_string();
     let before = read();
@@ -135,7 +135,7 @@ fn files_that_do_not_say_their_version_have_a_digest_which_changes_with_them() {
 }
 
 #[test]
-fn newer_data_replaces_older_and_never_the_other_way_round() {
+fn newer_data_replaces_older_only() {
     for (ours, theirs, replaces) in [
         ("2026a", "2025b", true),
         ("2026a", "2026a", false),
@@ -153,7 +153,7 @@ fn newer_data_replaces_older_and_never_the_other_way_round() {
 }
 
 #[test]
-fn what_people_take_for_a_place_is_warned_about() {
+fn misleading_zone_names_are_warned_about() {
     let warning = |name: &str| ZoneData::built_in().zone(name).expect(name).warning();
     assert_eq!(
         warning("EST").expect("a warning"),

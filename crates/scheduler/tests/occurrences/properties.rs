@@ -55,7 +55,7 @@ fn distinct_changes() -> HashMap<(i64, i64, i64), &'static Zone> {
 }
 
 #[test]
-fn every_minute_around_every_change_of_every_zone() {
+fn every_minute_around_every_zone_change() {
     let expressions = EXPRESSIONS.map(|text| (text, expression(text), Matcher::new(text)));
     for ((at, ..), zone) in distinct_changes() {
         let window = Window::new(zone, at - 2 * DAY, at + 2 * DAY);
@@ -118,7 +118,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
     #[test]
-    fn any_expression_anywhere_agrees_with_the_oracle(
+    fn any_expression_agrees_with_the_oracle(
         text in any_expression(),
         zone in any_zone(),
         from in any_instant(),
@@ -128,7 +128,7 @@ proptest! {
     }
 
     #[test]
-    fn any_expression_near_a_change_agrees_with_the_oracle(
+    fn expressions_near_changes_agree_with_oracle(
         text in any_expression(),
         zone in any_zone(),
         pick in any::<prop::sample::Index>(),
