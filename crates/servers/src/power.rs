@@ -135,7 +135,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_generation_goes_up_exactly_when_the_desired_state_does_not_hold() {
+    fn generation_rises_only_with_desired_state() {
         use {Action::*, Desired as D, Status as S};
         let table = [
             (D::Stopped, S::Stopped, Start, 8, D::Running),
@@ -164,7 +164,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_start_leaves_running_what_runs_at_its_generation_alone() {
+    fn start_leaves_a_running_server_alone() {
         use {Action::*, Status as S};
         for (action, wanted, status, shown) in [
             (Start, 7, S::Running, S::Running),
@@ -179,7 +179,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn an_older_slot_never_takes_the_place_of_a_newer_one() {
+    fn older_slot_never_replaces_a_newer_one() {
         let at = |hour: i64| Timestamp::from_timestamp(hour * 3600, 0).expect("a time");
         assert!(is_overtaken(at(1), Some(at(2))));
         assert!(!is_overtaken(at(2), Some(at(2))), "two schedules may be due at once");
@@ -188,7 +188,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn who_may_not_do_this_changes_nothing_but_the_program_itself_always_may() {
+    fn forbidden_request_changes_nothing() {
         let (server, stop) = (server(Desired::Running, Status::Running), request(Action::Stop));
         assert_eq!(accept(&server, Access::None, &stop, None), Err(Refusal::NotFound));
         assert_eq!(accept(&server, Access::Public, &stop, None), Err(Refusal::NotAllowed));
@@ -199,7 +199,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_server_that_is_being_deleted_or_lives_nowhere_takes_nothing() {
+    fn deleting_or_hostless_server_takes_nothing() {
         let deleting = server(Desired::Deleted, Status::Deleting);
         for action in [Action::Start, Action::Stop, Action::Restart] {
             assert_eq!(accept(&deleting, Access::Owner, &request(action), None), Err(Refusal::Deleting));
@@ -211,7 +211,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_server_that_lives_nowhere_is_deleted_by_being_asked_to() {
+    fn hostless_server_is_deleted_at_once() {
         let legacy = Server { host: None, ..server(Desired::Running, Status::Running) };
         let decision = accept(&legacy, Access::Owner, &request(Action::Delete), None).expect("accepted");
         assert_eq!((decision.desired, decision.at_once), (Desired::Deleted, true));
@@ -219,7 +219,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_is_to_run_is_started_only_if_its_first_hour_can_be_paid() {
+    fn start_needs_a_payable_first_hour() {
         use {Action::*, Desired as D, Status as S};
         let cannot = Err(Refusal::CannotPay { price: 30 });
         for (desired, status, action, credits, refused) in [

@@ -23,7 +23,7 @@ fn request(action: Action, origin: Origin) -> Request {
 }
 
 #[test]
-fn a_set_has_what_was_put_in_and_reading_with_anything() {
+fn permissions_include_reading() {
     for asked in all_sets() {
         let set: Permissions = asked.iter().copied().collect();
         let mut expected = asked.clone();
@@ -37,7 +37,7 @@ fn a_set_has_what_was_put_in_and_reading_with_anything() {
 }
 
 #[test]
-fn an_owner_may_everything_whatever_else_is_said() {
+fn owner_may_do_everything() {
     for (asked, is_public) in all_sets().flat_map(|asked| [(asked.clone(), true), (asked, false)]) {
         let access = access(OWNER, is_public, asked.into_iter().collect());
         assert_eq!(access, Access::Owner);
@@ -47,7 +47,7 @@ fn an_owner_may_everything_whatever_else_is_said() {
 }
 
 #[test]
-fn others_may_exactly_what_was_shared_and_learn_of_the_server_only_where_they_may_see_it() {
+fn others_may_do_exactly_what_is_shared() {
     for (asked, is_public) in all_sets().flat_map(|asked| [(asked.clone(), true), (asked, false)]) {
         let shared: Permissions = asked.into_iter().collect();
         let access = access(OTHER, is_public, shared);
@@ -61,7 +61,7 @@ fn others_may_exactly_what_was_shared_and_learn_of_the_server_only_where_they_ma
 }
 
 #[test]
-fn an_operation_needs_its_own_permission_and_what_a_schedule_does_the_one_to_schedule() {
+fn operations_need_their_own_permission() {
     use {Action as A, Origin::*, Permission as P};
     let table = [
         (A::Start, Rest, Needed::Permission(P::Start)),

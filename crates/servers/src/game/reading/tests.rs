@@ -28,7 +28,7 @@ fn the_built_in_catalogue_has_no_mistake() {
 }
 
 #[test]
-fn all_mistakes_of_a_catalogue_are_told_together_with_line_and_field() {
+fn all_catalogue_mistakes_are_told_together() {
     let text = r#"# two games
 [one]
 title = "One"
@@ -71,7 +71,7 @@ stop = { how = { console = "^C" } }
 }
 
 #[test]
-fn a_text_that_is_no_toml_is_told_by_its_lines() {
+fn broken_toml_is_told_by_its_lines() {
     let said = said("[one]\ntitle = One\n[two\n");
     assert!(said.starts_with("line 2: ") && said.contains("line 3: "), "{said}");
     assert!(super::read("\u{feff}").is_ok_and(|games| games.is_empty()), "a byte order mark is none");
@@ -170,7 +170,7 @@ fn every_field_is_listed() {
 }
 
 #[test]
-fn the_guide_says_of_each_field_what_it_must_be() {
+fn guide_says_what_each_field_must_be() {
     let guide = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/guides/games.md");
     let guide = std::fs::read_to_string(guide).expect("the guide");
     let rows: BTreeMap<_, _> = guide
@@ -189,7 +189,7 @@ fn the_guide_says_of_each_field_what_it_must_be() {
 }
 
 #[test]
-fn braces_that_are_no_placeholders_are_left_alone() {
+fn other_braces_are_left_alone() {
     let text = r#"
         [g]
         title = "G"
@@ -211,7 +211,7 @@ fn titles_that_look_alike_are_told() {
 }
 
 #[test]
-fn a_file_that_is_not_utf_8_is_told_by_its_line() {
+fn non_utf_8_file_is_told_by_its_line() {
     let error = Catalogue::parse_bytes(b"[g]\ntitle = 'Caf\xe9'\n").expect_err("Latin-1");
     assert_eq!(error.to_string(), "line 2: this is not UTF-8");
 }
