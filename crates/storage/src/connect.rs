@@ -211,7 +211,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_said_is_prefer_but_on_this_machine_and_a_socket_speaks_no_tls() {
+    fn tls_is_preferred_except_on_this_machine() {
         for (text, expected) in [
             ("postgres://db.example/agis", Mode::Prefer),
             ("postgres://localhost/agis", Mode::Disable),
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn all_that_is_wrong_with_tls_is_told_at_once_by_name() {
+    fn all_tls_mistakes_are_told_by_name() {
         for (said, expected) in [
             ("sslmode=maybe", &["sslmode=maybe: is one of: disable, prefer, require, verify-ca, verify-full"][..]),
             ("sslmode=allow", &["sslmode=allow: is one of"]),

@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_comes_while_one_is_asked_is_asked_together_and_has_their_own_answer() {
+    async fn latecomers_are_asked_together() {
         let (gather, squares) = (Arc::default(), Squares::new());
         squares.permits.add_permits(100);
         let all = join_all((0..200).map(|key| squares.find(&gather, key))).await;
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_who_leaves_takes_no_answer_from_the_others_and_a_failure_is_everyone_s() {
+    async fn leaver_takes_no_answer_from_others() {
         let (gather, squares) = (Arc::default(), Squares::new());
         let mut first = Box::pin(squares.find(&gather, 1));
         assert!(futures_util::poll!(&mut first).is_pending());
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nobody_waits_behind_a_question_that_has_no_answer() {
+    async fn nobody_waits_behind_an_unanswered_question() {
         let (gather, squares) = (Arc::default(), Squares::new());
         let mut stuck = Box::pin(squares.find(&gather, 1));
         assert!(futures_util::poll!(&mut stuck).is_pending());

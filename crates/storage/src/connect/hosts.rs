@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn hosts_and_sockets_are_as_libpq_writes_them() {
+    fn hosts_and_sockets_are_read_like_libpq() {
         let socket = default_socket();
         for (text, expected) in [
             ("postgres://localhost/agis", "localhost:5432 here"),
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_url_is_refused_in_words_and_without_its_password() {
+    fn non_url_is_refused_without_its_password() {
         for (text, why) in [
             ("mysql://u:hunter2@h", "is not a Postgres URL"),
             ("host=h password=hunter2", "is not a Postgres URL"),
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn users_and_passwords_are_read_with_and_without_percent_encoding() {
+    fn percent_encoding_is_optional() {
         for (text, user, password, database) in [
             ("postgres://u:p@h/agis", "u", "p", "agis"),
             ("postgres://u%40x:p%2Fq%3F%27%5C%20@h/a%20b", "u@x", "p/q?'\\ ", "a b"),

@@ -38,7 +38,7 @@ async fn the_turn_goes_round_the_owners() {
 
 /// Half a million ended operations, and nobody has told the planner of them.
 #[tokio::test]
-async fn what_waits_is_found_without_reading_what_has_ended() {
+async fn due_operations_need_no_scan_of_history() {
     let Scene { sql, db: store, .. } = &Scene::start().await;
     queue(sql, "there", 1..=10, 10).await;
     sql.batch_execute(

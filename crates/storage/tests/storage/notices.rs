@@ -33,7 +33,7 @@ async fn state(sql: &Client) -> (String, i32, i32, Option<String>) {
 }
 
 #[tokio::test]
-async fn a_claimed_notice_is_its_claimers_until_its_lease_runs_out_and_is_sent_once() {
+async fn claimed_notice_is_leased_and_sent_once() {
     let Scene { sql, db, .. } = &Scene::start().await;
     let notices = Notices::new(db.clone());
     crashes(sql, 1).await;
@@ -57,7 +57,7 @@ async fn a_claimed_notice_is_its_claimers_until_its_lease_runs_out_and_is_sent_o
 }
 
 #[tokio::test]
-async fn whoever_lost_its_lease_changes_nothing_for_its_successor() {
+async fn loser_of_a_lease_changes_nothing() {
     let Scene { sql, db: store, .. } = &Scene::start().await;
     crashes(sql, 1).await;
     let claim = async || NoticeStore::claim(&**store, 1, Duration::from_secs(60)).await.expect("a claim").notices.pop();
@@ -75,7 +75,7 @@ async fn whoever_lost_its_lease_changes_nothing_for_its_successor() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_many_that_claim_at_once_each_has_others() {
+async fn concurrent_claims_differ() {
     let Scene { sql, db, .. } = &Scene::start().await;
     let notices = Notices::new(db.clone());
     crashes(sql, 60).await;
@@ -96,7 +96,7 @@ async fn of_many_that_claim_at_once_each_has_others() {
 }
 
 #[tokio::test]
-async fn what_could_not_be_sent_waits_ever_longer_and_is_given_up_at_last_and_says_why() {
+async fn unsent_notice_waits_longer_then_gives_up() {
     let Scene { sql, db, .. } = &Scene::start().await;
     let notices = Notices::new(db.clone());
     crashes(sql, 1).await;
@@ -120,7 +120,7 @@ async fn what_could_not_be_sent_waits_ever_longer_and_is_given_up_at_last_and_sa
 }
 
 #[tokio::test]
-async fn what_is_in_vain_too_old_or_was_never_answered_for_is_given_up() {
+async fn hopeless_or_old_notice_is_given_up() {
     let Scene { sql, db, .. } = &Scene::start().await;
     let notices = Notices::new(db.clone());
     crashes(sql, 1).await;

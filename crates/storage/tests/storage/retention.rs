@@ -18,7 +18,7 @@ async fn count(sql: &Client, from: &str) -> i64 {
 }
 
 #[tokio::test]
-async fn deleted_servers_are_forgotten_with_everything_but_the_ledger() {
+async fn deleted_servers_leave_only_the_ledger() {
     let Scene { sql, db, .. } = &Scene::start().await;
     sql.batch_execute(
         "insert into game_servers (id, discord_id, name, game_type, host, desired, deleted_at)
@@ -52,7 +52,7 @@ async fn deleted_servers_are_forgotten_with_everything_but_the_ledger() {
 }
 
 #[tokio::test]
-async fn roles_of_members_who_are_not_seen_are_forgotten() {
+async fn unseen_members_roles_are_forgotten() {
     let Scene { sql, db, .. } = &Scene::start().await;
     sql.batch_execute(
         "insert into member_roles (discord_id, guild_id, roles, seen_at)
@@ -88,7 +88,7 @@ async fn counting_servers_reads_no_deleted_ones() {
 }
 
 #[tokio::test]
-async fn keys_that_ended_long_ago_are_forgotten_and_what_they_left_behind_is_not() {
+async fn long_ended_keys_are_forgotten() {
     let Scene { sql, db, .. } = &Scene::start().await;
     sql.batch_execute(
         "insert into api_keys (id, key_hash, discord_id, name, scopes, expires_at, bucket, maker_buckets, maker_limits)

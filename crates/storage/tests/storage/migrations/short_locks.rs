@@ -68,7 +68,7 @@ fn wrong(statement: &str, others: &[String], in_transaction: bool) -> Option<&'s
 }
 
 #[test]
-fn every_new_migration_takes_short_locks_only() {
+fn new_migrations_take_short_locks_only() {
     for name in all().iter().filter(|name| name.as_str() >= FIRST) {
         let in_transaction = !directory(name).join("metadata.toml").exists();
         let up = statements(name, "up.sql");
@@ -82,7 +82,7 @@ fn every_new_migration_takes_short_locks_only() {
 }
 
 #[test]
-fn what_would_keep_the_service_waiting_is_seen() {
+fn long_locks_are_seen() {
     let refused = |file: &[&str], in_transaction| {
         let all: Vec<_> = file.iter().map(ToString::to_string).collect();
         all.iter().any(|statement| wrong(statement, &all, in_transaction).is_some())
