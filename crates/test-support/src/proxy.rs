@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn holds_back_in_a_blackhole_and_forwards_when_healed() {
+    async fn blackhole_holds_back_until_healed() {
         let proxy = Proxy::start(echo().await).await;
         let mut old = TcpStream::connect(proxy.addr()).await.expect("connect");
         exchange(&mut old, b"before").await.expect("echo");

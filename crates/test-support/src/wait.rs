@@ -48,7 +48,7 @@ mod tests {
 
     #[tokio::test]
     #[should_panic(expected = "in vain for a probe that hangs")]
-    async fn a_probe_that_hangs_does_not_hold_up_the_deadline() {
+    async fn hanging_probe_keeps_the_deadline() {
         until(Duration::from_millis(50), "a probe that hangs", async || std::future::pending::<Option<()>>().await)
             .await;
     }

@@ -15,7 +15,7 @@ async fn one_string(client: &Client, query: &str) -> String {
 }
 
 #[tokio::test]
-async fn every_database_is_new_and_goes_with_its_value() {
+async fn every_database_is_new_and_is_dropped() {
     let cluster = Cluster::start(Options::throwaway()).expect("start");
     let server = cluster.url("postgres");
     let (one, two) = (Database::create_on(&server).await, Database::create_on(&server).await);
