@@ -36,7 +36,7 @@ fn showing(certificate: &str, key: &str) -> Result<bool, Vec<String>> {
 }
 
 #[test]
-fn a_key_is_that_of_its_certificate_in_pem_form() {
+fn key_matches_its_certificate() {
     let (folder, ours, other) = (Folder::new(), issued(), issued());
     let certificate = folder.file("certificate", &ours.certificate, 0o644);
     let key = |name: &str, content: &str| folder.file(name, content, 0o600);
@@ -57,7 +57,7 @@ fn a_key_is_that_of_its_certificate_in_pem_form() {
 }
 
 #[test]
-fn nobody_but_its_owner_may_read_a_key_or_a_group_where_that_is_root() {
+fn key_is_readable_by_its_owner_or_roots_group() {
     let (folder, ours) = (Folder::new(), issued());
     let certificate = folder.file("certificate", &ours.certificate, 0o644);
     let is_root = std::fs::metadata(&certificate).map(|file| std::os::unix::fs::MetadataExt::uid(&file) == 0);
