@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_read_back() {
+    fn written_file_is_read_back() {
         let env = DevEnv {
             path: PathBuf::from("dev.env"),
             api_url: "http://127.0.0.1:8080".to_owned(),

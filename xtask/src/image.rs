@@ -118,7 +118,7 @@ mod tests {
     use super::interpreter;
 
     #[test]
-    fn a_program_that_needs_a_loader_is_told_from_one_that_does_not() {
+    fn program_that_needs_a_loader_is_found() {
         let own = std::fs::read("/bin/sh").expect("the shell");
         assert_eq!(interpreter(&own), Some(true), "the system's programs need a loader");
         let at = own.windows(4).position(|bytes| bytes == [3, 0, 0, 0]).expect("PT_INTERP");

@@ -172,7 +172,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_state_that_is_named_has_a_dev_env_of_its_own() {
+    fn each_named_state_has_its_own_dev_env() {
         let of = |dir: &str, is_named| State { dir: PathBuf::from(dir), is_named }.dev_env();
         let own = checkout().join(".agis/dev.env");
         assert_eq!(of("/elsewhere/one", true), Path::new("/elsewhere/one/dev.env"));

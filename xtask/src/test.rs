@@ -197,7 +197,7 @@ mod tests {
     use super::names_packages;
 
     #[test]
-    fn a_package_narrows_the_scope_and_a_filter_does_not() {
+    fn package_narrows_the_scope_filter_does_not() {
         let given = |args: &[&str]| names_packages(&args.iter().map(ToString::to_string).collect::<Vec<_>>());
         assert!(given(&["-p", "agis-base"]) && given(&["--package=agis-base"]));
         assert!(!given(&["restart"]) && !given(&["restart", "--", "-p"]));
