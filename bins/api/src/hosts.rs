@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use agis_host_agones::AgonesHost;
 use agis_host_process::ProcessHost;
-use agis_runtime::{Health, every};
+use agis_runtime::{Health, Loop};
 use agis_servers::{console::Console, game::Catalogue, host::Host};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -53,12 +53,7 @@ impl Hosts {
         let (watching, stopping) = (host.clone(), stop.clone());
         tasks.spawn(async move { watching.run(stopping).await });
         let (host, cluster) = (host.clone(), health.component("cluster", PING * 5));
-        tasks.spawn(every("ping the cluster", PING, stop.clone(), async move || {
-            match host.ping().await {
-                Ok(()) => cluster.ok(),
-                Err(error) => cluster.trouble(&error.to_string()),
-            }
-            Ok::<(), std::convert::Infallible>(())
-        }));
+        let ping = Loop::new("ping the cluster", PING).component(cluster);
+        tasks.spawn(ping.run(stop.clone(), async move || host.ping().await));
     }
 }

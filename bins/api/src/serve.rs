@@ -10,7 +10,8 @@ use std::{
 use agis_accounts::LedgerStore;
 use agis_apikeys::KeyCache;
 use agis_automation::{
-    Biller, Games, Housekeeping, Scheduler, Settler, Watcher, Workers, games as offered, housekeeping,
+    Biller, Games, Housekeeping, Scheduler, Settler, Watcher, Workers, biller, games as offered, housekeeping,
+    scheduler, settle, watcher,
 };
 use agis_base::StoreError;
 use agis_http_api::{Edge, Followers, Services};
@@ -19,8 +20,9 @@ use agis_program::{
     upkeep::{PING, ZONES, hear, look_for_zones, ping, zones},
 };
 use agis_runtime::{
-    Component, Health, Metrics, every,
+    Health, Loop, Metrics,
     listen::{self, Chosen},
+    loops::rung,
     ops,
     shutdown::Signals,
     telemetry,
@@ -41,8 +43,10 @@ use crate::{
 const FLUSH: Duration = Duration::from_secs(5);
 const FORGET: Duration = Duration::from_secs(15);
 const FORGET_KEYS: Duration = Duration::from_secs(60);
-/// Without a round for so long, a loop is degraded.
+/// Maximum time between two rounds of a loop that is well.
 const SILENCE: Duration = Duration::from_secs(30);
+/// The same for a loop that works longer, or rests longer, the more there is to do.
+const LONG_SILENCE: Duration = Duration::from_secs(120);
 /// File descriptors for everything but the connections of REST.
 const DESCRIPTORS: u64 = 1024;
 /// How often it is noted that nothing is charged, so that what ran meanwhile is not charged later.
@@ -152,20 +156,20 @@ impl Loops {
     fn start_jobs(&mut self, config: &Config, db: &Arc<Db>, services: &Services, health: &Health, metrics: Metrics) {
         let stop = &self.working;
         let keys = services.keys.clone();
-        self.tasks.spawn(every("flush last uses of keys", FLUSH, stop.clone(), async move || keys.flush().await));
+        let flush = Loop::new("flush last uses of keys", FLUSH).flush();
+        self.tasks.spawn(flush.run(stop.clone(), async move || keys.flush().await));
         let keys = services.keys.clone();
-        let forget = async move || keys.forget_ended().await;
-        self.tasks.spawn(every("forget ended API keys", FORGET_KEYS, stop.clone(), forget));
-        let time_zones = health.steady("time_zones");
-        let look = async move || look_for_zones(&time_zones).await;
-        self.tasks.spawn(every("look for time zone data", ZONES, stop.clone(), look));
+        let forget = Loop::new("forget ended API keys", FORGET_KEYS);
+        self.tasks.spawn(forget.run(stop.clone(), async move || keys.forget_ended().await));
         let idempotency = services.idempotency.clone();
-        self.tasks
-            .spawn(every("forget idempotency keys", FORGET, stop.clone(), async move || idempotency.forget().await));
-        let database = health.component("database", PING * 5);
-        let pinged = db.clone();
+        let forget = Loop::new("forget idempotency keys", FORGET);
+        self.tasks.spawn(forget.run(stop.clone(), async move || idempotency.forget().await));
+        let time_zones = health.steady("time_zones");
+        let look = Loop::new("look for time zone data", ZONES);
+        self.tasks.spawn(look.run(stop.clone(), async move || look_for_zones(&time_zones).await));
+        let (pinged, database) = (db.clone(), health.component("database", PING * 5));
         let (clients, edge) = (health.steady("clients"), services.edge.clone());
-        self.tasks.spawn(every("ping the database", PING, stop.clone(), async move || {
+        self.tasks.spawn(Loop::new("ping the database", PING).run(stop.clone(), async move || {
             ping(&pinged, &database).await;
             let unnamed = edge.unnamed.peers();
             if !unnamed.is_empty() {
@@ -173,7 +177,7 @@ impl Loops {
             }
             Ok::<(), Infallible>(())
         }));
-        self.tasks.spawn(every("metrics upkeep", telemetry::UPKEEP, stop.clone(), async move || {
+        self.tasks.spawn(Loop::new("metrics upkeep", telemetry::UPKEEP).run(stop.clone(), async move || {
             metrics.upkeep();
             Ok::<(), Infallible>(())
         }));
@@ -188,8 +192,8 @@ impl Loops {
             told: Mutex::default(),
             hosts: Mutex::default(),
         };
-        self.tasks
-            .spawn(every("housekeeping", housekeeping::INTERVAL, stop.clone(), async move || house.round().await));
+        let keep = Loop::new("housekeeping", housekeeping::INTERVAL);
+        self.tasks.spawn(keep.run(stop.clone(), async move || house.round().await));
     }
 
     fn start_automation(
@@ -202,10 +206,49 @@ impl Loops {
         keys: KeyCache,
     ) {
         let bells = Bells { keys, ..Bells::default() };
-        let scheduler =
-            Scheduler { firings: db.clone(), servers: services.servers.clone(), bell: bells.schedules.subscribe() };
-        let settler =
-            Settler { firings: db.clone(), servers: services.servers.clone(), bell: bells.operations.subscribe() };
+        self.start_scheduler(db, services, health, &bells);
+        self.start_workers(config, db, host, health, &bells);
+        self.start_watcher(config, db, host, health);
+        self.start_billing(config, db, services, health);
+        let offered = Games {
+            store: db.clone(),
+            host: host.clone(),
+            catalogue: config.rules.catalogue.clone(),
+            told: Mutex::default(),
+        };
+        let look = Loop::new("look at the games", offered::INTERVAL);
+        self.tasks.spawn(look.run(self.working.clone(), async move || offered.round().await));
+        let (url, health, stop) = (config.database.url.clone(), health.clone(), self.working.clone());
+        self.tasks.spawn(async move {
+            stop.run_until_cancelled(hear(url, bells, &health)).await;
+        });
+    }
+
+    fn start_scheduler(&mut self, db: &Arc<Db>, services: &Services, health: &Health, bells: &Bells) {
+        let scheduler = Scheduler::new(db.clone(), services.servers.clone());
+        tracing::info!("scheduler started");
+        let (mut bell, component) = (bells.schedules.subscribe(), health.component("scheduler", SILENCE));
+        let fires = Loop::new("scheduler", scheduler::PERIOD)
+            .retry(scheduler::RETRY)
+            .bell(async move || rung(&mut bell).await)
+            .component(component.clone());
+        self.tasks.spawn(fires.run(self.firing.clone(), async move || {
+            let round = scheduler.round().await?;
+            component.note("lag_s", round.lag.as_secs_f64());
+            Ok::<_, StoreError>(round.until_next)
+        }));
+        let settler = Settler { firings: db.clone(), servers: services.servers.clone() };
+        let mut bell = bells.operations.subscribe();
+        let settles = Loop::new("settler", settle::PERIOD)
+            .rest(settle::PAUSE, settle::PAUSE_SHARE)
+            .bell(async move || rung(&mut bell).await)
+            .component(health.optional("settler", LONG_SILENCE))
+            .flush();
+        self.tasks.spawn(settles.run(self.working.clone(), async move || settler.round().await));
+    }
+
+    /// Starts the workers, which pace themselves: a lane waits for free places as well as for a bell.
+    fn start_workers(&mut self, config: &Config, db: &Arc<Db>, host: &Arc<dyn Host>, health: &Health, bells: &Bells) {
         let workers = Workers {
             store: db.clone(),
             hosts: vec![host.clone()],
@@ -215,48 +258,44 @@ impl Loops {
             billing: config.rules.servers.billing,
             bell: bells.operations.subscribe(),
         };
-        let offered = Games {
-            store: db.clone(),
-            host: host.clone(),
-            catalogue: config.rules.catalogue.clone(),
-            told: Mutex::default(),
-        };
-        let look = async move || offered.round().await;
-        self.tasks.spawn(every("look at the games", offered::INTERVAL, self.working.clone(), look));
-        let watcher = Watcher { store: db.clone(), host: host.clone(), billing: config.rules.servers.billing };
-        let [fires, works, watches] = ["scheduler", "workers", "host"].map(|loops| health.component(loops, SILENCE));
-        watches.note("name", host.name());
-        self.start_billing(config, db, services);
-        self.tasks.spawn(scheduler.run(self.firing.clone(), move |round| {
-            beat(&fires, round.map(|lag| fires.note("lag_s", lag.as_secs_f64())));
+        let component = health.component("workers", SILENCE);
+        self.tasks.spawn(workers.run(self.working.clone(), move |round| match round {
+            Ok(()) => component.ok(),
+            Err(error) => component.trouble(&error.to_string()),
         }));
-        self.tasks.spawn(workers.run(self.working.clone(), move |round| beat(&works, round)));
-        self.tasks.spawn(settler.run(self.working.clone()));
-        self.tasks.spawn(watcher.run(self.working.clone(), move |round| {
-            let unseen = round.map(|unseen| {
-                watches.note("unseen_servers", unseen.servers);
-                watches.note("unseen_why", unseen.why.clone());
-            });
-            beat(&watches, unseen);
-        }));
-        let (url, health, stop) = (config.database.url.clone(), health.clone(), self.working.clone());
-        self.tasks.spawn(async move {
-            stop.run_until_cancelled(hear(url, bells, &health)).await;
-        });
     }
 
-    fn start_billing(&mut self, config: &Config, db: &Arc<Db>, services: &Services) {
-        if config.rules.servers.billing == Billing::On {
-            let biller = Biller {
-                ledger: db.clone(),
-                servers: services.servers.clone(),
-                catalogue: config.rules.catalogue.clone(),
-            };
-            self.tasks.spawn(biller.run(self.working.clone()));
-        } else {
-            let db = db.clone();
-            let pause = async move || db.pause().await;
-            self.tasks.spawn(every("charge nothing", UNBILLED, self.working.clone(), pause));
+    fn start_watcher(&mut self, config: &Config, db: &Arc<Db>, host: &Arc<dyn Host>, health: &Health) {
+        let mut watcher = Watcher::new(db.clone(), host.clone(), config.rules.servers.billing);
+        let component = health.component("host", SILENCE);
+        component.note("name", host.name());
+        let host = host.clone();
+        let watches = Loop::new("watcher", watcher::PERIOD)
+            .rest(watcher::PAUSE, 0)
+            .bell(async move || host.changed().await)
+            .component(component.clone());
+        self.tasks.spawn(watches.run(self.working.clone(), async move || {
+            let unseen = watcher.round().await?;
+            component.note("unseen_servers", unseen.servers);
+            component.note("unseen_why", unseen.why);
+            Ok::<_, StoreError>(())
+        }));
+    }
+
+    fn start_billing(&mut self, config: &Config, db: &Arc<Db>, services: &Services, health: &Health) {
+        let (db, stop) = (db.clone(), self.working.clone());
+        match config.rules.servers.billing {
+            Billing::On => {
+                let mut biller = Biller::new(db, services.servers.clone());
+                let component = health.optional("biller", LONG_SILENCE);
+                let bills = Loop::new("biller", biller::PERIOD).component(component);
+                self.tasks.spawn(bills.run(stop, async move || biller.round().await));
+            }
+            Billing::Off => {
+                health.off("biller");
+                let pause = Loop::new("charge nothing", UNBILLED).flush();
+                self.tasks.spawn(pause.run(stop, async move || db.pause().await));
+            }
         }
     }
 
@@ -278,12 +317,5 @@ impl Loops {
         if ended.is_err() {
             tracing::warn!("background jobs were cut off at shutdown");
         }
-    }
-}
-
-fn beat(heartbeat: &Component, round: Result<(), &StoreError>) {
-    match round {
-        Ok(()) => heartbeat.ok(),
-        Err(error) => heartbeat.trouble(&error.to_string()),
     }
 }

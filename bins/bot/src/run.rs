@@ -3,17 +3,17 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use agis_apikeys::KeyCache;
-use agis_deferrals::Deferrals;
-use agis_discord::{Connection, Services, Standing};
+use agis_deferrals::{Deferrals, service::BEAT};
+use agis_discord::{Connection, Loops, Services, Standing, courier, members, repair};
 use agis_host_process::Consoles;
 use agis_program::{
     Domain, Limits, settings,
     upkeep::{PING, ZONES, hear, look_for_zones, ping, zones},
 };
-use agis_runtime::{Component, Health, Metrics, every, listen, ops, shutdown::Signals, telemetry};
+use agis_runtime::{Component, Health, Loop, Metrics, listen, loops::rung, ops, shutdown::Signals, telemetry};
 use agis_servers::console::Console;
 use agis_storage::{Db, notify::Bells};
-use tokio::task::JoinSet;
+use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::config;
@@ -24,6 +24,8 @@ const LOOK: Duration = Duration::from_secs(1);
 const ANSWERS: Duration = Duration::from_secs(20);
 /// How long background jobs may take to end.
 const JOBS: Duration = Duration::from_secs(5);
+/// Maximum time between two rounds of a loop that is well: a delivery waits for Discord again and again.
+const SILENCE: Duration = Duration::from_secs(120);
 /// twilight names the paths of its calls, and there are tokens in them.
 const QUIET: &str = "twilight_http=warn";
 
@@ -54,14 +56,15 @@ pub(crate) async fn run() -> Result<(), String> {
     tokio::spawn(ops::serve(ops, health.clone(), metrics.clone()).map_err(text)?);
     let stop = CancellationToken::new();
     let mut jobs = start_jobs(&db, &domain, &health, metrics, standing, &stop);
+    start_writer(&mut jobs, deferrals.clone(), &health, &stop);
     let notices = bells.notices.subscribe();
-    // Until after the last answer: what is still owed is not taken over by others.
-    jobs.spawn(deferrals.clone().run(stop.clone()));
     let (url, told, listening) = (config.database.url.clone(), health.clone(), stop.clone());
     jobs.spawn(async move {
         listening.run_until_cancelled(hear(url, bells, &told)).await;
     });
-    let mut running = connection.start(services(&domain, deferrals), config.settings, notices);
+    let hearing = CancellationToken::new();
+    let (mut running, loops) = connection.start(services(&domain, deferrals), config.settings, hearing.clone());
+    let mut talks = start_talks(loops, notices, &health, &hearing);
     tracing::info!(%metrics_address, time_zones = zones(), "bot started");
 
     let asked = tokio::select! {
@@ -70,12 +73,18 @@ pub(crate) async fn run() -> Result<(), String> {
             tracing::error!(?ended, "background loop ended");
             Err(BUG.to_owned())
         }
+        ended = talks.join_next() => {
+            tracing::error!(?ended, "background loop ended");
+            Err(BUG.to_owned())
+        }
         () = running.ended() => Err(BUG.to_owned()),
     };
     tracing::info!("shutting down");
     let ending = async {
         health.drain();
-        if tokio::time::timeout(ANSWERS, running.end()).await.is_err() {
+        let talked = async { while talks.join_next().await.is_some() {} };
+        let answered = async { tokio::join!(running.end(), talked) };
+        if tokio::time::timeout(ANSWERS, answered).await.is_err() {
             tracing::warn!("interactions were cut off at shutdown");
         }
         stop.cancel();
@@ -117,24 +126,57 @@ fn start_jobs(
 ) -> JoinSet<()> {
     let mut jobs = JoinSet::new();
     let (pinged, database) = (db.clone(), health.component("database", PING * 5));
-    jobs.spawn(every("ping the database", PING, stop.clone(), async move || {
+    jobs.spawn(Loop::new("ping the database", PING).run(stop.clone(), async move || {
         ping(&pinged, &database).await;
         Ok::<(), std::convert::Infallible>(())
     }));
     let time_zones = health.steady("time_zones");
-    let look = async move || look_for_zones(&time_zones).await;
-    jobs.spawn(every("look for time zone data", ZONES, stop.clone(), look));
+    let look = Loop::new("look for time zone data", ZONES);
+    jobs.spawn(look.run(stop.clone(), async move || look_for_zones(&time_zones).await));
     let discord = health.component("discord", LOOK * 10);
-    jobs.spawn(every("look at Discord", LOOK, stop.clone(), async move || {
+    jobs.spawn(Loop::new("look at Discord", LOOK).run(stop.clone(), async move || {
         tell(&standing, &discord);
         Ok::<(), std::convert::Infallible>(())
     }));
     domain.limits.start(&mut jobs, stop);
-    jobs.spawn(every("metrics upkeep", telemetry::UPKEEP, stop.clone(), async move || {
+    jobs.spawn(Loop::new("metrics upkeep", telemetry::UPKEEP).run(stop.clone(), async move || {
         metrics.upkeep();
         Ok::<(), std::convert::Infallible>(())
     }));
     jobs
+}
+
+/// Starts the writer of promised answers. It runs until after the last answer, so that no other bot takes over what this
+/// one still gives.
+fn start_writer(jobs: &mut JoinSet<()>, deferrals: Deferrals, health: &Health, stop: &CancellationToken) {
+    let changes = deferrals.clone();
+    let writes = Loop::new("deferrals", BEAT)
+        .bell(async move || changes.changed().await)
+        .component(health.optional("deferrals", SILENCE))
+        .flush();
+    jobs.spawn(writes.run(stop.clone(), async move || deferrals.round().await));
+}
+
+/// Starts the loops that call Discord on their own.
+fn start_talks(
+    Loops { courier, members, mender }: Loops,
+    mut notices: watch::Receiver<()>,
+    health: &Health,
+    stop: &CancellationToken,
+) -> JoinSet<()> {
+    let mut talks = JoinSet::new();
+    let delivers = Loop::new("courier", courier::PERIOD)
+        .bell(async move || rung(&mut notices).await)
+        .component(health.optional("courier", SILENCE));
+    talks.spawn(delivers.run(stop.clone(), async move || courier.round().await));
+    let mends = Loop::new("mender", repair::PERIOD).component(health.optional("mender", SILENCE));
+    talks.spawn(mends.run(stop.clone(), async move || mender.round().await));
+    let (asks, stopped) = (Loop::new("members", members::PERIOD), stop.clone());
+    // A round asks for many members, one after the other.
+    talks.spawn(
+        asks.run(stop.clone(), async move || stopped.run_until_cancelled(members.round()).await.unwrap_or(Ok(None))),
+    );
+    talks
 }
 
 fn tell(standing: &Standing, discord: &Component) {

@@ -4,69 +4,52 @@ use std::{sync::Arc, time::Duration};
 
 use agis_accounts::{LedgerStore, ledger::Unpaid};
 use agis_base::{StoreError, UserId};
-use agis_servers::{Action, Request, Servers, game::Catalogue};
-use tokio_util::sync::CancellationToken;
+use agis_servers::{Action, Request, Servers};
 
-/// How often is looked whose hour is over.
-const POLL: Duration = Duration::from_secs(15);
-/// How many owners are asked for at once.
+/// Longest pause between two rounds.
+pub const PERIOD: Duration = Duration::from_secs(15);
+/// Number of owners that one round charges.
 const OWNERS: u32 = 100;
 
-/// The loop that has servers paid for.
+/// Charges owners for servers that run, round by round.
 pub struct Biller {
-    /// Accounts.
-    pub ledger: Arc<dyn LedgerStore>,
-    /// Servers, to be stopped.
-    pub servers: Servers,
-    /// The games that cost something.
-    pub catalogue: Arc<Catalogue>,
+    ledger: Arc<dyn LedgerStore>,
+    servers: Servers,
+    /// Last owner of the previous round; `None` if a pass begins.
+    after: Option<UserId>,
+    /// Whether this pass has charged anybody.
+    charged: bool,
 }
 
 impl Biller {
-    /// Runs until `stop`.
-    pub async fn run(self, stop: CancellationToken) {
-        self.count_from_zero();
-        while !stop.is_cancelled() {
-            match self.round(&stop).await {
-                // An outage of ours may have left more than one hour of a server.
-                Ok(true) => continue,
-                Ok(false) => {}
-                Err(error) => tracing::warn!(%error, "charging round failed"),
-            }
-            tokio::select! {
-                () = stop.cancelled() => {}
-                () = tokio::time::sleep(POLL) => {}
-            }
-        }
-    }
-
-    /// A counter that begins with its first event hides that event from rates and alerts.
-    fn count_from_zero(&self) {
+    /// Creates the biller over this ledger, with the servers that it stops.
+    pub fn new(ledger: Arc<dyn LedgerStore>, servers: Servers) -> Self {
+        // A counter that begins with its first event hides that event from rates and alerts.
         metrics::counter!("agis_bot_unpaid_stops_total").increment(0);
-        for game in self.catalogue.games() {
+        for game in servers.catalogue().games() {
             metrics::counter!("agis_bot_credits_spent_total", "game_type" => game.key.clone()).increment(0);
         }
+        Self { ledger, servers, after: None, charged: false }
     }
 
-    /// Has everybody charged who owes an hour. Answers whether there may be more.
-    async fn round(&self, stop: &CancellationToken) -> Result<bool, StoreError> {
-        let mut paid = false;
-        let mut owners = self.ledger.owing(None, OWNERS).await?;
-        while let Some(last) = owners.last().cloned() {
-            for owner in &owners {
-                if stop.is_cancelled() {
-                    return Ok(paid);
-                }
-                match self.charge(owner).await {
-                    Ok(charged) => paid |= charged,
-                    Err(error @ StoreError::Unavailable(_)) => return Err(error),
-                    // The account of one is no reason to let all others play for nothing.
-                    Err(error) => tracing::error!(owner = owner.as_str(), %error, "owner could not be charged"),
-                }
+    /// Charges the next owners who owe an hour. Returns no pause until a pass over all owners has charged nobody: an outage
+    /// of AGIS may have left more than one hour of a server.
+    ///
+    /// # Errors
+    /// Fails if the store does; the next pass goes on.
+    pub async fn round(&mut self) -> Result<Option<Duration>, StoreError> {
+        let owners = self.ledger.owing(self.after.take().as_ref(), OWNERS).await?;
+        for owner in &owners {
+            match self.charge(owner).await {
+                Ok(charged) => self.charged |= charged,
+                Err(error @ StoreError::Unavailable(_)) => return Err(error),
+                // The account of one is no reason to let all others play for nothing.
+                Err(error) => tracing::error!(owner = owner.as_str(), %error, "owner could not be charged"),
             }
-            owners = self.ledger.owing(Some(&last), OWNERS).await?;
         }
-        Ok(paid)
+        self.after = owners.last().cloned();
+        let goes_on = self.after.is_some() || std::mem::take(&mut self.charged);
+        Ok(goes_on.then_some(Duration::ZERO))
     }
 
     /// Answers whether something was paid.

@@ -8,8 +8,8 @@
 //! - [`games`]: which games the host can run
 //! - [`housekeeping`]: what expires, is forgotten, or is counted
 //!
-//! Every loop runs until its token is cancelled, survives the failure of one item, and may run in any number of
-//! processes at once: what must happen once is decided by the database and the hosts.
+//! The program drives the rounds of each loop. A loop survives the failure of one item, and may run in any number of
+//! processes at once: the database and the hosts decide what happens once.
 
 pub mod biller;
 pub mod games;

@@ -14,15 +14,13 @@ use agis_servers::{
     Origin, Request, Servers,
     operation::{Identity, Refusal},
 };
-use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 
 /// How many schedules are claimed in one transaction.
 const BATCH: u32 = 500;
-/// The longest sleep: the safety net under lost notices.
-const POLL: Duration = Duration::from_secs(5);
-/// After a failure.
-const RETRY: Duration = Duration::from_secs(1);
+/// Longest pause between two rounds: the safety net under lost notifications.
+pub const PERIOD: Duration = Duration::from_secs(5);
+/// Pause after a failed round.
+pub const RETRY: Duration = Duration::from_secs(1);
 /// A firing without an operation for so long has lost who claimed it.
 const ORPHANED: Duration = Duration::from_secs(5);
 /// A firing without an operation for so long is over; an operation would have expired as well.
@@ -30,51 +28,32 @@ const EXPIRED: Duration = Duration::from_secs(3600);
 /// How long is spent on finding out which firing of a batch cannot be accepted.
 const PATIENCE: Duration = Duration::from_secs(12);
 
-/// The loop that fires schedules.
+/// Fires schedules, round by round.
 pub struct Scheduler {
-    /// Firings.
-    pub firings: Arc<dyn FiringStore>,
-    /// What they act on.
-    pub servers: Servers,
-    /// Rings when a next run may have changed.
-    pub bell: watch::Receiver<()>,
+    firings: Arc<dyn FiringStore>,
+    servers: Servers,
 }
 
-/// What a round came to.
-struct Round {
-    /// Until the next schedule is due; none where there is none.
-    until_next: Option<Duration>,
-    /// How late the latest firing was.
-    lag: Duration,
+/// Result of a round.
+pub struct Round {
+    /// Time until the next schedule is due; `None` if there is none.
+    pub until_next: Option<Duration>,
+    /// Lateness of the latest firing that was claimed.
+    pub lag: Duration,
 }
 
 impl Scheduler {
-    /// Runs until `stop`. `beat` is called after every round: where it went well, with how late the latest of the firings
-    /// was that it claimed.
-    pub async fn run(mut self, stop: CancellationToken, beat: impl Fn(Result<Duration, &StoreError>)) {
-        tracing::info!("scheduler started");
+    /// Creates the scheduler over these firings, and the servers that they act on.
+    pub fn new(firings: Arc<dyn FiringStore>, servers: Servers) -> Self {
         count_from_zero();
-        while !stop.is_cancelled() {
-            let round = self.round().await;
-            beat(round.as_ref().map(|round| round.lag));
-            let sleep = match &round {
-                Ok(round) => round.until_next.unwrap_or(POLL).min(POLL),
-                Err(error) => {
-                    tracing::warn!(%error, "scheduler round failed");
-                    RETRY
-                }
-            };
-            tokio::select! {
-                () = stop.cancelled() => {}
-                () = tokio::time::sleep(sleep) => {}
-                // A closed bell never rings again.
-                Ok(()) = self.bell.changed(), if round.is_ok() => {}
-            }
-        }
+        Self { firings, servers }
     }
 
-    /// Fires what is due and picks up what others have left.
-    async fn round(&self) -> Result<Round, StoreError> {
+    /// Fires what is due and picks up what other processes have left.
+    ///
+    /// # Errors
+    /// Fails if the store does; the next round goes on.
+    pub async fn round(&self) -> Result<Round, StoreError> {
         let mut lag = Duration::ZERO;
         let mut until_next = self.firings.until_next().await?;
         let mut firings = vec![];

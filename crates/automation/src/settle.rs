@@ -1,10 +1,6 @@
 //! Ended operations end their firings.
 
-use std::{
-    collections::HashMap,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use agis_base::{OperationId, StoreError};
 use agis_scheduler::{
@@ -12,54 +8,32 @@ use agis_scheduler::{
     store::{End, FiringStore},
 };
 use agis_servers::{Operation, Servers, State};
-use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 
 use crate::scheduler::count;
 
 const BATCH: u32 = 500;
-/// The longest sleep: the safety net under lost notices.
-const POLL: Duration = Duration::from_secs(5);
-/// The shortest: operations are accepted and end in swarms. A round looks at every open firing, so a long one is
-/// followed by a longer pause, and most of the database's time is left to the swarm.
-const PAUSE: Duration = Duration::from_millis(250);
-const SHARE: u32 = 4;
+/// Longest pause between two rounds: the safety net under lost notifications.
+pub const PERIOD: Duration = Duration::from_secs(5);
+/// Shortest pause: operations are accepted and end in swarms.
+pub const PAUSE: Duration = Duration::from_millis(250);
+/// Shortest pause, in times of the round: a round looks at every open firing, and most of the database's time is left to
+/// the swarm.
+pub const PAUSE_SHARE: u32 = 4;
 
-/// The loop that ends firings.
+/// Ends firings, round by round.
 pub struct Settler {
     /// Firings.
     pub firings: Arc<dyn FiringStore>,
-    /// Their operations.
+    /// Service that knows their operations.
     pub servers: Servers,
-    /// Rings when an operation may have ended.
-    pub bell: watch::Receiver<()>,
 }
 
 impl Settler {
-    /// Runs until `stop`, and once more after it.
-    pub async fn run(mut self, stop: CancellationToken) {
-        loop {
-            let last = stop.is_cancelled();
-            let began = Instant::now();
-            if let Err(error) = self.round().await {
-                tracing::warn!(%error, "settling round failed");
-            }
-            if last {
-                return;
-            }
-            tokio::select! {
-                () = stop.cancelled() => continue,
-                () = tokio::time::sleep(PAUSE.max(began.elapsed() * SHARE)) => {}
-            }
-            tokio::select! {
-                () = stop.cancelled() => {}
-                () = tokio::time::sleep(POLL) => {}
-                Ok(()) = self.bell.changed() => {}
-            }
-        }
-    }
-
-    async fn round(&self) -> Result<(), StoreError> {
+    /// Ends every firing whose operation has ended.
+    ///
+    /// # Errors
+    /// Fails if the store does; the next round goes on.
+    pub async fn round(&self) -> Result<(), StoreError> {
         let mut after = None;
         loop {
             let open = self.firings.in_progress(after, BATCH).await?;

@@ -7,12 +7,11 @@ use agis_servers::{
     host::{Generation, Host, Observed},
     store::{Billing, ObservationStore, Published},
 };
-use tokio_util::sync::CancellationToken;
 
-/// The longest sleep: what no notice told of, or ended while nobody watched, is found by then.
-const POLL: Duration = Duration::from_secs(10);
-/// A host's notices come in swarms.
-const PAUSE: Duration = Duration::from_millis(200);
+/// Longest pause between two rounds: what no notice told of, or ended while nobody watched, is found by then.
+pub const PERIOD: Duration = Duration::from_secs(10);
+/// Shortest pause: a host's notices come in swarms.
+pub const PAUSE: Duration = Duration::from_millis(200);
 
 /// Published servers that nobody can say of whether they run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -33,49 +32,36 @@ impl Unseen {
 /// Servers, as published, whose host was at a newer generation; whether that was told.
 type Ahead = HashMap<(ServerId, Generation), bool>;
 
-/// The loop that watches a host.
+/// Watches a host, round by round.
 pub struct Watcher {
-    /// Where crashes are published.
-    pub store: Arc<dyn ObservationStore>,
-    /// The host.
-    pub host: Arc<dyn Host>,
-    /// Whether servers have to be paid for: then it is recorded that they run.
-    pub billing: Billing,
+    store: Arc<dyn ObservationStore>,
+    host: Arc<dyn Host>,
+    billing: Billing,
+    ahead: Ahead,
 }
 
 impl Watcher {
-    /// Runs until `stop`. The first round adopts what an earlier process has left running. `beat` is called after every
-    /// round, with those that could not be looked at.
-    pub async fn run(self, stop: CancellationToken, beat: impl Fn(Result<&Unseen, &StoreError>)) {
-        // The first crash is to be seen as one more.
+    /// Creates the watcher of this host. It records that servers run only if they have to be paid for.
+    pub fn new(store: Arc<dyn ObservationStore>, host: Arc<dyn Host>, billing: Billing) -> Self {
+        // A counter that begins with its first event hides that event from rates and alerts.
         metrics::counter!("agis_bot_server_crashes_total").increment(0);
-        let mut ahead = Ahead::new();
-        while !stop.is_cancelled() {
-            let round = self.round(&mut ahead).await;
-            beat(round.as_ref());
-            if let Err(error) = round {
-                tracing::warn!(host = self.host.name(), %error, "watching round failed");
-            }
-            let changed = async {
-                tokio::time::sleep(PAUSE).await;
-                self.host.changed().await;
-            };
-            tokio::select! {
-                () = stop.cancelled() => {}
-                () = tokio::time::sleep(POLL) => {}
-                () = changed => {}
-            }
-        }
+        Self { store, host, billing, ahead: Ahead::new() }
     }
 
-    /// What is published is read before the host is looked at, so a server that was restarted between the two is seen
-    /// at another generation than the one it was published at, and left alone. In the next round it is published anew.
-    async fn round(&self, ahead: &mut Ahead) -> Result<Unseen, StoreError> {
+    /// Publishes the servers that have ended by themselves, and returns those that nobody can see. The first round adopts
+    /// what an earlier process has left running.
+    ///
+    /// The rows are read before the host is asked, so a server that was restarted between the two is seen at another
+    /// generation than the published one, and left alone. In the next round it is published anew.
+    ///
+    /// # Errors
+    /// Fails if the store does; the next round goes on.
+    pub async fn round(&mut self) -> Result<Unseen, StoreError> {
         let mut unseen = Unseen::default();
         let hosts = [self.host.name().to_owned()];
         let mut running = vec![];
         let all = self.store.published(&hosts).await?;
-        ahead.retain(|life, _| all.iter().any(|it| (it.server, it.generation) == *life));
+        self.ahead.retain(|life, _| all.iter().any(|it| (it.server, it.generation) == *life));
         for published in all {
             let (how, good) = match self.host.observe(published.server).await {
                 Ok(Observed::Running { generation, .. }) if generation == published.generation => {
@@ -95,9 +81,9 @@ impl Watcher {
                     | Observed::Ended { generation, .. },
                 ) if generation > published.generation => {
                     let life = (published.server, published.generation);
-                    match ahead.get_mut(&life) {
+                    match self.ahead.get_mut(&life) {
                         Some(told) => behind(&published, generation, std::mem::replace(told, true), &mut unseen),
-                        None => drop(ahead.insert(life, false)),
+                        None => drop(self.ahead.insert(life, false)),
                     }
                     continue;
                 }

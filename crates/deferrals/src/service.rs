@@ -12,9 +12,8 @@ use std::{
 use agis_base::{OperationId, StoreError, UserId};
 use tokio::{
     sync::{Mutex as Turns, Notify, watch},
-    time::{Instant, MissedTickBehavior, timeout},
+    time::{Instant, timeout},
 };
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
@@ -26,7 +25,7 @@ use crate::{
 /// Length of a lease.
 pub const LEASE: Duration = Duration::from_secs(10);
 /// Time between renewals of leases, and maximum time of one renewal.
-const BEAT: Duration = Duration::from_secs(3);
+pub const BEAT: Duration = Duration::from_secs(3);
 /// Maximum time that an answer waits for its promise to be written: Discord waits three seconds for a deferral in all.
 pub const NOTING: Duration = Duration::from_millis(200);
 /// Maximum age of a promise: the token of an interaction lives for 15 minutes.
@@ -48,8 +47,16 @@ struct Inner {
     bell: Notify,
     /// Number of the last change that is written.
     written: watch::Sender<u64>,
-    /// Serialises writes, so that no earlier one overtakes a later one. Holds the time of the last failure.
-    turn: Turns<Option<Instant>>,
+    /// Serialises writes, so that no earlier one overtakes a later one.
+    turn: Turns<Turn>,
+}
+
+#[derive(Default)]
+struct Turn {
+    /// Time of the last failure.
+    failed: Option<Instant>,
+    /// Time of the last attempt to renew every lease.
+    renewed: Option<Instant>,
 }
 
 #[derive(Default)]
@@ -88,12 +95,12 @@ pub struct Orphan {
 
 impl Deferrals {
     /// Creates the service over this store. The secret seals tokens and is the same in every process; `None` if the
-    /// cryptography refuses it. Nothing is written unless [`Self::run`] runs.
+    /// cryptography refuses it. Nothing is written unless [`Self::round`] is called again and again.
     pub fn new(store: Arc<dyn DeferralStore>, secret: &str) -> Option<Self> {
         let seal = Seal::of(secret)?;
         let holder = Holder { process: Uuid::now_v7(), seal: seal.id().to_vec() };
         let (written, _) = watch::channel(0);
-        let (owed, bell, turn) = (Mutex::default(), Notify::new(), Turns::new(None));
+        let (owed, bell, turn) = (Mutex::default(), Notify::new(), Turns::default());
         Some(Self(Arc::new(Inner { store, seal, holder, owed, bell, written, turn })))
     }
 
@@ -110,19 +117,20 @@ impl Deferrals {
         self.held(key, user, token, place, operation)
     }
 
-    /// Writes changes and renews leases until `stop`. Then writes once more.
-    pub async fn run(self, stop: CancellationToken) {
-        let mut beats = tokio::time::interval(BEAT);
-        beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            let all = tokio::select! {
-                _ = beats.tick() => true,
-                () = self.0.bell.notified() => false,
-                () = stop.cancelled() => break,
-            };
-            let _ = self.write(&mut *self.0.turn.lock().await, all).await;
-        }
-        let _ = self.write(&mut *self.0.turn.lock().await, false).await;
+    /// Writes changes, and renews leases whenever [`BEAT`] has passed. Returns the pause until the next renewal.
+    ///
+    /// # Errors
+    /// Fails if the store does; the next round writes the same.
+    pub async fn round(&self) -> Result<Option<Duration>, StoreError> {
+        let mut turn = self.0.turn.lock().await;
+        let all = turn.renewed.is_none_or(|at| at.elapsed() >= BEAT);
+        self.write(&mut turn, all).await?;
+        Ok(turn.renewed.map(|at| BEAT.saturating_sub(at.elapsed())))
+    }
+
+    /// Resolves when there is something to write.
+    pub async fn changed(&self) {
+        self.0.bell.notified().await;
     }
 
     /// Takes over up to `limit` answers whose holder could not renew its lease. Takes none for a while after an outage
@@ -131,14 +139,14 @@ impl Deferrals {
     /// # Errors
     /// Fails if the store does.
     pub async fn claim(&self, limit: u32) -> Result<Vec<Orphan>, StoreError> {
-        let mut failed = self.0.turn.lock().await;
+        let mut turn = self.0.turn.lock().await;
         // Renews the leases of this process first, so that it never claims its own promises.
-        self.write(&mut failed, true).await?;
-        if failed.is_some_and(|at| at.elapsed() < LEASE) {
+        self.write(&mut turn, true).await?;
+        if turn.failed.is_some_and(|at| at.elapsed() < LEASE) {
             return Ok(vec![]);
         }
         let claimed = in_time(self.0.store.claim(&self.0.holder, LEASE, LIFE, limit)).await;
-        let claimed = claimed.inspect_err(|_| *failed = Some(Instant::now()))?;
+        let claimed = claimed.inspect_err(|_| turn.failed = Some(Instant::now()))?;
         Ok(claimed.into_iter().filter_map(|claimed| self.orphan(claimed.deferral, claimed.age)).collect())
     }
 
@@ -167,7 +175,10 @@ impl Deferrals {
     }
 
     /// Writes the changes since the last time, or everything, which renews every lease.
-    async fn write(&self, failed: &mut Option<Instant>, all: bool) -> Result<(), StoreError> {
+    async fn write(&self, turn: &mut Turn, all: bool) -> Result<(), StoreError> {
+        if all {
+            turn.renewed = Some(Instant::now());
+        }
         let (change, keep, forget) = self.unwritten(all);
         let (store, holder) = (&self.0.store, &self.0.holder);
         let written = in_time(async {
@@ -180,8 +191,7 @@ impl Deferrals {
             Ok(())
         });
         if let Err(error) = written.await {
-            tracing::warn!(%error, "promised answers could not be stored");
-            *failed = Some(Instant::now());
+            turn.failed = Some(Instant::now());
             return Err(error);
         }
         self.lock().ended.retain(|key| !forget.contains(key));

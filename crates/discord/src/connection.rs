@@ -6,7 +6,6 @@ use std::{
 };
 
 use tokio::{
-    sync::watch,
     task::JoinHandle,
     time::{sleep, timeout},
 };
@@ -22,7 +21,7 @@ use twilight_model::{
 
 use crate::{
     Services, Settings, courier::Courier, definitions::definitions, gateway::Gateway, handler::Handler,
-    members::Members, register::register, repair::Mender, standing::Standing, url::ApiUrl,
+    members::Members, register::register, repair::Mender, standing::Standing, url::ApiUrl, voice::Voice,
 };
 
 /// How long one call may take; twilight's own deadline does not count the time that a call waits for its turn.
@@ -58,19 +57,24 @@ impl Connection {
         self.standing.clone()
     }
 
-    /// Connects, and stays connected until it is ended. `bell` rings when somebody has to be told something.
-    pub fn start(self, services: Services, settings: Settings, bell: watch::Receiver<()>) -> Running {
-        let stop = CancellationToken::new();
-        let handler = Arc::new(OnceLock::new());
-        let work = self.work(services, settings, bell, handler.clone(), stop.clone());
-        Running { stop, handler, work: tokio::spawn(work) }
+    /// Connects, and stays connected until `stop`. Returns the loops that call Discord on their own as well: they do
+    /// nothing until the bot is known.
+    pub fn start(self, services: Services, settings: Settings, stop: CancellationToken) -> (Running, Loops) {
+        let voice = Voice { handler: Arc::default(), standing: self.standing.clone() };
+        let loops = Loops {
+            courier: Courier { http: self.http.clone(), notices: services.notices.clone(), voice: voice.clone() },
+            members: Members { http: self.http.clone(), servers: services.servers.clone(), voice: voice.clone() },
+            mender: Mender::new(services.deferrals.clone(), voice.clone()),
+        };
+        let handler = voice.handler.clone();
+        let work = self.work(services, settings, handler.clone(), stop.clone());
+        (Running { stop, handler, work: tokio::spawn(work) }, loops)
     }
 
     async fn work(
         self,
         services: Services,
         settings: Settings,
-        bell: watch::Receiver<()>,
         handler: Arc<OnceLock<Handler>>,
         stop: CancellationToken,
     ) {
@@ -78,12 +82,7 @@ impl Connection {
             return stop.cancelled().await;
         };
         let (http, standing) = (self.http, self.standing);
-        let courier =
-            Courier { http: http.clone(), notices: services.notices.clone(), standing: standing.clone(), bell };
-        let members = Members { http: http.clone(), servers: services.servers.clone(), standing: standing.clone() };
-        let deferrals = services.deferrals.clone();
         let handler = handler.get_or_init(|| Handler::new(services, http.clone(), application, settings)).clone();
-        let mender = Mender { handler: handler.clone(), deferrals, standing: standing.clone() };
         let gateway = Gateway {
             token: self.token,
             http: http.clone(),
@@ -99,13 +98,7 @@ impl Connection {
             }),
         };
         let commands = definitions();
-        tokio::join!(
-            register(&http, application, self.guild, &commands, &standing, &stop),
-            gateway.run(stop.clone()),
-            courier.run(stop.clone()),
-            members.run(stop.clone()),
-            mender.run(stop.clone()),
-        );
+        tokio::join!(register(&http, application, self.guild, &commands, &standing, &stop), gateway.run(stop.clone()),);
     }
 
     /// Which application the token belongs to.
@@ -141,6 +134,16 @@ impl From<twilight_http::Error> for Failed {
     fn from(error: twilight_http::Error) -> Self {
         Self::Call(error)
     }
+}
+
+/// Loops that call Discord on their own.
+pub struct Loops {
+    /// Tells people what they have to know.
+    pub courier: Courier,
+    /// Asks which roles people have.
+    pub members: Members,
+    /// Gives answers that a dead process owed.
+    pub mender: Mender,
 }
 
 /// The bot's side of Discord, connected.

@@ -10,11 +10,7 @@ use agis_base::{Reason, StoreError};
 use agis_notices::{Notice, Notices};
 use futures_util::future::join_all;
 use serde_json::json;
-use tokio::{
-    sync::watch,
-    time::{sleep, timeout},
-};
-use tokio_util::sync::CancellationToken;
+use tokio::time::{sleep, timeout};
 use twilight_http::{Client, Error, error::ErrorType};
 use twilight_model::{
     channel::message::Embed,
@@ -27,23 +23,21 @@ use twilight_model::{
 use crate::{
     connection::PATIENCE,
     render::{self, notice::Readers},
-    standing::Standing,
+    voice::Voice,
 };
 
 const BATCH: u32 = 10;
 /// How often it is tried to note what became of a notice; with the delivery, within its lease.
 const NOTING: u32 = 5;
 const NOTING_PAUSE: Duration = Duration::from_secs(1);
-/// The longest sleep: the safety net under lost notices, and for those whose time comes again.
-const POLL: Duration = Duration::from_secs(5);
+/// Longest pause between two rounds: the safety net under lost notifications, and for notices whose time comes again.
+pub const PERIOD: Duration = Duration::from_secs(5);
 
-/// The loop that tells people.
-pub(crate) struct Courier {
+/// Tells people what they have to know, round by round.
+pub struct Courier {
     pub(crate) http: Arc<Client>,
     pub(crate) notices: Notices,
-    pub(crate) standing: Standing,
-    /// Rings when there is a new notice.
-    pub(crate) bell: watch::Receiver<()>,
+    pub(crate) voice: Voice,
 }
 
 /// Why a notice was not delivered.
@@ -54,33 +48,18 @@ struct Undelivered {
 }
 
 impl Courier {
-    pub(crate) async fn run(mut self, stop: CancellationToken) {
-        while !stop.is_cancelled() {
-            // With the bot refused there is nobody to deliver; what waits is delivered by the next that is not.
-            let sent = if self.standing.is_refused() { 0 } else { self.round().await };
-            if sent >= BATCH {
-                continue;
-            }
-            tokio::select! {
-                () = stop.cancelled() => {}
-                () = sleep(POLL) => {}
-                Ok(()) = self.bell.changed() => {}
-            }
+    /// Delivers the next notices. Returns no pause if more may wait.
+    ///
+    /// # Errors
+    /// Fails if the notices cannot be claimed.
+    pub async fn round(&self) -> Result<Option<Duration>, StoreError> {
+        if self.voice.handler().is_none() {
+            return Ok(self.voice.pause());
         }
-    }
-
-    /// How many were taken.
-    async fn round(&self) -> u32 {
-        let notices = match self.notices.claim(BATCH).await {
-            Ok(notices) => notices,
-            Err(error) => {
-                tracing::warn!(%error, "notices could not be claimed");
-                return 0;
-            }
-        };
+        let notices = self.notices.claim(BATCH).await?;
         // All at once: each takes three calls at most, and so all of them less than their lease.
         join_all(notices.iter().map(|notice| self.handle(notice))).await;
-        u32::try_from(notices.len()).unwrap_or(BATCH)
+        Ok((notices.len() >= BATCH as usize).then_some(Duration::ZERO))
     }
 
     async fn handle(&self, notice: &Notice) {
@@ -144,7 +123,7 @@ impl Courier {
         match timeout(PATIENCE, call).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => {
-                self.standing.heed(&error);
+                self.voice.standing.heed(&error);
                 Err(Undelivered { why: error.to_string().into(), permanent: is_permanent(&error) })
             }
             Err(_) => Err(later("Discord does not answer".to_owned())),

@@ -8,7 +8,8 @@
 //! - `commands`: a module per command; `find`: what a typed name means; `autocomplete`: what may be typed
 //! - `buttons`: the codes that buttons carry; `pages`: lists in pieces; `follow`: a message that follows an operation
 //! - [`connection`]: everything that speaks with Discord, from its start to its end: `gateway`, `register`, `members` (which
-//!   roles people have), `courier` (what they have to be told); [`standing`]: how the bot stands with Discord
+//!   roles people have), `courier` (what they have to be told); [`standing`]: how the bot stands with Discord; `voice`:
+//!   whether the loops may call it
 //! - `render`: what people read; `wording`: every error, as a sentence that says what to do
 
 mod autocomplete;
@@ -16,26 +17,27 @@ mod buttons;
 mod call;
 mod commands;
 pub mod connection;
-mod courier;
+pub mod courier;
 mod definitions;
 mod find;
 mod follow;
 mod gateway;
 pub mod handler;
-mod members;
+pub mod members;
 mod once;
 mod pages;
 mod register;
 mod render;
-mod repair;
+pub mod repair;
 mod reply;
 mod roles;
 mod seen;
 pub mod standing;
 mod url;
+mod voice;
 mod wording;
 
-pub use connection::{Connection, Guild, Running};
+pub use connection::{Connection, Guild, Loops, Running};
 pub use handler::{Services, Settings};
 pub use standing::Standing;
 pub use url::ApiUrl;

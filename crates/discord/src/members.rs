@@ -3,53 +3,47 @@
 
 use std::{sync::Arc, time::Duration};
 
-use agis_base::{GuildId, RoleId, UserId};
+use agis_base::{GuildId, RoleId, StoreError, UserId};
 use agis_servers::Servers;
-use tokio::time::{sleep, timeout};
-use tokio_util::sync::CancellationToken;
+use tokio::time::timeout;
 use twilight_http::{Client, Error, error::ErrorType};
 use twilight_model::id::Id;
 
-use crate::{connection::PATIENCE, standing::Standing};
+use crate::{connection::PATIENCE, voice::Voice};
 
-/// How often somebody may have to be asked for.
-const ROUND: Duration = Duration::from_secs(300);
+/// Longest pause between two rounds.
+pub const PERIOD: Duration = Duration::from_secs(300);
 /// Whoever was seen longer ago is asked for; well before their roles stop counting.
 const STALE: Duration = Duration::from_secs(6 * 3600);
 /// How many a round: Discord's limits are for answering people first.
 const BATCH: u32 = 50;
 
-/// The loop that asks which roles people have.
-pub(crate) struct Members {
+/// Asks which roles people have, round by round.
+pub struct Members {
     pub(crate) http: Arc<Client>,
     pub(crate) servers: Servers,
-    pub(crate) standing: Standing,
+    pub(crate) voice: Voice,
 }
 
 impl Members {
-    pub(crate) async fn run(self, stop: CancellationToken) {
-        while !stop.is_cancelled() {
-            if !self.standing.is_refused() {
-                stop.run_until_cancelled(self.round()).await;
-            }
-            stop.run_until_cancelled(sleep(ROUND)).await;
+    /// Asks for the members who were not seen for a while.
+    ///
+    /// # Errors
+    /// Fails if they cannot be read.
+    pub async fn round(&self) -> Result<Option<Duration>, StoreError> {
+        if self.voice.handler().is_none() {
+            return Ok(self.voice.pause());
         }
-    }
-
-    async fn round(&self) {
-        let stale = match self.servers.stale_members(STALE, BATCH).await {
-            Ok(stale) => stale,
-            Err(error) => return tracing::warn!(%error, "members to refresh could not be read"),
-        };
-        for (user, guild) in stale {
-            if self.standing.is_refused() {
-                return;
+        for (user, guild) in self.servers.stale_members(STALE, BATCH).await? {
+            if self.voice.standing.is_refused() {
+                break;
             }
             let Some(roles) = self.roles(&user, &guild).await else { continue };
             if let Err(error) = self.servers.note_roles(&user, &guild, &roles).await {
                 tracing::warn!(%error, "roles of a member could not be stored");
             }
         }
+        Ok(None)
     }
 
     /// Their roles, with the one that everybody has; none for who has left. Nothing where Discord does not tell.
@@ -65,7 +59,7 @@ impl Members {
             }
             Err(error) if is_gone(&error) => Some(vec![]),
             Err(error) => {
-                self.standing.heed(&error);
+                self.voice.standing.heed(&error);
                 tracing::warn!(%error, "Discord did not return the roles of a member");
                 None
             }

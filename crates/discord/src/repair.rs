@@ -6,59 +6,51 @@
 
 use std::time::Duration;
 
+use agis_base::StoreError;
 use agis_deferrals::{Deferrals, Held, Place};
 use agis_servers::ServersError;
 use futures_util::future::join_all;
-use tokio::time::sleep;
-use tokio_util::sync::CancellationToken;
 use twilight_model::channel::message::{Message as Shown, MessageFlags};
 
 use crate::{
     call::moment,
     follow::Follow,
-    handler::{Handler, Inner},
+    handler::Inner,
     once,
     render::{self, operation as page},
     reply::{Original, Unsent},
-    standing::Standing,
+    voice::Voice,
 };
 
 /// How many are taken at once.
 const BATCH: u32 = 20;
-/// How often it is looked for more.
-const PAUSE: Duration = Duration::from_secs(5);
+/// Longest pause between two rounds.
+pub const PERIOD: Duration = Duration::from_secs(5);
 
 const INTERRUPTED: &str = "AGIS was restarted while it worked on this. Look with `/server info` or a list, and send it \
                            again if needed.";
 
-/// The loop that looks for answers which nobody gives any more.
-pub(crate) struct Mender {
-    pub(crate) handler: Handler,
-    pub(crate) deferrals: Deferrals,
-    pub(crate) standing: Standing,
+/// Gives answers that nobody else gives any more, round by round.
+pub struct Mender {
+    deferrals: Deferrals,
+    voice: Voice,
 }
 
 impl Mender {
-    pub(crate) async fn run(self, stop: CancellationToken) {
+    pub(crate) fn new(deferrals: Deferrals, voice: Voice) -> Self {
         begin_counting();
-        while !stop.is_cancelled() {
-            // A bot that Discord refuses leaves them to one that it does not.
-            let taken = if self.standing.is_refused() { 0 } else { self.round().await };
-            if taken < BATCH as usize {
-                stop.run_until_cancelled(sleep(PAUSE)).await;
-            }
-        }
+        Self { deferrals, voice }
     }
 
-    /// How many were taken.
-    async fn round(&self) -> usize {
-        match self.deferrals.claim(BATCH).await {
-            Ok(orphans) => join_all(orphans.into_iter().map(|orphan| self.handler.give(orphan))).await.len(),
-            Err(error) => {
-                tracing::warn!(%error, "orphaned interactions could not be claimed");
-                0
-            }
-        }
+    /// Takes over the next answers. Returns no pause if more may wait.
+    ///
+    /// # Errors
+    /// Fails if the answers cannot be claimed.
+    pub async fn round(&self) -> Result<Option<Duration>, StoreError> {
+        let Some(handler) = self.voice.handler() else { return Ok(self.voice.pause()) };
+        let orphans = self.deferrals.claim(BATCH).await?;
+        let given = join_all(orphans.into_iter().map(|orphan| handler.give(orphan))).await.len();
+        Ok((given >= BATCH as usize).then_some(Duration::ZERO))
     }
 }
 

@@ -4,7 +4,7 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use agis_limiter_redis::RedisLimiter;
 use agis_ratelimit::{Limiter, MemoryLimiter};
-use agis_runtime::{Health, every};
+use agis_runtime::{Health, Loop};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -51,12 +51,12 @@ impl Limits {
     /// Runs the limiter's upkeep.
     pub fn start(&self, tasks: &mut JoinSet<()>, stop: &CancellationToken) {
         let memory = self.memory.clone();
-        tasks.spawn(every("sweep limits", SWEEP, stop.clone(), async move || {
+        tasks.spawn(Loop::new("sweep limits", SWEEP).run(stop.clone(), async move || {
             sweep(&memory);
             Ok::<(), Infallible>(())
         }));
         let Some(redis) = self.redis.clone() else { return };
-        tasks.spawn(every("probe Redis", PROBE, stop.clone(), async move || {
+        tasks.spawn(Loop::new("probe Redis", PROBE).run(stop.clone(), async move || {
             redis.probe().await;
             Ok::<(), Infallible>(())
         }));

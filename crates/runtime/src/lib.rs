@@ -5,19 +5,19 @@
 //! - [`telemetry`]: logs and metrics
 //! - [`health`]: the state of each component
 //! - [`ops`]: the HTTP server for probes and scrapes
-//! - [`mod@every`]: a loop that survives its failures
+//! - [`loops`]: the driver of background loops
 //! - [`shutdown`]: the signals that end the process
 
 pub mod env;
-pub mod every;
 pub mod health;
 pub mod listen;
+pub mod loops;
 pub mod ops;
 pub mod shutdown;
 pub mod telemetry;
 
 pub use env::{ConfigErrors, Env};
-pub use every::every;
 pub use health::{Component, Health};
 pub use listen::listen;
+pub use loops::Loop;
 pub use telemetry::Metrics;

@@ -146,12 +146,19 @@ async fn readiness_lists_components_to_operators_only() {
     .await;
     let components = report["components"].as_object().expect("components");
     let names: Vec<_> = components.keys().map(String::as_str).collect();
-    assert_eq!(names, ["clients", "database", "host", "listener", "redis", "scheduler", "time_zones", "workers"]);
+    assert_eq!(
+        names,
+        ["biller", "clients", "database", "host", "listener", "redis", "scheduler", "settler", "time_zones", "workers"]
+    );
     for (name, component) in components {
-        assert_eq!(component["status"], if name == "redis" { "off" } else { "ok" }, "{name}: {component}");
+        assert_eq!(
+            component["status"],
+            if matches!(name.as_str(), "biller" | "redis") { "off" } else { "ok" },
+            "{name}: {component}"
+        );
         assert_eq!(
             component["silent_s"].is_number(),
-            !matches!(name.as_str(), "redis" | "clients" | "time_zones"),
+            !matches!(name.as_str(), "biller" | "redis" | "clients" | "time_zones"),
             "{name}"
         );
     }

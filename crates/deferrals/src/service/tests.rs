@@ -77,7 +77,13 @@ impl DeferralStore for Memory {
 
 fn process(store: &Arc<Memory>, secret: &str) -> Deferrals {
     let deferrals = Deferrals::new(store.clone(), secret).expect("a seal");
-    tokio::spawn(deferrals.clone().run(CancellationToken::new()));
+    let writer = deferrals.clone();
+    tokio::spawn(async move {
+        loop {
+            let pause = writer.round().await.ok().flatten();
+            let _ = timeout(pause.unwrap_or(BEAT), writer.changed()).await;
+        }
+    });
     deferrals
 }
 
