@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Messages that are expected, and the storm that explains each.
-const EXPECTED: [(&str, &str); 26] = [
+const EXPECTED: [(&str, &str); 19] = [
     // PostgreSQL was away, or ended while a statement ran.
     ("degraded", "a component is named while PostgreSQL, Redis or Discord is away"),
     ("database is unavailable", "PostgreSQL was away"),

@@ -42,6 +42,7 @@ pub struct Db {
     readers: Arc<Readers>,
     pub(crate) users: Arc<Gather<UserId, User>>,
     pub(crate) keys: Arc<Gather<Digest, Result<ApiKey, StoreError>>>,
+    pub(crate) grantees: Arc<Gather<UserId, ()>>,
 }
 
 /// The database cannot be used as configured.
@@ -89,7 +90,7 @@ impl Db {
             .map_err(|error| DbError::Pool(error.to_string()))?;
         let readers = Arc::new(Readers::new(config.url.clone(), readers));
         let url = config.url.clone();
-        Ok(Self { url, pool, readers, users: Arc::default(), keys: Arc::default() })
+        Ok(Self { url, pool, readers, users: Arc::default(), keys: Arc::default(), grantees: Arc::default() })
     }
 
     /// Whether the database answers.

@@ -1,7 +1,7 @@
 //! Shares and the roles that they depend on, and what they come to for somebody.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     time::Duration,
 };
 
@@ -23,7 +23,7 @@ use diesel::{
 use diesel_async::{AsyncConnectionCore, AsyncPgConnection, RunQueryDsl};
 
 use crate::{
-    db::Db,
+    db::{Db, column},
     error::{Fault, understood, unknown},
     schema::{game_servers, member_roles, now, server_grants, server_shares, timestamptz_pl_interval},
     word::{Stored, stored},
@@ -259,6 +259,20 @@ fn role_counts_for() -> PgInterval {
 /// A permission that this version does not know allows nothing in it.
 pub(crate) fn permissions<R>(words: Vec<Stored<Permission>>) -> Result<Permissions, Fault<R>> {
     Ok(understood(words.into_iter().map(Stored::known))?.into_iter().collect())
+}
+
+/// Returns those of these people with whom anything is shared, whether it counts now or not.
+pub(crate) async fn grantees(db: Db, people: Vec<UserId>) -> Result<HashMap<UserId, ()>, StoreError> {
+    db.read(async |mut conn| {
+        let rows: Vec<String> = server_grants::table
+            .filter(server_grants::discord_id.eq_any(column(&people, UserId::as_str)))
+            .select(server_grants::discord_id)
+            .distinct()
+            .load(&mut conn)
+            .await?;
+        Ok(rows.iter().map(|id| (UserId::from_stored(id), ())).collect())
+    })
+    .await
 }
 
 /// What is shared of servers with people.
