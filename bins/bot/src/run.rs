@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use agis_apikeys::KeyCache;
 use agis_deferrals::{Deferrals, service::BEAT};
-use agis_discord::{Connection, Loops, Services, Standing, courier, members, repair};
+use agis_discord::{Connection, Loops, Services, Standing, courier, members, mender};
 use agis_host_process::Consoles;
 use agis_program::{
     Domain, Limits, settings,
@@ -169,7 +169,7 @@ fn start_talks(
         .bell(async move || rung(&mut notices).await)
         .component(health.optional("courier", SILENCE));
     talks.spawn(delivers.run(stop.clone(), async move || courier.round().await));
-    let mends = Loop::new("mender", repair::PERIOD).component(health.optional("mender", SILENCE));
+    let mends = Loop::new("mender", mender::PERIOD).component(health.optional("mender", SILENCE));
     talks.spawn(mends.run(stop.clone(), async move || mender.round().await));
     let (asks, stopped) = (Loop::new("members", members::PERIOD), stop.clone());
     // A round asks for many members, one after the other.

@@ -10,8 +10,8 @@ use twilight_model::application::command::CommandOptionChoice;
 use crate::{
     call::{Args, Call},
     commands::schedule::named,
+    context::Services,
     definitions::choice,
-    handler::Services,
     render::{
         schedule::{doing, words},
         text::bare,

@@ -1,132 +1,24 @@
-//! The codes that buttons carry, and what a press does.
-//!
-//! A code is `v1:<verb>:<id>`, `v1:<list>:<page>` (with a server behind it where the list is about one), or `v1:<verb>:<id>:<user>:<deadline>` where something is confirmed. It says what was
-//! offered; whether they may do it is decided when they press.
+//! Carries out presses of buttons.
 
-use agis_base::{ChannelId, KeyId, Reach, ScheduleId, ServerId, Timestamp, Trace, UserId};
-use agis_servers::{Action, Origin, Request, operation::Identity};
-use chrono::{DateTime, TimeDelta};
-use twilight_model::{
-    channel::message::component::{Button, ButtonStyle},
-    id::{Id, marker::MessageMarker},
-};
+use agis_base::{Reach, ServerId};
+use agis_servers::Action;
+use twilight_model::id::{Id, marker::MessageMarker};
 
 use crate::{
     call::Call,
+    code::{Code, Listed, Loss, check},
+    commands::{apikey, schedule, server},
+    context::Context,
     follow::Follow,
-    handler::Inner,
     once,
-    pages::{self, Listed},
-    render::{self, card::button, text::plain},
+    render::{self, text::plain},
     reply::Answer,
     wording::Refusal,
 };
 
-/// How long something can be confirmed.
-pub(crate) const CONFIRM: TimeDelta = TimeDelta::minutes(5);
-/// The longest code that Discord takes.
-const CODE_MAX: usize = 100;
-
-/// What a button does.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Code {
-    /// An operation on a server; whoever may do it presses.
-    Act(Action, ServerId),
-    /// Something that is lost then; only who was asked presses, in time.
-    Confirm(Loss, Confirmation),
-    /// Not to do that.
-    Keep(Confirmation),
-    /// Another page of a list; only who asked for the list sees it.
-    Turn(Listed, u32),
-}
-
-/// What is about to be lost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Loss {
-    Server(ServerId),
-    Schedule(ScheduleId),
-    Key(KeyId),
-}
-
-/// Who confirms, and until when.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Confirmation {
-    pub(crate) user: UserId,
-    pub(crate) until: Timestamp,
-}
-
-impl Code {
-    /// As a button carries it.
-    pub(crate) fn text(&self) -> String {
-        let confirmed = |verb, id, confirmation: &Confirmation| {
-            format!("v1:{verb}:{id}:{}:{}", confirmation.user, confirmation.until.timestamp())
-        };
-        match self {
-            Self::Act(action, server) => format!("v1:{action}:{server}"),
-            Self::Confirm(Loss::Server(id), who) => confirmed("delete-server", id.0, who),
-            Self::Confirm(Loss::Schedule(id), who) => confirmed("delete-schedule", id.0, who),
-            Self::Confirm(Loss::Key(id), who) => confirmed("revoke-key", id.0, who),
-            Self::Keep(who) => confirmed("keep", 0, who),
-            Self::Turn(Listed::Servers, page) => format!("v1:servers:{page}"),
-            Self::Turn(Listed::Keys, page) => format!("v1:keys:{page}"),
-            Self::Turn(Listed::Schedules(None), page) => format!("v1:schedules:{page}"),
-            Self::Turn(Listed::Schedules(Some(server)), page) => format!("v1:schedules:{page}:{server}"),
-        }
-    }
-
-    /// The code of this text; none where it is no code of ours.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
-        if text.len() > CODE_MAX {
-            return None;
-        }
-        let parts: Vec<_> = text.split(':').collect();
-        let (verb, id, confirmation) = match parts.as_slice() {
-            ["v1", "schedules", page, server] => {
-                let server = ServerId(i32::try_from(number(server)?).ok()?);
-                return Some(Self::Turn(Listed::Schedules(Some(server)), u32::try_from(number(page)?).ok()?));
-            }
-            ["v1", verb, id] => (*verb, number(id)?, None),
-            ["v1", verb, id, user, until] => {
-                let until = DateTime::from_timestamp(number(until)?, 0)?;
-                (*verb, number(id)?, Some(Confirmation { user: user.parse().ok()?, until }))
-            }
-            _ => return None,
-        };
-        let id = i32::try_from(id).ok()?;
-        match (verb, confirmation) {
-            ("start", None) => Some(Self::Act(Action::Start, ServerId(id))),
-            ("stop", None) => Some(Self::Act(Action::Stop, ServerId(id))),
-            ("restart", None) => Some(Self::Act(Action::Restart, ServerId(id))),
-            ("servers", None) => Some(Self::Turn(Listed::Servers, id.unsigned_abs())),
-            ("keys", None) => Some(Self::Turn(Listed::Keys, id.unsigned_abs())),
-            ("schedules", None) => Some(Self::Turn(Listed::Schedules(None), id.unsigned_abs())),
-            ("delete-server", Some(who)) => Some(Self::Confirm(Loss::Server(ServerId(id)), who)),
-            ("delete-schedule", Some(who)) => Some(Self::Confirm(Loss::Schedule(ScheduleId(id)), who)),
-            ("revoke-key", Some(who)) => Some(Self::Confirm(Loss::Key(KeyId(id)), who)),
-            ("keep", Some(who)) if id == 0 => Some(Self::Keep(who)),
-            _ => None,
-        }
-    }
-}
-
-/// Stricter than `str::parse`: digits alone, and no zero before them.
-fn number(text: &str) -> Option<i64> {
-    let digits = text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
-    text.parse().ok().filter(|_| digits)
-}
-
-/// The two buttons of a question.
-pub(crate) fn confirm(call: &Call, loss: Loss, label: &str) -> Vec<Button> {
-    let who = Confirmation { user: call.user.clone(), until: call.at() + CONFIRM };
-    vec![
-        button(ButtonStyle::Danger, label, Code::Confirm(loss, who.clone()).text()),
-        button(ButtonStyle::Secondary, "Keep it", Code::Keep(who).text()),
-    ]
-}
-
-/// Does what a button stands for.
+/// Carries out the press of a button.
 pub(crate) async fn press(
-    inner: &Inner,
+    context: &Context,
     call: &Call,
     code: &str,
     message: Option<Id<MessageMarker>>,
@@ -135,8 +27,8 @@ pub(crate) async fn press(
         return Err(Refusal::refused("This button is of another version. Type the command anew."));
     };
     match code {
-        Code::Act(action, server) => act(inner, call, server, action).await,
-        Code::Turn(list, page) => pages::turn(inner, call, list, page).await,
+        Code::Act(action, server) => act(context, call, server, action).await,
+        Code::Turn(list, page) => turn(context, call, list, page).await,
         Code::Keep(who) => {
             check(call, &who)?;
             Ok(render::done("Kept", "Nothing was changed.").into())
@@ -144,53 +36,44 @@ pub(crate) async fn press(
         Code::Confirm(loss, who) => {
             check(call, &who)?;
             let Some(message) = message else { return Err(Refusal::refused("Type the command anew.")) };
-            if !inner.confirmed.is_new(message) {
+            if !context.confirmed.is_new(message) {
                 return Err(Refusal::refused("You have confirmed this already."));
             }
             // Two processes: the second would find nothing to lose, and might say so first.
-            let lost = once::once(&inner.services, call, "confirm", |_| lose(inner, call, loss, message)).await;
+            let lost = once::once(&context.services, call, "confirm", |_| lose(context, call, loss, message)).await;
             if lost.is_err() {
                 // It can be tried again.
-                inner.confirmed.forget(&message);
+                context.confirmed.forget(&message);
             }
             lost
         }
     }
 }
 
-/// By Discord's clock alone: it made the id of the press, and of the command before it.
-fn check(call: &Call, who: &Confirmation) -> Result<(), Refusal> {
-    if call.user != who.user {
-        return Err(Refusal::refused("Only who was asked can answer this."));
-    }
-    if call.at() > who.until {
-        return Err(Refusal::refused("This question is more than five minutes old. Type the command anew."));
-    }
-    Ok(())
-}
-
-async fn act(inner: &Inner, call: &Call, server: ServerId, action: Action) -> Result<Answer, Refusal> {
-    let (server, _) = inner.services.servers.get(&call.user, server).await?;
-    let request = request(call, server.id, action, once::key(call));
-    let operation = inner.services.servers.request(request).await?;
+async fn act(context: &Context, call: &Call, server: ServerId, action: Action) -> Result<Answer, Refusal> {
+    let (server, _) = context.services.servers.get(&call.user, server).await?;
+    let request = call.request(server.id, action, once::key(call));
+    let operation = context.services.servers.request(request).await?;
     Ok(Follow { server, operation }.begin())
 }
 
-/// The channel is where its owner hears of a bad end.
-pub(crate) fn request(call: &Call, server: ServerId, action: Action, key: String) -> Request {
-    let channel: Option<ChannelId> = call.member.as_ref().and(call.channel.clone());
-    let (actor, identity) = (call.user.clone(), Identity::Key(key));
-    let trace = Some(Trace::ours(call.id));
-    Request { server, action, origin: Origin::Discord, actor, identity, channel, trace }
+/// Shows another page.
+async fn turn(context: &Context, call: &Call, list: Listed, page: u32) -> Result<Answer, Refusal> {
+    match list {
+        Listed::Servers => server::list(context, call, page).await,
+        Listed::Schedules(of) => schedule::list_page(context, call, of, page).await,
+        Listed::Keys => apikey::list(context, call, page).await,
+    }
 }
 
-/// Two clicks at once are one by the message that both are on, also in two processes.
-async fn lose(inner: &Inner, call: &Call, loss: Loss, message: Id<MessageMarker>) -> Result<Answer, Refusal> {
-    let services = &inner.services;
+/// Deletes something. The message of the button is the idempotency key, so two presses at once are one, also in two
+/// processes.
+async fn lose(context: &Context, call: &Call, loss: Loss, message: Id<MessageMarker>) -> Result<Answer, Refusal> {
+    let services = &context.services;
     match loss {
         Loss::Server(id) => {
             let (server, _) = services.servers.get(&call.user, id).await?;
-            let request = request(call, id, Action::Delete, format!("discord:confirmed:{message}"));
+            let request = call.request(id, Action::Delete, format!("discord:confirmed:{message}"));
             let operation = services.servers.request(request).await?;
             Ok(Follow { server, operation }.begin())
         }
@@ -203,105 +86,6 @@ async fn lose(inner: &Inner, call: &Call, loss: Loss, message: Id<MessageMarker>
             services.keys.revoke(&call.user, id).await?;
             let said = format!("**{}** (key {id}) opens nothing any more.", plain(&key.name));
             Ok(render::done("Key revoked", &said).into())
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn who() -> Confirmation {
-        Confirmation {
-            user: UserId::from_stored("18446744073709551615"),
-            until: DateTime::from_timestamp(99_999_999_999, 0).expect("a moment"),
-        }
-    }
-
-    #[test]
-    fn every_code_is_read_as_written() {
-        for code in [
-            Code::Act(Action::Start, ServerId(7)),
-            Code::Act(Action::Stop, ServerId(i32::MAX)),
-            Code::Act(Action::Restart, ServerId(1)),
-            Code::Confirm(Loss::Server(ServerId(7)), who()),
-            Code::Confirm(Loss::Schedule(ScheduleId(i32::MAX)), who()),
-            Code::Confirm(Loss::Key(KeyId(7)), who()),
-            Code::Keep(who()),
-            Code::Turn(Listed::Servers, 0),
-            Code::Turn(Listed::Keys, 99),
-            Code::Turn(Listed::Schedules(None), 1),
-            Code::Turn(Listed::Schedules(Some(ServerId(i32::MAX))), 2),
-        ] {
-            let text = code.text();
-            assert!(text.len() <= CODE_MAX, "{text}");
-            assert_eq!(Code::parse(&text), Some(code), "{text}");
-        }
-    }
-
-    /// A press so long after the first moment of Discord's ids.
-    fn pressed(user: &str, after: TimeDelta) -> Call {
-        let millis = u64::try_from(after.num_milliseconds()).expect("not before");
-        Call {
-            id: Id::new((millis << 22) | 1),
-            token: String::new(),
-            user: UserId::from_stored(user),
-            member: None,
-            channel: None,
-        }
-    }
-
-    #[test]
-    fn question_is_answered_by_the_asked_in_time() {
-        let asked = pressed("1", TimeDelta::zero());
-        let buttons = confirm(&asked, Loss::Server(ServerId(7)), "Delete it");
-        assert_eq!(buttons.len(), 2);
-        for button in buttons {
-            let code = Code::parse(button.custom_id.as_deref().expect("a code"));
-            let Some(Code::Confirm(_, who) | Code::Keep(who)) = code else { panic!("{code:?}") };
-            assert_eq!(check(&pressed("1", CONFIRM), &who), Ok(()));
-            let late = check(&pressed("1", CONFIRM + TimeDelta::milliseconds(1)), &who);
-            assert!(late.is_err_and(|refusal| format!("{refusal:?}").contains("more than five minutes old")));
-            assert!(check(&pressed("2", TimeDelta::zero()), &who).is_err());
-        }
-    }
-
-    #[test]
-    fn foreign_code_does_nothing() {
-        for text in [
-            "",
-            "v1",
-            "v2:start:7",
-            "v1:start",
-            "v1:start:",
-            "v1:start:+7",
-            "v1:start:-7",
-            "v1:start:07",
-            "v1:start:99999999999",
-            "v1:start:7:",
-            "v1:start:7:1:2",
-            "v1:delete:7",
-            "v1:delete-server:7",
-            "v1:delete-server:7:1",
-            "v1:delete-server:7:x:2",
-            "v1:delete-server:7:1:x",
-            "v1:delete-server:7:1:99999999999999999",
-            "v1:keep:1:1:2",
-            "V1:start:7",
-            " v1:start:7",
-        ] {
-            assert_eq!(Code::parse(text), None, "{text}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn any_text_is_read_without_panic(text in "\\PC{0,120}|v1:[a-z-]{0,16}:[0-9:]{0,60}") {
-            if let Some(code) = Code::parse(&text) {
-                prop_assert_eq!(code.text(), text);
-            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Who asks, and for what.
 
-use agis_base::{ChannelId, GuildId, RoleId, Timestamp, UserId};
+use agis_base::{ChannelId, GuildId, RoleId, ServerId, Timestamp, Trace, UserId};
+use agis_servers::{Action, Origin, Request, operation::Identity};
 use chrono::DateTime;
 use twilight_model::{
     application::interaction::{
@@ -39,6 +40,14 @@ pub(crate) struct Member {
 }
 
 impl Call {
+    /// Requests an operation for the caller. The owner hears of a bad end in the channel of the call.
+    pub(crate) fn request(&self, server: ServerId, action: Action, key: String) -> Request {
+        let channel = self.member.as_ref().and(self.channel.clone());
+        let (actor, identity) = (self.user.clone(), Identity::Key(key));
+        let trace = Some(Trace::ours(self.id));
+        Request { server, action, origin: Origin::Discord, actor, identity, channel, trace }
+    }
+
     /// None where nobody asks.
     pub(crate) fn of(interaction: &Interaction) -> Option<Self> {
         let user = interaction.author_id()?.to_string();

@@ -20,12 +20,19 @@ use twilight_model::{
 };
 
 use crate::{
-    Services, Settings, courier::Courier, definitions::definitions, gateway::Gateway, handler::Handler,
-    members::Members, register::register, repair::Mender, standing::Standing, url::ApiUrl, voice::Voice,
+    context::{Services, Settings},
+    courier::Courier,
+    definitions::definitions,
+    gateway::Gateway,
+    handler::Handler,
+    members::Members,
+    mender::Mender,
+    register::register,
+    standing::Standing,
+    url::{ApiUrl, PATIENCE},
+    voice::Voice,
 };
 
-/// How long one call may take; twilight's own deadline does not count the time that a call waits for its turn.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 const PAUSE_MAX: Duration = Duration::from_secs(60);
 
 /// A guild's id, as in `DISCORD_GUILD_ID`.

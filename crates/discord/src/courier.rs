@@ -21,8 +21,8 @@ use twilight_model::{
 };
 
 use crate::{
-    connection::PATIENCE,
     render::{self, notice::Readers},
+    url::PATIENCE,
     voice::Voice,
 };
 

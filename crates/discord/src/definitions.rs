@@ -236,7 +236,7 @@ pub(crate) fn choice(name: &str, value: &str) -> CommandOptionChoice {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::Verb;
+    use crate::verb::Verb;
 
     fn is_name(name: &str) -> bool {
         (1..=32).contains(&name.len())

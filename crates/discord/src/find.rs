@@ -10,7 +10,7 @@ use agis_servers::{
 
 use crate::{
     call::Call,
-    handler::Services,
+    context::Services,
     render::text::{cut, plain},
     wording::Refusal,
 };

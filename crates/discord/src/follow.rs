@@ -7,13 +7,11 @@ use agis_servers::{Access, Operation, Permission, Server};
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    handler::Inner,
+    context::Context,
     render::operation::{self as page, Unfollowed},
     reply::{Answer, Message},
 };
 
-/// How many messages follow an operation at once. Each asks the database about once a second or two.
-pub(crate) const FOLLOWED_MAX: usize = 200;
 /// The token of an interaction lives for 15 minutes.
 pub(crate) const LONGEST: Duration = Duration::from_secs(14 * 60);
 /// People look at the message while it is new.
@@ -38,30 +36,30 @@ impl Follow {
 
     /// Edits the message until the operation has ended, as long as that can be. A last edit that Discord does not take leaves
     /// the promise to whoever finds it.
-    pub(crate) async fn run(self, inner: Arc<Inner>, held: Held, longest: Duration) {
-        let (message, why) = self.outcome(&inner, &held, longest).await;
+    pub(crate) async fn run(self, context: Arc<Context>, held: Held, longest: Duration) {
+        let (message, why) = self.outcome(&context, &held, longest).await;
         let token = held.token().reveal();
-        if inner.replies.edit(token, &message).await.is_err() {
+        if context.replies.edit(token, &message).await.is_err() {
             return;
         }
         if let Some(why) = why {
             // Said in the log where it cannot be told.
-            let _ = inner.replies.follow_up(token, &why).await;
+            let _ = context.replies.follow_up(token, &why).await;
         }
         held.end();
     }
 
     /// The last message, and for who asked alone why it went wrong.
-    async fn outcome(self, inner: &Inner, held: &Held, longest: Duration) -> (Message, Option<Message>) {
-        let ended = match inner.followed.clone().try_acquire_owned() {
-            Ok(_place) => self.end(inner, longest).await,
+    async fn outcome(self, context: &Context, held: &Held, longest: Duration) -> (Message, Option<Message>) {
+        let ended = match context.followed.clone().try_acquire_owned() {
+            Ok(_place) => self.end(context, longest).await,
             Err(_) => Err(Unfollowed::Full),
         };
         let operation = match ended {
             Ok(operation) => operation,
             Err(why) => return (page::unfollowed(&self.server, &self.operation, why), None),
         };
-        let now = inner.services.servers.get(held.user(), self.server.id).await;
+        let now = context.services.servers.get(held.user(), self.server.id).await;
         // Who may not see the server any more is told of it as it was, and nothing of its console.
         let (server, access) = now.unwrap_or((self.server, Access::None));
         let may_read = access.check(Permission::Read.into()).is_ok();
@@ -69,11 +67,11 @@ impl Follow {
         (page::ended(&server, &operation), why)
     }
 
-    async fn end(&self, inner: &Inner, longest: Duration) -> Result<Operation, Unfollowed> {
+    async fn end(&self, context: &Context, longest: Duration) -> Result<Operation, Unfollowed> {
         let began = Instant::now();
         loop {
             // A database that does not answer is asked again.
-            let found = inner.services.servers.operations(&[self.operation.id]).await.ok();
+            let found = context.services.servers.operations(&[self.operation.id]).await.ok();
             let operation = found.and_then(|mut operations| operations.pop());
             if let Some(operation) = operation.filter(|operation| operation.state.is_final()) {
                 return Ok(operation);
@@ -83,7 +81,7 @@ impl Follow {
             }
             tokio::select! {
                 () = sleep(if began.elapsed() < NEW { QUICK } else { SLOW }) => {}
-                () = inner.ending.cancelled() => return Err(Unfollowed::Ending),
+                () = context.ending.cancelled() => return Err(Unfollowed::Ending),
             }
         }
     }

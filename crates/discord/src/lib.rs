@@ -1,22 +1,25 @@
 //! Discord over the domain services. The only crate that knows both Discord and the domains.
 //!
-//! - `definitions`: the commands as Discord is told them
-//! - [`handler`]: everything between "an interaction came" and "it is answered"
-//! - `call`: who asks, and for what; `once`, `seen`: what is delivered twice is done once
-//! - `reply`: at once or deferred, within Discord's three seconds
-//! - `repair`: answers that a process owes which has died
-//! - `commands`: a module per command; `find`: what a typed name means; `autocomplete`: what may be typed
-//! - `buttons`: the codes that buttons carry; `pages`: lists in pieces; `follow`: a message that follows an operation
-//! - [`connection`]: everything that speaks with Discord, from its start to its end: `gateway`, `register`, `members` (which
-//!   roles people have), `courier` (what they have to be told); [`standing`]: how the bot stands with Discord; `voice`:
-//!   whether the loops may call it
-//! - `render`: what people read; `wording`: every error, as a sentence that says what to do
+//! - [`connection`]: runs everything that speaks with Discord: `gateway`, `register` (commands), `members` (roles), `courier`
+//!   (notices), `mender` (answers that a dead process owed); [`standing`]: the state of the
+//!   connection; `voice`: whether the loops may call it
+//! - [`handler`]: takes an interaction and sees to it that it is answered; `admission`: limits and room; `call`: its caller
+//!   and arguments; `context`: shared services and state
+//! - `verb`, `definitions`: the commands by name, and as Discord shows them; `commands`: a module per command; `find`: the
+//!   meaning of a typed name; `autocomplete`: suggestions
+//! - `code`: codes of buttons; `buttons`: presses; `pages`: pages of lists; `follow`: messages that follow an operation
+//! - `reply`: answers at once or deferred, within Discord's three seconds; `once`, `seen`: a second delivery changes nothing;
+//!   `repair`: gives an answer that another process owed
+//! - `render`: texts that people read; `wording`: every error, as a sentence that says what to do
 
+mod admission;
 mod autocomplete;
 mod buttons;
 mod call;
+mod code;
 mod commands;
 pub mod connection;
+mod context;
 pub mod courier;
 mod definitions;
 mod find;
@@ -24,20 +27,22 @@ mod follow;
 mod gateway;
 pub mod handler;
 pub mod members;
+pub mod mender;
 mod once;
 mod pages;
 mod register;
 mod render;
-pub mod repair;
+mod repair;
 mod reply;
 mod roles;
 mod seen;
 pub mod standing;
 mod url;
+mod verb;
 mod voice;
 mod wording;
 
 pub use connection::{Connection, Guild, Loops, Running};
-pub use handler::{Services, Settings};
+pub use context::{Services, Settings};
 pub use standing::Standing;
 pub use url::ApiUrl;

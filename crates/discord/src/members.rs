@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use twilight_http::{Client, Error, error::ErrorType};
 use twilight_model::id::Id;
 
-use crate::{connection::PATIENCE, voice::Voice};
+use crate::{url::PATIENCE, voice::Voice};
 
 /// Longest pause between two rounds.
 pub const PERIOD: Duration = Duration::from_secs(300);

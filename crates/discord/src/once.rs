@@ -8,7 +8,7 @@ use agis_base::Once;
 use agis_idempotency::{Asked, Begun, Fingerprint, Reply};
 use twilight_model::id::{Id, marker::InteractionMarker};
 
-use crate::{call::Call, handler::Services, wording::Refusal};
+use crate::{call::Call, context::Services, wording::Refusal};
 
 /// The answer that is kept says only that there was one: a key is shown once, and the rest can be looked at.
 const DONE: Reply = Reply { status: 201, content_type: None, location: None, body: Vec::new() };

@@ -1,47 +1,23 @@
-//! Lists in pieces, and the buttons that turn them.
+//! Pages of lists, and the buttons that turn them.
 
-use agis_base::ServerId;
 use twilight_model::channel::message::component::{Button, ButtonStyle};
 
 use crate::{
-    buttons::Code,
-    call::Call,
-    commands::{apikey, schedule, server},
-    handler::Inner,
+    code::{Code, Listed},
     render::card::button,
-    reply::Answer,
-    wording::Refusal,
 };
 
-/// How many items a page has: with the longest names they fit an embed.
+/// Number of items per page: with the longest names they fit an embed.
 pub(crate) const PAGE: usize = 10;
-/// Further pages are not read. Who has so many finds them by name.
+/// Last page that is read. A user with more items finds them by name.
 const LAST: u32 = 99;
 
-/// A list that has pages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Listed {
-    Servers,
-    /// Of one server, or of all.
-    Schedules(Option<ServerId>),
-    Keys,
-}
-
-/// Shows another page.
-pub(crate) async fn turn(inner: &Inner, call: &Call, list: Listed, page: u32) -> Result<Answer, Refusal> {
-    match list {
-        Listed::Servers => server::list(inner, call, page).await,
-        Listed::Schedules(of) => schedule::list_page(inner, call, of, page).await,
-        Listed::Keys => apikey::list(inner, call, page).await,
-    }
-}
-
-/// How many items are to be read for this page: those before it, its own, and one that says that there are more.
+/// Returns the number of items to read for a page: those before it, its own, and one that proves that there are more.
 pub(crate) fn read_for(page: u32) -> u32 {
     (page.min(LAST) + 1) * PAGE as u32 + 1
 }
 
-/// A page of the items that were read for it; the last one that there is where that one has nothing any more.
+/// Page of the items that were read for it, or the last page with items if that one is empty.
 pub(crate) struct Piece<'a, T> {
     pub(crate) items: &'a [T],
     pub(crate) buttons: Vec<Button>,

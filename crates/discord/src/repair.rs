@@ -4,55 +4,21 @@
 //! A known operation is followed on; otherwise the user is told to look. Only an answer that still waits is touched: the
 //! process may have died between its answer and the note of it.
 
-use std::time::Duration;
-
-use agis_base::StoreError;
-use agis_deferrals::{Deferrals, Held, Place};
+use agis_deferrals::{Held, Place};
 use agis_servers::ServersError;
-use futures_util::future::join_all;
 use twilight_model::channel::message::{Message as Shown, MessageFlags};
 
 use crate::{
     call::moment,
+    context::Context,
     follow::Follow,
-    handler::Inner,
     once,
     render::{self, operation as page},
     reply::{Original, Unsent},
-    voice::Voice,
 };
-
-/// How many are taken at once.
-const BATCH: u32 = 20;
-/// Longest pause between two rounds.
-pub const PERIOD: Duration = Duration::from_secs(5);
 
 const INTERRUPTED: &str = "AGIS was restarted while it worked on this. Look with `/server info` or a list, and send it \
                            again if needed.";
-
-/// Gives answers that nobody else gives any more, round by round.
-pub struct Mender {
-    deferrals: Deferrals,
-    voice: Voice,
-}
-
-impl Mender {
-    pub(crate) fn new(deferrals: Deferrals, voice: Voice) -> Self {
-        begin_counting();
-        Self { deferrals, voice }
-    }
-
-    /// Takes over the next answers. Returns no pause if more may wait.
-    ///
-    /// # Errors
-    /// Fails if the answers cannot be claimed.
-    pub async fn round(&self) -> Result<Option<Duration>, StoreError> {
-        let Some(handler) = self.voice.handler() else { return Ok(self.voice.pause()) };
-        let orphans = self.deferrals.claim(BATCH).await?;
-        let given = join_all(orphans.into_iter().map(|orphan| handler.give(orphan))).await.len();
-        Ok((given >= BATCH as usize).then_some(Duration::ZERO))
-    }
-}
 
 /// The end of an answer that a process which died had promised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,14 +50,14 @@ impl Outcome {
     }
 }
 
-fn begin_counting() {
+pub(crate) fn begin_counting() {
     Outcome::ALL.iter().for_each(|outcome| outcome.count(0));
 }
 
 /// Gives an answer, or the beginning of one that follows an operation. While Discord or the database is away the promise is
 /// left, and found again.
-pub(crate) async fn give(inner: &Inner, held: Held) -> Option<(Follow, Held)> {
-    let shown = match inner.replies.original(held.token()).await {
+pub(crate) async fn give(context: &Context, held: Held) -> Option<(Follow, Held)> {
+    let shown = match context.replies.original(held.token()).await {
         Original::There(shown) => shown,
         Original::Gone => {
             end(held, Outcome::Gone);
@@ -100,11 +66,11 @@ pub(crate) async fn give(inner: &Inner, held: Held) -> Option<(Follow, Held)> {
         Original::Unknown => return None,
     };
     let waits = waits(&held, &shown);
-    match followed(inner, &held).await {
+    match followed(context, &held).await {
         Err(Lost::Away) => None,
         Ok(follow) => {
             if waits
-                && inner
+                && context
                     .replies
                     .edit(held.token().reveal(), &page::progress(&follow.server, &follow.operation))
                     .await
@@ -116,8 +82,8 @@ pub(crate) async fn give(inner: &Inner, held: Held) -> Option<(Follow, Held)> {
             Some((follow, held))
         }
         // Its message says that it follows something, and nobody can see that any more.
-        Err(Lost::Unseen) => tell(inner, held).await,
-        Err(Lost::Nothing) if waits => tell(inner, held).await,
+        Err(Lost::Unseen) => tell(context, held).await,
+        Err(Lost::Nothing) if waits => tell(context, held).await,
         Err(Lost::Nothing) => {
             end(held, Outcome::Given);
             None
@@ -136,9 +102,9 @@ enum Lost {
 }
 
 /// The operation that the answer is to follow.
-async fn followed(inner: &Inner, held: &Held) -> Result<Follow, Lost> {
+async fn followed(context: &Context, held: &Held) -> Result<Follow, Lost> {
     let id = held.operation().ok_or(Lost::Nothing)?;
-    let servers = &inner.services.servers;
+    let servers = &context.services.servers;
     let found = servers.operations(&[id]).await.map_err(|_| Lost::Away)?.pop();
     let operation = found.ok_or(Lost::Unseen)?;
     match servers.get(held.user(), operation.server).await {
@@ -163,11 +129,11 @@ fn waits(held: &Held, shown: &Shown) -> bool {
 
 /// Says that nobody knows: in the place of the answer, or behind the message whose button was pressed, which stays as it
 /// is.
-async fn tell(inner: &Inner, held: Held) -> Option<(Follow, Held)> {
+async fn tell(context: &Context, held: Held) -> Option<(Follow, Held)> {
     let (message, token) = (render::refusal(INTERRUPTED), held.token().reveal());
     let sent: Result<(), Unsent> = match held.place() {
-        Place::Message => inner.replies.edit(token, &message).await,
-        Place::Component => inner.replies.follow_up(token, &message).await,
+        Place::Message => context.replies.edit(token, &message).await,
+        Place::Component => context.replies.follow_up(token, &message).await,
     };
     if sent.is_ok() {
         end(held, Outcome::Told);

@@ -1,8 +1,11 @@
-//! Where Discord's REST is.
+//! Discord's REST API: its address and the deadline of a call.
 
-use std::str::FromStr;
+use std::{str::FromStr, time::Duration};
 
-/// Where Discord's REST is, where it is not `https://discord.com`: a proxy, or a stand-in.
+/// Deadline of one call; twilight's own deadline does not count the time that a call waits for its turn.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Address of Discord's REST API instead of `https://discord.com`: a proxy, or a stand-in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiUrl {
     pub(crate) authority: String,

@@ -3,12 +3,12 @@
 use agis_apikeys::{KeyState, NewKey, Scope, Scopes};
 
 use crate::{
-    buttons::{self, Loss},
     call::{Args, Call},
+    code::{Listed, Loss, confirm},
+    context::Context,
     find,
-    handler::Inner,
     once::once,
-    pages::{Listed, Piece, read_for},
+    pages::{Piece, read_for},
     render::key as page,
     reply::Answer,
     wording::Refusal,
@@ -23,27 +23,27 @@ pub(crate) const ACCESS: &[(&str, &str)] = &[
 /// What is given where nothing is said.
 const USUAL: &str = "write:servers write:schedules";
 
-pub(crate) async fn create(inner: &Inner, call: &Call, args: &Args) -> Result<Answer, Refusal> {
-    let keys = &inner.services.keys;
+pub(crate) async fn create(context: &Context, call: &Call, args: &Args) -> Result<Answer, Refusal> {
+    let keys = &context.services.keys;
     let words = args.text("access").unwrap_or_else(|| USUAL.to_owned());
     let scopes: Result<Scopes, _> = words.split_whitespace().map(|word| word.parse::<Scope>()).collect();
     let scopes = scopes.map_err(|_| Refusal::refused("Choose from the list what the key may do."))?;
     let (name, ttl_days) = (args.needed("name")?, args.number("days"));
     let new = NewKey { name, scopes, rate_limit: None, ttl_days, allowed_ips: None };
-    let (key, stored) = once(&inner.services, call, "apikey create", |once| async move {
+    let (key, stored) = once(&context.services, call, "apikey create", |once| async move {
         Ok(keys.create(&call.user, None, new, Some(&once)).await?)
     })
     .await?;
-    Ok(page::created(&key, &stored, inner.settings.api_url.as_deref()).into())
+    Ok(page::created(&key, &stored, context.settings.api_url.as_deref()).into())
 }
 
-pub(crate) async fn list(inner: &Inner, call: &Call, number: u32) -> Result<Answer, Refusal> {
-    let keys = inner.services.keys.list(&call.user, Some(KeyState::Active), None, read_for(number)).await?;
+pub(crate) async fn list(context: &Context, call: &Call, number: u32) -> Result<Answer, Refusal> {
+    let keys = context.services.keys.list(&call.user, Some(KeyState::Active), None, read_for(number)).await?;
     Ok(page::list(Piece::of(Listed::Keys, number, &keys)).into())
 }
 
-pub(crate) async fn ask_to_revoke(inner: &Inner, call: &Call, args: &Args) -> Result<Answer, Refusal> {
-    let key = inner.services.keys.get(&call.user, find::key(&args.needed("key")?)?).await?;
-    let buttons = buttons::confirm(call, Loss::Key(key.id), "Revoke it");
+pub(crate) async fn ask_to_revoke(context: &Context, call: &Call, args: &Args) -> Result<Answer, Refusal> {
+    let key = context.services.keys.get(&call.user, find::key(&args.needed("key")?)?).await?;
+    let buttons = confirm(call, Loss::Key(key.id), "Revoke it");
     Ok(page::lose(&key, buttons).into())
 }

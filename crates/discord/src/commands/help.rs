@@ -1,7 +1,7 @@
 //! `/help`
 
 use crate::{
-    handler::Inner,
+    context::Context,
     render::card::{Card, Colour},
     reply::Answer,
 };
@@ -13,9 +13,9 @@ const SCHEDULES: &str = "`/schedule create` starts or stops a server by the cloc
                          list, or type a cron expression. `/schedule preview` shows when it would run.";
 const KEYS: &str = "`/apikey create` makes a key for programs of yours. It is shown once, to you alone.";
 
-pub(crate) fn show(inner: &Inner) -> Answer {
+pub(crate) fn show(context: &Context) -> Answer {
     let mut keys = KEYS.to_owned();
-    if let Some(url) = &inner.settings.api_url {
+    if let Some(url) = &context.settings.api_url {
         keys.push_str(&format!(" The REST API is described at {url}/api/docs"));
     }
     let card = Card::new(Colour::Calm)

@@ -2,7 +2,7 @@
 
 use crate::{
     call::Call,
-    handler::Inner,
+    context::Context,
     render::{
         card::{Card, Colour},
         text::{full, many, plain, relative},
@@ -11,8 +11,8 @@ use crate::{
     wording::Refusal,
 };
 
-pub(crate) async fn show(inner: &Inner, call: &Call) -> Result<Answer, Refusal> {
-    let accounts = &inner.services.accounts;
+pub(crate) async fn show(context: &Context, call: &Call) -> Result<Answer, Refusal> {
+    let accounts = &context.services.accounts;
     let unknown = || Refusal::refused("You are not known here yet. Try again.");
     let user = accounts.get(&call.user).await?.ok_or_else(unknown)?;
     let stats = accounts.stats(&call.user).await?.ok_or_else(unknown)?;

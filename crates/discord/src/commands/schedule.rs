@@ -11,13 +11,13 @@ use agis_servers::{
 use chrono::Utc;
 
 use crate::{
-    buttons::{self, Loss},
     call::{Args, Call},
+    code::{Listed, Loss, confirm},
+    context::{Context, Services},
     find,
     follow::Follow,
-    handler::{Inner, Services},
     once::{self, once},
-    pages::{Listed, Piece, read_for},
+    pages::{Piece, read_for},
     render::schedule as page,
     reply::{Answer, Message},
     wording::Refusal,
@@ -31,8 +31,8 @@ const RUNS: usize = 5;
 /// How many servers are read for their names.
 const SERVERS: u32 = 200;
 
-pub(crate) async fn create(inner: &Inner, call: &Call, args: &Args) -> Result<Answer, Refusal> {
-    let services = &inner.services;
+pub(crate) async fn create(context: &Context, call: &Call, args: &Args) -> Result<Answer, Refusal> {
+    let services = &context.services;
     let timing = timing(args)?;
     let action = args.needed("action")?.to_lowercase();
     let action = Action::from_word(&action)
@@ -49,23 +49,23 @@ pub(crate) async fn create(inner: &Inner, call: &Call, args: &Args) -> Result<An
     Ok(shown("Schedule created", &schedule, &server.name).into())
 }
 
-pub(crate) async fn list(inner: &Inner, call: &Call, args: &Args) -> Result<Answer, Refusal> {
-    let services = &inner.services;
+pub(crate) async fn list(context: &Context, call: &Call, args: &Args) -> Result<Answer, Refusal> {
+    let services = &context.services;
     let server = match args.text("server") {
         Some(typed) => Some(find::server(services, call, &typed).await?.0.id),
         None => None,
     };
-    list_page(inner, call, server, 0).await
+    list_page(context, call, server, 0).await
 }
 
 /// A page of the list, of this server only where one is given.
 pub(crate) async fn list_page(
-    inner: &Inner,
+    context: &Context,
     call: &Call,
     server: Option<ServerId>,
     number: u32,
 ) -> Result<Answer, Refusal> {
-    let services = &inner.services;
+    let services = &context.services;
     let query = Query {
         user: call.user.clone(),
         reach: Reach::Every,
@@ -95,15 +95,15 @@ pub(crate) async fn named(
     Ok(schedules.into_iter().map(|schedule| (schedule.clone(), name(&schedule))).collect())
 }
 
-pub(crate) async fn ask_to_delete(inner: &Inner, call: &Call, args: &Args) -> Result<Answer, Refusal> {
-    let schedule = find::schedule(&inner.services, call, &args.needed("schedule")?).await?;
-    let name = find::name(&inner.services, call, schedule.server).await;
-    let buttons = buttons::confirm(call, Loss::Schedule(schedule.id), "Delete it");
+pub(crate) async fn ask_to_delete(context: &Context, call: &Call, args: &Args) -> Result<Answer, Refusal> {
+    let schedule = find::schedule(&context.services, call, &args.needed("schedule")?).await?;
+    let name = find::name(&context.services, call, schedule.server).await;
+    let buttons = confirm(call, Loss::Schedule(schedule.id), "Delete it");
     Ok(page::lose(&schedule, &name, buttons).into())
 }
 
-pub(crate) async fn switch(inner: &Inner, call: &Call, args: &Args, on: bool) -> Result<Answer, Refusal> {
-    let services = &inner.services;
+pub(crate) async fn switch(context: &Context, call: &Call, args: &Args, on: bool) -> Result<Answer, Refusal> {
+    let services = &context.services;
     let schedule = find::schedule(services, call, &args.needed("schedule")?).await?;
     let change = ScheduleChange { enabled: Some(on), ..ScheduleChange::default() };
     let schedule = services.schedules.change(&call.user, &Reach::Every, schedule.id, &change).await?;
@@ -112,18 +112,18 @@ pub(crate) async fn switch(inner: &Inner, call: &Call, args: &Args, on: bool) ->
 }
 
 /// Does now what the schedule does, in the name of who asks.
-pub(crate) async fn run_now(inner: &Inner, call: &Call, args: &Args) -> Result<Answer, Refusal> {
-    let services = &inner.services;
+pub(crate) async fn run_now(context: &Context, call: &Call, args: &Args) -> Result<Answer, Refusal> {
+    let services = &context.services;
     let schedule = find::schedule(services, call, &args.needed("schedule")?).await?;
     let (server, _) = services.servers.get(&call.user, schedule.server).await?;
-    let request = buttons::request(call, server.id, schedule.action.into(), once::key(call));
+    let request = call.request(server.id, schedule.action.into(), once::key(call));
     let operation = services.servers.request(request).await?;
     Ok(Follow { server, operation }.begin())
 }
 
-pub(crate) fn preview(inner: &Inner, args: &Args) -> Result<Answer, Refusal> {
+pub(crate) fn preview(context: &Context, args: &Args) -> Result<Answer, Refusal> {
     let timing = timing(args)?;
-    let runs = inner.services.schedules.preview(&timing, Utc::now(), RUNS)?;
+    let runs = context.services.schedules.preview(&timing, Utc::now(), RUNS)?;
     Ok(page::preview(&timing, &runs).into())
 }
 

@@ -10,13 +10,13 @@ use agis_servers::{
 };
 
 use crate::{
-    buttons::{self, Loss},
     call::{Args, Call},
+    code::{Listed, Loss, confirm},
+    context::Context,
     find,
     follow::Follow,
-    handler::Inner,
     once::{self, once},
-    pages::{Listed, Piece, read_for},
+    pages::{Piece, read_for},
     render::{
         server as page,
         text::{cut, plain},
@@ -35,23 +35,23 @@ const GAMES: usize = 5;
 /// More schedules of a server are not counted.
 const COUNTED: u32 = 100;
 
-pub(crate) async fn list(inner: &Inner, call: &Call, number: u32) -> Result<Answer, Refusal> {
-    let servers = &inner.services.servers;
+pub(crate) async fn list(context: &Context, call: &Call, number: u32) -> Result<Answer, Refusal> {
+    let servers = &context.services.servers;
     let page = Page { after: None, limit: read_for(number) };
     let found = servers.list(&call.user, &Reach::Every, &ServerFilter::default(), page).await?;
     let piece = Piece::of(Listed::Servers, number, &found);
     Ok(page::list(piece, servers.catalogue()).into())
 }
 
-pub(crate) async fn create(inner: &Inner, call: &Call, args: &Args) -> Result<Answer, Refusal> {
-    let servers = &inner.services.servers;
+pub(crate) async fn create(context: &Context, call: &Call, args: &Args) -> Result<Answer, Refusal> {
+    let servers = &context.services.servers;
     let new = NewServer {
         name: args.needed("name")?,
-        game_type: game(inner, &args.needed("game")?)?,
+        game_type: game(context, &args.needed("game")?)?,
         description: args.text("description"),
         is_public: args.flag("public"),
     };
-    let server = once(&inner.services, call, "server create", |once| async move {
+    let server = once(&context.services, call, "server create", |once| async move {
         Ok(servers.create(&call.user, new, Some(&once)).await?)
     })
     .await?;
@@ -59,9 +59,9 @@ pub(crate) async fn create(inner: &Inner, call: &Call, args: &Args) -> Result<An
 }
 
 /// The key of the game that is meant: its key, or its title.
-fn game(inner: &Inner, typed: &str) -> Result<String, Refusal> {
+fn game(context: &Context, typed: &str) -> Result<String, Refusal> {
     let typed_so = |text: &str| text.to_lowercase() == typed.to_lowercase();
-    let catalogue = inner.services.servers.catalogue();
+    let catalogue = context.services.servers.catalogue();
     if let Some(game) = catalogue.games().find(|game| typed_so(&game.key) || typed_so(&game.title)) {
         return Ok(game.key.clone());
     }
@@ -73,8 +73,8 @@ fn game(inner: &Inner, typed: &str) -> Result<String, Refusal> {
     )))
 }
 
-pub(crate) async fn info(inner: &Inner, call: &Call, args: &Args) -> Result<Answer, Refusal> {
-    let services = &inner.services;
+pub(crate) async fn info(context: &Context, call: &Call, args: &Args) -> Result<Answer, Refusal> {
+    let services = &context.services;
     let (server, access) = find::server(services, call, &args.needed("server")?).await?;
     let (mut history, mut shares, mut schedules) = (vec![], vec![], 0);
     if access.check(Permission::Read.into()).is_ok() && access != Access::Public {
@@ -101,25 +101,25 @@ pub(crate) async fn info(inner: &Inner, call: &Call, args: &Args) -> Result<Answ
 }
 
 /// Asks for an operation. Whether they may is decided by the transaction that accepts it.
-pub(crate) async fn act(inner: &Inner, call: &Call, args: &Args, action: Action) -> Result<Answer, Refusal> {
-    let (server, _) = find::server(&inner.services, call, &args.needed("server")?).await?;
-    let request = buttons::request(call, server.id, action, once::key(call));
-    let operation = inner.services.servers.request(request).await?;
+pub(crate) async fn act(context: &Context, call: &Call, args: &Args, action: Action) -> Result<Answer, Refusal> {
+    let (server, _) = find::server(&context.services, call, &args.needed("server")?).await?;
+    let request = call.request(server.id, action, once::key(call));
+    let operation = context.services.servers.request(request).await?;
     Ok(Follow { server, operation }.begin())
 }
 
-pub(crate) async fn ask_to_delete(inner: &Inner, call: &Call, args: &Args) -> Result<Answer, Refusal> {
-    let (server, access) = find::server(&inner.services, call, &args.needed("server")?).await?;
+pub(crate) async fn ask_to_delete(context: &Context, call: &Call, args: &Args) -> Result<Answer, Refusal> {
+    let (server, access) = find::server(&context.services, call, &args.needed("server")?).await?;
     // Asked only of who may; decided when it is confirmed.
     access.check(Needed::Ownership).map_err(agis_servers::ServersError::from)?;
-    let buttons = buttons::confirm(call, Loss::Server(server.id), "Delete it");
+    let buttons = confirm(call, Loss::Server(server.id), "Delete it");
     Ok(page::lose(&server, buttons).into())
 }
 
 /// The bot reads consoles only of hosts that its process reaches, which an operator configures where both share a
 /// machine. Elsewhere the refusal leads to REST.
-pub(crate) async fn logs(inner: &Inner, call: &Call, args: &Args) -> Result<Answer, Refusal> {
-    let services = &inner.services;
+pub(crate) async fn logs(context: &Context, call: &Call, args: &Args) -> Result<Answer, Refusal> {
+    let services = &context.services;
     let (server, _) = find::server(services, call, &args.needed("server")?).await?;
     let lines = args.number("lines").unwrap_or(LINES).clamp(1, LINES_MAX.into());
     let begin = Begin::Recent { tail: Some(lines), since: None };

@@ -5,8 +5,8 @@ use agis_servers::access::{Grantee, Permission, Permissions};
 
 use crate::{
     call::{Args, Call, Mentioned},
+    context::Context,
     find,
-    handler::Inner,
     once::once,
     render::{
         self,
@@ -27,8 +27,8 @@ pub(crate) const MAY: &[(&str, &str)] = &[
     ("look at it: state, address, console", "read"),
 ];
 
-pub(crate) async fn share(inner: &Inner, call: &Call, args: &Args) -> Result<Answer, Refusal> {
-    let services = &inner.services;
+pub(crate) async fn share(context: &Context, call: &Call, args: &Args) -> Result<Answer, Refusal> {
+    let services = &context.services;
     let (server, _) = find::server(services, call, &args.needed("server")?).await?;
     let grantee = grantee(call, args)?;
     let share = services.servers.share(&call.user, server.id, &grantee, permissions(args)?).await?;
@@ -41,8 +41,8 @@ pub(crate) async fn share(inner: &Inner, call: &Call, args: &Args) -> Result<Ans
     Ok(render::done("Shared", &said).into())
 }
 
-pub(crate) async fn unshare(inner: &Inner, call: &Call, args: &Args) -> Result<Answer, Refusal> {
-    let services = &inner.services;
+pub(crate) async fn unshare(context: &Context, call: &Call, args: &Args) -> Result<Answer, Refusal> {
+    let services = &context.services;
     let (server, _) = find::server(services, call, &args.needed("server")?).await?;
     let grantee = grantee(call, args)?;
     let (who, name) = (named(&grantee), plain(&server.name));
@@ -57,8 +57,8 @@ pub(crate) async fn unshare(inner: &Inner, call: &Call, args: &Args) -> Result<A
 }
 
 /// What others have shared with who asks, they can do without.
-pub(crate) async fn leave(inner: &Inner, call: &Call, args: &Args) -> Result<Answer, Refusal> {
-    let services = &inner.services;
+pub(crate) async fn leave(context: &Context, call: &Call, args: &Args) -> Result<Answer, Refusal> {
+    let services = &context.services;
     let (server, _) = find::server(services, call, &args.needed("server")?).await?;
     // As for unsharing: the second of two processes would find nothing to leave.
     let leave = |_| async { Ok(services.servers.leave(&call.user, server.id).await?) };

@@ -14,7 +14,7 @@ use super::{
     operation::{REASON_MAX, went_wrong},
     text::{block, code, cut, full, many, person, plain, printed, relative},
 };
-use crate::{buttons::Code, pages::Piece, reply::Message};
+use crate::{code::Code, pages::Piece, reply::Message};
 
 /// A server that was made.
 pub(crate) fn created(server: &Server) -> Message {

@@ -10,10 +10,7 @@ use super::{
     operation::{Unfollowed, ended, progress, unfollowed},
     server::{Info, created, info, list, lose},
 };
-use crate::{
-    pages::{Listed, Piece},
-    reply::Message,
-};
+use crate::{code::Listed, pages::Piece, reply::Message};
 
 fn server(name: &str) -> Server {
     Server {
