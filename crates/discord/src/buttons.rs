@@ -5,14 +5,14 @@ use agis_servers::Action;
 use twilight_model::id::{Id, marker::MessageMarker};
 
 use crate::{
+    answer::Answer,
+    answer::Follow,
     call::Call,
     code::{Code, Listed, Loss, check},
     commands::{apikey, schedule, server},
     context::Context,
-    follow::Follow,
     once,
     render::{self, text::plain},
-    reply::Answer,
     wording::Refusal,
 };
 

@@ -8,9 +8,9 @@ pub(crate) mod server;
 pub(crate) mod share;
 
 use crate::{
+    answer::Answer,
     call::{Args, Call},
     context::Context,
-    reply::Answer,
     verb::Verb,
     wording::Refusal,
 };

@@ -3,13 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use agis_deferrals::Held;
-use agis_servers::{Access, Operation, Permission, Server};
+use agis_servers::{Access, Operation, Permission};
 use tokio::time::{Instant, sleep};
 
 use crate::{
+    answer::{Answer, Follow, Message},
     context::Context,
     render::operation::{self as page, Unfollowed},
-    reply::{Answer, Message},
 };
 
 /// The token of an interaction lives for 15 minutes.
@@ -18,12 +18,6 @@ pub(crate) const LONGEST: Duration = Duration::from_secs(14 * 60);
 const QUICK: Duration = Duration::from_secs(1);
 const SLOW: Duration = Duration::from_secs(3);
 const NEW: Duration = Duration::from_secs(60);
-
-/// An operation, and its server as it was when the operation was accepted.
-pub(crate) struct Follow {
-    pub(crate) server: Server,
-    pub(crate) operation: Operation,
-}
 
 impl Follow {
     /// The message to begin with.

@@ -22,13 +22,14 @@ use twilight_model::{
 
 use crate::{
     admission::Admission,
+    answer::Style,
     autocomplete, buttons,
     call::{Args, Call},
     commands,
     context::{Context, Services, Settings},
     follow::LONGEST,
     repair,
-    reply::{Delivered, Replies, Style},
+    reply::{Delivered, Replies},
     seen::Seen,
     verb::Verb,
     wording::{Refusal, Status},

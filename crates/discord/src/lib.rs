@@ -8,11 +8,12 @@
 //! - `verb`, `definitions`: the commands by name, and as Discord shows them; `commands`: a module per command; `find`: the
 //!   meaning of a typed name; `autocomplete`: suggestions
 //! - `code`: codes of buttons; `buttons`: presses; `pages`: pages of lists; `follow`: messages that follow an operation
-//! - `reply`: answers at once or deferred, within Discord's three seconds; `once`, `seen`: a second delivery changes nothing;
+//! - `answer`: the result of a command; `reply`: answers at once or deferred, within Discord's three seconds; `once`, `seen`: a second delivery changes nothing;
 //!   `repair`: gives an answer that another process owed
 //! - `render`: texts that people read; `wording`: every error, as a sentence that says what to do
 
 mod admission;
+mod answer;
 mod autocomplete;
 mod buttons;
 mod call;

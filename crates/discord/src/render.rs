@@ -11,7 +11,7 @@ mod tests;
 pub(crate) mod text;
 
 use self::card::{Card, Colour};
-use crate::reply::Message;
+use crate::answer::Message;
 
 /// Why something was not done.
 pub(crate) fn refusal(sentence: &str) -> Message {

@@ -9,9 +9,9 @@ use agis_servers::ServersError;
 use twilight_model::channel::message::{Message as Shown, MessageFlags};
 
 use crate::{
+    answer::Follow,
     call::moment,
     context::Context,
-    follow::Follow,
     once,
     render::{self, operation as page},
     reply::{Original, Unsent},

@@ -17,14 +17,14 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use twilight_http::{Client, Error, api_error::ApiError, error::ErrorType};
 use twilight_model::{
     application::command::CommandOptionChoice,
-    channel::message::{AllowedMentions, Component, Embed, Message as Shown, MessageFlags},
+    channel::message::{AllowedMentions, Message as Shown, MessageFlags},
     http::interaction::{InteractionResponse, InteractionResponseData, InteractionResponseType},
     id::{Id, marker::ApplicationMarker},
 };
 
 use crate::{
+    answer::{Answer, Follow, Message, Style},
     call::Call,
-    follow::Follow,
     once, render,
     wording::{Refusal, Status},
 };
@@ -42,37 +42,6 @@ const CALLBACK: Tries = Tries { each: Duration::from_millis(1000), all: Duration
 /// For everything after it.
 const EDIT: Tries = Tries { each: Duration::from_secs(5), all: Duration::from_secs(20) };
 const PAUSE: Duration = Duration::from_millis(250);
-
-/// Who sees an answer, and where it appears.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Style {
-    /// A message for the channel.
-    Public,
-    /// A message for who asked.
-    Private,
-    /// In the place of the message whose button was pressed.
-    Update,
-}
-
-/// What people read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Message {
-    pub(crate) embed: Embed,
-    pub(crate) rows: Vec<Component>,
-}
-
-/// The end of some work.
-pub(crate) struct Answer {
-    pub(crate) message: Message,
-    /// The operation that the message is to follow.
-    pub(crate) follow: Option<Follow>,
-}
-
-impl From<Message> for Answer {
-    fn from(message: Message) -> Self {
-        Self { message, follow: None }
-    }
-}
 
 /// What became of an answer.
 pub(crate) struct Delivered {

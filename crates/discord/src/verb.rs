@@ -1,6 +1,6 @@
 //! The commands by name, and the facts that are known ahead of their work.
 
-use crate::reply::Style;
+use crate::answer::Style;
 
 macro_rules! verbs {
     ($($variant:ident = $word:literal,)+) => {

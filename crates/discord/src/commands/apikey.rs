@@ -3,6 +3,7 @@
 use agis_apikeys::{KeyState, NewKey, Scope, Scopes};
 
 use crate::{
+    answer::Answer,
     call::{Args, Call},
     code::{Listed, Loss, confirm},
     context::Context,
@@ -10,7 +11,6 @@ use crate::{
     once::once,
     pages::{Piece, read_for},
     render::key as page,
-    reply::Answer,
     wording::Refusal,
 };
 

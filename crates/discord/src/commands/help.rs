@@ -1,9 +1,9 @@
 //! `/help`
 
 use crate::{
+    answer::Answer,
     context::Context,
     render::card::{Card, Colour},
-    reply::Answer,
 };
 
 const SERVERS: &str = "`/server create` makes one, `/server start`, `stop` and `restart` do what they say, `/server info` \

@@ -1,13 +1,13 @@
 //! `/profile`
 
 use crate::{
+    answer::Answer,
     call::Call,
     context::Context,
     render::{
         card::{Card, Colour},
         text::{full, many, plain, relative},
     },
-    reply::Answer,
     wording::Refusal,
 };
 

@@ -11,15 +11,15 @@ use agis_servers::{
 use chrono::Utc;
 
 use crate::{
+    answer::Follow,
+    answer::{Answer, Message},
     call::{Args, Call},
     code::{Listed, Loss, confirm},
     context::{Context, Services},
     find,
-    follow::Follow,
     once::{self, once},
     pages::{Piece, read_for},
     render::schedule as page,
-    reply::{Answer, Message},
     wording::Refusal,
 };
 

@@ -10,18 +10,18 @@ use agis_servers::{
 };
 
 use crate::{
+    answer::Answer,
+    answer::Follow,
     call::{Args, Call},
     code::{Listed, Loss, confirm},
     context::Context,
     find,
-    follow::Follow,
     once::{self, once},
     pages::{Piece, read_for},
     render::{
         server as page,
         text::{cut, plain},
     },
-    reply::Answer,
     wording::Refusal,
 };
 

@@ -4,6 +4,7 @@ use agis_base::{RoleId, UserId};
 use agis_servers::access::{Grantee, Permission, Permissions};
 
 use crate::{
+    answer::Answer,
     call::{Args, Call, Mentioned},
     context::Context,
     find,
@@ -13,7 +14,6 @@ use crate::{
         server::{grantee as named, permissions as in_words},
         text::{person, plain},
     },
-    reply::Answer,
     wording::Refusal,
 };
 

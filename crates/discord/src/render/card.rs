@@ -7,7 +7,7 @@ use twilight_model::channel::message::{
 };
 
 use super::text::cut;
-use crate::reply::Message;
+use crate::answer::Message;
 
 const TITLE_MAX: usize = 256;
 const TEXT_MAX: usize = 4096;

@@ -7,7 +7,7 @@ use super::{
     card::{Card, Colour},
     text::{block, code, cut, full, plain, relative},
 };
-use crate::{pages::Piece, reply::Message};
+use crate::{answer::Message, pages::Piece};
 
 /// The one message that holds a key.
 pub(crate) fn created(key: &Key, stored: &ApiKey, api_url: Option<&str>) -> Message {

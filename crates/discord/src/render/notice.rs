@@ -6,7 +6,7 @@ use super::{
     card::{Card, Colour},
     text::{plain, relative},
 };
-use crate::reply::Message;
+use crate::answer::Message;
 
 /// Who reads a notice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use super::{
     server::{address, restart, start, stop},
     text::{cut, person, plain},
 };
-use crate::reply::Message;
+use crate::answer::Message;
 
 /// A reason is a sentence, not a log.
 pub(super) const REASON_MAX: usize = 500;

@@ -8,7 +8,7 @@ use super::{
     card::{Card, Colour},
     text::{code, cut, full, plain, relative},
 };
-use crate::{pages::Piece, reply::Message};
+use crate::{answer::Message, pages::Piece};
 
 /// When, in words; where a stored text cannot be read, the text.
 pub(crate) fn words(schedule: &Schedule) -> String {

@@ -14,7 +14,7 @@ use super::{
     operation::{REASON_MAX, went_wrong},
     text::{block, code, cut, full, many, person, plain, printed, relative},
 };
-use crate::{code::Code, pages::Piece, reply::Message};
+use crate::{answer::Message, code::Code, pages::Piece};
 
 /// A server that was made.
 pub(crate) fn created(server: &Server) -> Message {

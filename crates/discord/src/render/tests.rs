@@ -10,7 +10,7 @@ use super::{
     operation::{Unfollowed, ended, progress, unfollowed},
     server::{Info, created, info, list, lose},
 };
-use crate::{code::Listed, pages::Piece, reply::Message};
+use crate::{answer::Message, code::Listed, pages::Piece};
 
 fn server(name: &str) -> Server {
     Server {

@@ -1,0 +1,41 @@
+//! Answers to interactions, as commands return them.
+
+use agis_servers::{Operation, Server};
+use twilight_model::channel::message::{Component, Embed};
+
+/// Place and audience of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Style {
+    /// A new message for the channel.
+    Public,
+    /// A new message for the caller alone.
+    Private,
+    /// An edit of the message whose button was pressed.
+    Update,
+}
+
+/// Content of a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Message {
+    pub(crate) embed: Embed,
+    pub(crate) rows: Vec<Component>,
+}
+
+/// Result of a command or a press.
+pub(crate) struct Answer {
+    pub(crate) message: Message,
+    /// Operation that the message follows from then on.
+    pub(crate) follow: Option<Follow>,
+}
+
+impl From<Message> for Answer {
+    fn from(message: Message) -> Self {
+        Self { message, follow: None }
+    }
+}
+
+/// An operation, and its server as it was when the operation was accepted.
+pub(crate) struct Follow {
+    pub(crate) server: Server,
+    pub(crate) operation: Operation,
+}
