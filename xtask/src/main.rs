@@ -23,6 +23,7 @@ mod k8s;
 mod lint;
 mod migrate;
 mod openapi;
+mod operator;
 mod program;
 mod python;
 mod run;

@@ -24,7 +24,7 @@ use agis_runtime::{
     listen::{self, Chosen},
     loops::rung,
     ops,
-    shutdown::Signals,
+    shutdown::{API_JOBS, Signals},
     telemetry,
 };
 use agis_servers::{host::Host, store::Billing};
@@ -53,8 +53,6 @@ const DESCRIPTORS: u64 = 1024;
 const UNBILLED: Duration = Duration::from_secs(600);
 /// How long games may take to stop at a shutdown that stops them.
 const GAMES: Duration = Duration::from_secs(45);
-/// How long background jobs may take to end.
-const JOBS: Duration = Duration::from_secs(15);
 
 pub(crate) async fn serve() -> Result<(), Failure> {
     let mut signals = Signals::listen().map_err(Failure::from_display)?;
@@ -313,7 +311,7 @@ impl Loops {
 
     async fn end(mut self) {
         self.working.cancel();
-        let ended = tokio::time::timeout(JOBS, async { while self.tasks.join_next().await.is_some() {} }).await;
+        let ended = tokio::time::timeout(API_JOBS, async { while self.tasks.join_next().await.is_some() {} }).await;
         if ended.is_err() {
             tracing::warn!("background jobs were cut off at shutdown");
         }

@@ -10,7 +10,13 @@ use agis_program::{
     Domain, Limits, settings,
     upkeep::{PING, ZONES, hear, look_for_zones, ping, zones},
 };
-use agis_runtime::{Component, Health, Loop, Metrics, listen, loops::rung, ops, shutdown::Signals, telemetry};
+use agis_runtime::{
+    Component, Health, Loop, Metrics, listen,
+    loops::rung,
+    ops,
+    shutdown::{BOT_ANSWERS, BOT_JOBS, Signals},
+    telemetry,
+};
 use agis_servers::console::Console;
 use agis_storage::{Db, notify::Bells};
 use tokio::{sync::watch, task::JoinSet};
@@ -20,10 +26,6 @@ use crate::config;
 
 /// How often readiness learns how the bot stands with Discord.
 const LOOK: Duration = Duration::from_secs(1);
-/// How long what is being answered may take to end; with the rest of a shutdown less than the 30 s of Kubernetes.
-const ANSWERS: Duration = Duration::from_secs(20);
-/// How long background jobs may take to end.
-const JOBS: Duration = Duration::from_secs(5);
 /// Maximum time between two rounds of a loop that is well: a delivery waits for Discord again and again.
 const SILENCE: Duration = Duration::from_secs(120);
 /// twilight names the paths of its calls, and there are tokens in them.
@@ -84,11 +86,11 @@ pub(crate) async fn run() -> Result<(), String> {
         health.drain();
         let talked = async { while talks.join_next().await.is_some() {} };
         let answered = async { tokio::join!(running.end(), talked) };
-        if tokio::time::timeout(ANSWERS, answered).await.is_err() {
+        if tokio::time::timeout(BOT_ANSWERS, answered).await.is_err() {
             tracing::warn!("interactions were cut off at shutdown");
         }
         stop.cancel();
-        let ended = tokio::time::timeout(JOBS, async { while jobs.join_next().await.is_some() {} }).await;
+        let ended = tokio::time::timeout(BOT_JOBS, async { while jobs.join_next().await.is_some() {} }).await;
         if ended.is_err() {
             tracing::warn!("background jobs were cut off at shutdown");
         }

@@ -70,6 +70,7 @@ pub use agones::State;
 pub use faults::Fault;
 pub use kind::Kind;
 pub use observe::Request;
+pub use schema::Schema;
 
 use hub::{Facts, Hub};
 use schema::Schemas;

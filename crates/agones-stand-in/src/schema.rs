@@ -25,7 +25,7 @@ pub(crate) struct Schemas(BTreeMap<Kind, Schema>);
 
 /// What one CRD says of its objects.
 #[derive(Debug)]
-pub(crate) struct Schema {
+pub struct Schema {
     structural: Value,
     validator: Validator,
 }
@@ -35,7 +35,8 @@ impl Schemas {
     pub(crate) fn load() -> io::Result<&'static Self> {
         static LOADED: OnceLock<Result<Schemas, String>> = OnceLock::new();
         let loaded = LOADED.get_or_init(|| {
-            let schemas = [Kind::GameServer, Kind::Fleet].map(|kind| Schema::load(kind).map(|schema| (kind, schema)));
+            let schemas =
+                [Kind::GameServer, Kind::Fleet].map(|kind| Schema::read(&file(kind)?).map(|schema| (kind, schema)));
             schemas.into_iter().collect::<Result<_, String>>().map(Self)
         });
         loaded.as_ref().map_err(|error| io::Error::other(error.as_str()))
@@ -47,10 +48,13 @@ impl Schemas {
 }
 
 impl Schema {
-    fn load(kind: Kind) -> Result<Self, String> {
-        let file = file(kind)?;
+    /// Reads the schema of the first version in a CRD's file.
+    ///
+    /// # Errors
+    /// Where the file cannot be read, or holds no CRD.
+    pub fn read(file: &Path) -> Result<Self, String> {
         let wrong = |what: &dyn ToString| format!("{}: {}", file.display(), what.to_string());
-        let text = fs::read_to_string(&file).map_err(|error| wrong(&error))?;
+        let text = fs::read_to_string(file).map_err(|error| wrong(&error))?;
         let crd: Value = serde_saphyr::from_str(&text).map_err(|error| wrong(&error))?;
         let structural = crd.pointer("/spec/versions/0/schema/openAPIV3Schema").cloned();
         let structural = structural.ok_or_else(|| wrong(&"this is no CustomResourceDefinition"))?;
@@ -73,6 +77,15 @@ impl Schema {
         }
         fields.extend(common.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))));
         unknown
+    }
+
+    /// Returns what a strict API server refuses in an object: unknown fields, and values of another form.
+    #[must_use]
+    pub fn faults(&self, object: &Value) -> Vec<String> {
+        let mut object = object.clone();
+        let unknown = self.coerce(&mut object).into_iter().map(|field| format!("{field}: unknown field"));
+        let errors = self.validator.iter_errors(&object);
+        unknown.chain(errors.map(|error| format!("{}: {error}", dotted(error.instance_path().as_str())))).collect()
     }
 
     pub(crate) fn check(&self, object: &Value) -> Vec<Cause> {
@@ -104,6 +117,8 @@ fn as_json_schema(schema: &Value) -> Value {
             "properties" => each(value),
             "items" | "additionalProperties" | "not" => as_json_schema(value),
             "allOf" | "anyOf" | "oneOf" => value.as_array()?.iter().map(as_json_schema).collect(),
+            // Here it says of the bound beside it that it is excluded; in JSON Schema it is the bound.
+            "exclusiveMinimum" => fields.get("minimum").filter(|_| *value == json!(true))?.clone(),
             "title" | "description" | "default" | "nullable" | "example" => return None,
             extension if extension.starts_with("x-") => return None,
             _ => value.clone(),

@@ -1,6 +1,17 @@
-//! Signals that end the process.
+//! Signals that end the process, and the time that the end may take.
+//!
+//! A pod's `terminationGracePeriodSeconds` has to be longer; `cargo xtask k8s check` compares the two.
+
+use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// How long agis-api waits for its background jobs, after the delay and the drain of its settings.
+pub const API_JOBS: Duration = Duration::from_secs(15);
+/// How long agis-bot waits for the answers that it is giving; with [`BOT_JOBS`] less than the 30 s of Kubernetes.
+pub const BOT_ANSWERS: Duration = Duration::from_secs(20);
+/// How long agis-bot waits for its background jobs, after its answers.
+pub const BOT_JOBS: Duration = Duration::from_secs(5);
 
 /// SIGTERM (Kubernetes, `systemctl stop`) and SIGINT (Ctrl-C). From here on they do nothing by themselves, and none is
 /// missed: a signal that comes while nobody waits goes to the next caller.
