@@ -2,6 +2,7 @@
 
 use std::{
     env,
+    ffi::OsStr,
     fs::{self, File},
     io,
     path::PathBuf,
@@ -30,6 +31,8 @@ const BESIDE: &[Step] = &[
     &["lint"],
     &["docs"],
 ];
+/// Steps that compile beside the tests, and leave the processors to them: tests have deadlines.
+const POLITE: &[&str] = &["lint", "docs"];
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Runs both lanes. A lane ends with its first failure; the other one goes on, so that one run shows more than one failure.
@@ -111,7 +114,11 @@ impl Lane {
 
     fn start(&self, line: Step) -> Result<Running> {
         step(format_args!("cargo xtask {}", line.join(" ")));
-        let mut command = Command::new(env::current_exe()?);
+        let own = env::current_exe()?;
+        let mut command = Command::new(if POLITE.contains(&line[0]) { OsStr::new("nice") } else { own.as_os_str() });
+        if POLITE.contains(&line[0]) {
+            command.arg("-n19").arg(&own);
+        }
         command.args(line);
         let log = self.logs.as_ref().map(|logs| logs.join(format!("{}.log", line[0])));
         if let Some(log) = &log {
