@@ -77,6 +77,11 @@ impl<'a> Api<'a> {
         format!("http://{}{path}", self.host)
     }
 
+    /// Returns the address of REST, `host:port`.
+    pub(crate) fn host(&self) -> &str {
+        &self.host
+    }
+
     /// Where it is scraped.
     pub(crate) fn metrics(&self) -> &str {
         &self.metrics

@@ -6,7 +6,7 @@ mod form;
 mod games;
 mod object;
 mod overlay;
-pub(crate) mod rules;
+mod rules;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -27,6 +27,7 @@ mod operator;
 mod program;
 mod python;
 mod run;
+mod series;
 mod signals;
 mod slowest;
 mod soak;
@@ -103,7 +104,7 @@ fn dispatch(command: Command) -> Result {
         Command::Contract(args) => contract::run(&args, &interrupts),
         Command::Image(args) => image::run(&args, &interrupts),
         Command::K8s(args) => k8s::run(&args, &interrupts),
-        Command::Alerts(args) => alerts::run(&args, &interrupts),
+        Command::Alerts(args) => alerts::run(&args),
         Command::Grafana(args) => grafana::run(&args, &interrupts),
         Command::Lint => lint::run(&interrupts),
         Command::Docs => docs::run(&interrupts),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use agis_local_services::postgres::Cluster;
 use agis_local_services::redis::Redis;
 
+use super::queries::Prometheus;
 use crate::api::{self, Api};
 use crate::build;
 use crate::dev::discord::{StandIn, TOKEN, URL};
@@ -27,9 +28,9 @@ const STOP: Stop = Stop { limit: Duration::from_secs(15), killed: "" };
 pub(super) struct Scene<'a> {
     _prometheus: Program<'a>,
     _bot: Program<'a>,
-    api: Api<'a>,
-    discord: StandIn<'a>,
-    prometheus: String,
+    pub(super) api: Api<'a>,
+    pub(super) discord: StandIn<'a>,
+    pub(super) prometheus: Prometheus,
     _redis: Redis,
     _cluster: Cluster,
 }
@@ -63,17 +64,8 @@ impl<'a> Scene<'a> {
         step("starting Prometheus");
         let prometheus = format!("127.0.0.1:{}", free_port()?);
         let process = start_prometheus(out, &prometheus, [api.metrics(), &scraped], interrupts)?;
+        let prometheus = Prometheus(prometheus);
         Ok(Self { _prometheus: process, _bot: bot, api, discord, prometheus, _redis: redis, _cluster: cluster })
-    }
-
-    /// What whoever acts in it has to know.
-    pub(super) fn told(&self) -> [(&str, String); 4] {
-        [
-            ("PROMETHEUS", format!("http://{}", self.prometheus)),
-            ("API", self.api.url("")),
-            ("API_KEY", self.api.key().to_owned()),
-            ("DISCORD", self.discord.url.clone()),
-        ]
     }
 }
 

@@ -5,10 +5,10 @@ use std::{
     sync::LazyLock,
 };
 
-use agis_runtime::telemetry::described::{self, Kind};
 use serde_json::{Value, json};
 
 use super::object::{containers, has, is, is_ours, list, map, name, namespace, plain, pod_spec, text, texts};
+use crate::series;
 
 /// A rule and its name, which stands behind what it finds.
 pub(super) type Rule = (&'static str, fn(&Value) -> Vec<String>);
@@ -257,22 +257,6 @@ static DOCUMENTED: LazyLock<BTreeMap<&str, BTreeSet<&str>>> = LazyLock::new(|| {
 fn metrics_exist(object: &Value) -> Vec<String> {
     let groups = list(&object["spec"]["groups"]).iter().filter(|_| is(object, "PrometheusRule"));
     let alerts = groups.flat_map(|group| list(&group["rules"]));
-    let asked = alerts.flat_map(|alert| metrics(text(&alert["expr"])).map(move |metric| (alert, metric)));
-    let unknown = asked.filter(|(_, metric)| !SERIES.contains(*metric));
+    let unknown = alerts.flat_map(|alert| series::unknown(text(&alert["expr"])).into_iter().map(move |it| (alert, it)));
     unknown.map(|(alert, metric)| format!("{}: nothing counts {metric}", text(&alert["alert"]))).collect()
 }
-
-/// Returns the names of our metrics in an expression.
-fn metrics(expr: &str) -> impl Iterator<Item = &str> {
-    let words = expr.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-    words.filter(|word| word.starts_with("agis_"))
-}
-
-/// The names under which Prometheus has what the programs count.
-pub(crate) static SERIES: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
-    let names = described::ALL.iter().flat_map(|metric| {
-        let ends: &[_] = if metric.kind == Kind::Histogram { &["_bucket", "_count", "_sum"] } else { &[""] };
-        ends.iter().map(|end| format!("{}{end}", metric.name))
-    });
-    names.collect()
-});
