@@ -14,11 +14,11 @@ use crate::run::{run, step};
 use crate::signals::Interrupts;
 use crate::state::{State, make_enterable};
 
-/// Somebody whom Discord does not know.
+/// A user whom Discord does not know.
 pub(crate) const USER: &str = "100000000000000001";
-/// The key that asks; those before it are there to be looked at, changed and revoked.
+/// The id of the key of the requests; the keys before it are there to be read, changed and revoked.
 pub(crate) const KEY_ID: u32 = 4;
-/// Games that were started are stopped meanwhile.
+/// A stop includes the games.
 const STOP: Stop = Stop { limit: Duration::from_secs(90), killed: "" };
 
 /// An `agis-api` on a database and a folder of its own, without the limits that would end a long run, and a key that may
@@ -33,7 +33,7 @@ pub(crate) struct Api<'a> {
 }
 
 impl<'a> Api<'a> {
-    /// One of this name, with these settings beside the usual ones. It has a folder and a database that are called so.
+    /// Starts one with these settings beside the usual ones. Its folder and its database have this name.
     pub(crate) fn start(
         name: &str,
         program: PathBuf,
@@ -82,12 +82,12 @@ impl<'a> Api<'a> {
         &self.host
     }
 
-    /// Where it is scraped.
+    /// Returns the address of its metrics, `host:port`.
     pub(crate) fn metrics(&self) -> &str {
         &self.metrics
     }
 
-    /// What another program needs to work on the same database and the same games.
+    /// Returns the settings with which another program works on the same database and the same games.
     pub(crate) fn settings(&self) -> impl Iterator<Item = (&str, &OsString)> {
         self.settings.iter().map(|(name, value)| (*name, value))
     }
@@ -96,7 +96,7 @@ impl<'a> Api<'a> {
         &self.key
     }
 
-    /// Where its log is, and whatever else is written meanwhile.
+    /// Returns the folder of its log and its data.
     pub(crate) fn dir(&self) -> &Path {
         &self.dir
     }

@@ -107,7 +107,7 @@ fn find(program: &str, first: &[&Path]) -> Option<PathBuf> {
     dirs.map(|dir| dir.join(program)).find(|path| path.is_file())
 }
 
-/// A folder that goes with this value.
+/// A folder that is removed with this value.
 struct Place(PathBuf);
 
 impl Place {

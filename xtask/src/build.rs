@@ -55,8 +55,8 @@ fn program(name: &str, release: bool, interrupts: &Interrupts) -> Result<PathBuf
 
 /// Returns cargo's arguments that build these programs.
 ///
-/// What ships has the features that it needs itself. Everything else has those of a build of all tests, so that programs and
-/// tests are one build: `--examples` is the flag that makes cargo count the tests' dependencies.
+/// A program that ships has the features that it needs itself. All others have those of a build of all tests, so that programs
+/// and tests are one build: with `--examples` cargo counts the tests' dependencies.
 pub(crate) fn selection(programs: &[&str], release: bool) -> Vec<String> {
     let (scope, flag): (&[_], _) =
         if release { (&["--release"], "--package") } else { (&["--workspace", "--examples"], "--bin") };

@@ -1,4 +1,4 @@
-//! `cargo xtask contract`: whether the API keeps what its OpenAPI document promises.
+//! `cargo xtask contract`: checks the API against its OpenAPI document.
 
 use std::process::Command;
 
@@ -11,13 +11,14 @@ use crate::signals::Interrupts;
 use crate::state::checkout;
 use crate::test::start_postgres;
 
-/// What checks it, and what checks the document.
+/// The checker of the API, and the checker of the document.
 const PACKAGES: [&str; 2] = ["schemathesis==4.32.5", "openapi-spec-validator==0.9.0"];
-/// What is checked, how much of it, and what is not and why.
+/// The configuration of schemathesis.
 const CONFIG: &str = "xtask/contract.toml";
+/// schemathesis takes hooks as Python alone.
 const HOOKS: &str = "xtask/contract.py";
 
-/// Run schemathesis against agis-api: does it keep what its OpenAPI document promises?
+/// Check agis-api against its OpenAPI document, by schemathesis
 ///
 /// Brings up a private PostgreSQL and an agis-api of its own, and fetches the tools from PyPI the first time.
 #[derive(clap::Args)]
@@ -31,7 +32,7 @@ pub(crate) fn run(args: &Args, interrupts: &Interrupts) -> Result {
     let tools = python::install(&PACKAGES, interrupts)?;
     let program = build::agis_api(false, interrupts)?;
 
-    step("is docs/openapi.json OpenAPI?");
+    step("checking that docs/openapi.json is OpenAPI");
     run_command(Command::new(tools.join("openapi-spec-validator")).arg("docs/openapi.json"), interrupts)?;
 
     let cluster = start_postgres()?;
@@ -41,7 +42,7 @@ pub(crate) fn run(args: &Args, interrupts: &Interrupts) -> Result {
     schemathesis.arg("--config-file").arg(checkout().join(CONFIG)).arg("run").args(&args.args);
     schemathesis.arg(api.url("/api/openapi.json")).env("AGIS_API_KEY", api.key());
     schemathesis.env("AGIS_API_KEY_ID", api::KEY_ID.to_string()).env("SCHEMATHESIS_HOOKS", checkout().join(HOOKS));
-    // It keeps what it found before in its working folder.
+    // schemathesis keeps earlier findings in its working folder.
     schemathesis.current_dir(api.dir());
     run_command(&mut schemathesis, interrupts)
 }

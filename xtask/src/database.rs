@@ -59,14 +59,14 @@ fn start(state: &State) -> Result<(String, Cluster)> {
     Ok((cluster.url(NAME), cluster))
 }
 
-/// The caller's `DATABASE_URL`. A shell that sourced `.agis/dev.env` may have that of our private cluster, which is
+/// Returns the caller's `DATABASE_URL`. A shell that sourced `.agis/dev.env` may have that of our private cluster, which is
 /// for us to start.
 pub(crate) fn given() -> Option<String> {
     let url = env::var("DATABASE_URL").ok().filter(|url| !url.is_empty())?;
     (env::var(PRIVATE_URL).as_ref() != Ok(&url)).then_some(url)
 }
 
-/// The URL that the running `cargo xtask dev` wrote down.
+/// Returns the URL that the running `cargo xtask dev` wrote down.
 pub(crate) fn running_url(state: &State) -> Result<String> {
     DevEnv::read(state, "DATABASE_URL").ok_or_else(|| {
         Failure::new("`cargo xtask dev` has not written its dev.env yet: wait until it is up, then try again")

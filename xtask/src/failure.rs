@@ -3,7 +3,7 @@ use std::process::{ExitCode, ExitStatus};
 
 use crate::run::say;
 
-/// What most of this program returns.
+/// The result of most functions of this program.
 pub(crate) type Result<T = ()> = std::result::Result<T, Failure>;
 
 /// Why a command ends without success.
@@ -22,7 +22,7 @@ impl Failure {
         Self::Message(text.into())
     }
 
-    /// Says what has not been said yet, and turns into the exit code.
+    /// Prints the message, if nothing has printed it yet, and returns the exit code.
     pub(crate) fn report(&self) -> ExitCode {
         match self {
             Self::Message(text) => {
@@ -32,7 +32,7 @@ impl Failure {
             Self::Status(status) => ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)),
             Self::Interrupted => {
                 let _ = std::io::stderr().flush();
-                // What a shell reports for Ctrl-C.
+                // A shell reports this for Ctrl-C.
                 ExitCode::from(130)
             }
         }

@@ -1,4 +1,4 @@
-//! As much of HTTP as is asked of our own programs and of Prometheus.
+//! A client for our own programs and for Prometheus.
 
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};

@@ -75,7 +75,7 @@ fn build(release: bool, interrupts: &Interrupts) -> Result<Vec<PathBuf>> {
     Ok(PROGRAMS.iter().map(|program| folder.join(program)).collect())
 }
 
-/// What the image says about itself: of which commit it is only where git knows.
+/// Returns the labels of the image. It names a commit only where git knows it.
 fn labels() -> Vec<(&'static str, String)> {
     let mut labels = vec![
         ("org.opencontainers.image.version", env!("CARGO_PKG_VERSION").to_owned()),
@@ -98,7 +98,7 @@ fn must_be_static(program: &Path) -> Result {
     }
 }
 
-/// Whether an ELF file of 64 bits, little endian, has a program header of the kind PT_INTERP (elf(5)).
+/// Returns whether an ELF file of 64 bits, little endian, has a program header of the kind PT_INTERP (elf(5)).
 fn interpreter(elf: &[u8]) -> Option<bool> {
     const PT_INTERP: u64 = 3;
     let number = |at: usize, bytes: usize| {

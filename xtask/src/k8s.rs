@@ -36,13 +36,13 @@ pub(crate) struct Args {
 
 #[derive(clap::Subcommand)]
 enum Subcommand {
-    /// Print what an overlay is: `cargo xtask k8s render production`, or `production/migrate`
+    /// Print the objects of an overlay: `cargo xtask k8s render production`, or `production/migrate`
     Render {
         /// dev, staging or production
         #[arg(default_value = "dev")]
         overlay: String,
     },
-    /// Hold every object of every overlay to the schemas of Kubernetes and Agones, and to the rules of this house
+    /// Check every object of every overlay by the schemas of Kubernetes and Agones and by our rules
     Check,
 }
 
@@ -122,7 +122,7 @@ fn validate(interrupts: &Interrupts) -> Result<PathBuf> {
     Ok(python::install(&VALIDATE, interrupts)?.join("kubernetes-validate"))
 }
 
-/// The kubectl of this machine where it can render the manifests, else one of our own.
+/// Returns the kubectl of this machine if it can render the manifests, else our own.
 fn kubectl(interrupts: &Interrupts) -> Result<PathBuf> {
     let mut probe = Command::new("kubectl");
     probe.args(["version", "--client"]).stdin(Stdio::null()).stderr(Stdio::null());
@@ -132,7 +132,7 @@ fn kubectl(interrupts: &Interrupts) -> Result<PathBuf> {
     }
 }
 
-/// Whether it knows all that the manifests are made with, by what it says of its version: from 1.27 on.
+/// Returns whether a kubectl of this version knows all parts of the manifests, as from 1.27 on.
 fn renders(version: &str) -> bool {
     version.contains("Kustomize Version: v5.")
 }

@@ -63,7 +63,7 @@ enum Command {
     Soak(soak::Args),
     /// Check what a change must pass: build, test, fmt, deny, k8s, contract, grafana, image, lint, docs
     ///
-    /// Needs no build: fmt, deny, k8s. They run beside the build, and the other steps beside the tests.
+    /// fmt, deny and k8s run beside the build, the other steps beside the tests.
     Ci,
     Openapi(openapi::Args),
     Contract(contract::Args),

@@ -12,7 +12,7 @@ use crate::state::State;
 /// Move the schema of the dev database (or that of DATABASE_URL)
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// What to do
+    /// The direction
     direction: Direction,
 }
 

@@ -31,7 +31,7 @@ pub(crate) struct Program<'a> {
 pub(crate) struct Stop {
     /// How long it may take.
     pub(crate) limit: Duration,
-    /// What is said when it has to be killed.
+    /// The text behind "killing <name>" when it has to be killed.
     pub(crate) killed: &'static str,
 }
 
@@ -73,7 +73,7 @@ impl<'a> Program<'a> {
         }
     }
 
-    /// What it writes, where that was asked for.
+    /// Returns the process, whose output is piped if its command asked for that.
     pub(crate) fn process(&mut self) -> &mut Child {
         &mut self.process
     }

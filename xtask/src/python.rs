@@ -8,8 +8,8 @@ use crate::run::{run, step};
 use crate::signals::Interrupts;
 use crate::state;
 
-/// The folder of the programs of these packages, `name==version` each; installs them where they are not. A new version
-/// finds new things: it comes in by a change of its own.
+/// Returns the folder of the programs of these packages, `name==version` each, and installs them if they are not there. A new
+/// version finds new faults, so an upgrade is a change of its own.
 pub(crate) fn install(packages: &[&str], interrupts: &Interrupts) -> Result<PathBuf> {
     let dir = state::target()?.join("tools").join(packages.join("-"));
     let (programs, complete) = (dir.join("bin"), dir.join("complete"));

@@ -15,17 +15,17 @@ use crate::signals::{Interrupt, Interrupts};
 /// How long an interrupted program may take to end before it is asked again, and then killed.
 const GRACE: Duration = Duration::from_secs(15);
 
-/// A line per step, on stderr: stdout is for what a command is asked for.
+/// Prints a line about a step, on stderr: stdout is for the answer of a command.
 pub(crate) fn step(text: impl Display) {
     say(&mut std::io::stderr(), format_args!("==> {text}"));
 }
 
-/// One line of a command's answer.
+/// Prints a line of a command's answer.
 pub(crate) fn answer(text: impl Display) {
     say(&mut std::io::stdout(), format_args!("{text}"));
 }
 
-/// Writes a line. Where nobody reads any more (a closed terminal), the work goes on: children have to be stopped.
+/// Writes a line. If nobody reads any more (a closed terminal), the work goes on: children have to be stopped.
 pub(crate) fn say(stream: &mut impl Write, line: Arguments<'_>) {
     let _ = writeln!(stream, "{line}");
     let _ = stream.flush();
@@ -45,7 +45,7 @@ fn is_ours_alone(name: &OsStr) -> bool {
     ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|prefix| name.as_encoded_bytes().starts_with(prefix.as_bytes()))
 }
 
-/// Whether `cargo <subcommand>` is installed.
+/// Returns whether `cargo <subcommand>` is installed.
 pub(crate) fn has_cargo(subcommand: &str) -> bool {
     let mut probe = cargo();
     probe.args([subcommand, "--version"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());

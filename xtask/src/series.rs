@@ -1,4 +1,4 @@
-//! The names under which Prometheus has what the programs count, and where an expression asks for them.
+//! The names of our metrics in Prometheus, and the metrics that an expression asks for.
 
 use std::{collections::BTreeSet, sync::LazyLock};
 

@@ -7,7 +7,7 @@ use crate::signals::Interrupts;
 use crate::state::{State, make_enterable};
 use crate::test;
 
-/// Run the real programs for long, under users, kills and outages
+/// Run the real programs for long, with users, kills and outages
 ///
 /// Two agis-api, the bot on a stand-in for Discord, PostgreSQL and Redis: users and schedules work on them while programs are
 /// killed, databases go away and the clock jumps. At the end nothing may be lost, doubled, unexplained in a log, or grown.

@@ -1,4 +1,4 @@
-//! Where things lie: the checkout, cargo's output, and the state of `cargo xtask dev`.
+//! The folders: the checkout, cargo's output, and the state of `cargo xtask dev`.
 
 use std::env;
 use std::fs::{self, File, Permissions, TryLockError};
@@ -9,7 +9,7 @@ use agis_local_services::account::Account;
 
 use crate::failure::{Failure, Result};
 
-/// The root of the checkout.
+/// Returns the root of the checkout.
 pub(crate) fn checkout() -> &'static Path {
     let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
     xtask.parent().unwrap_or(xtask)
@@ -37,7 +37,7 @@ pub(crate) fn triple() -> String {
 #[derive(Debug)]
 pub(crate) struct State {
     dir: PathBuf,
-    /// Whether somebody named it.
+    /// `AGIS_STATE_DIR` named it.
     is_named: bool,
 }
 
@@ -69,8 +69,8 @@ impl State {
         &self.dir
     }
 
-    /// What a shell sources: in `.agis` of the checkout, wherever the checkout's own state is, else in the state that
-    /// somebody named, so that two of them have two.
+    /// Returns the file that a shell sources. It lies in `.agis` of the checkout, wherever the checkout's own state is; a state
+    /// that `AGIS_STATE_DIR` names holds its own.
     pub(crate) fn dev_env(&self) -> PathBuf {
         let dir = if self.is_named { self.dir.clone() } else { checkout().join(".agis") };
         dir.join("dev.env")
@@ -80,7 +80,7 @@ impl State {
         self.dir.join("postgres")
     }
 
-    /// Where a PostgreSQL is kept that the machine does not have.
+    /// Returns the folder of a PostgreSQL that was downloaded because the machine has none.
     pub(crate) fn downloads(&self) -> PathBuf {
         self.dir.join("postgresql")
     }

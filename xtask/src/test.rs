@@ -23,13 +23,13 @@ const ZONES: &str = "tzdata==2026.6";
 /// Run the tests, with a PostgreSQL brought up for them and thrown away afterwards
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Try host-agones on the cluster that KUBECONFIG names, in its context's namespace and that of the same name with
-    /// -fences, instead of on the stand-in. The cluster has Agones; AGIS_TEST_GAME_IMAGE names a game that tells Agones' SDK when it is ready, if not Agones'
-    /// own example
+    /// Test host-agones on the cluster that KUBECONFIG names instead of on the stand-in. The cluster has Agones. The tests use
+    /// the namespace of the context, and the one of that name with -fences. AGIS_TEST_GAME_IMAGE names a game that tells Agones'
+    /// SDK when it is ready; the default is Agones' own example
     #[arg(long)]
     agones: bool,
-    /// Run them with the clock moved, by libfaketime: days from now as in +400d, a day as in 2028-02-29, or zone-change (one
-    /// hour before the next change of the machine's zone). Given more than once, they run once for each
+    /// Run the tests with the clock moved, by libfaketime: days from now as in +400d, a day as in 2028-02-29, or zone-change
+    /// (one hour before the next change of the machine's zone). Several clocks give one run each
     #[arg(long = "clock", value_name = "WHEN", conflicts_with = "agones")]
     clocks: Vec<Clock>,
     /// Passed on to the test runner (cargo-nextest where it is installed, else cargo test), such as a filter or
@@ -67,7 +67,7 @@ fn on_clocks(clocks: &[Clock], args: &[String], interrupts: &Interrupts) -> Resu
 fn on_cluster(args: &[String], interrupts: &Interrupts) -> Result {
     let Some(kubeconfig) = std::env::var_os("KUBECONFIG") else {
         return Err(Failure::new(
-            "which cluster? set KUBECONFIG to a file whose current context has a namespace for tests",
+            "no cluster is named: set KUBECONFIG to a file whose current context has a namespace for tests",
         ));
     };
     step(format_args!("running the tests of host-agones on the cluster of {}", kubeconfig.display()));
@@ -116,7 +116,7 @@ fn on_clock(args: &[String], clock: &[(&'static str, OsString)], interrupts: &In
     run_command(with_postgres(tests.args(scope).args(args), &cluster), interrupts)
 }
 
-/// Cargo's variable that names the program which runs what was built for this machine.
+/// Returns cargo's variable for the program that runs what was built for this machine.
 fn runner_variable() -> Result<String> {
     let output = Command::new("rustc").arg("-vV").output()?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -125,7 +125,7 @@ fn runner_variable() -> Result<String> {
     Ok(format!("CARGO_TARGET_{}_RUNNER", host.to_uppercase().replace('-', "_")))
 }
 
-/// A command line that runs another with these variables.
+/// Returns the beginning of a command line that runs another with these variables.
 fn in_environment(variables: &[(&'static str, OsString)]) -> OsString {
     let mut line = OsString::from("env");
     for (name, value) in variables {
@@ -137,8 +137,8 @@ fn in_environment(variables: &[(&'static str, OsString)]) -> OsString {
     line
 }
 
-/// The newest time zone data, from PyPI: the machine's may be older. Without it, its tests have the machine's and that in
-/// the programs.
+/// Returns the newest time zone data, from PyPI: the machine's may be older. Without it the tests use the machine's data and the
+/// data in the programs.
 fn newest_zones(interrupts: &Interrupts) -> Option<PathBuf> {
     let installed = python::install(&[ZONES], interrupts);
     let Ok(programs) = installed else {
@@ -150,8 +150,7 @@ fn newest_zones(interrupts: &Interrupts) -> Option<PathBuf> {
     folders.into_iter().find(|folder| folder.is_dir())
 }
 
-/// Makes sure that there are the programs that the guides tell people to type, and those that tests start; their packages
-/// are called as they are.
+/// Installs the programs of the guides and of the tests that are missing; each has the name of its package.
 pub(crate) fn provide(programs: &[&str]) -> Result {
     let missing = || -> Vec<_> { programs.iter().copied().filter(|program| !is_there(program)).collect() };
     let wanted = missing();
@@ -168,7 +167,7 @@ fn is_there(program: &str) -> bool {
     Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
 }
 
-/// A throw-away PostgreSQL, stopped and removed with the value.
+/// Starts a throw-away PostgreSQL, which is stopped and removed with the value.
 pub(crate) fn start_postgres() -> Result<Cluster> {
     postgres_with(&[])
 }

@@ -22,7 +22,7 @@ const STOP: Stop = Stop {
 /// The owner of the demo key: an id that Discord gives to nobody.
 const DEMO_USER: &str = "100000000000000001";
 
-/// What both programs read from their environment.
+/// Returns the settings that both programs read.
 pub(super) fn environment(settings: &Settings, database: &DevDatabase, state: &State) -> Vec<(&'static str, OsString)> {
     let fixed = [
         ("DATABASE_URL", database.url().into()),
@@ -98,7 +98,7 @@ impl<'a> Api<'a> {
     fn new_key(&self) -> Result<String> {
         step("making a demo user and an API key");
         let mut create = self.command(&["keys", "create", "--user", DEMO_USER, "--name", "dev"]);
-        // Where the file with the last key was lost, again and again, another one must still be had.
+        // The file with the last key may get lost again and again; each time the user needs one more key.
         output(create.env("KEYS_PER_USER", "100000"))
     }
 }

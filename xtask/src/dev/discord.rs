@@ -15,7 +15,7 @@ use crate::program::{Program, Stop};
 use crate::run::step;
 use crate::signals::Interrupts;
 
-/// Where the page of the stand-in is, unless something else is there.
+/// The port of the stand-in's page, unless another program has it.
 const PAGE_PORT: u16 = 8090;
 const STOP: Stop = Stop { limit: Duration::from_secs(15), killed: "" };
 
@@ -36,7 +36,7 @@ pub(super) struct Discord<'a> {
     stand_in: Option<StandIn<'a>>,
 }
 
-/// Whether this run has a bot.
+/// Returns whether this run has a bot.
 pub(super) fn is_wanted(stand_in: bool) -> bool {
     stand_in || env::var_os(TOKEN).is_some()
 }
@@ -104,7 +104,7 @@ impl<'a> StandIn<'a> {
         let Some(said) = program.process().stdout.take() else {
             return Err(Failure::new("the stand-in for Discord cannot be heard"));
         };
-        // It says both at once when it is up, or ends.
+        // The stand-in prints both at once when it is up, or ends.
         let mut lines = BufReader::new(said).lines().map_while(std::result::Result::ok);
         let mut read = |name: &str| {
             let line = lines.next().unwrap_or_default();

@@ -5,7 +5,7 @@ use crate::failure::{Failure, Result};
 
 const LOCALHOST: &str = "127.0.0.1";
 
-/// Where the programs listen.
+/// The addresses that the programs listen on.
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) bind_address: String,
@@ -26,7 +26,7 @@ impl Settings {
         })
     }
 
-    /// Whether the programs can have their ports: better known before a long build than after it.
+    /// Checks that the ports are free, before a long build.
     pub(crate) fn check_ports(&self, with_bot: bool) -> Result {
         // Held together, so that one port for two is found out too.
         let _api = claim("API_PORT", &self.bind_address, self.api_port)?;

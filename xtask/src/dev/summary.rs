@@ -1,7 +1,7 @@
 use crate::dev_env::DevEnv;
 use crate::run::answer;
 
-/// What to do next, ready to be pasted.
+/// Prints the next commands, ready to be pasted.
 pub(super) fn print(env: &DevEnv, page: Option<&str>) {
     let DevEnv { api_url, metrics_url, api_key, .. } = env;
     let post = |path: &str| format!("curl -sS -X POST {api_url}/api/v1/{path} -H 'Authorization: Bearer {api_key}'");

@@ -17,8 +17,8 @@ use crate::signals::Interrupts;
 use crate::state::checkout;
 use crate::test::start_postgres;
 
-/// What an hour costs, and what the owner of the three servers has beside the 100 that everybody begins with: the next hour of
-/// the last cannot be paid.
+/// The price of an hour, and the credits of the owner of three servers beside the 100 that everybody begins with: they do not
+/// pay the next hour of the third.
 const PRICE: u32 = 40;
 const GRANT: &str = "50";
 

@@ -1,4 +1,4 @@
-//! Whether the image does what it is for: its programs are started from it, as its account, and asked.
+//! Checks that the image works: starts its programs from it, as its account, and asks them.
 
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};

@@ -6,7 +6,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::failure::{Failure, Result};
 
-/// What builds and runs images here.
+/// The program that builds and runs images here.
 pub(super) enum Tool {
     Docker,
     /// With a store of its own, of plain folders: that needs nothing of the kernel.

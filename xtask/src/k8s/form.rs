@@ -1,4 +1,4 @@
-//! Whether an object has the form of its kind: no field that its kind does not know, none missing, none of another type.
+//! Checks that an object has the form of its kind: no unknown field, none missing, none of another type.
 
 use std::{collections::BTreeMap, fs, path::Path, process::Command, sync::LazyLock};
 

@@ -53,7 +53,7 @@ impl fmt::Display for Clock {
 }
 
 impl Clock {
-    /// How far the clock is moved.
+    /// Returns how far the clock is moved.
     fn shift(self, now: Timestamp, zone: &TimeZone) -> Result<SignedDuration> {
         let moment = match self {
             Self::Later(days) => return Ok(HOUR * 24 * i32::try_from(days).unwrap_or(i32::MAX)),
@@ -70,7 +70,7 @@ impl Clock {
         moment.map(|moment| moment.duration_since(now)).map_err(|error| Failure::new(error.to_string()))
     }
 
-    /// What puts a program, and what it starts, on this clock. The monotonic clock stays: deadlines are on it.
+    /// Returns the variables that put a program, and its children, on this clock. The monotonic clock stays: deadlines are on it.
     pub(super) fn environment(self) -> Result<Vec<(&'static str, OsString)>> {
         let shift = self.shift(Timestamp::now(), &TimeZone::system())?;
         Ok(vec![
