@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use agis_automation::Biller;
+use agis_automation::{Biller, biller};
 use agis_servers::{Policy, Servers, game::Catalogue, store::Billing};
 use agis_storage::Db;
 use agis_test_support::wait;
@@ -24,10 +24,17 @@ impl Running {
     fn begin(db: &Arc<Db>) -> Self {
         let catalogue = Arc::new(Catalogue::parse("").expect("a catalogue"));
         let policy = Policy { host: "nobody".to_owned(), servers_per_user: 10, billing: Billing::On };
-        let servers = Servers::new(db.clone(), db.clone(), db.clone(), db.clone(), catalogue.clone(), policy, vec![]);
+        let servers = Servers::new(db.clone(), db.clone(), db.clone(), db.clone(), catalogue, policy, vec![]);
+        let mut biller = Biller::new(db.clone(), servers);
         let stop = CancellationToken::new();
-        let biller = Biller { ledger: db.clone(), servers, catalogue };
-        Self { task: tokio::spawn(biller.run(stop.clone())), stop }
+        let stops = stop.clone();
+        let task = tokio::spawn(async move {
+            while !stops.is_cancelled() {
+                let pause = biller.round().await.ok().flatten().unwrap_or(biller::PERIOD);
+                stops.run_until_cancelled(tokio::time::sleep(pause)).await;
+            }
+        });
+        Self { stop, task }
     }
 
     async fn end(self) {
