@@ -31,7 +31,7 @@ pub(crate) struct Program<'a> {
 pub(crate) struct Stop {
     /// How long it may take.
     pub(crate) limit: Duration,
-    /// The text behind "killing <name>" when it has to be killed.
+    /// The text behind the name in the message that it has to be killed.
     pub(crate) killed: &'static str,
 }
 

@@ -1,6 +1,6 @@
 //! REST over the domain services. The only crate that knows both HTTP and the domains.
 //!
-//! - [`server`]: the server, its limits, and the table of routes
+//! - `server`: the server, its limits, and the table of routes
 //! - `routes`: what a resource takes, and asks of its caller
 //! - `auth`: who calls, and how often; the scope that a handler asks for stands in its signature
 //! - `client`: from where; `forwarded`: through a proxy that nobody has named; `legacy`: the tokens of v1.7.0
