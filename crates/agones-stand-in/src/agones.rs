@@ -5,7 +5,6 @@ mod garbage;
 mod pod;
 
 use std::collections::HashSet;
-use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,6 +12,7 @@ use serde_json::{Value, json};
 use tokio::time::{sleep, sleep_until};
 
 use crate::admission::FINALIZER;
+use crate::game_state::State;
 use crate::hub::Hub;
 use crate::kind::Kind;
 use crate::pods::{self, ADDRESS, NODE};
@@ -20,78 +20,8 @@ use crate::state::World;
 use crate::status::{Result, Status};
 use crate::{admission, meta};
 
-pub(crate) use pod::SIDECAR;
-
 /// Which ports Agones gives out.
 const PORTS: std::ops::RangeInclusive<u64> = 7000..=8000;
-
-/// The state of a GameServer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "they are Agones' own words")]
-pub enum State {
-    PortAllocation,
-    Creating,
-    Starting,
-    Scheduled,
-    RequestReady,
-    Ready,
-    Shutdown,
-    Error,
-    Unhealthy,
-    Reserved,
-    Allocated,
-}
-
-impl State {
-    const ALL: [Self; 11] = [
-        Self::PortAllocation,
-        Self::Creating,
-        Self::Starting,
-        Self::Scheduled,
-        Self::RequestReady,
-        Self::Ready,
-        Self::Shutdown,
-        Self::Error,
-        Self::Unhealthy,
-        Self::Reserved,
-        Self::Allocated,
-    ];
-
-    /// The state that an object says it has.
-    #[must_use]
-    pub fn of(object: &Value) -> Option<Self> {
-        let name = object["status"]["state"].as_str()?;
-        Self::ALL.into_iter().find(|state| state.name() == name)
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::PortAllocation => "PortAllocation",
-            Self::Creating => "Creating",
-            Self::Starting => "Starting",
-            Self::Scheduled => "Scheduled",
-            Self::RequestReady => "RequestReady",
-            Self::Ready => "Ready",
-            Self::Shutdown => "Shutdown",
-            Self::Error => "Error",
-            Self::Unhealthy => "Unhealthy",
-            Self::Reserved => "Reserved",
-            Self::Allocated => "Allocated",
-        }
-    }
-
-    /// Whether it comes before `Ready`.
-    pub(crate) fn is_starting(self) -> bool {
-        use State::{Creating, PortAllocation, RequestReady, Scheduled, Starting};
-        matches!(self, PortAllocation | Creating | Starting | Scheduled | RequestReady)
-    }
-}
-
-impl fmt::Display for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
 
 /// Runs all controllers, step by step, for as long as the cluster is there.
 pub(crate) async fn run(hub: Arc<Hub>) {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::agones::State;
+use crate::game_state::State;
 use crate::kind::Kind;
 use crate::{Cluster, agones, pods};
 

@@ -44,6 +44,7 @@ mod admission;
 mod agones;
 mod builtin;
 mod faults;
+mod game_state;
 mod hub;
 mod kind;
 mod knobs;
@@ -51,6 +52,7 @@ mod meta;
 mod observe;
 mod patch;
 mod pods;
+mod request;
 mod rest;
 mod schema;
 mod selector;
@@ -66,10 +68,10 @@ use std::sync::Arc;
 use actix_web::dev::ServerHandle;
 use tokio::task::AbortHandle;
 
-pub use agones::State;
 pub use faults::Fault;
+pub use game_state::State;
 pub use kind::Kind;
-pub use observe::Request;
+pub use request::Request;
 pub use schema::Schema;
 
 use hub::{Facts, Hub};

@@ -4,27 +4,13 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::agones::State;
+use crate::game_state::State;
 use crate::kind::Kind;
+use crate::request::Request;
 use crate::{Cluster, NAMESPACE, write};
 
 /// How long a test waits for what is sure to come.
 const PATIENCE: Duration = Duration::from_secs(20);
-
-/// A request, and what it was answered.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Request {
-    /// `GET`, `POST` and so on.
-    pub method: String,
-    /// Without the query.
-    pub path: String,
-    /// As it was sent, without the question mark.
-    pub query: String,
-    /// What came as JSON, `null` where nothing did.
-    pub body: Value,
-    /// The status that it was or would have been answered; 0 where nothing was done and nothing answered.
-    pub status: u16,
-}
 
 impl Cluster {
     /// An object, as it is stored.
@@ -140,12 +126,5 @@ impl Cluster {
         };
         let lines: Vec<_> = Kind::ALL.into_iter().flat_map(of_kind).collect();
         format!("in {NAMESPACE}: {}", lines.join(", "))
-    }
-}
-
-impl Request {
-    pub(crate) fn line(&self) -> String {
-        let Self { method, path, query, .. } = self;
-        if query.is_empty() { format!("{method} {path}") } else { format!("{method} {path}?{query}") }
     }
 }

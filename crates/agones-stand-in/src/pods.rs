@@ -5,11 +5,14 @@ use std::time::{Duration, Instant};
 use chrono::{SecondsFormat, Utc};
 use serde_json::{Value, json};
 
-use crate::agones::{self, State};
+use crate::game_state::State;
 use crate::kind::Kind;
 use crate::state::World;
 use crate::status::Result;
 use crate::store::timestamp;
+
+/// Container that Agones adds to the pod of a game.
+pub(crate) const SIDECAR: &str = "agones-gameserver-sidecar";
 use crate::{GAME, meta};
 
 /// The one node, and where players reach it.
@@ -120,7 +123,7 @@ fn run(pod: &Value, ready: bool) -> Value {
                 "image": container["image"],
                 "imageID": container["image"],
                 "containerID": format!("containerd://{}-{}", meta::uid(pod), container["name"].as_str().unwrap_or_default()),
-                "ready": ready || container["name"] == agones::SIDECAR,
+                "ready": ready || container["name"] == SIDECAR,
                 "started": true,
                 "restartCount": 0,
                 "state": {"running": {"startedAt": started}},

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use crate::FENCES;
-use crate::agones::State;
 use crate::faults::Faults;
+use crate::game_state::State;
 use crate::kind::Kind;
-use crate::observe::Request;
+use crate::request::Request;
 use crate::store::Store;
 
 /// How many requests are kept; a stand-in that runs for days forgets the oldest.

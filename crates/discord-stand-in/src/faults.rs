@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
-use crate::gateway::{Close, Order};
+use crate::gateway::connections::{Close, Order};
 use crate::{Discord, Person};
 
 #[derive(Debug, Default)]

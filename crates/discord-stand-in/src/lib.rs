@@ -43,6 +43,7 @@ mod line;
 mod message;
 mod observe;
 mod page;
+mod record;
 mod reply;
 mod rest;
 mod rules;
@@ -59,7 +60,7 @@ use tokio::task::AbortHandle;
 
 pub use act::{Choice, Refusal};
 pub use message::Message;
-pub use observe::{Entry, Request};
+pub use record::{Entry, Request};
 pub use reply::Reply;
 pub use schema::Schema;
 pub use world::Person;

@@ -1,47 +1,16 @@
 //! What tests look at.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use agis_test_support::wait;
 use serde_json::Value;
 
+use crate::record::{Entry, Request};
 use crate::world::Channel;
 use crate::{Discord, Message, Person};
 
 /// How long a test waits for what the bot does by itself.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
-
-/// A request of the bot.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct Request {
-    /// When it came.
-    pub at: Instant,
-    /// Its method.
-    pub method: String,
-    /// Its path, from after `/api/v10`, without the query.
-    pub path: String,
-    /// Its JSON; null where it had no body.
-    pub body: Value,
-    /// What it was answered.
-    pub status: u16,
-    /// What was wrong with it.
-    pub complaints: Vec<String>,
-}
-
-/// How a connection to the gateway entered a session.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Entry {
-    /// The session.
-    pub session: String,
-    /// Whether it went on with a session (RESUME), or began one (IDENTIFY).
-    pub resumed: bool,
-    /// Its number among the shards, and how many there are.
-    pub shard: (u64, u64),
-    /// What it wants to be told.
-    pub intents: u64,
-}
 
 impl Discord {
     /// All requests so far, in the order in which they came.

@@ -7,9 +7,9 @@ use serde_json::Value;
 
 use crate::clock;
 use crate::faults::Faults;
-use crate::gateway::Gateway;
+use crate::gateway::connections::Gateway;
 use crate::message::Message;
-use crate::observe::Request;
+use crate::record::Request;
 use crate::world::World;
 
 /// How many records of a kind are kept; a stand-in that runs for days forgets the oldest.

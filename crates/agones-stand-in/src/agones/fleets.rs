@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::State;
+use crate::game_state::State;
 use crate::kind::Kind;
 use crate::meta;
 use crate::schema::Schemas;

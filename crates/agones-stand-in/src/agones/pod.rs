@@ -3,9 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::meta;
-
-/// The container that Agones adds.
-pub(crate) const SIDECAR: &str = "agones-gameserver-sidecar";
+use crate::pods::SIDECAR;
 
 pub(super) fn of(object: &Value) -> Value {
     let template = &object["spec"]["template"];

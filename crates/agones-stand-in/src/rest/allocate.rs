@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use super::Call;
 use super::answer::Answer;
-use crate::agones::{self, State};
+use crate::agones;
+use crate::game_state::State;
 use crate::kind::Kind;
 use crate::selector::Selector;
 use crate::state::World;

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use super::{Close, Gateway, Order, Session};
+use super::connections::{Close, Gateway, Order};
+use super::session::Session;
 use crate::hub::{Hub, TOKEN};
 use crate::state::{State, keep};
 use crate::{APPLICATION, Entry, world};
