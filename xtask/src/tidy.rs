@@ -46,6 +46,25 @@ fn log_messages_are_constant_and_documented() {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
+#[test]
+fn test_names_are_short() {
+    for (path, text) in sources() {
+        for (at, _) in text.match_indices("test]\n").chain(text.match_indices("\")]\n")) {
+            let after = text[at..].lines().skip(1).map(str::trim_start).find(|line| !line.starts_with("#["));
+            let name = after.and_then(|line| line.trim_start_matches("async ").strip_prefix("fn ")?.split('(').next());
+            assert!(name.is_none_or(|name| name.len() <= 60), "{}: {name:?} is too long", path.display());
+        }
+    }
+}
+
+/// cargo-deny does not tell the tests' dependencies from the others.
+#[test]
+fn automation_depends_on_storage_in_tests_only() {
+    let manifest = fs::read_to_string(checkout().join("crates/automation/Cargo.toml")).expect("a manifest");
+    let (own, tests) = manifest.split_once("[dev-dependencies]").expect("tests");
+    assert!(!own.contains("agis-storage") && tests.contains("agis-storage"));
+}
+
 /// Returns every Rust file of the project with its text; paths begin at the checkout.
 fn sources() -> Vec<(PathBuf, String)> {
     let mut found = vec![];
