@@ -41,6 +41,14 @@ pub(crate) async fn until(sql: &Client, what: &str, query: &str) {
     wait::until(LONG, what, async || one::<bool>(sql, query).await.then_some(())).await;
 }
 
+/// Starts another process, which begins with a round of the biller, once the host has confirmed what runs.
+async fn billed_at_once(stack: &Stack, sql: &Client) -> Api {
+    let confirmed = "select count(*) = 0 from game_servers, billing where status = 'running'
+                     and coalesce(confirmed_until < greatest(free_until, now() - interval '1 minute'), true)";
+    until(sql, "the host to confirm what runs", confirmed).await;
+    stack.api(&ON).await
+}
+
 /// Every balance is what its lines add up to, and what the last of them says.
 async fn sums_agree(sql: &Client) {
     let disagree: i64 =
@@ -143,6 +151,7 @@ async fn dry_owner_is_told_before_the_stop() {
     unbilled.stop().await;
     let api = stack.api(&ON).await;
     let told = |kind: &str| format!("select count(*) = 1 from notices where kind = '{kind}' and server_id = {id}");
+    let _another = billed_at_once(&stack, &sql).await;
     until(&sql, "the owner to be told", &told("credits_low")).await;
     assert_eq!(api.get(&format!("/api/v1/servers/{id}")).await.expect(200)["status"], "running");
     let grace =
@@ -150,6 +159,7 @@ async fn dry_owner_is_told_before_the_stop() {
     assert!(one::<bool>(&sql, &grace).await);
 
     sql.batch_execute(OVER).await.expect("the time is over");
+    let _third = billed_at_once(&stack, &sql).await;
     api.until_status(id, "stopped").await;
     assert!(one::<bool>(&sql, &told("credits_out")).await);
     assert_eq!(one::<i64>(&sql, "select count(*) from credit_ledger where kind = 'charge'").await, 0);
@@ -172,10 +182,12 @@ async fn restart_at_grace_end_still_pays() {
     unbilled.stop().await;
     let api = stack.api(&ON).await;
     let told = "select count(*) = 1 from notices where kind = 'credits_low'";
+    let _another = billed_at_once(&stack, &sql).await;
     until(&sql, "the owner to be told", told).await;
     sql.batch_execute(OVER).await.expect("the time is over");
     // It is refused, unless it comes too late.
     drop(api.call("POST", &format!("/api/v1/servers/{id}/restart"), None).await);
+    let _third = stack.api(&ON).await;
     api.until_status(id, "stopped").await;
     assert!(one::<bool>(&sql, told).await, "once");
     assert_eq!(one::<i64>(&sql, "select count(*) from credit_ledger where kind = 'charge'").await, 0);
@@ -188,7 +200,9 @@ async fn unbilled_time_is_never_charged() {
     let billed = stack.api(&ON).await;
     let id = priced(&billed, &sql, 10).await;
     billed.act(id, "start").await;
+    let another = billed_at_once(&stack, &sql).await;
     until(&sql, "the first hour", "select count(*) = 1 from credit_ledger where kind = 'charge'").await;
+    another.stop().await;
     let paid_until = "select paid_until::text from game_servers";
     let first = one::<String>(&sql, paid_until).await;
     billed.stop().await;
@@ -208,6 +222,7 @@ async fn unbilled_time_is_never_charged() {
     sql.batch_execute("update game_servers set paid_until = now() - interval '3 hours'").await.expect("it is over");
     free(&one::<String>(&sql, "select now()::text").await).await;
     let api = stack.api(&ON).await;
+    let _another = billed_at_once(&stack, &sql).await;
     until(&sql, "an hour from now on", "select bool_and(paid_until > now() + '59 min') from game_servers").await;
     assert_eq!(api.get("/api/v1/users/me").await.expect(200)["credits"], 80);
     sums_agree(&sql).await;
@@ -282,7 +297,9 @@ async fn outage_is_paid_until_the_server_was_seen() {
     for id in [dead, alive] {
         api.act(id, "start").await;
     }
+    let another = billed_at_once(&stack, &sql).await;
     until(&sql, "the first hours", "select count(*) = 2 from credit_ledger where kind = 'charge'").await;
+    another.stop().await;
     api.stop().await;
     let shim = stack.process_of(dead).expect("a process")["shim"]["pid"].as_i64().expect("a number");
     let game = stack.process_of(dead).expect("a process")["game"]["pid"].as_i64().expect("a number");
@@ -296,6 +313,7 @@ async fn outage_is_paid_until_the_server_was_seen() {
     sql.batch_execute(outage).await.expect("an outage");
     let api = stack.api(&ON).await;
     api.until_status(dead, "crashed").await;
+    let _another = billed_at_once(&stack, &sql).await;
     until(&sql, "the other to pay", &format!("select paid_until > now() from game_servers where id = {alive}")).await;
     let hours = [hours(&sql, id(dead)).await, hours(&sql, id(alive)).await];
     assert_eq!(hours, [1, 5], "the one that ran on pays what it ran");
@@ -415,10 +433,12 @@ async fn reserved_credits_pay_for_nothing_else() {
          values ('{OWNER}', 'runs', 'demo', 'running', 'running', 'elsewhere', 1, now(), now()) returning id"
     );
     let runs: i32 = one(&sql, &runs).await;
+    let _another = stack.api(&ON).await;
     until(&sql, "the owner to be told", "select count(*) = 1 from notices where kind = 'credits_low'").await;
     assert_eq!(hours(&sql, runs).await, 0);
     api.act(starting, "stop").await;
     sql.batch_execute(OVER).await.expect("the time is over");
+    let _third = stack.api(&ON).await;
     until(&sql, "the other to pay", &format!("select count(*) = 1 from credit_ledger where server_id = {runs}")).await;
 }
 
@@ -431,6 +451,7 @@ async fn remade_server_gets_no_new_grace() {
     unbilled.act(old, "start").await;
     unbilled.stop().await;
     let api = stack.api(&ON).await;
+    let _another = billed_at_once(&stack, &sql).await;
     until(&sql, "the owner to be told", "select count(*) = 1 from notices where kind = 'credits_low'").await;
     let deleted = api.call("DELETE", &format!("/api/v1/servers/{old}"), None).await.expect(202);
     api.ended(deleted["id"].as_str().expect("an id")).await;
@@ -447,7 +468,9 @@ async fn crash_within_a_paid_hour_restarts_free() {
     let api = stack.api(&ON).await;
     let server = priced(&api, &sql, 100).await;
     api.act(server, "start").await;
+    let another = billed_at_once(&stack, &sql).await;
     until(&sql, "the first hour", "select count(*) = 1 from credit_ledger where kind = 'charge'").await;
+    another.stop().await;
     let game = stack.process_of(server).expect("a process")["game"]["pid"].as_i64().expect("a number");
     signal(game, "KILL");
     api.until_status(server, "crashed").await;
