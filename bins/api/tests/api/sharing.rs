@@ -1,9 +1,9 @@
 //! What others may do on a server that its owner shares with them, and for how long.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use agis_base::{GuildId, RoleId, ServerId, UserId};
-use agis_servers::{Grantee, Permission, Permissions, Policy, Servers, ServersError, game::Catalogue, store::Billing};
+use agis_servers::{Grantee, Permission, Permissions, Policy, Servers, game::Catalogue, store::Billing};
 use agis_storage::{Db, DbConfig};
 use serde_json::{Value, json};
 
@@ -297,75 +297,4 @@ async fn owner_ends_but_never_edits_others_schedules() {
     api.get(&format!("{path}/runs")).await.expect(200);
     assert_eq!(api.call("DELETE", &path, None).await.status, 204);
     assert_eq!(listed(&key, "/api/v1/schedules").await, Vec::<Value>::new());
-}
-
-#[tokio::test]
-async fn only_the_owner_shares_and_fifty_at_most() {
-    let stack = Stack::start().await;
-    let (api, rules) = (stack.api(&[]).await, rules(&stack));
-    stack.make_key(STRANGER, &[]);
-    let server = api.server("ours", "demo").await;
-    let read: Permissions = [Permission::Read].into_iter().collect();
-    let by = async |who: &str, grantee: &Grantee, permissions| {
-        let refused = rules.share(&user(who), id(server), grantee, permissions).await.map(drop);
-        refused.map_err(|error| error.to_string())
-    };
-    let missing = Err("there is no such server, or it is not yours".to_owned());
-    assert_eq!(by(STRANGER, &member("5"), read).await, missing);
-    assert_eq!(
-        by(OWNER, &member(OWNER), read).await,
-        Err("grantee: is somebody else: an owner may do everything".into())
-    );
-    assert_eq!(by(OWNER, &member(STRANGER), Permissions::default()).await, Err("permissions: has at least one".into()));
-    for permission in Permission::ALL {
-        share(&rules, server, &member(STRANGER), &[*permission]).await;
-        let refused = rules.share(&user(STRANGER), id(server), &member("5"), read).await;
-        assert!(matches!(refused, Err(ServersError::NotAllowed)), "with '{permission}': {refused:?}");
-        let refused = rules.unshare(&user(STRANGER), id(server), &member(STRANGER)).await;
-        assert!(matches!(refused, Err(ServersError::NotAllowed)), "with '{permission}': {refused:?}");
-        let refused = rules.shares(&user(STRANGER), id(server)).await;
-        assert!(matches!(refused, Err(ServersError::NotAllowed)), "with '{permission}': {refused:?}");
-    }
-    // Sharing again replaces what was there.
-    let shares = rules.shares(&user(OWNER), id(server)).await.expect("shares");
-    assert_eq!(shares.len(), 1);
-    assert_eq!(shares[0].permissions, [Permission::Schedule].into_iter().collect());
-    assert_eq!((&shares[0].grantee, &shares[0].granted_by), (&member(STRANGER), &user(OWNER)));
-    for guild in 1..50 {
-        share(&rules, server, &role(&guild.to_string(), &guild.to_string()), &[Permission::Read]).await;
-    }
-    let refused = rules.share(&user(OWNER), id(server), &member("5"), read).await;
-    assert!(matches!(refused, Err(ServersError::TooManyShares(50))), "{refused:?}");
-    share(&rules, server, &member(STRANGER), &[Permission::Stop]).await;
-    for taken_back in [true, false] {
-        let was_there = rules.unshare(&user(OWNER), id(server), &member(STRANGER)).await.expect("taken back");
-        assert_eq!(was_there, taken_back);
-    }
-    assert_eq!(by(OWNER, &member("5"), read).await, Ok(()));
-}
-
-#[tokio::test]
-async fn longest_unseen_members_are_looked_at_first() {
-    let stack = Stack::start().await;
-    let (api, rules, sql) = (stack.api(&[]).await, rules(&stack), stack.sql().await);
-    let server = api.server("ours", "demo").await;
-    let stale = async |hours: u64, limit: u32| {
-        let members = rules.stale_members(Duration::from_secs(hours * 3600), limit).await.expect("members");
-        members.into_iter().map(|(user, guild)| format!("{user} {guild}")).collect::<Vec<_>>()
-    };
-    for (member, guild, hours) in [("1", "7", 5), ("2", "7", 9), ("3", "7", 1), ("4", "8", 99)] {
-        rules
-            .note_roles(&user(member), &GuildId::from_stored(guild), &[RoleId::from_stored("70")])
-            .await
-            .expect("noted");
-        let query =
-            format!("update member_roles set seen_at = now() - interval '{hours} hours' where discord_id = '{member}'");
-        sql.batch_execute(&query).await.expect("another time");
-    }
-    assert_eq!(stale(4, 10).await, Vec::<String>::new(), "nothing is shared with a role");
-    share(&rules, server, &role("7", "71"), &[Permission::Read]).await;
-    assert_eq!(stale(4, 10).await, ["2 7", "1 7"]);
-    assert_eq!(stale(4, 1).await, ["2 7"]);
-    rules.note_roles(&user("2"), &GuildId::from_stored("7"), &[RoleId::from_stored("70")]).await.expect("noted");
-    assert_eq!(stale(4, 10).await, ["1 7"]);
 }

@@ -1,54 +1,22 @@
 //! Servers that run are paid for.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use agis_automation::{Biller, biller};
-use agis_servers::{Policy, Servers, game::Catalogue, store::Billing};
+use agis_automation::Biller;
+use agis_servers::store::Billing;
 use agis_storage::Db;
-use agis_test_support::wait;
-use tokio::task::JoinHandle;
 use tokio_postgres::{Client, types::FromSql};
-use tokio_util::sync::CancellationToken;
 
-use crate::scene::Scene;
+use crate::scene::{Scene, servers};
 
-const SOON: Duration = Duration::from_secs(30);
-
-/// A running biller; a new one begins with a round.
-struct Running {
-    stop: CancellationToken,
-    task: JoinHandle<()>,
-}
-
-impl Running {
-    fn begin(db: &Arc<Db>) -> Self {
-        let catalogue = Arc::new(Catalogue::parse("").expect("a catalogue"));
-        let policy = Policy { host: "nobody".to_owned(), servers_per_user: 10, billing: Billing::On };
-        let servers = Servers::new(db.clone(), db.clone(), db.clone(), db.clone(), catalogue, policy, vec![]);
-        let mut biller = Biller::new(db.clone(), servers);
-        let stop = CancellationToken::new();
-        let stops = stop.clone();
-        let task = tokio::spawn(async move {
-            while !stops.is_cancelled() {
-                let pause = biller.round().await.ok().flatten().unwrap_or(biller::PERIOD);
-                stops.run_until_cancelled(tokio::time::sleep(pause)).await;
-            }
-        });
-        Self { stop, task }
-    }
-
-    async fn end(self) {
-        self.stop.cancel();
-        self.task.await.expect("a task");
-    }
+/// Has everybody asked for what they owe, until nobody owes more.
+async fn bill(db: &Arc<Db>) {
+    let mut biller = Biller::new(db.clone(), servers(db, Billing::On));
+    while biller.round().await.expect("a round").is_some() {}
 }
 
 async fn one<T: for<'a> FromSql<'a>>(sql: &Client, query: &str) -> T {
     sql.query_one(query, &[]).await.expect("a row").get(0)
-}
-
-async fn until(sql: &Client, what: &str, query: &str) {
-    wait::until(SOON, what, async || one::<bool>(sql, query).await.then_some(())).await;
 }
 
 /// Every balance is what its lines add up to, and what the last of them says.
@@ -77,15 +45,6 @@ async fn unserved(sql: &Client, owner: &str, paid_until: &str, confirmed_until: 
     one(sql, &insert).await
 }
 
-/// Has everybody asked for what they owe: somebody who comes last in order pays.
-async fn a_round(db: &Arc<Db>, sql: &Client) {
-    let last = unserved(sql, "z", "null", "now()").await;
-    let biller = Running::begin(db);
-    let paid = format!("select count(*) > 0 from credit_ledger where server_id = {last}");
-    until(sql, "the last of a round to pay", &paid).await;
-    biller.end().await;
-}
-
 async fn hours(sql: &Client, server: i32) -> i64 {
     one(sql, &format!("select count(*) from credit_ledger where kind = 'charge' and server_id = {server}")).await
 }
@@ -108,9 +67,8 @@ async fn unchargeable_account_blocks_no_other() {
     )
     .await
     .expect("filled");
-    let biller = Running::begin(db);
-    until(sql, "the other to pay", "select credits < 100 from users where discord_id = 'u2'").await;
-    biller.end().await;
+    bill(db).await;
+    assert!(one::<bool>(sql, "select credits < 100 from users where discord_id = 'u2'").await, "the other pays");
     assert_eq!(one::<i64>(sql, "select count(*) from credit_ledger where discord_id = 'u1'").await, 2);
 }
 
@@ -124,10 +82,12 @@ async fn unconfirmed_hours_are_not_charged() {
     let half = unserved(sql, "u3", &h("5"), &h("2.5")).await;
     let seen = unserved(sql, "u4", &h("5"), "now()").await;
     let first = unserved(sql, "u5", "null", &h("7")).await;
-    let biller = Running::begin(db);
-    until(sql, "what was seen to pay", &format!("select paid_until > now() from game_servers where id = {seen}")).await;
-    biller.end().await;
-    a_round(db, sql).await;
+    bill(db).await;
+    assert!(
+        one::<bool>(sql, &format!("select paid_until > now() from game_servers where id = {seen}")).await,
+        "a server that was seen pays"
+    );
+    bill(db).await;
     let charged = [unseen, lost, half, seen, first];
     let mut all = vec![];
     for server in charged {
@@ -150,15 +110,14 @@ async fn stop_of_an_unpaid_server_is_queued_once() {
     )
     .await
     .expect("too dear");
-    let biller = Running::begin(db);
+    bill(db).await;
     let stops = format!("select count(*) from operations where server_id = {server} and action = 'stop'");
-    until(sql, "the stop", &format!("select ({stops}) = 1")).await;
-    biller.end().await;
+    assert!(one::<bool>(sql, &format!("select ({stops}) = 1")).await, "the stop");
     for _ in 0..2 {
         // The host may still confirm that it runs, for nobody can stop it there.
         let due = "update game_servers set paid_until = now(), confirmed_until = now() where discord_id = 'u1'";
         sql.batch_execute(due).await.expect("due");
-        a_round(db, sql).await;
+        bill(db).await;
     }
     assert_eq!(one::<i64>(sql, &stops).await, 1);
     assert_eq!(hours(sql, server).await, 0);

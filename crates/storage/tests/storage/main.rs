@@ -5,3 +5,4 @@ mod migrations;
 mod notices;
 mod retention;
 mod scene;
+mod shares;

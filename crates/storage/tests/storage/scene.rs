@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use agis_accounts::UserStore;
 use agis_base::UserId;
+use agis_servers::{Policy, Servers, game::Catalogue, store::Billing};
 use agis_storage::{DatabaseUrl, Db, DbConfig, migrations};
 use agis_test_support::Database;
 use tokio_postgres::{Client, NoTls};
@@ -31,6 +32,13 @@ impl Scene {
         tokio::spawn(connection);
         Self { db, sql, url, _database: database }
     }
+}
+
+/// Returns the rules about servers on this database, with a catalogue of no games.
+pub(crate) fn servers(db: &Arc<Db>, billing: Billing) -> Servers {
+    let catalogue = Arc::new(Catalogue::parse("").expect("a catalogue"));
+    let policy = Policy { host: "nobody".to_owned(), servers_per_user: 10, billing };
+    Servers::new(db.clone(), db.clone(), db.clone(), db.clone(), catalogue, policy, vec![])
 }
 
 /// So many servers of each of so many owners, whose starts are queued: owner 1 has the oldest. Their ids go up.
