@@ -1,4 +1,4 @@
-//! What may be typed: only what the caller may see, the likely first.
+//! Suggests values: only things that the caller may see, the likely ones first.
 
 use agis_apikeys::KeyState;
 use agis_base::Reach;
@@ -19,16 +19,16 @@ use crate::{
     wording::Refusal,
 };
 
-/// What may be typed.
+/// Suggestions.
 pub(crate) type Choices = Vec<CommandOptionChoice>;
 
-/// As many as Discord takes, of so many characters each.
+/// Maximum number and length of choices, set by Discord.
 const CHOICES_MAX: usize = 25;
 const CHOICE_MAX: usize = 100;
-/// How many schedules and keys are searched.
+/// Maximum number of schedules and keys that are searched.
 const SEARCHED: u32 = 100;
 
-/// When things are done, mostly. Their words are those of the expression.
+/// Common timings. Their labels come from the expression.
 const PRESETS: &[&str] = &[
     "0 8 * * *",
     "0 18 * * *",
@@ -46,7 +46,7 @@ const PRESETS: &[&str] = &[
     "0 4 1 * *",
 ];
 
-/// The zones of most people, before one has typed anything.
+/// Common zones, before the user has typed anything.
 const ZONES: &[&str] = &[
     "UTC",
     "Europe/London",
@@ -66,10 +66,10 @@ const ZONES: &[&str] = &[
     "Australia/Sydney",
 ];
 
-/// The words behind the title of a game that cannot be played at the moment.
+/// Suffix of the title of a game that cannot be played at the moment.
 const UNAVAILABLE: &str = " · not available now";
 
-/// The choices for what is being typed in a command.
+/// Returns the choices for the option that is being typed.
 pub(crate) async fn choices(services: &Services, call: &Call, command: &str, args: &Args) -> Result<Choices, Refusal> {
     let Some((option, typed)) = args.focused() else { return Ok(vec![]) };
     match option {
@@ -83,8 +83,8 @@ pub(crate) async fn choices(services: &Services, call: &Call, command: &str, arg
     }
 }
 
-/// Their own first; where the command is about one kind alone, that kind. What is chosen is sent as `#7`, which is no name
-/// that somebody typed.
+/// Suggests servers: the caller's own first; only one kind if the command is about one. A choice sends `#7`, which
+/// nobody types as a name.
 async fn servers(services: &Services, call: &Call, command: &str, typed: &str) -> Result<Choices, Refusal> {
     if typed.chars().count() > CHOICE_MAX {
         return Ok(vec![]);
@@ -105,7 +105,8 @@ async fn servers(services: &Services, call: &Call, command: &str, typed: &str) -
     Ok(found.iter().map(|(server, _)| one(&server.name, server.status, server.id.0)).collect())
 }
 
-/// Games that cannot be played at the moment come last, and say so; a user who chooses one is told why.
+/// Suggests games. Those that cannot be played at the moment come last, and say so; a user who chooses one gets the
+/// reason.
 async fn games(services: &Services, typed: &str) -> Result<Choices, Refusal> {
     let unavailable = services.servers.unavailable_games().await?;
     let games = services.servers.catalogue().games();
@@ -119,7 +120,7 @@ async fn games(services: &Services, typed: &str) -> Result<Choices, Refusal> {
     Ok(first.chain(last).take(CHOICES_MAX).collect())
 }
 
-/// Those that the command would change come first: of the disabled ones somebody enables one.
+/// Suggests schedules. Those that the command would change come first: `enable` wants disabled ones.
 async fn schedules(services: &Services, call: &Call, command: &str, typed: &str) -> Result<Choices, Refusal> {
     let enabled = match command {
         "schedule enable" => Some(false),
@@ -151,7 +152,7 @@ async fn keys(services: &Services, call: &Call, typed: &str) -> Result<Choices, 
     Ok(found.map(|key| one(&key.name, key.id.0)).take(CHOICES_MAX).collect())
 }
 
-/// What was typed, if it can be read, and presets in its words.
+/// Suggests the typed expression if it is valid, and presets that match in words.
 fn crons(typed: &str, zone: Option<&str>) -> Choices {
     let zone = zone.filter(|zone| Timing::parse("@daily", zone).is_ok()).unwrap_or("UTC");
     let typed = typed.trim_matches(['"', '\'', '“', '”', '`', ' ']);
@@ -165,7 +166,7 @@ fn crons(typed: &str, zone: Option<&str>) -> Choices {
     own.chain(presets).map(one).take(CHOICES_MAX).collect()
 }
 
-/// With their time of day, by which people know their own.
+/// Suggests zones with their current time, by which people recognise their own.
 fn zones(typed: &str) -> Choices {
     let typed = typed.replace(' ', "_");
     let data = zone::current();

@@ -39,10 +39,10 @@ pub(crate) async fn press(
             if !context.confirmed.is_new(message) {
                 return Err(Refusal::refused("You have confirmed this already."));
             }
-            // Two processes: the second would find nothing to lose, and might say so first.
+            // A second process would find nothing to delete, and might say so first.
             let lost = once::once(&context.services, call, "confirm", |_| lose(context, call, loss, message)).await;
             if lost.is_err() {
-                // It can be tried again.
+                // The user can try again.
                 context.confirmed.forget(&message);
             }
             lost

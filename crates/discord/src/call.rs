@@ -1,4 +1,4 @@
-//! Who asks, and for what.
+//! Caller and arguments of an interaction.
 
 use agis_base::{ChannelId, GuildId, RoleId, ServerId, Timestamp, Trace, UserId};
 use agis_servers::{Action, Origin, Request, operation::Identity};
@@ -17,16 +17,16 @@ use twilight_model::{
 
 use crate::wording::Refusal;
 
-/// When Discord's ids begin to count, in milliseconds.
+/// Start of Discord's ids, in milliseconds of Unix time.
 const DISCORD_EPOCH_MS: u64 = 1_420_070_400_000;
 
-/// An interaction, but for what it asks. Its token opens its answer to everybody who has it, so this is not printed.
+/// Interaction without its arguments. Everybody who has its token can answer it, so it cannot be printed.
 #[derive(Clone)]
 pub(crate) struct Call {
     pub(crate) id: Id<InteractionMarker>,
     pub(crate) token: String,
     pub(crate) user: UserId,
-    /// Where they are a member, and in which roles; none in a direct message.
+    /// Membership of the caller; `None` in a direct message.
     pub(crate) member: Option<Member>,
     pub(crate) channel: Option<ChannelId>,
 }
@@ -35,7 +35,7 @@ pub(crate) struct Call {
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Member {
     pub(crate) guild: GuildId,
-    /// The one that everybody has is among them; it has the guild's id.
+    /// Roles, including the one that everybody has: it has the guild's id.
     pub(crate) roles: Vec<RoleId>,
 }
 
@@ -48,7 +48,7 @@ impl Call {
         Request { server, action, origin: Origin::Discord, actor, identity, channel, trace }
     }
 
-    /// None where nobody asks.
+    /// Reads the caller of an interaction; `None` without a user.
     pub(crate) fn of(interaction: &Interaction) -> Option<Self> {
         let user = interaction.author_id()?.to_string();
         let member = interaction.guild_id.zip(interaction.member.as_ref()).map(|(guild, member)| {
@@ -68,25 +68,25 @@ impl Call {
         })
     }
 
-    /// When they asked, by Discord's clock.
+    /// Returns the time of the interaction, by Discord's clock.
     pub(crate) fn at(&self) -> Timestamp {
         moment(self.id.get())
     }
 }
 
-/// When Discord made this id.
+/// Returns the time at which Discord made this id.
 pub(crate) fn moment(id: u64) -> Timestamp {
     let millis = (id >> 22) + DISCORD_EPOCH_MS;
     i64::try_from(millis).ok().and_then(DateTime::from_timestamp_millis).unwrap_or_default()
 }
 
-/// What stands behind a command.
+/// Arguments of a command.
 pub(crate) struct Args {
     options: Vec<CommandDataOption>,
     resolved: Option<InteractionDataResolved>,
 }
 
-/// Somebody who can be mentioned.
+/// Member or role that can be mentioned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mentioned {
     User(Id<GenericMarker>),
@@ -94,7 +94,7 @@ pub(crate) enum Mentioned {
 }
 
 impl Args {
-    /// The command as it is typed (`server start`), and what stands behind it.
+    /// Splits a command into its words (`server start`) and its arguments.
     pub(crate) fn of(data: CommandData) -> (String, Self) {
         let (mut word, mut options) = (data.name, data.options);
         while let [CommandDataOption { value: CommandOptionValue::SubCommand(_), .. }]
@@ -113,14 +113,14 @@ impl Args {
         self.options.iter().find(|option| option.name == name).map(|option| &option.value)
     }
 
-    /// A text, without the quotes that people put around it: Discord passes them on. What cannot be seen is a blank.
+    /// Returns a text without quotes around it: Discord passes them on. Invisible characters count as blank.
     pub(crate) fn text(&self, name: &str) -> Option<String> {
         let CommandOptionValue::String(text) = self.value(name)? else { return None };
         let text = unquoted(&text.replace(char::is_control, " "));
         (!text.is_empty()).then_some(text)
     }
 
-    /// A text that must be there. Discord sees to it; what does not come from it may lack it.
+    /// Returns a required text. Discord enforces it; other senders may omit it.
     pub(crate) fn needed(&self, name: &'static str) -> Result<String, Refusal> {
         self.text(name).ok_or_else(|| Refusal::refused(format!("Say which `{name}` you mean.")))
     }
@@ -136,7 +136,7 @@ impl Args {
         matches!(self.value(name), Some(CommandOptionValue::Boolean(true)))
     }
 
-    /// A user or a role; none where Discord does not say which of the two it is.
+    /// Returns a user or a role; `None` if Discord does not say which of the two it is.
     pub(crate) fn mentioned(&self, name: &str) -> Option<Mentioned> {
         let CommandOptionValue::Mentionable(id) = *self.value(name)? else { return None };
         let resolved = self.resolved.as_ref()?;
@@ -146,7 +146,7 @@ impl Args {
         resolved.roles.contains_key(&id.cast()).then_some(Mentioned::Role(id))
     }
 
-    /// What is being typed: the option's name, and its text so far.
+    /// Returns the option that is being typed: its name, and its text so far.
     pub(crate) fn focused(&self) -> Option<(&str, String)> {
         self.options.iter().find_map(|option| match &option.value {
             CommandOptionValue::Focused(text, _) => {
@@ -157,7 +157,7 @@ impl Args {
     }
 }
 
-/// Only quotes that belong together.
+/// Removes quotes that belong together.
 fn unquoted(text: &str) -> String {
     let text = text.trim();
     let pairs = [('"', '"'), ('\'', '\''), ('“', '”'), ('`', '`')];

@@ -1,4 +1,4 @@
-//! Everything that speaks with Discord, from its start to its end.
+//! Runs everything that speaks with Discord, from its start to its end.
 
 use std::{
     sync::{Arc, OnceLock},
@@ -35,10 +35,10 @@ use crate::{
 
 const PAUSE_MAX: Duration = Duration::from_secs(60);
 
-/// A guild's id, as in `DISCORD_GUILD_ID`.
+/// Id of a guild, as in `DISCORD_GUILD_ID`.
 pub type Guild = Id<GuildMarker>;
 
-/// The bot's side of Discord, not yet connected.
+/// Bot that is not connected yet.
 pub struct Connection {
     token: String,
     http: Arc<Client>,
@@ -47,9 +47,10 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// With this token, at Discord or at another address. The commands are registered in the guild alone, if there is one.
+    /// Creates a bot with this token, at Discord or at another address. Its commands are registered in the guild alone,
+    /// if there is one.
     pub fn new(token: String, api: Option<ApiUrl>, guild: Option<Guild>) -> Self {
-        // What is said mentions nobody, unless a message says whom.
+        // Messages mention nobody, unless a message names somebody.
         let http = Client::builder().token(token.clone()).timeout(PATIENCE);
         let http = http.default_allowed_mentions(AllowedMentions::default());
         let http = match api {
@@ -59,13 +60,13 @@ impl Connection {
         Self { token, http: Arc::new(http.build()), guild, standing: Standing::default() }
     }
 
-    /// How the bot stands with Discord.
+    /// Returns the state of the bot at Discord.
     pub fn standing(&self) -> Standing {
         self.standing.clone()
     }
 
-    /// Connects, and stays connected until `stop`. Returns the loops that call Discord on their own as well: they do
-    /// nothing until the bot is known.
+    /// Connects, and stays connected until `stop`. Also returns the loops that call Discord on their own; they idle
+    /// until the bot is known.
     pub fn start(self, services: Services, settings: Settings, stop: CancellationToken) -> (Running, Loops) {
         let voice = Voice { handler: Arc::default(), standing: self.standing.clone() };
         let loops = Loops {
@@ -94,7 +95,7 @@ impl Connection {
             token: self.token,
             http: http.clone(),
             standing: standing.clone(),
-            // Nobody would be told of what a bot does that may not answer.
+            // A bot that may not answer must not act: nobody would hear of it.
             taker: Arc::new({
                 let standing = standing.clone();
                 move |interaction| {
@@ -108,7 +109,7 @@ impl Connection {
         tokio::join!(register(&http, application, self.guild, &commands, &standing, &stop), gateway.run(stop.clone()),);
     }
 
-    /// Which application the token belongs to.
+    /// Asks for the application of the token.
     async fn application(&self, stop: &CancellationToken) -> Option<Id<ApplicationMarker>> {
         let mut pause = Duration::from_secs(1);
         while !stop.is_cancelled() && !self.standing.is_refused() {
@@ -145,15 +146,15 @@ impl From<twilight_http::Error> for Failed {
 
 /// Loops that call Discord on their own.
 pub struct Loops {
-    /// Tells people what they have to know.
+    /// Delivers notices.
     pub courier: Courier,
-    /// Asks which roles people have.
+    /// Asks for the roles of members.
     pub members: Members,
     /// Gives answers that a dead process owed.
     pub mender: Mender,
 }
 
-/// The bot's side of Discord, connected.
+/// Connected bot.
 pub struct Running {
     stop: CancellationToken,
     handler: Arc<OnceLock<Handler>>,
@@ -161,13 +162,13 @@ pub struct Running {
 }
 
 impl Running {
-    /// Resolves when the connection's work ends by itself, which is a bug.
+    /// Resolves when the connection ends by itself, which is a bug.
     pub async fn ended(&mut self) {
         let ended = (&mut self.work).await;
         tracing::error!(?ended, "connection to Discord ended");
     }
 
-    /// Hears of nothing new and lets what is being answered end. Whoever waits has a deadline.
+    /// Takes nothing new and lets open answers end. The caller sets a deadline.
     pub async fn end(self) {
         self.stop.cancel();
         let answered = async {
@@ -175,7 +176,7 @@ impl Running {
                 handler.end().await;
             }
         };
-        // The connection goes while answers are still given: they take another way.
+        // The gateway closes while answers are still given: they use REST.
         let work = async {
             if !self.work.is_finished() {
                 let _ = self.work.await;

@@ -1,8 +1,7 @@
-//! Tells people what they have to know: takes notices out of the outbox and delivers them, in the channel where it was
-//! asked for, or to the person alone.
+//! Delivers notices, in the channel of the request, or to the person alone.
 //!
-//! A notice is leased, sent, and noted as sent. Whoever dies between the last two is followed by another who sends it
-//! again; Discord knows it by its nonce and shows it once.
+//! A notice is leased, sent, and recorded as sent. If a process dies between the last two, another sends it again;
+//! Discord recognises it by its nonce and shows it once.
 
 use std::{sync::Arc, time::Duration};
 
@@ -27,20 +26,20 @@ use crate::{
 };
 
 const BATCH: u32 = 10;
-/// How often it is tried to note what became of a notice; with the delivery, within its lease.
+/// Number of tries to record the result of a notice; with the delivery, within its lease.
 const NOTING: u32 = 5;
 const NOTING_PAUSE: Duration = Duration::from_secs(1);
 /// Longest pause between two rounds: the safety net under lost notifications, and for notices whose time comes again.
 pub const PERIOD: Duration = Duration::from_secs(5);
 
-/// Tells people what they have to know, round by round.
+/// Delivers notices, round by round.
 pub struct Courier {
     pub(crate) http: Arc<Client>,
     pub(crate) notices: Notices,
     pub(crate) voice: Voice,
 }
 
-/// Why a notice was not delivered.
+/// Reason why a notice was not delivered.
 struct Undelivered {
     why: Reason,
     /// Nobody there will ever read it.
@@ -57,7 +56,7 @@ impl Courier {
             return Ok(self.voice.pause());
         }
         let notices = self.notices.claim(BATCH).await?;
-        // All at once: each takes three calls at most, and so all of them less than their lease.
+        // All at once: each takes three calls at most, so all of them take less than their lease.
         join_all(notices.iter().map(|notice| self.handle(notice))).await;
         Ok((notices.len() >= BATCH as usize).then_some(Duration::ZERO))
     }
@@ -67,14 +66,14 @@ impl Courier {
         if let Err(Undelivered { why, permanent }) = &delivered {
             tracing::warn!(notice = notice.id.0, %why, permanent, "notice could not be delivered");
         }
-        // Discord forgets a nonce after some minutes: what was sent had better be noted before.
+        // Discord forgets a nonce after some minutes, so the record must be written before.
         for _ in 0..NOTING {
             let noted = match &delivered {
                 Ok(()) => self.notices.sent(notice).await,
                 Err(Undelivered { why, permanent }) => self.notices.failed(notice, why, *permanent).await,
             };
             let Err(error) = noted else { return };
-            // What the database will not take is not offered again: the lease ends, and the attempts are counted.
+            // A refused write is not repeated: the lease ends, and the attempts are counted.
             if let StoreError::Refused(why) = &error {
                 tracing::error!(notice = notice.id.0, why, "result of a notice was refused by the database");
                 return;
@@ -84,7 +83,7 @@ impl Courier {
         }
     }
 
-    /// In the channel first, if there is one that the bot may write to; a channel that is gone is no reason to say nothing.
+    /// Tries the channel first, if the bot may write there; a missing channel is no reason to stay silent.
     async fn deliver(&self, notice: &Notice) -> Result<(), Undelivered> {
         let user = id::<UserMarker>(notice.recipient.as_str())?;
         let embed = |readers| render::notice::notice(notice, readers).embed;
@@ -106,7 +105,7 @@ impl Courier {
         notice: &Notice,
         embed: &Embed,
     ) -> Result<(), Undelivered> {
-        // twilight has no word for `enforce_nonce`, by which Discord shows what is sent twice within minutes once.
+        // twilight has no word for `enforce_nonce`, by which Discord shows a repeated message once.
         let body = json!({
             "content": format!("<@{user}>"),
             "embeds": [embed],
@@ -140,7 +139,7 @@ fn id<T>(text: &str) -> Result<Id<T>, Undelivered> {
     number.ok_or_else(|| Undelivered { why: format!("'{text}' is no id of Discord").into(), permanent: true })
 }
 
-/// Whether Discord will say the same next time: the channel or the person is gone, nobody may write there.
+/// Returns whether Discord will refuse it again: the channel or the person is gone, or nobody may write there.
 fn is_permanent(error: &Error) -> bool {
     match error.kind() {
         ErrorType::Response { status, .. } => {

@@ -1,4 +1,4 @@
-//! The commands as Discord is told them. Everybody may use them; what they may do is decided when they do it.
+//! The commands as Discord shows them. Everybody may use them; permissions are checked at the call.
 
 use twilight_model::{
     application::{
@@ -14,10 +14,10 @@ use twilight_model::{
 
 use crate::commands::{apikey, schedule, server, share};
 
-/// The longest name of anything that people type.
+/// Maximum length of a typed name.
 const NAME_MAX: u16 = 100;
 
-/// Every command, to be registered when the bot starts.
+/// Returns every command, to be registered when the bot starts.
 pub(crate) fn definitions() -> Vec<Command> {
     vec![
         command(
@@ -196,7 +196,7 @@ fn option(name: &str, description: &str, kind: CommandOptionType) -> CommandOpti
     }
 }
 
-/// What an option asks for.
+/// Properties of an option.
 trait Asks: Sized {
     fn required(self) -> Self;
     fn completed(self) -> Self;
@@ -217,14 +217,14 @@ impl Asks for CommandOption {
         Self { min_length: Some(1), max_length: Some(characters), ..self }
     }
 
-    /// Pairs of what people read and what is sent.
+    /// Offers pairs of label and value.
     fn among(self, words: &[(&str, &str)]) -> Self {
         let choices = words.iter().map(|(name, value)| choice(name, value)).collect();
         Self { choices: Some(choices), ..self }
     }
 }
 
-/// One of the things to choose from.
+/// Returns one choice.
 pub(crate) fn choice(name: &str, value: &str) -> CommandOptionChoice {
     CommandOptionChoice {
         name: name.to_owned(),
@@ -263,7 +263,7 @@ mod tests {
         }
     }
 
-    /// What Discord counts together, up to 8,000 characters a command.
+    /// Returns the size that Discord limits to 8,000 characters per command.
     fn size(name: &str, description: &str, options: &[CommandOption]) -> usize {
         let inner: usize = options
             .iter()

@@ -1,4 +1,4 @@
-//! What a typed name means. Whoever chooses from the list sends `#` and an id; whoever types sends a name.
+//! Finds the thing that a typed name means. A choice from the list sends `#` and an id; a typed text is a name.
 
 use agis_base::{KeyId, Reach, ScheduleId, ServerId};
 use agis_scheduler::Schedule;
@@ -15,15 +15,16 @@ use crate::{
     wording::Refusal,
 };
 
-/// How many servers of like names are looked at.
+/// Maximum number of servers with similar names that are compared.
 const LOOKED_AT: u32 = 100;
-/// The longest name that a server has.
+/// Maximum length of a server's name.
 const NAME_MAX: usize = 100;
-/// How many are named where it is not clear which is meant.
+/// Maximum number of servers that an ambiguous name lists.
 const NAMED: usize = 5;
 
-/// The server that is meant by a name or a number, among those that who asks may see: their own before those of others, a
-/// name before a number, and before the beginning of a name. `#7` is the number alone, which the list of choices sends.
+/// Finds a server by a name or a number among those that the caller may see: the caller's own before those of others, a
+/// name before a number, and both before the beginning of a name. `#7` is the number alone, which the list of choices
+/// sends.
 pub(crate) async fn server(services: &Services, call: &Call, typed: &str) -> Result<(Server, Access), Refusal> {
     let by_number = match number(typed) {
         Some(id) => match services.servers.get(&call.user, ServerId(id)).await {
@@ -44,7 +45,7 @@ pub(crate) async fn server(services: &Services, call: &Call, typed: &str) -> Res
     meant(by_number, named, typed)
 }
 
-/// The first group that has any decides; of several in it nobody knows which is meant.
+/// Chooses from the first group that is not empty. If that group has several servers, the name is ambiguous.
 fn meant(
     by_number: Option<(Server, Access)>,
     named: Vec<(Server, Access)>,
@@ -63,7 +64,7 @@ fn meant(
         shared,
         numbered(|access| matches!(access, Access::Shared(_))),
         others.into_iter().filter(begins).collect(),
-        // Anybody's, which is public.
+        // A public server, of anybody.
         numbered(|_| true),
     ];
     let mut likely: Vec<_> = groups.into_iter().find(|group| !group.is_empty()).unwrap_or_default();
@@ -82,18 +83,18 @@ fn meant(
     }
 }
 
-/// The schedule of this id.
+/// Returns the schedule of this id.
 pub(crate) async fn schedule(services: &Services, call: &Call, typed: &str) -> Result<Schedule, Refusal> {
     let id = number(typed).ok_or_else(|| unknown("schedule", typed, "/schedule list"))?;
     Ok(services.schedules.get(&call.user, &Reach::Every, ScheduleId(id)).await?)
 }
 
-/// The id of a key.
+/// Reads the id of a key.
 pub(crate) fn key(typed: &str) -> Result<KeyId, Refusal> {
     number(typed).map(KeyId).ok_or_else(|| unknown("key", typed, "/apikey list"))
 }
 
-/// What a server is called, as far as who asks may know.
+/// Returns the name of a server, as far as the caller may know it.
 pub(crate) async fn name(services: &Services, call: &Call, server: ServerId) -> String {
     let found = services.servers.get(&call.user, server).await;
     found.map_or_else(|_| format!("server {server}"), |(server, _)| server.name)
@@ -107,7 +108,7 @@ fn unknown(thing: &str, typed: &str, list: &str) -> Refusal {
     ))
 }
 
-/// `7` or `#7`.
+/// Reads `7` or `#7`.
 fn number(typed: &str) -> Option<i32> {
     let digits = typed.strip_prefix('#').unwrap_or(typed);
     digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok()).flatten()

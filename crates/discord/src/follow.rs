@@ -1,4 +1,4 @@
-//! A message that follows an operation to its end.
+//! Follows an operation with a message until its end.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,24 +12,24 @@ use crate::{
     render::operation::{self as page, Unfollowed},
 };
 
-/// The token of an interaction lives for 15 minutes.
+/// Maximum time of following: the token of an interaction lives for 15 minutes.
 pub(crate) const LONGEST: Duration = Duration::from_secs(14 * 60);
-/// People look at the message while it is new.
+/// Pause while the message is new and people look at it.
 const QUICK: Duration = Duration::from_secs(1);
 const SLOW: Duration = Duration::from_secs(3);
 const NEW: Duration = Duration::from_secs(60);
 
 impl Follow {
-    /// The message to begin with.
+    /// Returns the first message.
     pub(crate) fn begin(self) -> Answer {
         let message = page::progress(&self.server, &self.operation);
-        // What is done by being accepted has ended.
+        // Some operations end at their acceptance.
         let goes_on = !self.operation.state.is_final();
         Answer { message, follow: goes_on.then_some(self) }
     }
 
-    /// Edits the message until the operation has ended, as long as that can be. A last edit that Discord does not take leaves
-    /// the promise to whoever finds it.
+    /// Edits the message until the operation has ended, or the time is over. If Discord does not accept the last edit,
+    /// the promise stays for another process.
     pub(crate) async fn run(self, context: Arc<Context>, held: Held, longest: Duration) {
         let (message, why) = self.outcome(&context, &held, longest).await;
         let token = held.token().reveal();
@@ -37,13 +37,13 @@ impl Follow {
             return;
         }
         if let Some(why) = why {
-            // Said in the log where it cannot be told.
+            // The log has it if this fails.
             let _ = context.replies.follow_up(token, &why).await;
         }
         held.end();
     }
 
-    /// The last message, and for who asked alone why it went wrong.
+    /// Returns the last message, and the reason of a failure for the caller alone.
     async fn outcome(self, context: &Context, held: &Held, longest: Duration) -> (Message, Option<Message>) {
         let ended = match context.followed.clone().try_acquire_owned() {
             Ok(_place) => self.end(context, longest).await,
@@ -54,7 +54,7 @@ impl Follow {
             Err(why) => return (page::unfollowed(&self.server, &self.operation, why), None),
         };
         let now = context.services.servers.get(held.user(), self.server.id).await;
-        // Who may not see the server any more is told of it as it was, and nothing of its console.
+        // A caller who may not see the server any more gets its earlier state, and nothing of its console.
         let (server, access) = now.unwrap_or((self.server, Access::None));
         let may_read = access.check(Permission::Read.into()).is_ok();
         let why = page::why(&server, &operation).filter(|_| may_read);
@@ -64,7 +64,7 @@ impl Follow {
     async fn end(&self, context: &Context, longest: Duration) -> Result<Operation, Unfollowed> {
         let began = Instant::now();
         loop {
-            // A database that does not answer is asked again.
+            // Asks again if the database does not answer.
             let found = context.services.servers.operations(&[self.operation.id]).await.ok();
             let operation = found.and_then(|mut operations| operations.pop());
             if let Some(operation) = operation.filter(|operation| operation.state.is_final()) {

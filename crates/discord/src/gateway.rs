@@ -1,7 +1,7 @@
-//! The connection to Discord: as many shards as Discord recommends, each of which resumes where it can.
+//! Connects to Discord with as many shards as Discord recommends. Each shard resumes if it can.
 //!
-//! Everybody who connects anew spends one of the 1,000 IDENTIFYs that a bot has a day; when they are spent, Discord resets
-//! the token. So a shard that has to identify again and again is held back ([`Breaker`]).
+//! A new connection spends one of the bot's 1,000 IDENTIFYs per day; when they are spent, Discord resets the token. A
+//! shard that has to identify again and again is therefore held back ([`Breaker`]).
 //! <https://docs.discord.com/developers/events/gateway>
 
 use std::{
@@ -29,47 +29,47 @@ use twilight_model::{
 
 use crate::standing::{NOT_TAKEN, Standing};
 
-/// How long one call of Discord's REST may take here.
+/// Deadline of one call of Discord's REST API.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// The longest pause between two tries to learn where the gateway is.
+/// Longest pause between two tries to find the gateway.
 const PAUSE_MAX: Duration = Duration::from_secs(60);
-/// So many losses of a connection in a row cost no pause; one may be told as several events.
+/// Number of lost connections in a row that cost no pause; one loss may come as several events.
 const CALM: u32 = 3;
-/// How long a shard may take to say goodbye.
+/// Time that a shard has to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(3);
-/// Within this time IDENTIFYs are counted.
+/// Time in which IDENTIFYs are counted.
 const WINDOW: Duration = Duration::from_secs(3600);
-/// So many IDENTIFYs of one shard within [`WINDOW`] are not held back.
+/// Number of IDENTIFYs of one shard within [`WINDOW`] that are not held back.
 const FREE: u32 = 3;
-/// The longest that one is.
+/// Longest time that an IDENTIFY is held back.
 const HELD_MAX: Duration = Duration::from_secs(1800);
 
-/// Events that are parsed. Interactions need no intent, so none is asked for.
+/// Events that are parsed. Interactions need no intent, so the bot asks for none.
 const WANTED: EventTypeFlags = EventTypeFlags::INTERACTION_CREATE
     .union(EventTypeFlags::READY)
     .union(EventTypeFlags::RESUMED)
     .union(EventTypeFlags::GATEWAY_INVALIDATE_SESSION)
     .union(EventTypeFlags::GATEWAY_RECONNECT);
 
-/// The connection to Discord.
+/// Connection to Discord.
 pub(crate) struct Gateway {
-    /// The bot's token.
+    /// Token of the bot.
     pub(crate) token: String,
-    /// Discord's REST.
+    /// Client of Discord's REST API.
     pub(crate) http: Arc<Client>,
-    /// How the bot stands with Discord.
+    /// State of the bot at Discord.
     pub(crate) standing: Standing,
-    /// What takes interactions; it returns at once.
+    /// Receiver of interactions; it returns at once.
     pub(crate) taker: Taker,
 }
 
-/// What takes interactions.
+/// Receiver of interactions.
 pub(crate) type Taker = Arc<dyn Fn(Interaction) + Send + Sync>;
 
-/// Why the shards came to an end.
+/// Reason why the shards ended.
 enum Ended {
     Stopped,
-    /// Discord takes this token, these intents or this number of shards no more.
+    /// Discord refuses this token, these intents or this number of shards.
     Refused(String),
     /// Discord wants another number of shards.
     Anew,
@@ -91,7 +91,7 @@ impl Gateway {
         stop.cancelled().await;
     }
 
-    /// Where the gateway is, how many shards Discord recommends, and how many may be started.
+    /// Asks Discord for the gateway's address, the recommended number of shards, and the remaining starts.
     async fn find(&self, failures: &mut u32, stop: &CancellationToken) -> Option<BotConnectionInfo> {
         let asked = async { Ok::<_, twilight_http::Error>(self.http.gateway().authed().await?.model().await) };
         let why = match timeout(PATIENCE, asked).await {
@@ -165,7 +165,7 @@ async fn serve<Q: Queue + Unpin>(
     stop: CancellationToken,
 ) -> Ended {
     let id = shard.id().number();
-    // How often the connection was lost since it last worked.
+    // Losses of the connection since it last worked.
     let mut losses = 0;
     loop {
         let event = tokio::select! {
@@ -186,7 +186,7 @@ async fn serve<Q: Queue + Unpin>(
                 if let Some(ended) = heard(id, event, &taker, &standing) {
                     return ended;
                 }
-                // twilight waits between connections that fail, not between those that are ended at once.
+                // twilight waits between failing connections, but not between connections that Discord ends at once.
                 if losses > CALM {
                     let pause = Duration::from_secs(1 << (losses - CALM).min(6)).min(PAUSE_MAX);
                     stop.run_until_cancelled(sleep(pause)).await;
@@ -198,7 +198,7 @@ async fn serve<Q: Queue + Unpin>(
     }
 }
 
-/// What an event means; a shard may end by it.
+/// Handles an event; it may end the shard.
 fn heard(id: u32, event: Event, taker: &Taker, standing: &Standing) -> Option<Ended> {
     match event {
         Event::InteractionCreate(interaction) => taker(interaction.0),
@@ -225,7 +225,7 @@ fn heard(id: u32, event: Event, taker: &Taker, standing: &Standing) -> Option<En
     None
 }
 
-/// Close codes after which Discord does not want to see the same again.
+/// Close codes after which Discord does not want the same connection again.
 fn refusal(code: CloseCode) -> Option<Ended> {
     let why = match code {
         CloseCode::AuthenticationFailed => NOT_TAKEN,
@@ -244,12 +244,12 @@ fn failed(id: u32, error: &ReceiveMessageError, standing: &Standing) {
             standing.lost(id, "Discord's gateway cannot be reached");
             tracing::warn!(shard = id, %error, "Discord's gateway cannot be reached");
         }
-        // An event that this version does not know loses that event alone. Its text may hold a token.
+        // An unknown event loses that event alone. Its text may hold a token.
         _ => tracing::warn!(shard = id, "event from Discord could not be read"),
     }
 }
 
-/// Lets Discord end the session, so that the bot is not shown as present for long.
+/// Makes Discord end the session, so that the bot does not look present for long.
 async fn goodbye<Q: Queue + Unpin>(shard: &mut Shard<Q>) {
     if !shard.state().is_identified() {
         return;
@@ -265,7 +265,7 @@ async fn goodbye<Q: Queue + Unpin>(shard: &mut Shard<Q>) {
     let _ = timeout(GOODBYE, closed).await;
 }
 
-/// Holds IDENTIFYs back that come again and again.
+/// Holds back IDENTIFYs that come again and again.
 #[derive(Clone, Default)]
 struct Breaker(Arc<Mutex<VecDeque<(u32, Instant)>>>);
 
@@ -274,7 +274,7 @@ impl Breaker {
         Held { breaker: self, inner: Arc::new(inner), standing }
     }
 
-    /// How long the next IDENTIFY of this shard has to wait.
+    /// Returns the time that the next IDENTIFY of this shard has to wait.
     fn wait(&self, shard: u32, now: Instant) -> Duration {
         let mut past = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         while past.front().is_some_and(|(_, at)| now.duration_since(*at) > WINDOW) {
@@ -284,13 +284,13 @@ impl Breaker {
         held(u32::try_from(earlier).unwrap_or(u32::MAX))
     }
 
-    /// Notes an IDENTIFY of this shard.
+    /// Records an IDENTIFY of this shard.
     fn note(&self, shard: u32, now: Instant) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push_back((shard, now));
     }
 }
 
-/// How long an IDENTIFY waits after so many earlier ones: not at all at first, then 15 s, and twice as long each time.
+/// Returns the wait after so many earlier IDENTIFYs: none at first, then 15 s, and twice as long each time.
 fn held(earlier: u32) -> Duration {
     match earlier.checked_sub(FREE) {
         None => Duration::ZERO,
@@ -331,7 +331,7 @@ impl Queue for Held {
                 () = granted.closed() => return,
                 turn = turn => if turn.is_err() { return },
             }
-            // Counted where it is sent, so that one that nobody waits for any more delays no other.
+            // Counts at the sending, so that an abandoned IDENTIFY delays no other.
             if granted.send(()).is_ok() {
                 breaker.note(shard, Instant::now());
             }

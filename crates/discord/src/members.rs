@@ -1,5 +1,5 @@
-//! Which roles people have, as far as something depends on it. Interactions tell it; this asks for those who have not been
-//! seen for a while.
+//! Keeps the roles of members up to date if a share depends on them. Interactions bring roles along; this loop asks for
+//! members who were not seen for a while.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,12 +13,12 @@ use crate::{url::PATIENCE, voice::Voice};
 
 /// Longest pause between two rounds.
 pub const PERIOD: Duration = Duration::from_secs(300);
-/// Whoever was seen longer ago is asked for; well before their roles stop counting.
+/// Age at which the roles of a member are asked for, well before they stop counting.
 const STALE: Duration = Duration::from_secs(6 * 3600);
-/// How many a round: Discord's limits are for answering people first.
+/// Maximum number of members per round: answers to people have priority in Discord's limits.
 const BATCH: u32 = 50;
 
-/// Asks which roles people have, round by round.
+/// Asks for the roles of members, round by round.
 pub struct Members {
     pub(crate) http: Arc<Client>,
     pub(crate) servers: Servers,
@@ -46,7 +46,8 @@ impl Members {
         Ok(None)
     }
 
-    /// Their roles, with the one that everybody has; none for who has left. Nothing where Discord does not tell.
+    /// Returns a member's roles with the one that everybody has; none if the user has left; `None` if Discord does not
+    /// say.
     async fn roles(&self, user: &UserId, guild: &GuildId) -> Option<Vec<RoleId>> {
         let (user, in_guild) =
             (Id::new_checked(user.as_str().parse().ok()?)?, Id::new_checked(guild.as_str().parse().ok()?)?);

@@ -1,8 +1,9 @@
-//! What is delivered twice is done once, also by two processes: an interaction's id is its idempotency key.
+//! Does an interaction once, however often and to how many processes Discord delivers it. Its id is the idempotency
+//! key.
 //!
-//! An operation carries the key in its own row; what else is made is noted in the transaction that makes it; what is
-//! taken away is gone either way, and noted so that one tells it. Discord takes one answer to an interaction, and
-//! nothing but our own deferral is ever edited, so the second delivery never answers over the first.
+//! An operation carries the key in its own row. Other creations note the key in their transaction. A deletion is noted
+//! so that one delivery reports it. Discord accepts one answer to an interaction, and the bot edits only its own
+//! deferral, so the second delivery never answers over the first.
 
 use agis_base::Once;
 use agis_idempotency::{Asked, Begun, Fingerprint, Reply};
@@ -10,20 +11,20 @@ use twilight_model::id::{Id, marker::InteractionMarker};
 
 use crate::{call::Call, context::Services, wording::Refusal};
 
-/// The answer that is kept says only that there was one: a key is shown once, and the rest can be looked at.
+/// Stored answer, without content: a key is shown once, and the rest can be looked up.
 const DONE: Reply = Reply { status: 201, content_type: None, location: None, body: Vec::new() };
 
-/// The key of an interaction.
+/// Returns the key of an interaction.
 pub(crate) fn key(call: &Call) -> String {
     format!("discord:{}", call.id)
 }
 
-/// The interaction of a key.
+/// Returns the interaction of a key.
 pub(crate) fn interaction(key: &str) -> Option<Id<InteractionMarker>> {
     Id::new_checked(key.strip_prefix("discord:")?.parse().ok()?)
 }
 
-/// Makes something, unless another delivery of this interaction has made it or is about to.
+/// Creates something, unless another delivery of this interaction has created it or is about to.
 pub(crate) async fn once<T, F: Future<Output = Result<T, Refusal>>>(
     services: &Services,
     call: &Call,

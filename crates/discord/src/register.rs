@@ -1,5 +1,5 @@
-//! The commands as Discord knows them. They are written only where they differ from what is there: Discord counts writes,
-//! and clients drop what they have cached at each.
+//! Registers the commands. They are written only if they differ: Discord counts writes, and clients drop their cache at
+//! each.
 
 use std::{cmp::Ordering, time::Duration};
 
@@ -20,8 +20,8 @@ use crate::standing::Standing;
 const PATIENCE: Duration = Duration::from_secs(20);
 const PAUSE_MAX: Duration = Duration::from_secs(300);
 
-/// Sees to it that Discord knows these commands, and no others of ours: in one guild, where they are there at once, or
-/// everywhere. Tries until it has worked, `stop`, or Discord refuses the bot.
+/// Makes Discord know exactly these commands: in one guild, where they appear at once, or everywhere. Tries until it
+/// has worked, `stop`, or Discord refuses the bot.
 pub(crate) async fn register(
     http: &Client,
     application: Id<ApplicationMarker>,
@@ -49,7 +49,7 @@ pub(crate) async fn register(
     }
 }
 
-/// Whether they had to be written.
+/// Returns whether the commands had to be written.
 async fn once(
     http: &Client,
     application: Id<ApplicationMarker>,
@@ -61,7 +61,7 @@ async fn once(
         Some(guild) => interactions.guild_commands(guild).await?.bytes().await,
         None => interactions.global_commands().await?.bytes().await,
     };
-    // What cannot be read is not what we want.
+    // An unreadable command differs from ours.
     let known: Vec<Value> = known.ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
     let wanted: Vec<Value> = commands.iter().filter_map(|command| serde_json::to_value(command).ok()).collect();
     let everywhere = guild.is_none();
@@ -74,8 +74,8 @@ async fn once(
     }
 }
 
-/// Commands by name, without what Discord adds to them and without what says nothing; those of one guild also without
-/// what Discord keeps of commands for everywhere alone.
+/// Returns commands by name, without fields that Discord adds and without empty fields; in one guild also without
+/// fields that only global commands have.
 fn canonical(commands: Vec<Value>, everywhere: bool) -> Vec<Value> {
     const ADDED: [&str; 6] = ["id", "application_id", "version", "guild_id", "default_permission", "dm_permission"];
     const EVERYWHERE: [&str; 2] = ["contexts", "integration_types"];
@@ -85,7 +85,7 @@ fn canonical(commands: Vec<Value>, everywhere: bool) -> Vec<Value> {
     commands
 }
 
-/// Without these fields, and, at every depth, without those that are null, false, or empty; numbers by their value.
+/// Drops these fields, and, at every depth, fields that are null, false, or empty; compares numbers by value.
 fn bare(value: Value, without: &[&str]) -> Value {
     let says_nothing = |value: &Value| match value {
         Value::Null | Value::Bool(false) => true,

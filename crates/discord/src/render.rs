@@ -1,4 +1,4 @@
-//! What people read: calm embeds, a colour for each state, short fields that fit a phone.
+//! Texts that people read: calm embeds, a colour for each state, short fields that fit a phone.
 
 pub(crate) mod card;
 pub(crate) mod key;
@@ -13,12 +13,12 @@ pub(crate) mod text;
 use self::card::{Card, Colour};
 use crate::answer::Message;
 
-/// Why something was not done.
+/// Says why something was not done.
 pub(crate) fn refusal(sentence: &str) -> Message {
     Card::new(Colour::Bad).says(sentence).into_message()
 }
 
-/// That something was done.
+/// Says that something was done.
 pub(crate) fn done(title: &str, sentence: &str) -> Message {
     Card::new(Colour::Calm).titled(title).says(sentence).into_message()
 }

@@ -1,8 +1,8 @@
-//! Answers that a process owes which has died: the next one gives them.
+//! Gives answers that a dead process owed.
 //!
-//! The user who asked reads "thinking…" until somebody edits it, or a message that says it follows an operation and does not.
-//! A known operation is followed on; otherwise the user is told to look. Only an answer that still waits is touched: the
-//! process may have died between its answer and the note of it.
+//! The user reads "thinking…" until somebody edits it, or a message that claims to follow an operation and does not. A
+//! known operation is followed further; otherwise the user is told to look. Only an unanswered interaction is touched:
+//! the process may have died between its answer and the record of it.
 
 use agis_deferrals::{Held, Place};
 use agis_servers::ServersError;
@@ -20,16 +20,16 @@ use crate::{
 const INTERRUPTED: &str = "AGIS was restarted while it worked on this. Look with `/server info` or a list, and send it \
                            again if needed.";
 
-/// The end of an answer that a process which died had promised.
+/// Result of repairing an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Outcome {
     /// The user was told that the outcome is unknown.
     Told,
-    /// Its message follows its operation again.
+    /// The message follows its operation again.
     Followed,
     /// The answer had been given.
     Given,
-    /// Discord takes the answer no more.
+    /// Discord does not accept the answer any more.
     Gone,
 }
 
@@ -54,8 +54,8 @@ pub(crate) fn begin_counting() {
     Outcome::ALL.iter().for_each(|outcome| outcome.count(0));
 }
 
-/// Gives an answer, or the beginning of one that follows an operation. While Discord or the database is away the promise is
-/// left, and found again.
+/// Gives an answer, or begins one that follows an operation. While Discord or the database is away the promise stays,
+/// and is found again.
 pub(crate) async fn give(context: &Context, held: Held) -> Option<(Follow, Held)> {
     let shown = match context.replies.original(held.token()).await {
         Original::There(shown) => shown,
@@ -81,7 +81,7 @@ pub(crate) async fn give(context: &Context, held: Held) -> Option<(Follow, Held)
             told(Outcome::Followed);
             Some((follow, held))
         }
-        // Its message says that it follows something, and nobody can see that any more.
+        // The message claims to follow something that nobody can see any more.
         Err(Lost::Unseen) => tell(context, held).await,
         Err(Lost::Nothing) if waits => tell(context, held).await,
         Err(Lost::Nothing) => {
@@ -91,17 +91,17 @@ pub(crate) async fn give(context: &Context, held: Held) -> Option<(Follow, Held)
     }
 }
 
-/// Why no operation is followed.
+/// Reason why no operation is followed.
 enum Lost {
-    /// There is none.
+    /// There is no operation.
     Nothing,
-    /// The user who asked sees its server no more.
+    /// The user may not see its server any more.
     Unseen,
-    /// The database does not say.
+    /// The database does not answer.
     Away,
 }
 
-/// The operation that the answer is to follow.
+/// Finds the operation that the answer is to follow.
 async fn followed(context: &Context, held: &Held) -> Result<Follow, Lost> {
     let id = held.operation().ok_or(Lost::Nothing)?;
     let servers = &context.services.servers;
@@ -114,8 +114,8 @@ async fn followed(context: &Context, held: &Held) -> Result<Follow, Lost> {
     }
 }
 
-/// Whether the answer has not been given. A button's message shows no "thinking…", so it waits until it was edited after the
-/// button was pressed, both by Discord's clock.
+/// Returns whether the answer is still missing. A button's message shows no "thinking…", so it counts as unanswered
+/// until an edit after the press, both by Discord's clock.
 fn waits(held: &Held, shown: &Shown) -> bool {
     match held.place() {
         Place::Message => shown.flags.is_some_and(|flags| flags.contains(MessageFlags::LOADING)),
@@ -127,8 +127,8 @@ fn waits(held: &Held, shown: &Shown) -> bool {
     }
 }
 
-/// Says that nobody knows: in the place of the answer, or behind the message whose button was pressed, which stays as it
-/// is.
+/// Says that the outcome is unknown: in place of the answer, or behind the message whose button was pressed, which
+/// stays.
 async fn tell(context: &Context, held: Held) -> Option<(Follow, Held)> {
     let (message, token) = (render::refusal(INTERRUPTED), held.token().reveal());
     let sent: Result<(), Unsent> = match held.place() {

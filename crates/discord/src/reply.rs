@@ -1,8 +1,8 @@
-//! At once or deferred, within Discord's three seconds.
+//! Answers at once or deferred, within Discord's three seconds.
 //!
-//! What is there soon is the answer. Otherwise a deferral goes out, and the answer takes its place when the work ends.
-//! Nothing is edited unless our own answer or deferral was taken: Discord takes one for each interaction. A promise is
-//! noted (`agis_deferrals`), so that another process can give it where this one dies.
+//! A quick result is the answer. Otherwise the bot defers, and edits the deferral when the work ends. Discord accepts
+//! one answer or deferral per interaction, and the bot edits only its own. A promise is stored (`agis_deferrals`), so
+//! that another process can give the answer if this one dies.
 
 #[cfg(test)]
 mod tests;
@@ -29,43 +29,42 @@ use crate::{
     wording::{Refusal, Status},
 };
 
-/// An answer that is not there by then is deferred. With the time that the note of the deferral and the deferral itself take, it stays
-/// well within three seconds.
+/// Time until an answer is deferred. With the time to store the promise and to defer, it stays well within three
+/// seconds.
 const AT_ONCE: Duration = Duration::from_millis(1500).saturating_sub(NOTING);
-/// What is older has been under way for long: it was kept for a connection that was lost.
+/// Age at which an interaction is old: Discord kept it for a connection that was lost.
 const FRESH: TimeDelta = TimeDelta::milliseconds(2000);
-/// How long the work may take. Every call that it makes has a deadline of its own, so this is met only where all of them
-/// are.
+/// Deadline of the work. Every call in it has its own deadline, so it counts only if all of them are slow.
 const WORK: Duration = Duration::from_secs(30);
-/// For a callback: later, nobody takes it any more.
+/// Deadlines of a callback: later, Discord does not accept it.
 const CALLBACK: Tries = Tries { each: Duration::from_millis(1000), all: Duration::from_millis(2500) };
-/// For everything after it.
+/// Deadlines of all later calls.
 const EDIT: Tries = Tries { each: Duration::from_secs(5), all: Duration::from_secs(20) };
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// What became of an answer.
+/// Result of delivering an answer.
 pub(crate) struct Delivered {
-    /// None where another delivery of the interaction is the one that counts.
+    /// Status to count; `None` if another delivery of the interaction counts.
     pub(crate) status: Option<Status>,
-    /// The operation that the message follows from now on, and the promise that it does.
+    /// Operation that the message follows from now on, with the promise to do so.
     pub(crate) follow: Option<(Follow, Held)>,
 }
 
-/// Why something was not sent.
+/// Reason why a message was not sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unsent {
-    /// The interaction was answered already, and not by us.
+    /// The interaction was answered already, by another delivery.
     Taken,
     Failed,
 }
 
-/// The state of an answer at Discord.
+/// State of an answer at Discord.
 pub(crate) enum Original {
     /// The answer, or its deferral, is there.
     There(Box<Shown>),
     /// Discord knows nothing of it, or no longer.
     Gone,
-    /// Discord does not say.
+    /// Discord does not answer.
     Unknown,
 }
 
@@ -75,7 +74,7 @@ struct Tries {
     all: Duration,
 }
 
-/// Speaks to Discord about interactions.
+/// Sends answers to Discord.
 pub(crate) struct Replies {
     client: Arc<Client>,
     application: Id<ApplicationMarker>,
@@ -87,7 +86,7 @@ impl Replies {
         Self { client, application, deferrals }
     }
 
-    /// Does the work and answers. `changes` where it may have changed something by the time that it fails.
+    /// Does the work and answers. `changes` says whether a failed work may have changed something.
     pub(crate) async fn deliver(
         &self,
         call: &Call,
@@ -100,7 +99,7 @@ impl Replies {
         let age = Utc::now() - call.at();
         let left = AT_ONCE.saturating_sub(age.to_std().unwrap_or_default());
         let (outcome, deferred) = if age > FRESH {
-            // It may be too late for any answer, and its asker may have given up: then nothing is done.
+            // It may be too late for any answer, and the user may have given up: then nothing is done.
             match self.defer(call, style).await {
                 Ok(held) => (work.await, Ok(held)),
                 Err(unsent) => return delivered(Err(Refusal::Repeated), Err(unsent), None),
@@ -161,7 +160,7 @@ impl Replies {
         self.callback(call, &InteractionResponse { kind, data: Some(data) }).await
     }
 
-    /// Notes that an answer is promised, and promises it.
+    /// Defers, and stores the promise of an answer.
     async fn defer(&self, call: &Call, style: Style) -> Result<Held, Unsent> {
         let kind = match style {
             Style::Update => InteractionResponseType::DeferredUpdateMessage,
@@ -180,7 +179,7 @@ impl Replies {
         }
     }
 
-    /// After a deferral of ours. What went wrong in public is told in private, so the public promise is taken back.
+    /// Answers after our deferral. A failure in public is told in private, so the public deferral is deleted.
     async fn late(
         &self,
         call: &Call,
@@ -190,7 +189,7 @@ impl Replies {
     ) -> Result<(), Unsent> {
         let refusal = match outcome {
             Ok(answer) => return self.edit(&call.token, &answer.message).await,
-            // The other delivery cannot have answered: we did. It says nothing, so this one does.
+            // The other delivery cannot have answered, since we did. So this one says it.
             Err(Refusal::Repeated) => "This was done already.".to_owned(),
             Err(refusal) => refusal.sentence(changes).unwrap_or_default(),
         };
@@ -205,7 +204,7 @@ impl Replies {
         }
     }
 
-    /// What may be typed.
+    /// Sends suggestions.
     pub(crate) async fn suggest(&self, call: &Call, choices: Vec<CommandOptionChoice>) {
         let kind = InteractionResponseType::ApplicationCommandAutocompleteResult;
         let data = InteractionResponseData { choices: Some(choices), ..InteractionResponseData::default() };
@@ -213,7 +212,7 @@ impl Replies {
         let _ = self.callback(call, &InteractionResponse { kind, data: Some(data) }).await;
     }
 
-    /// The answer as it is now, be it a deferral; for a button, the message that it is on.
+    /// Reads the answer or its deferral; for a button, its message.
     pub(crate) async fn original(&self, token: &Token) -> Original {
         let asked = async {
             let found = self.client.interaction(self.application).response(token.reveal()).await;
@@ -234,7 +233,7 @@ impl Replies {
         .await
     }
 
-    /// Puts this in the place of the answer.
+    /// Edits the answer.
     pub(crate) async fn edit(&self, token: &str, message: &Message) -> Result<(), Unsent> {
         sent(EDIT, || async {
             let interactions = self.client.interaction(self.application);
@@ -250,7 +249,7 @@ impl Replies {
         sent(EDIT, || async { self.client.interaction(self.application).delete_response(token).await.map(drop) }).await
     }
 
-    /// Tells who asked, behind the answer; nobody else sees it.
+    /// Sends a further message, to the caller alone.
     pub(crate) async fn follow_up(&self, token: &str, message: &Message) -> Result<(), Unsent> {
         sent(EDIT, || async {
             let interactions = self.client.interaction(self.application);
@@ -271,8 +270,8 @@ fn follows(outcome: &Result<Answer, Refusal>) -> Option<OperationId> {
     Some(outcome.as_ref().ok()?.follow.as_ref()?.operation.id)
 }
 
-/// The end of a promise that could not be kept. While Discord cannot be reached the promise stays noted: Discord may have taken the
-/// deferral all the same, and then the answer is owed still.
+/// Ends a promise that could not be kept. While Discord cannot be reached the promise stays: Discord may have accepted
+/// the deferral all the same, and then the answer is still owed.
 fn unkept(held: Held, unsent: Unsent) {
     match unsent {
         Unsent::Taken => held.end(),
@@ -287,7 +286,7 @@ fn delivered(outcome: Result<Answer, Refusal>, sent: Result<(), Unsent>, held: O
         }
         let status = match unsent {
             Unsent::Taken => None,
-            // Done, and nobody can be told: the message that would follow it is not there.
+            // The work is done, and nobody can be told: there is no message to follow it.
             Unsent::Failed => Some(Status::Failed),
         };
         return Delivered { status, follow: None };
@@ -305,7 +304,7 @@ fn delivered(outcome: Result<Answer, Refusal>, sent: Result<(), Unsent>, held: O
     }
 }
 
-/// Sends, and sends again where that may help. Rate limits are waited for by the client, within the same time.
+/// Sends, and sends again if that may help. The client waits for rate limits within the same time.
 async fn sent<F: Future<Output = Result<(), Error>>>(tries: Tries, mut send: impl FnMut() -> F) -> Result<(), Unsent> {
     let end = Instant::now() + tries.all;
     let mut first = true;
@@ -343,8 +342,8 @@ enum Verdict {
     Never,
 }
 
-/// Whether Discord will never know of it again: the token is over (401) or was never answered, or the message was deleted
-/// (404). This 401 says nothing of the bot's own token, which such calls do not carry.
+/// Returns whether Discord will never know of it again: the token is over (401) or was never answered, or the message
+/// was deleted (404). This 401 says nothing of the bot's own token, which such calls do not carry.
 fn is_gone(error: &Error) -> bool {
     matches!(error.kind(), ErrorType::Response { status, .. } if matches!(status.get(), 401 | 404))
 }
@@ -355,7 +354,7 @@ const ACKNOWLEDGED: u64 = 40_060;
 fn verdict(error: &Error, first: bool) -> Verdict {
     match error.kind() {
         ErrorType::Response { error: ApiError::General(general), .. } if general.code == ACKNOWLEDGED => {
-            // Where an earlier try was lost on its way back, it was ours.
+            // The answer of an earlier try was lost on its way back.
             if first { Verdict::Taken } else { Verdict::Sent }
         }
         ErrorType::Response { status, .. } if status.get() < 500 => Verdict::Never,

@@ -1,4 +1,4 @@
-//! Whoever asks in a guild brings their roles along; what is shared with a role counts for those who were seen with it.
+//! Records the roles that callers in a guild bring along. A share with a role counts for members who were seen with it.
 
 use std::{
     collections::HashMap,
@@ -11,18 +11,18 @@ use agis_servers::Servers;
 
 use crate::call::{Call, Member};
 
-/// Roles that have not changed are noted again after so long: another process may have noted others meanwhile.
+/// Time after which unchanged roles are recorded again: another process may have recorded others meanwhile.
 const AGAIN: Duration = Duration::from_secs(60);
-/// How many members are remembered.
+/// Maximum number of members that are remembered.
 const MEMBERS_MAX: usize = 20_000;
 
-/// The members whose roles were noted of late.
+/// Members whose roles were recorded of late.
 #[derive(Default)]
 pub(crate) struct Noted(Mutex<HashMap<(UserId, GuildId), (Member, Instant)>>);
 
 impl Noted {
-    /// Notes the roles of who asks, where there is news. Where that fails nothing is to be done: what they may would be
-    /// decided by roles that they may have lost.
+    /// Records the caller's roles if they are news. If that fails the caller must not act: permissions would follow
+    /// roles that the caller may have lost.
     pub(crate) async fn note(&self, servers: &Servers, call: &Call) -> Result<(), StoreError> {
         let Some(member) = &call.member else { return Ok(()) };
         if !self.knows(&call.user, member) {

@@ -1,4 +1,4 @@
-//! What was there already, in this process and of late.
+//! Remembers things that this process has seen of late.
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -6,7 +6,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-/// A set that forgets what it has had for longest.
+/// Set that forgets its oldest members.
 pub(crate) struct Seen<T> {
     held: Mutex<(HashSet<T>, VecDeque<T>)>,
     max: usize,
@@ -17,7 +17,7 @@ impl<T: Eq + Hash + Clone> Seen<T> {
         Self { held: Mutex::default(), max }
     }
 
-    /// Whether this is new; it is not from now on.
+    /// Adds an item; returns whether it is new.
     pub(crate) fn is_new(&self, item: T) -> bool {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         let (set, order) = &mut *held;
@@ -37,7 +37,7 @@ impl<T: Eq + Hash + Clone> Seen<T> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner).0.contains(item)
     }
 
-    /// As if it had never been there.
+    /// Forgets an item.
     pub(crate) fn forget(&self, item: &T) {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         if held.0.remove(item) {

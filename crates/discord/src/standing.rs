@@ -1,4 +1,4 @@
-//! How the bot stands with Discord: which shards are connected, and whether Discord wants it at all.
+//! State of the bot at Discord: the connected shards, and whether Discord refuses the bot.
 
 use std::{
     collections::BTreeMap,
@@ -8,7 +8,7 @@ use std::{
 use tokio_util::sync::CancellationToken;
 use twilight_http::{Error, error::ErrorType};
 
-/// How the bot stands with Discord. Cheap to clone.
+/// State of the bot at Discord. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Standing {
     state: Arc<Mutex<State>>,
@@ -17,14 +17,14 @@ pub struct Standing {
 
 #[derive(Default)]
 struct State {
-    /// What each shard lacks; nothing where it is connected.
+    /// Trouble of each shard; empty for a connected one.
     shards: BTreeMap<u32, Option<String>>,
     disconnected: Option<String>,
     why_refused: Option<String>,
 }
 
 impl Standing {
-    /// Why not everything is well, for an operator; `None` where it is.
+    /// Returns the trouble for an operator; `None` if all is well.
     pub fn trouble(&self) -> Option<String> {
         let state = self.lock();
         if let Some(why) = state.why_refused.as_ref().or(state.disconnected.as_ref()) {
@@ -34,19 +34,19 @@ impl Standing {
         Some(format!("shard {shard}: {why}"))
     }
 
-    /// Whether nobody has tried to connect yet, which is no trouble.
+    /// Returns whether nobody has tried to connect yet, which is no trouble.
     pub fn is_starting(&self) -> bool {
         let state = self.lock();
         state.shards.is_empty() && state.disconnected.is_none() && state.why_refused.is_none()
     }
 
-    /// How many shards are connected.
+    /// Returns the number of connected shards.
     pub fn shards_connected(&self) -> usize {
         self.lock().shards.values().filter(|why| why.is_none()).count()
     }
 
-    /// Whether Discord refuses the bot. Nothing more is asked of Discord with the bot's token then: whoever goes on is
-    /// banned by their address.
+    /// Returns whether Discord refuses the bot. The bot then makes no more calls with its token: Discord bans the
+    /// address of a bot that does.
     pub fn is_refused(&self) -> bool {
         self.refused.is_cancelled()
     }
@@ -56,23 +56,23 @@ impl Standing {
         self.refused.cancelled().await;
     }
 
-    /// Notes that Discord refuses the bot, for good: it takes another token or another configuration, and a restart.
+    /// Records that Discord refuses the bot, for good: it takes another token or another configuration, and a restart.
     pub fn refuse(&self, why: &str) {
         tracing::error!(why, "Discord refuses the bot");
         let mut state = self.lock();
         state.why_refused = Some(why.to_owned());
-        // What is still open is let go of.
+        // Closes the open connections.
         state.shards.clear();
         self.refused.cancel();
     }
 
-    /// Notes that there is no gateway to connect to.
+    /// Records that there is no gateway to connect to.
     pub(crate) fn disconnected(&self, why: &str) {
         tracing::warn!(why, "not connected to Discord");
         self.lock().disconnected = Some(why.to_owned());
     }
 
-    /// So many shards are about to connect.
+    /// Records the number of shards that are about to connect.
     pub(crate) fn expect(&self, shards: u32) {
         let mut state = self.lock();
         state.disconnected = None;
@@ -87,7 +87,7 @@ impl Standing {
         self.lock().shards.insert(shard, Some(why.to_owned()));
     }
 
-    /// Looks at a failed call: where Discord refuses the token, that is noted.
+    /// Records a refused token if a call failed for that.
     pub(crate) fn heed(&self, error: &Error) {
         if is_refusal(error) && !self.is_refused() {
             self.refuse(NOT_TAKEN);
@@ -101,7 +101,8 @@ impl Standing {
 
 pub(crate) const NOT_TAKEN: &str = "Discord does not take the bot's token (DISCORD_TOKEN)";
 
-/// Whether Discord refuses the bot's token. twilight asks nothing more after a 401 and answers `Unauthorized` itself.
+/// Returns whether Discord refuses the bot's token. twilight makes no more calls after a 401 and answers `Unauthorized`
+/// itself.
 pub(crate) fn is_refusal(error: &Error) -> bool {
     match error.kind() {
         ErrorType::Unauthorized => true,

@@ -1,4 +1,4 @@
-//! Every error, as a sentence that says what to do next. Only who asked sees it.
+//! Words every error as a sentence that says what to do next. Only the caller sees it.
 
 use agis_apikeys::KeysError;
 use agis_base::{StoreError, Timestamp};
@@ -7,27 +7,27 @@ use agis_servers::{ServersError, console::ConsoleError};
 
 use crate::render::text::{plain, relative};
 
-/// Why something was not done.
+/// Reason why something was not done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    /// It cannot be done, or not by them; the sentence is ready to be read.
+    /// The caller may not do it, or nobody can; the sentence is ready to be read.
     Refused(String),
-    /// They have done too much of late.
+    /// The caller has done too much of late.
     Limited(Timestamp),
-    /// Too much is being done here just now.
+    /// The bot has too much to do at this moment.
     Busy,
     /// The database does not answer.
     Unavailable {
-        /// Whether anything was begun by then.
+        /// Whether the work may have begun.
         begun: bool,
     },
     /// A bug, or a database that somebody changed by hand. The log says more.
     Internal,
-    /// Another delivery of the same interaction sees to it.
+    /// Another delivery of the same interaction does it.
     Repeated,
 }
 
-/// How a command ended, as it is counted.
+/// Final status of a command, as the metric counts it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Status {
     Ok,
@@ -52,7 +52,7 @@ impl Refusal {
         Self::Refused(sentence.into())
     }
 
-    /// None where it is not counted: the other delivery is.
+    /// Returns the status to count; `None` if the other delivery counts.
     pub(crate) fn status(&self) -> Option<Status> {
         match self {
             Self::Refused(_) => Some(Status::Refused),
@@ -62,8 +62,8 @@ impl Refusal {
         }
     }
 
-    /// What they read; `changes` where something may have been done before it failed. None where another delivery
-    /// answers.
+    /// Returns the message for the user; `changes` says whether a failed work may have changed something. `None` if
+    /// another delivery answers.
     pub(crate) fn sentence(&self, changes: bool) -> Option<String> {
         let again = if changes && *self != (Self::Unavailable { begun: false }) {
             "It may have been done or not: look, for example with `/server info` or a list, before you repeat it."
@@ -223,7 +223,7 @@ impl From<KeysError> for Refusal {
             }
             KeysError::NoUser => "You are not known here yet. Try again.",
             KeysError::Invalid { field, rule } => return Self::Refused(invalid(field, &rule)),
-            // What a key asks for; here a person asks.
+            // Refusals of requests by a key; here a person asks.
             KeysError::Beyond(_) | KeysError::AskerEnded => "A key cannot give more than it has.",
             KeysError::Replaced(_) | KeysError::Ended => "This key has ended. `/apikey create` makes another.",
             KeysError::TooMany(max) => {
@@ -246,7 +246,7 @@ impl From<KeysError> for Refusal {
 }
 
 fn invalid(field: &str, rule: &str) -> String {
-    // As the option is called here.
+    // The option's name in Discord.
     let field = match field {
         "game_type" => "game",
         "grantee" => "with",

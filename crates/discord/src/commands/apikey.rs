@@ -14,13 +14,13 @@ use crate::{
     wording::Refusal,
 };
 
-/// What a key may do: what people read, and the scopes. REST makes narrower ones.
+/// Access of a key: label and scopes. REST makes narrower keys.
 pub(crate) const ACCESS: &[(&str, &str)] = &[
     ("look at servers and schedules", "read:servers read:schedules"),
     ("act on servers and schedules", "write:servers write:schedules"),
     ("everything, also make and revoke keys", "*"),
 ];
-/// What is given where nothing is said.
+/// Scopes of a key without a chosen access.
 const USUAL: &str = "write:servers write:schedules";
 
 pub(crate) async fn create(context: &Context, call: &Call, args: &Args) -> Result<Answer, Refusal> {

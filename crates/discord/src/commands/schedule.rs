@@ -23,12 +23,12 @@ use crate::{
     wording::Refusal,
 };
 
-/// What a schedule does: what people read, and the word.
+/// Actions of a schedule: label and word.
 pub(crate) const ACTIONS: &[(&str, &str)] = &[("start", "start"), ("stop", "stop"), ("restart", "restart")];
-/// What happens to missed runs.
+/// Policies for missed runs: label and word.
 pub(crate) const POLICIES: &[(&str, &str)] = &[("run the latest of them, late", "run_once"), ("skip them", "skip")];
 const RUNS: usize = 5;
-/// How many servers are read for their names.
+/// Maximum number of servers that are read for their names.
 const SERVERS: u32 = 200;
 
 pub(crate) async fn create(context: &Context, call: &Call, args: &Args) -> Result<Answer, Refusal> {
@@ -58,7 +58,7 @@ pub(crate) async fn list(context: &Context, call: &Call, args: &Args) -> Result<
     list_page(context, call, server, 0).await
 }
 
-/// A page of the list, of this server only where one is given.
+/// Shows a page of the list, of one server or of all.
 pub(crate) async fn list_page(
     context: &Context,
     call: &Call,
@@ -80,7 +80,7 @@ pub(crate) async fn list_page(
     Ok(page::list(Piece::of(Listed::Schedules(server), number, &named)).into())
 }
 
-/// With the names of their servers, as far as who asks may know them.
+/// Adds the names of their servers, as far as the caller may know them.
 pub(crate) async fn named(
     services: &Services,
     call: &Call,
@@ -111,7 +111,7 @@ pub(crate) async fn switch(context: &Context, call: &Call, args: &Args, on: bool
     Ok(shown(if on { "Schedule enabled" } else { "Schedule disabled" }, &schedule, &name).into())
 }
 
-/// Does now what the schedule does, in the name of who asks.
+/// Runs a schedule's action now, in the name of the caller.
 pub(crate) async fn run_now(context: &Context, call: &Call, args: &Args) -> Result<Answer, Refusal> {
     let services = &context.services;
     let schedule = find::schedule(services, call, &args.needed("schedule")?).await?;

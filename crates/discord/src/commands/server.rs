@@ -25,14 +25,14 @@ use crate::{
     wording::Refusal,
 };
 
-/// How many lines of a console fit a message.
+/// Maximum number of console lines in a message.
 pub(crate) const LINES_MAX: u16 = 50;
 const LINES: u32 = 20;
-/// How many operations tell who did what.
+/// Number of operations that `info` shows.
 const HISTORY: u32 = 5;
-/// How many games are named where one is not known.
+/// Maximum number of games that an unknown game lists.
 const GAMES: usize = 5;
-/// More schedules of a server are not counted.
+/// Maximum number of schedules that are counted.
 const COUNTED: u32 = 100;
 
 pub(crate) async fn list(context: &Context, call: &Call, number: u32) -> Result<Answer, Refusal> {
@@ -58,7 +58,7 @@ pub(crate) async fn create(context: &Context, call: &Call, args: &Args) -> Resul
     Ok(page::created(&server).into())
 }
 
-/// The key of the game that is meant: its key, or its title.
+/// Returns the key of a game by its key or its title.
 fn game(context: &Context, typed: &str) -> Result<String, Refusal> {
     let typed_so = |text: &str| text.to_lowercase() == typed.to_lowercase();
     let catalogue = context.services.servers.catalogue();
@@ -100,7 +100,7 @@ pub(crate) async fn info(context: &Context, call: &Call, args: &Args) -> Result<
     Ok(page::info(&info).into())
 }
 
-/// Asks for an operation. Whether they may is decided by the transaction that accepts it.
+/// Requests an operation. The transaction that accepts it checks the caller's permission.
 pub(crate) async fn act(context: &Context, call: &Call, args: &Args, action: Action) -> Result<Answer, Refusal> {
     let (server, _) = find::server(&context.services, call, &args.needed("server")?).await?;
     let request = call.request(server.id, action, once::key(call));
@@ -110,14 +110,14 @@ pub(crate) async fn act(context: &Context, call: &Call, args: &Args, action: Act
 
 pub(crate) async fn ask_to_delete(context: &Context, call: &Call, args: &Args) -> Result<Answer, Refusal> {
     let (server, access) = find::server(&context.services, call, &args.needed("server")?).await?;
-    // Asked only of who may; decided when it is confirmed.
+    // Only the owner is asked; the confirmation decides.
     access.check(Needed::Ownership).map_err(agis_servers::ServersError::from)?;
     let buttons = confirm(call, Loss::Server(server.id), "Delete it");
     Ok(page::lose(&server, buttons).into())
 }
 
-/// The bot reads consoles only of hosts that its process reaches, which an operator configures where both share a
-/// machine. Elsewhere the refusal leads to REST.
+/// Shows the console, if the bot's process reaches the host: the operator configures that if both share a machine.
+/// Otherwise the refusal leads to REST.
 pub(crate) async fn logs(context: &Context, call: &Call, args: &Args) -> Result<Answer, Refusal> {
     let services = &context.services;
     let (server, _) = find::server(services, call, &args.needed("server")?).await?;

@@ -17,7 +17,7 @@ use crate::{
     wording::Refusal,
 };
 
-/// What may be shared: what people read, and the word.
+/// Permissions that can be shared: label and word.
 pub(crate) const MAY: &[(&str, &str)] = &[
     ("everything but to change or delete it", "everything"),
     ("start", "start"),
@@ -46,7 +46,7 @@ pub(crate) async fn unshare(context: &Context, call: &Call, args: &Args) -> Resu
     let (server, _) = find::server(services, call, &args.needed("server")?).await?;
     let grantee = grantee(call, args)?;
     let (who, name) = (named(&grantee), plain(&server.name));
-    // Of two processes the second would find nothing to take back, and might say so first.
+    // A second process would find nothing to take back, and might say so first.
     let unshare = |_| async { Ok(services.servers.unshare(&call.user, server.id, &grantee).await?) };
     let said = if once(services, call, "server unshare", unshare).await? {
         format!("**{name}** is not shared with {who} any more.")
@@ -56,11 +56,11 @@ pub(crate) async fn unshare(context: &Context, call: &Call, args: &Args) -> Resu
     Ok(render::done("Not shared", &said).into())
 }
 
-/// What others have shared with who asks, they can do without.
+/// Gives up a share of others with the caller.
 pub(crate) async fn leave(context: &Context, call: &Call, args: &Args) -> Result<Answer, Refusal> {
     let services = &context.services;
     let (server, _) = find::server(services, call, &args.needed("server")?).await?;
-    // As for unsharing: the second of two processes would find nothing to leave.
+    // As for unsharing: a second process would find nothing to leave.
     let leave = |_| async { Ok(services.servers.leave(&call.user, server.id).await?) };
     let left = once(services, call, "server leave", leave).await?;
     let said = format!(

@@ -1,4 +1,4 @@
-//! An embed that Discord takes, whatever is put into it.
+//! Builds embeds that Discord accepts, whatever their content.
 
 use twilight_model::channel::message::{
     Component, Embed,
@@ -15,21 +15,21 @@ const FIELDS_MAX: usize = 25;
 const NAME_MAX: usize = 256;
 const VALUE_MAX: usize = 1024;
 const FOOTER_MAX: usize = 2048;
-/// Of all texts of an embed together.
+/// Maximum length of all texts of an embed together.
 const ALL_MAX: usize = 6000;
-/// Discord takes no empty text.
+/// Placeholder for an empty text, which Discord refuses.
 const NOTHING: &str = "\u{200b}";
 
-/// A colour for each state.
+/// Colour of an embed, by state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Colour {
-    /// It works, players can join.
+    /// Success: players can join.
     Good,
-    /// On its way.
+    /// Work in progress.
     Moving,
-    /// It rests, or nothing is the matter.
+    /// Rest, or no matter at all.
     Calm,
-    /// It went wrong, or something is about to be lost.
+    /// Failure, or a pending loss.
     Bad,
 }
 
@@ -44,7 +44,7 @@ impl Colour {
     }
 }
 
-/// An embed in the making. What does not fit is cut, and lists say how much more there is.
+/// Embed in the making. Cuts long texts; lists say how many more lines there are.
 pub(crate) struct Card {
     embed: Embed,
     buttons: Vec<Button>,
@@ -81,7 +81,7 @@ impl Card {
         self
     }
 
-    /// As many of the lines as fit, and how many more there are.
+    /// Adds as many lines as fit, and the number of the rest.
     pub(crate) fn lists(self, lines: &[String]) -> Self {
         let text = listed(lines, TEXT_MAX);
         self.says(&text)
@@ -98,7 +98,7 @@ impl Card {
         self
     }
 
-    /// A short field, which may stand beside others.
+    /// Adds a short field, which may stand beside others.
     pub(crate) fn fact(mut self, name: &str, value: &str) -> Self {
         self = self.field(name, value);
         if let Some(field) = self.embed.fields.last_mut() {
@@ -107,12 +107,12 @@ impl Card {
         self
     }
 
-    /// A field with as many of the lines as fit; none where there are no lines.
+    /// Adds a field with as many lines as fit; no field without lines.
     pub(crate) fn field_of(self, name: &str, lines: &[String]) -> Self {
         if lines.is_empty() { self } else { self.field(name, &listed(lines, VALUE_MAX)) }
     }
 
-    /// The small print; it knows no markdown.
+    /// Sets the footer; it knows no markdown.
     pub(crate) fn footer(mut self, text: &str) -> Self {
         self.embed.footer = Some(EmbedFooter { icon_url: None, proxy_icon_url: None, text: cut(text, FOOTER_MAX) });
         self
@@ -133,7 +133,7 @@ impl Card {
     }
 }
 
-/// A button that sends this code.
+/// Returns a button that sends this code.
 pub(crate) fn button(style: ButtonStyle, label: &str, code: String) -> Button {
     Button {
         custom_id: Some(code),
@@ -151,7 +151,7 @@ fn or_nothing(text: &str) -> &str {
     if text.trim().is_empty() { NOTHING } else { text }
 }
 
-/// The longest that a line about how many more there are can be.
+/// Maximum length of the line with the number of the rest.
 const MORE: usize = 24;
 
 fn listed(lines: &[String], max: usize) -> String {
@@ -177,7 +177,7 @@ fn length(embed: &Embed) -> usize {
     texts.chain(fields).chain(footer).map(|text| text.chars().count()).sum()
 }
 
-/// The description makes way first, then the last fields.
+/// Cuts the description first, then the last fields.
 fn fit(embed: &mut Embed) {
     let over = length(embed).saturating_sub(ALL_MAX);
     if let Some(text) = embed.description.as_mut().filter(|_| over > 0) {

@@ -1,4 +1,4 @@
-//! Keys. The one that was just made is shown this once, to who made it.
+//! Messages about keys. A new key is shown once, to its maker.
 
 use agis_apikeys::{ApiKey, Key};
 use twilight_model::channel::message::component::Button;
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{answer::Message, pages::Piece};
 
-/// The one message that holds a key.
+/// Returns the one message that holds a key.
 pub(crate) fn created(key: &Key, stored: &ApiKey, api_url: Option<&str>) -> Message {
     let mut text = format!(
         "{}\nCopy it now: it is kept nowhere and cannot be shown again. Who has it acts in your name.",
@@ -26,7 +26,7 @@ fn facts(card: Card, key: &ApiKey) -> Card {
     card.fact("May", &scopes(key)).fact("Requests an hour", &key.grant.rate_limit.to_string()).fact("Ends", &end(key))
 }
 
-/// A list of keys.
+/// Lists keys.
 pub(crate) fn list(page: Piece<'_, ApiKey>) -> Message {
     let card = Card::new(Colour::Calm).titled("Your keys");
     if page.items.is_empty() {
@@ -41,7 +41,7 @@ fn line(key: &ApiKey) -> String {
     format!("🔑 **{}** · {} · {} · {used} · ends {}", key.id, plain(&key.name), scopes(key), end(key))
 }
 
-/// The question before a key is revoked.
+/// Asks before a key is revoked.
 pub(crate) fn lose(key: &ApiKey, buttons: Vec<Button>) -> Message {
     let text = format!(
         "Key {} · {}\nPrograms that use it are refused from then on. You have five minutes to decide.",

@@ -1,4 +1,4 @@
-//! What somebody has to hear.
+//! Notices to owners.
 
 use agis_notices::{Kind, Notice};
 
@@ -8,16 +8,16 @@ use super::{
 };
 use crate::answer::Message;
 
-/// Who reads a notice.
+/// Audience of a notice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Readers {
     /// The server's owner.
     Owner,
-    /// Everybody in a channel. The reason may quote the console, so they are not told it.
+    /// Everybody in a channel. They do not get the reason, since it may quote the console.
     Channel,
 }
 
-/// What went wrong, when, and what can be done about it.
+/// Says what went wrong, when, and what to do about it.
 pub(crate) fn notice(notice: &Notice, readers: Readers) -> Message {
     let name = plain(&notice.server_name);
     let action = notice.action.as_deref().unwrap_or("operation");

@@ -1,4 +1,4 @@
-//! What becomes of operations.
+//! Messages about operations.
 
 use agis_servers::{Action, Operation, Server, State};
 use twilight_model::channel::message::component::Button;
@@ -10,21 +10,21 @@ use super::{
 };
 use crate::answer::Message;
 
-/// A reason is a sentence, not a log.
+/// Maximum length of a reason: a sentence, not a log.
 pub(super) const REASON_MAX: usize = 500;
 
-/// Why a message stops following an operation before its end.
+/// Reason why a message stops following an operation before its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unfollowed {
-    /// Too many others are followed.
+    /// The maximum number of operations is followed.
     Full,
-    /// Discord takes no more edits.
+    /// Discord accepts no more edits.
     TooLong,
     /// The bot ends.
     Ending,
 }
 
-/// An operation was accepted.
+/// Announces an accepted operation.
 pub(crate) fn progress(server: &Server, operation: &Operation) -> Message {
     if operation.state.is_final() {
         return ended(server, operation);
@@ -34,7 +34,7 @@ pub(crate) fn progress(server: &Server, operation: &Operation) -> Message {
     card.buttons(meanwhile(server, operation.action)).into_message()
 }
 
-/// It has ended.
+/// Announces the end of an operation.
 pub(crate) fn ended(server: &Server, operation: &Operation) -> Message {
     let by = format!("Asked by {}.{}", person(&operation.actor), killed(operation));
     let name = plain(&server.name);
@@ -60,7 +60,7 @@ pub(crate) fn ended(server: &Server, operation: &Operation) -> Message {
             Card::new(Colour::Calm).titled(&title(doing(operation.action), server)).says(&text)
         }
         State::Failed | State::Expired | State::Queued | State::Running => {
-            // The reason may quote the console, which not everybody in a channel may read.
+            // The reason may quote the console, and not everybody in a channel may read that.
             let text = format!("`/server info` shows why to those who may read its console. {by}");
             Card::new(Colour::Bad)
                 .titled(&format!("{name} could not be {}", done(operation.action)))
@@ -71,7 +71,7 @@ pub(crate) fn ended(server: &Server, operation: &Operation) -> Message {
     card.into_message()
 }
 
-/// Tells the people whose world it is that the game was killed.
+/// Tells the players that the game was killed.
 fn killed(operation: &Operation) -> &'static str {
     match operation.killed_after_grace {
         Some(true) => {
@@ -82,7 +82,7 @@ fn killed(operation: &Operation) -> &'static str {
     }
 }
 
-/// Why it went wrong, for one who may read the console: the reason may quote it. None where it did not go wrong.
+/// Returns the reason of a failure, for a reader who may read the console; `None` if nothing failed.
 pub(crate) fn why(server: &Server, operation: &Operation) -> Option<Message> {
     let why = operation.error.as_deref().filter(|_| went_wrong(operation.state))?;
     let title = format!("Why {} could not be {}", plain(&server.name), done(operation.action));
@@ -90,7 +90,7 @@ pub(crate) fn why(server: &Server, operation: &Operation) -> Option<Message> {
     Some(Card::new(Colour::Bad).titled(&title).says(&text).into_message())
 }
 
-/// It goes on, and this message does not tell.
+/// Says that the operation goes on without this message.
 pub(crate) fn unfollowed(server: &Server, operation: &Operation, why: Unfollowed) -> Message {
     let why = match why {
         Unfollowed::Full => "Very many servers are on their way just now, so this message does not follow it.",
@@ -103,7 +103,7 @@ pub(crate) fn unfollowed(server: &Server, operation: &Operation, why: Unfollowed
     card.buttons(meanwhile(server, operation.action)).into_message()
 }
 
-/// Whether it is one that people want to hear the reason of.
+/// Returns whether people want to hear the reason.
 pub(super) fn went_wrong(state: State) -> bool {
     matches!(state, State::Failed | State::Expired)
 }
@@ -130,7 +130,7 @@ fn title(doing: &str, server: &Server) -> String {
     format!("{doing} {}", plain(&server.name))
 }
 
-/// What can be done about an operation that is under way.
+/// Returns buttons for an operation that is under way.
 fn meanwhile(server: &Server, action: Action) -> Vec<Button> {
     match action {
         Action::Start | Action::Restart => vec![stop(server)],
@@ -138,7 +138,7 @@ fn meanwhile(server: &Server, action: Action) -> Vec<Button> {
     }
 }
 
-/// What can be done about one that failed.
+/// Returns buttons for a failed operation.
 fn again(server: &Server, action: Action) -> Vec<Button> {
     match action {
         Action::Start | Action::Restart => vec![start(server)],

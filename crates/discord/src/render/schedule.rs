@@ -1,4 +1,4 @@
-//! Schedules, read back in words.
+//! Messages about schedules, with their timing in words.
 
 use agis_base::Timestamp;
 use agis_scheduler::{Action, Schedule, Timing};
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{answer::Message, pages::Piece};
 
-/// When, in words; where a stored text cannot be read, the text.
+/// Describes the timing in words; falls back to the stored text if it cannot be read.
 pub(crate) fn words(schedule: &Schedule) -> String {
     match schedule.timing() {
         Ok(timing) => timing.to_string(),
@@ -18,17 +18,17 @@ pub(crate) fn words(schedule: &Schedule) -> String {
     }
 }
 
-/// The same among markdown.
+/// Describes the timing within markdown.
 fn told(schedule: &Schedule) -> String {
     schedule.timing().map_or_else(|_| plain(&words(schedule)), |timing| said(&timing))
 }
 
-/// Our own words; where they fall back on the fields, these have stars.
+/// Escapes our own words: the names of fields have stars.
 fn said(timing: &Timing) -> String {
     timing.to_string().replace('*', "\\*")
 }
 
-/// A schedule, with what it will do next. `server` is its server's name.
+/// Shows a schedule of this server, with its next runs.
 pub(crate) fn one(title: &str, schedule: &Schedule, server: &str, runs: &[Timestamp]) -> Message {
     let text = format!("**{}** {}\n{}", doing(schedule.action), plain(server), told(schedule));
     let colour = if schedule.enabled { Colour::Calm } else { Colour::Moving };
@@ -40,7 +40,7 @@ pub(crate) fn one(title: &str, schedule: &Schedule, server: &str, runs: &[Timest
     card.footer(&format!("Schedule {}", schedule.id)).into_message()
 }
 
-/// What is not stored.
+/// Shows the runs of a timing that is not stored.
 pub(crate) fn preview(timing: &Timing, runs: &[Timestamp]) -> Message {
     let card = Card::new(Colour::Calm).titled("It would run").says(&said(timing));
     let card = warned(card.fact("Cron", &code(&timing.cron.to_string())), timing);
@@ -56,7 +56,7 @@ fn next(card: Card, runs: &[Timestamp]) -> Card {
     card.field_of("Next runs, by your clock", &lines)
 }
 
-/// A list of schedules, with their servers' names.
+/// Lists schedules, with their servers' names.
 pub(crate) fn list(page: Piece<'_, (Schedule, String)>) -> Message {
     let card = Card::new(Colour::Calm).titled("Your schedules");
     if page.items.is_empty() {
@@ -77,7 +77,7 @@ fn line(schedule: &Schedule, server: &str) -> String {
     format!("{mark} **{}** · {doing} {server} · {words} · {next}", schedule.id)
 }
 
-/// The question before a schedule is deleted.
+/// Asks before a schedule is deleted.
 pub(crate) fn lose(schedule: &Schedule, server: &str, buttons: Vec<Button>) -> Message {
     let (doing, server, words) = (doing(schedule.action), plain(server), told(schedule));
     let text = format!(
@@ -88,7 +88,7 @@ pub(crate) fn lose(schedule: &Schedule, server: &str, buttons: Vec<Button>) -> M
     Card::new(Colour::Bad).titled("Delete this schedule?").says(&text).buttons(buttons).into_message()
 }
 
-/// What it does, before the server's name.
+/// Describes the action, before the server's name.
 pub(crate) fn doing(action: Action) -> &'static str {
     match action {
         Action::Start => "Start",

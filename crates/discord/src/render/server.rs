@@ -1,4 +1,4 @@
-//! Servers.
+//! Messages about servers.
 
 use agis_servers::{
     Action, Operation, Origin, Server, State, Status,
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{answer::Message, code::Code, pages::Piece};
 
-/// A server that was made.
+/// Announces a new server.
 pub(crate) fn created(server: &Server) -> Message {
     let text = "It is yours alone, until you `/server share` it. Start it, or let it start by the clock with \
                 `/schedule create`.";
@@ -27,7 +27,7 @@ pub(crate) fn created(server: &Server) -> Message {
         .into_message()
 }
 
-/// A list of servers.
+/// Lists servers.
 pub(crate) fn list(page: Piece<'_, (Server, Access)>, catalogue: &Catalogue) -> Message {
     let card = Card::new(Colour::Calm).titled("Your servers");
     if page.items.is_empty() {
@@ -51,20 +51,20 @@ fn line(server: &Server, access: &Access, catalogue: &Catalogue) -> String {
     )
 }
 
-/// What is told of a server to who may know it.
+/// Facts about a server for a reader who may know it.
 pub(crate) struct Info<'a> {
     pub(crate) server: &'a Server,
     pub(crate) access: &'a Access,
     pub(crate) catalogue: &'a Catalogue,
-    /// The latest operations; none for who may not see them.
+    /// Latest operations; empty for readers who may not see them.
     pub(crate) history: &'a [Operation],
-    /// How many schedules the reader sees, and whether there are more.
+    /// Number of schedules that the reader sees, and whether there are more.
     pub(crate) schedules: usize,
-    /// With whom it is shared; for its owner.
+    /// Members and roles that it is shared with; for its owner.
     pub(crate) shares: &'a [Share],
 }
 
-/// A server.
+/// Shows a server.
 pub(crate) fn info(info: &Info<'_>) -> Message {
     let server = info.server;
     let mut card =
@@ -115,7 +115,7 @@ fn shared(share: &Share) -> String {
     format!("{} · {}", grantee(&share.grantee), permissions(share.permissions))
 }
 
-/// A member or a role, by name and without a ping. The role that everybody has is the guild's own.
+/// Names a member or a role without a ping. The role that everybody has is the guild's own.
 pub(crate) fn grantee(grantee: &Grantee) -> String {
     match grantee {
         Grantee::Member(user) => person(user),
@@ -124,7 +124,7 @@ pub(crate) fn grantee(grantee: &Grantee) -> String {
     }
 }
 
-/// What somebody may do, in words.
+/// Describes permissions in words.
 pub(crate) fn permissions(held: Permissions) -> String {
     let all = Permission::ALL.iter().copied().collect::<Permissions>();
     if held == all {
@@ -134,9 +134,9 @@ pub(crate) fn permissions(held: Permissions) -> String {
     if words.is_empty() { "look at it".to_owned() } else { words.join(", ") }
 }
 
-/// The last lines of a console.
+/// Shows the last lines of a console.
 pub(crate) fn console(server: &Server, lines: &[Line]) -> Message {
-    /// Of an embed's description, with room for the marks of the block.
+    /// Maximum length of an embed's description, minus the marks of the block.
     const ALL: usize = 3900;
     let card = Card::new(Colour::Calm).titled(&format!("Console of {}", plain(&server.name)));
     let (mut kept, mut length) = (vec![], 0);
@@ -155,7 +155,7 @@ pub(crate) fn console(server: &Server, lines: &[Line]) -> Message {
     card.says(&text).footer(&format!("The last {}", many(lines, "line"))).into_message()
 }
 
-/// The question before a server is deleted.
+/// Asks before a server is deleted.
 pub(crate) fn lose(server: &Server, buttons: Vec<Button>) -> Message {
     let text = format!(
         "**{}** is stopped, and its schedules with it. Its world is kept for seven days. You have five minutes to decide.",
@@ -164,7 +164,7 @@ pub(crate) fn lose(server: &Server, buttons: Vec<Button>) -> Message {
     Card::new(Colour::Bad).titled("Delete this server?").says(&text).buttons(buttons).into_message()
 }
 
-/// Where players connect.
+/// Returns the address for players.
 pub(super) fn address(at: &Endpoint) -> String {
     code(&format!("{}:{}", at.address, at.port))
 }
@@ -203,7 +203,7 @@ pub(super) fn restart(server: &Server) -> Button {
     button(ButtonStyle::Secondary, "Restart", Code::Act(Action::Restart, server.id).text())
 }
 
-/// What the reader may do, as far as is known now.
+/// Returns buttons for the actions that the reader may take, as far as is known now.
 fn offered(server: &Server, access: &Access) -> Vec<Button> {
     let may = access.permissions();
     let buttons = match server.status {

@@ -1,4 +1,4 @@
-//! No name has an effect, and the words are there.
+//! Tests that no name has an effect, and that the words are there.
 
 use agis_base::{OperationId, ServerId, Trace, UserId};
 use agis_servers::{
@@ -49,7 +49,7 @@ fn operation(action: Action, state: State, error: &str) -> Operation {
     }
 }
 
-/// Every message that a server and its operations lead to.
+/// Returns every message about a server and its operations.
 fn pages(name: &str) -> Vec<Message> {
     let (server, catalogue) = (server(name), Catalogue::default());
     let listed = [(server.clone(), Access::Owner)];

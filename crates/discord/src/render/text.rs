@@ -1,15 +1,15 @@
-//! Text that means nothing but itself, and times that every reader sees by their own clock.
+//! Text without effect, and times in every reader's own zone.
 
 use std::str::Chars;
 
 use agis_base::{Timestamp, UserId};
 
-/// A text of a user, so that it has no effect: no markdown, no link, no mention, nothing that turns the rest of the line
-/// around. Blanks and breaks are one space.
+/// Makes a user's text harmless: no markdown, no link, no mention, nothing that reverses the rest of the line. Blanks
+/// and line breaks become one space.
 pub(crate) fn plain(text: &str) -> String {
     let text = folded(text);
     let mut plain = String::with_capacity(text.len());
-    // At its beginning a line may be a heading, or an item of a list.
+    // A line may begin like a heading, or an item of a list.
     let number = text.bytes().take_while(u8::is_ascii_digit).count();
     let begins = text.starts_with(['#', '-', '+']) || (number > 0 && text[number..].starts_with('.'));
     for (place, letter) in text.char_indices() {
@@ -18,63 +18,63 @@ pub(crate) fn plain(text: &str) -> String {
         }
         plain.push(letter);
         if letter == '@' {
-            // Mentions are looked for before escapes are.
+            // Discord looks for mentions before escapes.
             plain.push('\u{200b}');
         }
     }
     plain
 }
 
-/// A text of a user where Discord knows no markdown: a choice, the label of a button.
+/// Makes a user's text harmless where Discord knows no markdown: a choice, the label of a button.
 pub(crate) fn bare(text: &str, max: usize) -> String {
     cut(&folded(text), max)
 }
 
-/// The same between code marks.
+/// Makes a user's text harmless between code marks.
 pub(crate) fn code(text: &str) -> String {
     let text = folded(text).replace('`', "ˋ");
     format!("`{}`", if text.is_empty() { " " } else { &text })
 }
 
-/// Lines in a block, as they are.
+/// Shows lines in a code block.
 pub(crate) fn block(text: &str) -> String {
     format!("```\n{}\n```", text.replace('`', "ˋ"))
 }
 
-/// At most so many characters, the last of them an ellipsis where there were more.
+/// Cuts a text to this many characters; an ellipsis replaces the rest.
 pub(crate) fn cut(text: &str, max: usize) -> String {
     if text.chars().count() <= max {
         return text.to_owned();
     }
     let kept: String = text.chars().take(max.saturating_sub(1)).collect();
-    // Half an escape would be one for the ellipsis.
+    // Half an escape would escape the ellipsis.
     let kept = kept.trim_end_matches('\\');
     format!("{kept}…")
 }
 
-/// A moment, as `Tuesday, 24 November 2026 08:00` by the reader's clock.
+/// Formats a moment as `Tuesday, 24 November 2026 08:00` by the reader's clock.
 pub(crate) fn full(at: Timestamp) -> String {
     format!("<t:{}:F>", at.timestamp())
 }
 
-/// A moment, as `in 3 hours`.
+/// Formats a moment as `in 3 hours`.
 pub(crate) fn relative(at: Timestamp) -> String {
     format!("<t:{}:R>", at.timestamp())
 }
 
-/// A user by name; in an embed, and without a ping.
+/// Names a user without a ping, in an embed.
 pub(crate) fn person(user: &UserId) -> String {
     format!("<@{user}>")
 }
 
-/// `1 server`, `2 servers`.
+/// Formats `1 server`, `2 servers`.
 pub(crate) fn many(number: impl Into<i64>, thing: &str) -> String {
     let number = number.into();
     if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
 }
 
-/// A line of a console without what a terminal would do with it: colours and moves of the cursor are left out, other control
-/// characters are spaces.
+/// Cleans a console line of its terminal codes: drops colours and cursor moves, and turns other control characters into
+/// spaces.
 pub(crate) fn printed(line: &str) -> String {
     let mut printed = String::new();
     let mut letters = line.chars();
@@ -89,8 +89,8 @@ pub(crate) fn printed(line: &str) -> String {
     printed
 }
 
-/// Leaves out what an ESC begins, as ECMA-48 has it: a control sequence up to its final byte, an operating system's command up
-/// to its end, or one character.
+/// Drops an escape sequence of ECMA-48: a control sequence up to its final byte, an operating system command up to its
+/// end, or one character.
 fn skip_sequence(letters: &mut Chars<'_>) {
     match letters.next() {
         Some('[') => drop(letters.find(|letter| ('@'..='~').contains(letter))),
@@ -108,7 +108,7 @@ fn folded(text: &str) -> String {
     printed(text).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// What changes the direction of the text behind it, or is not seen at all.
+/// Returns whether a character reverses the following text, or is invisible.
 fn turns(letter: char) -> bool {
     matches!(letter, '\u{061c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
@@ -134,7 +134,7 @@ mod tests {
 
     use super::*;
 
-    /// What a reader sees of it: what follows a backslash is taken as it is.
+    /// Returns the text as a reader sees it: a character after a backslash stands for itself.
     fn read(text: &str) -> String {
         let mut read = String::new();
         let mut letters = text.chars().filter(|letter| *letter != '\u{200b}');

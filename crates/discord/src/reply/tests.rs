@@ -1,4 +1,4 @@
-//! Against a peer that records what it is sent and answers as it is told.
+//! Tests against a peer that records requests and answers as it is told.
 
 use std::{
     collections::VecDeque,
@@ -17,13 +17,13 @@ use tokio::{
 
 use super::*;
 
-/// What the peer does with a request; it takes those that nothing is said about.
+/// The peer's answer to a request; it accepts all others.
 enum Told {
     Status(u16, &'static str),
     HangUp,
 }
 
-/// Keeps no promise.
+/// Stores no promise.
 struct Nowhere;
 
 #[async_trait]
@@ -53,7 +53,7 @@ struct Peer {
 
 impl Peer {
     async fn start(told: impl IntoIterator<Item = Told>) -> (Arc<Self>, Replies) {
-        // Only the first of several tests in a process sets it.
+        // The first of several tests in a process sets it.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address").to_string();
@@ -104,7 +104,7 @@ impl Peer {
         self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Method and path of each request.
+    /// Returns method and path of each request.
     fn paths(&self) -> Vec<String> {
         self.requests().into_iter().map(|(method, path, _)| format!("{method} {path}")).collect()
     }
@@ -112,7 +112,7 @@ impl Peer {
 
 const ORIGINAL: &str = "/webhooks/1/token/messages/@original";
 
-/// As of now.
+/// Returns an interaction of now.
 fn call() -> Call {
     let millis = Utc::now().timestamp_millis().unsigned_abs() - 1_420_070_400_000;
     called(millis << 22)
