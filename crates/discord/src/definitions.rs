@@ -24,115 +24,114 @@ pub(crate) fn definitions() -> Vec<Command> {
             "server",
             "Your game servers",
             vec![
-                sub("list", "The servers that you have, and those that are shared with you", vec![]),
+                sub("list", "List your servers and those shared with you", vec![]),
                 sub(
                     "create",
-                    "Make a new server",
+                    "Create a server",
                     vec![
-                        text("name", "What it is called").required().longest(NAME_MAX),
-                        text("game", "Which game").required().completed(),
-                        text("description", "What others should know of it").longest(1000),
-                        flag("public", "Whether everybody may see it; only you, where nothing is said"),
+                        text("name", "Name of the server").required().longest(NAME_MAX),
+                        text("game", "Game to play").required().completed(),
+                        text("description", "Description for others").longest(1000),
+                        flag("public", "Let everybody see it (default: only you)"),
                     ],
                 ),
-                sub("info", "What a server does, where it is, and who did what", vec![server_option()]),
+                sub("info", "Show a server's state, address and history", vec![server_option()]),
                 sub("start", "Start a server", vec![server_option()]),
                 sub("stop", "Stop a server", vec![server_option()]),
                 sub("restart", "Stop a server and start it again", vec![server_option()]),
-                sub("delete", "Delete a server; you are asked once more", vec![server_option()]),
+                sub("delete", "Delete a server, after a confirmation", vec![server_option()]),
                 sub(
                     "logs",
-                    "The last lines of a server's console",
+                    "Show the last lines of a server's console",
                     vec![
                         server_option(),
-                        number("lines", "How many; 20, where nothing is said", 1, server::LINES_MAX.into()),
+                        number("lines", "Number of lines (default: 20)", 1, server::LINES_MAX.into()),
                     ],
                 ),
                 sub(
                     "share",
-                    "Let somebody, or everybody with a role, act on a server of yours",
+                    "Share a server with a member, or with everybody who has a role",
                     vec![
                         server_option(),
                         option("with", "A member or a role", CommandOptionType::Mentionable).required(),
-                        text("may", "What they may do").required().among(share::MAY),
+                        text("may", "Permissions to share").required().among(share::MAY),
                     ],
                 ),
                 sub(
                     "unshare",
-                    "Take back what you shared",
+                    "Stop sharing a server with a member or a role",
                     vec![
                         server_option(),
                         option("with", "A member or a role", CommandOptionType::Mentionable).required(),
                     ],
                 ),
-                sub("leave", "Give up what somebody has shared with you", vec![server_option()]),
+                sub("leave", "Leave a server that somebody shared with you", vec![server_option()]),
             ],
         ),
         command(
             "schedule",
-            "Start, stop and restart servers by the clock",
+            "Start, stop and restart servers on a schedule",
             vec![
                 sub(
                     "create",
-                    "Make a schedule",
+                    "Create a schedule",
                     vec![
                         server_option(),
-                        text("action", "What it does").required().among(schedule::ACTIONS),
+                        text("action", "Action of each run").required().among(schedule::ACTIONS),
                         cron_option(),
                         zone_option(),
-                        text("missed", "What happens to runs that passed while AGIS was down")
+                        text("missed", "Policy for runs that were missed while AGIS was down")
                             .among(schedule::POLICIES),
                     ],
                 ),
-                sub("list", "Your schedules", vec![text("server", "Of this server only").completed()]),
-                sub("delete", "Delete a schedule; you are asked once more", vec![schedule_option()]),
-                sub("enable", "Let a schedule run", vec![schedule_option()]),
-                sub("disable", "Keep a schedule from running", vec![schedule_option()]),
-                sub("run", "Do now what a schedule does; its next run stays as it is", vec![schedule_option()]),
-                sub("preview", "When would it run? Nothing is stored", vec![cron_option(), zone_option()]),
+                sub("list", "List your schedules", vec![text("server", "Only schedules of this server").completed()]),
+                sub("delete", "Delete a schedule, after a confirmation", vec![schedule_option()]),
+                sub("enable", "Enable a schedule", vec![schedule_option()]),
+                sub("disable", "Disable a schedule", vec![schedule_option()]),
+                sub("run", "Run a schedule now; its next run stays as it is", vec![schedule_option()]),
+                sub("preview", "Show the next runs of a timing without storing it", vec![cron_option(), zone_option()]),
             ],
         ),
         command(
             "apikey",
-            "Keys for programs that speak to the REST API in your name",
+            "API keys for programs that act in your name",
             vec![
                 sub(
                     "create",
-                    "Make a key; it is shown once, to you alone",
+                    "Create a key; it is shown once, to you alone",
                     vec![
-                        text("name", "What it is for").required().longest(NAME_MAX),
-                        text("access", "What it may do; servers and schedules, where nothing is said")
-                            .among(apikey::ACCESS),
-                        number("days", "After how many days it ends; never, where nothing is said", 1, 3650),
+                        text("name", "Name of the key").required().longest(NAME_MAX),
+                        text("access", "Permissions of the key (default: servers and schedules)").among(apikey::ACCESS),
+                        number("days", "Days until it expires (default: never)", 1, 3650),
                     ],
                 ),
-                sub("list", "Your keys; never the keys themselves", vec![]),
+                sub("list", "List your keys, without the keys themselves", vec![]),
                 sub(
                     "revoke",
-                    "Revoke a key; you are asked once more",
-                    vec![text("key", "Which key").required().completed()],
+                    "Revoke a key, after a confirmation",
+                    vec![text("key", "Key to revoke").required().completed()],
                 ),
             ],
         ),
-        command("profile", "Your credits, and what you have here", vec![]),
-        command("help", "What you can do here", vec![]),
+        command("profile", "Show your credits, servers, schedules and keys", vec![]),
+        command("help", "Show what you can do here", vec![]),
     ]
 }
 
 fn server_option() -> CommandOption {
-    text("server", "Which server: choose one, or type its name").required().completed()
+    text("server", "Choose a server, or type its name").required().completed()
 }
 
 fn schedule_option() -> CommandOption {
-    text("schedule", "Which schedule: choose one, or type its number").required().completed()
+    text("schedule", "Choose a schedule, or type its number").required().completed()
 }
 
 fn cron_option() -> CommandOption {
-    text("cron", "When: choose one, or type a cron expression such as 0 8 * * *").required().completed()
+    text("cron", "Choose a timing, or type a cron expression such as 0 8 * * *").required().completed()
 }
 
 fn zone_option() -> CommandOption {
-    text("timezone", "Whose clock, such as Europe/Berlin; UTC, where nothing is said").completed()
+    text("timezone", "Time zone such as Europe/Berlin (default: UTC)").completed()
 }
 
 #[expect(deprecated, reason = "the struct has the field, and no other way to be made")]
