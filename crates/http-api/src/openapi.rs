@@ -14,10 +14,12 @@ use agis_apikeys::Permission;
 use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
-use crate::{console, games, keys, operations, routes, schedules, servers, users, words};
+use crate::{
+    problem::Code,
+    resource::{PREFIX, Served},
+    routes, words,
+};
 
-/// What is served under this path.
-pub(crate) const PREFIX: &str = "/api/v1";
 /// The security scheme.
 const SCHEME: &str = "api_key";
 const SCHEMAS: &str = "#/components/schemas/";
@@ -37,16 +39,7 @@ const METHODS: [&str; 4] = ["get", "post", "patch", "delete"];
 #[derive(OpenApi)]
 #[openapi(
     info(title = "AGIS", description = include_str!("openapi/introduction.md"), license(identifier = "MIT OR Apache-2.0")),
-    paths(
-        keys::create, keys::list, keys::get, keys::change, keys::rotate, keys::revoke,
-        servers::create, servers::list, servers::get, servers::change, servers::delete,
-        servers::start, servers::stop, servers::restart,
-        console::logs, console::command, operations::of_server, operations::get,
-        schedules::create, schedules::list, schedules::of_server, schedules::get, schedules::change, schedules::delete,
-        schedules::run_now, schedules::runs, schedules::preview,
-        users::me, users::stats, games::list,
-        open::healthz, open::health, open::document, open::docs,
-    ),
+    paths(open::healthz, open::health, open::document, open::docs),
     // What stands in parameters alone is not found by itself.
     components(schemas(words::KeyState)),
     tags(
@@ -73,12 +66,14 @@ pub fn text() -> String {
 
 /// The document.
 pub(crate) fn document() -> Value {
-    let mut document = serde_json::to_value(Base::openapi()).unwrap_or_default();
-    secure(&mut document["paths"]);
+    let table = routes::table();
+    let openapi = table.routes().fold(Base::openapi(), |all, route| all.merge_from(route.document.clone()));
+    let mut document = serde_json::to_value(openapi).unwrap_or_default();
     for (path, item) in members(&mut document["paths"]) {
         for (method, operation) in members(item) {
             if METHODS.contains(&method.as_str()) {
-                complete(path, method, operation);
+                let is_it = |route: &&Served| route.path == *path && route.method.as_str().eq_ignore_ascii_case(method);
+                complete(path, method, table.routes().find(is_it), operation);
             }
         }
     }
@@ -105,6 +100,8 @@ fn members(value: &mut Value) -> impl Iterator<Item = (&String, &mut Value)> {
 /// What an operation is, as far as the rules depend on it.
 struct Operation<'a> {
     id: &'a str,
+    /// Problems that it alone has.
+    problems: &'static [Code],
     /// Whether a key is needed.
     keyed: bool,
     /// Whether the key needs a scope.
@@ -119,13 +116,18 @@ struct Operation<'a> {
     takes_idempotency_key: bool,
 }
 
-fn complete(path: &str, method: &str, value: &mut Value) {
+/// Adds to an operation what follows from rules. `route` is `None` where it is answered without a key.
+fn complete(path: &str, method: &str, route: Option<&Served>, value: &mut Value) {
+    if let Some(route) = route {
+        value["security"] = security(route.any_of);
+    }
     let id = value["operationId"].as_str().unwrap_or_default().to_owned();
     let query: Vec<_> = value["parameters"].as_array().into_iter().flatten().map(|it| it["name"].clone()).collect();
     let operation = Operation {
         id: &id,
-        keyed: value["security"].is_array(),
-        scoped: value["security"][0][SCHEME][0].is_string(),
+        problems: route.map_or(&[], |route| route.problems),
+        keyed: route.is_some(),
+        scoped: route.is_some_and(|route| !route.any_of.is_empty()),
         names_object: path.contains("{id}"),
         has_body: value["requestBody"].is_object(),
         has_query: !query.is_empty(),
@@ -165,15 +167,11 @@ fn id_parameter(path: &str) -> Value {
     json!({ "name": "id", "in": "path", "required": true, "description": description, "schema": schema })
 }
 
-/// What the routes ask of their callers. Each of several requirements will do.
-fn secure(paths: &mut Value) {
-    for route in routes::table().served() {
-        let operation = &mut paths[format!("{PREFIX}{}", route.path)][route.method.as_str().to_lowercase()];
-        let scopes = |permission: &Permission| json!({ SCHEME: [permission.as_str()] });
-        operation["security"] = match route.any_of {
-            [] => json!([{ SCHEME: [] }]),
-            any_of => any_of.iter().map(scopes).collect(),
-        };
+/// What a route asks of its caller. Each of several requirements will do.
+fn security(any_of: &[Permission]) -> Value {
+    match any_of {
+        [] => json!([{ SCHEME: [] }]),
+        any_of => any_of.iter().map(|permission| json!({ SCHEME: [permission.as_str()] })).collect(),
     }
 }
 
@@ -267,10 +265,8 @@ mod tests {
 
     #[test]
     fn document_has_exactly_the_served_routes() {
-        let served: BTreeSet<_> = routes::table()
-            .served()
-            .map(|route| (format!("{PREFIX}{}", route.path), route.method.to_string()))
-            .collect();
+        let table = routes::table();
+        let served: BTreeSet<_> = table.routes().map(|route| (route.path.clone(), route.method.to_string())).collect();
         let documented: BTreeSet<_> = operations(&document())
             .into_iter()
             .map(|(path, method, _)| (path, method))

@@ -9,100 +9,105 @@ use actix_web::{
     web,
 };
 use agis_apikeys::Permission;
+use utoipa::openapi::{OpenApi, PathItem};
 
-use crate::{auth::Asks, idempotency, network, problem::Problem};
+use crate::{
+    auth::Asks,
+    idempotency, network,
+    problem::{Code, Problem},
+};
+
+/// The path of every resource begins with this.
+pub(crate) const PREFIX: &str = "/api/v1";
 
 /// The resources of the API.
 #[derive(Default)]
 pub(crate) struct Table(Vec<Resource>);
 
 /// A path and the methods that it takes. Every other method is answered with a problem that names them.
-pub(crate) struct Resource {
-    path: &'static str,
-    inner: actix_web::Resource,
-    methods: Vec<(Method, &'static [Permission])>,
+struct Resource {
+    path: String,
+    routes: Vec<Served>,
+    handlers: Vec<Route>,
 }
 
 /// One method of one resource.
 pub(crate) struct Served {
-    pub(crate) path: &'static str,
+    pub(crate) path: String,
     pub(crate) method: Method,
     /// One of these permissions is needed; none where any valid key will do.
     pub(crate) any_of: &'static [Permission],
-}
-
-/// A resource without methods yet.
-pub(crate) fn resource(path: &'static str) -> Resource {
-    Resource { path, inner: web::resource(path), methods: vec![] }
+    /// Problems that the route alone has; the others follow from its form.
+    pub(crate) problems: &'static [Code],
+    /// The OpenAPI document of this route alone.
+    pub(crate) document: OpenApi,
 }
 
 impl Table {
-    pub(crate) fn service(mut self, resource: Resource) -> Self {
-        self.0.push(resource);
-        self
+    /// Adds a route. `document` describes it and nothing else.
+    pub(crate) fn add<F, Args>(&mut self, handler: F, document: OpenApi, problems: &'static [Code])
+    where
+        F: Handler<Args>,
+        Args: FromRequest + Asks + 'static,
+        F::Output: Responder + 'static,
+    {
+        for (path, method) in described(&document) {
+            let resource = self.resource(&path);
+            resource.handlers.extend(match method {
+                // A HEAD is answered like a GET, without the body.
+                Method::GET => {
+                    vec![web::get().to(handler.clone()), web::head().to(handler.clone()).wrap(from_fn(without_body))]
+                }
+                // What is sent again under one `Idempotency-Key` is done once.
+                Method::POST => vec![web::post().to(handler.clone()).wrap(from_fn(idempotency::once))],
+                _ => vec![web::method(method.clone()).to(handler.clone())],
+            });
+            let document = document.clone();
+            resource.routes.push(Served { path, method, any_of: Args::ANY_OF, problems, document });
+        }
     }
 
-    /// Puts the resources into a scope.
-    pub(crate) fn into_scope(self, scope: Scope) -> Scope {
-        self.0.into_iter().fold(scope, |scope, resource| scope.service(resource))
+    fn resource(&mut self, path: &str) -> &mut Resource {
+        let known = self.0.iter().position(|resource| resource.path == path);
+        let index = known.unwrap_or_else(|| {
+            self.0.push(Resource { path: path.to_owned(), routes: vec![], handlers: vec![] });
+            self.0.len() - 1
+        });
+        &mut self.0[index]
     }
 
-    /// What is served, for the documentation. A resource that is read takes HEAD too, which needs no words.
-    pub(crate) fn served(&self) -> impl Iterator<Item = Served> + '_ {
-        self.0.iter().flat_map(|resource| {
-            let path = resource.path;
-            resource.methods.iter().map(move |(method, any_of)| Served { path, method: method.clone(), any_of })
-        })
+    /// Builds the scope of all resources.
+    pub(crate) fn into_scope(mut self) -> Scope {
+        // The router tries them in order: paths without an id are compared, the others searched for their parts.
+        self.0.sort_by_key(|resource| resource.path.contains('{'));
+        self.0.into_iter().fold(web::scope(PREFIX), |scope, resource| scope.service(resource))
+    }
+
+    /// The routes, for the documentation. A resource that is read takes HEAD too, which needs no words.
+    pub(crate) fn routes(&self) -> impl Iterator<Item = &Served> {
+        self.0.iter().flat_map(|resource| &resource.routes)
     }
 }
 
-macro_rules! methods {
-    ($($method:ident: $name:ident)+) => {
-        $(pub(crate) fn $method<F, Args>(self, handler: F) -> Self
-        where
-            F: Handler<Args>,
-            Args: FromRequest + Asks + 'static,
-            F::Output: Responder + 'static,
-        {
-            self.with(Method::$name, Args::ANY_OF, web::$method().to(handler))
-        })+
+/// The paths and methods that a document describes.
+fn described(document: &OpenApi) -> Vec<(String, Method)> {
+    let methods = |item: &PathItem| {
+        [
+            item.get.is_some().then_some(Method::GET),
+            item.post.is_some().then_some(Method::POST),
+            item.patch.is_some().then_some(Method::PATCH),
+            item.delete.is_some().then_some(Method::DELETE),
+        ]
     };
+    let paths = &document.paths.paths;
+    paths.iter().flat_map(|(path, item)| methods(item).into_iter().flatten().map(|it| (path.clone(), it))).collect()
 }
 
 impl Resource {
-    methods! { patch: PATCH delete: DELETE }
-
-    /// What is sent again under one `Idempotency-Key` is done once.
-    pub(crate) fn post<F, Args>(self, handler: F) -> Self
-    where
-        F: Handler<Args>,
-        Args: FromRequest + Asks + 'static,
-        F::Output: Responder + 'static,
-    {
-        self.with(Method::POST, Args::ANY_OF, web::post().to(handler).wrap(from_fn(idempotency::once)))
-    }
-
-    /// Reading; a HEAD is answered like a GET, without the body.
-    pub(crate) fn get<F, Args>(self, handler: F) -> Self
-    where
-        F: Handler<Args>,
-        Args: FromRequest + Asks + 'static,
-        F::Output: Responder + 'static,
-    {
-        let Self { path, inner, methods } = self.with(Method::GET, Args::ANY_OF, web::get().to(handler.clone()));
-        Self { path, inner: inner.route(web::head().to(handler).wrap(from_fn(without_body))), methods }
-    }
-
-    fn with(mut self, method: Method, any_of: &'static [Permission], route: Route) -> Self {
-        self.methods.push((method, any_of));
-        Self { inner: self.inner.route(route), ..self }
-    }
-
     fn allow(&self) -> String {
-        let has = |wanted: &Method| self.methods.iter().any(|(method, _)| method == wanted);
-        let head = has(&Method::GET).then_some("HEAD");
-        let methods = self.methods.iter().map(|(method, _)| method.as_str());
-        methods.chain(head).collect::<Vec<_>>().join(", ")
+        let is_read = self.routes.iter().any(|route| route.method == Method::GET);
+        let methods = self.routes.iter().map(|route| route.method.as_str());
+        methods.chain(is_read.then_some("HEAD")).collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -113,7 +118,9 @@ impl HttpServiceFactory for Resource {
             let problem = Problem::method_not_allowed(&allow);
             async { problem }
         };
-        self.inner.default_service(web::to(other)).wrap(from_fn(network::deadline)).register(config);
+        let resource = web::resource(self.path.trim_start_matches(PREFIX)).default_service(web::to(other));
+        let resource = self.handlers.into_iter().fold(resource, actix_web::Resource::route);
+        resource.wrap(from_fn(network::deadline)).register(config);
     }
 }
 

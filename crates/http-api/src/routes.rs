@@ -1,34 +1,61 @@
 //! The table of the routes.
 
-use crate::{
-    console, games, keys, operations,
-    resource::{Table, resource},
-    schedules, servers, users,
-};
+use utoipa::OpenApi;
 
-/// What stands under `/api/v1`.
-pub(crate) fn table() -> Table {
-    Table::default()
-        // Tried in this order: first those that are compared, then those that are searched for their parts.
-        .service(resource("/auth/keys").get(keys::list).post(keys::create))
-        .service(resource("/servers").get(servers::list).post(servers::create))
-        .service(resource("/schedules").get(schedules::list).post(schedules::create))
-        .service(resource("/schedules/preview").post(schedules::preview))
-        .service(resource("/users/me").get(users::me))
-        .service(resource("/users/me/stats").get(users::stats))
-        .service(resource("/games").get(games::list))
-        .service(resource("/auth/keys/{id}").get(keys::get).patch(keys::change).delete(keys::revoke))
-        .service(resource("/auth/keys/{id}/rotate").post(keys::rotate))
-        .service(resource("/servers/{id}").get(servers::get).patch(servers::change).delete(servers::delete))
-        .service(resource("/servers/{id}/start").post(servers::start))
-        .service(resource("/servers/{id}/stop").post(servers::stop))
-        .service(resource("/servers/{id}/restart").post(servers::restart))
-        .service(resource("/servers/{id}/logs").get(console::logs))
-        .service(resource("/servers/{id}/command").post(console::command))
-        .service(resource("/servers/{id}/operations").get(operations::of_server))
-        .service(resource("/servers/{id}/schedules").get(schedules::of_server))
-        .service(resource("/operations/{id}").get(operations::get))
-        .service(resource("/schedules/{id}").get(schedules::get).patch(schedules::change).delete(schedules::delete))
-        .service(resource("/schedules/{id}/run").post(schedules::run_now))
-        .service(resource("/schedules/{id}/runs").get(schedules::runs))
+use crate::{console, games, keys, operations, problem::Code, resource::Table, schedules, servers, users};
+
+/// Each route: its handler, whose attribute says what it takes and answers, and the problems that it alone has.
+macro_rules! routes {
+    ($($module:ident::$handler:ident: $($code:ident)*;)+) => {
+        /// Returns the routes under `/api/v1`.
+        pub(crate) fn table() -> Table {
+            let mut table = Table::default();
+            $({
+                #[derive(OpenApi)]
+                #[openapi(paths($module::$handler))]
+                struct Described;
+                table.add($module::$handler, Described::openapi(), &[$(Code::$code),*]);
+            })+
+            table
+        }
+    };
+}
+
+routes! {
+    keys::list: ;
+    keys::create: ScopeBeyondKey LimitBeyondKey AddressesBeyondKey NoUser TooManyKeys KeyAlreadyShown Conflict InvalidValue;
+    keys::get: ;
+    keys::change: ScopeBeyondKey LimitBeyondKey AddressesBeyondKey ExpiryBeyondKey Conflict InvalidValue;
+    keys::revoke: ;
+    keys::rotate: ScopeBeyondKey LimitBeyondKey AddressesBeyondKey NoUser TooManyKeys AlreadyRotated KeyEnded
+        KeyAlreadyShown Conflict InvalidValue;
+
+    servers::list: ;
+    servers::create: NotFound NameTaken GameUnavailable TooManyServers Conflict InvalidValue;
+    servers::get: ;
+    servers::change: NotAllowed NameTaken Conflict InvalidValue;
+    servers::delete: InsufficientCredits NotAllowed Deleting NoHost Conflict;
+    servers::start: InsufficientCredits NotAllowed Deleting NoHost Conflict;
+    servers::stop: InsufficientCredits NotAllowed Deleting NoHost Conflict;
+    servers::restart: InsufficientCredits NotAllowed Deleting NoHost Conflict;
+    console::logs: NotAllowed NoHost HostElsewhere ConsoleUnavailable TooManyFollowers FollowersFull;
+    console::command: NotAllowed NoHost NotRunning NoConsole OutcomeUnknown InvalidValue HostElsewhere ConsoleBusy
+        ConsoleUnavailable;
+
+    operations::of_server: NotAllowed;
+    operations::get: NotAllowed;
+
+    schedules::list: ;
+    schedules::create: NotFound NotAllowed TooManySchedules Conflict InvalidValue InvalidCron InvalidTimezone NeverFires;
+    schedules::preview: InvalidValue InvalidCron InvalidTimezone NeverFires;
+    schedules::of_server: ;
+    schedules::get: ;
+    schedules::change: NotAllowed Conflict InvalidValue InvalidCron InvalidTimezone NeverFires;
+    schedules::delete: ;
+    schedules::run_now: InsufficientCredits NotAllowed Deleting NoHost Conflict;
+    schedules::runs: ;
+
+    users::me: ;
+    users::stats: ;
+    games::list: ;
 }

@@ -73,7 +73,7 @@ pub(super) fn add(operation: &Operation, status: &str, response: &mut Value) {
         "201" | "202" => headers.push(("Location", "")),
         "401" => headers.push(("WWW-Authenticate", "")),
         "429" => headers.push((RETRY_AFTER, "")),
-        "503" if problems::may_be_in_vain(operation.id) => headers.push((RETRY_AFTER, MAYBE)),
+        "503" if problems::may_be_in_vain(operation) => headers.push((RETRY_AFTER, MAYBE)),
         "503" if operation.keyed => headers.push((RETRY_AFTER, "")),
         "409" if operation.is_post => headers.push((RETRY_AFTER, MAYBE)),
         _ => {}

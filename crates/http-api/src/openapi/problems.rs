@@ -8,62 +8,8 @@ use super::Operation;
 use crate::problem::Code;
 
 /// Whether it may answer with what no waiting helps against, where otherwise it does.
-pub(super) fn may_be_in_vain(operation: &str) -> bool {
-    of(operation).contains(&Code::HostElsewhere)
-}
-
-/// Those of this operation alone; the others follow from what it is.
-fn of(operation: &str) -> &'static [Code] {
-    use Code::*;
-    match operation {
-        "createKey" => &[
-            ScopeBeyondKey,
-            LimitBeyondKey,
-            AddressesBeyondKey,
-            NoUser,
-            TooManyKeys,
-            KeyAlreadyShown,
-            Conflict,
-            InvalidValue,
-        ],
-        "changeKey" => &[ScopeBeyondKey, LimitBeyondKey, AddressesBeyondKey, ExpiryBeyondKey, Conflict, InvalidValue],
-        "rotateKey" => &[
-            ScopeBeyondKey,
-            LimitBeyondKey,
-            AddressesBeyondKey,
-            NoUser,
-            TooManyKeys,
-            AlreadyRotated,
-            KeyEnded,
-            KeyAlreadyShown,
-            Conflict,
-            InvalidValue,
-        ],
-        "createServer" => &[NotFound, NameTaken, GameUnavailable, TooManyServers, Conflict, InvalidValue],
-        "changeServer" => &[NotAllowed, NameTaken, Conflict, InvalidValue],
-        "startServer" | "stopServer" | "restartServer" | "deleteServer" | "runSchedule" => {
-            &[InsufficientCredits, NotAllowed, Deleting, NoHost, Conflict]
-        }
-        "getServerLogs" => &[NotAllowed, NoHost, HostElsewhere, ConsoleUnavailable, TooManyFollowers, FollowersFull],
-        "sendServerCommand" => &[
-            NotAllowed,
-            NoHost,
-            NotRunning,
-            NoConsole,
-            OutcomeUnknown,
-            InvalidValue,
-            HostElsewhere,
-            ConsoleBusy,
-            ConsoleUnavailable,
-        ],
-        "listServerOperations" | "getOperation" => &[NotAllowed],
-        "createSchedule" => {
-            &[NotFound, NotAllowed, TooManySchedules, Conflict, InvalidValue, InvalidCron, InvalidTimezone, NeverFires]
-        }
-        "changeSchedule" => &[NotAllowed, Conflict, InvalidValue, InvalidCron, InvalidTimezone, NeverFires],
-        "previewSchedule" => &[InvalidValue, InvalidCron, InvalidTimezone, NeverFires],
-        _ => &[],
-    }
+pub(super) fn may_be_in_vain(operation: &Operation) -> bool {
+    operation.problems.contains(&Code::HostElsewhere)
 }
 
 /// What follows from what an operation is.
@@ -89,7 +35,7 @@ fn by_rule(operation: &Operation) -> Vec<Code> {
 /// A response for each status, with the codes that come with it.
 pub(super) fn add(operation: &Operation, responses: &mut Value) {
     let mut by_status: BTreeMap<u16, Vec<Code>> = BTreeMap::new();
-    for code in by_rule(operation).into_iter().chain(of(operation.id).iter().copied()) {
+    for code in by_rule(operation).into_iter().chain(operation.problems.iter().copied()) {
         let codes = by_status.entry(code.status().as_u16()).or_default();
         if !codes.contains(&code) {
             codes.push(code);
