@@ -12,10 +12,9 @@ use actix_web::{
 };
 use utoipa_swagger_ui::{Config, SwaggerFile};
 
-use crate::{openapi::DOCUMENT, problem::Problem};
+use crate::{openapi::DOCUMENT, problem::{DOCS_PATH, Problem}};
 
 const DOCUMENT_PATH: &str = "/api/openapi.json";
-const PAGE_PATH: &str = "/api/docs";
 /// Scripts of ours alone; the page styles its elements itself.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
                       connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -29,14 +28,18 @@ static PAGE: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| {
 /// Puts both on a server.
 pub(crate) fn configure(config: &mut ServiceConfig) {
     config
+        // A person with a browser; not for good, as a later version may have a page there.
+        .service(readable("/", || async {
+            HttpResponse::TemporaryRedirect().insert_header((LOCATION, DOCS_PATH)).finish()
+        }))
         .service(readable(DOCUMENT_PATH, || async {
             HttpResponse::Ok()
                 .content_type("application/json")
                 .insert_header((CACHE_CONTROL, "no-cache"))
                 .body(DOCUMENT.clone())
         }))
-        .service(readable(PAGE_PATH, || async {
-            HttpResponse::PermanentRedirect().insert_header((LOCATION, format!("{PAGE_PATH}/"))).finish()
+        .service(readable(DOCS_PATH, || async {
+            HttpResponse::PermanentRedirect().insert_header((LOCATION, format!("{DOCS_PATH}/"))).finish()
         }))
         .service(readable("/api/docs/{file:.*}", |file: Path<String>| async move { page(&file) }));
 }

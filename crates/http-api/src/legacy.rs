@@ -11,6 +11,8 @@ use agis_base::{Timestamp, UserId};
 use agis_ratelimit::{Bucket, Quota};
 use chrono::Utc;
 
+use crate::problem::DOCS_PATH;
+
 /// The operator's secret.
 const SECRET: &str = "x-agis-legacy-secret";
 /// When these tokens were deprecated: with version 2.0, 2026-11-22 (RFC 9745 wants Unix seconds behind an at sign).
@@ -52,8 +54,8 @@ impl LegacyPolicy {
     /// `Deprecation` (RFC 9745), `Sunset` (RFC 8594) and where to read on.
     pub(crate) fn add_headers(&self, headers: &mut HeaderMap) {
         let sunset = self.sunset.format("%a, %d %b %Y %H:%M:%S GMT").to_string();
-        let link = "</api/docs>; rel=\"deprecation\"";
-        for (name, value) in [("deprecation", DEPRECATION), ("sunset", &sunset), ("link", link)] {
+        let link = format!("<{DOCS_PATH}>; rel=\"deprecation\"");
+        for (name, value) in [("deprecation", DEPRECATION), ("sunset", &sunset), ("link", &link)] {
             if let Ok(value) = HeaderValue::from_str(value) {
                 headers.insert(HeaderName::from_static(name), value);
             }

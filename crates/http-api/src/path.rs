@@ -26,7 +26,7 @@ impl<T: FromStr> FromRequest for Id<T> {
 pub(crate) fn id<T: FromStr>(request: &HttpRequest) -> Result<T, Problem> {
     let text = request.match_info().get("id").filter(|_| !request.uri().path().contains('%'));
     let id = text.and_then(|text| text.parse().ok());
-    id.ok_or_else(|| Problem::not_found("no such resource; an id in a path is written as answers write it"))
+    id.ok_or_else(|| Problem::not_found("no such resource; write an id in a path as answers write it, see /api/docs"))
 }
 
 #[cfg(test)]

@@ -24,6 +24,9 @@ use crate::current::RequestId;
 /// Seconds after which a caller should try again what may go well then.
 pub(crate) const RETRY_S: u64 = 2;
 
+/// The page that describes the API.
+pub(crate) const DOCS_PATH: &str = "/api/docs";
+
 /// An error for a caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Problem {
@@ -59,6 +62,11 @@ impl Problem {
     /// Says after how many seconds the request may be made again.
     pub(crate) fn after(self, seconds: u64) -> Self {
         Self { retry_after: Some(seconds), ..self }
+    }
+
+    /// Says that nothing is at this path, and where to read which paths there are.
+    pub(crate) fn unknown_path() -> Self {
+        Self::new(Code::NotFound, format!("no such resource; {DOCS_PATH} lists the paths"))
     }
 
     pub(crate) fn not_found(detail: &str) -> Self {

@@ -62,15 +62,10 @@ fn app(
     App::new()
         .app_data(web::Data::new(services))
         .app_data(web::Data::new(network))
-        .app_data(web::PathConfig::default().error_handler(|_, _| Problem::not_found("no such resource").into()))
+        .app_data(web::PathConfig::default().error_handler(|_, _| Problem::unknown_path().into()))
         .app_data(web::QueryConfig::default().error_handler(|error, _| unreadable_query(&error).into()))
         .configure(probes)
-        .service(
-            routes::table()
-                .into_scope(web::scope("/api/v1"))
-                .default_service(web::to(no_route))
-                .wrap(from_fn(auth::authenticate)),
-        )
+        .service(routes::table().into_scope().default_service(web::to(no_route)).wrap(from_fn(auth::authenticate)))
         .configure(docs::configure)
         .default_service(web::to(no_route))
         .wrap(cors)
@@ -78,7 +73,7 @@ fn app(
 }
 
 async fn no_route() -> Problem {
-    Problem::not_found("no such resource; see the documentation for the paths there are")
+    Problem::unknown_path()
 }
 
 fn unreadable_query(error: &QueryPayloadError) -> Problem {

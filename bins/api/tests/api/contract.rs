@@ -43,6 +43,20 @@ async fn docs_page_loads_nothing_from_elsewhere() {
 }
 
 #[tokio::test]
+async fn the_root_leads_to_the_page() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    // The client follows the way from / to /api/docs/.
+    for method in [Method::GET, Method::HEAD] {
+        let page = ask(&stack, &api, method, "/").await;
+        assert_eq!((page.status.as_u16(), page.header("content-type")), (200, "text/html"));
+    }
+    let no_way = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client");
+    let answer = api.send(no_way.get(format!("{}/", api.base))).await.expect("an answer");
+    assert_eq!((answer.status.as_u16(), answer.header("location")), (307, "/api/docs"));
+}
+
+#[tokio::test]
 async fn unknown_method_is_405_with_allow() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;

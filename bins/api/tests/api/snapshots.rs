@@ -103,7 +103,7 @@ async fn a_problem_looks_like_this() {
     404 Not Found
     {
       "code": "not_found",
-      "detail": "no such resource; see the documentation for the paths there are",
+      "detail": "no such resource; /api/docs lists the paths",
       "request_id": "[request]",
       "status": 404,
       "title": "Not Found",

@@ -132,7 +132,6 @@ async fn unreadable_path_or_query_is_refused() {
         ("GET", "/api/v1/servers/"),
         ("GET", "/api/v1/nothing"),
         ("GET", "/api/v2/servers"),
-        ("GET", "/"),
         ("PUT", "/api/v1/servers"),
         ("DELETE", "/api/v1/servers"),
         ("GET", "/api/v1/servers/1/start"),
@@ -175,27 +174,25 @@ async fn unreadable_path_or_query_is_refused() {
     GET /api/v1/games?protocol=sctp
       400 invalid_query: protocol: is one of: tcp, udp
     GET /api/v1/servers/one
-      404 not_found: no such resource; an id in a path is written as answers write it
+      404 not_found: no such resource; write an id in a path as answers write it, see /api/docs
     GET /api/v1/servers/3000000000
-      404 not_found: no such resource; an id in a path is written as answers write it
+      404 not_found: no such resource; write an id in a path as answers write it, see /api/docs
     GET /api/v1/servers/-1
-      404 not_found: no such resource; an id in a path is written as answers write it
+      404 not_found: no such resource; write an id in a path as answers write it, see /api/docs
     GET /api/v1/schedules/1.5
-      404 not_found: no such resource; an id in a path is written as answers write it
+      404 not_found: no such resource; write an id in a path as answers write it, see /api/docs
     GET /api/v1/auth/keys/agis_
-      404 not_found: no such resource; an id in a path is written as answers write it
+      404 not_found: no such resource; write an id in a path as answers write it, see /api/docs
     GET /api/v1/operations/7
-      404 not_found: no such resource; an id in a path is written as answers write it
+      404 not_found: no such resource; write an id in a path as answers write it, see /api/docs
     GET /api/v1/operations/00000000-0000-0000-0000-000000000000
       404 not_found: there is no such operation, or it is not yours
     GET /api/v1/servers/
-      404 not_found: no such resource; see the documentation for the paths there are
+      404 not_found: no such resource; /api/docs lists the paths
     GET /api/v1/nothing
-      404 not_found: no such resource; see the documentation for the paths there are
+      404 not_found: no such resource; /api/docs lists the paths
     GET /api/v2/servers
-      404 not_found: no such resource; see the documentation for the paths there are
-    GET /
-      404 not_found: no such resource; see the documentation for the paths there are
+      404 not_found: no such resource; /api/docs lists the paths
     PUT /api/v1/servers
       405 method_not_allowed: this resource takes GET, POST, HEAD
     DELETE /api/v1/servers
