@@ -1,4 +1,4 @@
-//! What can be typed.
+//! The command line.
 
 use std::{ffi::OsString, fmt::Display, io::Write};
 
@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand};
 #[derive(Parser)]
 #[command(name = "agis-api", disable_version_flag = true)]
 pub(crate) struct Cli {
-    /// Print the version, and that of the time zone data in use
+    /// Print the version, and the version of the time zone data in use
     #[arg(short = 'V', long)]
     pub(crate) version: bool,
     #[command(subcommand)]
@@ -21,17 +21,17 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Serve REST and run the background loops (the default)
     Serve,
-    /// Bring the database's schema up to date, or back
+    /// Migrate the database schema
     Migrate {
         #[command(subcommand)]
         direction: Direction,
     },
-    /// API keys, for an operator
+    /// Manage API keys
     Keys {
         #[command(subcommand)]
         command: KeysCommand,
     },
-    /// Credits, for an operator
+    /// Manage credits
     Credits {
         #[command(subcommand)]
         command: CreditsCommand,
@@ -54,9 +54,9 @@ pub(crate) enum Command {
 
 #[derive(Subcommand, Clone, Copy)]
 pub(crate) enum Direction {
-    /// Apply what is pending
+    /// Apply pending migrations
     Up,
-    /// Revert the last migration; what only it can hold is lost
+    /// Revert the last migration; data that only its schema can hold is lost
     Down,
     /// Revert the last migration and apply it again
     Redo,
@@ -66,23 +66,23 @@ pub(crate) enum Direction {
 
 #[derive(Subcommand)]
 pub(crate) enum KeysCommand {
-    /// Make a key, and its user where there is none yet; prints the key, once, and nothing else, to standard output
+    /// Create a key, and its user if needed; prints only the key, once, to standard output
     Create(CreateKey),
 }
 
 #[derive(Subcommand)]
 pub(crate) enum CreditsCommand {
-    /// Give a user credits; prints what they have then
+    /// Give a user credits; prints the new balance
     Grant {
-        /// How many credits
+        /// The number of credits
         #[arg(long, value_parser = clap::value_parser!(i32).range(1..=1_000_000_000))]
         amount: i32,
         #[command(flatten)]
         entry: Entry,
     },
-    /// Mend what was given or taken by mistake; prints what they have then
+    /// Correct a wrong entry; prints the new balance
     Correct {
-        /// How many credits, with a minus to take them back
+        /// The number of credits; negative to take them back
         #[arg(long, allow_negative_numbers = true, value_parser = clap::value_parser!(i32).range(-1_000_000_000..=1_000_000_000))]
         amount: i32,
         #[command(flatten)]
@@ -92,41 +92,41 @@ pub(crate) enum CreditsCommand {
 
 #[derive(Args)]
 pub(crate) struct Entry {
-    /// Whom: a Discord user id
+    /// The Discord id of the user
     #[arg(long)]
     pub(crate) user: UserId,
-    /// What for; it stays in the ledger
+    /// The reason; it stays in the ledger
     #[arg(long)]
     pub(crate) reason: String,
-    /// A name of your own for this, such as the number of an order: what is repeated with the same one is done once
+    /// An id of your own for this entry, such as an order number; a repeated entry with the same id is made once
     #[arg(long)]
     pub(crate) id: Option<String>,
 }
 
 #[derive(Args)]
 pub(crate) struct CreateKey {
-    /// Whose key: a Discord user id
+    /// The Discord id of the key's owner
     #[arg(long)]
     pub(crate) user: UserId,
-    /// What its owner will call it
+    /// The name that its owner sees
     #[arg(long, default_value = "operator")]
     pub(crate) name: String,
-    /// What it may do; may be given several times
+    /// A scope of the key; may be repeated
     #[arg(long = "scope", default_value = "*")]
     pub(crate) scopes: Vec<agis_apikeys::Scope>,
     /// Requests per hour
     #[arg(long)]
     pub(crate) rate_limit: Option<u32>,
-    /// Days until it ends; it does not end if this is not given
+    /// Days until the key expires; without this it does not expire
     #[arg(long)]
     pub(crate) ttl_days: Option<u32>,
-    /// An address or a block of addresses (CIDR) from which it may be used; may be given several times; from anywhere if
-    /// this is not given
+    /// An address or a block of addresses (CIDR) from which the key may be used; may be repeated; without this, from
+    /// anywhere
     #[arg(long = "allowed-ip")]
     pub(crate) allowed_ips: Vec<agis_apikeys::Block>,
 }
 
-/// Why a command ended badly, for the person who typed it.
+/// Why a command failed, for the person who typed it.
 pub(crate) struct Failure(String);
 
 impl Failure {
@@ -139,12 +139,12 @@ impl Failure {
     }
 
     pub(crate) fn print(&self) {
-        // Nobody is left to hear that this failed.
+        // Nobody is left to read that this failed.
         let _ = writeln!(std::io::stderr(), "agis-api: {}", self.0);
     }
 }
 
-/// This program's version, and where the rules of time zones come from.
+/// Returns the version of this program, and the source of its time zone rules.
 pub(crate) fn version() -> String {
     format!("agis-api {}\ntime zones {}", env!("CARGO_PKG_VERSION"), upkeep::zones())
 }
@@ -156,6 +156,6 @@ pub(crate) fn answer(line: &str) -> Result<(), Failure> {
 
 /// Prints a line beside the answer.
 pub(crate) fn remark(line: &str) {
-    // An answer that was printed is not taken back because a remark could not be.
+    // The printed answer stands, even if the remark fails.
     let _ = writeln!(std::io::stderr(), "{line}");
 }

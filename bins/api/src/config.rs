@@ -1,4 +1,4 @@
-//! Every setting, read once. `docs/CONFIGURATION.md` lists them; a test holds the two together.
+//! Reads every setting once. `docs/CONFIGURATION.md` lists them; a test compares the two.
 
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -20,7 +20,7 @@ use chrono::{NaiveDate, NaiveTime};
 
 use crate::hosts;
 
-/// Nobody guesses so many.
+/// Characters. Nobody guesses so many.
 const LEGACY_SECRET_MIN: usize = 32;
 
 /// Settings of `agis-api serve`.
@@ -33,7 +33,7 @@ pub(crate) struct Config {
     pub(crate) network: Network,
     pub(crate) host: hosts::Config,
     pub(crate) stop_games: bool,
-    /// How long requests are served after readiness has failed.
+    /// Time for which requests are still served after readiness has failed.
     pub(crate) shutdown_delay: Duration,
     pub(crate) rules: Rules,
     pub(crate) workers: usize,
@@ -69,7 +69,7 @@ pub(crate) fn database_url(get: &dyn Fn(&str) -> Option<String>) -> Result<Datab
     env.finish().map(|()| url)
 }
 
-/// What an operator decides about keys; `agis-api keys create` obeys it as well.
+/// Reads the operator's settings about keys, which `agis-api keys create` obeys too.
 pub(crate) fn keys_policy(get: &dyn Fn(&str) -> Option<String>) -> Result<apikeys::Policy, ConfigErrors> {
     let mut env = Env::new(get);
     let policy = settings::keys(&mut env);
@@ -96,7 +96,7 @@ fn edge(env: &mut Env<'_>, keys: &apikeys::Policy) -> Edge {
     }
 }
 
-/// Both settings, or none: what is switched on must end.
+/// Reads both settings of legacy tokens, or neither: enabled tokens must have an end.
 fn legacy(env: &mut Env<'_>, rate_limit: u32) -> Option<LegacyPolicy> {
     let (secret, date) = (env.text("LEGACY_TOKENS_SECRET"), env.text("LEGACY_TOKENS_SUNSET"));
     if secret.as_deref().is_some_and(|secret| secret.len() < LEGACY_SECRET_MIN) {
@@ -110,26 +110,30 @@ fn legacy(env: &mut Env<'_>, rate_limit: u32) -> Option<LegacyPolicy> {
         }
         (None, None) => None,
         (Some(_), None) => {
-            env.reject("LEGACY_TOKENS_SUNSET", "", "must be set with LEGACY_TOKENS_SECRET: the day on which they end");
+            env.reject(
+                "LEGACY_TOKENS_SUNSET",
+                "",
+                "must be set with LEGACY_TOKENS_SECRET: the day on which the tokens end",
+            );
             None
         }
         (_, Some(_)) => {
             let date = date.unwrap_or_default();
-            env.reject("LEGACY_TOKENS_SUNSET", &date, "is a day as in 2027-06-30, together with LEGACY_TOKENS_SECRET");
+            env.reject(
+                "LEGACY_TOKENS_SUNSET",
+                &date,
+                "is a date such as 2027-06-30, together with LEGACY_TOKENS_SECRET",
+            );
             None
         }
     }
 }
 
-/// The games of a cluster are not those of one process.
+/// Reads whether a shutdown stops the games. Other processes serve a cluster's games too, so there it is refused.
 fn stop_games(env: &mut Env<'_>, kind: RunsOn) -> bool {
     let stop = env.word("GAMES_ON_SHUTDOWN", &["leave", "stop"]) == "stop";
     if stop && kind == RunsOn::Agones {
-        env.reject(
-            "GAMES_ON_SHUTDOWN",
-            "stop",
-            "is for AGIS_HOST=process: a cluster's games are served by other processes too",
-        );
+        env.reject("GAMES_ON_SHUTDOWN", "stop", "needs AGIS_HOST=process: other processes serve a cluster's games too");
     }
     stop
 }
@@ -160,7 +164,7 @@ fn process_host(env: &mut Env<'_>, name: String) -> agis_host_process::Config {
         name,
         bind_address: env.or("GAME_BIND_ADDRESS", IpAddr::V4(Ipv4Addr::UNSPECIFIED)).to_string(),
         game_user: env.text("GAME_USER").unwrap_or_else(|| "nobody".to_owned()),
-        // The running program, also when the file it came from has been replaced.
+        // The running program, even if its file has been replaced.
         exe: PathBuf::from("/proc/self/exe"),
     }
 }
@@ -172,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_setting_is_documented_and_no_other() {
+    fn exactly_the_settings_are_documented() {
         let asked = RefCell::new(BTreeSet::new());
         let get = |key: &str| {
             asked.borrow_mut().insert(key.to_owned());

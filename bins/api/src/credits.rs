@@ -19,12 +19,12 @@ pub(crate) async fn credits(command: CreditsCommand) -> Result<(), Failure> {
     let url = config::database_url(&settings::environment).map_err(Failure::from_display)?;
     let db = Db::new(&DbConfig { url, connections: 2 }).map_err(Failure::from_display)?;
     if !db.is_migrated().await.map_err(Failure::from_display)? {
-        return Err(Failure::new("the database has not this version's schema; run 'agis-api migrate up' first"));
+        return Err(Failure::new("the database lacks this version's schema; run 'agis-api migrate up' first"));
     }
     match db.enter(&entry).await.map_err(|error| unknown(&entry, &error))? {
         Entered::Written(has) => answer(&has.to_string()),
         Entered::Before(has) => {
-            remark("this was done before, and is not done again");
+            remark("this entry exists already, and is not made again");
             answer(&has.to_string())
         }
         Entered::NoUser => Err(Failure::new(
@@ -32,7 +32,7 @@ pub(crate) async fn credits(command: CreditsCommand) -> Result<(), Failure> {
              'agis-api keys create'",
         )),
         Entered::OutOfRange(has) => {
-            Err(Failure::new(format!("they have {has}; they cannot have less than 0, or more than {}", i32::MAX)))
+            Err(Failure::new(format!("the user has {has} credits; a balance is 0 to {}", i32::MAX)))
         }
         Entered::OtherId => Err(Failure::new(format!("'{}' is the id of something else in the ledger", entry.id))),
     }
@@ -60,14 +60,14 @@ fn entry(command: CreditsCommand) -> Result<Entry, Failure> {
     })
 }
 
-/// The database may have done it before its answer was lost.
+/// Names the id to repeat, since the database may have committed before the answer was lost.
 fn unknown(entry: &Entry, error: &StoreError) -> Failure {
     match error {
         StoreError::Unavailable(_) => Failure::new(format!(
-            "{error}; it may have been done: repeat it with --id '{}', by which it is done once at most",
+            "{error}; the entry may exist: repeat the command with --id '{}', which makes it at most once",
             entry.id
         )),
-        // Two commands with one id, at once, for two people.
+        // Two commands used one id at the same time for two users.
         StoreError::Conflict(_) => Failure::new(format!("'{}' is the id of something else in the ledger", entry.id)),
         StoreError::Refused(_) | StoreError::Internal(_) => Failure::from_display(error),
     }

@@ -1,4 +1,4 @@
-//! Stops the games at a shutdown, by the same operations as everybody else.
+//! Stops the games at a shutdown, by ordinary operations.
 
 use std::time::{Duration, Instant};
 
@@ -7,10 +7,10 @@ use agis_http_api::Services;
 use agis_servers::{Action, Request, store::ObservationStore};
 use agis_storage::Db;
 
-/// A shutdown looks instead of listening: the bell of the operations is the workers', and this lasts for seconds.
+/// A shutdown polls: the workers listen to the bell of the operations, and a shutdown lasts only seconds.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// Asks every server of this host to stop and waits until they have, or `within` is over.
+/// Asks every server of this host to stop, and waits until they have stopped or `within` is over.
 pub(crate) async fn stop(db: &Db, services: &Services, host: &str, within: Duration) {
     let until = Instant::now() + within;
     let operations = loop {
@@ -19,7 +19,7 @@ pub(crate) async fn stop(db: &Db, services: &Services, host: &str, within: Durat
             Err(error) if Instant::now() >= until => {
                 return tracing::warn!(%error, "games could not be stopped and run on");
             }
-            // Whoever held a lock, or the database itself, may be back in a moment; to ask twice does no harm.
+            // A lock or the database may be free again in a moment, and to ask twice does no harm.
             Err(_) => tokio::time::sleep(LOOK).await,
         }
     };

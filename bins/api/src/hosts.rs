@@ -11,16 +11,16 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::Failure;
 
-/// How often the cluster is asked whether it is there.
+/// Interval between two checks of the cluster.
 const PING: Duration = Duration::from_secs(5);
 
-/// Where games run. The program fills it from its environment.
+/// The host of the games. The program fills it from its environment.
 pub(crate) enum Config {
     Process(agis_host_process::Config),
     Agones(agis_host_agones::Config),
 }
 
-/// The host, by what is done with it.
+/// The host, by the traits that it implements.
 pub(crate) struct Hosts {
     pub(crate) host: Arc<dyn Host>,
     pub(crate) consoles: Vec<Arc<dyn Console>>,
@@ -29,7 +29,7 @@ pub(crate) struct Hosts {
 
 impl Hosts {
     /// # Errors
-    /// Where the configuration cannot be used.
+    /// The configuration cannot be used.
     pub(crate) async fn new(config: &Config, catalogue: &Catalogue) -> Result<Self, Failure> {
         match config {
             Config::Process(config) => {
@@ -37,7 +37,7 @@ impl Hosts {
                 Ok(Self { host: host.clone(), consoles: vec![host], agones: None })
             }
             Config::Agones(config) => {
-                // Libraries that bring their own provider for TLS would each choose one; the process has one.
+                // Libraries would each choose a TLS provider of their own; the process has one.
                 let _ = rustls::crypto::ring::default_provider().install_default();
                 let client = agis_host_agones::connect().await.map_err(Failure::from_display)?;
                 let host = AgonesHost::new(client, config.clone(), catalogue).map_err(Failure::from_display)?;
@@ -47,7 +47,7 @@ impl Hosts {
         }
     }
 
-    /// What a host needs to have done all the time.
+    /// Returns the loops that a host needs.
     pub(crate) fn start(&self, tasks: &mut JoinSet<()>, health: &Health, stop: &CancellationToken) {
         let Some(host) = &self.agones else { return };
         let (watching, stopping) = (host.clone(), stop.clone());

@@ -17,7 +17,7 @@ pub(crate) async fn keys(KeysCommand::Create(wanted): KeysCommand) -> Result<(),
     let policy = config::keys_policy(&settings::environment).map_err(Failure::from_display)?;
     let db = Arc::new(Db::new(&DbConfig { url, connections: 2 }).map_err(Failure::from_display)?);
     if !db.is_migrated().await.map_err(Failure::from_display)? {
-        return Err(Failure::new("the database has not this version's schema; run 'agis-api migrate up' first"));
+        return Err(Failure::new("the database lacks this version's schema; run 'agis-api migrate up' first"));
     }
 
     let CreateKey { user, name, scopes, rate_limit, ttl_days, allowed_ips } = wanted;
@@ -32,7 +32,7 @@ pub(crate) async fn keys(KeysCommand::Create(wanted): KeysCommand) -> Result<(),
     let scopes: Vec<_> = stored.grant.scopes.iter().map(|scope| scope.to_string()).collect();
     let end = stored.grant.expires_at.map_or_else(|| "never".to_owned(), |at| at.format("%Y-%m-%d").to_string());
     remark(&format!(
-        "key {} '{}' of user {user}: scopes {}, {} requests per hour, ends {end}; it is shown only now",
+        "key {} '{}' of user {user}: scopes {}, {} requests per hour, expires {end}; it is shown only now",
         stored.id,
         stored.name,
         scopes.join(" "),

@@ -1,5 +1,4 @@
-//! `agis-api`: REST and the background loops. What each part does stands in its crate; this one reads the
-//! configuration, composes, and runs.
+//! `agis-api`: REST and the background loops. Reads the configuration, composes the crates, and runs.
 
 mod cli;
 mod config;
@@ -17,13 +16,12 @@ use clap::Parser;
 use cli::{Cli, Command, Failure};
 use mimalloc::MiMalloc;
 
-/// A tenth of what a request costs is memory that is taken and given back; this one does it in half the time of the
-/// system's.
+/// Allocations are a tenth of a request's cost. This allocator takes half the time of the system's.
 #[global_allocator]
 static MEMORY: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
-    // The hidden ones come before the runtime: a shim lives as long as its game and should stay small.
+    // The hidden commands come before the runtime: a shim lives as long as its game and should stay small.
     let Cli { version, command } = Cli::parse();
     let done = match command.unwrap_or(Command::Serve) {
         _ if version => cli::answer(&cli::version()),

@@ -1,4 +1,4 @@
-//! `agis-api serve`: composes, runs, and ends in order.
+//! `agis-api serve`: starts everything, and stops it in order.
 
 use std::{
     convert::Infallible,
@@ -47,11 +47,11 @@ const FORGET_KEYS: Duration = Duration::from_secs(60);
 const SILENCE: Duration = Duration::from_secs(30);
 /// The same for a loop that works longer, or rests longer, the more there is to do.
 const LONG_SILENCE: Duration = Duration::from_secs(120);
-/// File descriptors for everything but the connections of REST.
+/// File descriptors for everything except the connections of REST.
 const DESCRIPTORS: u64 = 1024;
-/// How often it is noted that nothing is charged, so that what ran meanwhile is not charged later.
+/// Interval of noting that nothing is charged, so that this time is not charged later.
 const UNBILLED: Duration = Duration::from_secs(600);
-/// How long games may take to stop at a shutdown that stops them.
+/// Time for games to stop at a shutdown that stops them.
 const GAMES: Duration = Duration::from_secs(45);
 
 pub(crate) async fn serve() -> Result<(), Failure> {
@@ -95,7 +95,7 @@ pub(crate) async fn serve() -> Result<(), Failure> {
     let ending = async {
         health.drain();
         config.network.closing.store(true, Ordering::Relaxed);
-        // A load balancer takes as long to see that readiness fails; requests are still served meanwhile.
+        // A load balancer needs this time to see that readiness fails, and still sends requests.
         tokio::time::sleep(config.shutdown_delay).await;
         services.followers.end();
         handle.stop(true).await;
@@ -121,8 +121,8 @@ fn services(domain: Domain, edge: Edge) -> Services {
     Services { keys, limiter, servers, schedules, accounts, edge, idempotency, followers: Followers::default() }
 }
 
-/// A connection takes two descriptors, and the usual soft limit is 1,024. What the hard limit does not allow is met by
-/// waiting: the server then accepts no more until one is free.
+/// Raises the limit of open files. A connection takes two, and the usual soft limit is 1,024. Beyond the hard limit the
+/// server accepts no connection until a descriptor is free.
 fn raise_descriptors(connections: usize) {
     let mut limit = getrlimit(Resource::Nofile);
     let wanted = DESCRIPTORS + 2 * connections as u64;
@@ -142,7 +142,7 @@ fn bind(address: IpAddr, port: u16, chosen: Chosen) -> Result<TcpListener, Failu
     agis_runtime::listen(SocketAddr::new(address, port), chosen).map_err(Failure::new)
 }
 
-/// The background loops, ended in this order: what fires, what works, what is done now and then.
+/// The background loops. They end in this order: the scheduler, the workers, the periodic jobs.
 #[derive(Default)]
 struct Loops {
     tasks: JoinSet<()>,
@@ -297,8 +297,8 @@ impl Loops {
         }
     }
 
-    /// Resolves when the process is asked to end. A loop that ends by itself is a bug; the process ends too, so that
-    /// whoever supervises it starts it anew.
+    /// Waits for the signal to end. A loop that ends by itself is a bug; the process then ends too, so that its
+    /// supervisor restarts it.
     async fn until_shutdown(&mut self, signals: &mut Signals) -> Result<(), Failure> {
         tokio::select! {
             () = signals.next() => Ok(()),

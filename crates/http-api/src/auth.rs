@@ -1,4 +1,5 @@
-//! Who calls, and how often. The scope that a handler asks for stands in its signature, so none can forget to ask.
+//! Identifies the caller of a request and takes a token of their limit. A handler names the scope that it needs in its
+//! signature, so none can forget to ask for it.
 
 use std::{
     future::{Ready, ready},
@@ -32,7 +33,7 @@ use crate::{
     services::Services,
 };
 
-/// The caller, known and within their limit.
+/// A caller who is known and within their limit.
 #[derive(Clone)]
 pub(crate) struct Caller(Rc<Known>);
 
@@ -49,7 +50,7 @@ impl Caller {
         }
     }
 
-    /// The key that they came with; none with a legacy token.
+    /// Returns the id of the key that they sent. `None` with a legacy token.
     pub(crate) fn key_id(&self) -> Option<KeyId> {
         match &*self.0 {
             Known::Key(key) => Some(key.id),
@@ -57,7 +58,7 @@ impl Caller {
         }
     }
 
-    /// What they may do.
+    /// Returns the scopes of the key or the token.
     pub(crate) fn scopes(&self) -> &Scopes {
         match &*self.0 {
             Known::Key(key) => &key.grant.scopes,
@@ -80,7 +81,7 @@ pub(crate) fn missing_key() -> Problem {
     Problem::new(Code::MissingKey, detail)
 }
 
-/// What a handler asks for, as a type: one of these permissions.
+/// The permissions of which a handler needs one, as a type.
 pub(crate) trait Needed: 'static {
     const ANY_OF: &[Permission];
 }
@@ -95,25 +96,24 @@ macro_rules! scopes {
 }
 scopes! { ReadServers WriteServers ReadSchedules WriteSchedules ReadKeys WriteKeys }
 
-/// To see a server includes to see that server's schedules.
+/// A caller who may see a server may see its schedules too.
 pub(crate) struct ReadSchedulesOfServer;
 impl Needed for ReadSchedulesOfServer {
     const ANY_OF: &[Permission] = &[Permission::ReadServers, Permission::ReadSchedules];
 }
 
-/// On which servers the caller must have the permission, as a type.
+/// The servers on which the caller must have the permission, as a type.
 pub(crate) trait Where: 'static {
-    /// The server that the path names; nothing where none has to be named.
+    /// The server that the path names. `()` where the path need not name one.
     type Place;
 
     fn place(request: &HttpRequest) -> Result<Self::Place, Problem>;
 
-    /// Whether this reach will do there.
+    /// Tells whether `reach` is enough for `place`.
     fn will_do(reach: &Reach, place: &Self::Place) -> bool;
 }
 
-/// On every server of their owner. What a handler gets where it says nothing else, so that a key for one server opens
-/// nothing by mistake.
+/// Every server of the caller. The default, so that a key for one server opens nothing by mistake.
 pub(crate) struct Everywhere;
 impl Where for Everywhere {
     type Place = ();
@@ -127,7 +127,7 @@ impl Where for Everywhere {
     }
 }
 
-/// On the server whose id is in the path. The handler has it from [`May::server`]: what was checked is what is used.
+/// The server whose id is in the path. The handler reads it from [`May::server`], so it uses the id that was checked.
 pub(crate) struct Here;
 impl Where for Here {
     type Place = ServerId;
@@ -141,7 +141,7 @@ impl Where for Here {
     }
 }
 
-/// On some. The handler looks at [`May::reach`] where it learns which server it is about.
+/// At least one server. The handler compares [`May::reach`] with the server, once it knows which one that is.
 pub(crate) struct Somewhere;
 impl Where for Somewhere {
     type Place = ();
@@ -155,7 +155,7 @@ impl Where for Somewhere {
     }
 }
 
-/// A caller whose key has this permission, there.
+/// A caller whose key has the permission `S` on the servers `W`.
 pub(crate) struct May<S, W: Where = Everywhere> {
     caller: Caller,
     reach: Reach,
@@ -172,19 +172,19 @@ impl<S, W: Where> Deref for May<S, W> {
 }
 
 impl<S: Needed> May<S, Somewhere> {
-    /// On which servers they have it.
+    /// Returns the servers on which the caller has the permission.
     pub(crate) fn reach(&self) -> &Reach {
         &self.reach
     }
 
-    /// Refuses what is about a server beyond their reach.
+    /// Refuses a server beyond the caller's reach.
     pub(crate) fn reaches(&self, server: ServerId) -> Result<(), Problem> {
         if self.reach.covers(server) { Ok(()) } else { Err(missing_scope(S::ANY_OF)) }
     }
 }
 
 impl<S: Needed> May<S, Here> {
-    /// The server that the path names.
+    /// Returns the server that the path names.
     pub(crate) fn server(&self) -> ServerId {
         self.place
     }
@@ -212,13 +212,13 @@ impl<S: Needed, W: Where> FromRequest for May<S, W> {
 
 fn missing_scope(any_of: &[Permission]) -> Problem {
     let scopes: Vec<_> = any_of.iter().map(|scope| format!("'{scope}'")).collect();
-    let detail = format!("this needs the scope {}, which your API key has not, or not here", scopes.join(" or "));
+    let detail = format!("your API key lacks the scope {}, or has it for other servers only", scopes.join(" or "));
     Problem::new(Code::MissingScope, detail)
 }
 
-/// What the arguments of a handler ask of its caller. Only a handler whose first argument is a caller can be routed.
+/// Permissions that the arguments of a handler ask for. The first argument of a routed handler must be a caller.
 pub(crate) trait Asks {
-    /// One of these permissions is needed; none where any valid key will do.
+    /// The caller needs one of these. Empty where any valid key is enough.
     const ANY_OF: &'static [Permission];
 }
 
@@ -244,7 +244,7 @@ arguments! { B C D }
 arguments! { B C D E }
 arguments! { B C D E F }
 
-/// Finds out who calls, takes a token, and puts the limit's headers on the answer, whatever it is.
+/// Identifies the caller, takes a token, and adds the headers of the limit to every answer.
 pub(crate) async fn authenticate(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -271,7 +271,7 @@ pub(crate) async fn authenticate(
     Ok(response)
 }
 
-/// Takes a token of each bucket that the caller draws on: mostly one.
+/// Takes a token from each bucket that the caller draws on; usually there is one.
 async fn decide(services: &Services, known: &Known) -> (Decision, Whose) {
     let of_key = |bucket: i32, limit| (Bucket { kind: "key", id: bucket.into() }, Quota::per_hour(limit));
     let (bucket, quota) = match known {
@@ -287,9 +287,8 @@ async fn decide(services: &Services, known: &Known) -> (Decision, Whose) {
     (services.limiter.take(bucket, quota).await, Whose::Key)
 }
 
-/// What the form alone tells is decided without the database; what a cached key tells, too. Everything else is looked up,
-/// whoever comes with it: keys that are none cost their neighbours nothing but a place in the question that is asked for
-/// all together (`KeyStore::find_by_digest`), and never keep a valid key out.
+/// Identifies the caller. A malformed key and a cached one need no database. All others are looked up together
+/// (`KeyStore::find_by_digest`), so invalid keys only take a place in one shared query and never keep a valid key out.
 async fn identify(services: &Services, request: &ServiceRequest) -> Result<Known, Problem> {
     let text = presented(request.headers()).ok_or_else(missing_key)?;
     let known = match (Key::parse(text), services.edge.legacy_token(text, request.headers())) {
@@ -302,7 +301,7 @@ async fn identify(services: &Services, request: &ServiceRequest) -> Result<Known
     };
     known.map_err(|error| {
         let problem = Problem::from(error);
-        // Unless it is a failure of ours.
+        // A failure of this program is not counted.
         if !problem.status_code().is_server_error() {
             metrics::counter!("agis_bot_key_failures_total", "reason" => problem.code().as_str()).increment(1);
         }
@@ -319,7 +318,7 @@ async fn by_key(services: &Services, digest: Digest, from: Option<IpAddr>) -> Re
     Ok(Known::Key(key))
 }
 
-/// RFC 6750: the scheme's name has no case.
+/// Returns the credentials of the header `Authorization`. The scheme's name has no case (RFC 6750).
 pub(crate) fn presented(headers: &HeaderMap) -> Option<&str> {
     let text = str::from_utf8(headers.get(AUTHORIZATION)?.as_bytes()).ok().filter(|text| text.is_ascii())?;
     let (scheme, credentials) = text.split_at_checked("Bearer ".len())?;

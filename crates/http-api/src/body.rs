@@ -1,4 +1,4 @@
-//! What comes in.
+//! Reads request bodies.
 
 use std::{fmt, future::Future, marker::PhantomData, pin::Pin, time::Duration};
 
@@ -21,10 +21,10 @@ use crate::{
     wording,
 };
 
-/// No resource here is larger.
+/// Bytes. No resource is larger.
 const BODY_MAX: usize = 64 * 1024;
 
-/// A JSON body. What is wrong with it is said by the name of the field.
+/// A JSON body. Its errors name the field.
 pub(crate) struct Body<T>(pub(crate) T);
 
 impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
@@ -46,7 +46,7 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
     }
 }
 
-/// The same where nothing has to be said: no body stands for the defaults.
+/// A JSON body that may be absent; then the defaults hold.
 pub(crate) struct BodyOrDefault<T>(pub(crate) T);
 
 impl<T: DeserializeOwned + Default + 'static> FromRequest for BodyOrDefault<T> {
@@ -64,7 +64,7 @@ impl<T: DeserializeOwned + Default + 'static> FromRequest for BodyOrDefault<T> {
     }
 }
 
-/// All of a body, within its limits of size and time. Nothing else here reads a body, so none comes without them.
+/// Reads a whole body, within the limits of size and time. Nothing else reads bodies, so every body has these limits.
 pub(crate) fn collect(
     request: &HttpRequest,
     mut payload: Payload,
@@ -73,7 +73,7 @@ pub(crate) fn collect(
     let whole = async move {
         let mut body = BytesMut::new();
         while let Some(chunk) = payload.next().await {
-            let chunk = chunk.map_err(|_| Problem::new(Code::InvalidBody, "the body did not arrive whole"))?;
+            let chunk = chunk.map_err(|_| Problem::new(Code::InvalidBody, "the body is incomplete"))?;
             if body.len() + chunk.len() > BODY_MAX {
                 let detail = format!("the body is larger than {BODY_MAX} bytes");
                 return Err(Problem::new(Code::BodyTooLarge, detail));
@@ -86,7 +86,7 @@ pub(crate) fn collect(
 }
 
 fn slow_body(within: Duration) -> Problem {
-    Problem::new(Code::SlowBody, format!("the body did not come within {} s", within.as_secs()))
+    Problem::new(Code::SlowBody, format!("the body did not arrive within {} s", within.as_secs()))
 }
 
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
@@ -97,7 +97,13 @@ fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
             "the body begins with a byte order mark, which JSON must not (RFC 8259); save it as UTF-8 without BOM";
         return Err(invalid(detail.to_owned()));
     }
-    // An array would do as well: its items would be taken for the fields, in the order of the source.
+    // Both begin with a byte order mark or with an ASCII character in two or four bytes, one of them zero.
+    if [b"\xff\xfe", b"\xfe\xff"].iter().any(|mark| body.starts_with(*mark))
+        || body.iter().take(2).any(|byte| *byte == 0)
+    {
+        return Err(invalid("the body is UTF-16 or UTF-32; send it as UTF-8 (RFC 8259)".to_owned()));
+    }
+    // serde would take the items of an array for the fields, in the order of the source.
     if body.trim_ascii_start().first() != Some(&b'{') {
         return Err(invalid("the body is not a JSON object".to_owned()));
     }
@@ -147,7 +153,7 @@ impl<T: TryFrom<i64>> Visitor<'_> for Whole<T> {
     }
 
     fn visit_f64<E: de::Error>(self, number: f64) -> Result<T, E> {
-        // Up to here every whole number has a float of its own.
+        // Up to this number, every whole number is a float of its own.
         const EXACT: f64 = 9_007_199_254_740_992.0;
         if number.fract() != 0.0 || number.abs() > EXACT {
             return Err(E::invalid_type(Unexpected::Float(number), &self));
@@ -157,7 +163,7 @@ impl<T: TryFrom<i64>> Visitor<'_> for Whole<T> {
     }
 }
 
-/// Tells `null` (take the value away) from an absent field (leave it).
+/// Distinguishes `null` (remove the value) from an absent field (leave it).
 pub(crate) fn nullable<'de, T, D>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
 where
     T: Deserialize<'de>,
@@ -197,6 +203,17 @@ mod tests {
             "[]",
         ] {
             assert_eq!(number(json), None, "{json}");
+        }
+    }
+
+    #[test]
+    fn another_encoding_is_named() {
+        let utf16 = "{}".encode_utf16();
+        let little: Vec<u8> = utf16.clone().flat_map(u16::to_le_bytes).collect();
+        let big: Vec<u8> = utf16.flat_map(u16::to_be_bytes).collect();
+        for body in [little.clone(), big.clone(), [b"\xff\xfe", &*little].concat(), [b"\xfe\xff", &*big].concat()] {
+            let problem = read::<std::collections::BTreeMap<String, u8>>(&body).expect_err("not UTF-8");
+            assert!(problem.to_string().contains("UTF-16"), "{problem}");
         }
     }
 

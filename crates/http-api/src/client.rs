@@ -1,4 +1,4 @@
-//! From where a request comes: the peer of its connection, or what proxies that are trusted say of it.
+//! Finds the client's address: the peer of the connection, or the address that a trusted proxy names.
 
 use std::net::IpAddr;
 
@@ -7,17 +7,17 @@ use agis_apikeys::Block;
 
 const FORWARDED_FOR: &str = "x-forwarded-for";
 
-/// The client's address. `None` on a socket that has no peer, and where a trusted proxy wrote something that is no
-/// address: it passed the request on for somebody else, so its own address is never taken for the client's.
+/// Returns the client's address. `None` on a socket without a peer, and where a trusted proxy wrote something that is
+/// no address: the proxy's own address must not be taken for the client's.
 pub(crate) fn address(request: &ServiceRequest, trusted: &[Block]) -> Option<IpAddr> {
     let peer = request.peer_addr()?.ip().to_canonical();
     let values: Vec<_> = request.headers().get_all(FORWARDED_FOR).map(|value| value.as_bytes()).collect();
     behind(peer, &values, trusted)
 }
 
-/// Reads the hops of all header lines from the end: each proxy appends the address that it was asked from, so a hop counts
-/// only while the hops behind it are trusted. A client can write anything, in any encoding, at the beginning. Empty
-/// members of a list mean nothing (RFC 9110, section 5.6.1).
+/// Reads the hops of all header lines from the end. Each proxy appends the address of its peer, so a hop counts only
+/// while all hops behind it are trusted. A client can write anything, in any encoding, at the beginning. Empty list
+/// members are ignored (RFC 9110, section 5.6.1).
 fn behind(peer: IpAddr, values: &[&[u8]], trusted: &[Block]) -> Option<IpAddr> {
     let hops = values.iter().rev().flat_map(|value| value.rsplit(|byte| *byte == b','));
     let mut client = peer;
@@ -30,8 +30,8 @@ fn behind(peer: IpAddr, values: &[&[u8]], trusted: &[Block]) -> Option<IpAddr> {
     Some(client)
 }
 
-/// An address as proxies write it: with or without a port, IPv6 in brackets or bare, and with a zone or without (RFC 6874;
-/// a zone has a meaning on the proxy alone).
+/// Parses an address as proxies write it: with or without a port, IPv6 bare or in brackets, with or without a zone (RFC
+/// 6874; a zone has a meaning on the proxy alone).
 fn read(hop: &[u8]) -> Option<IpAddr> {
     let hop = std::str::from_utf8(hop).ok()?;
     let (address, rest) = match hop.strip_prefix('[') {
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_trusted_proxies_wrote_counts() {
+    fn only_trusted_proxies_count() {
         type Case<'a> = (&'a str, &'a str, &'a [&'a [u8]], Option<&'a str>);
         let ours = "203.0.113.1";
         let table: &[Case<'_>] = &[

@@ -1,6 +1,6 @@
-//! What a client may do with a connection. actix-web has a deadline for the head of its first request and for silence
-//! between two; here are the ones for a later head, or a body that nobody reads, which come byte by byte, and for an
-//! answer that the client does not take.
+//! Closes slow connections. actix-web limits the time for the first request's head, and the silence between two
+//! requests. This module limits a later head or an unread body that arrives byte by byte, and an answer that the client
+//! does not read.
 
 use std::{
     any::Any,
@@ -20,7 +20,7 @@ use actix_web::{
 };
 use rustix::net::{Shutdown, shutdown, sockopt::set_tcp_user_timeout};
 
-/// A connection, kept in the data that its requests share.
+/// A connection; its requests share it as connection data.
 pub(crate) struct Connection {
     socket: OwnedFd,
     requests: Cell<u32>,
@@ -28,8 +28,8 @@ pub(crate) struct Connection {
     watch: OnceCell<JoinHandle<()>>,
 }
 
-/// Watches over new connections: the system ends one whose client takes nothing for `unread`, and we end one that is
-/// open for `patience` without a request that is being handled.
+/// Watches new connections. The system closes one whose client reads nothing for `unread`; AGIS closes one that handles
+/// no request for `patience`.
 pub(crate) fn watch(unread: Duration, patience: Duration) -> impl Fn(&dyn Any, &mut Extensions) {
     move |stream, data| {
         let Some(stream) = stream.downcast_ref::<TcpStream>() else { return };
@@ -56,7 +56,7 @@ async fn end_when_quiet(connection: Weak<Connection>, patience: Duration) {
             _ => patience,
         };
         if left.is_zero() {
-            // The server finds it closed, and lets go of it.
+            // The server then finds it closed and drops it.
             let _ = shutdown(&open.socket, Shutdown::Both);
             return;
         }
@@ -95,7 +95,7 @@ pub(crate) fn busy(request: &ServiceRequest) -> Option<Busy> {
     request.conn_data::<Rc<Connection>>().cloned().map(Busy::new)
 }
 
-/// A request that is answered with a stream is being handled until the stream has ended; others are until now.
+/// Keeps a request busy until its answer is sent, if the answer is a stream. Others end here.
 pub(crate) fn until_sent(response: ServiceResponse<impl MessageBody + 'static>, busy: Option<Busy>) -> ServiceResponse {
     match response.response().body().size() {
         BodySize::Stream => response.map_body(|_, body| BoxBody::new(Streaming { body: body.boxed(), _busy: busy })),

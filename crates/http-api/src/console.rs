@@ -23,24 +23,24 @@ use crate::{
 const LINES: u32 = 100;
 const LINES_MAX: u32 = 1000;
 
-// As text: what is wrong with a value is then said by its name.
+// Text, so that an error names the parameter.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct LogsQuery {
-    /// Begin at the oldest of so many of the last lines.
+    /// Begin with this many of the last lines.
     #[param(value_type = Option<i32>, minimum = 0, maximum = 1000)]
     tail: Option<String>,
-    /// Begin with the lines from this moment on.
+    /// Begin with the first line at or after this moment.
     #[param(format = DateTime, example = "2026-11-22T19:00:00Z")]
     since: Option<String>,
-    /// Go on with the lines as they come, as server-sent events.
+    /// Send new lines as they come, as server-sent events.
     #[param(value_type = Option<bool>, default = false)]
     follow: Option<String>,
-    /// How many lines.
+    /// The most lines to return.
     #[param(value_type = Option<i32>, minimum = 1, maximum = 1000, default = 100)]
     limit: Option<String>,
-    /// Begin behind this line, or this piece. Goes before `tail` and `since`.
+    /// Begin after the line, or the page, with this cursor. Overrides `tail` and `since`.
     #[param(pattern = "^[A-Za-z0-9-]+$")]
     cursor: Option<String>,
 }
@@ -49,7 +49,7 @@ pub(crate) struct LogsQuery {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = Command, examples(json!({ "command": "say hi" })))]
-pub(crate) struct Command {
+pub(crate) struct ServerCommand {
     #[schema(min_length = 1, max_length = 1000, pattern = r"^[^\x00-\x1f\x7f-\x9f]+$")]
     command: String,
 }
@@ -60,11 +60,11 @@ pub(crate) struct Command {
     "at": "2026-11-22T19:00:00.123Z", "text": "ready for players", "cursor": "1-2"
 })))]
 struct LineDto {
-    /// When it was read.
+    /// The moment at which AGIS read the line.
     #[schema(value_type = String, format = DateTime)]
     at: Timestamp,
     text: String,
-    /// To be sent as `cursor` for what comes behind it.
+    /// Send this as `cursor` to continue after the line.
     cursor: String,
 }
 
@@ -73,7 +73,8 @@ struct LineDto {
 #[schema(as = Lines)]
 pub(crate) struct LogsDto {
     items: Vec<LineDto>,
-    /// Null where there is nothing more yet; behind the last line's `cursor` there will be.
+    /// Send this as `cursor` for the next lines. Null where there are none yet; then use the `cursor` of the last line
+    /// later.
     next_cursor: Option<String>,
     /// Whether lines between the cursor and these are no longer kept.
     gap: bool,
@@ -96,7 +97,8 @@ impl From<Piece> for LogsDto {
 }
 
 impl LogsQuery {
-    /// Where to begin. A position goes before `tail` and `since`: whoever goes on need not change the rest of the URL.
+    /// Returns the place to begin at. A position overrides `tail` and `since`, so a client that continues need not
+    /// change the rest of the URL.
     fn begin(&self, last_event: Option<String>) -> Result<Begin, Problem> {
         let (tail, since) = (number("tail", &self.tail, 0)?, self.since()?);
         if let Some(position) = last_event.or(self.cursor.clone()) {
@@ -108,7 +110,7 @@ impl LogsQuery {
 
     fn since(&self) -> Result<Option<Timestamp>, Problem> {
         let Some(text) = &self.since else { return Ok(None) };
-        let rule = "since: is a moment as RFC 3339 says it, such as 2026-01-31T12:00:00Z; a '+' is written %2B";
+        let rule = "since: is an RFC 3339 date and time such as 2026-01-31T12:00:00Z; a '+' is written %2B";
         let moment = DateTime::parse_from_rfc3339(text).map_err(|_| Problem::invalid_query(rule))?;
         Ok(Some(moment.to_utc()))
     }
@@ -133,15 +135,15 @@ fn number(name: &str, text: &Option<String>, least: u32) -> Result<Option<u32>, 
     number.map(Some).ok_or_else(|| Problem::invalid_query(format!("{name}: is {least} to {LINES_MAX}")))
 }
 
-/// An event of a console that is followed (server-sent events, HTML Living Standard, section 9.2), as a client's parser
-/// hands it over.
+/// An event of a followed console, as a client's parser returns it (server-sent events, HTML Living Standard, section
+/// 9.2).
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "it stands in the contract; `follow` writes the text itself")]
 struct ConsoleEvent {
-    /// Where the line stands; sent back as `Last-Event-ID` it is where to go on.
+    /// The position of the line. Send it as `Last-Event-ID` to continue there.
     #[schema(nullable = false)]
     id: Option<String>,
-    /// `gap` where lines were lost; absent with a line.
+    /// `gap` where lines were lost; absent for a line.
     #[schema(nullable = false)]
     event: Option<String>,
     /// JSON: `at` and `text` of a line, `detail` of a gap.
@@ -150,11 +152,12 @@ struct ConsoleEvent {
 
 /// Read the console
 ///
-/// The last lines, or those behind a cursor; with `follow=true` as server-sent events: one for each line (its data is
-/// JSON with `at` and `text`, its id the line's cursor), and `gap` where lines were lost. Who is cut off comes again with `Last-Event-ID`.
+/// Returns the last lines, or those after a cursor. With `follow=true` the answer is a stream of server-sent events,
+/// one per line: its data is JSON with `at` and `text`, its id the cursor of the line. An event `gap` marks lost lines.
+/// After an interruption, continue with `Last-Event-ID`.
 #[utoipa::path(
     get, path = "/api/v1/servers/{id}/logs", operation_id = "getServerLogs", tag = "servers",
-    params(LogsQuery, ("Last-Event-ID" = Option<String>, Header, description = "The id of the last event that was seen.")),
+    params(LogsQuery, ("Last-Event-ID" = Option<String>, Header, description = "The id of the last event that the client received.")),
     responses((status = 200, description = "The lines.", content(
         (LogsDto = "application/json"), (ConsoleEvent = "text/event-stream", example = "id: 1-2\ndata: {\"at\":\"2026-11-22T19:00:00.123Z\",\"text\":\"ready for players\"}\n\n"),
     ))),
@@ -181,30 +184,30 @@ pub(crate) async fn logs(
     Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(LogsDto::from(piece)))
 }
 
-/// The header was read in place of a cursor.
+/// Says that `Last-Event-ID`, which is read in place of a cursor, is invalid.
 fn invalid_last_event() -> Problem {
     Problem::new(Code::InvalidCursor, "Last-Event-ID: is the id of an event that was sent from this console, unchanged")
 }
 
 /// Type a line into the console
 ///
-/// Whether the game does anything with it shows in the console. Under one `Idempotency-Key` it is typed at most once: a retry
-/// that cannot know whether an earlier attempt typed it is 409 `outcome_unknown`.
+/// The console shows whether the game reacts. Under one `Idempotency-Key` the line is typed at most once: a retry that
+/// cannot know whether an earlier attempt typed it answers 409 `outcome_unknown`.
 #[utoipa::path(
     post, path = "/api/v1/servers/{id}/command", operation_id = "sendServerCommand", tag = "servers",
-    request_body = Command,
-    responses((status = 204, description = "It is on its way to the game.")),
+    request_body = ServerCommand,
+    responses((status = 204, description = "The line is on its way to the game.")),
 )]
-// 204: the line is on its way to the game and there is nothing to say of it. A 202 here comes with an operation to
-// follow; of a command nobody learns whether the game did anything, except from its console.
+// 204 instead of 202: a 202 comes with an operation to follow, but nobody learns whether the game reacted, except from
+// its console.
 pub(crate) async fn command(
     caller: May<WriteServers, Here>,
     services: Data<Services>,
     asking: Asking,
-    body: Body<Command>,
+    body: Body<ServerCommand>,
 ) -> Result<HttpResponse, Problem> {
     let command = services.servers.command(caller.user(), caller.server(), &body.0.command).await?;
-    // A line that was typed is in no database, so that it is about to be typed has to be.
+    // No database keeps a typed line, so the intent to type it must be stored first.
     asking.venture(&services.idempotency, caller.server().0).await?;
     if let Err(error) = command.send().await {
         if error.is_refusal() {

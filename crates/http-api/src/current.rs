@@ -31,7 +31,7 @@ pub(crate) struct Current {
 }
 
 impl Current {
-    /// Reads what the caller's headers say, and makes an id where they name none.
+    /// Reads id and trace from the headers, and makes an id where they hold none.
     pub(crate) fn of(request: &ServiceRequest) -> Self {
         let id = RequestId::taken(request).unwrap_or_else(RequestId::made);
         let traceparent = request.headers().get(TRACEPARENT).and_then(|header| header.to_str().ok());
@@ -44,12 +44,12 @@ impl Current {
     }
 }
 
-/// What a request is known by: visible ASCII, kept as the header that the answer has.
+/// The id of a request: visible ASCII, stored as the header of the answer.
 #[derive(Clone)]
 pub(crate) struct RequestId(HeaderValue);
 
 impl RequestId {
-    /// That of the request that is being answered.
+    /// Returns the id of the request that is being answered.
     pub(crate) fn current() -> Option<Self> {
         CURRENT.try_with(|current| current.id.clone()).ok()
     }
@@ -58,15 +58,15 @@ impl RequestId {
         self.0.to_str().unwrap_or_default()
     }
 
-    /// The caller's own, if it can stand in a header and a log line.
+    /// Returns the caller's own id, if a header and a log line can hold it.
     pub(crate) fn taken(request: &ServiceRequest) -> Option<Self> {
         let id = request.headers().get(REQUEST_ID)?;
         let clean = (1..=REQUEST_ID_MAX).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic);
         clean.then(|| Self(id.clone()))
     }
 
-    /// Makes a UUIDv7. It has to be unlike others, not unforeseeable, so the system is asked for randomness once per
-    /// thread: that takes 0.3 µs, and `Uuid::now_v7`, which asks each time, 2.3 to 3.4 µs, a tenth of a refused request.
+    /// Makes a UUIDv7. Request ids must be unique, not unpredictable, so each thread asks the system for randomness once:
+    /// that takes 0.3 µs. `Uuid::now_v7`, which asks each time, takes 2.3 to 3.4 µs, a tenth of a refused request.
     fn made() -> Self {
         thread_local! {
             static RANDOM: (RandomState, Cell<u64>) = (RandomState::new(), Cell::default());
@@ -92,8 +92,9 @@ impl From<RequestId> for HeaderValue {
     }
 }
 
-/// What carries the request's id into the log. To open it costs as much as to refuse a request, so it is opened where
-/// there may be something to say (and whatever the log's filter says of spans): for a look-up, for a request that is let in, for the request's own line.
+/// Opens the span that adds the request's id to the log, whatever the log's filter says of spans. This costs as much as
+/// to refuse a request, so it is opened only where something may be logged: for a look-up, for a request that is let
+/// in, and for the request's own line.
 pub(crate) fn span() -> Span {
     let open = |Current { id, trace }: &Current| {
         tracing::error_span!("request", request_id = id.as_str(), trace_id = trace.map(tracing::field::display))
@@ -101,7 +102,7 @@ pub(crate) fn span() -> Span {
     CURRENT.try_with(open).unwrap_or_else(|_| Span::none())
 }
 
-/// What an operation keeps of the request that asks for it.
+/// Returns the id and trace for the operation that the request asks for.
 pub(crate) fn trace() -> Option<Trace> {
     CURRENT.try_with(|Current { id, trace }| Trace { request_id: id.as_str().to_owned(), trace_id: *trace }).ok()
 }

@@ -1,5 +1,5 @@
-//! The contract to fetch, `/api/openapi.json`, and a page to read it and try it out, `/api/docs`: all from this program,
-//! nothing from elsewhere.
+//! Serves the OpenAPI document at `/api/openapi.json`, and a page to read it and try it out at `/api/docs`. Nothing is
+//! loaded from another site.
 
 use std::sync::{Arc, LazyLock};
 
@@ -12,23 +12,26 @@ use actix_web::{
 };
 use utoipa_swagger_ui::{Config, SwaggerFile};
 
-use crate::{openapi::DOCUMENT, problem::{DOCS_PATH, Problem}};
+use crate::{
+    openapi::DOCUMENT,
+    problem::{DOCS_PATH, Problem},
+};
 
 const DOCUMENT_PATH: &str = "/api/openapi.json";
-/// Scripts of ours alone; the page styles its elements itself.
+/// Only scripts of this server run; the page itself writes inline styles.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
                       connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 static PAGE: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| {
-    // The validator is a site that would be told of the document.
+    // The validator is an external site that would receive the document.
     let config = Config::new([DOCUMENT_PATH]).validator_url("none").try_it_out_enabled(true);
     Arc::new(config.display_request_duration(true).filter(true).use_base_layout())
 });
 
-/// Puts both on a server.
+/// Adds both to a server.
 pub(crate) fn configure(config: &mut ServiceConfig) {
     config
-        // A person with a browser; not for good, as a later version may have a page there.
+        // For a person with a browser. The redirect is temporary: a later version may have a page of its own there.
         .service(readable("/", || async {
             HttpResponse::TemporaryRedirect().insert_header((LOCATION, DOCS_PATH)).finish()
         }))

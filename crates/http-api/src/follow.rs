@@ -1,4 +1,5 @@
-//! A console as server-sent events (HTML standard, section 9.2), for as long as somebody listens who may.
+//! Streams a console as server-sent events (HTML standard, section 9.2), as long as the client listens and its key is
+//! valid.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -23,19 +24,20 @@ use tokio::{
 
 use crate::{auth::Caller, followers::Seat, problem::Problem, services::Services};
 
-/// The most lines of an event stream that are under way at once, beside the same again in the connection.
+/// Lines in one chunk of the stream. One more chunk waits in the connection.
 const LINES: u32 = 100;
-/// A silent stream says something after so long, so that nobody in between takes it for dead. It takes two writes to
-/// learn that a client has gone, and its place is held until then.
+/// A silent stream sends a comment this often, so that no proxy takes it for dead. AGIS needs two writes to notice that
+/// a client has gone, and keeps its seat until then.
 const HEARTBEAT: Duration = Duration::from_secs(5);
-/// How often it is asked whether the follower still may.
+/// Interval between two checks of the follower's permission.
 const AUTHORITY: Duration = Duration::from_secs(5);
-/// Whoever takes nothing for so long has gone.
+/// A client that reads nothing for so long counts as gone.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Then the client comes again, with `Last-Event-ID`, and is looked at as every caller is: its address, its scopes.
+/// Longest stream. The client then reconnects with `Last-Event-ID`, and its address and scopes are checked like those
+/// of every caller.
 const LONGEST: Duration = Duration::from_secs(300);
 
-/// Answers with a stream that begins there.
+/// Answers with a stream that begins at `begin`.
 pub(crate) async fn begin(
     caller: &Caller,
     services: &Services,
@@ -53,7 +55,7 @@ pub(crate) async fn begin(
         console,
         seat,
     };
-    // One piece waits while another is being sent: a slow reader holds the follower up, and nothing gathers.
+    // One chunk waits while another is being sent, so a slow reader delays the follower and no memory fills.
     let (sender, mut pieces) = mpsc::channel(1);
     tokio::spawn(follower.run(first, sender));
     Ok(HttpResponse::Ok()
@@ -83,14 +85,14 @@ impl Follower {
         }
     }
 
-    /// Until the client takes nothing any more, or the host has nothing to give; it comes again and is told why.
+    /// Sends lines until the client stops reading, or the host fails; the client then reconnects and is told why.
     async fn follow(&self, first: Piece, sender: &Sender<Bytes>) {
         let (mut piece, mut text) = (first, "retry: 1000\n\n".to_owned());
         let mut spoke = Instant::now();
         loop {
             text += &events(&piece);
             if piece.lines.is_empty() && text.starts_with("retry") {
-                // Who is cut off before the first line comes goes on from here.
+                // A client that is cut off before its first line continues from here.
                 text += &format!("id: {}\n\n", piece.end);
             }
             if text.is_empty() && spoke.elapsed() >= HEARTBEAT {
@@ -120,7 +122,7 @@ impl Follower {
         }
     }
 
-    /// An outage of the database takes nobody's right away.
+    /// Tells whether the user may still read the console. An outage of the database revokes nothing.
     async fn has_the_server(&self) -> bool {
         let console = self.services.servers.console(&self.user, self.server).await;
         matches!(console, Ok(_) | Err(ServersError::Store(_)))
@@ -140,7 +142,7 @@ impl Follower {
     }
 }
 
-/// A line is an event with its position as id; what is in it is JSON, so it has no line ends of its own.
+/// Writes the lines as events, each with its position as id. JSON escapes line ends, so no line can end an event.
 fn events(piece: &Piece) -> String {
     let mut text = String::new();
     if piece.lost {
@@ -152,6 +154,8 @@ fn events(piece: &Piece) -> String {
     text
 }
 
+/// Formats an event. No library does: `actix_web_lab::sse` has no event that is only an id, with which a stream begins,
+/// and this line is all that remains.
 fn event(position: &Position, data: &serde_json::Value) -> String {
     format!("id: {position}\ndata: {data}\n\n")
 }

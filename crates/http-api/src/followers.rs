@@ -1,4 +1,4 @@
-//! Who follows a console. A follower holds a connection and looks for new lines all the time, so their number has bounds.
+//! Limits the number of followed consoles, since each holds a connection and looks for new lines all the time.
 
 use std::{
     collections::HashMap,
@@ -10,12 +10,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::problem::{Code, Problem};
 
-/// Of one process.
+/// Followers per process.
 const ALL: usize = 256;
-/// Of one user, whichever keys they use: what one page that shows their servers needs.
+/// Followers per user, whichever keys they use: enough for one page that shows all their servers.
 const OF_A_USER: usize = 20;
 
-/// Seconds after which one may try again to follow a console.
+/// Seconds after which a refused follower should try again.
 const RETRY_S: u64 = 10;
 
 /// The followers of this process.
@@ -28,7 +28,7 @@ struct Inner {
     of: Mutex<HashMap<UserId, usize>>,
 }
 
-/// The place of one follower, until dropped.
+/// The seat of one follower, free again when dropped.
 #[derive(Debug)]
 pub(crate) struct Seat {
     followers: Followers,
@@ -36,17 +36,17 @@ pub(crate) struct Seat {
 }
 
 impl Followers {
-    /// Ends every stream, and each that is begun from now on. A shutdown does this first: clients come again elsewhere,
-    /// with `Last-Event-ID`, and nobody waits for them here.
+    /// Ends all streams, also those that begin later. A shutdown calls this first: clients reconnect to another process
+    /// with `Last-Event-ID`, and the shutdown need not wait for them.
     pub fn end(&self) {
         self.0.shutdown.cancel();
     }
 
-    /// Takes a place.
+    /// Takes a seat.
     pub(crate) fn take(&self, user: &UserId) -> Result<Seat, Problem> {
         let mut of = self.lock();
         if of.values().sum::<usize>() >= ALL {
-            let detail = "as many consoles are followed here as this process allows; try again in a while";
+            let detail = "this process has as many followers of consoles as it allows; try again later";
             return Err(Problem::new(Code::FollowersFull, detail).after(RETRY_S));
         }
         let own = of.entry(user.clone()).or_default();
@@ -65,7 +65,7 @@ impl Followers {
 }
 
 impl Seat {
-    /// Resolves when every stream is to end.
+    /// Resolves when every stream must end.
     pub(crate) async fn until_shutdown(&self) {
         self.followers.0.shutdown.cancelled().await;
     }

@@ -1,4 +1,5 @@
-//! Proxies that nobody has named: the requests of each all come from one address, and share that address's limits.
+//! Finds proxies that are missing in `TRUSTED_PROXIES`. All requests through such a proxy seem to come from its address
+//! and share the limits of that address.
 
 use std::{
     cmp::Reverse,
@@ -14,19 +15,19 @@ use actix_web::{
 use agis_apikeys::Block;
 
 const HEADERS: [HeaderName; 2] = [HeaderName::from_static("x-forwarded-for"), FORWARDED];
-/// How many peers are remembered.
+/// Peers that are remembered.
 const PEERS_MAX: usize = 16;
 
-/// The peers that sent a header which only proxies send, and whose word does not count, with the number of their requests.
-/// Any client can send one, so that they are told and change nothing.
+/// The untrusted peers that sent a header of proxies, and their numbers of requests. Any client can send such a header,
+/// so the peers are reported and nothing else changes.
 ///
-/// A newcomer takes the place and the number of the peer with the fewest requests. So a peer that sends more than a
-/// sixteenth of these requests is always among them, however many strangers send the rest.
+/// A new peer takes the place and the number of the peer with the fewest requests. So a peer that sends more than a
+/// sixteenth of these requests is always listed, however many strangers send the rest.
 #[derive(Debug, Clone, Default)]
 pub struct Unnamed(Arc<Mutex<HashMap<IpAddr, u64>>>);
 
 impl Unnamed {
-    /// Their addresses, the one with the most requests first.
+    /// Returns their addresses, the one with the most requests first.
     pub fn peers(&self) -> Vec<IpAddr> {
         let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut peers: Vec<_> = seen.into_iter().collect();
@@ -34,7 +35,7 @@ impl Unnamed {
         peers.into_iter().map(|(peer, _)| peer).collect()
     }
 
-    /// Counts the request where only a proxy that is not among the `trusted` can have passed it on.
+    /// Counts the request if it came through a proxy that is not among `trusted`.
     pub(crate) fn notice(&self, request: &ServiceRequest, trusted: &[Block]) {
         if !HEADERS.iter().any(|name| request.headers().contains_key(name)) {
             return;
@@ -45,7 +46,7 @@ impl Unnamed {
         }
     }
 
-    /// Whether to tell of it: a log does not grow by what strangers send.
+    /// Counts a request, and tells whether to log the peer. The log must not grow with the number of strangers.
     fn count(&self, peer: IpAddr) -> bool {
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(requests) = seen.get_mut(&peer) {

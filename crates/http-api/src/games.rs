@@ -20,25 +20,25 @@ use crate::{
     "unavailable": null
 })))]
 pub(crate) struct GameDto {
-    /// What stands in a server's `game_type`.
+    /// The key of the game, as in `game_type` of a server.
     game_type: String,
-    /// What people call it.
+    /// The name for people.
     title: String,
-    /// The port that its servers have if it is free; none where the host deals out ports.
+    /// The port of its servers, if it is free. Null where the host assigns ports.
     #[schema(minimum = 1)]
     port: Option<u16>,
     #[schema(value_type = words::Protocol)]
     protocol: &'static str,
-    /// Credits.
+    /// Credits per hour.
     #[schema(minimum = 0)]
     cost_per_hour: i32,
-    /// Why no server can be created for it at the moment, for people. Null where nothing is known against it.
+    /// Why no server can be created for it at the moment, for people. Null where no reason is known.
     unavailable: Option<String>,
 }
 
 list_query! {
-    ListQuery {
-        /// Games that speak this.
+    GamesQuery {
+        /// Games with this protocol.
         #[param(value_type = Option<words::Protocol>)]
         protocol,
     }
@@ -46,15 +46,15 @@ list_query! {
 
 /// List the games
 ///
-/// Sorted by `game_type`. Those that cannot be played at the moment are among them, and say why.
+/// Sorted by `game_type`. Games that cannot be played at the moment are listed with the reason.
 #[utoipa::path(
-    get, path = "/api/v1/games", operation_id = "listGames", tag = "games", params(ListQuery),
-    responses((status = 200, description = "A piece of the list.", body = List<GameDto>)),
+    get, path = "/api/v1/games", operation_id = "listGames", tag = "games", params(GamesQuery),
+    responses((status = 200, description = "One page of the list.", body = List<GameDto>)),
 )]
 pub(crate) async fn list(
     _: Caller,
     services: Data<Services>,
-    query: Query<ListQuery>,
+    query: Query<GamesQuery>,
 ) -> Result<Json<List<GameDto>>, Problem> {
     let (after, limit) = query.piece::<String>()?;
     let protocol = word("protocol", query.protocol.as_ref(), &Protocol::ALL, Protocol::as_str)?;

@@ -1,4 +1,4 @@
-//! Nothing that can stand in a header or a query makes its reader panic, and what is taken is what was sent.
+//! Tests that no header and no query makes its reader panic, and that a value is read as it was sent.
 
 use actix_web::{
     http::header::{AUTHORIZATION, HeaderName, HeaderValue},
@@ -18,7 +18,7 @@ fn with(name: HeaderName, value: HeaderValue) -> TestRequest {
     TestRequest::default().insert_header((name, value))
 }
 
-/// What a header's value can be, with what is near to what ours are.
+/// Generates header values, many of them close to valid ones.
 fn value() -> impl Strategy<Value = HeaderValue> {
     let near = "(?i:bearer|basic)?[ \\t]{0,3}(agis_)?[ -~]{0,50}".prop_map(String::into_bytes);
     let any = prop::collection::vec(any::<u8>(), 0..300);
@@ -55,7 +55,7 @@ proptest! {
 
     #[test]
     fn query(text in "((cursor|limit|status|name|server_id|enabled|x)(=|%3d|&)?[ -~]{0,12}&?){0,4}|\\PC{0,30}") {
-        let _ = Query::<servers::ListQuery>::from_query(&text).map(|query| query.piece::<agis_base::ServerId>());
-        let _ = Query::<schedules::ListQuery>::from_query(&text).map(|query| query.piece::<agis_base::ScheduleId>());
+        let _ = Query::<servers::ServersQuery>::from_query(&text).map(|query| query.piece::<agis_base::ServerId>());
+        let _ = Query::<schedules::SchedulesQuery>::from_query(&text).map(|query| query.piece::<agis_base::ScheduleId>());
     }
 }

@@ -1,10 +1,10 @@
-//! What is asked again is answered again: `Idempotency-Key` on every POST, as draft-ietf-httpapi-idempotency-key-header
-//! has it and Stripe does it.
+//! Answers a repeated request with the first answer: `Idempotency-Key` on every POST and on the deletion of a server, after
+//! draft-ietf-httpapi-idempotency-key-header and Stripe.
 //!
-//! The first request with a key is done, and its answer kept where it was decided: a success, or a refusal for what
-//! there is (404, 409). What was refused for its form, its authority or its moment did nothing, and may be put right
-//! and sent under the same key. What was made is noted by the transaction that makes it ([`Asking`]), so that a request
-//! whose process died before it was answered finds it.
+//! The first request with a key is done. Its answer is kept where it is final: a success, or a refusal because of the
+//! state (404, 409). A request that was refused for its form, its authority or its timing changed nothing, so the
+//! caller may correct it and send it under the same key. The transaction that creates something notes the key
+//! ([`Asking`]), so a retry finds it even if the process died before it answered.
 
 use std::{
     future::{Ready, ready},
@@ -34,27 +34,27 @@ use crate::{
 };
 
 const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
-/// On an answer that is repeated.
+/// Marks a repeated answer.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 const KEY_MAX: usize = 255;
-/// No resource has a longer path; keys are stored with it.
+/// Bytes. Keys are stored with the path, and no resource has a longer one.
 const PATH_MAX: usize = 512;
-/// Seconds after which a few keys of many are forgotten.
+/// Seconds after which some of many keys have expired.
 const TOO_MANY_S: u64 = 600;
 
-/// How the request that is being handled is done once; taken by every handler that makes something.
+/// The note under which the current request is done once. Every handler that creates something takes it.
 pub(crate) struct Asking(Option<Once>);
 
 impl Asking {
-    /// None where the caller has not asked for it.
+    /// Returns the note. `None` where the caller sent no key.
     pub(crate) fn once(&self) -> Option<&Once> {
         self.0.as_ref()
     }
 
-    /// Notes that something begins which leaves no trace to find it by, so that no retry begins it again.
+    /// Notes the start of something that leaves no trace of its own, so that no retry starts it again.
     ///
     /// # Errors
-    /// An earlier attempt has begun it, and nobody knows how far it came.
+    /// An earlier attempt started it, and nobody knows how far it got.
     pub(crate) async fn venture(&self, idempotency: &Idempotency, subject: i32) -> Result<(), Problem> {
         match self.once() {
             Some(once) if !idempotency.venture(once, subject).await? => Err(outcome_unknown()),
@@ -62,7 +62,7 @@ impl Asking {
         }
     }
 
-    /// Takes the note back: it is known that nothing happened, so a retry may begin it.
+    /// Removes the note because nothing happened, so a retry may start again.
     pub(crate) async fn withdraw(&self, idempotency: &Idempotency) {
         let Some(once) = self.once() else { return };
         if let Err(error) = idempotency.withdraw(once).await {
@@ -73,8 +73,8 @@ impl Asking {
 
 fn outcome_unknown() -> Problem {
     let detail = "an earlier request with this Idempotency-Key was cut off while it typed the line, so nobody knows \
-                  whether the game got it, and it is not typed again; look at the console, and send it under another \
-                  key where it is missing";
+                  whether the game received it, and it is not typed again; look at the console, and send the line \
+                  under another key if it is missing";
     Problem::new(Code::OutcomeUnknown, detail)
 }
 
@@ -87,24 +87,24 @@ impl FromRequest for Asking {
     }
 }
 
-/// The `Idempotency-Key` header, made the caller's and this route's own. Operations are known by it, also where they
-/// come from a DELETE.
+/// Reads the header `Idempotency-Key`, and adds the caller and the route. Operations are stored under this key.
 pub(crate) fn key(http: &HttpRequest, user: &UserId) -> Result<Option<Arc<str>>, Problem> {
     let mut values = http.headers().get_all(HEADER);
     let Some(value) = values.next() else { return Ok(None) };
     let visible = |key: &&str| (1..=KEY_MAX).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
     let key = value.to_str().ok().filter(visible).filter(|_| values.next().is_none()).ok_or_else(|| {
-        let detail = format!("the header Idempotency-Key is sent once, with 1 to {KEY_MAX} visible ASCII characters");
+        let detail = format!("send the header Idempotency-Key once, with 1 to {KEY_MAX} visible ASCII characters");
         Problem::new(Code::InvalidIdempotencyKey, detail)
     })?;
     if http.path().len() > PATH_MAX {
-        return Err(Problem::not_found("no such resource; no path here is so long"));
+        return Err(Problem::not_found("no such resource; the path is too long"));
     }
-    // Neither a path nor a key has a space.
+    // Neither a path nor a key contains a space.
     Ok(Some(format!("rest:{user}:{} {} {key}", http.method(), http.path()).into()))
 }
 
-/// Does a POST with a key once, and repeats its answer. It stands behind the router: what leads nowhere is not kept.
+/// Does a request with a key once, and repeats its answer. Runs behind the router, so a request to an unknown path is
+/// not kept.
 pub(crate) async fn once(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -142,26 +142,26 @@ async fn begin(request: &mut ServiceRequest) -> Result<Begin, Problem> {
         Begun::InFlight { left } => {
             let seconds = u64::try_from(left.as_millis().div_ceil(1000)).unwrap_or(u64::MAX).max(1);
             let detail = format!(
-                "a request with this Idempotency-Key is being worked on, or was lost with its process; in {seconds} s at \
-                 the latest it can be sent again"
+                "a request with this Idempotency-Key is still running, or was lost with its process; send it again in \
+                 {seconds} s"
             );
             Err(Problem::new(Code::IdempotencyInFlight, detail).after(seconds))
         }
         Begun::Other => {
-            let detail = "this Idempotency-Key was used for another request: the body, the query, or what the API key \
-                          may do was not the same; take a new one";
+            let detail = "this Idempotency-Key belongs to another request: the body, the query, or the scopes of the API \
+                          key differ; use a new one";
             Err(Problem::new(Code::IdempotencyKeyReused, detail))
         }
         Begun::TooMany => {
             let max = Idempotency::PER_USER;
-            let detail = format!("{max} of your Idempotency-Keys are remembered, each for a day; no more are taken");
+            let detail = format!("{max} of your Idempotency-Keys are stored, each for a day; no more are accepted");
             Err(Problem::new(Code::TooManyIdempotencyKeys, detail).after(TOO_MANY_S))
         }
     }
 }
 
-/// What makes the request this one and no other; none where its caller gave it no key. An answer may
-/// show what only its caller may see, so another API key of the same user hears it again only where it may do the same.
+/// Returns what identifies the request. `None` without a key. An answer may show what only its caller may see, so
+/// another API key of the same user gets it only if it has the same scopes.
 async fn asked(request: &mut ServiceRequest) -> Result<Option<Asked>, Problem> {
     let caller = request.extensions().get::<Caller>().cloned().ok_or_else(auth::missing_key)?;
     let Some(key) = key(request.request(), caller.user())? else { return Ok(None) };
@@ -173,7 +173,7 @@ async fn asked(request: &mut ServiceRequest) -> Result<Option<Asked>, Problem> {
     Ok(Some(Asked { key, user: caller.user().clone(), fingerprint }))
 }
 
-/// A request that was begun. Where nobody waits for it any more, it is given up.
+/// A request that was begun. Dropped before its end, it is abandoned.
 struct InFlight {
     once: Once,
     idempotency: Idempotency,
@@ -181,7 +181,7 @@ struct InFlight {
 }
 
 impl InFlight {
-    /// Keeps the answer, or gives the request up where there is none to keep. The answer goes out all the same.
+    /// Keeps the answer, or abandons the request where no answer may be kept. The caller gets the answer in any case.
     async fn end(mut self, reply: Option<Reply>) {
         let ended = match &reply {
             Some(reply) => self.idempotency.finish(&self.once, reply).await,
@@ -207,8 +207,8 @@ impl Drop for InFlight {
     }
 }
 
-/// The answer as it is kept; none where the request is done anew when it is sent again. What says when to come again
-/// is not the last word, and what nobody may store is not stored here.
+/// Returns the answer to keep. `None` where a retry must be done anew: an answer with `Retry-After` is not final, and
+/// one with `no-store` must not be stored.
 fn kept(status: StatusCode, headers: &HeaderMap, body: &Bytes) -> Option<Reply> {
     let decided = status.is_success() || matches!(status, StatusCode::NOT_FOUND | StatusCode::CONFLICT);
     let passes = headers.contains_key(RETRY_AFTER);

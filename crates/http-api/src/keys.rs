@@ -22,6 +22,9 @@ use crate::{
     words,
 };
 
+/// Time for which a replaced key stays valid.
+const OVERLAP: Duration = Duration::from_secs(24 * 3600);
+
 /// A key to create.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -29,8 +32,8 @@ use crate::{
     "name": "nightly restart", "scopes": ["write:servers:7", "read:schedules"], "rate_limit": 500, "ttl_days": 90,
     "allowed_ips": ["203.0.113.0/24"]
 })))]
-pub(crate) struct Create {
-    /// One line with something to see on it, and no character that cannot be seen; space around it is left out.
+pub(crate) struct CreateKey {
+    /// One line with at least one visible character and no invisible ones. Space at both ends is removed.
     #[schema(
         min_length = 1,
         max_length = 100,
@@ -39,24 +42,24 @@ pub(crate) struct Create {
     name: String,
     #[schema(value_type = Vec<words::Scope>, min_items = 1, max_items = 100)]
     scopes: Vec<String>,
-    /// Requests per hour, no more than the key has that asks; a default of this installation where absent. Each of them is
-    /// one of the key that asks, too.
+    /// Requests per hour, at most those of the key that asks; absent: the default of this installation. Each request
+    /// counts for the key that asks, too.
     #[schema(value_type = Option<i32>, minimum = 1)]
     rate_limit: Option<Number<u32>>,
-    /// Days until it ends. It ends with the key that asks at the latest.
+    /// Days until the key expires. It expires with the key that asks at the latest.
     #[schema(value_type = Option<i32>, minimum = 1, maximum = 3650)]
     ttl_days: Option<Number<u32>>,
-    /// The addresses, or blocks of them, from which it may be used; from anywhere where there is none.
+    /// Addresses or blocks (CIDR) from which the key may be used. Absent or empty: from anywhere.
     #[schema(max_items = 50)]
     allowed_ips: Option<Vec<String>>,
 }
 
-/// What may change; what is absent stays as it is.
+/// The fields to change; absent fields stay as they are.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = KeyChange, examples(json!({ "name": "nightly restart of 7", "allowed_ips": [] })))]
-pub(crate) struct Change {
-    /// One line with something to see on it, and no character that cannot be seen; space around it is left out.
+pub(crate) struct ChangeKey {
+    /// One line with at least one visible character and no invisible ones. Space at both ends is removed.
     #[schema(
         min_length = 1,
         max_length = 100,
@@ -65,37 +68,26 @@ pub(crate) struct Change {
     name: Option<String>,
     #[schema(value_type = Option<Vec<words::Scope>>, min_items = 1, max_items = 100)]
     scopes: Option<Vec<String>>,
-    /// Requests per hour, no more than the key has that asks, whose requests they are too from then on, if this is more than
-    /// before.
+    /// Requests per hour, at most those of the key that asks. After an increase each request counts for the key that
+    /// asks, too.
     #[schema(value_type = Option<i32>, minimum = 1)]
     rate_limit: Option<Number<u32>>,
-    /// The addresses, or blocks of them, from which it may be used; from anywhere where the list is empty.
+    /// Addresses or blocks (CIDR) from which the key may be used. Empty: from anywhere.
     #[schema(max_items = 50)]
     allowed_ips: Option<Vec<String>>,
 }
 
-/// How a key is replaced.
-#[derive(Deserialize, ToSchema)]
+/// How to replace a key.
+#[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = Rotation, examples(json!({ "overlap_seconds": 3600 })))]
-pub(crate) struct Rotate {
-    /// How long the old key lives on: a day where absent, so that a program can be given the new one in time.
-    #[serde(default = "a_day")]
-    #[schema(value_type = i32, minimum = 0, maximum = 2_592_000, default = 86_400)]
-    overlap_seconds: Number<u32>,
+pub(crate) struct RotateKey {
+    /// Seconds for which the old key stays valid. The default of a day leaves time to give a program the new key.
+    #[schema(value_type = Option<i32>, minimum = 0, maximum = 2_592_000, default = 86_400)]
+    overlap_seconds: Option<Number<u32>>,
 }
 
-impl Default for Rotate {
-    fn default() -> Self {
-        Self { overlap_seconds: a_day() }
-    }
-}
-
-fn a_day() -> Number<u32> {
-    Number(24 * 3600)
-}
-
-/// An API key, without the key itself.
+/// An API key, without its secret.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Key, examples(json!({
     "id": "12", "name": "nightly restart", "scopes": ["write:servers:7", "read:schedules"], "rate_limit": 500,
@@ -108,28 +100,28 @@ pub(crate) struct KeyDto {
     name: String,
     #[schema(value_type = Vec<words::Scope>)]
     scopes: Vec<String>,
-    /// Requests per hour, if the keys that it came of leave as many.
+    /// Requests per hour, if the keys that it was made from leave as many.
     #[schema(value_type = i32, minimum = 1)]
     rate_limit: u32,
-    /// From where it may be used; from anywhere where this is empty.
+    /// Addresses or blocks (CIDR) from which the key may be used. Empty: from anywhere.
     allowed_ips: Vec<String>,
-    /// To within some seconds.
+    /// The last use, to within some seconds. Null before the first.
     #[schema(value_type = Option<String>, format = DateTime)]
     last_used: Option<Timestamp>,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
-    /// Null where it does not end.
+    /// Null where the key does not expire.
     #[schema(value_type = Option<String>, format = DateTime)]
     expires_at: Option<Timestamp>,
-    /// The id of the key that took its place; null as well where that one ended so long ago that it is forgotten.
+    /// The id of the key that replaced it. Null also where that key expired so long ago that it was deleted.
     replaced_by: Option<String>,
 }
 
-/// A new API key, with the key itself, which is shown this once.
+/// A new API key with its secret, which is shown only this once.
 #[derive(Serialize, ToSchema)]
 #[schema(as = NewlyMadeKey)]
-pub(crate) struct Created<'a> {
-    /// Keep it; it cannot be had again.
+pub(crate) struct NewlyMadeKey<'a> {
+    /// The secret. Store it; it cannot be shown again.
     #[schema(value_type = String, format = Password, pattern = "^agis_[A-Za-z0-9_-]{43}=$")]
     key: &'a str,
     #[serde(flatten)]
@@ -153,8 +145,8 @@ impl From<ApiKey> for KeyDto {
 }
 
 list_query! {
-    ListQuery {
-        /// Keys that can be used, or those that have ended.
+    KeysQuery {
+        /// Keys that are valid, or keys that have expired.
         #[param(value_type = Option<words::KeyState>)]
         state,
     }
@@ -162,18 +154,18 @@ list_query! {
 
 /// Create a key
 ///
-/// The new key can do no more than the key that asks, and draws on both limits.
+/// The new key cannot do more than the key that asks, and draws on both limits.
 #[utoipa::path(
-    post, path = "/api/v1/auth/keys", operation_id = "createKey", tag = "keys", request_body = Create,
-    responses((status = 201, description = "The key, shown this once.", body = Created)),
+    post, path = "/api/v1/auth/keys", operation_id = "createKey", tag = "keys", request_body = CreateKey,
+    responses((status = 201, description = "The key, shown this once.", body = NewlyMadeKey)),
 )]
 pub(crate) async fn create(
     caller: May<WriteKeys>,
     services: Data<Services>,
     asking: Asking,
-    body: Body<Create>,
+    body: Body<CreateKey>,
 ) -> Result<HttpResponse, Problem> {
-    let Create { name, scopes, rate_limit, ttl_days, allowed_ips } = body.0;
+    let CreateKey { name, scopes, rate_limit, ttl_days, allowed_ips } = body.0;
     let allowed_ips = allowed_ips.as_deref().map(blocks).transpose()?;
     let (rate_limit, ttl_days) = (rate_limit.map(|it| it.0), ttl_days.map(|it| it.0));
     let new = NewKey { name, scopes: read_scopes(&scopes)?, rate_limit, ttl_days, allowed_ips };
@@ -181,12 +173,12 @@ pub(crate) async fn create(
     Ok(shown_once(&key, stored))
 }
 
-/// The one answer that holds a key.
+/// Builds the only answer that contains a key.
 fn shown_once(key: &Key, stored: ApiKey) -> HttpResponse {
     HttpResponse::Created()
         .insert_header(("Location", format!("/api/v1/auth/keys/{}", stored.id)))
         .insert_header(("Cache-Control", "no-store"))
-        .json(Created { key: key.reveal(), rest: stored.into() })
+        .json(NewlyMadeKey { key: key.reveal(), rest: stored.into() })
 }
 
 fn read_scopes(words: &[String]) -> Result<Scopes, Problem> {
@@ -201,15 +193,15 @@ fn blocks(texts: &[String]) -> Result<Blocks, Problem> {
 
 /// List your keys
 ///
-/// By id. Those that have ended are listed for 30 days, and no more than about the last hundred of them.
+/// Sorted by id. Expired keys are listed for 30 days, and at most about the last hundred of them.
 #[utoipa::path(
-    get, path = "/api/v1/auth/keys", operation_id = "listKeys", tag = "keys", params(ListQuery),
-    responses((status = 200, description = "A piece of the list.", body = List<KeyDto>)),
+    get, path = "/api/v1/auth/keys", operation_id = "listKeys", tag = "keys", params(KeysQuery),
+    responses((status = 200, description = "One page of the list.", body = List<KeyDto>)),
 )]
 pub(crate) async fn list(
     caller: May<ReadKeys>,
     services: Data<Services>,
-    query: Query<ListQuery>,
+    query: Query<KeysQuery>,
 ) -> Result<Json<List<KeyDto>>, Problem> {
     let (after, limit) = query.piece()?;
     let state = word("state", query.state.as_ref(), &KeyState::ALL, KeyState::as_str)?;
@@ -217,7 +209,7 @@ pub(crate) async fn list(
     Ok(Json(List::new(keys.into_iter().map(KeyDto::from).collect(), limit, |key| key.id.clone())))
 }
 
-/// Look at a key
+/// Get a key
 #[utoipa::path(
     get, path = "/api/v1/auth/keys/{id}", operation_id = "getKey", tag = "keys",
     responses((status = 200, description = "The key.", body = KeyDto)),
@@ -232,19 +224,19 @@ pub(crate) async fn get(
 
 /// Change a key
 ///
-/// It takes effect within a second, everywhere. To narrow is always allowed; after a change that widens anything, the key
-/// can do no more than the one that asks, in every respect.
+/// The change takes effect within a second, on every process. A key may always be narrowed. After a change that widens
+/// anything, it cannot do more than the key that asks, in any respect.
 #[utoipa::path(
-    patch, path = "/api/v1/auth/keys/{id}", operation_id = "changeKey", tag = "keys", request_body = Change,
+    patch, path = "/api/v1/auth/keys/{id}", operation_id = "changeKey", tag = "keys", request_body = ChangeKey,
     responses((status = 200, description = "The key as it is now.", body = KeyDto)),
 )]
 pub(crate) async fn change(
     caller: May<WriteKeys>,
     services: Data<Services>,
     Id(id): Id<KeyId>,
-    body: Body<Change>,
+    body: Body<ChangeKey>,
 ) -> Result<Json<KeyDto>, Problem> {
-    let Change { name, scopes, rate_limit, allowed_ips } = body.0;
+    let ChangeKey { name, scopes, rate_limit, allowed_ips } = body.0;
     let change = KeyChange {
         name,
         scopes: scopes.as_deref().map(read_scopes).transpose()?,
@@ -256,19 +248,19 @@ pub(crate) async fn change(
 
 /// Replace a key
 ///
-/// By one that may do the same. The old one lives on for an overlap, a day where nothing is said.
+/// Makes a new key with the same scopes and limits. The old key stays valid for an overlap, by default a day.
 #[utoipa::path(
-    post, path = "/api/v1/auth/keys/{id}/rotate", operation_id = "rotateKey", tag = "keys", request_body = Rotate,
-    responses((status = 201, description = "The new key, shown this once.", body = Created)),
+    post, path = "/api/v1/auth/keys/{id}/rotate", operation_id = "rotateKey", tag = "keys", request_body = RotateKey,
+    responses((status = 201, description = "The new key, shown this once.", body = NewlyMadeKey)),
 )]
 pub(crate) async fn rotate(
     caller: May<WriteKeys>,
     services: Data<Services>,
     Id(id): Id<KeyId>,
     asking: Asking,
-    body: BodyOrDefault<Rotate>,
+    body: BodyOrDefault<RotateKey>,
 ) -> Result<HttpResponse, Problem> {
-    let overlap = Duration::from_secs(body.0.overlap_seconds.0.into());
+    let overlap = body.0.overlap_seconds.map_or(OVERLAP, |Number(seconds)| Duration::from_secs(seconds.into()));
     let (key, stored) = services.keys.rotate(caller.user(), caller.key_id(), id, overlap, asking.once()).await?;
     Ok(shown_once(&key, stored))
 }
@@ -278,7 +270,7 @@ pub(crate) async fn rotate(
 /// The next request with it is refused.
 #[utoipa::path(
     delete, path = "/api/v1/auth/keys/{id}", operation_id = "revokeKey", tag = "keys",
-    responses((status = 204, description = "It is gone.")),
+    responses((status = 204, description = "Deleted.")),
 )]
 pub(crate) async fn revoke(
     caller: May<WriteKeys>,

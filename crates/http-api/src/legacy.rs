@@ -1,8 +1,8 @@
-//! Legacy tokens: `Authorization: Bearer <discord_id>`, as programs of v1.7.0 send it.
+//! Legacy tokens: `Authorization: Bearer <discord_id>`, as programs of v1.7.0 send them.
 //!
-//! The id is public, so it proves nothing. Such a token is taken only where an operator has switched that on, and then
-//! only beside the operator's secret in a second header. It opens servers and schedules, never keys: whoever holds the
-//! secret can speak for everybody, and must not be able to make that last.
+//! The id is public, so it proves nothing. A token is accepted only where the operator has enabled it, and only with
+//! the operator's secret in a second header. It opens servers and schedules, never keys: the secret's holder can act
+//! for everybody, and must not be able to make that permanent.
 
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use agis_accounts::Accounts;
@@ -13,35 +13,35 @@ use chrono::Utc;
 
 use crate::problem::DOCS_PATH;
 
-/// The operator's secret.
+/// The header with the operator's secret.
 const SECRET: &str = "x-agis-legacy-secret";
-/// When these tokens were deprecated: with version 2.0, 2026-11-22 (RFC 9745 wants Unix seconds behind an at sign).
+/// The deprecation date of these tokens, 2026-11-22 (version 2.0), as Unix seconds behind an at sign (RFC 9745).
 const DEPRECATION: &str = "@1795305600";
 
-/// That legacy tokens are taken.
+/// How legacy tokens are accepted.
 #[derive(Debug, Clone)]
 pub struct LegacyPolicy {
-    /// What must stand beside them in `X-AGIS-Legacy-Secret`.
+    /// The secret that `X-AGIS-Legacy-Secret` must hold.
     pub secret: Secret,
-    /// When they end.
+    /// The moment from which they are refused.
     pub sunset: Timestamp,
     /// Requests per hour and user.
     pub rate_limit: u32,
 }
 
-/// A user in whose name a legacy token speaks.
+/// A user for whom a legacy token speaks.
 pub(crate) struct LegacyCaller {
     pub(crate) user: UserId,
     pub(crate) scopes: Scopes,
     pub(crate) quota: Quota,
 }
 
-/// A token that came with the secret; whether there is such a user is not known yet.
+/// A token that came with the secret. Whether the user exists is not known yet.
 pub(crate) struct Token(LegacyCaller);
 
 impl LegacyPolicy {
-    /// What was presented, if it is such a token, has not ended, and came with the secret. What did not is no key, and
-    /// is told so: nobody learns from outside that these tokens are taken here.
+    /// Returns the token if it has the form, came with the secret, and is not past the sunset. Anything else is
+    /// reported as a malformed key, so strangers do not learn that tokens are accepted here.
     pub(crate) fn token(&self, text: &str, headers: &HeaderMap) -> Option<Token> {
         let user: UserId = text.parse().ok()?;
         let secret = headers.get(SECRET)?.to_str().ok()?;
@@ -51,7 +51,7 @@ impl LegacyPolicy {
         good.then(|| Token(LegacyCaller { user, scopes, quota: Quota::per_hour(self.rate_limit) }))
     }
 
-    /// `Deprecation` (RFC 9745), `Sunset` (RFC 8594) and where to read on.
+    /// Adds `Deprecation` (RFC 9745), `Sunset` (RFC 8594) and a link to the documentation.
     pub(crate) fn add_headers(&self, headers: &mut HeaderMap) {
         let sunset = self.sunset.format("%a, %d %b %Y %H:%M:%S GMT").to_string();
         let link = format!("<{DOCS_PATH}>; rel=\"deprecation\"");
@@ -64,7 +64,7 @@ impl LegacyPolicy {
 }
 
 impl Token {
-    /// The user, if there is one; REST makes none.
+    /// Returns the user, if they exist. REST creates no users.
     pub(crate) async fn redeem(self, accounts: &Accounts) -> Result<LegacyCaller, AuthError> {
         let Self(caller) = self;
         accounts.get(&caller.user).await?.ok_or(AuthError::Unknown)?;
@@ -75,7 +75,7 @@ impl Token {
 }
 
 impl LegacyCaller {
-    /// All programs of a user share one.
+    /// Returns the bucket that all programs of a user share.
     pub(crate) fn bucket(&self) -> Bucket {
         // A Discord id has 64 bits.
         Bucket { kind: "user", id: self.user.as_str().parse::<u64>().unwrap_or(0).cast_signed() }

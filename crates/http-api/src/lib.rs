@@ -1,17 +1,17 @@
-//! REST over the domain services. The only crate that knows both HTTP and the domains.
+//! REST over the domain services. No other crate knows both HTTP and the domains.
 //!
-//! - `server`: the server, its limits, and the table of routes
-//! - `routes`: what a resource takes, and asks of its caller
-//! - `auth`: who calls, and how often; the scope that a handler asks for stands in its signature
-//! - `client`: from where; `forwarded`: through a proxy that nobody has named; `legacy`: the tokens of v1.7.0
-//! - [`network`]: web pages, and how long anything may take; `connection`: slow and deaf clients
-//! - `problem`: every error, as RFC 9457 says it
-//! - `observe`: request ids, log lines, metrics
-//! - `idempotency`: what is asked again is answered again
-//! - `body`, `page`: what comes in, what goes out; `wording`: what is wrong with it
-//! - `follow`: a console as server-sent events; `followers`: how many
-//! - [`openapi`]: the contract, made from all this; `docs`: where it is served
-//! - a module per resource
+//! - `server`: builds the HTTP server; `services`: the services that handlers call
+//! - `routes`: the table of the routes; `resource`: builds resources from it
+//! - `auth`: identifies the caller; `limit`: tells callers of their limit
+//! - `client`: finds the client's address; `forwarded`: finds unknown proxies; `legacy`: tokens of v1.7.0
+//! - [`network`]: CORS and time limits; `connection`: closes slow connections
+//! - `problem`: errors as RFC 9457 defines them
+//! - `current`: request id and trace; `observe`: log lines and metrics
+//! - `idempotency`: answers a repeated request with the first answer
+//! - `body`, `path`, `page`: read bodies, ids and queries; `wording`: says what is wrong with them
+//! - `follow`: a console as server-sent events; `followers`: limits their number
+//! - [`openapi`]: builds the document from all this; `docs`: serves it
+//! - one module per resource
 
 mod auth;
 mod body;

@@ -1,4 +1,4 @@
-//! Tells callers of their limit: by headers on each answer, and by a problem where they are over it.
+//! Tells callers their limit: in headers of every answer, and in a problem where they exceed it.
 
 use std::{cell::RefCell, time::Duration};
 
@@ -17,17 +17,17 @@ const X_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
-/// The bucket that has decided.
+/// The bucket that decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Whose {
-    /// The caller's.
+    /// The caller's own.
     Key,
     /// The bucket of a key that gave the caller its requests.
     Maker,
 }
 
 impl Whose {
-    /// The policy's name in `RateLimit`.
+    /// Returns the policy's name in `RateLimit`.
     fn word(self) -> &'static str {
         match self {
             Self::Key => "key",
@@ -36,21 +36,21 @@ impl Whose {
     }
 }
 
-/// Refuses a request over the limit, and says whose limit it is.
+/// Refuses a request over the limit, and says whose limit that is.
 pub(crate) fn exceeded(decision: &Decision, whose: Whose) -> Problem {
     let (limit, retry_after) = (decision.limit, seconds_up(decision.retry_in));
     let used = match whose {
         Whose::Key => format!("this API key has used its {limit} requests per hour"),
         Whose::Maker => format!(
-            "a key that gave this API key its requests, as its maker does, has used its {limit} per hour, which all \
-             keys that come of it share"
+            "an API key from which this one was made has used its {limit} requests per hour, which all keys made from \
+             it share"
         ),
     };
     let detail = format!("{used}; the next is free in {retry_after} s");
     Problem::new(Code::RateLimited, detail).after(retry_after)
 }
 
-/// `X-RateLimit-*` as they are widely known, and `RateLimit`, `RateLimit-Policy` of draft-ietf-httpapi-ratelimit-headers.
+/// Adds the well-known `X-RateLimit-*`, and `RateLimit` and `RateLimit-Policy` of draft-ietf-httpapi-ratelimit-headers.
 pub(crate) fn add_headers(headers: &mut HeaderMap, decision: &Decision, whose: Whose) {
     let Decision { limit, remaining, full_in, .. } = decision;
     let full_in = seconds_up(*full_in);
@@ -63,7 +63,7 @@ pub(crate) fn add_headers(headers: &mut HeaderMap, decision: &Decision, whose: W
     headers.insert(LIMIT, header(format!("\"{}\";r={remaining};t={full_in}", whose.word())));
 }
 
-/// The headers that say nothing but the limit. Most keys have the same one, so the last are kept.
+/// Returns the headers that depend on the limit alone. Most keys have the same limit, so the last ones are cached.
 fn of_limit(limit: u32, whose: Whose) -> (HeaderValue, HeaderValue) {
     type Last = (u32, Whose, HeaderValue, HeaderValue);
     thread_local! {
@@ -80,12 +80,12 @@ fn of_limit(limit: u32, whose: Whose) -> (HeaderValue, HeaderValue) {
     })
 }
 
-/// Takes the text as it is, and it is always visible ASCII.
+/// Makes a header without a copy. The text is always visible ASCII.
 fn header(text: String) -> HeaderValue {
     HeaderValue::from_maybe_shared(Bytes::from(text)).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
-/// Whole seconds, so that a caller who waits for them is not too early.
+/// Rounds up to whole seconds, so that a caller who waits for them is not too early.
 fn seconds_up(duration: Duration) -> u64 {
     duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
 }

@@ -1,4 +1,4 @@
-//! Where the server meets the network: which web pages may call, and how long anything may take.
+//! Decides which web pages may call, and how long anything may take.
 
 use std::{
     str::FromStr,
@@ -19,23 +19,23 @@ use thiserror::Error;
 
 use crate::problem::{Code, Problem, RETRY_S};
 
-/// What an operator decides about the network.
+/// The operator's settings of the network.
 #[derive(Debug, Clone)]
 pub struct Network {
-    /// The web pages that may call; where there is none, no answer carries a CORS header.
+    /// Origins of web pages that may call. Without any, no answer has a CORS header.
     pub origins: Vec<Origin>,
-    /// How long a client may take to send a request's head, or its body, or to take an answer.
+    /// Time for a client to send a request's head, to send its body, or to read an answer.
     pub client_timeout: Duration,
-    /// How long a request may take, from its head to the beginning of its answer.
+    /// Time for a request, from its head to the beginning of its answer.
     pub request_timeout: Duration,
-    /// How long a connection without a request is kept.
+    /// Time for which a connection without a request is kept.
     pub keep_alive: Duration,
-    /// How many connections there may be; more wait to be accepted.
+    /// The most connections; more wait to be accepted.
     pub connections: usize,
-    /// How long running requests may take at a shutdown.
+    /// Time for running requests at a shutdown.
     pub drain: Duration,
-    /// Set when the process is about to end: what is still asked is answered with `Connection: close`, so that clients
-    /// come again on a connection to another process.
+    /// Set when the process is about to end. Answers then have `Connection: close`, so that clients reconnect to
+    /// another process.
     pub closing: Arc<AtomicBool>,
 }
 
@@ -43,9 +43,11 @@ pub struct Network {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin(String);
 
-/// The text is no origin.
+/// The text is not an origin.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("'{0}' is no origin; write scheme://host or scheme://host:port in lower case, without the scheme's own port")]
+#[error(
+    "'{0}' is not an origin; write scheme://host or scheme://host:port in lower case, without the scheme's own port"
+)]
 pub struct NoOrigin(String);
 
 impl FromStr for Origin {
@@ -56,15 +58,15 @@ impl FromStr for Origin {
         let parts = uri.as_ref().and_then(|uri| Some((uri.scheme_str()?, uri.authority()?)));
         let matched = parts.is_some_and(|(scheme, authority)| {
             let default = matches!((scheme, authority.port_u16()), ("http", Some(80)) | ("https", Some(443)));
-            // Compared with what a browser sends, byte by byte: what would never match is refused.
+            // A browser's header is compared byte by byte, so an origin that could never match is refused.
             !default && !authority.as_str().contains('@') && text == format!("{scheme}://{authority}").to_lowercase()
         });
         if matched { Ok(Self(text.to_owned())) } else { Err(NoOrigin(text.to_owned())) }
     }
 }
 
-/// The Fetch standard's answers for these origins. Credentials are not allowed: keys travel in `Authorization`, and
-/// nothing here reads a cookie.
+/// Builds the answers of the Fetch standard for these origins. Credentials are not allowed: keys travel in
+/// `Authorization`, and AGIS reads no cookie.
 pub(crate) fn cors(origins: &[Origin]) -> Cors {
     let cors = Cors::default()
         .allowed_methods(["GET", "POST", "PATCH", "DELETE"])
@@ -86,7 +88,7 @@ pub(crate) fn cors(origins: &[Origin]) -> Cors {
     origins.iter().fold(cors, |cors, origin| cors.allowed_origin(&origin.0))
 }
 
-/// Answers in place of a handler that takes too long. It stands behind the router, where a request may be kept.
+/// Answers in place of a handler that takes too long. Runs behind the router, where the request can be kept.
 pub(crate) async fn deadline(request: ServiceRequest, next: Next<BoxBody>) -> Result<ServiceResponse<BoxBody>, Error> {
     let Some(network) = request.app_data::<Data<Network>>().cloned() else { return next.call(request).await };
     let kept = request.request().clone();
@@ -98,7 +100,7 @@ pub(crate) async fn deadline(request: ServiceRequest, next: Next<BoxBody>) -> Re
 
 fn timed_out(within: Duration) -> Problem {
     let within = within.as_secs();
-    let detail = format!("this was not done within {within} s; look whether it took effect before you repeat it");
+    let detail = format!("this took more than {within} s; check whether it took effect before you repeat it");
     Problem::new(Code::TimedOut, detail).after(RETRY_S)
 }
 

@@ -1,4 +1,4 @@
-//! Log lines and metrics of requests.
+//! Logs and counts requests.
 
 use std::{
     cell::RefCell,
@@ -28,12 +28,12 @@ use crate::{
     services::Services,
 };
 
-/// A request that took longer has a line in the log, whatever it was.
+/// A slower request is always logged.
 const SLOW: Duration = Duration::from_secs(1);
-/// How many kinds of requests each thread keeps the metrics of at hand; there are fewer, unless somebody adds a label.
+/// Label sets of which each thread caches the metrics. Fewer exist, unless somebody adds a label.
 const KINDS: usize = 2000;
 
-/// Gives every request an id, a line in the log, and its place in the metrics; its connection knows that it is handled.
+/// Gives a request its id, log line and metrics, and marks its connection as busy.
 pub(crate) async fn observe(
     closing: Arc<AtomicBool>,
     request: ServiceRequest,
@@ -48,7 +48,7 @@ pub(crate) async fn observe(
     let id = current.id.clone();
     let method = method(request.method());
     let inner = async {
-        // What a handler or an extractor refuses has become an answer in here, where the id is known.
+        // A refusal by a handler or an extractor becomes an answer in here, where the id is known.
         let response = next.call(request).await?;
         record(method, response.request(), response.status().as_u16(), began.elapsed());
         Ok::<_, Error>(response)
@@ -61,7 +61,7 @@ pub(crate) async fn observe(
     Ok(connection::until_sent(response, busy))
 }
 
-/// A bounded set: a caller can send any word as a method.
+/// Maps the method to a bounded set, since a caller can send any word.
 fn method(method: &Method) -> &'static str {
     match method.as_str() {
         "GET" => "GET",
@@ -75,7 +75,7 @@ fn method(method: &Method) -> &'static str {
     }
 }
 
-/// The metrics of requests of one method to one endpoint with one status.
+/// The metrics of one method, endpoint and status.
 #[derive(Clone)]
 struct Handles {
     requests: Counter,
@@ -96,7 +96,7 @@ impl Handles {
     }
 }
 
-/// Metrics at hand, by endpoint: to find one by its labels costs as much as to answer some requests.
+/// Cached metrics, by endpoint. To find metrics by their labels costs as much as to answer some requests.
 #[derive(Default)]
 struct Kept {
     endpoints: HashMap<String, HashMap<(&'static str, u16), Handles>>,
@@ -124,7 +124,7 @@ fn count(method: &'static str, request: &HttpRequest, status: u16, took: Duratio
         static KEPT: RefCell<Kept> = RefCell::default();
     }
     KEPT.with_borrow_mut(|kept| {
-        // Only patterns are kept, and a path that reads as one is matched by it: it need not be searched for.
+        // The cache holds patterns only. A path without parameters equals its pattern, so it needs no search.
         let handles = kept.get(method, request.path(), status).cloned().unwrap_or_else(|| {
             let endpoint = endpoint(request);
             kept.get(method, &endpoint, status).cloned().unwrap_or_else(|| kept.keep(method, endpoint, status))
@@ -149,9 +149,9 @@ fn record(method: &'static str, request: &HttpRequest, status: u16, took: Durati
     count(method, request, status, took);
 }
 
-/// Whether an operator wants to read of it: not of a read that went well, nor of a caller who was turned away before
-/// anything was done, because nobody knows them or they are over their limit. Those are many, they are counted, and a line
-/// would cost as much as the answer.
+/// Tells whether a request is logged at `info`. Successful reads are not, nor are callers who were refused before
+/// anything was done (unknown, or over their limit): they are many, the metrics count them, and a line would cost as
+/// much as the answer.
 fn is_told(method: &str, status: u16, took: Duration, is_known: bool) -> bool {
     let read_well = matches!(method, "GET" | "HEAD" | "OPTIONS") && status < 400;
     let turned_away = status == 429 || (400..500).contains(&status) && !is_known;

@@ -1,10 +1,11 @@
-//! The contract, OpenAPI 3.1, made from the code.
+//! Builds the OpenAPI 3.1 document from the code.
 //!
-//! What is specific to an operation stands at its handler. What follows from rules that hold everywhere is added here:
-//! scopes from the table of routes, ids in paths, problems, headers.
+//! Each handler describes its operation. This module adds what follows from general rules: scopes, ids in paths,
+//! problems, headers.
 
 mod headers;
 mod open;
+mod operation;
 mod problems;
 
 use std::sync::LazyLock;
@@ -14,13 +15,13 @@ use agis_apikeys::Permission;
 use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
+use self::operation::Operation;
 use crate::{
-    problem::Code,
     resource::{PREFIX, Served},
     routes, words,
 };
 
-/// The security scheme.
+/// The name of the security scheme.
 const SCHEME: &str = "api_key";
 const SCHEMAS: &str = "#/components/schemas/";
 const LIST: &str = "List_";
@@ -40,16 +41,16 @@ const METHODS: [&str; 4] = ["get", "post", "patch", "delete"];
 #[openapi(
     info(title = "AGIS", description = include_str!("openapi/introduction.md"), license(identifier = "MIT OR Apache-2.0")),
     paths(open::healthz, open::health, open::document, open::docs),
-    // What stands in parameters alone is not found by itself.
+    // utoipa does not find schemas that only parameters use.
     components(schemas(words::KeyState)),
     tags(
-        (name = "servers", description = "Game servers: create, look at, change, start, stop, restart, delete."),
-        (name = "operations", description = "What was asked of a server, and what became of it."),
-        (name = "schedules", description = "Actions on servers at times by cron expressions, in a zone."),
-        (name = "keys", description = "API keys. A key never makes one that can do more than itself."),
-        (name = "users", description = "The user whose key it is."),
-        (name = "games", description = "What servers can be created for."),
-        (name = "service", description = "Without a key: is it up, and what is its contract?"),
+        (name = "servers", description = "Game servers: create, read, change, start, stop, restart, delete."),
+        (name = "operations", description = "Requests on servers, and their outcomes."),
+        (name = "schedules", description = "Actions on servers by cron expressions, in a time zone."),
+        (name = "keys", description = "API keys. A key cannot create a key that can do more than itself."),
+        (name = "users", description = "The user who owns the key."),
+        (name = "games", description = "Games that servers can be created for."),
+        (name = "service", description = "Health and documentation; no key needed."),
     ),
 )]
 struct Base;
@@ -57,14 +58,14 @@ struct Base;
 /// The document as it is served.
 pub(crate) static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| Bytes::from(text()));
 
-/// The document as text, to be kept in the repository.
+/// Returns the document as text, as the repository keeps it.
 pub fn text() -> String {
     let mut text = format!("{:#}", document());
     text.push('\n');
     text
 }
 
-/// The document.
+/// Builds the document.
 pub(crate) fn document() -> Value {
     let table = routes::table();
     let openapi = table.routes().fold(Base::openapi(), |all, route| all.merge_from(route.document.clone()));
@@ -73,7 +74,7 @@ pub(crate) fn document() -> Value {
         for (method, operation) in members(item) {
             if METHODS.contains(&method.as_str()) {
                 let is_it = |route: &&Served| route.path == *path && route.method.as_str().eq_ignore_ascii_case(method);
-                complete(path, method, table.routes().find(is_it), operation);
+                complete(path, table.routes().find(is_it), operation);
             }
         }
     }
@@ -86,38 +87,19 @@ pub(crate) fn document() -> Value {
     components["headers"] = headers::components();
     components["securitySchemes"] = json!({ SCHEME: {
         "type": "http", "scheme": "bearer", "bearerFormat": "agis_…",
-        "description": "An API key. Which scopes an operation needs stands with it: one of those that are named.",
+        "description": "An API key. Each operation lists its scopes; the key needs one of them.",
     } });
-    document["servers"] = json!([{ "url": "/", "description": "Where this document came from" }]);
+    document["servers"] = json!([{ "url": "/", "description": "The server of this document" }]);
     document
 }
 
-/// The members of an object.
+/// Returns the members of an object.
 fn members(value: &mut Value) -> impl Iterator<Item = (&String, &mut Value)> {
     value.as_object_mut().into_iter().flat_map(Map::iter_mut)
 }
 
-/// What an operation is, as far as the rules depend on it.
-struct Operation<'a> {
-    id: &'a str,
-    /// Problems that it alone has.
-    problems: &'static [Code],
-    /// Whether a key is needed.
-    keyed: bool,
-    /// Whether the key needs a scope.
-    scoped: bool,
-    /// Whether the path names an object.
-    names_object: bool,
-    has_body: bool,
-    has_query: bool,
-    is_list: bool,
-    /// A request that is done once, if it has a key to be known by.
-    is_post: bool,
-    takes_idempotency_key: bool,
-}
-
-/// Adds to an operation what follows from rules. `route` is `None` where it is answered without a key.
-fn complete(path: &str, method: &str, route: Option<&Served>, value: &mut Value) {
+/// Adds the parts of an operation that follow from rules. `route` is `None` where it needs no key.
+fn complete(path: &str, route: Option<&Served>, value: &mut Value) {
     if let Some(route) = route {
         value["security"] = security(route.any_of);
     }
@@ -132,15 +114,13 @@ fn complete(path: &str, method: &str, route: Option<&Served>, value: &mut Value)
         has_body: value["requestBody"].is_object(),
         has_query: !query.is_empty(),
         is_list: query.contains(&json!("cursor")),
-        is_post: method == "post",
-        // A deletion is an operation, which is known by the key.
-        takes_idempotency_key: method == "post" || id == "deleteServer",
+        done_once: route.is_some_and(|route| route.done_once),
     };
     let mut parameters = value["parameters"].as_array().cloned().unwrap_or_default();
     if operation.names_object {
         parameters.insert(0, id_parameter(path));
     }
-    if operation.takes_idempotency_key {
+    if operation.done_once {
         parameters.push(headers::idempotency_key());
     }
     if operation.id == "rotateKey" {
@@ -155,7 +135,7 @@ fn complete(path: &str, method: &str, route: Option<&Served>, value: &mut Value)
     }
 }
 
-/// The id in a path, as the collection before it has it.
+/// Builds the parameter of the id, which depends on the collection in the path.
 fn id_parameter(path: &str) -> Value {
     let (of, schema) = match path.trim_start_matches(PREFIX).split('/').nth(1) {
         Some("operations") => ("operation", json!({ "type": "string", "format": "uuid" })),
@@ -163,11 +143,11 @@ fn id_parameter(path: &str) -> Value {
         Some("schedules") => ("schedule", json!({ "type": "integer", "format": "int32", "minimum": 1 })),
         _ => ("server", json!({ "type": "integer", "format": "int32", "minimum": 1 })),
     };
-    let description = format!("Which {of}.");
+    let description = format!("The id of the {of}.");
     json!({ "name": "id", "in": "path", "required": true, "description": description, "schema": schema })
 }
 
-/// What a route asks of its caller. Each of several requirements will do.
+/// Returns the security requirements of a route; a caller needs to meet one of them.
 fn security(any_of: &[Permission]) -> Value {
     match any_of {
         [] => json!([{ SCHEME: [] }]),
@@ -175,8 +155,8 @@ fn security(any_of: &[Permission]) -> Value {
     }
 }
 
-/// An answer has all its fields, be they null; utoipa takes what may be null for what may be absent. Requests, which
-/// take no unknown fields, are told by that.
+/// Requires all fields of answers, also those that may be null: utoipa takes them for optional. Requests are recognised
+/// by refusing unknown fields, and stay as they are.
 fn answer_every_field(schemas: &mut Value) {
     for (_, schema) in members(schemas) {
         if schema["additionalProperties"] == json!(false) || !schema["properties"].is_object() {
@@ -192,7 +172,7 @@ fn answer_every_field(schemas: &mut Value) {
     }
 }
 
-/// utoipa calls a list `List_Server` and repeats in it what a server is.
+/// Names lists `ServerList`. utoipa calls them `List_Server` and repeats the item's schema in each.
 fn name_lists(document: &mut Value) {
     let schemas = document["components"]["schemas"].as_object_mut().map(std::mem::take).unwrap_or_default();
     let named = schemas.into_iter().map(|(name, mut schema)| match name.strip_prefix(LIST) {
@@ -217,7 +197,7 @@ fn rename_references(value: &mut Value) {
     }
 }
 
-/// Puts the problems that most operations have in one place each; where an operation has others, they stay with it.
+/// Moves the problems that most operations share to one place each. An operation with other problems keeps its own.
 fn share(paths: &mut Value) -> Value {
     let mut shared = json!({});
     for (_, item) in members(paths) {

@@ -18,7 +18,7 @@ use crate::{
     words,
 };
 
-/// A durable request on a server, and what became of it.
+/// A stored request on a server, and its outcome.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Operation, examples(json!({
     "id": "0199d3a0-4b5c-7def-8123-456789abcdef", "server_id": 7, "action": "start", "state": "succeeded",
@@ -36,27 +36,27 @@ pub(crate) struct OperationDto {
     state: &'static str,
     #[schema(value_type = words::OperationOrigin)]
     origin: &'static str,
-    /// The Discord id of who asked.
+    /// The Discord id of the user who asked.
     #[schema(value_type = String)]
     actor: UserId,
-    /// Why it did not succeed.
+    /// Why it failed. Null unless it failed.
     error: Option<String>,
-    /// Whether what ran had to be killed for it, since it did not end within the grace of its game: what it had not saved is
-    /// lost. Null while it goes on, and where the host cannot know: on Agones.
+    /// Whether the game was killed because it did not end within its grace period; its unsaved data is lost. Null
+    /// before the end, and where the host cannot know (Agones).
     killed_after_grace: Option<bool>,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
-    /// Null while it goes on.
+    /// Null before the end.
     #[schema(value_type = Option<String>, format = DateTime)]
     finished_at: Option<Timestamp>,
 }
 
 list_query! {
-    ListQuery {
-        /// Operations that have come so far.
+    OperationsQuery {
+        /// Operations in this state.
         #[param(value_type = Option<words::OperationState>)]
         state,
-        /// Operations that ask for this.
+        /// Operations with this action.
         #[param(value_type = Option<words::ServerAction>)]
         action,
     }
@@ -79,7 +79,7 @@ impl From<Operation> for OperationDto {
     }
 }
 
-/// Follow an operation
+/// Get an operation
 #[utoipa::path(
     get, path = "/api/v1/operations/{id}", operation_id = "getOperation", tag = "operations",
     responses((status = 200, description = "The operation as it is now.", body = OperationDto)),
@@ -94,16 +94,16 @@ pub(crate) async fn get(
 
 /// List the operations of a server
 ///
-/// The newest first. They are forgotten 90 days after their end.
+/// Newest first. Operations are deleted 90 days after their end.
 #[utoipa::path(
     get, path = "/api/v1/servers/{id}/operations", operation_id = "listServerOperations", tag = "operations",
-    params(ListQuery),
-    responses((status = 200, description = "A piece of the list.", body = List<OperationDto>)),
+    params(OperationsQuery),
+    responses((status = 200, description = "One page of the list.", body = List<OperationDto>)),
 )]
 pub(crate) async fn of_server(
     caller: May<ReadServers, Here>,
     services: Data<Services>,
-    query: Query<ListQuery>,
+    query: Query<OperationsQuery>,
 ) -> Result<Json<List<OperationDto>>, Problem> {
     let (after, limit) = query.piece()?;
     let filter = OperationFilter {

@@ -1,4 +1,4 @@
-//! Lists: `{items, next_cursor}`. A cursor is to be handed back as it came; what is in it is nobody's business.
+//! Lists: `{items, next_cursor}`. Clients send a cursor back unchanged; its content is private.
 
 use std::{fmt::Display, str::FromStr};
 
@@ -11,20 +11,20 @@ use crate::problem::Problem;
 
 const DEFAULT: u32 = 50;
 const MAX: u32 = 100;
-/// No name is longer.
+/// Characters. No name is longer.
 const TEXT_MAX: usize = 100;
 
-/// A piece of a list.
+/// One page of a list.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct List<T> {
     items: Vec<T>,
-    /// Where the next piece begins, to be sent as `cursor`; null where nothing follows.
+    /// Send this as `cursor` for the next page; null on the last page.
     #[schema(examples("MTI"))]
     next_cursor: Option<String>,
 }
 
-/// The query of a list: which piece, and what of it. Values come as text, so that what is wrong with one is said by its
-/// name.
+/// Declares the query of a list: the page, and its filters. Values are read as text, so that an error names the
+/// parameter.
 macro_rules! list_query {
     ($(#[$doc:meta])* $name:ident { $($(#[$fdoc:meta])* $field:ident,)* }) => {
         $(#[$doc])*
@@ -32,17 +32,17 @@ macro_rules! list_query {
         #[serde(deny_unknown_fields)]
         #[into_params(parameter_in = Query)]
         pub(crate) struct $name {
-            /// The `next_cursor` of the piece before.
+            /// The `next_cursor` of the previous page.
             #[param(max_length = 64, pattern = "^[A-Za-z0-9_-]+$")]
             cursor: Option<String>,
-            /// How many items.
+            /// The most items to return.
             #[param(value_type = Option<i32>, minimum = 1, maximum = 100, default = 50)]
             limit: Option<String>,
             $($(#[$fdoc])* pub(crate) $field: Option<String>,)*
         }
 
         impl $name {
-            /// Which piece: behind what, and how many.
+            /// Returns the item after which the page begins, and the number of items.
             pub(crate) fn piece<Id: std::str::FromStr + std::fmt::Display>(
                 &self,
             ) -> Result<(Option<Id>, u32), $crate::problem::Problem> {
@@ -54,7 +54,7 @@ macro_rules! list_query {
 }
 pub(crate) use list_query;
 
-/// How many items.
+/// Parses the number of items.
 pub(crate) fn limit(text: Option<&str>) -> Result<u32, Problem> {
     let limit = text.map_or(Some(DEFAULT), |text| text.parse().ok());
     limit
@@ -62,7 +62,7 @@ pub(crate) fn limit(text: Option<&str>) -> Result<u32, Problem> {
         .ok_or_else(|| Problem::invalid_query(format!("limit: is 1 to {MAX}")))
 }
 
-/// What a cursor stands for. There is one way to write it.
+/// Parses a cursor. Each item has exactly one.
 pub(crate) fn read_cursor<Id: FromStr + Display>(cursor: &str) -> Result<Id, Problem> {
     let bytes = URL_SAFE_NO_PAD.decode(cursor).ok().filter(|bytes| !bytes.is_empty());
     let id = bytes.and_then(|bytes| std::str::from_utf8(&bytes).ok()?.parse::<Id>().ok());
@@ -73,7 +73,7 @@ fn write_cursor(id: &impl Display) -> String {
     URL_SAFE_NO_PAD.encode(id.to_string())
 }
 
-/// A query parameter that is one of some words.
+/// Parses a query parameter that is one of some words.
 pub(crate) fn word<T: Copy>(
     name: &str,
     text: Option<&String>,
@@ -88,12 +88,12 @@ pub(crate) fn word<T: Copy>(
     })
 }
 
-/// A query parameter that is true or false.
+/// Parses a query parameter that is true or false.
 pub(crate) fn yes_or_no(name: &str, text: Option<&String>) -> Result<Option<bool>, Problem> {
     word(name, text, &[true, false], |value| if value { "true" } else { "false" })
 }
 
-/// A query parameter that is text to look for.
+/// Parses a query parameter that is text to search for.
 pub(crate) fn text(name: &str, text: Option<&String>) -> Result<Option<String>, Problem> {
     let fits = |text: &String| (1..=TEXT_MAX).contains(&text.chars().count()) && !text.contains(char::is_control);
     if text.is_some_and(|text| !fits(text)) {
@@ -102,15 +102,15 @@ pub(crate) fn text(name: &str, text: Option<&String>) -> Result<Option<String>, 
     Ok(text.cloned())
 }
 
-/// A query parameter that is the number of a server.
+/// Parses a query parameter that is the id of a server.
 pub(crate) fn server(name: &str, text: Option<&String>) -> Result<Option<ServerId>, Problem> {
     let Some(text) = text else { return Ok(None) };
     let id = text.parse().map(Some);
-    id.map_err(|_| Problem::invalid_query(format!("{name}: is the number of a server")))
+    id.map_err(|_| Problem::invalid_query(format!("{name}: is the id of a server")))
 }
 
 impl<T> List<T> {
-    /// A full piece may have a successor; `id` names its last item.
+    /// Builds a page. A full page may have a successor, which begins after the item that `id` names.
     pub(crate) fn new<Id: Display>(items: Vec<T>, limit: u32, id: impl FnOnce(&T) -> Id) -> Self {
         let full = items.len() >= limit as usize;
         let next_cursor = items.last().filter(|_| full).map(|last| write_cursor(&id(last)));

@@ -1,4 +1,4 @@
-//! Ids in paths.
+//! Reads ids in paths.
 
 use std::{
     future::{Ready, ready},
@@ -9,7 +9,7 @@ use actix_web::{FromRequest, HttpRequest, dev::Payload};
 
 use crate::problem::Problem;
 
-/// The id in a path. Handlers take ids in no other way, so that what is checked is what is used.
+/// The id in a path. Handlers read ids in no other way, so they use the id that was checked.
 pub(crate) struct Id<T>(pub(crate) T);
 
 impl<T: FromStr> FromRequest for Id<T> {
@@ -21,8 +21,8 @@ impl<T: FromStr> FromRequest for Id<T> {
     }
 }
 
-/// Reads the id in the path of a request. An id needs no percent-encoding, so an encoded one is none: whoever decodes
-/// it another time or another way, as a router, a proxy or the memory of `Idempotency-Key`s may, would find another.
+/// Reads the id in the path of a request. A percent-encoded id is refused: a router, a proxy or the store of
+/// `Idempotency-Key`s that decodes it differently would find another.
 pub(crate) fn id<T: FromStr>(request: &HttpRequest) -> Result<T, Problem> {
     let text = request.match_info().get("id").filter(|_| !request.uri().path().contains('%'));
     let id = text.and_then(|text| text.parse().ok());
@@ -37,7 +37,7 @@ mod tests {
 
     use super::*;
 
-    /// As the router leaves a request behind, with what it takes for the id.
+    /// Builds a request as the router leaves it, with the id that the router found.
     fn read(path: &str) -> Result<ServerId, Problem> {
         let mut request = TestRequest::with_uri(&format!("/servers/{path}")).to_srv_request();
         let url = Url::new(request.uri().clone());

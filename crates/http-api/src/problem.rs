@@ -1,4 +1,4 @@
-//! Every error, as RFC 9457 says it: `application/problem+json` with a stable `code` and the `request_id`.
+//! Errors as RFC 9457 defines them: `application/problem+json` with a stable `code` and the `request_id`.
 
 mod code;
 
@@ -21,7 +21,7 @@ use serde::Serialize;
 pub(crate) use self::code::Code;
 use crate::current::RequestId;
 
-/// Seconds after which a caller should try again what may go well then.
+/// Seconds after which a caller should try again.
 pub(crate) const RETRY_S: u64 = 2;
 
 /// The page that describes the API.
@@ -33,7 +33,7 @@ pub(crate) struct Problem {
     code: Code,
     detail: String,
     retry_after: Option<u64>,
-    /// What this is about, where the caller cannot know it otherwise.
+    /// The id of the subject, where the caller cannot know it otherwise.
     id: Option<String>,
     allow: Option<String>,
 }
@@ -59,12 +59,12 @@ impl Problem {
         self.code
     }
 
-    /// Says after how many seconds the request may be made again.
+    /// Adds the seconds after which the request may be repeated.
     pub(crate) fn after(self, seconds: u64) -> Self {
         Self { retry_after: Some(seconds), ..self }
     }
 
-    /// Says that nothing is at this path, and where to read which paths there are.
+    /// Says that no route has this path, and where the paths are listed.
     pub(crate) fn unknown_path() -> Self {
         Self::new(Code::NotFound, format!("no such resource; {DOCS_PATH} lists the paths"))
     }
@@ -73,7 +73,7 @@ impl Problem {
         Self::new(Code::NotFound, detail)
     }
 
-    /// RFC 9110 wants the methods that are taken in a header.
+    /// Names the methods of the resource, also in `Allow` (RFC 9110).
     pub(crate) fn method_not_allowed(allow: &str) -> Self {
         let detail = format!("this resource takes {allow}");
         Self { allow: Some(allow.to_owned()), ..Self::new(Code::MethodNotAllowed, detail) }
@@ -83,7 +83,7 @@ impl Problem {
         Self::new(Code::InvalidQuery, detail)
     }
 
-    /// The cursor is not one of ours.
+    /// Says that the cursor was not made here.
     pub(crate) fn invalid_cursor() -> Self {
         Self::new(Code::InvalidCursor, "cursor: is the next_cursor of an earlier answer, unchanged")
     }
@@ -92,10 +92,10 @@ impl Problem {
         Self::new(Code::InvalidValue, format!("{field}: {rule}"))
     }
 
-    /// Says nothing of the inside; the log does, under the request id.
+    /// Hides the cause from the caller and logs it under the request id.
     pub(crate) fn internal(error: &dyn fmt::Display) -> Self {
         tracing::error!(%error, "request failed");
-        let detail = "something went wrong here; the request_id leads an operator to the cause";
+        let detail = "internal error; the request_id leads an operator to the cause";
         Self::new(Code::Internal, detail)
     }
 }
@@ -134,7 +134,7 @@ impl ResponseError for Problem {
             id: self.id.as_deref(),
             request_id: request_id.as_ref().map_or("", RequestId::as_str),
         });
-        // Texts and a number can always be written.
+        // Strings and a number can always be serialized.
         response.body(body.unwrap_or_default())
     }
 }
@@ -152,13 +152,13 @@ impl From<StoreError> for Problem {
         match error {
             StoreError::Unavailable(why) => {
                 tracing::warn!(why, "database is unavailable");
-                let detail = "the database is not available at the moment; what was sent with an Idempotency-Key can be \
-                              sent again, otherwise look first whether it took effect";
+                let detail = "the database is not available at the moment; repeat a request with an Idempotency-Key, \
+                              otherwise check first whether it took effect";
                 Self::new(Code::Unavailable, detail).after(RETRY_S)
             }
             StoreError::Conflict(why) => {
                 tracing::info!(why, "conflict with a concurrent change");
-                let detail = "this has changed meanwhile; look again and retry";
+                let detail = "this has changed in the meantime; read it again and retry";
                 Self::new(Code::Conflict, detail).after(RETRY_S)
             }
             StoreError::Refused(_) | StoreError::Internal(_) => Self::internal(&error),

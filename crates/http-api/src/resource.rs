@@ -1,4 +1,4 @@
-//! Routes that know of themselves: which methods a resource takes, and what each asks of its caller.
+//! Builds resources from routes: handlers by method, and the 405 of all other methods.
 
 use actix_web::{
     FromRequest, Handler, Responder, Route, Scope,
@@ -17,14 +17,14 @@ use crate::{
     problem::{Code, Problem},
 };
 
-/// The path of every resource begins with this.
+/// The beginning of every resource's path.
 pub(crate) const PREFIX: &str = "/api/v1";
 
 /// The resources of the API.
 #[derive(Default)]
 pub(crate) struct Table(Vec<Resource>);
 
-/// A path and the methods that it takes. Every other method is answered with a problem that names them.
+/// A path and the methods that it takes. Every other method is answered with a problem that lists them.
 struct Resource {
     path: String,
     routes: Vec<Served>,
@@ -35,16 +35,18 @@ struct Resource {
 pub(crate) struct Served {
     pub(crate) path: String,
     pub(crate) method: Method,
-    /// One of these permissions is needed; none where any valid key will do.
+    /// The caller needs one of these permissions. Empty where any valid key is enough.
     pub(crate) any_of: &'static [Permission],
-    /// Problems that the route alone has; the others follow from its form.
+    /// Whether a request that is repeated under one `Idempotency-Key` is done once.
+    pub(crate) done_once: bool,
+    /// Problems of this route alone; rules add the others.
     pub(crate) problems: &'static [Code],
     /// The OpenAPI document of this route alone.
     pub(crate) document: OpenApi,
 }
 
 impl Table {
-    /// Adds a route. `document` describes it and nothing else.
+    /// Adds a route. `document` describes only this route.
     pub(crate) fn add<F, Args>(&mut self, handler: F, document: OpenApi, problems: &'static [Code])
     where
         F: Handler<Args>,
@@ -52,18 +54,20 @@ impl Table {
         F::Output: Responder + 'static,
     {
         for (path, method) in described(&document) {
+            let done_once = method == Method::POST || starts_operation(&document);
             let resource = self.resource(&path);
             resource.handlers.extend(match method {
                 // A HEAD is answered like a GET, without the body.
                 Method::GET => {
                     vec![web::get().to(handler.clone()), web::head().to(handler.clone()).wrap(from_fn(without_body))]
                 }
-                // What is sent again under one `Idempotency-Key` is done once.
-                Method::POST => vec![web::post().to(handler.clone()).wrap(from_fn(idempotency::once))],
+                _ if done_once => {
+                    vec![web::method(method.clone()).to(handler.clone()).wrap(from_fn(idempotency::once))]
+                }
                 _ => vec![web::method(method.clone()).to(handler.clone())],
             });
             let document = document.clone();
-            resource.routes.push(Served { path, method, any_of: Args::ANY_OF, problems, document });
+            resource.routes.push(Served { path, method, any_of: Args::ANY_OF, done_once, problems, document });
         }
     }
 
@@ -78,18 +82,18 @@ impl Table {
 
     /// Builds the scope of all resources.
     pub(crate) fn into_scope(mut self) -> Scope {
-        // The router tries them in order: paths without an id are compared, the others searched for their parts.
+        // The router tries resources in order, and compares paths without an id faster.
         self.0.sort_by_key(|resource| resource.path.contains('{'));
         self.0.into_iter().fold(web::scope(PREFIX), |scope, resource| scope.service(resource))
     }
 
-    /// The routes, for the documentation. A resource that is read takes HEAD too, which needs no words.
+    /// Returns the routes, for the document. It leaves out HEAD, which every GET implies.
     pub(crate) fn routes(&self) -> impl Iterator<Item = &Served> {
         self.0.iter().flat_map(|resource| &resource.routes)
     }
 }
 
-/// The paths and methods that a document describes.
+/// Returns the paths and methods that a document describes.
 fn described(document: &OpenApi) -> Vec<(String, Method)> {
     let methods = |item: &PathItem| {
         [
@@ -101,6 +105,12 @@ fn described(document: &OpenApi) -> Vec<(String, Method)> {
     };
     let paths = &document.paths.paths;
     paths.iter().flat_map(|(path, item)| methods(item).into_iter().flatten().map(|it| (path.clone(), it))).collect()
+}
+
+/// Tells whether the route answers 202 with an operation to follow.
+fn starts_operation(document: &OpenApi) -> bool {
+    let operations = document.paths.paths.values().flat_map(|item| [&item.post, &item.delete]);
+    operations.flatten().any(|operation| operation.responses.responses.contains_key("202"))
 }
 
 impl Resource {
@@ -124,7 +134,7 @@ impl HttpServiceFactory for Resource {
     }
 }
 
-/// Also of an answer that has no end.
+/// Removes the body of an answer, even an endless one.
 async fn without_body(
     request: ServiceRequest,
     next: Next<BoxBody>,
@@ -133,7 +143,7 @@ async fn without_body(
     Ok(response.map_body(|_, body| BoxBody::new(Unsent(body.size()))))
 }
 
-/// A body of which only the size is told.
+/// A body of which only the size is sent.
 struct Unsent(BodySize);
 
 impl MessageBody for Unsent {

@@ -4,7 +4,7 @@ use utoipa::OpenApi;
 
 use crate::{console, games, keys, operations, problem::Code, resource::Table, schedules, servers, users};
 
-/// Each route: its handler, whose attribute says what it takes and answers, and the problems that it alone has.
+/// Lists each route: the handler, whose attribute describes it, and the problems of this route alone.
 macro_rules! routes {
     ($($module:ident::$handler:ident: $($code:ident)*;)+) => {
         /// Returns the routes under `/api/v1`.

@@ -14,9 +14,11 @@ use agis_scheduler::{
 use agis_servers::{Permission, ServersError};
 use chrono::{Datelike, SecondsFormat};
 
-pub(crate) use self::shapes::ListQuery;
-pub(crate) use self::shapes::{Change, Create, Preview, PreviewDto, RunDto, ScheduleDto};
-use self::shapes::{OfServerQuery, RunsQuery as RunsParams, YEARS};
+pub(crate) use self::shapes::SchedulesQuery;
+use self::shapes::{
+    ChangeSchedule, CreateSchedule, PreviewDto, PreviewSchedule, RunDto, ScheduleDto, ScheduleRunsQuery,
+    ServerSchedulesQuery, UTC, YEARS,
+};
 use crate::{
     auth::{Caller, Here, May, ReadSchedules, ReadSchedulesOfServer, Somewhere, WriteSchedules},
     body::Body,
@@ -31,16 +33,16 @@ use crate::{
 
 /// Create a schedule
 ///
-/// The answer shows the next five runs, and warnings: look whether they are what you meant.
+/// The answer shows the next five runs, and warnings. Check that they are what you meant.
 #[utoipa::path(
-    post, path = "/api/v1/schedules", operation_id = "createSchedule", tag = "schedules", request_body = Create,
+    post, path = "/api/v1/schedules", operation_id = "createSchedule", tag = "schedules", request_body = CreateSchedule,
     responses((status = 201, description = "The schedule.", body = ScheduleDto)),
 )]
 pub(crate) async fn create(
     caller: May<WriteSchedules, Somewhere>,
     services: Data<Services>,
     asking: Asking,
-    body: Body<Create>,
+    body: Body<CreateSchedule>,
 ) -> Result<HttpResponse, Problem> {
     let body = body.0;
     let server = ServerId(body.server_id.0);
@@ -49,8 +51,8 @@ pub(crate) async fn create(
         server,
         owner: caller.user().clone(),
         action: action(&body.action)?,
-        timing: Timing::parse(&body.cron_expression, &body.timezone)?,
-        enabled: body.enabled,
+        timing: Timing::parse(&body.cron_expression, body.timezone.as_deref().unwrap_or(UTC))?,
+        enabled: body.enabled.unwrap_or(true),
         missed_run_policy: body.missed_run_policy.as_deref().map(policy).transpose()?.unwrap_or_default(),
     };
     services.servers.allowed(caller.user(), server, Permission::Schedule).await?;
@@ -62,15 +64,15 @@ pub(crate) async fn create(
 
 /// List your schedules
 ///
-/// Those that you made, and those that others made for your servers. By id.
+/// Schedules that you made, and those that others made for your servers. Sorted by id.
 #[utoipa::path(
-    get, path = "/api/v1/schedules", operation_id = "listSchedules", tag = "schedules", params(ListQuery),
-    responses((status = 200, description = "A piece of the list.", body = List<ScheduleDto>)),
+    get, path = "/api/v1/schedules", operation_id = "listSchedules", tag = "schedules", params(SchedulesQuery),
+    responses((status = 200, description = "One page of the list.", body = List<ScheduleDto>)),
 )]
 pub(crate) async fn list(
     caller: May<ReadSchedules, Somewhere>,
     services: Data<Services>,
-    query: Query<ListQuery>,
+    query: Query<SchedulesQuery>,
 ) -> Result<Json<List<ScheduleDto>>, Problem> {
     let (after, limit) = query.piece()?;
     let wanted = store::Query {
@@ -87,16 +89,16 @@ pub(crate) async fn list(
 
 /// List your schedules of a server
 ///
-/// All of them, where the server is yours; otherwise those that you made. By id.
+/// All schedules if the server is yours, otherwise those that you made. Sorted by id.
 #[utoipa::path(
     get, path = "/api/v1/servers/{id}/schedules", operation_id = "listServerSchedules", tag = "schedules",
-    params(OfServerQuery),
-    responses((status = 200, description = "A piece of the list.", body = List<ScheduleDto>)),
+    params(ServerSchedulesQuery),
+    responses((status = 200, description = "One page of the list.", body = List<ScheduleDto>)),
 )]
 pub(crate) async fn of_server(
     caller: May<ReadSchedulesOfServer, Here>,
     services: Data<Services>,
-    query: Query<OfServerQuery>,
+    query: Query<ServerSchedulesQuery>,
 ) -> Result<Json<List<ScheduleDto>>, Problem> {
     let (after, limit) = query.piece()?;
     let wanted = store::Query {
@@ -118,7 +120,7 @@ async fn listed(services: &Services, query: &store::Query) -> Result<Json<List<S
     Ok(Json(List::new(schedules, query.limit, ScheduleDto::id)))
 }
 
-/// Look at a schedule
+/// Get a schedule
 #[utoipa::path(
     get, path = "/api/v1/schedules/{id}", operation_id = "getSchedule", tag = "schedules",
     responses((status = 200, description = "The schedule.", body = ScheduleDto)),
@@ -133,17 +135,17 @@ pub(crate) async fn get(
 
 /// Change a schedule
 ///
-/// A new timing, and enabling, count from now: what passed before is not missed. One that another made for your server
-/// can only be disabled.
+/// A new timing, or enabling, counts from now: earlier times are not missed runs. You can only disable a schedule that
+/// somebody else made for your server.
 #[utoipa::path(
-    patch, path = "/api/v1/schedules/{id}", operation_id = "changeSchedule", tag = "schedules", request_body = Change,
+    patch, path = "/api/v1/schedules/{id}", operation_id = "changeSchedule", tag = "schedules", request_body = ChangeSchedule,
     responses((status = 200, description = "The schedule as it is now.", body = ScheduleDto)),
 )]
 pub(crate) async fn change(
     caller: May<WriteSchedules, Somewhere>,
     services: Data<Services>,
     Id(id): Id<ScheduleId>,
-    body: Body<Change>,
+    body: Body<ChangeSchedule>,
 ) -> Result<Json<ScheduleDto>, Problem> {
     let body = body.0;
     let change = ScheduleChange {
@@ -158,10 +160,10 @@ pub(crate) async fn change(
 
 /// Delete a schedule
 ///
-/// Its history goes with it.
+/// Deletes its history too.
 #[utoipa::path(
     delete, path = "/api/v1/schedules/{id}", operation_id = "deleteSchedule", tag = "schedules",
-    responses((status = 204, description = "It is gone.")),
+    responses((status = 204, description = "Deleted.")),
 )]
 pub(crate) async fn delete(
     caller: May<WriteSchedules, Somewhere>,
@@ -174,7 +176,7 @@ pub(crate) async fn delete(
 
 /// Run a schedule now
 ///
-/// Does what it does to its server, also while it is disabled. Its history and its next run stay as they are.
+/// Does its action now, even while it is disabled. Its history and its next run stay as they are.
 #[utoipa::path(
     post, path = "/api/v1/schedules/{id}/run", operation_id = "runSchedule", tag = "schedules",
     responses((status = 202, description = "The operation to follow.", body = OperationDto)),
@@ -191,18 +193,18 @@ pub(crate) async fn run_now(
 
 /// List the runs of a schedule
 ///
-/// The newest first. They are forgotten 90 days after their end; of a schedule that runs more often than hourly, about
-/// 2,000 are kept.
+/// Newest first. Runs are deleted 90 days after their end; a schedule that runs more often than hourly keeps about
+/// 2,000.
 #[utoipa::path(
     get, path = "/api/v1/schedules/{id}/runs", operation_id = "listScheduleRuns", tag = "schedules",
-    params(RunsParams),
-    responses((status = 200, description = "A piece of the list.", body = List<RunDto>)),
+    params(ScheduleRunsQuery),
+    responses((status = 200, description = "One page of the list.", body = List<RunDto>)),
 )]
 pub(crate) async fn runs(
     caller: May<ReadSchedules, Somewhere>,
     services: Data<Services>,
     Id(id): Id<ScheduleId>,
-    query: Query<RunsParams>,
+    query: Query<ScheduleRunsQuery>,
 ) -> Result<Json<List<RunDto>>, Problem> {
     let (before, limit) = query.piece::<Cursor>()?;
     let state = word("state", query.state.as_ref(), RunState::ALL, RunState::as_str)?;
@@ -215,12 +217,13 @@ pub(crate) async fn runs(
     Ok(Json(List::new(runs, limit, |run: &RunDto| Cursor(run.slot()))))
 }
 
-/// Whether a run's reason is that of its operation, which may quote the console.
+/// Tells whether the run's reason is the error of its operation, which may quote the console.
 fn quotes(run: &Run) -> bool {
     run.state == RunState::Failed && run.reason.is_some()
 }
 
-/// A schedule's maker keeps it when the server is shared with them no more.
+/// Tells whether the caller may read the console of the schedule's server. A schedule stays its maker's after the
+/// server is no longer shared with them.
 async fn reads_console(caller: &Caller, reach: &Reach, services: &Services, id: ScheduleId) -> Result<bool, Problem> {
     let schedule = services.schedules.get(caller.user(), reach, id).await?;
     match services.servers.allowed(caller.user(), schedule.server, Permission::Read).await {
@@ -230,23 +233,23 @@ async fn reads_console(caller: &Caller, reach: &Reach, services: &Services, id: 
     }
 }
 
-/// When would it run?
+/// Preview a timing
 ///
-/// Nothing is stored.
+/// Stores nothing.
 #[utoipa::path(
     post, path = "/api/v1/schedules/preview", operation_id = "previewSchedule", tag = "schedules",
-    request_body = Preview,
+    request_body = PreviewSchedule,
     responses((status = 200, description = "The next runs.", body = PreviewDto)),
 )]
 pub(crate) async fn preview(
     _: May<ReadSchedules, Somewhere>,
     services: Data<Services>,
-    body: Body<Preview>,
+    body: Body<PreviewSchedule>,
 ) -> Result<Json<PreviewDto>, Problem> {
     let body = body.0;
-    let timing = Timing::parse(&body.cron_expression, &body.timezone)?;
+    let timing = Timing::parse(&body.cron_expression, body.timezone.as_deref().unwrap_or(UTC))?;
     let mut runs = services.schedules.preview(&timing, body.from()?, body.count()?)?;
-    // RFC 3339 has four digits for a year.
+    // RFC 3339 writes a year with four digits.
     runs.retain(|at| YEARS.contains(&at.year()));
     Ok(Json(PreviewDto::new(&timing, runs)))
 }
@@ -260,7 +263,7 @@ fn policy(word: &str) -> Result<MissedRunPolicy, Problem> {
     known.ok_or_else(|| Problem::invalid_value("missed_run_policy", "is one of: run_once, skip"))
 }
 
-/// Where a list of runs goes on: a slot.
+/// The position in a list of runs: a slot.
 struct Cursor(Timestamp);
 
 impl std::fmt::Display for Cursor {

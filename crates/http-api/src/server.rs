@@ -20,10 +20,10 @@ use crate::{
     wording,
 };
 
-/// Serves until its handle is told to stop, which lets running requests end.
+/// Serves until the handle stops it, and lets running requests end.
 ///
 /// # Errors
-/// Where the listener cannot be used.
+/// The listener cannot be used.
 pub fn serve(
     listener: TcpListener,
     services: Services,

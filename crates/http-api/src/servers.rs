@@ -31,43 +31,43 @@ use crate::{
 #[schema(as = NewServer, examples(json!({
     "name": "Tuesday railways", "game_type": "openttd", "description": "Whitelist; ask in #join"
 })))]
-pub(crate) struct Create {
-    /// One line with something to see on it, and no character that cannot be seen. None of your other servers has a name
-    /// that looks the same; case and the space around it do not count.
+pub(crate) struct CreateServer {
+    /// One line with at least one visible character and no invisible ones. It must look different from the names of
+    /// your other servers, regardless of case and of space at both ends.
     #[schema(
         min_length = 1,
         max_length = 100,
         pattern = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"
     )]
     name: String,
-    /// A `game_type` of the list of games.
+    /// The `game_type` of a listed game.
     game_type: String,
-    /// For people.
+    /// A text for people.
     #[schema(max_length = 1000, pattern = r"^[^\x00]*$")]
     description: Option<String>,
-    /// Whether everybody may see it.
-    #[serde(default)]
-    is_public: bool,
+    /// Whether everybody may see the server.
+    #[schema(default = false)]
+    is_public: Option<bool>,
 }
 
-/// What may change; what is absent stays as it is.
+/// The fields to change; absent fields stay as they are.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = ServerChange, examples(json!({ "name": "Wednesday railways", "description": null })))]
-pub(crate) struct Change {
-    /// One line with something to see on it, and no character that cannot be seen. None of your other servers has a name
-    /// that looks the same; case and the space around it do not count.
+pub(crate) struct ChangeServer {
+    /// One line with at least one visible character and no invisible ones. It must look different from the names of
+    /// your other servers, regardless of case and of space at both ends.
     #[schema(
         min_length = 1,
         max_length = 100,
         pattern = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"
     )]
     name: Option<String>,
-    /// Null takes it away.
+    /// Null removes it.
     #[serde(default, deserialize_with = "nullable")]
     #[schema(value_type = Option<String>, max_length = 1000, pattern = r"^[^\x00]*$")]
     description: Option<Option<String>>,
-    /// Whether everybody may see it.
+    /// Whether everybody may see the server.
     is_public: Option<bool>,
 }
 
@@ -83,28 +83,28 @@ pub(crate) struct Change {
 pub(crate) struct ServerDto {
     #[schema(value_type = i32, minimum = 1)]
     id: ServerId,
-    /// The Discord id of whose it is.
+    /// The Discord id of the owner.
     #[schema(value_type = String)]
     owner_id: UserId,
     #[schema(value_type = words::Access)]
     access: &'static str,
-    /// What you may do with it, of what can be shared.
+    /// The permissions that you have on it, of those that can be shared.
     #[schema(value_type = Vec<words::Permission>)]
     permissions: Vec<&'static str>,
     name: String,
     game_type: String,
     #[schema(value_type = words::ServerStatus)]
     status: &'static str,
-    /// Where players go, while it runs.
+    /// The address for players, while the server runs.
     address: Option<String>,
     #[schema(minimum = 1)]
     port: Option<u16>,
-    /// Why it crashed or failed; for those who may read its console.
+    /// Why it crashed or failed. Null for callers who may not read its console.
     error: Option<String>,
-    /// Credits.
+    /// Credits per hour.
     #[schema(minimum = 0)]
     cost_per_hour: i32,
-    /// Whether everybody may see it.
+    /// Whether everybody may see the server.
     is_public: bool,
     description: Option<String>,
     #[schema(value_type = String, format = DateTime)]
@@ -114,17 +114,17 @@ pub(crate) struct ServerDto {
 }
 
 list_query! {
-    ListQuery {
-        /// Servers that do this.
+    ServersQuery {
+        /// Servers with this status.
         #[param(value_type = Option<words::ServerStatus>)]
         status,
         /// Servers of this game.
         #[param(min_length = 1, max_length = 100)]
         game_type,
-        /// Servers with this in their name, without regard to case.
+        /// Servers whose name contains this, regardless of case.
         #[param(min_length = 1, max_length = 100)]
         name,
-        /// Your own servers, or those that others share with you.
+        /// True: your own servers. False: servers that others share with you.
         #[param(value_type = Option<bool>)]
         owned,
     }
@@ -155,19 +155,19 @@ impl From<(Server, Access)> for ServerDto {
 
 /// Create a server
 ///
-/// It is stopped.
+/// The new server is stopped.
 #[utoipa::path(
-    post, path = "/api/v1/servers", operation_id = "createServer", tag = "servers", request_body = Create,
+    post, path = "/api/v1/servers", operation_id = "createServer", tag = "servers", request_body = CreateServer,
     responses((status = 201, description = "The server.", body = ServerDto)),
 )]
 pub(crate) async fn create(
     caller: May<WriteServers>,
     services: Data<Services>,
     asking: Asking,
-    body: Body<Create>,
+    body: Body<CreateServer>,
 ) -> Result<HttpResponse, Problem> {
-    let Create { name, game_type, description, is_public } = body.0;
-    let new = NewServer { name, game_type, description, is_public };
+    let CreateServer { name, game_type, description, is_public } = body.0;
+    let new = NewServer { name, game_type, description, is_public: is_public.unwrap_or_default() };
     let server = services.servers.create(caller.user(), new, asking.once()).await?;
     Ok(HttpResponse::Created()
         .insert_header(("Location", format!("/api/v1/servers/{}", server.id)))
@@ -176,15 +176,16 @@ pub(crate) async fn create(
 
 /// List your servers
 ///
-/// Your own, and then those that are shared with you, each by id. A key for some servers sees those.
+/// Your own servers first, then those that others share with you, each sorted by id. A key for some servers lists only
+/// those.
 #[utoipa::path(
-    get, path = "/api/v1/servers", operation_id = "listServers", tag = "servers", params(ListQuery),
-    responses((status = 200, description = "A piece of the list.", body = List<ServerDto>)),
+    get, path = "/api/v1/servers", operation_id = "listServers", tag = "servers", params(ServersQuery),
+    responses((status = 200, description = "One page of the list.", body = List<ServerDto>)),
 )]
 pub(crate) async fn list(
     caller: May<ReadServers, Somewhere>,
     services: Data<Services>,
-    query: Query<ListQuery>,
+    query: Query<ServersQuery>,
 ) -> Result<Json<List<ServerDto>>, Problem> {
     let (after, limit) = query.piece()?;
     let filter = ServerFilter {
@@ -198,9 +199,9 @@ pub(crate) async fn list(
     Ok(Json(List::new(servers, limit, |server: &ServerDto| server.id)))
 }
 
-/// Look at a server
+/// Get a server
 ///
-/// Yours, one that is shared with you, or one that is public.
+/// Returns a server that is yours, is shared with you, or is public.
 #[utoipa::path(
     get, path = "/api/v1/servers/{id}", operation_id = "getServer", tag = "servers",
     responses((status = 200, description = "The server.", body = ServerDto)),
@@ -211,15 +212,15 @@ pub(crate) async fn get(caller: May<ReadServers, Here>, services: Data<Services>
 
 /// Change a server
 #[utoipa::path(
-    patch, path = "/api/v1/servers/{id}", operation_id = "changeServer", tag = "servers", request_body = Change,
+    patch, path = "/api/v1/servers/{id}", operation_id = "changeServer", tag = "servers", request_body = ChangeServer,
     responses((status = 200, description = "The server as it is now.", body = ServerDto)),
 )]
 pub(crate) async fn change(
     caller: May<WriteServers, Here>,
     services: Data<Services>,
-    body: Body<Change>,
+    body: Body<ChangeServer>,
 ) -> Result<Json<ServerDto>, Problem> {
-    let Change { name, description, is_public } = body.0;
+    let ChangeServer { name, description, is_public } = body.0;
     let change = ServerChange { name, description, is_public };
     let server = services.servers.change(caller.user(), caller.server(), change).await?;
     Ok(Json((server, Access::Owner).into()))
@@ -244,26 +245,26 @@ macro_rules! actions {
 actions! {
     /// Start a server
     ///
-    /// Where it runs already, nothing changes.
+    /// A running server keeps running.
     post "/api/v1/servers/{id}/start" "startServer" start: Start
 
     /// Stop a server
     ///
-    /// It is given time to save its world. A start that is under way is ended.
+    /// The game gets time to save its world. A start in progress is cancelled.
     post "/api/v1/servers/{id}/stop" "stopServer" stop: Stop
 
     /// Restart a server
     ///
-    /// Where nothing runs, it is started.
+    /// A stopped server is started.
     post "/api/v1/servers/{id}/restart" "restartServer" restart: Restart
 
     /// Delete a server
     ///
-    /// It is stopped first, and its schedules are disabled. Its world is kept for seven days.
+    /// Stops the server first, and disables its schedules. Its world is kept for seven days.
     delete "/api/v1/servers/{id}" "deleteServer" delete: Delete
 }
 
-/// Asks for an operation in the caller's name: 202, and the operation to follow.
+/// Requests an operation for the caller, and answers 202 with the operation to follow.
 pub(crate) async fn act(
     caller: &Caller,
     services: &Services,

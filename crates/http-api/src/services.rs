@@ -1,4 +1,4 @@
-//! The services that handlers call, and the operator's choices that they need.
+//! The services that handlers call, and the operator's settings that they need.
 
 use std::sync::Arc;
 
@@ -16,30 +16,30 @@ use crate::{
     legacy::{self, LegacyPolicy},
 };
 
-/// What an operator decides about who is let in.
+/// The operator's settings about callers.
 #[derive(Debug, Clone)]
 pub struct Edge {
-    /// Whose word on a client's address counts.
+    /// Proxies whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: Vec<Block>,
-    /// The first that should perhaps be among them.
+    /// Peers that are perhaps proxies too.
     pub unnamed: Unnamed,
-    /// Legacy tokens, where they are taken.
+    /// How legacy tokens are accepted. `None`: they are refused.
     pub legacy: Option<LegacyPolicy>,
 }
 
 impl Edge {
-    /// What was presented, if it is a legacy token and those are taken.
+    /// Returns the legacy token in a request, if such tokens are accepted.
     pub(crate) fn legacy_token(&self, text: &str, headers: &HeaderMap) -> Option<legacy::Token> {
         self.legacy.as_ref()?.token(text, headers)
     }
 }
 
-/// What the routes speak to.
+/// The services that handlers call.
 #[derive(Clone)]
 pub struct Services {
-    /// Keys.
+    /// API keys.
     pub keys: ApiKeys,
-    /// Limits.
+    /// Limits per key.
     pub limiter: Arc<dyn Limiter>,
     /// Servers and operations.
     pub servers: Servers,
@@ -47,10 +47,10 @@ pub struct Services {
     pub schedules: Schedules,
     /// Users.
     pub accounts: Accounts,
-    /// Who is let in.
+    /// The operator's settings about callers.
     pub edge: Arc<Edge>,
-    /// What was asked before.
+    /// Earlier requests by `Idempotency-Key`.
     pub idempotency: Idempotency,
-    /// Who follows a console.
+    /// The followers of consoles.
     pub followers: Followers,
 }

@@ -7,37 +7,37 @@ use utoipa::ToSchema;
 
 use crate::{auth::Caller, problem::Problem, services::Services};
 
-/// The user whose key it is.
+/// The user who owns the key.
 #[derive(Serialize, ToSchema)]
 #[schema(as = User, examples(json!({
     "discord_id": "123456789012345678", "credits": 100, "tier": "free", "servers": 2,
     "joined_at": "2026-01-02T03:04:05Z"
 })))]
 pub(crate) struct UserDto {
-    /// Their Discord id, a number that does not fit every language's integers.
+    /// The Discord id. It exceeds the integers of some languages.
     #[schema(value_type = String)]
     discord_id: UserId,
     #[schema(minimum = 0)]
     credits: i32,
     tier: String,
-    /// How many servers they have.
+    /// The number of servers that exist.
     #[schema(minimum = 0)]
     servers: i64,
     #[schema(value_type = String, format = DateTime)]
     joined_at: Timestamp,
 }
 
-/// What the user has done here, and what they have.
+/// Numbers about the user.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Stats, examples(json!({
     "servers_created": 5, "commands_used": 120, "credits_earned": 0, "credits_spent": 0,
     "last_command_at": "2026-11-22T19:00:00Z", "servers": 2, "servers_running": 1, "schedules": 3, "keys": 2
 })))]
 pub(crate) struct StatsDto {
-    /// Also those that are deleted.
+    /// Includes deleted servers.
     #[schema(minimum = 0)]
     servers_created: i32,
-    /// Operations that they asked for themselves; not those of their schedules.
+    /// Operations that the user asked for; those of schedules do not count.
     #[schema(minimum = 0)]
     commands_used: i32,
     #[schema(minimum = 0)]
@@ -52,19 +52,19 @@ pub(crate) struct StatsDto {
     servers_running: i64,
     #[schema(minimum = 0)]
     schedules: i64,
-    /// Those that can be used.
+    /// Keys that are valid.
     #[schema(minimum = 0)]
     keys: i64,
 }
 
-/// Who am I?
+/// Get your user
 #[utoipa::path(
     get, path = "/api/v1/users/me", operation_id = "getMe", tag = "users",
     responses((status = 200, description = "The user.", body = UserDto)),
 )]
 pub(crate) async fn me(caller: Caller, services: Data<Services>) -> Result<Json<UserDto>, Problem> {
     let user = services.accounts.get(caller.user()).await?;
-    // A key has an owner by a foreign key.
+    // A foreign key guarantees the owner of a key.
     let user = user.ok_or_else(|| Problem::not_found("there is no such user"))?;
     Ok(Json(UserDto {
         discord_id: user.id,
@@ -75,7 +75,7 @@ pub(crate) async fn me(caller: Caller, services: Data<Services>) -> Result<Json<
     }))
 }
 
-/// What have I done here?
+/// Get your statistics
 #[utoipa::path(
     get, path = "/api/v1/users/me/stats", operation_id = "getMyStats", tag = "users",
     responses((status = 200, description = "The numbers, as they are now.", body = StatsDto)),

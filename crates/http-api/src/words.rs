@@ -32,35 +32,35 @@ macro_rules! words {
 }
 
 words! {
-    /// Whether a key can be used.
+    /// Whether a key is valid.
     KeyState: agis_apikeys::KeyState::ALL;
-    /// What a server does. `running` is ready for players; `crashed` ended by itself; `failed` could not do what was
-    /// asked.
+    /// The state of a server. `running`: ready for players. `crashed`: the game ended by itself. `failed`: the last
+    /// operation failed.
     ServerStatus: servers::server::Status::ALL;
-    /// What you are to a server: `shared` is one with whom its owner shared it.
+    /// Your relation to a server. `shared`: its owner shares it with you.
     Access: servers::Access::SEEN;
-    /// What an owner may let others do on a server. Each includes to read.
+    /// A permission that an owner can share. Each includes to read.
     Permission: servers::Permission::ALL;
-    /// What can be asked of a server.
+    /// An action on a server.
     ServerAction: servers::operation::Action::ALL;
-    /// How far an operation has come; the last four are ends. `superseded`: a newer operation on the same server took
-    /// its place. `expired`: nobody could take it for an hour.
+    /// The state of an operation; the last four are final. `superseded`: a newer operation on the same server replaced
+    /// it. `expired`: no worker could take it for an hour.
     OperationState: servers::operation::State::ALL;
-    /// Where an operation came from.
+    /// The origin of an operation.
     OperationOrigin: servers::operation::Origin::ALL;
-    /// What a schedule does to its server.
+    /// The action of a schedule.
     ScheduleAction: scheduler::Action::ALL;
-    /// What happens to slots that passed while no scheduler ran: the latest of them runs once, late, or all are skipped.
+    /// The treatment of slots that passed while no scheduler ran: the latest one runs once, late, or all are skipped.
     MissedRunPolicy: scheduler::MissedRunPolicy::ALL;
-    /// How far a run has come. `missed`: no scheduler ran when it was due. `skipped`: it fired, and nothing was to be
-    /// done.
+    /// The state of a run. `missed`: no scheduler ran when it was due. `skipped`: it fired, and there was nothing to
+    /// do.
     RunState: scheduler::RunState::ALL;
-    /// The protocol that players speak.
+    /// The transport protocol of the game.
     Protocol: servers::game::Protocol::ALL;
 }
 
-/// What a key may do: `write:x` includes `read:x`, `*` includes everything. Those of servers and schedules may name one
-/// server: `write:servers:7`.
+/// A permission of a key: `write:x` includes `read:x`, and `*` includes everything. Scopes of servers and schedules may
+/// name one server: `write:servers:7`.
 pub(crate) struct Scope;
 
 impl PartialSchema for Scope {
@@ -70,8 +70,8 @@ impl PartialSchema for Scope {
             .schema_type(Type::String)
             .pattern(Some(format!("^({words})$")))
             .description(Some(
-                "What a key may do: `write:x` includes `read:x`, `*` includes everything. Those of servers and schedules \
-                 may name one server: `write:servers:7`.",
+                "A permission of a key: `write:x` includes `read:x`, and `*` includes everything. Scopes of servers and \
+                 schedules may name one server: `write:servers:7`.",
             ))
             .examples(["read:servers", "write:servers:7", "*"])
             .into()

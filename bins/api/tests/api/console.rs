@@ -371,10 +371,10 @@ async fn impossible_requests_are_refused_by_name() {
         ("tail=1001", "tail: is 0 to 1000"),
         ("tail=-1", "tail: is 0 to 1000"),
         ("limit=0", "limit: is 1 to 1000"),
-        ("since=yesterday", "since: is a moment as RFC 3339 says it"),
+        ("since=yesterday", "since: is an RFC 3339 date and time"),
         ("since=2026-01-01T00:00:00+01:00", "a '+' is written %2B"),
         ("follow=yes", "follow: is true or false"),
-        ("head=3", "head: is not known here"),
+        ("head=3", "head: is unknown"),
     ] {
         let refused = api.get(&logs(id, query)).await.expect(400);
         assert_eq!(refused["code"], "invalid_query", "{query}");

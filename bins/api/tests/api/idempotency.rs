@@ -177,6 +177,17 @@ async fn created_key_is_shown_once_and_stored_nowhere() {
 }
 
 #[tokio::test]
+async fn a_repeated_deletion_is_marked_as_replayed() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    let path = format!("{}{SERVERS}/{}", api.base, api.server("s", "demo").await);
+    let delete = || api.send(stack.client.delete(&path).bearer_auth(&stack.key).header("Idempotency-Key", "k"));
+    let (first, again) = (delete().await.expect("an answer"), delete().await.expect("an answer"));
+    assert_eq!((first.header("idempotency-replayed"), again.header("idempotency-replayed")), ("", "true"));
+    assert_eq!(first.expect(202), again.expect(202));
+}
+
+#[tokio::test]
 async fn malformed_key_is_refused() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;

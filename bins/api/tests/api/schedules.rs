@@ -67,6 +67,27 @@ async fn omitted_fields_have_defaults() {
 }
 
 #[tokio::test]
+async fn null_stands_for_the_default() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    let body = json!({ "name": "clockwork", "game_type": "demo", "is_public": null });
+    let server = api.post("/api/v1/servers", body).await.expect(201);
+    assert_eq!(server["is_public"], false);
+    let mut body = json!({ "cron_expression": "@daily", "timezone": null, "from": null, "count": null });
+    let preview = api.post(&format!("{SCHEDULES}/preview"), body).await.expect(200);
+    assert_eq!(preview["runs"].as_array().map(Vec::len), Some(5));
+    body = json!({ "server_id": server["id"], "action": "start", "cron_expression": "@daily" });
+    for field in ["timezone", "enabled", "missed_run_policy"] {
+        body[field] = Value::Null;
+    }
+    let schedule = api.post(SCHEDULES, body).await.expect(201);
+    assert_eq!((&schedule["timezone"], &schedule["enabled"]), (&json!("UTC"), &json!(true)));
+    let key = api.post("/api/v1/auth/keys", json!({ "name": "k", "scopes": ["read:servers"] })).await.expect(201);
+    let rotate = format!("/api/v1/auth/keys/{}/rotate", key["id"].as_str().expect("an id"));
+    api.post(&rotate, json!({ "overlap_seconds": null })).await.expect(201);
+}
+
+#[tokio::test]
 async fn only_a_change_of_timing_moves_the_next_run() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;

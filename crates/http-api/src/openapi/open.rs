@@ -1,10 +1,10 @@
-//! What is answered without a key, and where the probes come from another crate.
+//! Describes the paths that need no key. Another crate serves the probes.
 
 #![expect(dead_code, reason = "the functions and types are there for what is said of them")]
 
 use utoipa::ToSchema;
 
-/// Whether traffic may come.
+/// Whether the process accepts traffic.
 #[derive(ToSchema)]
 #[schema(examples(json!({ "status": "ok" }), json!({ "status": "degraded" })))]
 struct Readiness {
@@ -12,33 +12,33 @@ struct Readiness {
     status: String,
 }
 
-/// Does the process answer?
+/// Is the process alive?
 #[utoipa::path(
     get, path = "/healthz", operation_id = "getLiveness", tag = "service",
-    responses((status = 200, description = "It does.", body = String, content_type = "text/plain", example = "ok\n")),
+    responses((status = 200, description = "The process is alive.", body = String, content_type = "text/plain", example = "ok\n")),
 )]
 pub(super) fn healthz() {}
 
-/// May traffic come?
+/// Is the process ready?
 ///
-/// In a word. What is degraded, and why, is at `/readyz` of the address that is for operators.
+/// Answers in one word. The operators' address explains it at `/readyz`.
 #[utoipa::path(
     get, path = "/api/health", operation_id = "getHealth", tag = "service",
     responses(
-        (status = 200, description = "It may, also where something is degraded.", body = Readiness),
-        (status = 503, description = "Not yet, or not any more.", body = Readiness),
+        (status = 200, description = "Ready, perhaps degraded.", body = Readiness),
+        (status = 503, description = "Starting, or shutting down.", body = Readiness),
     ),
 )]
 pub(super) fn health() {}
 
-/// This document
+/// Get this document
 #[utoipa::path(
     get, path = "/api/openapi.json", operation_id = "getOpenapi", tag = "service",
     responses((status = 200, description = "OpenAPI 3.1.", body = Object, content_type = "application/json")),
 )]
 pub(super) fn document() {}
 
-/// This document, to read and to try out
+/// Read this document and try it out
 #[utoipa::path(
     get, path = "/api/docs/", operation_id = "getDocs", tag = "service",
     responses((status = 200, description = "A page.", body = String, content_type = "text/html")),

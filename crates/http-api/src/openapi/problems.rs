@@ -1,21 +1,21 @@
-//! Which problems an operation can answer.
+//! Adds the problems of operations.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::Operation;
+use super::operation::Operation;
 use crate::problem::Code;
 
-/// Whether it may answer with what no waiting helps against, where otherwise it does.
+/// Tells whether some 503 of the operation has no `Retry-After`, because waiting does not help.
 pub(super) fn may_be_in_vain(operation: &Operation) -> bool {
     operation.problems.contains(&Code::HostElsewhere)
 }
 
-/// What follows from what an operation is.
+/// Returns the problems that follow from the form of an operation.
 fn by_rule(operation: &Operation) -> Vec<Code> {
     use Code::*;
-    let rules: [(bool, &[Code]); 9] = [
+    let rules: [(bool, &[Code]); 8] = [
         (operation.keyed, &[MissingKey, MalformedKey, InvalidKey, ExpiredKey]),
         (operation.keyed, &[AddressNotAllowed, RateLimited, Internal, Unavailable, TimedOut]),
         (operation.scoped, &[MissingScope]),
@@ -23,16 +23,22 @@ fn by_rule(operation: &Operation) -> Vec<Code> {
         (operation.has_body, &[InvalidBody, SlowBody, BodyTooLarge, NotJson]),
         (operation.has_query, &[InvalidQuery]),
         (operation.is_list, &[InvalidCursor]),
-        (operation.takes_idempotency_key, &[InvalidIdempotencyKey]),
         (
-            operation.is_post,
-            &[IdempotencyInFlight, IdempotencyKeyReused, TooManyIdempotencyKeys, SlowBody, BodyTooLarge],
+            operation.done_once,
+            &[
+                InvalidIdempotencyKey,
+                IdempotencyInFlight,
+                IdempotencyKeyReused,
+                TooManyIdempotencyKeys,
+                SlowBody,
+                BodyTooLarge,
+            ],
         ),
     ];
     rules.into_iter().filter(|(holds, _)| *holds).flat_map(|(_, codes)| codes.iter().copied()).collect()
 }
 
-/// A response for each status, with the codes that come with it.
+/// Adds a response for each status, with its codes.
 pub(super) fn add(operation: &Operation, responses: &mut Value) {
     let mut by_status: BTreeMap<u16, Vec<Code>> = BTreeMap::new();
     for code in by_rule(operation).into_iter().chain(operation.problems.iter().copied()) {
@@ -46,7 +52,7 @@ pub(super) fn add(operation: &Operation, responses: &mut Value) {
     }
 }
 
-/// The schema that all problems have, narrowed to these codes.
+/// Builds a response with the schema of all problems, narrowed to these codes.
 fn response(codes: &[Code]) -> Value {
     let lines: Vec<_> = codes.iter().map(|code| format!("- `{}`: {}", code.as_str(), code.meaning())).collect();
     let words: Vec<_> = codes.iter().map(|code| code.as_str()).collect();
@@ -77,22 +83,20 @@ pub(super) fn schema() -> Value {
         .iter()
         .map(|code| format!("| `{}` | {} | {} |", code.as_str(), code.status().as_u16(), code.meaning()))
         .collect();
-    let codes = format!(
-        "Which problem, a stable word. New ones may come.\n\n| code | status | |\n|---|---|---|\n{}",
-        rows.join("\n")
-    );
+    let codes =
+        format!("A stable word. New ones may be added.\n\n| code | status | |\n|---|---|---|\n{}", rows.join("\n"));
     json!({
         "type": "object",
         "description": "Why a request was refused, or failed (RFC 9457).",
         "required": ["type", "title", "status", "code", "detail", "request_id"],
         "properties": {
             "type": { "type": "string", "const": "about:blank" },
-            "title": { "type": "string", "description": "The words of the status." },
+            "title": { "type": "string", "description": "The name of the status." },
             "status": { "type": "integer", "minimum": 400, "maximum": 599 },
             "code": { "type": "string", "pattern": "^[a-z_]+$", "description": codes },
-            "detail": { "type": "string", "description": "What is wrong and what to do, for people." },
-            "id": { "type": "string", "description": "What it is about, where that cannot be known otherwise." },
-            "request_id": { "type": "string", "description": "The id under which it is in the logs." },
+            "detail": { "type": "string", "description": "The cause and the remedy, for people." },
+            "id": { "type": "string", "description": "The id of the subject, where the caller cannot know it otherwise." },
+            "request_id": { "type": "string", "description": "The id of the request in the logs." },
         },
         "examples": [example(Code::NotFound)],
     })

@@ -1,10 +1,10 @@
-//! The stable words by which a program tells problems apart. A word never changes its meaning; new ones may come.
+//! The stable codes by which a program distinguishes problems. A code never changes its meaning; new ones may be added.
 
 use actix_web::http::StatusCode;
 
 macro_rules! codes {
     ($($variant:ident = $word:literal, $status:ident, $meaning:literal;)+) => {
-        /// Which problem.
+        /// The code of a problem.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub(crate) enum Code {
             $($variant,)+
@@ -14,21 +14,21 @@ macro_rules! codes {
             /// Every code.
             pub(crate) const ALL: &[Self] = &[$(Self::$variant,)+];
 
-            /// The word that callers meet.
+            /// Returns the word in the answer.
             pub(crate) fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$variant => $word,)+
                 }
             }
 
-            /// The status that it comes with.
+            /// Returns the status of the answer.
             pub(crate) fn status(self) -> StatusCode {
                 match self {
                     $(Self::$variant => StatusCode::$status,)+
                 }
             }
 
-            /// When a caller meets it, for the documentation.
+            /// Returns the description for the document.
             pub(crate) fn meaning(self) -> &'static str {
                 match self {
                     $(Self::$variant => $meaning,)+
@@ -40,92 +40,92 @@ macro_rules! codes {
 
 codes! {
     InvalidBody = "invalid_body", BAD_REQUEST,
-        "The body is no JSON object, or a field is missing, unknown or of another type.";
-    InvalidQuery = "invalid_query", BAD_REQUEST, "A query parameter is unknown, or its value cannot be taken.";
+        "The body is not a JSON object, or a field is missing, unknown or of the wrong type.";
+    InvalidQuery = "invalid_query", BAD_REQUEST, "A query parameter is unknown, or its value is invalid.";
     InvalidCursor = "invalid_cursor", BAD_REQUEST, "The cursor is not the `next_cursor` of an earlier answer, or `Last-Event-ID` is not an event of this console.";
     InvalidIdempotencyKey = "invalid_idempotency_key", BAD_REQUEST,
-        "The header `Idempotency-Key` is empty, too long, not visible ASCII, or there twice.";
+        "The header `Idempotency-Key` is empty, too long, not visible ASCII, or sent twice.";
 
     MissingKey = "missing_key", UNAUTHORIZED, "There is no `Authorization: Bearer` with an API key.";
-    MalformedKey = "malformed_key", UNAUTHORIZED, "What was presented has not the form of an API key.";
+    MalformedKey = "malformed_key", UNAUTHORIZED, "The credentials do not have the form of an API key.";
     InvalidKey = "invalid_key", UNAUTHORIZED, "There is no such API key; it may have been revoked.";
-    ExpiredKey = "expired_key", UNAUTHORIZED, "The API key has ended.";
+    ExpiredKey = "expired_key", UNAUTHORIZED, "The API key has expired.";
 
     InsufficientCredits = "insufficient_credits", PAYMENT_REQUIRED,
-        "The server's owner has not the credits for its first hour, beside those that other starts have reserved. Only \
+        "The server's owner lacks the credits for its first hour, beside those that other starts have reserved. Only \
          where the operator charges for servers.";
 
-    MissingScope = "missing_scope", FORBIDDEN, "The API key has not the scope that this needs.";
+    MissingScope = "missing_scope", FORBIDDEN, "The API key lacks the scope that this needs.";
     ScopeBeyondKey = "scope_beyond_key", FORBIDDEN,
-        "A key cannot give a scope that it has not itself, nor widen or rotate a key that has it.";
+        "A key cannot grant a scope that it lacks, nor widen or rotate a key with that scope.";
     LimitBeyondKey = "limit_beyond_key", FORBIDDEN,
-        "A key cannot give more requests per hour than it has, nor widen or rotate a key that has more.";
+        "A key cannot grant more requests per hour than it has, nor widen or rotate a key with more.";
     AddressesBeyondKey = "addresses_beyond_key", FORBIDDEN,
-        "A key that is narrowed to some addresses cannot give more of them, nor widen or rotate a key that has more.";
-    ExpiryBeyondKey = "expiry_beyond_key", FORBIDDEN, "A key that ends cannot widen a key that ends later, or never.";
+        "A key that is limited to some addresses cannot grant others, nor widen or rotate a key that allows others.";
+    ExpiryBeyondKey = "expiry_beyond_key", FORBIDDEN, "A key that expires cannot widen a key that expires later, or never.";
     AddressNotAllowed = "address_not_allowed", FORBIDDEN, "The API key may not be used from your address.";
-    NotAllowed = "not_allowed", FORBIDDEN, "You may see this, not act on it.";
+    NotAllowed = "not_allowed", FORBIDDEN, "You may see this, but not act on it.";
 
-    NotFound = "not_found", NOT_FOUND, "There is no such thing, or it is another's.";
+    NotFound = "not_found", NOT_FOUND, "There is no such resource, or it is somebody else's.";
     MethodNotAllowed = "method_not_allowed", METHOD_NOT_ALLOWED,
-        "The resource does not take that method; the header `Allow` names those that it takes.";
+        "The resource does not take this method; the header `Allow` lists those that it takes.";
 
-    Conflict = "conflict", CONFLICT, "This has changed meanwhile; look again and retry.";
-    NoUser = "no_user", CONFLICT, "The key's user is gone.";
-    AlreadyRotated = "already_rotated", CONFLICT, "The key has been replaced before; rotate the one that replaced it.";
+    Conflict = "conflict", CONFLICT, "This has changed in the meantime; read it again and retry.";
+    NoUser = "no_user", CONFLICT, "The key's user no longer exists.";
+    AlreadyRotated = "already_rotated", CONFLICT, "The key was replaced before; rotate its successor.";
     KeyEnded = "key_ended", CONFLICT, "The key has expired and cannot be rotated.";
     TooManyKeys = "too_many_keys", CONFLICT, "You have as many keys as allowed.";
-    NameTaken = "name_taken", CONFLICT, "You have another server of that name, or of one that looks the same.";
+    NameTaken = "name_taken", CONFLICT, "You have another server with this name, or with one that looks the same.";
     GameUnavailable = "game_unavailable", CONFLICT,
         "The host cannot run the game at the moment; `detail` says why.";
     TooManyServers = "too_many_servers", CONFLICT, "You have as many servers as allowed.";
-    TooManySchedules = "too_many_schedules", CONFLICT, "The server has as many schedules as allowed, or you have made as many.";
+    TooManySchedules = "too_many_schedules", CONFLICT, "The server has as many schedules as allowed, or you have as many.";
     Deleting = "deleting", CONFLICT, "The server is being deleted and takes no other operation.";
-    NoHost = "no_host", CONFLICT, "The server was made by an earlier version and no host here runs it.";
+    NoHost = "no_host", CONFLICT, "The server was created by an earlier version, and no host runs it.";
 
-    NotRunning = "not_running", CONFLICT, "The server does not run, so nobody is there to be told anything.";
+    NotRunning = "not_running", CONFLICT, "The server does not run, so it takes no commands.";
     NoConsole = "no_console", CONFLICT,
-        "The server takes no commands: its host passes none on, or a version started it that did not; a restart helps then.";
+        "The server takes no commands: its host passes none on, or an earlier version that passed none on started it; a restart helps then.";
 
     IdempotencyInFlight = "idempotency_in_flight", CONFLICT,
-        "The first request with this `Idempotency-Key` is still at work, or was lost with its process; `Retry-After` says by \
-         when it can be sent again.";
+        "The first request with this `Idempotency-Key` is still running, or was lost with its process; `Retry-After` says \
+         when to send it again.";
     OutcomeUnknown = "outcome_unknown", CONFLICT,
-        "An earlier request with this `Idempotency-Key` was cut off while it typed; nobody knows whether the game got the \
-         line, and it is not typed again. Look at the console.";
+        "An earlier request with this `Idempotency-Key` was cut off while it typed. Nobody knows whether the game received \
+         the line, and it is not typed again; look at the console.";
     KeyAlreadyShown = "key_already_shown", CONFLICT,
-        "The request has made an API key before, which is shown once; `id` names it, to be rotated or revoked.";
+        "An earlier request with this `Idempotency-Key` created an API key, which is shown only once. `id` names the key; rotate or revoke it.";
 
-    SlowBody = "slow_body", REQUEST_TIMEOUT, "The body did not come in time.";
+    SlowBody = "slow_body", REQUEST_TIMEOUT, "The body did not arrive in time.";
     BodyTooLarge = "body_too_large", PAYLOAD_TOO_LARGE, "The body is larger than 64 KiB.";
-    NotJson = "not_json", UNSUPPORTED_MEDIA_TYPE, "The body is not said to be `application/json`.";
+    NotJson = "not_json", UNSUPPORTED_MEDIA_TYPE, "The `Content-Type` is not `application/json`.";
 
-    InvalidValue = "invalid_value", UNPROCESSABLE_ENTITY, "A field has a value that cannot be taken; `detail` names it.";
-    InvalidCron = "invalid_cron", UNPROCESSABLE_ENTITY, "The cron expression cannot be read.";
+    InvalidValue = "invalid_value", UNPROCESSABLE_ENTITY, "A field has an invalid value; `detail` names it.";
+    InvalidCron = "invalid_cron", UNPROCESSABLE_ENTITY, "The cron expression is invalid.";
     InvalidTimezone = "invalid_timezone", UNPROCESSABLE_ENTITY, "The time zone is not an IANA name.";
     NeverFires = "never_fires", UNPROCESSABLE_ENTITY, "No day matches the cron expression.";
     IdempotencyKeyReused = "idempotency_key_reused", UNPROCESSABLE_ENTITY,
-        "The `Idempotency-Key` stands for another request: with another body or query, or by a key with other scopes.";
+        "The `Idempotency-Key` belongs to another request: another body or query, or an API key with other scopes.";
 
     TooManyIdempotencyKeys = "too_many_idempotency_keys", TOO_MANY_REQUESTS,
-        "As many of your `Idempotency-Key`s as allowed are remembered, each for a day.";
+        "As many of your `Idempotency-Key`s as allowed are stored, each for a day.";
     RateLimited = "rate_limited", TOO_MANY_REQUESTS,
         "The key has used its requests per hour; `Retry-After` says when the next is free.";
     TooManyFollowers = "too_many_followers", TOO_MANY_REQUESTS,
         "You follow as many consoles as allowed; end one first.";
-    Internal = "internal", INTERNAL_SERVER_ERROR, "Something went wrong here; `request_id` leads an operator to it.";
+    Internal = "internal", INTERNAL_SERVER_ERROR, "An internal error; `request_id` leads an operator to the cause.";
     Unavailable = "unavailable", SERVICE_UNAVAILABLE,
-        "The database is not available; repeat what was sent with an `Idempotency-Key`, otherwise look first whether it took \
+        "The database is not available. Repeat a request with an `Idempotency-Key`; otherwise check first whether it took \
          effect.";
     HostElsewhere = "host_elsewhere", SERVICE_UNAVAILABLE,
-        "The server lives on a host that the process which was asked does not serve; ask one that does.";
+        "The process does not serve the host of this server; ask one that does.";
     ConsoleBusy = "console_busy", SERVICE_UNAVAILABLE,
-        "The game has not taken earlier commands yet; this one was not passed on.";
-    ConsoleUnavailable = "console_unavailable", SERVICE_UNAVAILABLE, "The host cannot get at the console for the moment.";
+        "The game has not read earlier commands yet; this one was not passed on.";
+    ConsoleUnavailable = "console_unavailable", SERVICE_UNAVAILABLE, "The host cannot reach the console at the moment.";
     FollowersFull = "followers_full", SERVICE_UNAVAILABLE,
-        "The process which was asked has as many followers of consoles as it allows; try again in a while.";
+        "The process has as many followers of consoles as it allows; try again later.";
     TimedOut = "timed_out", SERVICE_UNAVAILABLE,
-        "This was not done in time; repeat what was sent with an `Idempotency-Key`, otherwise look first whether it took \
+        "The request took too long. Repeat a request with an `Idempotency-Key`; otherwise check first whether it took \
          effect.";
 }
 

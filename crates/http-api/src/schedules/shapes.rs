@@ -1,4 +1,4 @@
-//! What `/schedules` takes and answers.
+//! The bodies and queries of `/schedules`.
 
 use std::ops::Range;
 
@@ -12,7 +12,9 @@ use crate::{body::Number, page::list_query, problem::Problem, words};
 
 const NEXT_RUNS: usize = 5;
 const PREVIEW_MAX: usize = 100;
-/// Beyond these years Postgres and chrono do not understand each other.
+/// The zone of a schedule that names none.
+pub(super) const UTC: &str = "UTC";
+/// Outside these years PostgreSQL and chrono disagree.
 pub(super) const YEARS: Range<i32> = 1970..10_000;
 
 /// A schedule to create.
@@ -21,76 +23,73 @@ pub(super) const YEARS: Range<i32> = 1970..10_000;
 #[schema(as = NewSchedule, examples(json!({
     "server_id": 7, "action": "start", "cron_expression": "30 18 * * 5", "timezone": "Europe/Berlin"
 })))]
-pub(crate) struct Create {
-    /// A server of yours, or one that is shared with you to schedule.
+pub(crate) struct CreateSchedule {
+    /// A server that is yours, or that its owner lets you schedule.
     #[schema(value_type = i32, minimum = 1)]
     pub(super) server_id: Number<i32>,
     #[schema(value_type = words::ScheduleAction)]
     pub(super) action: String,
-    /// Five fields as in crontab(5), or `@daily` and its like.
+    /// Five fields as in crontab(5), or a nickname such as `@daily`.
     #[schema(min_length = 6, max_length = 100, examples("30 18 * * 5", "*/15 8-22 * * mon-fri", "@daily"))]
     pub(super) cron_expression: String,
-    /// An IANA name.
-    #[serde(default = "utc")]
+    /// The IANA name of a time zone.
     #[schema(default = "UTC", max_length = 50, examples("Europe/Berlin", "America/New_York", "UTC"))]
-    pub(super) timezone: String,
-    /// Whether it fires.
-    #[serde(default = "yes")]
+    pub(super) timezone: Option<String>,
+    /// Whether the schedule fires.
     #[schema(default = true)]
-    pub(super) enabled: bool,
-    /// `run_once` where absent.
+    pub(super) enabled: Option<bool>,
+    /// Absent: `run_once`.
     #[schema(value_type = Option<words::MissedRunPolicy>)]
     pub(super) missed_run_policy: Option<String>,
 }
 
-/// What may change; what is absent stays as it is.
+/// The fields to change; absent fields stay as they are.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = ScheduleChange, examples(json!({ "cron_expression": "0 19 * * 5" }), json!({ "enabled": false })))]
-pub(crate) struct Change {
+pub(crate) struct ChangeSchedule {
     #[schema(value_type = Option<words::ScheduleAction>)]
     pub(super) action: Option<String>,
-    /// Five fields as in crontab(5), or `@daily` and its like.
+    /// Five fields as in crontab(5), or a nickname such as `@daily`.
     #[schema(min_length = 6, max_length = 100, examples("0 19 * * 5"))]
     pub(super) cron_expression: Option<String>,
-    /// An IANA name.
+    /// The IANA name of a time zone.
     #[schema(max_length = 50, examples("Europe/Berlin"))]
     pub(super) timezone: Option<String>,
-    /// Whether it fires.
+    /// Whether the schedule fires.
     pub(super) enabled: Option<bool>,
     #[schema(value_type = Option<words::MissedRunPolicy>)]
     pub(super) missed_run_policy: Option<String>,
 }
 
-/// A timing to look at.
+/// A timing to preview.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = PreviewRequest, examples(json!({
     "cron_expression": "30 2 * * *", "timezone": "America/New_York", "count": 3
 })))]
-pub(crate) struct Preview {
-    /// Five fields as in crontab(5), or `@daily` and its like.
+pub(crate) struct PreviewSchedule {
+    /// Five fields as in crontab(5), or a nickname such as `@daily`.
     #[schema(min_length = 6, max_length = 100, examples("30 2 * * *"))]
     pub(super) cron_expression: String,
-    /// An IANA name.
-    #[serde(default = "utc")]
+    /// The IANA name of a time zone.
     #[schema(default = "UTC", max_length = 50, examples("America/New_York"))]
-    pub(super) timezone: String,
-    /// From which moment on; now where absent. A run at this very moment is not among them.
+    pub(super) timezone: Option<String>,
+    /// Runs after this moment; absent: after now.
     #[serde(default)]
     #[schema(value_type = Option<String>, format = DateTime, examples("2026-03-07T00:00:00-05:00"))]
     from: Option<String>,
-    /// How many runs.
+    /// The number of runs to return.
     #[schema(value_type = Option<i32>, minimum = 1, maximum = 100, default = 5)]
     count: Option<Number<i64>>,
 }
 
-impl Preview {
+impl PreviewSchedule {
     pub(super) fn from(&self) -> Result<Timestamp, Problem> {
         let Some(from) = &self.from else { return Ok(Utc::now()) };
         let known = from.parse::<Timestamp>().ok().filter(|from| YEARS.contains(&from.year()));
         known.ok_or_else(|| {
-            Problem::invalid_value("from", "is a moment as in 2026-03-07T00:00:00-05:00, from 1970 to 9999")
+            Problem::invalid_value("from", "is a date and time such as 2026-03-07T00:00:00-05:00, from 1970 to 9999")
         })
     }
 
@@ -101,42 +100,34 @@ impl Preview {
     }
 }
 
-fn utc() -> String {
-    "UTC".to_owned()
-}
-
-fn yes() -> bool {
-    true
-}
-
 list_query! {
-    ListQuery {
+    SchedulesQuery {
         /// Schedules of this server.
         #[param(value_type = Option<i32>, minimum = 1)]
         server_id,
-        /// Schedules that do this.
+        /// Schedules with this action.
         #[param(value_type = Option<words::ScheduleAction>)]
         action,
-        /// Schedules that fire, or that do not.
+        /// True: enabled schedules. False: disabled ones.
         #[param(value_type = Option<bool>)]
         enabled,
     }
 }
 
 list_query! {
-    OfServerQuery {
-        /// Schedules that do this.
+    ServerSchedulesQuery {
+        /// Schedules with this action.
         #[param(value_type = Option<words::ScheduleAction>)]
         action,
-        /// Schedules that fire, or that do not.
+        /// True: enabled schedules. False: disabled ones.
         #[param(value_type = Option<bool>)]
         enabled,
     }
 }
 
 list_query! {
-    RunsQuery {
-        /// Runs that have come so far.
+    ScheduleRunsQuery {
+        /// Runs in this state.
         #[param(value_type = Option<words::RunState>)]
         state,
     }
@@ -155,28 +146,28 @@ pub(crate) struct ScheduleDto {
     id: ScheduleId,
     #[schema(value_type = i32, minimum = 1)]
     server_id: ServerId,
-    /// The Discord id of who made it, and in whose name it acts.
+    /// The Discord id of the user who made it. It acts for them.
     #[schema(value_type = String)]
     actor: UserId,
     #[schema(value_type = words::ScheduleAction)]
     action: &'static str,
     cron_expression: String,
     timezone: String,
-    /// Whether it fires.
+    /// Whether the schedule fires.
     enabled: bool,
-    /// Why it was disabled, where nobody did it.
+    /// Why AGIS disabled it. Null where a person did, and while it is enabled.
     disabled_reason: Option<String>,
     #[schema(value_type = words::MissedRunPolicy)]
     missed_run_policy: &'static str,
     #[schema(value_type = Option<String>, format = DateTime)]
     last_run: Option<Timestamp>,
-    /// Null while it is disabled.
+    /// Null while the schedule is disabled.
     #[schema(value_type = Option<String>, format = DateTime)]
     next_run: Option<Timestamp>,
-    /// The next five, with the offset of the schedule's zone; none while it is disabled.
+    /// The next five runs, with the offset of the schedule's time zone; empty while it is disabled.
     #[schema(max_items = 5)]
     next_runs: Vec<String>,
-    /// What may not be what you meant.
+    /// Reasons why the timing may not be what you meant.
     warnings: Vec<String>,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
@@ -192,7 +183,7 @@ impl ScheduleDto {
 
 impl From<Schedule> for ScheduleDto {
     fn from(schedule: Schedule) -> Self {
-        // A schedule of an older program that cannot be read has no next runs, and says why elsewhere.
+        // A schedule of an older version that cannot be parsed has no next runs.
         let next_runs = schedule.timing().ok().map(|timing| {
             let runs = schedule.next_runs(Utc::now(), NEXT_RUNS);
             runs.into_iter().map(|at| local(at, &timing.zone)).collect()
@@ -218,30 +209,30 @@ impl From<Schedule> for ScheduleDto {
     }
 }
 
-/// A line of a schedule's history.
+/// One entry of a schedule's history.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Run, examples(json!({
     "slot": "2026-11-20T17:30:00Z", "state": "succeeded", "reason": null, "lateness_ms": 3, "slots": 1,
     "operation_id": "0199d3a0-4b5c-7def-8123-456789abcdef"
 })))]
 pub(crate) struct RunDto {
-    /// When it was due.
+    /// The moment at which the run was due.
     #[schema(value_type = String, format = DateTime)]
     slot: Timestamp,
-    /// The local times that met in this instant, where they are more than one.
+    /// The local times of this moment, where there is more than one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(value_type = Vec<String>)]
     local_slots: Vec<NaiveDateTime>,
     #[schema(value_type = words::RunState)]
     state: &'static str,
-    /// Why it ended so.
+    /// Why the run ended in this state.
     reason: Option<String>,
-    /// How long after the slot it fired.
+    /// Milliseconds from the slot to the firing.
     lateness_ms: i64,
-    /// How many slots this line stands for: more than one where old missed ones were folded.
+    /// The number of slots in this entry: more than one where old missed ones were folded.
     #[schema(minimum = 1)]
     slots: i64,
-    /// What it became.
+    /// The operation that the run started. Null where it started none.
     #[schema(value_type = Option<String>, format = "uuid")]
     operation_id: Option<OperationId>,
 }
@@ -273,16 +264,16 @@ impl From<Run> for RunDto {
 })))]
 pub(crate) struct PreviewDto {
     runs: Vec<PreviewRun>,
-    /// What may not be what you meant.
+    /// Reasons why the timing may not be what you meant.
     warnings: Vec<String>,
 }
 
-/// A run that is to come.
+/// A future run.
 #[derive(Serialize, ToSchema)]
 struct PreviewRun {
     #[schema(value_type = String, format = DateTime)]
     at: Timestamp,
-    /// The same moment, with the zone's offset.
+    /// The same moment, with the offset of the time zone.
     #[schema(format = DateTime)]
     local: String,
 }

@@ -30,7 +30,7 @@ async fn unreadable_body_is_refused_by_field() {
     ];
     insta::assert_snapshot!(problems(&api, &requests).await, @r#"
     POST /api/v1/servers {"colour":"red","game_type":"demo","name":"a"}
-      400 invalid_body: colour: is not known here; the fields are: name, game_type, description, is_public
+      400 invalid_body: colour: is unknown; the fields are: name, game_type, description, is_public
     POST /api/v1/servers {"game_type":"demo","is_public":"yes","name":"a"}
       400 invalid_body: is_public: is true or false
     POST /api/v1/servers {"game_type":"demo","name":7}
@@ -44,11 +44,11 @@ async fn unreadable_body_is_refused_by_field() {
     POST /api/v1/servers "a"
       400 invalid_body: the body is not a JSON object
     POST /api/v1/schedules {"action":"start","cron_expression":"@daily","server_id":"1"}
-      400 invalid_body: server_id: is a whole number from -2147483648 to 2147483647
+      400 invalid_body: server_id: is an id, a whole number from 1 to 2147483647
     POST /api/v1/schedules {"action":"start","cron_expression":"@daily","server_id":3000000000}
-      400 invalid_body: server_id: is a whole number from -2147483648 to 2147483647
+      400 invalid_body: server_id: is an id, a whole number from 1 to 2147483647
     POST /api/v1/schedules {"action":"start","cron":"@daily","server_id":1}
-      400 invalid_body: cron: is not known here; the fields are: server_id, action, cron_expression, timezone, enabled, missed_run_policy
+      400 invalid_body: cron: is unknown; the fields are: server_id, action, cron_expression, timezone, enabled, missed_run_policy
     POST /api/v1/auth/keys {"name":"k","scopes":"read:servers"}
       400 invalid_body: scopes: is a list
     POST /api/v1/auth/keys {"name":"k","scopes":["read:servers",7]}
@@ -152,11 +152,11 @@ async fn unreadable_path_or_query_is_refused() {
     GET /api/v1/servers?cursor=
       400 invalid_cursor: cursor: is the next_cursor of an earlier answer, unchanged
     GET /api/v1/servers?page=2
-      400 invalid_query: page: is not known here; the parameters are: cursor, limit, status, game_type, name, owned
+      400 invalid_query: page: is unknown; the parameters are: cursor, limit, status, game_type, name, owned
     GET /api/v1/auth/keys?cursor=1x
       400 invalid_cursor: cursor: is the next_cursor of an earlier answer, unchanged
     GET /api/v1/schedules?server=1
-      400 invalid_query: server: is not known here; the parameters are: cursor, limit, server_id, action, enabled
+      400 invalid_query: server: is unknown; the parameters are: cursor, limit, server_id, action, enabled
     GET /api/v1/servers?status=on
       400 invalid_query: status: is one of: stopped, starting, running, stopping, crashed, failed, deleting
     GET /api/v1/servers?name=
@@ -164,9 +164,9 @@ async fn unreadable_path_or_query_is_refused() {
     GET /api/v1/servers?name=%00
       400 invalid_query: name: has 1 to 100 characters on one line
     GET /api/v1/servers?limit=1&limit=2
-      400 invalid_query: limit: is there twice
+      400 invalid_query: limit: appears twice
     GET /api/v1/schedules?server_id=+1
-      400 invalid_query: server_id: is the number of a server
+      400 invalid_query: server_id: is the id of a server
     GET /api/v1/schedules?enabled=yes
       400 invalid_query: enabled: is one of: true, false
     GET /api/v1/auth/keys?state=revoked
