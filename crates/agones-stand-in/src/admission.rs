@@ -1,4 +1,4 @@
-//! What Agones' webhooks do to new GameServers and Fleets.
+//! Agones' webhooks for new GameServers and Fleets.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use crate::kind::Kind;
 use crate::meta;
 use crate::status::{Cause, Result, Status};
 
-/// What a controller of Agones' holds a GameServer by.
+/// Finalizer by which Agones' controller holds a GameServer.
 pub(crate) const FINALIZER: &str = "agones.dev/controller";
 /// The version of Agones that is played here.
 pub(crate) const SDK_VERSION: &str = "1.49.0";
@@ -99,7 +99,7 @@ fn ports(spec: &Value) -> &[Value] {
     spec["ports"].as_array().map_or(&[], Vec::as_slice)
 }
 
-/// What Agones refuses that the schema lets through. It looks at new objects only.
+/// Refuses new objects that Agones refuses and the schema lets through.
 pub(crate) fn check(kind: Kind, object: &Value) -> Result<()> {
     let mut causes = Vec::new();
     if meta::name(object).len() > 63 && kind.is_custom() {

@@ -20,7 +20,7 @@ use crate::state::World;
 use crate::status::{Result, Status};
 use crate::{admission, meta};
 
-/// Which ports Agones gives out.
+/// Ports that Agones assigns.
 const PORTS: std::ops::RangeInclusive<u64> = 7000..=8000;
 
 /// Runs all controllers, step by step, for as long as the cluster is there.
@@ -56,7 +56,7 @@ fn step(world: &mut World, hub: &Hub) -> bool {
     let before = world.store.version();
     pods::step(world);
     for name in world.store.names(Kind::GameServer) {
-        // What a controller cannot do now it tries again after the next change.
+        // A controller that fails tries again after the next change.
         let _ = sync(world, &name);
     }
     fleets::step(world, hub.facts.schemas);
@@ -148,7 +148,7 @@ fn allocate_ports(world: &mut World, name: &str) -> Result<()> {
 
 fn create_pod(world: &mut World, name: &str, object: &Value) -> Result<()> {
     if world.store.get(Kind::Pod, name).is_some_and(|pod| meta::controller(pod) != Some(meta::uid(object))) {
-        // That of an earlier GameServer of this name: it has to end first.
+        // The pod of an earlier GameServer of this name has to end first.
         return Ok(());
     }
     if world.store.get(Kind::Pod, name).is_none() {

@@ -40,7 +40,7 @@ fn through<T: DeserializeOwned + Serialize>(value: &mut Value) -> std::result::R
     Ok(unknown)
 }
 
-/// What was there before a type was read, and is not after.
+/// Finds fields that are lost when an object is read as its type.
 fn lost(before: &Value, after: &Value, path: &str, unknown: &mut Vec<String>) {
     match (before, after) {
         (Value::Object(before), Value::Object(after)) => {
@@ -67,7 +67,7 @@ fn is_nothing(value: &Value) -> bool {
         || value.as_object().is_some_and(|map| map.is_empty())
 }
 
-/// What the server fills into a new object.
+/// Fills the server's defaults into a new object.
 pub(crate) fn fill(kind: Kind, object: &mut Value) {
     match kind {
         Kind::PersistentVolumeClaim => {
@@ -94,7 +94,7 @@ pub(crate) fn fill(kind: Kind, object: &mut Value) {
     }
 }
 
-/// What is wrong with an object, beyond its types; `stored` is what an update replaces.
+/// Checks an object beyond its types; `stored` is the object that an update replaces.
 pub(crate) fn check(kind: Kind, stored: Option<&Value>, object: &Value) -> Result<()> {
     let causes = match kind {
         Kind::ConfigMap => config_map(stored, object),

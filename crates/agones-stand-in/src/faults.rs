@@ -2,16 +2,16 @@
 
 use crate::Cluster;
 
-/// What happens to a request.
+/// Fault of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// It is answered with this status, and nothing is done. 429 and 503 come with `Retry-After: 1`.
+    /// The request gets this status, and nothing is done. 429 and 503 come with `Retry-After: 1`.
     Status(u16),
-    /// It is not answered, and nothing is done, until the fault is over; then the connection is cut.
+    /// The request gets no answer, and nothing is done, until the fault is over; then the connection is cut.
     Hang,
     /// The connection is cut, and nothing is done.
     Cut,
-    /// It is done, and then the connection is cut before the answer.
+    /// The request is done, and the connection is cut before the answer.
     LoseReply,
 }
 
@@ -31,7 +31,7 @@ pub(crate) struct Faults {
 }
 
 impl Faults {
-    /// What happens to a request, such as `GET /api/v1/…?watch=true`: the newest order that fits.
+    /// Returns the fault of a request, such as `GET /api/v1/…?watch=true`: the newest order that fits.
     pub(crate) fn meet(&mut self, request: &str) -> Option<Fault> {
         let fits = |order: &&mut Order| order.left != Some(0) && request.contains(&order.route);
         let order = self.orders.iter_mut().rev().find(fits)?;

@@ -1,4 +1,4 @@
-//! What a test does to the cluster.
+//! Controls of the cluster for tests.
 
 use std::time::Duration;
 

@@ -92,7 +92,7 @@ pub const GAME: &str = "AGIS_TEST_GAME";
 #[derive(Debug, Clone)]
 pub struct Cluster {
     hub: Arc<Hub>,
-    /// What the server itself holds has none.
+    /// `None` for the handle that the server itself holds.
     _running: Option<Arc<Running>>,
 }
 
@@ -135,7 +135,7 @@ impl Cluster {
         Ok(Self { hub, _running: Some(Arc::new(Running { rest, controller })) })
     }
 
-    /// Where it answers.
+    /// Returns the address of the API server.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.hub.facts.url

@@ -9,7 +9,7 @@ use crate::store::timestamp;
 
 /// Written by the server alone; an update carries them over.
 const OURS: [&str; 5] = ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation"];
-/// What a generated name ends with: no vowels, so that no words come out.
+/// Letters at the end of a generated name: no vowels, so that no words come out.
 const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
 
 pub(crate) fn name(object: &Value) -> &str {
@@ -61,7 +61,7 @@ pub(crate) fn suffix() -> String {
         .collect()
 }
 
-/// What the server writes into a new object.
+/// Writes the server's metadata into a new object.
 pub(crate) fn on_create(kind: Kind, namespace: &str, object: &mut Value) -> Result<()> {
     let metadata = metadata(object);
     if metadata.get("resourceVersion").is_some_and(|version| version != "") {
@@ -186,7 +186,7 @@ fn check(kind: Kind, object: &Value) -> Result<()> {
     if causes.is_empty() { Ok(()) } else { Err(Status::invalid(kind, name(object), &causes)) }
 }
 
-/// What is wrong with labels and annotations, where they are under `field`.
+/// Finds faults of labels and annotations under `field`.
 pub(crate) fn wrong_labels(field: &str, metadata: &Value) -> Vec<Cause> {
     const KEY: &str = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with \
                        an alphanumeric character, at most 63 of them";

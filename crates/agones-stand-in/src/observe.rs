@@ -1,4 +1,4 @@
-//! What a test sees of the cluster.
+//! Views of the cluster for tests.
 
 use std::time::Duration;
 
@@ -103,7 +103,7 @@ impl Cluster {
         self.hub.look(|world| world.requests.clone())
     }
 
-    /// Those whose method, path and query contain `route`, such as `PATCH /apis/agones.dev`.
+    /// Returns the requests whose method, path and query contain `route`, such as `PATCH /apis/agones.dev`.
     #[must_use]
     pub fn requests_to(&self, route: &str) -> Vec<Request> {
         let mut requests = self.requests();

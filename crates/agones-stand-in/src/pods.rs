@@ -1,4 +1,4 @@
-//! What makes pods run and end: a scheduler, a node, and what protects claims.
+//! Runs and ends pods: a scheduler, a node, and the protection of claims.
 
 use std::time::{Duration, Instant};
 
@@ -91,7 +91,7 @@ fn end(world: &mut World, name: &str, pod: Value) -> Option<()> {
     Some(())
 }
 
-/// What a pod asks of claims.
+/// Returns the claims that a pod uses.
 fn claims(pod: &Value) -> impl Iterator<Item = &str> {
     let volumes = pod["spec"]["volumes"].as_array().into_iter().flatten();
     volumes.filter_map(|volume| volume["persistentVolumeClaim"]["claimName"].as_str())

@@ -11,7 +11,7 @@ pub struct Request {
     pub path: String,
     /// As it was sent, without the question mark.
     pub query: String,
-    /// What came as JSON, `null` where nothing did.
+    /// JSON body, `null` without one.
     pub body: Value,
     /// The status that it was or would have been answered; 0 where nothing was done and nothing answered.
     pub status: u16,

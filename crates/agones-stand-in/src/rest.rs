@@ -29,7 +29,7 @@ use crate::state::World;
 use crate::status::{Result, Status};
 use crate::{Cluster, FENCES, NAMESPACE, Request};
 
-/// What an API server takes, and a little more.
+/// Maximum size of a body: an API server's, and a little more.
 const LARGEST: usize = 4 << 20;
 
 pub(crate) fn serve(listener: TcpListener, cluster: Cluster) -> io::Result<Server> {
@@ -191,7 +191,7 @@ fn act(world: &mut World, hub: &Arc<Hub>, call: &Call, (target, verb): (&Target,
     }
 }
 
-/// What is in no namespace of ours, or beyond the role, is forbidden: there is no ClusterRole.
+/// Forbids other namespaces and anything beyond the role: there is no ClusterRole.
 fn allow(world: &World, resource: &str, verb: &str, target: &Target) -> Result<()> {
     let Some(namespace) = target.namespace() else { return Ok(()) };
     let is_watch = namespace == FENCES && verb == "watch";

@@ -13,9 +13,9 @@ use serde_json::{Map, Value, json};
 use crate::kind::Kind;
 use crate::status::Cause;
 
-/// Where the CRDs lie in this checkout.
+/// Folder of the CRDs in this checkout.
 const IN_CHECKOUT: &str = "../../k8s/schemas/agones";
-/// Where they lie in a folder that several checkouts share.
+/// Folder of the CRDs that several checkouts share.
 const SHARED: &str = "shared/data/agones";
 const PRESERVE: &str = "x-kubernetes-preserve-unknown-fields";
 const INT_OR_STRING: &str = "x-kubernetes-int-or-string";
@@ -23,7 +23,7 @@ const INT_OR_STRING: &str = "x-kubernetes-int-or-string";
 #[derive(Debug)]
 pub(crate) struct Schemas(BTreeMap<Kind, Schema>);
 
-/// What one CRD says of its objects.
+/// Schema of one CRD's objects.
 #[derive(Debug)]
 pub struct Schema {
     structural: Value,

@@ -6,7 +6,7 @@ use crate::kind::Kind;
 use crate::meta;
 use crate::status::{Result, Status};
 
-/// What an object has to be like; every part has to hold.
+/// Requirements on an object; every part has to hold.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Selector {
     labels: Vec<Requirement>,

@@ -27,7 +27,7 @@ pub(crate) struct World {
     pub(crate) ending: HashMap<String, Instant>,
     /// Since when claims are deleted that nobody uses, by uid.
     pub(crate) leaving: HashMap<String, Instant>,
-    /// What pods have printed, by their uid.
+    /// Printed lines of pods, by their uid.
     pub(crate) logs: HashMap<String, Vec<String>>,
 }
 

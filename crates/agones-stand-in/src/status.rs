@@ -15,7 +15,7 @@ pub(crate) struct Status {
 
 pub(crate) type Result<T> = std::result::Result<T, Status>;
 
-/// What is wrong with one field.
+/// Fault of one field.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Cause {
     field: String,
@@ -136,7 +136,7 @@ impl Status {
         })
     }
 
-    /// What a client gets when the server is as unwell as a test wants it.
+    /// Returns the status of a server that is as unwell as a test wants it.
     pub(crate) fn unwell(code: u16) -> Self {
         let reason = match code {
             401 => "Unauthorized",
@@ -153,7 +153,7 @@ impl Status {
     }
 }
 
-/// What tells that an object is gone, where it is gone at once.
+/// Returns the status for an object that is deleted at once.
 pub(crate) fn deleted(kind: Kind, name: &str, uid: &Value) -> Value {
     json!({
         "kind": "Status",

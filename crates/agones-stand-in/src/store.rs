@@ -25,7 +25,7 @@ pub(crate) struct Store {
     pub(crate) compactions: u64,
 }
 
-/// What happened to an object. One of the two sides is there at least.
+/// Change of an object. At least one of the two sides is there.
 #[derive(Debug, Clone)]
 pub(crate) struct Change {
     pub(crate) version: u64,
@@ -164,7 +164,7 @@ impl Store {
         self.compactions += 1;
     }
 
-    /// What happened after a version; `None` where that is forgotten.
+    /// Returns the changes after a version; `None` if they are forgotten.
     pub(crate) fn since(&self, version: u64) -> Option<impl Iterator<Item = &Change>> {
         let start = self.history.partition_point(|change| change.version <= version);
         (version >= self.forgotten).then(|| self.history.range(start..))
@@ -190,7 +190,7 @@ pub(crate) fn timestamp(later: i64) -> String {
     (Utc::now() + chrono::Duration::seconds(later)).to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
-/// What precedes every object of a list.
+/// Returns a list of these objects.
 pub(crate) fn list_of(kind: Kind, version: u64, items: Vec<Value>) -> Value {
     json!({
         "kind": format!("{}List", kind.name()),

@@ -61,7 +61,7 @@ pub(crate) fn update(world: &mut World, schemas: &Schemas, kind: Kind, given: Gi
     let (mut object, unknown) = read(schemas, kind, given)?;
     let stored = world.store.find(kind, meta::name(&object))?.clone();
     if matches!(kind, Kind::Fleet | Kind::Pod | Kind::PersistentVolumeClaim) {
-        // It has a subresource of its own, which is not here.
+        // The status has a subresource of its own, which is not here.
         keep_status(&stored, &mut object);
     }
     meta::on_update(kind, &stored, &mut object)?;

@@ -100,7 +100,7 @@ fn is_unseen(letter: char) -> bool {
     use GeneralCategory::{Format, LineSeparator, ParagraphSeparator, PrivateUse, Unassigned};
     BLANK.contains(&letter)
         || matches!(letter.general_category(), Format | LineSeparator | ParagraphSeparator | PrivateUse)
-        // Whoever types an emoji of a newer Unicode sees it.
+        // A user who types an emoji of a newer Unicode sees it.
         || letter.general_category() == Unassigned && !EMOJI_TO_COME.contains(&letter)
         // A skeleton omits characters that Unicode lets programs ignore, among them fillers.
         || skeleton(letter.encode_utf8(&mut [0; 4])).next().is_none()

@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 
 /// The most bytes that a bare answer can have.
 const BYTES: usize = 1 << 16;
-/// What `GET /users/me` asks the database.
+/// The query of `GET /users/me`.
 const ONE_QUERY: &str = "select credits, tier, join_date::text, (select count(*) from game_servers s
     where s.discord_id = users.discord_id and s.deleted_at is null) from users where discord_id = $1";
 

@@ -132,7 +132,7 @@ impl Stage<'_> {
         Ok(Half { seen, server_ms, postgres_ms })
     }
 
-    /// What a caller meets at a rate that is no load to speak of.
+    /// Measures the latency at a rate that is no load to speak of.
     pub(crate) fn constant_rate(&self, load: &Load, rounds: usize, report: &mut Report) -> Result {
         let key = first(&self.keys.join("keys"))?;
         let mut measured: BTreeMap<&str, Vec<Seen>> = BTreeMap::new();

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// Where the generators are, and for how long they go.
+/// Paths of the generators, and the duration of a load.
 pub(crate) struct Load {
     pub(crate) wrk: PathBuf,
     pub(crate) oha: PathBuf,
@@ -18,7 +18,7 @@ pub(crate) struct Load {
     pub(crate) connections: u32,
 }
 
-/// What a load generator saw.
+/// Results of a load generator.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Seen {
     pub(crate) requests: f64,

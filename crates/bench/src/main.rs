@@ -71,7 +71,7 @@ struct Run {
     /// A Redis to count limits in, if they are to be measured
     #[arg(long)]
     redis: Option<String>,
-    /// Where the results go as JSON
+    /// Write the results as JSON to this file
     #[arg(long)]
     out: PathBuf,
     /// Little data, short rounds: to see that it works

@@ -1,4 +1,4 @@
-//! What the kernel says of a process: the time it has computed, the memory it holds.
+//! CPU time and memory of a process, as the kernel counts them.
 
 use std::{
     fs,

@@ -1,4 +1,4 @@
-//! What was measured, as a table for people and as JSON for machines.
+//! Results, as a table for people and as JSON for machines.
 
 use std::{fmt::Write as _, io::Write as _, path::Path};
 
@@ -13,7 +13,7 @@ pub(crate) fn say(line: &str) {
     let _ = out.flush();
 }
 
-/// What is being done, on stderr.
+/// Prints the current step on stderr.
 pub(crate) fn step(text: &str) {
     let _ = writeln!(std::io::stderr(), "==> {text}");
 }
@@ -51,7 +51,7 @@ pub(crate) struct Value {
     pub(crate) unit: &'static str,
 }
 
-/// What is to be reached.
+/// Target of a measurement.
 #[derive(Debug, Serialize)]
 pub(crate) struct Target {
     pub(crate) name: String,

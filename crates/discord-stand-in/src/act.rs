@@ -1,4 +1,4 @@
-//! What a person does.
+//! Actions of a person.
 
 use std::fmt;
 
@@ -12,9 +12,9 @@ use crate::{Discord, Message, Person, Reply};
 /// A suggestion.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Choice {
-    /// What is shown.
+    /// Label that people see.
     pub name: String,
-    /// What the bot gets when it is chosen.
+    /// Value that the bot gets for this choice.
     pub value: String,
 }
 
@@ -62,8 +62,8 @@ impl Discord {
         allowed(line, self.ask(person, 2, |state| Asking::line(state, person, line, Kind::Command)).await)
     }
 
-    /// What is suggested while this line is typed: the last option is the one that is being typed. A choice can then
-    /// be taken by its name in a line that is sent.
+    /// Returns the suggestions for a typed line; its last option is the one that is being typed. A line can then take a
+    /// choice by its name.
     ///
     /// # Panics
     /// Where the client would not ask for suggestions, or none came in time.
@@ -113,7 +113,7 @@ impl Discord {
         values: &[&str],
     ) -> Result<Reply, Refusal> {
         let channel = self.hub.look(|state| state.message(message).map(|message| message.channel));
-        // Where the message stands, wherever else they type.
+        // The reply goes to the channel of the message, wherever else the person types.
         let person = Person { channel: channel.or(person.channel), ..person.clone() };
         self.ask(&person, 1, |state| Asking::control(state, &person, message, control, values)).await
     }

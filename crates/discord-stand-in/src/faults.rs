@@ -1,4 +1,4 @@
-//! What goes wrong on demand.
+//! Faults on demand.
 
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use crate::{Discord, Person};
 pub(crate) struct Faults {
     limits: Vec<Limit>,
     pub(crate) revoked: bool,
-    /// Who takes no direct messages.
+    /// Users who accept no direct messages.
     pub(crate) closed_dms: HashSet<u64>,
     /// Channels in which the bot may not write.
     pub(crate) forbidden: HashSet<u64>,

@@ -1,4 +1,4 @@
-//! What the bot is sent when a person does something.
+//! Builds the interactions that the bot gets from people's actions.
 
 use std::time::Instant;
 
@@ -12,7 +12,7 @@ use crate::{APPLICATION, Message, Person, Refusal};
 
 /// 10 MiB, as for guilds without boosts.
 const ATTACHMENTS: u64 = 10 << 20;
-/// What the bot may do where it is asked: see, write, embed, attach, read on.
+/// Permissions of the bot in a channel: see, write, embed, attach, read on.
 const BOT_PERMISSIONS: u64 = 1 << 10 | 1 << 11 | 1 << 14 | 1 << 15 | 1 << 16;
 
 /// An interaction to send.

@@ -30,7 +30,7 @@
 //! **Faults** come on demand: limits ([`Discord::limit_next`]), a revoked token, connections that drop, heartbeats
 //! that stay unacknowledged, events that come twice, channels that are gone and people who take no messages.
 //!
-//! It speaks JSON without compression only. It also runs by itself (`cargo xtask dev --discord`), and then has a page
+//! The stand-in speaks JSON without compression only. Alone (`cargo xtask dev --discord`), it has a page
 //! at `/` on which a person can do all this by hand.
 
 mod act;
@@ -78,7 +78,7 @@ pub const APPLICATION: u64 = 400_000_000_000_000_001;
 #[derive(Debug, Clone)]
 pub struct Discord {
     hub: Arc<Hub>,
-    /// What the servers themselves hold has none.
+    /// `None` for the handles that the servers themselves hold.
     _running: Option<Arc<Running>>,
 }
 

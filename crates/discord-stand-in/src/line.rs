@@ -17,7 +17,7 @@ pub(crate) struct Line<'a> {
     given: Vec<(&'a Value, String)>,
 }
 
-/// Who typed it, and what that means for its values.
+/// Author of a line, which decides the meaning of its values.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Author<'a> {
     pub(crate) state: &'a State,
@@ -88,7 +88,7 @@ impl<'a> Line<'a> {
         Ok(self.nested(values, author.guild))
     }
 
-    /// What names the option that is typed last among all commands.
+    /// Returns the name of the last typed option among all commands.
     pub(crate) fn place(&self) -> String {
         self.place_of(self.given.last().map_or(&Value::Null, |(option, _)| option))
     }
@@ -155,7 +155,7 @@ fn named<'a, 'b>(options: &'a [Value], rest: &'b str) -> Option<(&'a Value, &'b 
     options.iter().find(|option| option["name"] == name).map(|option| (option, after))
 }
 
-/// Where a value ends that begins with a quote: after the quote that is followed by a space, or by nothing.
+/// Returns the end of a quoted value: behind the quote that a space or nothing follows.
 fn quoted(value: &str) -> Option<usize> {
     let inner = value.strip_prefix('"')?;
     let ends = inner.match_indices('"').map(|(at, _)| at + 2);

@@ -31,9 +31,9 @@ pub struct Message {
     pub edits: u32,
     /// Whether it was deleted.
     pub deleted: bool,
-    /// What it was sent with, so that it is sent once.
+    /// Nonce of the sender, so that it is sent once.
     pub nonce: Option<String>,
-    /// Who asked for it, where it answers an interaction; an ephemeral one is shown to nobody else.
+    /// Caller of the interaction that it answers; nobody else sees an ephemeral message.
     pub asked_by: Option<u64>,
     sent: DateTime<Utc>,
     edited: Option<DateTime<Utc>>,
@@ -166,7 +166,7 @@ pub(crate) fn nonce(body: &Value) -> Option<String> {
     }
 }
 
-/// What a person reads, in the order in which it is shown.
+/// Returns the texts that a person reads, in their order.
 fn read(part: &Value, lines: &mut Vec<String>) {
     const SHOWN: [&str; 13] = [
         "author",

@@ -1,4 +1,4 @@
-//! What tests look at.
+//! Views of Discord for tests.
 
 use std::time::Duration;
 
@@ -51,7 +51,7 @@ impl Discord {
         self.hub.look(|state| state.commands.values().flatten().cloned().collect())
     }
 
-    /// What the bot has written in a channel and not deleted, ephemeral messages included.
+    /// Returns the bot's messages in a channel that are not deleted, ephemeral ones included.
     #[must_use]
     pub fn messages(&self, channel: u64) -> Vec<Message> {
         self.hub.look(|state| {

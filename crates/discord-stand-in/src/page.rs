@@ -24,7 +24,7 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
         .route("/standin/member", web::post().to(member));
 }
 
-/// What somebody sees, as soon as it is another than the page has.
+/// Returns the view of a person, as soon as it differs from the page's.
 async fn state(discord: Data<Discord>, query: Query<Vec<(String, String)>>) -> HttpResponse {
     let number = |name: &str| {
         let value = query.iter().find(|(other, _)| other == name);

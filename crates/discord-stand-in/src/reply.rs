@@ -1,4 +1,4 @@
-//! What came of an interaction.
+//! Replies to an interaction.
 
 use agis_test_support::wait;
 use serde_json::Value;
@@ -52,7 +52,7 @@ impl Reply {
         self.look(|state, interaction| state.message(interaction.original?).cloned())
     }
 
-    /// What came after it, as it is now.
+    /// Returns the follow-up messages in their current state.
     #[must_use]
     pub fn follow_ups(&self) -> Vec<Message> {
         let ups = self.look(|state, interaction| {

@@ -23,7 +23,7 @@ use crate::hub::{Hub, TOKEN};
 use crate::state::{State, keep};
 use crate::{Discord, Request, page, rules};
 
-/// What Discord takes with files; a request without any is far smaller.
+/// Maximum size that Discord accepts with files; a request without files is far smaller.
 const LARGEST: usize = 25 << 20;
 const BASE: &str = "/api/v10";
 
@@ -77,7 +77,7 @@ impl Call {
         self.query.split('&').any(|pair| pair.strip_prefix(parameter) == Some("=true"))
     }
 
-    /// What is wrong with it, whatever the state.
+    /// Finds faults of the request that do not depend on the state.
     fn complaints(&self, hub: &Hub) -> Vec<String> {
         let schema = hub.facts.schema.as_ref();
         let by_schema = schema.map(|schema| schema.check(&self.method, &self.path, &self.query, self.body.as_ref()));

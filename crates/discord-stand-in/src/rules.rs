@@ -14,7 +14,7 @@ const ROWS: usize = 5;
 /// With this flag a message consists of components alone.
 const COMPONENTS_ONLY: u64 = 1 << 15;
 
-/// What is wrong with a message that is sent or edited.
+/// Finds faults of a message that is sent or edited.
 pub(crate) fn message(body: &Value) -> Vec<String> {
     let mut wrong = Vec::new();
     if length(&body["content"]) > CONTENT {
@@ -62,14 +62,14 @@ pub(crate) fn is_empty(body: &Value) -> bool {
     length(&body["content"]) == 0 && lists.iter().all(|list| items(&body[list]).is_empty()) && body["poll"].is_null()
 }
 
-/// What is wrong with suggestions.
+/// Finds faults of suggestions.
 pub(crate) fn choices(data: &Value) -> Vec<String> {
     let fits = |value: &Value| value.as_str().is_none_or(|text| (1..=CHOICE).contains(&text.chars().count()));
     let wrong = items(&data["choices"]).iter().filter(|choice| !fits(&choice["name"]) || !fits(&choice["value"]));
     wrong.map(|choice| format!("choices: {choice} has not 1 to {CHOICE} characters")).collect()
 }
 
-/// What is wrong with a list of commands.
+/// Finds faults of a list of commands.
 pub(crate) fn commands(commands: &[Value]) -> Vec<String> {
     let mut wrong = Vec::new();
     if commands.len() > COMMANDS {

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 /// Names the document's file.
 const VARIABLE: &str = "DISCORD_OPENAPI";
-/// Where it lies in a folder that several checkouts share.
+/// Path of the document in a folder that several checkouts share.
 const SHARED: &str = "shared/data/discord/openapi.json";
 
 /// Discord's OpenAPI document.
@@ -37,8 +37,7 @@ impl Schema {
         named.or_else(|| folders.map(|folder| folder.join(SHARED)).find(|file| file.is_file()))
     }
 
-    /// What is wrong with a request by the document: nothing, or a line for each thing. `body` is `None` where there is
-    /// none.
+    /// Checks a request by the document: returns a line for each fault. `body` is `None` if there is none.
     #[must_use]
     pub fn check(&self, method: &str, path: &str, query: &str, body: Option<&Value>) -> Vec<String> {
         let Some((template, operation)) = self.operation(method, path) else {

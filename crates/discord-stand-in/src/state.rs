@@ -32,11 +32,11 @@ pub(crate) struct State {
     pub(crate) messages: Vec<Message>,
     pub(crate) requests: Vec<Request>,
     pub(crate) complaints: Vec<String>,
-    /// What was offered, so that a choice can be taken by its name: by person and option.
+    /// Suggestions by person and option, so that a choice can be taken by its name.
     pub(crate) offered: HashMap<(u64, String), Vec<(String, Value)>>,
 }
 
-/// What a person asked of the bot.
+/// Interaction of a person with the bot.
 #[derive(Debug, Clone)]
 pub(crate) struct Interaction {
     pub(crate) kind: Kind,

@@ -99,7 +99,7 @@ impl Replies {
         let age = Utc::now() - call.at();
         let left = AT_ONCE.saturating_sub(age.to_std().unwrap_or_default());
         let (outcome, deferred) = if age > FRESH {
-            // It may be too late for any answer, and the user may have given up: then nothing is done.
+            // An answer may be too late, and the user may have given up: then nothing is done.
             match self.defer(call, style).await {
                 Ok(held) => (work.await, Ok(held)),
                 Err(unsent) => return delivered(Err(Refusal::Repeated), Err(unsent), None),

@@ -1,4 +1,4 @@
-//! What every limiter promises, asked of the one in memory and of the one in Redis.
+//! Promises of every limiter, asked of the one in memory and of the one in Redis.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,4 +1,4 @@
-//! What becomes of decisions while Redis is killed, frozen, emptied.
+//! Decisions while Redis is killed, frozen, emptied.
 
 use std::{
     sync::{

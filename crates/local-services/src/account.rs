@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 
 const CANDIDATES: [&str; 2] = ["postgres", "nobody"];
 
-/// Who a helper process runs as.
+/// Account that a helper process runs as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Account {
     /// We are not root: helpers run as we do.

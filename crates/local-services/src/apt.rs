@@ -1,4 +1,4 @@
-//! What the system's package manager can give, where it is Debian's.
+//! Packages of Debian's package manager.
 
 use std::{
     fs::File,

@@ -1,11 +1,11 @@
 use std::fmt;
 use std::path::Path;
 
-/// What went wrong, as one paragraph for the person at the terminal.
+/// Error as one paragraph for the person at the terminal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error(String);
 
-/// What the fallible parts of this crate return.
+/// Result of the fallible parts of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {

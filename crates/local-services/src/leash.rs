@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 
 /// A shell that waits for this process to be gone and then runs a script.
 ///
-/// It notices by the end of the pipe that it reads, which the kernel closes however we die. Dropping the leash
+/// The script notices by the end of the pipe that it reads, which the kernel closes however we die. Dropping the leash
 /// takes it off: then the script never runs.
 #[derive(Debug)]
 pub struct Leash(Child);

@@ -87,7 +87,7 @@ impl Redis {
         }
     }
 
-    /// Where it is, as `REDIS_URL` has it.
+    /// Returns the address, in the form of `REDIS_URL`.
     #[must_use]
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
@@ -178,7 +178,7 @@ impl Drop for Redis {
 
 impl Running {
     fn wait_until_ready(&mut self, port: u16, with_tls: bool) -> Result<()> {
-        // Whoever else has the port answers too, but not as this process.
+        // Another process on the port answers too, but not as this one.
         let ours = format!("process_id:{}\r\n", self.process.id());
         let deadline = Instant::now() + START;
         while !info(port).is_ok_and(|info| info.contains(&ours)) {
@@ -195,7 +195,7 @@ impl Running {
     }
 }
 
-/// What a Redis says of itself.
+/// Returns the answer to INFO.
 fn info(port: u16) -> Result<String> {
     let ask = || {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;

@@ -1,4 +1,4 @@
-//! Who has to be told what?
+//! News for owners: whom to tell, and what?
 //!
 //! - [`notice`]: news for the owner of a server
 //! - [`retry`]: times of the attempts to deliver it (pure)

@@ -24,7 +24,7 @@ use crate::{occurrence::Occurrences, zone::Zone};
 
 /// Five fields (minute, hour, day of month, month, day of week) or a shorthand such as `@daily`, as in crontab(5).
 ///
-/// Where implementations differ, cronie is followed:
+/// Implementations differ in places; this one follows cronie:
 /// - A day matches when both day fields match; but when neither *starts with* `*`, one that matches is enough
 ///   (`*/2` starts with `*`).
 /// - A step needs `*` or a range before it; `5/10` is refused.

@@ -38,7 +38,7 @@ impl Proxy {
         Self { addr, state, acceptor }
     }
 
-    /// Where clients connect to.
+    /// Returns the address for clients.
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
         self.addr

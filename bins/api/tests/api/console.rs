@@ -1,4 +1,4 @@
-//! What a server writes, and what is typed for it.
+//! Consoles: lines that a server writes, and commands that are typed.
 
 use std::{
     fs,

@@ -1,4 +1,4 @@
-//! Where the server meets the network: web pages, slow clients, what is no HTTP, too many connections.
+//! The edge of the network: web pages, slow clients, requests that are no HTTP, too many connections.
 
 mod clients;
 mod web_pages;

@@ -1,4 +1,4 @@
-//! What the guides tell people to type is typed here, in order, on a real server.
+//! Types the commands of the guides, in order, on a real server.
 
 use std::{
     process::{Output, Stdio},

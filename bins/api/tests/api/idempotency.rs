@@ -1,4 +1,4 @@
-//! What is sent again under one `Idempotency-Key` is done once and answered the same.
+//! A request that is sent again under one `Idempotency-Key` is done once and answered the same.
 
 mod in_flight;
 mod typed;
@@ -255,7 +255,7 @@ async fn a_key_is_forgotten_after_a_day() {
         );
         sql.execute(&old, &[]).await.expect("older");
     }
-    // It looks at its beginning, and then now and then.
+    // Housekeeping runs at the start, and then now and then.
     drop(api);
     let api = stack.api(&[]).await;
     wait::until(SOON, "the old keys to be forgotten", async || {

@@ -10,7 +10,7 @@ use crate::common::{Answer, Api, OWNER, SOON, STRANGER, Stack};
 const KEYS: &str = "/api/v1/auth/keys";
 const ME: &str = "/api/v1/users/me";
 const UNKNOWN: &str = "agis_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
-/// What is heard of a change within a quarter of a second, with time for a busy machine.
+/// Time to hear of a change: a quarter of a second, with room for a busy machine.
 const HEARD: Duration = Duration::from_secs(2);
 
 fn text(value: &Value) -> &str {
@@ -156,7 +156,7 @@ async fn changed_key_counts_soon_and_gives_no_more() {
     let (weak, _) = made(&api, json!({ "name": "weak", "scopes": ["write:keys"], "rate_limit": 10 })).await;
     for (change, expected) in [
         (json!({ "scopes": ["write:keys", "read:servers"] }), (403, "scope_beyond_key")),
-        // Whoever widens one thing gives the whole key.
+        // A change that widens one thing is checked as a whole key.
         (json!({ "rate_limit": 41 }), (403, "scope_beyond_key")),
         (json!({ "scopes": ["write:keys"], "rate_limit": 11 }), (403, "limit_beyond_key")),
         (json!({ "name": " " }), (422, "invalid_value")),

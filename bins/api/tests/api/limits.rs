@@ -101,7 +101,7 @@ async fn request_without_a_valid_key_costs_nobody() {
         assert!(!answer.headers.keys().any(|name| name.as_str().contains("ratelimit")), "{:?}", answer.headers);
     }
     assert_headers(&me(&api, &key).await, 5, 4);
-    // What they do cost is their address' patience.
+    // Such requests count against their address.
     for (reason, count) in [("malformed_key", 20.0), ("invalid_key", 10.0)] {
         let failures = api.metric(&format!(r#"agis_bot_key_failures_total{{reason="{reason}"}}"#)).await;
         assert_eq!(failures, count, "{reason}");

@@ -1,4 +1,4 @@
-//! What integrators meet: REST on the real program and a real database.
+//! REST for integrators, on the real program and a real database.
 
 #[path = "../common/mod.rs"]
 mod common;

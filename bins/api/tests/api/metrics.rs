@@ -1,4 +1,4 @@
-//! What Prometheus meets: series that are described, and as many as there are things to tell apart, whoever asks for what.
+//! Metrics: every series is described, and their number is bounded, whatever requests say.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use agis_runtime::telemetry::described;
 
 use crate::common::{Api, Stack};
 
-/// What `/metrics` says.
+/// Returns the text of `/metrics`.
 async fn scraped(stack: &Stack, api: &Api) -> String {
     let answer = stack.client.get(format!("{}/metrics", api.metrics)).send().await.expect("metrics");
     answer.text().await.expect("text")
@@ -26,7 +26,7 @@ fn parts(series: &str) -> (&str, Vec<&str>) {
     (base, labels.filter(|label| *label != "le").collect())
 }
 
-/// What of it grows with requests; other series come with time.
+/// Returns the series that grow with requests; other series come with time.
 fn of_requests(text: &str) -> BTreeSet<String> {
     let grows = |series: &String| {
         ["agis_bot_api_", "agis_bot_rate_limit_decisions", "agis_bot_key_"].iter().any(|name| series.starts_with(name))

@@ -213,7 +213,7 @@ async fn shutdown_lets_a_running_request_end() {
         body.len()
     );
     late.write_all(head.as_bytes()).expect("half a request");
-    // Whoever is answered after it came later: the half request is being read.
+    // This request comes later and is answered, while the half request is being read.
     api.get("/api/v1/users/me").await.expect(200);
 
     signal(api.pid(), "TERM");
@@ -239,7 +239,7 @@ async fn idle_process_ends_within_seconds() {
     let asked = Instant::now();
     let status = api.stop().await;
     assert!(status.success(), "{status}");
-    // It drains for at most 5 s here.
+    // The drain lasts at most 5 s here.
     assert!(asked.elapsed() < Duration::from_secs(10), "{:?}", asked.elapsed());
 }
 

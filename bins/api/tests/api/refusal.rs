@@ -1,4 +1,4 @@
-//! Who may not, learns nothing and changes nothing: every route, every way of not being allowed.
+//! Refused callers learn nothing and change nothing: every route, every reason.
 
 pub(crate) mod routes;
 
@@ -13,7 +13,8 @@ use crate::common::{Answer, Api, OWNER, STRANGER, Stack};
 const SCOPES: [&str; 6] =
     ["read:servers", "write:servers", "read:schedules", "write:schedules", "read:keys", "write:keys"];
 
-/// What REST can change, as one text. Keys are compared without the times of their use, which are written later.
+/// Returns everything that REST can change, as one text. Keys are compared without the times of their use, which are
+/// written later.
 async fn stored(sql: &tokio_postgres::Client) -> String {
     let mut all = String::new();
     for table in ["game_servers", "server_schedules", "api_keys", "operations", "schedule_runs", "users"] {
@@ -211,7 +212,7 @@ async fn public_server_is_seen_by_all() {
         assert!(!answer.body.to_string().contains("last words"), "{what}: the console is quoted: {}", answer.body);
         let path = route.path.trim_start_matches("/api/v1");
         let of_server = path.starts_with("/servers") || path == "/operations/{id}";
-        // What was done on a server, by whom, and what it says, is not for everybody who may see it.
+        // Operations and consoles of a server are not for everybody who may see it.
         let inside = path.contains("operations") || path.ends_with("/logs");
         if of_server && route.method == "GET" && !inside {
             assert_eq!(answer.status, 200, "{what}: {}", answer.body);

@@ -1,4 +1,4 @@
-//! What docs/operations tells operators to look for is there: metrics, settings, log lines, tables, and other pages.
+//! The pages of docs/operations name metrics, settings, log lines, tables and pages that exist.
 
 use std::{
     collections::BTreeSet,
@@ -52,7 +52,7 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
 }
 
-/// What stands between two marks.
+/// Returns the texts between two marks.
 fn between<'a>(text: &'a str, begin: &str, end: &str) -> Vec<&'a str> {
     text.split(begin).skip(1).filter_map(|rest| Some(rest.split_once(end)?.0)).collect()
 }

@@ -1,4 +1,4 @@
-//! What others may do on a server that its owner shares with them, and for how long.
+//! Sharing: the rights of others on a server, and how long they last.
 
 use std::sync::Arc;
 
@@ -216,7 +216,7 @@ async fn role_counts_in_its_guild_for_a_day() {
     note(&rules, GUILD, &[]).await;
     assert_eq!(sees().await, 404, "they have left");
 
-    // What is shared in several ways adds up.
+    // Permissions of several shares add up.
     note(&rules, GUILD, &[GUILD, ROLE]).await;
     share(&rules, server, &role(GUILD, GUILD), &[Permission::Stop]).await;
     share(&rules, server, &member(STRANGER), &[Permission::Schedule]).await;

@@ -1,4 +1,4 @@
-//! What the answers look like, beside the requests that they answer.
+//! Answers beside the requests that they answer.
 
 mod accounts;
 mod schedules;

@@ -60,7 +60,7 @@ async fn everything(stack: &Stack) -> Vec<(&'static str, Vec<Value>)> {
     all
 }
 
-/// What was, where it is something else now: `table.column: value`.
+/// Returns the values that changed: `table.column: value`.
 fn changes(before: &[(&str, Vec<Value>)], after: &[(&str, Vec<Value>)]) -> BTreeSet<String> {
     let mut changes = BTreeSet::new();
     for ((table, before), (_, after)) in before.iter().zip(after) {
@@ -97,7 +97,7 @@ async fn up_and_down_keeps_schema_and_values() {
     migrate_back(&stack);
     assert_eq!(schema(&stack).await, old_schema);
     let changed: Vec<_> = changes(&old_rows, &everything(&stack).await).into_iter().collect();
-    // What had to be something: where nothing stood, and what no rule here allows. `next_run` is computed anew.
+    // The migration replaces missing values, and values that no rule here allows. `next_run` is computed anew.
     let expected = [
         "api_keys.created_at: null",
         "api_keys.rate_limit: 0",
@@ -293,7 +293,7 @@ async fn go_server_can_be_deleted() {
     as_the_go_program_asks(&sql).await;
 }
 
-/// What the Go program does all day, in its words.
+/// Runs the statements that the Go program runs all day.
 async fn as_the_go_program_asks(sql: &tokio_postgres::Client) {
     for statement in [
         "UPDATE users SET credits = credits - 30 WHERE discord_id = '200000000000000001' AND credits >= 30",

@@ -8,7 +8,7 @@ use agis_test_support::wait;
 
 use crate::common::{OWNER, SOON, Stack};
 
-/// What a newer version may have left: rules that allow more, and rows that make use of it.
+/// Remains of a newer version: rules that allow more, and rows that use them.
 const NEWER: &str = "
     alter table server_schedules drop constraint server_schedules_actions,
         drop constraint server_schedules_action_check, drop constraint server_schedules_policy;

@@ -9,7 +9,7 @@ use super::Answer;
 static DOCUMENT: LazyLock<Value> =
     LazyLock::new(|| serde_json::from_str(include_str!("../../../../docs/openapi.json")).expect("JSON"));
 
-/// What a reference of the document stands for.
+/// Returns the target of a reference in the document.
 pub(crate) fn at(reference: &str) -> &'static Value {
     DOCUMENT.pointer(reference.trim_start_matches('#')).expect("a reference that leads somewhere")
 }

@@ -111,7 +111,7 @@ impl Stack {
         ]
     }
 
-    /// Where the host keeps its servers.
+    /// Returns the folder in which the host keeps its servers.
     pub(crate) fn data_dir(&self) -> PathBuf {
         self.data.path().join("data")
     }
@@ -121,7 +121,7 @@ impl Stack {
         self.data_dir().join("servers").join(server.to_string())
     }
 
-    /// What the host has written about a server's process: `shim.pid`, `game.pid`, `generation`, `phase`.
+    /// Returns the host's status file of a server: `shim.pid`, `game.pid`, `generation`, `phase`.
     pub(crate) fn process_of(&self, server: i64) -> Option<Value> {
         serde_json::from_slice(&std::fs::read(self.server_dir(server).join("status.json")).ok()?).ok()
     }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::{SOON, signal};
 
-/// Where a program of this workspace was built. Tests of one run the other too.
+/// Returns the path of a program of this workspace. Tests of one program run the other too.
 pub(crate) fn path(name: &str) -> PathBuf {
     let built = option_env!("CARGO_BIN_EXE_agis-api").or(option_env!("CARGO_BIN_EXE_agis-bot")).expect("a program");
     let path = Path::new(built).with_file_name(name);

@@ -1,4 +1,4 @@
-//! What a schedule may do is decided when it fires.
+//! A schedule's authority is checked when it fires.
 
 use agis_test_support::wait;
 use serde_json::json;

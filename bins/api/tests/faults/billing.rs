@@ -1,4 +1,4 @@
-//! Who pays for what runs.
+//! Owners pay for servers that run.
 
 use std::{sync::Arc, time::Duration};
 
@@ -111,7 +111,7 @@ async fn unpayable_first_hour_is_refused_until_a_grant() {
         (api.get("/api/v1/users/me").await.expect(200)["credits"] == 70).then_some(())
     })
     .await;
-    // What runs is not refused what it has paid for.
+    // A running server keeps the hour that it has paid for.
     api.act(id, "restart").await;
     let stats = api.get("/api/v1/users/me/stats").await.expect(200);
     assert_eq!((&stats["credits_earned"], &stats["credits_spent"]), (&json!(200), &json!(130)));
@@ -121,7 +121,7 @@ async fn unpayable_first_hour_is_refused_until_a_grant() {
         "a prize"
     );
     sums_agree(&sql).await;
-    // What dashboards show is what the ledger says.
+    // Dashboards show the ledger's numbers.
     for (sample, expected) in [
         ("agis_bot_credits_given{kind=\"grant\"}", 170.0),
         ("agis_bot_credits_given{kind=\"correction\"}", -70.0),
@@ -185,7 +185,7 @@ async fn restart_at_grace_end_still_pays() {
     let _another = billed_at_once(&stack, &sql).await;
     until(&sql, "the owner to be told", told).await;
     sql.batch_execute(OVER).await.expect("the time is over");
-    // It is refused, unless it comes too late.
+    // The restart is refused, unless it comes too late.
     drop(api.call("POST", &format!("/api/v1/servers/{id}/restart"), None).await);
     let _third = stack.api(&ON).await;
     api.until_status(id, "stopped").await;

@@ -63,7 +63,7 @@ async fn overslept_process_changes_nothing() {
     fleet::assert_counted(&[&one, &two], "stop", 960.0).await;
     fleet::assert_counted(&[&one, &two], "start", 40.0).await;
     let all = ended(&sql).await;
-    // It ends when every attempt of its has said what it had to say.
+    // The process ends when each of its attempts has ended.
     assert!(one.stop().await.success());
     assert_eq!(ended(&sql).await, all, "no operation changes after its end");
     assert!(before.iter().all(|operation| all.contains(operation)), "nor did those that ended while it slept");

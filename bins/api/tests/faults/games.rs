@@ -1,4 +1,4 @@
-//! What becomes of games while `agis-api`, their shims, or they themselves are killed.
+//! Games while `agis-api`, their shims, or they themselves are killed.
 
 use agis_test_support::wait;
 use serde_json::Value;
@@ -47,7 +47,8 @@ fn pid(process: &Value, of: &str) -> i64 {
     process[of]["pid"].as_i64().expect("a pid")
 }
 
-/// It is published as crashed, and counted as one crash however many processes watch; a start begins it anew.
+/// Asserts that a server is published as crashed, and counted once however many processes watch; a start begins it
+/// anew.
 async fn assert_crashed_once(stack: &Stack, apis: &[&Api], id: i64, why: &str) {
     let crashed = apis[0].until_status(id, "crashed").await;
     assert!(crashed["error"].as_str().is_some_and(|error| error.contains(why)), "{crashed}");
@@ -203,7 +204,7 @@ async fn catalogue_game_runs_is_adopted_and_stops() {
     fleet::assert_no_copy(&stack, id);
 }
 
-/// What BZFlag's server answers to a client that introduces itself, up to its version.
+/// Returns the greeting of BZFlag's server, up to its version.
 async fn greeting(port: u64) -> String {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let address = ("127.0.0.1", u16::try_from(port).expect("a port"));

@@ -28,7 +28,7 @@ async fn ended_unseen(stack: &Stack) -> i64 {
     api.kill();
     let process = stack.process_of(id).expect("a process");
     let pid = |of: &str| process[of]["pid"].as_i64().expect("a pid");
-    // It takes this for "save and end", which its shim did not ask for.
+    // The game takes this for "save and end", which its shim did not ask for.
     signal(pid("game"), "TERM");
     wait::until(SOON, "the shim to end", async || (!is_alive(pid("shim"))).then_some(())).await;
     id

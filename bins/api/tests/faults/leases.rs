@@ -1,4 +1,4 @@
-//! What becomes of an operation whose process ends in the middle of it.
+//! Operations whose process ends in the middle of them.
 
 use std::time::{Duration, Instant};
 
@@ -103,7 +103,7 @@ async fn expired_operation_is_undone_by_its_host() {
     let first = stack.api(&[games.setting()]).await;
     let (server, operation, _) = starting(&stack, &first).await;
     assert!(first.stop().await.success());
-    // It runs on, and nobody knows of it. For too long there is none but the process of another machine.
+    // The server runs on, and nobody knows of it: for long there is only the process of another machine.
     let data = tempfile::tempdir().expect("a folder");
     let place = data.path().to_str().expect("a path");
     let other = stack.api(&[games.setting(), ("AGIS_HOST_NAME", "elsewhere"), ("AGIS_DATA_DIR", place)]).await;
@@ -155,7 +155,7 @@ async fn request_id_reaches_the_host() {
     let spans: Vec<_> = of_operation.map(|line| &line["span"]).collect();
     assert!(spans.iter().all(|span| span["operation_id"] == operation && span["server_id"] == server), "{spans:#?}");
 
-    // What is no id, or no traceparent, is found nowhere.
+    // An invalid id or traceparent appears nowhere.
     let stop = stack.client.post(format!("{}/api/v1/servers/{server}/stop", second.base)).bearer_auth(&stack.key);
     let stop = stop.header("X-Request-Id", "two words").header("traceparent", format!("00-{TRACE}-hostile"));
     let stopped = second.send(stop).await.expect("an answer").expect(202)["id"].clone();

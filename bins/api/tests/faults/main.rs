@@ -1,4 +1,4 @@
-//! What must hold while processes are killed and the database goes away.
+//! Promises that hold while processes are killed and the database goes away.
 
 mod agones;
 mod authority;

@@ -1,4 +1,4 @@
-//! What becomes of slots that passed while no process ran.
+//! Slots that passed while no process ran.
 
 use agis_test_support::wait;
 use serde_json::{Value, json};
@@ -239,7 +239,7 @@ async fn older_slot_does_not_undo_a_newer_one() {
     holder.batch_execute("rollback").await.expect("let go");
     assert_eq!(last_end(&api, stop).await, ("skipped".to_owned(), json!("superseded")));
     api.until_status(server.into(), "running").await;
-    // What is due next counts again.
+    // The next slot counts again.
     let at_once = daily(&sql, server, "stop", "0 minutes", 0).await;
     sql.batch_execute("notify agis_schedules").await.expect("a notice");
     assert_eq!(last_end(&api, at_once).await, ("succeeded".to_owned(), Value::Null));

@@ -1,4 +1,4 @@
-//! What an owner has to hear is written once, whatever dies, and what they need not hear is not.
+//! Notices to owners are written once, whatever dies, and only for news.
 
 use agis_test_support::wait;
 use tokio_postgres::Client;

@@ -104,7 +104,7 @@ async fn redis_down_at_start_keeps_nobody_out() {
 async fn refused_redis_password_is_not_told() {
     let stack = Stack::start().await;
     let server = Redis::start().expect("a Redis");
-    // It has none, so that any is wrong.
+    // Redis has no password, so any is wrong.
     let url = server.url().replace("//", "//:hunter2@");
     let api = stack.api(&[("REDIS_URL", &url)]).await;
     let line = api.logged("why", |line| line["component"] == "redis").await;

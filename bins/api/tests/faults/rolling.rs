@@ -152,7 +152,7 @@ impl Rollout {
     }
 }
 
-/// Which of these attempts a process has, as it says itself. It may have none: another was quicker.
+/// Returns the attempts that a process has, as it says itself. There may be none: another was quicker.
 fn held(api: &Api, attempts: &BTreeSet<String>) -> BTreeSet<String> {
     let log = api.log();
     let begun = log.iter().filter(|line| line["message"] == "operation begins" && line["action"] == "start");
@@ -190,7 +190,7 @@ async fn rolling_restart_fails_no_request() {
     assert_eq!(count.answered.len(), 6, "replicas that answered: {:?}", count.answered);
     assert!(count.kept >= 20, "connections that were kept: {}", count.kept);
 
-    // Whoever had them at first has ended.
+    // The first holders have ended.
     let again = rollout.attempts(&operations).await;
     assert!(again.iter().all(|attempt| !attempt.ends_with("/1")), "{again:?}");
 

@@ -16,7 +16,7 @@ fn assert_harmless(message: &Message) {
     }
 }
 
-/// What Discord reads marks in: what follows a backslash is none.
+/// Returns the text as Discord looks for marks in it: a character after a backslash is no mark.
 fn effective(text: &str) -> String {
     let mut letters = text.chars();
     let mut kept = String::new();

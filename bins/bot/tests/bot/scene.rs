@@ -1,4 +1,4 @@
-//! What most tests begin with.
+//! Common start of most tests.
 
 use std::{ops::Deref, process::Command, time::Duration};
 
@@ -80,7 +80,7 @@ impl Bot {
         Self { program, metrics, client: stack.client.clone() }
     }
 
-    /// What `/readyz` says.
+    /// Returns the body of `/readyz`.
     pub(crate) async fn readiness(&self) -> Value {
         let answer = self.client.get(format!("{}/readyz", self.metrics)).send().await.expect("an answer");
         answer.json().await.expect("JSON")

@@ -1,4 +1,4 @@
-//! What is offered while people type.
+//! Suggestions while people type.
 
 use agis_test_support::wait;
 
@@ -25,7 +25,7 @@ async fn servers_are_offered_to_those_who_see_them() {
     assert!(scene.offered(&ann, &format!("/server info server:{}", "x".repeat(3000))).await.is_empty());
     assert_eq!(scene.offered(&ann, "/server info server:").await.len(), 4);
 
-    // What is chosen is sent as a number, which means this one though another begins so.
+    // A choice is sent as a number, which means this one though another begins so.
     let info = scene.look(&ann, "/server info server:Moon · stopped").await;
     assert!(info.contains("⚪ Moon"), "{info}");
 

@@ -1,4 +1,4 @@
-//! What people say to the bot, and what they read then.
+//! Conversations of people with the bot.
 
 use agis_discord_stand_in::{Message, Person, Reply};
 
@@ -43,7 +43,7 @@ impl Scene {
         reply
     }
 
-    /// What is offered while a line is typed: names and values.
+    /// Returns the suggestions for a typed line: names and values.
     pub(crate) async fn offered(&self, person: &Person, line: &str) -> Vec<(String, String)> {
         let choices = self.discord.autocomplete(person, line).await;
         choices.into_iter().map(|choice| (choice.name, choice.value)).collect()

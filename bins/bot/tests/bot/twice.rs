@@ -1,4 +1,4 @@
-//! What is delivered twice is done once, also by two processes.
+//! An interaction that is delivered twice is done once, also by two processes.
 
 use agis_discord_stand_in::Person;
 use agis_test_support::wait;

@@ -32,7 +32,7 @@ fn fill_up(world: &mut World, schemas: &Schemas, fleet: &Value, set: &(String, S
     let wanted = usize::try_from(fleet["spec"]["replicas"].as_u64().unwrap_or_default()).unwrap_or_default();
     let mut members = members(world, &set.1);
     members.retain(|member| !meta::is_deleting(member));
-    // Those that players are on stay, so they count first.
+    // GameServers with players stay, so they count first.
     let is_taken = |member: &Value| matches!(State::of(member), Some(State::Allocated | State::Reserved));
     members.sort_by_key(|member| !is_taken(member));
     let mut up = 0;

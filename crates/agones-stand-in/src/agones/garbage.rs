@@ -8,7 +8,7 @@ use crate::kind::Kind;
 use crate::meta;
 use crate::state::World;
 
-/// What has lost all its owners goes, and so does what only waits for that.
+/// Deletes objects that have lost all their owners, and objects that only wait for that.
 pub(super) fn collect(world: &mut World) {
     const FOREGROUND: &str = "foregroundDeletion";
     let sets = world.store.list(Kind::Fleet).filter_map(|fleet| world.sets.get(meta::uid(fleet)));

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::status::Status;
 
-/// What a request is answered.
+/// Answer to a request.
 pub(super) enum Answer {
     Json {
         code: u16,
@@ -17,7 +17,7 @@ pub(super) enum Answer {
         warnings: Vec<String>,
     },
     Text(Bytes),
-    /// What comes piece by piece.
+    /// Body that comes piece by piece.
     Stream(&'static str, LocalBoxStream<'static, io::Result<Bytes>>),
 }
 

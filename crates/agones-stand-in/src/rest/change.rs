@@ -13,7 +13,7 @@ use crate::{meta, patch as patches, pods};
 
 pub(super) fn create(world: &mut World, hub: &Hub, call: &Call, kind: Kind) -> Result<Answer> {
     let object = call.object()?;
-    // Who is there already is told so before quotas are counted.
+    // An existing object is a conflict before quotas are counted.
     let exists = world.store.get(kind, meta::name(&object)).is_some();
     if let Some(why) = world.exceeds_quota(kind).filter(|_| !exists) {
         return Err(Status::forbidden(kind, meta::name(&object), &why));

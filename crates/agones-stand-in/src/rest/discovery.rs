@@ -1,4 +1,4 @@
-//! What there is, as `kubectl` asks for it before anything else.
+//! Lists the API's resources, as `kubectl` asks for them first.
 
 use serde_json::{Value, json};
 

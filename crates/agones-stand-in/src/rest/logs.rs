@@ -1,4 +1,4 @@
-//! What pods print.
+//! Logs of pods.
 
 use std::io;
 use std::sync::Arc;

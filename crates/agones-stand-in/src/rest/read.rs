@@ -18,7 +18,7 @@ pub(super) fn selector(call: &Call, kind: Kind) -> Result<Selector> {
     Selector::parse(kind, call.parameter("labelSelector"), call.parameter("fieldSelector"))
 }
 
-/// Where a list goes on: the version that all its pages show, and the last name that was given out.
+/// Reads a continue token: the version of all pages of a list, and the last name of the previous page.
 fn continuation(token: &str) -> Result<Option<(u64, &str)>> {
     if token.is_empty() {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! What a path leads to.
+//! Targets of paths.
 
 use crate::kind::Kind;
 use crate::status::{Result, Status};
@@ -45,7 +45,7 @@ impl Target {
         }
     }
 
-    /// Where it is, if it is what a role is about.
+    /// Returns the namespace, if roles apply to the target.
     pub(super) fn namespace(&self) -> Option<&str> {
         match self {
             Self::Objects { namespace, .. } | Self::Log { namespace, .. } | Self::Allocations { namespace } => {

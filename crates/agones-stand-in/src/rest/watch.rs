@@ -27,10 +27,10 @@ struct Watch {
     selector: Selector,
     /// Up to which version everything has been told.
     position: u64,
-    /// What is told before anything else.
+    /// First piece of the stream.
     first: String,
     bookmarks: bool,
-    /// What counts when it began: bookmarks, drops, proper ends, compactions.
+    /// Counts at the start: bookmarks, drops, proper ends, compactions.
     seen: [u64; 4],
     deadline: Instant,
     over: bool,

@@ -110,7 +110,7 @@ async fn games_end_in_several_ways() {
     scene.cluster.shutdown("shut");
     scene.cluster.until_state("evicted", State::Unhealthy).await;
     scene.cluster.until_gone(Kind::GameServer, "shut").await;
-    // Those that nobody deletes stay.
+    // GameServers that nobody deletes stay.
     assert_eq!(scene.cluster.state("crashed"), Some(State::Unhealthy));
     let shutdown = json!({"status": {"state": "Shutdown"}});
     let servers = scene.game_servers();
@@ -168,7 +168,7 @@ async fn fleet_is_allocated_until_it_is_empty() {
     scene.cluster.contend_next(1);
     assert_eq!(allocate().await["state"], "Contention");
     assert_eq!(allocate().await["state"], "Allocated");
-    // What is allocated counts as a replica: a Fleet that does not grow has nothing more to give.
+    // An allocated GameServer counts as a replica: a Fleet that does not grow has nothing more to give.
     assert_eq!(allocate().await["state"], "UnAllocated");
     assert!(scene.cluster.requests_to("gameserverallocations").iter().all(|request| request.status == 201));
     scene.game_servers().delete(name, &DeleteParams::default()).await.expect("deleted");

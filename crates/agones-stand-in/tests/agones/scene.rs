@@ -1,4 +1,4 @@
-//! What all tests begin with.
+//! Common start of all tests.
 
 use agis_agones_stand_in::{Cluster, NAMESPACE};
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod};
@@ -15,7 +15,7 @@ pub(crate) struct Scene {
 
 impl Scene {
     pub(crate) async fn new() -> Self {
-        // Where another test of this process has done so, it is done.
+        // Another test of this process may have installed it.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let cluster = Cluster::start().await;
         let file = Kubeconfig::from_yaml(&cluster.kubeconfig()).expect("a kubeconfig");
@@ -52,7 +52,7 @@ impl Scene {
     }
 }
 
-/// What a test writes as JSON, as the type that the client takes.
+/// Turns JSON into the type that the client takes.
 pub(crate) fn typed<T: k8s_openapi::serde::de::DeserializeOwned>(value: Value) -> T {
     serde_json::from_value(value).expect("of this type")
 }

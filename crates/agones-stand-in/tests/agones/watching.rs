@@ -17,7 +17,7 @@ fn map(name: &str, label: &str) -> serde_json::Value {
     json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "labels": {"l": label}}})
 }
 
-/// What a watch of raw events tells, one word for each.
+/// Returns the events of a watch, one word for each.
 async fn words(scene: &Scene, params: &WatchParams, from: &str, act: impl FnOnce(&Cluster)) -> Vec<String> {
     let stream = scene.config_maps().watch(params, from).await.expect("a watch");
     act(&scene.cluster);
@@ -81,7 +81,7 @@ async fn a_watch_lasts_as_long_as_it_wanted() {
     scene.cluster.until("no watch", |cluster| (cluster.watches(Kind::ConfigMap) == 0).then_some(())).await;
 }
 
-/// What the client's watcher does is what the host relies upon: it comes back from all of these with the truth.
+/// The host relies on the client's watcher: it comes back from all of these with the truth.
 #[tokio::test]
 async fn watcher_survives_compaction_and_breaks() {
     let scene = Scene::new().await;
@@ -118,7 +118,7 @@ fn listen(scene: &Scene) -> UnboundedReceiver<String> {
     heard
 }
 
-/// What is heard until a name is.
+/// Collects the names that are heard until this one is.
 async fn until(heard: &mut UnboundedReceiver<String>, name: &str) -> Vec<String> {
     let mut before = Vec::new();
     loop {

@@ -23,7 +23,7 @@ pub(crate) struct Gateway {
     pub(crate) shards: u32,
 }
 
-/// What a connection is told to do.
+/// Order to a connection.
 #[derive(Debug, Clone)]
 pub(crate) enum Order {
     Send(String),

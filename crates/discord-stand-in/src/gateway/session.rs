@@ -42,7 +42,7 @@ impl Session {
         self.connection.map(|connection| (connection, text))
     }
 
-    /// What came after `seen`; `None` where that is more than was kept, or has not happened.
+    /// Returns the events after `seen`; `None` if they are no longer stored, or have not happened.
     pub(super) fn missed(&self, seen: u64) -> Option<Vec<String>> {
         let first_kept = self.events.front().map_or(self.sequence + 1, |(sequence, _)| *sequence);
         let missed = self.events.iter().filter(|(sequence, _)| *sequence > seen).map(|(_, text)| text.clone());

@@ -68,7 +68,7 @@ fn number(option: &Value, value: Value) -> Result<Value, Refusal> {
     if fits { Ok(value) } else { Err(Refusal::new(format!("{value} is out of bounds for the option `{name}`"))) }
 }
 
-/// Where there are choices, one of them has to be taken, by its name or its value.
+/// Takes one of the choices of an option, by its name or its value.
 fn choice(option: &Value, typed: &str) -> Result<Option<Value>, Refusal> {
     let choices = option["choices"].as_array().map_or(&[][..], Vec::as_slice);
     if choices.is_empty() {

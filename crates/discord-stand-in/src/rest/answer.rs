@@ -7,13 +7,13 @@ use serde_json::{Value, json};
 
 use crate::faults::Limited;
 
-/// What a request is answered.
+/// Answer to a request.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: u16,
     body: Option<Value>,
     limited: Option<Limited>,
-    /// What the bot did wrong.
+    /// Faults of the bot.
     pub(super) complaints: Vec<String>,
 }
 
@@ -47,7 +47,7 @@ impl Answer {
         Self::refused(400, 50006, "Cannot send an empty message").because("the message is empty".to_owned())
     }
 
-    /// What nobody has heard of.
+    /// Answers that something does not exist.
     pub(super) fn unknown(complaint: String) -> Self {
         Self::refused(404, 0, "404: Not Found").because(complaint)
     }

@@ -1,4 +1,4 @@
-//! What the bot asks about itself and about others.
+//! Lookups of the bot about itself and others.
 
 use serde_json::{Value, json};
 

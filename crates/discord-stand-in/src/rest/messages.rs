@@ -57,7 +57,7 @@ fn one(state: &mut State, call: &Call, method: &str, channel: u64, id: u64) -> A
     on(message, call, method)
 }
 
-/// What can be done with a message that is there, by whichever way one came to it.
+/// Carries out a request on an existing message, by whichever way it was reached.
 pub(super) fn on(message: &mut Message, call: &Call, method: &str) -> Answer {
     match method {
         "PATCH" => {

@@ -1,4 +1,4 @@
-//! What follows the first answer to an interaction: its message, and more messages.
+//! Messages of an interaction after its first answer.
 
 use super::{Answer, Call, messages};
 use crate::message::Message;

@@ -21,7 +21,7 @@ use twilight_model::id::Id;
 /// The bot; it ends with this value.
 pub(crate) struct Bot {
     pub(crate) http: Arc<Client>,
-    /// What the gateway sent and the library could not read, and other errors.
+    /// Errors, among them gateway events that the library could not read.
     pub(crate) errors: Arc<Mutex<Vec<String>>>,
     /// All interactions, in the order in which they came.
     pub(crate) heard: Arc<Mutex<Vec<Interaction>>>,

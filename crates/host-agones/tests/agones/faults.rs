@@ -9,16 +9,16 @@ use http::Request;
 use kube::{Client, client::Body};
 use tokio::sync::Semaphore;
 
-/// What happens to one of the calls.
+/// Fault of one of the calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// Whoever makes it dies before it is sent.
+    /// The caller dies before the call is sent.
     DieBefore,
-    /// Whoever makes it dies before the answer comes.
+    /// The caller dies before the answer comes.
     DieAfter,
-    /// It is done, and the answer is lost.
+    /// The call is done, and the answer is lost.
     LoseReply,
-    /// It does not get through.
+    /// The call does not get through.
     Refuse,
 }
 

@@ -1,4 +1,4 @@
-//! Whoever was overtaken does nothing, and what they did all the same does not stay.
+//! An overtaken worker does nothing, and its late effects do not stay.
 
 use agis_servers::host::{HostError, Observed, Order, Reached, Target};
 use agis_test_support::wait;
@@ -54,7 +54,7 @@ async fn zombies_leftover_is_reaped() {
         let late = tokio::spawn(async move { zombie.apply(&start).await });
         gate.until_waiting().await;
         assert_eq!(scene.worker(&Faults::none()).apply(&scene.stop(2)).await, Ok(Reached::Stopped));
-        // It dies right after it has created.
+        // The worker dies right after it has created the GameServer.
         let doomed = scene.until_created(&gate).await;
         late.abort();
         assert_eq!(doomed.labels()["agis.wtg.cluster/generation"], "1", "{game}");
@@ -149,7 +149,7 @@ async fn start_after_deletion_has_a_new_world() {
     assert_eq!(worker.apply(&scene.order(2, Target::Deleted)).await, Ok(Reached::Deleted));
     let (world, fence) = (format!("agis-{}-world", scene.server), format!("agis-{}", scene.server));
     let before = scene.worlds().get(&world).await.expect("the volume").uid();
-    // Whoever took it away died on the way.
+    // The process that deleted it died on the way.
     let mark = json!({ "metadata": { "annotations": { "agis.wtg.cluster/forgotten": "true" } } });
     scene.fences().patch(&fence, &PatchParams::default(), &Patch::Merge(mark)).await.expect("patched");
     worker.running_soon(&scene.start(3, "world")).await;

@@ -1,4 +1,4 @@
-//! What orders lead to when nothing goes wrong.
+//! Orders that nothing disturbs.
 
 use std::{pin::pin, sync::Arc, time::Duration};
 

@@ -1,4 +1,4 @@
-//! What happens to a server without an order is noticed.
+//! The host notices changes of servers without an order.
 
 use std::time::Duration;
 
@@ -26,12 +26,12 @@ async fn crash_is_noticed_and_next_start_is_fresh() {
         let process = scene.process();
         process.running(&scene.start(1, game)).await;
         scene.until_observed(&process, "it to run", |it| matches!(it, Observed::Running { .. })).await;
-        // What was told before is taken, so that the next is the crash.
+        // Takes earlier news, so that the next is the crash.
         while tokio::time::timeout(Duration::from_millis(300), process.host.changed()).await.is_ok() {}
         let name = scene.the_one().await.name_any();
         scene.sicken(&name).await;
         tokio::time::timeout(SOON, process.host.changed()).await.expect("told");
-        // What is a Fleet's, Agones shuts down and deletes by itself.
+        // Agones shuts down and deletes a Fleet's GameServer by itself.
         let how = until_ended(&scene, &process, 1).await;
         assert!(how.contains("unhealthy"), "{game}: {how}");
         process.running(&scene.start(2, game)).await;

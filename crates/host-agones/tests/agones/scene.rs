@@ -30,7 +30,7 @@ use crate::faults::Faults;
 /// For what takes a moment on the stand-in, and pulls an image on a real cluster.
 pub(crate) const SOON: Duration = Duration::from_secs(60);
 
-/// What tests hold objects by.
+/// Finalizer by which tests hold objects.
 const FINALIZER: &str = "agis.wtg.cluster/test";
 const IMAGE: &str = "us-docker.pkg.dev/agones-images/examples/simple-game-server:0.38";
 
@@ -262,7 +262,7 @@ impl Scene {
         standing.remove(0)
     }
 
-    /// What runs, or the cluster's own view of it, until it is this.
+    /// Waits until the cluster's own view of a server is this.
     pub(crate) async fn until_observed(
         &self,
         process: &Process,

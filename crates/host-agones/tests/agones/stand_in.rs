@@ -1,4 +1,4 @@
-//! What no real cluster does when it is asked to: these run on the stand-in always.
+//! Faults that no real cluster produces on demand: these tests always run on the stand-in.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use crate::{
 };
 
 impl Scene {
-    /// What stands in the console behind this, to its end, and whether something was lost.
+    /// Returns the rest of the console, and whether something was lost.
     async fn read(&self, process: &Process, mut begin: Begin) -> (Vec<String>, bool) {
         let (mut read, mut is_lost) = (vec![], false);
         loop {

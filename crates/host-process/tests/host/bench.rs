@@ -150,7 +150,7 @@ impl Drop for Bench {
     fn drop(&mut self) {
         for server in fs::read_dir(self.data.path().join("servers")).into_iter().flatten().flatten() {
             let status = fs::read_to_string(server.path().join("status.json")).unwrap_or_default();
-            // What ended has given its number away.
+            // An ended process has given its number away.
             if !status.contains("\"ended\"") {
                 [pid(&server.path(), "shim"), pid(&server.path(), "game")].into_iter().flatten().for_each(kill);
             }

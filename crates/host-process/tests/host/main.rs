@@ -1,4 +1,4 @@
-//! What a host promises, seen on real processes.
+//! Promises of a host, seen on real processes.
 
 mod bench;
 mod console;

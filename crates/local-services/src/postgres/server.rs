@@ -26,7 +26,7 @@ pub(super) struct Server {
     leash: Option<Leash>,
 }
 
-/// What it takes to run a cluster's programs.
+/// Requirements of a cluster's programs.
 #[derive(Debug)]
 pub(super) struct Programs {
     pub(super) bin: PathBuf,

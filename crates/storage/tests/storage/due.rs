@@ -22,7 +22,7 @@ async fn the_turn_goes_round_the_owners() {
     assert_eq!(turns(&[Action::Start], 4).await, "1231");
     assert_eq!(turns(&[Action::Stop, Action::Delete], 100).await, "");
 
-    // What was postponed waits, what lost its worker does not.
+    // A postponed operation waits; one that lost its worker does not.
     sql.batch_execute(
         "update operations set available_at = now() + interval '1 hour' where server_id in
              (select id from game_servers where discord_id = '1');
@@ -53,7 +53,7 @@ async fn due_operations_need_no_scan_of_history() {
     for _ in 0..3 {
         assert_eq!(store.due("there", &[Action::Start], 50).await.expect("what waits").len(), 50);
     }
-    // What another connection has read is told a moment after it.
+    // PostgreSQL reports another connection's reads a moment later.
     let idle = "select count(*) from pg_stat_user_tables where relname = 'operations' and idx_scan > 0";
     wait::until(SOON, "statistics", async || (number(sql, idle).await > 0).then_some(())).await;
     let after = number(sql, read).await;

@@ -43,7 +43,7 @@ async fn the_names_that_operators_know_are_there() {
     assert!(fresh.expect("a row").get::<_, bool>(0), "trigger_user_stats_updated_at touches what changes");
 }
 
-/// What is counted of the rows in `migrations/rows.sql`.
+/// Counts of the rows in `migrations/rows.sql`.
 const COUNTED: [(&str, &str); 23] = [
     ("users", "users"),
     ("totals", "user_stats where total_commands_used = 5"),
@@ -70,8 +70,8 @@ const COUNTED: [(&str, &str); 23] = [
     ("owed answers", "deferrals"),
 ];
 
-/// What each migration that can be reverted takes along when it is, from the newest to the oldest.
-/// docs/operations/rollback.md tells of it.
+/// Losses of each migration that can be reverted, from the newest to the oldest. docs/operations/rollback.md tells of
+/// them.
 const LOST: [(&str, &[&str]); 24] = [
     ("deferrals", &["owed answers"]),
     ("unavailable_games", &["unavailable games"]),

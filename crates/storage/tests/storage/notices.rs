@@ -137,7 +137,7 @@ async fn hopeless_or_old_notice_is_given_up() {
         assert_eq!((state.as_str(), error.as_deref()), ("given_up", Some("nobody could send it in time")), "{old}");
         set(sql, "created_at = now()").await;
     }
-    // What has ended is forgotten after a while.
+    // An ended notice is forgotten after a while.
     let week = Duration::from_secs(7 * 24 * 3600);
     NoticeStore::forget(&**db, week, 10).await.expect("forgotten");
     assert_eq!(state(sql).await.0, "given_up");

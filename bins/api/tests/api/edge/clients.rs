@@ -53,7 +53,7 @@ fn one_answer(stream: &mut TcpStream) -> String {
 #[tokio::test]
 async fn slow_body_is_ended_with_a_problem() {
     let stack = Stack::start().await;
-    // What comes after the answer is thrown away, for as long as a connection is kept.
+    // The server discards bytes after the answer while it keeps a connection.
     let api = stack.api(&[("CLIENT_TIMEOUT_SECONDS", "1"), ("KEEP_ALIVE_SECONDS", "1")]).await;
     let framings = ["Content-Length: 5000", "Transfer-Encoding: chunked"];
     // A name for the request has its body read before a handler asks for it, or where none does.

@@ -1,4 +1,4 @@
-//! What is asked again while the first is at work, or after the process that had it was lost.
+//! Repetitions while the first request is at work, or after its process was lost.
 
 use std::time::Duration;
 

@@ -32,7 +32,7 @@ fn route((method, path, operation): (String, String, Value)) -> Route {
     Route { method, path, scopes, body }
 }
 
-/// What the owner has.
+/// Things that the owner has.
 pub(crate) struct World {
     pub(crate) server: i64,
     /// For keys of one server: another one.

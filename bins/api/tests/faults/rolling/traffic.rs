@@ -29,7 +29,7 @@ const USES: usize = 25;
 /// How often it is asked who is ready: in between, the clients do not know.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// Where a replica serves, and where it says whether it is ready.
+/// Addresses of a replica: REST, and readiness.
 #[derive(Debug, Clone)]
 pub(crate) struct Replica {
     pub(crate) api: SocketAddr,
@@ -42,7 +42,7 @@ impl Replica {
         Self { api: address(&api.base), metrics: address(&api.metrics) }
     }
 
-    /// What `/readyz` answers; nothing where nobody listens.
+    /// Returns the status of `/readyz`; `None` if nobody listens.
     pub(crate) async fn readiness(&self) -> Option<u16> {
         Some(ask_once(self.metrics, &request("GET", "/readyz", "none", "")).await.ok()?.status)
     }
@@ -62,7 +62,7 @@ pub(crate) fn request(method: &str, path: &str, key: &str, body: &str) -> String
     )
 }
 
-/// What matters of an answer.
+/// Relevant parts of an answer.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -145,7 +145,7 @@ impl Service {
     }
 }
 
-/// What became of requests.
+/// Results of requests.
 #[derive(Debug, Default)]
 pub(crate) struct Count {
     /// By the replica that answered.
@@ -210,7 +210,7 @@ async fn client(
     let mut connection = None;
     let every = Duration::from_secs(CONNECTIONS.into()) / RATE;
     let mut turns = interval_at((Instant::now() + every * number / CONNECTIONS).into(), every);
-    // Whoever was late makes up for it: the rate is constant.
+    // A late client catches up: the rate is constant.
     turns.set_missed_tick_behavior(MissedTickBehavior::Burst);
     let mut asked = number as usize;
     while stop.run_until_cancelled(turns.tick()).await.is_some() {
