@@ -136,7 +136,11 @@ async fn tightest_limit_is_told_with_its_owner() {
         assert_eq!(told(&ask(&api, &other).await), (10, left, "maker".to_owned()));
     }
     let refused = ask(&api, &other).await;
-    assert!(says(&refused, "an API key from which this one was made has used its 10 requests per hour"), "{}", refused.body);
+    assert!(
+        says(&refused, "an API key from which this one was made has used its 10 requests per hour"),
+        "{}",
+        refused.body
+    );
     assert_eq!((told(&refused), refused.body["code"].as_str()), ((10, 0, "maker".to_owned()), Some("rate_limited")));
     let wait: u32 = refused.header("retry-after").parse().expect("seconds");
     assert!((300..=360).contains(&wait), "a token of the maker's comes every 360 s: {wait}");
