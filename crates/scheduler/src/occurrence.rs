@@ -11,7 +11,7 @@ use self::{
     calendar::{Calendar, DAY_MINUTES},
     stretch::{DAY_SECONDS, Stretch},
 };
-use crate::{cron::FieldSets, zone::Zone};
+use crate::{cron::sets::FieldSets, zone::Zone};
 
 /// Years to look ahead for a match. 29 February on a given weekday can be 40 years away (2100 has none).
 const HORIZON_MINUTES: i64 = 50 * 366 * DAY_MINUTES;

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::{CronError, CronExpression, Every, FieldSets, Reading};
+use super::{CronError, CronExpression, Every, Reading, sets::FieldSets};
 
 /// Dialect of a scheduler with more than five fields.
 #[derive(Clone, Copy, PartialEq)]

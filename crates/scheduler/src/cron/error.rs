@@ -1,4 +1,7 @@
-use super::{CronExpression, CronField, Every, Reading};
+use super::{every::Every, field::CronField, reading::Reading};
+
+/// Maximum length of an accepted text, in characters.
+pub(super) const MAX_LENGTH: usize = 100;
 
 /// Reason why a text is not a cron expression. The sentences tell the person who typed it which field is wrong and what
 /// to do. Their advice never changes the meaning: an expression is offered only if it means what the text means.
@@ -62,10 +65,10 @@ pub enum CronError {
         /// The advice for the five fields between them.
         middle: Option<Reading>,
     },
-    /// The text is longer than [`CronExpression::MAX_LENGTH`].
+    /// The text is longer than [`CronExpression::MAX_LENGTH`](super::CronExpression::MAX_LENGTH).
     #[error(
         "A cron expression may have {} characters, this one has {length}. Use ranges and steps, such as 0-59/5.",
-        CronExpression::MAX_LENGTH
+        MAX_LENGTH
     )]
     TooLong {
         /// Number of characters, runs of blanks counted as one.

@@ -3,27 +3,12 @@
 //! The advice of a refusal never changes the meaning. An expression is offered only if every scheduler that takes the
 //! pasted text means the same by it. If they differ (a weekday's number, two day fields), the refusal says so.
 
-use super::{CronError, CronExpression, CronField, Every};
+use super::{error::CronError, every::Every, expression::CronExpression, field::CronField, reading::Reading};
 use crate::zone::Zone;
 
 const QUOTES: [char; 6] = ['"', '\'', '`', '“', '”', '„'];
 /// Signs that people put around the name of a zone. The last one comes from a blank.
 const AROUND_ZONES: [char; 12] = ['(', ')', '[', ']', '"', '\'', '`', ',', ';', ':', '#', '_'];
-
-/// Result of reading six or seven fields as another scheduler's expression.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reading {
-    /// Equals these five fields.
-    Write(String),
-    /// Cannot be expressed: runs begin at second 0.
-    Seconds,
-    /// Cannot be expressed: a schedule is not limited to years.
-    Years,
-    /// Ambiguous: schedulers differ in the number of a weekday.
-    WeekdayNumber,
-    /// Ambiguous: schedulers differ in whether a day has to match both day fields.
-    BothDays,
-}
 
 /// Refuses recognised text other than five fields. `fields` has no blanks in it.
 pub(super) fn recognise(fields: &[&str]) -> Option<CronError> {

@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::{CronError, CronExpression, CronField, FieldSets};
+use super::{CronError, CronExpression, CronField, sets::FieldSets};
 
 fn sets(text: &str) -> FieldSets {
     text.parse::<CronExpression>().unwrap_or_else(|error| panic!("{text:?} should be accepted: {error}")).sets

@@ -1,6 +1,10 @@
 //! Warns of meanings that an author may not intend, as sentences to show beside the next runs.
 
-use super::{CronExpression, CronField, FieldSets, field::all};
+use super::{
+    expression::CronExpression,
+    field::{CronField, all},
+    sets::FieldSets,
+};
 
 /// Bits 1 to 31.
 const ALL_DAYS_OF_MONTH: u32 = !1;

@@ -1,7 +1,7 @@
 //! Describes an expression in words, as a friend would. Libraries for this know other dialects: they combine the two
 //! day fields where crontab(5) takes either. An expression without short words is described by its fields.
 
-use super::{CronExpression, CronField, FieldSets};
+use super::{expression::CronExpression, field::CronField, sets::FieldSets};
 
 const MONTHS: [&str; 12] = [
     "January",

@@ -2,7 +2,7 @@
 
 use chrono::{Datelike, NaiveDate};
 
-use crate::cron::FieldSets;
+use crate::cron::sets::FieldSets;
 
 pub(super) const DAY_MINUTES: i64 = 24 * 60;
 
