@@ -70,7 +70,7 @@ impl Db {
     /// A pool that connects when it is first used.
     ///
     /// # Errors
-    /// Where the configuration cannot be used.
+    /// Fails if the configuration cannot be used.
     pub fn new(config: &DbConfig) -> Result<Self, DbError> {
         // A counter that begins with its first event hides that event from rates and alerts.
         metrics::counter!("agis_bot_db_writes_refused_total").increment(0);
@@ -93,10 +93,10 @@ impl Db {
         Ok(Self { url, pool, readers, users: Arc::default(), keys: Arc::default(), grantees: Arc::default() })
     }
 
-    /// Whether the database answers.
+    /// Asks the database for an answer.
     ///
     /// # Errors
-    /// Where it does not.
+    /// Fails if there is none.
     pub async fn ping(&self) -> Result<(), StoreError> {
         self.run(async |conn| Ok(conn.batch_execute("select 1").await?)).await
     }

@@ -15,6 +15,7 @@ use uuid::Uuid;
 use crate::{
     db::{Db, column},
     error::{Fault, understood},
+    schema::deferrals,
     word::{Stored, every, stored},
 };
 
@@ -49,7 +50,7 @@ impl Row {
 
 #[async_trait]
 impl DeferralStore for Db {
-    async fn keep(&self, holder: &Holder, lease: Duration, deferrals: &[Deferral]) -> Result<(), StoreError> {
+    async fn keep(&self, holder: &Holder, lease: Duration, promises: &[Deferral]) -> Result<(), StoreError> {
         self.run(async |conn| {
             // diesel joins no `unnest`.
             diesel::sql_query(
@@ -60,11 +61,11 @@ impl DeferralStore for Db {
                  on conflict (key) do update set operation_id = excluded.operation_id, lease_until = excluded.lease_until
                  where d.process = excluded.process",
             )
-            .bind::<Array<Text>, _>(column(deferrals, |deferral| &*deferral.key))
-            .bind::<Array<Text>, _>(column(deferrals, |deferral| deferral.user.as_str()))
-            .bind::<Array<Binary>, _>(column(deferrals, |deferral| &deferral.token.0[..]))
-            .bind::<Array<Text>, _>(column(deferrals, |deferral| stored(deferral.place)))
-            .bind::<Array<Nullable<SqlUuid>>, _>(column(deferrals, |deferral| deferral.operation.map(|id| id.0)))
+            .bind::<Array<Text>, _>(column(promises, |deferral| &*deferral.key))
+            .bind::<Array<Text>, _>(column(promises, |deferral| deferral.user.as_str()))
+            .bind::<Array<Binary>, _>(column(promises, |deferral| &deferral.token.0[..]))
+            .bind::<Array<Text>, _>(column(promises, |deferral| stored(deferral.place)))
+            .bind::<Array<Nullable<SqlUuid>>, _>(column(promises, |deferral| deferral.operation.map(|id| id.0)))
             .bind::<SqlUuid, _>(holder.process)
             .bind::<Binary, _>(&holder.seal)
             .bind::<Double, _>(lease.as_secs_f64())
@@ -77,11 +78,8 @@ impl DeferralStore for Db {
 
     async fn forget(&self, holder: &Holder, keys: &[Arc<str>]) -> Result<(), StoreError> {
         self.run(async |conn| {
-            diesel::sql_query("delete from deferrals where process = $1 and key = any($2)")
-                .bind::<SqlUuid, _>(holder.process)
-                .bind::<Array<Text>, _>(column(keys, |key| &**key))
-                .execute(conn)
-                .await?;
+            let kept = deferrals::process.eq(holder.process).and(deferrals::key.eq_any(column(keys, |key| &**key)));
+            diesel::delete(deferrals::table.filter(kept)).execute(conn).await?;
             Ok(())
         })
         .await

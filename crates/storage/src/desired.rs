@@ -1,4 +1,4 @@
-//! What a server should be doing, where something else than a request changes it. The server's row is locked.
+//! Changes of a server's desired state by something else than a request. The server's row is locked.
 
 use agis_base::{ServerId, StoreError};
 use agis_servers::{State, Status, host::Generation, server::Desired};
@@ -14,7 +14,7 @@ use crate::{
     word::{Stored, stored},
 };
 
-/// Locks a server's row; answers with its generation.
+/// Locks a server's row, and returns its generation.
 pub(crate) async fn lock(conn: &mut AsyncPgConnection, id: ServerId) -> Result<Generation, Fault<StoreError>> {
     let locked = game_servers::table.find(id.0).select(game_servers::generation).for_no_key_update();
     Ok(locked.first(conn).await?)
@@ -39,7 +39,7 @@ pub(crate) async fn revert(conn: &mut AsyncPgConnection, servers: &[i32]) -> Res
     Ok(())
 }
 
-/// A server that has come to a good end at this generation is to stay stopped, unless something was asked of it since. Its
+/// Lets a server that has come to a good end at this generation stay stopped, unless something was asked of it since. Its
 /// row is locked.
 pub(crate) async fn leave_stopped(
     conn: &mut AsyncPgConnection,

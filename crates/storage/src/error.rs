@@ -6,7 +6,7 @@ use std::{
 use agis_base::StoreError;
 use diesel::result::{DatabaseErrorKind, Error};
 
-/// What stops a piece of work on a connection: the database, or a decision.
+/// Reason why a piece of work on a connection stopped: the database, or a decision.
 pub(crate) enum Fault<R> {
     /// The database.
     Database(Error),
@@ -23,7 +23,7 @@ impl<R> From<Error> for Fault<R> {
 }
 
 impl<R> Fault<R> {
-    /// Whether the session took no writes.
+    /// Returns whether the session took no writes.
     pub(crate) fn is_read_only(&self) -> bool {
         matches!(self, Self::Database(Error::DatabaseError(DatabaseErrorKind::ReadOnlyTransaction, _)))
     }
@@ -44,8 +44,8 @@ pub(crate) fn unknown<R>(column: &str, word: &str) -> Fault<R> {
     Fault::Unknown(format!("{column} holds '{word}'"))
 }
 
-/// Those of many rows that this program understands. One that a newer program has written, before a rollback or in the
-/// middle of a rollout, is left to that program, and keeps nobody from the others.
+/// Returns the rows that this program understands. A row that a newer program has written, before a rollback or in the
+/// middle of a rollout, is left to that program, and spoils no other row.
 pub(crate) fn understood<T, R>(rows: impl IntoIterator<Item = Result<T, Fault<R>>>) -> Result<Vec<T>, Fault<R>> {
     let pass_over = |row: Result<T, Fault<R>>| match row {
         Err(Fault::Unknown(what)) => {

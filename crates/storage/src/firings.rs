@@ -14,10 +14,10 @@ use agis_scheduler::{
 use async_trait::async_trait;
 use chrono::TimeDelta;
 use diesel::{
-    dsl::sql,
+    dsl::{min, sql},
     expression::SqlLiteral,
     prelude::*,
-    sql_types::{Array, Bool, Double, Integer, Nullable, Text, Timestamptz},
+    sql_types::{Array, Bool, Integer, Nullable, Text, Timestamptz},
 };
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
@@ -27,29 +27,22 @@ use crate::{
     db::Db,
     error::understood,
     schedules,
-    schema::{now, schedule_runs, server_schedules},
+    schema::{clock_timestamp, now, schedule_runs, server_schedules},
     word::{Stored, every, stored, words},
 };
 
 #[async_trait]
 impl FiringStore for Db {
     async fn until_next(&self) -> Result<Option<Duration>, StoreError> {
-        #[derive(QueryableByName)]
-        struct Row {
-            #[diesel(sql_type = Nullable<Double>)]
-            seconds: Option<f64>,
-        }
         self.run(async |conn| {
-            // diesel knows no `extract`.
-            let row: Row = diesel::sql_query(
-                "select extract(epoch from min(next_run) - clock_timestamp())::float8 as seconds
-                 from server_schedules where enabled and action = any($1) and missed_run_policy = any($2)",
-            )
-            .bind::<Array<Text>, _>(every::<Action>())
-            .bind::<Array<Text>, _>(every::<MissedRunPolicy>())
-            .get_result(conn)
-            .await?;
-            Ok(row.seconds.map(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX)))
+            let (next, at): (Option<Timestamp>, Timestamp) = server_schedules::table
+                .filter(server_schedules::enabled)
+                .filter(server_schedules::action.eq_any(every::<Action>()))
+                .filter(server_schedules::missed_run_policy.eq_any(every::<MissedRunPolicy>()))
+                .select((min(server_schedules::next_run), clock_timestamp()))
+                .first(conn)
+                .await?;
+            Ok(next.map(|next| (next - at).to_std().unwrap_or_default()))
         })
         .await
     }
@@ -62,7 +55,7 @@ impl FiringStore for Db {
             diesel::sql_query("set local enable_sort = off").execute(conn).await?;
             let rows: Vec<claim::Row> = server_schedules::table
                 .filter(server_schedules::enabled.and(server_schedules::next_run.le(now().nullable())))
-                // What a newer program has written would be first in every batch, and none of this one's.
+                // Rows of a newer program would be first in every batch, before those of this one.
                 .filter(server_schedules::action.eq_any(every::<Action>()))
                 .filter(server_schedules::missed_run_policy.eq_any(every::<MissedRunPolicy>()))
                 .order(server_schedules::next_run)

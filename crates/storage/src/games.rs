@@ -5,32 +5,40 @@ use agis_servers::store::{GameStore, UNAVAILABLE_FOR};
 use async_trait::async_trait;
 use diesel::{
     prelude::*,
-    sql_types::{Array, Double, Integer, Text},
+    sql_types::{Array, Integer, Text},
+    upsert::excluded,
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use crate::{
-    db::{Db, column},
+    db::Db,
     error::Fault,
+    schema::{interval, now, timestamptz_pl_interval, unavailable_games},
 };
 
 /// How long what a host said is kept that nobody serves any more, in days.
 const KEPT_DAYS: i32 = 1;
 
-#[derive(QueryableByName)]
-struct Row {
-    #[diesel(sql_type = Text)]
-    game_type: String,
-    #[diesel(sql_type = Text)]
-    reason: String,
-}
-
 #[async_trait]
 impl GameStore for Db {
     async fn note_games(&self, host: &str, games: &[(String, Option<Reason>)]) -> Result<(), StoreError> {
         let fine: Vec<_> = games.iter().filter(|(_, why)| why.is_none()).map(|(game, _)| game.as_str()).collect();
-        let unfit: Vec<_> = games.iter().filter_map(|(game, why)| Some((game.as_str(), &**why.as_ref()?))).collect();
+        let mut unfit: Vec<_> =
+            games.iter().filter_map(|(game, why)| Some((game.as_str(), &**why.as_ref()?))).collect();
+        // In one order, so that two processes that serve the host never wait for each other.
+        unfit.sort_unstable();
+        let unfit: Vec<_> = unfit
+            .into_iter()
+            .map(|(game, why)| {
+                (
+                    unavailable_games::host.eq(host),
+                    unavailable_games::game_type.eq(game),
+                    unavailable_games::reason.eq(why),
+                )
+            })
+            .collect();
         self.transaction(async |conn| {
+            // diesel has no CTEs.
             diesel::sql_query(
                 // Passes over what another process is writing: two that change many rows would wait for each other.
                 "with gone as (
@@ -45,17 +53,16 @@ impl GameStore for Db {
             .execute(conn)
             .await?;
             if !unfit.is_empty() {
-                // In one order, so that two processes that serve the host never wait for each other.
-                diesel::sql_query(
-                    "insert into unavailable_games (host, game_type, reason)
-                     select $1, game_type, reason from unnest($2, $3) as u(game_type, reason) order by game_type
-                     on conflict (host, game_type) do update set reason = excluded.reason, seen_at = excluded.seen_at",
-                )
-                .bind::<Text, _>(host)
-                .bind::<Array<Text>, _>(column(&unfit, |(game, _)| *game))
-                .bind::<Array<Text>, _>(column(&unfit, |(_, why)| *why))
-                .execute(conn)
-                .await?;
+                diesel::insert_into(unavailable_games::table)
+                    .values(&unfit)
+                    .on_conflict((unavailable_games::host, unavailable_games::game_type))
+                    .do_update()
+                    .set((
+                        unavailable_games::reason.eq(excluded(unavailable_games::reason)),
+                        unavailable_games::seen_at.eq(excluded(unavailable_games::seen_at)),
+                    ))
+                    .execute(conn)
+                    .await?;
             }
             Ok(())
         })
@@ -72,13 +79,11 @@ pub(crate) async fn unavailable<R>(
     conn: &mut AsyncPgConnection,
     host: &str,
 ) -> Result<BTreeMap<String, String>, Fault<R>> {
-    let rows: Vec<Row> = diesel::sql_query(
-        "select game_type, reason from unavailable_games
-         where host = $1 and seen_at > now() - make_interval(secs => $2)",
-    )
-    .bind::<Text, _>(host)
-    .bind::<Double, _>(UNAVAILABLE_FOR.as_secs_f64())
-    .get_results(conn)
-    .await?;
-    Ok(rows.into_iter().map(|row| (row.game_type, row.reason)).collect())
+    let until = timestamptz_pl_interval(unavailable_games::seen_at.nullable(), interval(UNAVAILABLE_FOR));
+    let rows: Vec<(String, String)> = unavailable_games::table
+        .filter(unavailable_games::host.eq(host).and(until.gt(now().nullable())))
+        .select((unavailable_games::game_type, unavailable_games::reason))
+        .load(conn)
+        .await?;
+    Ok(rows.into_iter().collect())
 }

@@ -20,7 +20,7 @@ use crate::readers::thread_number;
 const PLACES: usize = 16;
 /// How many are asked at once.
 const TOGETHER: usize = 64;
-/// Whoever comes so long after a question was asked does not wait for its answer.
+/// Maximum age of a question whose answer a newcomer waits for.
 const QUIET: Duration = Duration::from_secs(1);
 
 /// Looks things up by their key, together. Those who ask from one thread are asked for there.
@@ -47,10 +47,10 @@ where
     K: Clone + Eq + Hash + Send + 'static,
     V: Clone + Send + 'static,
 {
-    /// What stands under this key. `ask` looks up many; it is called for those who wait, perhaps by another of them.
+    /// Looks up a key. `ask` looks up many keys, also those of other callers.
     ///
     /// # Errors
-    /// What `ask` answered.
+    /// Fails with the error of `ask`.
     pub(crate) async fn find<Fut>(
         self: &Arc<Self>,
         key: K,
@@ -84,13 +84,13 @@ where
         while let Some(asked) = self.next(number) {
             let found = ask(asked.iter().map(|it| it.key.clone()).collect()).await;
             for Asked { key, tell } in asked {
-                // Whoever has left needs no answer.
+                // A caller that has left needs no answer.
                 let _ = tell.send(found.as_ref().map(|found| found.get(&key).cloned()).map_err(Clone::clone));
             }
         }
     }
 
-    /// Those who wait; none where nobody does, and then whoever comes next has to ask.
+    /// Returns the next callers; `None` if nobody waits, and then the next caller has to ask.
     fn next(&self, number: usize) -> Option<Vec<Asked<K, V>>> {
         let mut place = self.place(number);
         let first = place.waiting.len().min(TOGETHER);

@@ -142,7 +142,7 @@ impl KeyStore for Db {
     }
 }
 
-/// Those of these digests that are keys. One that cannot be read is its own trouble, not that of the others.
+/// Returns the keys among these digests. An unreadable key fails alone.
 async fn known(db: Db, digests: Vec<Digest>) -> Result<HashMap<Digest, Result<ApiKey, StoreError>>, StoreError> {
     db.read(async |mut conn| {
         let by_hash: HashMap<String, Digest> = digests.iter().map(|digest| (digest.to_hex(), *digest)).collect();

@@ -5,6 +5,7 @@ mod end;
 use std::time::Duration;
 
 use agis_base::{OperationId, Reason, StoreError, UserId};
+use agis_notices::Kind;
 use agis_servers::{
     Action, Origin, State, Status,
     host::Generation,
@@ -218,11 +219,12 @@ impl LeaseStore for Db {
             let generation = desired::lock(conn, claim.server.id).await?;
             let next = generation.max(claim.operation.generation) + 1;
             let queued = requeue(conn, claim, next, TimeDelta::zero(), how).await?;
-            // Where a newer one waits it finds the same, and does this.
+            // If a newer one waits, it finds the same and does this.
             let again = queued == Some(State::Queued);
             if again {
                 if !good {
-                    notices::tell_of_crash(conn, claim.server.id, claim.operation.generation, how).await?;
+                    notices::tell(conn, claim.server.id, Kind::ServerCrashed, Some(claim.operation.generation), how)
+                        .await?;
                 }
                 let status = if good { Status::Stopped } else { Status::Crashed };
                 diesel::update(game_servers::table.find(claim.server.id.0))

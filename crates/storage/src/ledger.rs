@@ -22,12 +22,12 @@ use crate::{
     word::{Stored, stored},
 };
 
-/// Those of the priced servers that have an hour to pay, whose beginning their hosts have confirmed. What was asked to stop
+/// Condition of a priced server with an hour to pay whose beginning its host has confirmed. A server that was asked to stop
 /// is not charged any more, and not asked again.
 const DUE: &str = "s.status = 'running' and s.desired = 'running' and (s.paid_until is null or s.paid_until <= now())
     and s.confirmed_until >= greatest(s.paid_until, (select free_until from billing))";
 
-/// Whether a locked row is waited for.
+/// Whether to wait for a locked row.
 #[derive(Clone, Copy)]
 enum Wait {
     ForLock,

@@ -31,15 +31,15 @@ const PATIENCE: Duration = Duration::from_secs(25 * 60);
 pub struct MigrationStatus {
     /// Its name.
     pub name: String,
-    /// Whether the database has it.
+    /// Whether the database has the migration.
     pub applied: bool,
 }
 
 /// Applies what is pending; answers with the names of what was applied. `tell` hears what is waited for.
 ///
 /// # Errors
-/// Where the database cannot be reached or refuses a migration, or a lock cannot be had for long; that migration has then
-/// changed nothing.
+/// Fails if the database cannot be reached or refuses a migration, or a lock cannot be had for long; that migration has
+/// then changed nothing.
 pub async fn up(url: &DatabaseUrl, tell: impl Fn(&str) + Send + 'static) -> Result<Vec<String>, StoreError> {
     with_lock(url, tell, |steps| {
         let pending = steps.conn().pending_migrations(MIGRATIONS)?;
@@ -59,7 +59,7 @@ pub async fn down(url: &DatabaseUrl, tell: impl Fn(&str) + Send + 'static) -> Re
 /// Every migration of this program, in order.
 ///
 /// # Errors
-/// Where the database cannot be reached.
+/// Fails if the database cannot be reached.
 pub async fn status(url: &DatabaseUrl) -> Result<Vec<MigrationStatus>, StoreError> {
     with_lock(
         url,
@@ -77,10 +77,10 @@ pub async fn status(url: &DatabaseUrl) -> Result<Vec<MigrationStatus>, StoreErro
 }
 
 impl Db {
-    /// Whether the database has every migration of this program.
+    /// Returns whether the database has every migration of this program.
     ///
     /// # Errors
-    /// Where the database cannot be reached.
+    /// Fails if the database cannot be reached.
     pub async fn is_migrated(&self) -> Result<bool, StoreError> {
         let all = versions()?;
         self.run(async |conn| {

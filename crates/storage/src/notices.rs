@@ -23,7 +23,7 @@ use crate::{
     db::Db,
     error::{Fault, understood},
     notify::{self, NOTICES},
-    schema::{clock_timestamp, notices, now},
+    schema::{clock_timestamp, game_servers, notices, now},
     word::{Stored, every, stored, words},
 };
 
@@ -70,6 +70,7 @@ impl NoticeStore for Db {
     async fn claim(&self, limit: u32, lease: Duration) -> Result<Claimed, StoreError> {
         self.transaction(async |conn| {
             let given_up = give_up_old(conn).await?;
+            // diesel has no CTEs.
             let rows: Vec<Row> = diesel::sql_query(
                 "with due as (
                      select id from notices
@@ -176,6 +177,7 @@ fn ours(notice: &Notice) -> _ {
 /// Gives up what nobody has, and is to be tried no more: whoever had it last never said what became of it, or nobody came
 /// for it in time.
 async fn give_up_old(conn: &mut AsyncPgConnection) -> Result<u64, Fault<StoreError>> {
+    // diesel updates by no subquery of the same table.
     let given_up = diesel::sql_query(
         "update notices set state = 'given_up', finished_at = now(), lease_until = null,
                 last_error = coalesce(last_error, 'nobody could send it in time')
@@ -198,6 +200,7 @@ pub(crate) async fn tell_of_operations(conn: &mut AsyncPgConnection, ids: &[Uuid
     if ids.is_empty() {
         return Ok(());
     }
+    // diesel joins no text to a column's.
     let recipients: Vec<Recipient> = diesel::sql_query(
         "insert into notices (recipient, channel_id, kind, server_id, server_name, action, reason, operation_id)
          select s.discord_id, case when o.actor = s.discord_id then o.channel_id end, 'operation_' || o.state, s.id, s.name, o.action,
@@ -210,50 +213,40 @@ pub(crate) async fn tell_of_operations(conn: &mut AsyncPgConnection, ids: &[Uuid
     .bind::<Integer, _>(REASON_LENGTH)
     .get_results(conn)
     .await?;
-    ring(conn, recipients).await
+    ring(conn, recipients.into_iter().map(|row| row.recipient).collect()).await
 }
 
-/// Writes that a server has crashed at this generation.
-pub(crate) async fn tell_of_crash(
-    conn: &mut AsyncPgConnection,
-    server: ServerId,
-    generation: Generation,
-    how: &str,
-) -> Result<(), Fault<StoreError>> {
-    let recipients: Vec<Recipient> = diesel::sql_query(
-        "insert into notices (recipient, kind, server_id, server_name, reason, generation)
-         select discord_id, 'server_crashed', id, name, left($2, $3), $4 from game_servers where id = $1
-         on conflict do nothing returning recipient",
-    )
-    .bind::<Integer, _>(server.0)
-    .bind::<Text, _>(how)
-    .bind::<Integer, _>(REASON_LENGTH)
-    .bind::<BigInt, _>(generation)
-    .get_results(conn)
-    .await?;
-    ring(conn, recipients).await
-}
-
-/// Writes what an owner has to hear of their credits and this server; at most once of a generation, where one is given.
-pub(crate) async fn tell_of_credits(
+/// Tells an owner of an event on this server, at most once of a generation, if one is given.
+pub(crate) async fn tell(
     conn: &mut AsyncPgConnection,
     server: ServerId,
     kind: Kind,
     generation: Option<Generation>,
     why: &str,
 ) -> Result<(), Fault<StoreError>> {
-    let recipients: Vec<Recipient> = diesel::sql_query(
-        "insert into notices (recipient, kind, server_id, server_name, reason, generation)
-         select discord_id, $2, id, name, left($3, $4), $5 from game_servers where id = $1
-         on conflict do nothing returning recipient",
-    )
-    .bind::<Integer, _>(server.0)
-    .bind::<Text, _>(stored(kind))
-    .bind::<Text, _>(why)
-    .bind::<Integer, _>(REASON_LENGTH)
-    .bind::<Nullable<BigInt>, _>(generation)
-    .get_results(conn)
-    .await?;
+    let why: String = why.chars().take(REASON_MAX).collect();
+    let notice = game_servers::table.find(server.0).select((
+        game_servers::discord_id,
+        stored(kind).into_sql::<Text>(),
+        game_servers::id,
+        game_servers::name,
+        why.into_sql::<Text>(),
+        generation.into_sql::<Nullable<BigInt>>(),
+    ));
+    let recipients: Vec<String> = diesel::insert_into(notices::table)
+        .values(notice)
+        .into_columns((
+            notices::recipient,
+            notices::kind,
+            notices::server_id,
+            notices::server_name,
+            notices::reason,
+            notices::generation,
+        ))
+        .on_conflict_do_nothing()
+        .returning(notices::recipient)
+        .get_results(conn)
+        .await?;
     ring(conn, recipients).await
 }
 
@@ -267,11 +260,11 @@ struct Recipient {
 }
 
 /// Rings for those who send, and gives up the oldest where too many wait for a recipient. One that is being sent stays.
-async fn ring(conn: &mut AsyncPgConnection, recipients: Vec<Recipient>) -> Result<(), Fault<StoreError>> {
+async fn ring(conn: &mut AsyncPgConnection, recipients: Vec<String>) -> Result<(), Fault<StoreError>> {
     if recipients.is_empty() {
         return Ok(());
     }
-    let recipients: Vec<_> = recipients.into_iter().map(|row| row.recipient).collect();
+    // diesel has no window functions over a subquery.
     let given_up = diesel::sql_query(
         "update notices set state = 'given_up', finished_at = now(), lease_until = null, last_error = $2
          where id in (
@@ -289,7 +282,7 @@ async fn ring(conn: &mut AsyncPgConnection, recipients: Vec<Recipient>) -> Resul
     .execute(conn)
     .await?;
     notify::ring(conn, NOTICES).await?;
-    // Where the commit fails after this, they are counted again when it is tried again.
+    // If the commit fails after this, the next attempt counts them again.
     count_given_up(given_up as u64);
     Ok(())
 }

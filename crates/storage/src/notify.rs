@@ -1,4 +1,4 @@
-//! What Postgres tells us: that schedules, operations or keys have changed, also through other processes.
+//! Notifications of Postgres: schedules, operations or keys have changed, also through other processes.
 //!
 //! A notice is a hint to look now. Whoever waits for one looks again after a while all the same, since notices are lost
 //! while the connection is down. Only the cache of keys relies on them, and so asks for a proof that they come: this

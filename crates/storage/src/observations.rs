@@ -1,6 +1,7 @@
-//! What hosts were found to run.
+//! Servers as their hosts were found to run them.
 
 use agis_base::{Reason, ServerId, StoreError, Timestamp};
+use agis_notices::Kind;
 use agis_servers::{
     Status,
     host::Generation,
@@ -59,7 +60,7 @@ impl ObservationStore for Db {
                 .execute(conn)
                 .await?;
             if updated == 1 {
-                notices::tell_of_crash(conn, server, generation, how).await?;
+                notices::tell(conn, server, Kind::ServerCrashed, Some(generation), how).await?;
             }
             Ok(updated == 1)
         })

@@ -1,4 +1,4 @@
-//! What a request that is done once has made, for the transactions that make something.
+//! Results of requests that are carried out once, for the transactions that create something.
 
 use agis_base::{Once, StoreError};
 use diesel::prelude::*;
@@ -7,7 +7,8 @@ use uuid::Uuid;
 
 use crate::{error::Fault, schema::idempotency_keys};
 
-/// What the request has made already, before a process died: whoever makes something looks here first.
+/// Returns the thing that the request has created already, before a process died. A transaction that creates something looks
+/// here first.
 pub(crate) async fn made<R: From<StoreError>>(
     conn: &mut AsyncPgConnection,
     once: Option<&Once>,

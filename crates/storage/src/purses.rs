@@ -1,5 +1,5 @@
-//! What owners can spend on servers that are to run. A start reserves the first hour by being there: no row says so but the
-//! operation's own, so what is reserved is free again when the start has ended, however it ended.
+//! Credits that owners can spend on servers that are to run. A start reserves the first hour by its own row alone, so the
+//! reserved credits are free again when the start has ended, however it ended.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -16,7 +16,8 @@ use crate::{
     schema::{game_servers, users},
 };
 
-/// Servers that cost their owners something.
+/// Servers that cost their owners something. Raw statements share these conditions: one with a CTE, one with an aggregate of
+/// a condition, and one that locks.
 pub(crate) const PRICED: &str = "s.cost_per_hour > 0 and s.host is not null and s.deleted_at is null";
 
 /// Of those, the ones whose first hour is reserved: a start waits or runs, or has succeeded and is not charged yet.
@@ -25,7 +26,7 @@ const RESERVES: &str = "s.desired = 'running' and (s.paid_until is null or s.pai
          or exists (select from operations o where o.server_id = s.id and o.state in ('queued', 'running')
                         and o.action in ('start', 'restart')))";
 
-/// What the owners of some servers have, with their rows locked, and what of it is reserved.
+/// Credits of the owners of some servers, with the owners' rows locked, and the reserved part of them.
 #[derive(Default)]
 pub(crate) struct Purses {
     credits: HashMap<UserId, i32>,
@@ -55,8 +56,8 @@ struct Row {
 }
 
 impl Purses {
-    /// Those of the owners whose servers are asked to run; users are locked before servers. Servers that cost nothing have
-    /// none.
+    /// Locks the owners whose servers are asked to run; users are locked before servers. Servers that cost nothing have no
+    /// purse.
     pub(crate) async fn lock(conn: &mut AsyncPgConnection, requests: &[Request]) -> Result<Self, Fault<StoreError>> {
         let runs = |request: &&Request| matches!(request.action, Action::Start | Action::Restart);
         let ids: BTreeSet<_> = requests.iter().filter(runs).map(|request| request.server.0).collect();
@@ -98,7 +99,7 @@ impl Purses {
         })
     }
 
-    /// What its owner can spend on the hour with which a run of this server begins; none where nothing has to be paid.
+    /// Returns the credits that its owner can spend on the first hour of this server; `None` if nothing has to be paid.
     pub(crate) fn left_for(&self, server: ServerId) -> Option<i32> {
         let hour = self.servers.get(&server).filter(|hour| !hour.is_paid)?;
         let others = self.servers.iter().filter(|(id, other)| **id != server && other.owner == hour.owner);
@@ -115,7 +116,7 @@ impl Purses {
     }
 }
 
-/// What an owner, whose row is locked, has reserved for other servers than these.
+/// Returns the credits that an owner, whose row is locked, has reserved for other servers than these.
 pub(crate) async fn reserved_beside(
     conn: &mut AsyncPgConnection,
     owner: &UserId,

@@ -122,7 +122,7 @@ impl Reader {
         Ok(Self { conn, is_open, open_questions: AtomicUsize::new(0), moved: AtomicU64::new(0), since: Instant::now() })
     }
 
-    /// Whether a question that is asked now will be answered soon, as far as can be told.
+    /// Returns whether a question that is asked now will probably be answered soon.
     fn is_prompt(&self) -> bool {
         match self.open_questions.load(Relaxed) {
             0 => true,

@@ -3,10 +3,7 @@ use std::time::Duration;
 use agis_base::{Once, StoreError, Timestamp};
 use agis_idempotency::{Asked, Begun, Replies, Reply};
 use async_trait::async_trait;
-use diesel::{
-    prelude::*,
-    sql_types::{Binary, Double, Text},
-};
+use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
@@ -14,7 +11,7 @@ use crate::{
     db::Db,
     error::Fault,
     once::{made, ours},
-    schema::{clock_timestamp, idempotency_keys},
+    schema::{after, clock_timestamp, idempotency_keys},
 };
 
 #[derive(Queryable, Selectable)]
@@ -113,7 +110,7 @@ impl Replies for Db {
     }
 }
 
-/// What becomes of a request whose key is known; none where it is not.
+/// Returns the fate of a request whose key is known; `None` for an unknown key.
 async fn met(conn: &mut AsyncPgConnection, asked: &Asked, lease: Duration) -> Result<Option<Begun>, Fault<StoreError>> {
     let known = idempotency_keys::table.find(&*asked.key).select((Row::as_select(), clock_timestamp()));
     let known: Option<(Row, Timestamp)> = known.first(conn).await.optional()?;
@@ -134,46 +131,42 @@ async fn met(conn: &mut AsyncPgConnection, asked: &Asked, lease: Duration) -> Re
     if !left.is_zero() {
         return Ok(Some(Begun::InFlight { left }));
     }
-    // Where another was quicker it has just begun.
+    // If another was quicker, it has just begun.
     Ok(Some(take_over(conn, asked, lease).await?.map_or(Begun::InFlight { left: lease }, Begun::Now)))
 }
 
-/// Writes a request down as in flight; none where another was quicker.
+/// Writes a request down as in flight; `None` if another was quicker.
 async fn insert(
     conn: &mut AsyncPgConnection,
     asked: &Asked,
     lease: Duration,
 ) -> Result<Option<Once>, Fault<StoreError>> {
     let once = Once { key: asked.key.clone(), attempt: Uuid::now_v7() };
-    let inserted = diesel::sql_query(
-        "insert into idempotency_keys (key, attempt, lease_until, discord_id, fingerprint)
-         values ($1, $2, clock_timestamp() + make_interval(secs => $3), $4, $5) on conflict do nothing",
-    )
-    .bind::<Text, _>(&*once.key)
-    .bind::<diesel::sql_types::Uuid, _>(once.attempt)
-    .bind::<Double, _>(lease.as_secs_f64())
-    .bind::<Text, _>(asked.user.as_str())
-    .bind::<Binary, _>(asked.fingerprint.as_bytes())
-    .execute(conn)
-    .await?;
+    let inserted = diesel::insert_into(idempotency_keys::table)
+        .values((
+            idempotency_keys::key.eq(&*once.key),
+            idempotency_keys::attempt.eq(once.attempt),
+            idempotency_keys::lease_until.eq(after(lease)),
+            idempotency_keys::discord_id.eq(asked.user.as_str()),
+            idempotency_keys::fingerprint.eq(asked.fingerprint.as_bytes()),
+        ))
+        .on_conflict_do_nothing()
+        .execute(conn)
+        .await?;
     Ok((inserted == 1).then_some(once))
 }
 
-/// Takes over a request whose lease ran out; none where another was quicker.
+/// Takes over a request whose lease ran out; `None` if another was quicker.
 async fn take_over(
     conn: &mut AsyncPgConnection,
     asked: &Asked,
     lease: Duration,
 ) -> Result<Option<Once>, Fault<StoreError>> {
     let once = Once { key: asked.key.clone(), attempt: Uuid::now_v7() };
-    let taken = diesel::sql_query(
-        "update idempotency_keys set attempt = $2, lease_until = clock_timestamp() + make_interval(secs => $3)
-         where key = $1 and lease_until <= clock_timestamp()",
-    )
-    .bind::<Text, _>(&*once.key)
-    .bind::<diesel::sql_types::Uuid, _>(once.attempt)
-    .bind::<Double, _>(lease.as_secs_f64())
-    .execute(conn)
-    .await?;
+    let left = idempotency_keys::lease_until.le(clock_timestamp().nullable());
+    let taken = diesel::update(idempotency_keys::table.find(&*once.key).filter(left))
+        .set((idempotency_keys::attempt.eq(once.attempt), idempotency_keys::lease_until.eq(after(lease))))
+        .execute(conn)
+        .await?;
     Ok((taken == 1).then_some(once))
 }

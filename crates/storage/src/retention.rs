@@ -33,7 +33,7 @@ impl RetentionStore for Db {
         let age = TimeDelta::from_std(age).unwrap_or(TimeDelta::MAX);
         self.transaction(async |conn| {
             let at: Timestamp = diesel::select(now()).get_result(conn).await?;
-            // What nobody outside asked for has to be done, however late: a stop of what nobody pays for, or of the below.
+            // The program's own requests have to be carried out, however late: stops of unpaid servers, or those below.
             let old = ops::state
                 .eq(stored(State::Queued))
                 .and(ops::created_at.lt(at - age))

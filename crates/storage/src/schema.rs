@@ -1,5 +1,9 @@
 //! The columns that this program reads or writes; `migrations/` is the authority.
 
+use std::time::Duration;
+
+use diesel::{pg::data_types::PgInterval, prelude::*};
+
 diesel::table! {
     users (discord_id) {
         discord_id -> Text,
@@ -113,6 +117,29 @@ diesel::table! {
 }
 
 diesel::table! {
+    server_leavers (server_id, discord_id) {
+        server_id -> Integer,
+        discord_id -> Text,
+    }
+}
+
+diesel::table! {
+    unavailable_games (host, game_type) {
+        host -> Text,
+        game_type -> Text,
+        reason -> Text,
+        seen_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    deferrals (key) {
+        key -> Text,
+        process -> Uuid,
+    }
+}
+
+diesel::table! {
     server_schedules (id) {
         id -> Integer,
         server_id -> Integer,
@@ -193,6 +220,7 @@ diesel::table! {
         action -> Nullable<Text>,
         reason -> Text,
         operation_id -> Nullable<Uuid>,
+        generation -> Nullable<BigInt>,
         attempts -> Integer,
         next_attempt_at -> Timestamptz,
         lease_until -> Nullable<Timestamptz>,
@@ -211,6 +239,8 @@ diesel::allow_tables_to_appear_in_same_query!(
     server_shares,
     member_roles,
     server_grants,
+    server_leavers,
+    notices,
     operations,
     server_schedules,
     schedule_runs,
@@ -234,4 +264,16 @@ diesel::define_sql_function! {
 diesel::define_sql_function! {
     /// This moment, by the server's clock.
     fn clock_timestamp() -> Timestamptz;
+}
+
+/// Returns this time as an interval.
+pub(crate) fn interval(time: Duration) -> PgInterval {
+    PgInterval::from_microseconds(i64::try_from(time.as_micros()).unwrap_or(i64::MAX))
+}
+
+/// Returns the moment that is this time after now, by the server's clock.
+#[diesel::dsl::auto_type(no_type_alias)]
+pub(crate) fn after(time: Duration) -> _ {
+    let time: PgInterval = interval(time);
+    timestamptz_pl_interval(clock_timestamp().nullable(), time)
 }

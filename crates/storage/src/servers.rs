@@ -241,7 +241,7 @@ impl ServerStore for Db {
     }
 }
 
-/// What somebody is to a server, by what was granted.
+/// Returns the relation of a user to a server, with these grants.
 pub(crate) fn access(server: &Server, user: &UserId, granted: &Granted) -> Access {
     let shared = granted.get(&(server.id, user.clone())).copied().unwrap_or_default();
     Access::of(server, user, shared)

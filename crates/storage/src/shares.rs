@@ -18,14 +18,17 @@ use diesel::{
     dsl::exists,
     pg::{Pg, data_types::PgInterval},
     prelude::*,
-    sql_types::{Integer, Text},
+    sql_types::Text,
 };
 use diesel_async::{AsyncConnectionCore, AsyncPgConnection, RunQueryDsl};
 
 use crate::{
     db::{Db, column},
     error::{Fault, understood, unknown},
-    schema::{game_servers, member_roles, now, server_grants, server_shares, timestamptz_pl_interval},
+    schema::{
+        game_servers, interval, member_roles, now, server_grants, server_leavers, server_shares,
+        timestamptz_pl_interval,
+    },
     word::{Stored, stored},
 };
 
@@ -132,15 +135,16 @@ impl ShareStore for Db {
                 return Ok(());
             }
             diesel::delete(server_shares::table.find((server.0, MEMBER, user.as_str()))).execute(conn).await?;
-            diesel::sql_query(
-                "insert into server_leavers (server_id, discord_id)
-                 select distinct server_id, discord_id from server_grants where server_id = $1 and discord_id = $2
-                 on conflict do nothing",
-            )
-            .bind::<Integer, _>(server.0)
-            .bind::<Text, _>(user.as_str())
-            .execute(conn)
-            .await?;
+            let grants = server_grants::table
+                .filter(server_grants::server_id.eq(server.0).and(server_grants::discord_id.eq(user.as_str())))
+                .select((server_grants::server_id, server_grants::discord_id))
+                .distinct();
+            diesel::insert_into(server_leavers::table)
+                .values(grants)
+                .into_columns((server_leavers::server_id, server_leavers::discord_id))
+                .on_conflict_do_nothing()
+                .execute(conn)
+                .await?;
             Ok(())
         })
         .await
@@ -209,8 +213,8 @@ impl ShareStore for Db {
     }
 }
 
-/// Whether one more server may be shared with this grantee. The advisory lock lets their shares be counted: their servers
-/// have other owners, and a role has no row. A member can leave what others share with them. A role cannot, so that only
+/// Refuses one server too many for this grantee. The advisory lock lets the shares be counted: the servers have other
+/// owners, and a role has no row. A member can leave what others share with them. A role cannot, so only
 /// what this owner shares with it counts: else strangers could close a role to everybody.
 async fn check_grantee(
     conn: &mut AsyncPgConnection,
@@ -220,6 +224,7 @@ async fn check_grantee(
     limit: u32,
 ) -> Result<(), Fault<ShareError>> {
     let (kind, id, _) = columns(grantee);
+    // diesel has no type for `void`.
     diesel::sql_query("select pg_advisory_xact_lock(hashtextextended($1, 0))")
         .bind::<Text, _>(format!("shared with {kind} {id}"))
         .execute(conn)
@@ -246,14 +251,9 @@ fn columns(grantee: &Grantee) -> (&'static str, &str, Option<&str>) {
 /// Of all grants those that count now: a role does for a while after it was seen.
 #[diesel::dsl::auto_type(no_type_alias)]
 pub(crate) fn counts() -> _ {
-    let time: PgInterval = role_counts_for();
+    let time: PgInterval = interval(ROLE_COUNTS_FOR);
     let until = timestamptz_pl_interval(server_grants::seen_at, time);
     server_grants::seen_at.is_null().or(until.gt(now().nullable()))
-}
-
-fn role_counts_for() -> PgInterval {
-    let microseconds = i64::try_from(ROLE_COUNTS_FOR.as_micros()).unwrap_or(i64::MAX);
-    PgInterval::from_microseconds(microseconds)
 }
 
 /// A permission that this version does not know allows nothing in it.
@@ -275,10 +275,10 @@ pub(crate) async fn grantees(db: Db, people: Vec<UserId>) -> Result<HashMap<User
     .await
 }
 
-/// What is shared of servers with people.
+/// Permissions of people on servers of others.
 pub(crate) type Granted = BTreeMap<(ServerId, UserId), Permissions>;
 
-/// What is shared of these servers with these people, as it counts now. Mostly none are others', and nothing is asked.
+/// Returns the permissions of these people on these servers that count now. Without servers nothing is asked.
 pub(crate) async fn granted<R: From<StoreError>>(
     conn: &mut impl AsyncConnectionCore<Backend = Pg>,
     servers: BTreeSet<i32>,

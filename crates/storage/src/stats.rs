@@ -1,6 +1,6 @@
 //! The totals of users. Whoever changes what they count calls this in the same transaction, as the last thing: a user's
 //! row here is the last that is locked. What counts stands in `agis_accounts::stats`. A row of the Go version may hold
-//! nulls, which are zero.
+//! nulls, which are zero: the statements are raw, since diesel adds to columns only.
 
 use std::collections::BTreeMap;
 
@@ -54,6 +54,7 @@ impl From<Row> for Stats {
 
 /// The totals and the live counts of a user, of one moment.
 pub(crate) async fn read<R>(conn: &mut AsyncPgConnection, user: &UserId) -> Result<Option<Stats>, Fault<R>> {
+    // diesel has no `filter` of counts, and no lateral joins.
     let row: Option<Row> = diesel::sql_query(
         "select coalesce(t.total_servers_created, 0) as servers_created,
                 coalesce(t.total_commands_used, 0) as commands_used,

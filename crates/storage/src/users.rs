@@ -42,7 +42,7 @@ impl UserStore for Db {
     }
 }
 
-/// Those of these users who are known.
+/// Returns the users that exist among `ids`.
 async fn known(db: Db, ids: Vec<UserId>) -> Result<HashMap<UserId, User>, StoreError> {
     db.read(async |mut conn| {
         let servers = game_servers::table

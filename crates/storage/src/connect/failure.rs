@@ -16,9 +16,9 @@ const IN_TLS: &str = "error performing TLS handshake";
 #[derive(Debug)]
 pub(super) struct Failure {
     pub(super) why: String,
-    /// Whether it was TLS that failed, so that a connection without it may succeed.
+    /// TLS failed, so a connection without it may succeed.
     pub(super) clear_may_do: bool,
-    /// Whether the server has no TLS at all.
+    /// The server has no TLS at all.
     has_none: bool,
 }
 

@@ -25,12 +25,12 @@ pub(super) struct Host {
 }
 
 impl Host {
-    /// Whether it is the folder of a socket.
+    /// Returns whether the host is the folder of a socket.
     pub(super) fn is_socket(&self) -> bool {
         self.address.is_none() && self.name.starts_with('/')
     }
 
-    /// Whether nothing leaves this machine on the way there, as far as the URL tells.
+    /// Returns whether the connection stays on this machine, as far as the URL tells.
     pub(super) fn is_local(&self) -> bool {
         match self.address.or_else(|| self.name.parse().ok()) {
             Some(address) => address.to_canonical().is_loopback(),

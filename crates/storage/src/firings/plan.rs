@@ -23,7 +23,7 @@ use crate::{
     word::stored,
 };
 
-/// What is kept of a plan beside its next run.
+/// Columns of a plan beside its next run.
 #[derive(Queryable)]
 pub(crate) struct Planned {
     zone_version: String,

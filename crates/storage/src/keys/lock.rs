@@ -11,7 +11,7 @@ use crate::{
     schema::{api_keys, now},
 };
 
-/// What a decision about keys is made on. Nobody changes it until then.
+/// Locked rows for a decision about keys.
 pub(super) struct Locked {
     pub(super) at: Timestamp,
     /// The key that asks.
@@ -22,7 +22,7 @@ pub(super) struct Locked {
     pub(super) others: Vec<ApiKey>,
 }
 
-/// Whether all keys of the user are locked, since some of them may have come of the one that is asked about.
+/// Whether to lock all keys of the user: some of them may have come of the one that is asked about.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kin {
     Locked,

@@ -63,7 +63,7 @@ pub(super) fn blocks(blocks: &Blocks) -> Vec<String> {
     blocks.iter().map(Block::to_string).collect()
 }
 
-/// What a database of 32 bits takes; nobody has more requests than that.
+/// Returns a limit as the column takes it; nobody has more requests than that.
 pub(super) fn limit(limit: u32) -> i32 {
     i32::try_from(limit).unwrap_or(i32::MAX)
 }

@@ -53,7 +53,7 @@ pub(super) async fn finish(
     if state != State::Superseded {
         publish(conn, &claim.operation, outcome, billing).await?;
     }
-    // What waits behind this one can begin.
+    // The next operation on the server can begin.
     ring(conn, OPERATIONS).await?;
     if state == State::Failed {
         notices::tell_of_operations(conn, &[claim.operation.id.0]).await?;
@@ -100,7 +100,7 @@ async fn go_above(
 ) -> Result<Option<State>, Fault<StoreError>> {
     let next = seen.saturating_add(1);
     let queued = requeue(conn, claim, next, TimeDelta::zero(), GOES_ABOVE_ITS_HOST).await?;
-    // Where a newer one waits it finds the same, and does this.
+    // If a newer one waits, it finds the same and does this.
     if queued == Some(State::Queued) {
         diesel::update(game_servers::table.find(claim.server.id.0))
             .set((game_servers::generation.eq(next), game_servers::updated_at.eq(now())))

@@ -57,7 +57,7 @@ impl Row {
 struct Line {
     row: Row,
     decision: Decision,
-    /// What the owner has after it.
+    /// Balance of the owner after it.
     balance: i32,
 }
 
@@ -180,18 +180,18 @@ async fn tell(conn: &mut AsyncPgConnection, lines: &[Line]) -> Result<(), Fault<
                     "it is paid until {until}, and the hour after that costs {price} credits; {} are left",
                     line.balance
                 );
-                notices::tell_of_credits(conn, server, Kind::CreditsLow, None, &why).await?;
+                notices::tell(conn, server, Kind::CreditsLow, None, &why).await?;
             }
             Decision::Warn(until) => {
                 let until = until.format("%Y-%m-%d %H:%M UTC");
                 let why =
                     format!("an hour costs {price} credits, and {} are left; it is stopped at {until}", line.balance);
-                notices::tell_of_credits(conn, server, Kind::CreditsLow, None, &why).await?;
+                notices::tell(conn, server, Kind::CreditsLow, None, &why).await?;
             }
             // Told once, however often the stop is asked for.
             Decision::Stop => {
                 let why = format!("an hour costs {price} credits, and {} are left", line.balance);
-                notices::tell_of_credits(conn, server, Kind::CreditsOut, Some(line.row.generation), &why).await?;
+                notices::tell(conn, server, Kind::CreditsOut, Some(line.row.generation), &why).await?;
             }
             _ => {}
         }

@@ -12,8 +12,8 @@ use crate::{db::column, error::Fault, purses::PRICED};
 /// A confirmation that makes no hour due is written no more often than this.
 const CONFIRMED: Duration = Duration::from_secs(30);
 
-/// A server's host says that it runs. Where it did not run before, what it ran then is no part of an hour that begins now.
-/// That its owner was told stays, or restarts would be a way not to pay.
+/// Notes that a host says that a server runs. If it did not run before, an earlier run is no part of an hour that begins now.
+/// The owner's warning stays: otherwise restarts would be a way not to pay.
 pub(crate) async fn begin(
     conn: &mut AsyncPgConnection,
     server: ServerId,
@@ -34,7 +34,7 @@ pub(crate) async fn begin(
     Ok(())
 }
 
-/// Servers were found running. A row that is locked, or is confirmed already, is left for the next time.
+/// Notes that servers were found running. A row that is locked, or confirmed already, is left for the next time.
 pub(crate) async fn confirm(conn: &mut AsyncPgConnection, running: &[Published]) -> Result<(), Fault<StoreError>> {
     // diesel has no CTEs.
     diesel::sql_query(format!(

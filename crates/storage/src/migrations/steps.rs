@@ -1,7 +1,7 @@
 //! Migrations of a database that is in use.
 //!
-//! Whoever waits for a lock on a table keeps everybody waiting who comes later, readers too: behind one long dump the
-//! whole service would stand still. So a migration waits for a lock as long as callers can bear, gives way, and tries
+//! A statement that waits for a lock on a table keeps all later ones waiting, readers too: behind one long dump the whole
+//! service would stand still. So a migration waits for a lock as long as callers can bear, gives way, and tries
 //! again after a while. One that is not in a transaction (`metadata.toml`) builds an index concurrently or validates a
 //! constraint: it keeps nobody waiting, and waits itself.
 
@@ -133,7 +133,7 @@ impl Steps {
     }
 }
 
-/// Whether nothing but another's lock was in the way. Nothing more than these words is handed over by the driver.
+/// Returns whether only the lock of another was in the way. The driver hands over no more than these words.
 fn passes(message: &str) -> bool {
     message.contains("lock timeout") || message.contains("deadlock detected")
 }

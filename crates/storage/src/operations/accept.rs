@@ -27,7 +27,7 @@ use crate::{
     word::{Stored, stored},
 };
 
-/// Decides on these, and writes what comes of it.
+/// Decides on requests, and writes the decisions.
 pub(crate) async fn accept(
     conn: &mut AsyncPgConnection,
     requests: &[Request],
@@ -73,8 +73,8 @@ async fn lock_servers(
     Ok((servers, slots))
 }
 
-/// What was shared with the actors that own none of these servers. It is read with the servers' rows locked, as it is
-/// changed.
+/// Returns the grants of the actors that own none of these servers. Grants are read, as they are changed, with the servers'
+/// rows locked.
 async fn granted(
     conn: &mut AsyncPgConnection,
     requests: &[Request],
@@ -89,7 +89,7 @@ async fn granted(
     shares::granted(conn, servers, actors).await
 }
 
-/// The operations that these requests have become already.
+/// Returns the operations that these requests have become already.
 async fn known(
     conn: &mut AsyncPgConnection,
     requests: &[Request],

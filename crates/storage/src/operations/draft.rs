@@ -1,4 +1,4 @@
-//! What requests come to, before anything is written. Pure.
+//! Decides on requests before anything is written. Pure.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -21,22 +21,22 @@ pub(super) struct New {
     pub(super) channel: Option<ChannelId>,
 }
 
-/// What decides besides the servers themselves.
+/// Facts that decide beside the servers themselves.
 pub(super) struct Standing {
     pub(super) granted: Granted,
-    /// What the owners can spend, where servers have to be paid for.
+    /// Credits of the owners; empty if nobody pays.
     pub(super) purses: Purses,
 }
 
-/// What the requests of one transaction come to, before it is written.
+/// Decisions on the requests of one transaction, before they are written.
 pub(super) struct Draft {
     answers: Vec<Answer>,
     pub(super) new: Vec<New>,
     /// The servers that change, as they will be.
     pub(super) changed: BTreeMap<ServerId, Server>,
-    /// Those whose running start is given up.
+    /// Servers whose running start is given up.
     pub(super) interrupted: BTreeSet<ServerId>,
-    /// Those that are gone with this transaction: no host has to do anything about them.
+    /// Servers that are gone with this transaction: no host has to do anything about them.
     pub(super) gone: BTreeSet<ServerId>,
     /// The latest slot of a schedule that was accepted for each server.
     pub(super) slots: BTreeMap<ServerId, Timestamp>,
