@@ -13,35 +13,35 @@ use std::time::Duration;
 use agis_base::{ServerId, StoreError, Timestamp, UserId, words};
 use async_trait::async_trait;
 
-/// How long whoever cannot pay, and was not told before, has to find credits.
+/// Time to find credits for an owner who cannot pay and was not told before.
 pub const GRACE: Duration = Duration::from_secs(10 * 60);
-/// What a server ran before that, counted from when it was last seen to run, is not made up for.
+/// Maximum age of a run that is made up for, counted back from when the server was last seen to run.
 pub const CATCH_UP: Duration = Duration::from_secs(24 * 3600);
-/// What is paid at once.
+/// Time that is paid at once.
 pub const HOUR: Duration = Duration::from_secs(3600);
-/// The longest reason of an entry.
+/// Maximum length of an entry's reason, in characters.
 pub const REASON_MAX: usize = 200;
-/// The longest id of an entry.
+/// Maximum length of an entry's id, in characters.
 pub const ENTRY_ID_MAX: usize = 64;
 
-/// An hour of a server that is over and has to be paid: what the owner has decides.
+/// Hour of a server that is over and has to be paid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Due {
-    /// What an hour costs.
+    /// Price of an hour, in credits.
     pub price: i32,
-    /// The end of the last hour that was paid, while it has run without a break since; none at the first.
+    /// End of the last paid hour, if the server has run without a break since; `None` at the first hour.
     pub paid_until: Option<Timestamp>,
-    /// When the owner was told that they cannot pay.
+    /// Time at which the owner was told; `None` if the owner was not.
     pub warned_at: Option<Timestamp>,
-    /// When this run was seen to begin; none where nothing was charged then.
+    /// Time at which this run was seen to begin; `None` if nothing was charged then.
     pub confirmed_from: Option<Timestamp>,
-    /// When the host last confirmed that it runs.
+    /// Time at which the host last confirmed that the server runs.
     pub confirmed_until: Timestamp,
-    /// Until when nothing was charged. What ran, or was told, before that does not count.
+    /// Time until which nothing was charged. Earlier runs and warnings do not count.
     pub free_until: Timestamp,
 }
 
-/// What becomes of it.
+/// Decision on an hour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
     /// An hour is paid.
@@ -58,7 +58,7 @@ pub enum Decision {
     Stop,
 }
 
-/// Decides on an hour for an owner with these credits, at this moment.
+/// Decides on an hour for an owner with these credits at `now`.
 pub fn decide(due: Due, credits: i32, now: Timestamp) -> Decision {
     let lapsed = due.paid_until.or(due.warned_at).is_some_and(|since| since < due.free_until);
     let (paid_until, warned) = if lapsed { (None, false) } else { (due.paid_until, due.warned_at.is_some()) };
@@ -96,73 +96,73 @@ impl Kind {
     }
 }
 
-/// What an operator's command writes.
+/// Entry of an operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// On whose account.
+    /// Account of the entry.
     pub user: UserId,
-    /// How many credits; fewer than none takes some back.
+    /// Credits; a negative number takes some back.
     pub credits: i32,
-    /// Whether it mends an entry that was wrong.
+    /// Whether the entry corrects another one.
     pub corrects: bool,
-    /// Why, in 1 to [`REASON_MAX`] characters.
+    /// Reason, in 1 to [`REASON_MAX`] characters.
     pub reason: String,
     /// Entries of one id, of 1 to [`ENTRY_ID_MAX`] characters, are written once.
     pub id: String,
 }
 
-/// What became of an entry, with what the user has then.
+/// Result of an entry, with the user's balance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Entered {
-    /// It was written.
+    /// The entry was written.
     Written(i32),
-    /// It had been written before.
+    /// The entry had been written before.
     Before(i32),
     /// There is no such user.
     NoUser,
-    /// They would have less than nothing, or more than fits.
+    /// The balance would be negative, or more than fits.
     OutOfRange(i32),
     /// The id is that of another entry.
     OtherId,
 }
 
-/// An hour that was paid.
+/// Paid hour.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Charge {
-    /// Of which server.
+    /// Server that ran.
     pub server: ServerId,
-    /// What it plays.
+    /// Key of its game in the catalogue.
     pub game_type: String,
-    /// How many credits.
+    /// Price, in credits.
     pub credits: i32,
 }
 
-/// A server that nobody pays for any more.
+/// Server that nobody pays for any more.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unpaid {
-    /// Which one.
+    /// Id of the server.
     pub server: ServerId,
-    /// Whose it is.
+    /// Owner of the server.
     pub owner: UserId,
 }
 
-/// What charging an owner has come to.
+/// Result of charging an owner.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Charged {
-    /// Hours that were paid.
+    /// Paid hours.
     pub charges: Vec<Charge>,
     /// Servers to be stopped.
     pub unpaid: Vec<Unpaid>,
 }
 
-/// What the ledger says to dashboards.
+/// Sums for dashboards.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// Credits that were given in all, by kind of line; corrections may be fewer than none.
+    /// Credits that were given in all, by kind of line; corrections may be negative.
     pub given: Vec<(Kind, i64)>,
     /// Credits that were paid within the last hour, by game.
     pub hourly: Vec<(String, i64)>,
-    /// Credits that everybody has.
+    /// Credits of all accounts.
     pub held: i64,
     /// Servers that run and whose owner was told that they cannot pay the next hour.
     pub short: i64,
@@ -174,18 +174,18 @@ pub trait LedgerStore: Send + Sync {
     /// Writes an operator's entry, and moves the balance.
     async fn enter(&self, entry: &Entry) -> Result<Entered, StoreError>;
 
-    /// Says that nothing is charged now: what ran up to this moment is not made up for when it is charged again.
+    /// Notes that nothing is charged now: runs up to this moment are not made up for when AGIS charges again.
     async fn pause(&self) -> Result<(), StoreError>;
 
-    /// Owners of servers that have an hour to pay whose beginning their hosts have confirmed, in order, up to `limit` of those
-    /// who come after `after`.
+    /// Returns up to `limit` owners after `after`, in order, of servers with an hour to pay whose beginning their hosts have
+    /// confirmed.
     async fn owing(&self, after: Option<&UserId>, limit: u32) -> Result<Vec<UserId>, StoreError>;
 
-    /// Has the hours of one owner paid that are over, one hour a server, in one transaction. Nothing is done where somebody
-    /// else does it.
+    /// Charges the hours of one owner that are over, one hour a server, in one transaction. Does nothing if another process
+    /// charges this owner.
     async fn charge(&self, owner: &UserId) -> Result<Charged, StoreError>;
 
-    /// What it says to dashboards.
+    /// Returns the sums for dashboards.
     async fn totals(&self) -> Result<Totals, StoreError>;
 }
 
@@ -232,7 +232,7 @@ mod tests {
             (free(due(Some(until), told), 0), 100, pay(confirmed_until, false)),
             (free(due(Some(until), told), 0), 0, Decision::Warn(now + GRACE)),
             (free(due(None, told), 59), 0, Decision::Warn(now + GRACE)),
-            // That was before the hour ended.
+            // The free time ended before the hour.
             (free(due(Some(until), told), 2), 0, Decision::Stop),
             (free(due(Some(until), told), 2), 100, pay(until, false)),
         ] {

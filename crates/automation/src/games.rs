@@ -1,4 +1,4 @@
-//! Whether the games of the catalogue can be run on the host that this process serves.
+//! Checks whether the host that this process serves can run the games of the catalogue.
 
 use std::{
     collections::BTreeMap,

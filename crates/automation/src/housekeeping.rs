@@ -1,4 +1,4 @@
-//! What expires, is forgotten, or is counted.
+//! Expires and forgets what is old, and counts for dashboards.
 
 use std::{
     collections::BTreeSet,

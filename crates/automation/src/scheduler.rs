@@ -68,7 +68,7 @@ impl Scheduler {
                 // Due, but held by another process, which fires it.
                 return Ok(Round { until_next: Some(RETRY), lag });
             }
-            // Where this fails, so would the submission: the last batch is found again as orphans.
+            // If this fails, so would the submission: the last batch is found again as orphans.
             until_next = self.firings.until_next().await?;
         }
         self.submit_apart(&firings).await;
@@ -117,7 +117,7 @@ impl Scheduler {
         let reason = Some("its operation cannot be stored".to_owned());
         match self.firings.finish(&[(firing.id, End { state: RunState::Failed, reason })]).await {
             Ok(ended) => ended.into_iter().for_each(|(action, state)| count(action, state, 1)),
-            // It is an orphan then, and found again.
+            // The firing is an orphan then, and found again.
             Err(error) => tracing::warn!(%error, "firing could not be ended"),
         }
     }

@@ -95,7 +95,7 @@ impl Watcher {
                 }
             };
             if let Err(error) = self.host.clear(published.server, published.generation).await {
-                // What may be played on is not published as over: it is looked at again.
+                // A server that players may still use is not published as ended; the next round looks again.
                 tracing::warn!(server_id = published.server.0, %error, "remains of a crashed server could not be removed");
                 unseen.add(published.server, &error.to_string());
                 continue;

@@ -4,6 +4,7 @@
 //! - `slots`: the places among the orders that keep a host busy
 //! - `attempt`: one try at one operation
 //! - `leases`: keeps the leases of all attempts
+//! - `shared`: what all attempts of a process share
 //!
 //! A place is for what keeps a host busy. An attempt that only waits for its server takes none: it is a task, which
 //! keeps its lease. Starts have places apart from stops and deletes, and so does each host.
@@ -11,6 +12,7 @@
 mod attempt;
 mod lane;
 mod leases;
+mod shared;
 mod slots;
 
 use std::{sync::Arc, time::Duration};
@@ -29,13 +31,11 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::{lane::Lane, leases::Leases};
+use self::{lane::Lane, leases::Leases, shared::Shared};
 
-/// After a failure of the store.
-const RETRY: Duration = Duration::from_millis(500);
 /// How many ends are written at once: servers get ready in swarms, and others need connections too.
 const WRITES: usize = 4;
-/// What waits in one lane never waits behind the other.
+/// Actions by lane. No operation waits behind one of another lane.
 const LANES: [&[Action]; 2] = [&[Action::Start, Action::Restart], &[Action::Stop, Action::Delete]];
 
 /// The loops that carry out operations.
@@ -44,7 +44,7 @@ pub struct Workers {
     pub store: Arc<dyn LeaseStore>,
     /// The hosts that this process serves.
     pub hosts: Vec<Arc<dyn Host>>,
-    /// What can be started.
+    /// Games that can be started.
     pub catalogue: Arc<Catalogue>,
     /// How many starts and restarts keep a host busy at once, and how many stops and deletes.
     pub concurrency: usize,
@@ -61,19 +61,6 @@ pub(crate) fn count_ended(operations: &[agis_servers::Operation], state: State) 
     for ended in operations {
         operation::count(ended.action, state);
     }
-}
-
-/// Told how it went whenever the store was asked for work.
-type Beat = Box<dyn Fn(Result<(), &StoreError>) + Send + Sync>;
-
-/// What all attempts of a process share.
-struct Shared {
-    store: Arc<dyn LeaseStore>,
-    catalogue: Arc<Catalogue>,
-    leases: Leases,
-    billing: Billing,
-    writes: Semaphore,
-    beat: Beat,
 }
 
 impl Workers {

@@ -16,7 +16,7 @@ use agis_servers::{
 use tokio_util::sync::CancellationToken;
 use tracing::Span;
 
-use super::{RETRY, Shared};
+use super::{leases::RETRY, shared::Shared};
 
 /// The longest wait before an operation that its host could not take is tried again.
 const POSTPONE_MAX: Duration = Duration::from_secs(30);
@@ -45,7 +45,7 @@ impl Attempt {
         Self { shared, host, claim, began, slot }
     }
 
-    /// What each line has that is logged meanwhile, here and by the host.
+    /// Returns the fields of each line that is logged meanwhile, here and by the host.
     pub(super) fn span(&self) -> Span {
         let Claim { operation, server, .. } = &self.claim;
         tracing::error_span!(
@@ -241,7 +241,7 @@ fn outcome(reached: Reached) -> Outcome {
     }
 }
 
-/// What the database will not take ends as failed. Nothing of it is said again: that might be refused as well.
+/// Returns the outcome for one that the database refuses. The text does not repeat it: that might be refused as well.
 fn unstorable(why: &str) -> Outcome {
     tracing::error!(why, "end of an operation was refused by the database");
     Outcome::Failed("what became of it cannot be stored; an operator finds the reason in the log".into())

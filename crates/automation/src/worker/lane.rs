@@ -17,8 +17,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::{
-    RETRY, Shared,
     attempt::Attempt,
+    leases::RETRY,
+    shared::Shared,
     slots::{Permit, Slots},
 };
 
@@ -41,14 +42,14 @@ pub(super) struct Lane {
     backlog: Backlog,
 }
 
-/// What waits, in the order in which its turn comes, as it was when it was last looked at.
+/// Operations that waited at the last look, in the order of their turns.
 struct Backlog {
     due: VecDeque<Due>,
-    /// Whether nothing waited beside these.
+    /// Whether these were all.
     is_whole: bool,
-    /// When it is looked at next.
+    /// Time of the next look.
     next: Instant,
-    /// When it may be, if something has changed.
+    /// Earliest time of the next look, if something has changed.
     earliest: Instant,
 }
 

@@ -17,9 +17,9 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::RETRY;
-
-/// It is looked no more often than this whether an operation was interrupted, or is handed back.
+/// Pause after a failure of the store.
+pub(super) const RETRY: Duration = Duration::from_millis(500);
+/// Shortest time between two looks for operations that were interrupted.
 const LOOK: Duration = Duration::from_millis(200);
 /// A look that took long is followed by a longer pause.
 const PAUSE: u32 = 4;
@@ -81,7 +81,7 @@ impl Leases {
             }
             self.hand_back().await;
         }
-        // What came back while the last were handed back.
+        // More may have come back meanwhile.
         self.hand_back().await;
     }
 
@@ -123,7 +123,7 @@ impl Leases {
         let began = Instant::now();
         let held: Vec<_> = self.held().keys().copied().collect();
         for batch in held.chunks(BATCH) {
-            // Where this fails, the next renewal finds the same.
+            // If this fails, the next renewal finds the same.
             let _ = self.give_up_lost(batch).await;
         }
         Instant::now() + LOOK.max(began.elapsed() * PAUSE)

@@ -3,7 +3,7 @@ use std::time::Duration;
 use agis_base::{OperationId, Reason, StoreError, UserId};
 use async_trait::async_trait;
 
-use super::Billing;
+use super::billing::Billing;
 use crate::{
     host::{Endpoint, Generation},
     operation::{Action, Operation, State},
@@ -13,31 +13,31 @@ use crate::{
 /// Operations as work, for those who carry them out. Leases end by the database's clock.
 #[async_trait]
 pub trait LeaseStore: Send + Sync {
-    /// What waits for a worker on this host and asks for one of these actions: queued operations whose time has come, and
-    /// running ones whose lease ran out. At most one of each server, and at most `limit`, in the order in which their
-    /// turn comes: the oldest of each owner, then the second of each.
+    /// Returns operations that wait for a worker of this host with one of these actions: queued ones whose time has come, and
+    /// running ones whose lease ran out. Returns at most one per server, and at most `limit`, in the order of their turns:
+    /// the oldest of each owner, then the second of each.
     async fn due(&self, host: &str, actions: &[Action], limit: u32) -> Result<Vec<Due>, StoreError>;
 
-    /// Leases those of these operations that still wait. At most one a server runs. The servers' statuses follow.
+    /// Leases the operations that still wait. At most one runs per server. The servers' statuses follow.
     async fn claim(&self, ids: &[OperationId], lease: Duration) -> Result<Vec<Claim>, StoreError>;
 
-    /// Prolongs leases, counted from now; answers with those that were prolonged. One that is missing is another's, or is
-    /// being changed this moment: [`Self::lost`] tells.
+    /// Prolongs leases, counted from now, and returns those that were prolonged. A missing one belongs to another attempt, or
+    /// is being changed at this moment: [`Self::lost`] tells.
     async fn renew(&self, held: &[Held], lease: Duration) -> Result<Vec<OperationId>, StoreError>;
 
-    /// Those that this attempt no longer has: the operation has ended, or another attempt has it.
+    /// Returns the operations that these attempts have lost: they have ended, or other attempts have them.
     async fn lost(&self, held: &[Held]) -> Result<Vec<OperationId>, StoreError>;
 
-    /// Gives operations back, to be claimed by another worker at once, or ends them where a newer one waits; answers with
-    /// what those asked for that are superseded by this.
+    /// Gives operations back, so that another worker can claim them at once, or ends them if a newer one waits. Returns the
+    /// actions of the superseded ones.
     async fn hand_back(&self, held: &[Held], why: &Reason) -> Result<Vec<Action>, StoreError>;
 
-    /// Gives an operation back, to be claimed again after `delay`, or ends it where a newer one waits; answers with its
-    /// state, `None` where the claim is no longer ours.
+    /// Gives an operation back for another claim after `delay`, or ends it if a newer one waits. Returns its state; `None` if
+    /// the attempt has lost it.
     async fn postpone(&self, claim: &Claim, delay: Duration, why: &Reason) -> Result<Option<State>, StoreError>;
 
-    /// Ends an operation and publishes what it led to, in one transaction, and answers with the state in which it ended;
-    /// `None`, and nothing is published, where the claim is no longer ours. `killed` is what the host says of
+    /// Ends an operation and publishes its outcome, in one transaction. Returns the state in which it ended; `None` if the
+    /// attempt has lost it: then nothing is published. `killed` is the host's answer for
     /// [`Operation::killed_after_grace`]. A stop that is [stale](Outcome::Stale) may be queued again instead.
     async fn finish(
         &self,
@@ -47,22 +47,22 @@ pub trait LeaseStore: Send + Sync {
         billing: Billing,
     ) -> Result<Option<State>, StoreError>;
 
-    /// A start found that the server, published at the same generation, has ended: publishes the crash, or the stop where
-    /// the end was a `good` one, and queues the operation again at the next generation, in one transaction. False where the
-    /// claim is no longer ours.
+    /// Begins a start anew that found its server, published at the same generation, ended: publishes the crash, or the stop
+    /// if the end was `good`, and queues the operation again at the next generation, in one transaction. Returns false if
+    /// the attempt has lost the operation.
     async fn revive(&self, claim: &Claim, how: &Reason, good: bool) -> Result<bool, StoreError>;
 }
 
-/// An operation that waits for a worker.
+/// Operation that waits for a worker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Due {
-    /// Which one.
+    /// Id of the operation.
     pub operation: OperationId,
-    /// Whose server it is on.
+    /// Owner of its server.
     pub owner: UserId,
 }
 
-/// An attempt at an operation, as the store knows it.
+/// Attempt at an operation, as the store knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Held {
     /// The operation.
@@ -71,27 +71,27 @@ pub struct Held {
     pub attempt: i32,
 }
 
-/// A leased operation.
+/// Leased operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {
     /// The operation.
     pub operation: Operation,
-    /// Its server, as it is now.
+    /// Its server.
     pub server: Server,
-    /// The generation at which the server's status was last published by an operation that ended.
+    /// Generation at which an operation that ended last published the server's status.
     pub published: Generation,
-    /// Which attempt this is, from 1. It fences: what a worker says of an attempt that was taken over is not heard.
+    /// Number of this attempt, from 1. It fences: after a takeover the earlier attempt changes nothing.
     pub attempt: i32,
 }
 
 impl Claim {
-    /// What the store knows the attempt by.
+    /// Returns the attempt as the store knows it.
     pub fn held(&self) -> Held {
         Held { operation: self.operation.id, attempt: self.attempt }
     }
 }
 
-/// What an operation led to.
+/// Outcome of an operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// The server is ready for players.
@@ -100,19 +100,19 @@ pub enum Outcome {
     Ended(Reason),
     /// Nothing runs.
     Stopped,
-    /// It is gone.
+    /// The server is gone.
     Deleted,
-    /// It could not be done.
+    /// The operation could not be carried out.
     Failed(Reason),
-    /// The host has seen this newer generation. Where a newer operation was accepted, that is why; where none was, the
-    /// database is older than the host (it was restored, or made anew): the operation fails, and the server's generation
-    /// goes up to what the host saw, so that the next operation is heard. A stop does not fail: it is queued again at the
-    /// generation above.
+    /// The host has seen this newer generation: a newer operation was accepted, or the database is older than the host
+    /// (it was restored, or created anew). In the second case the operation fails, and the server's generation goes up to the
+    /// host's, so that the host accepts the next operation. A stop does not fail: it is queued again at the generation
+    /// above.
     Stale(Generation),
 }
 
 impl Outcome {
-    /// The state in which the operation ends.
+    /// Returns the state in which the operation ends.
     pub fn state(&self) -> State {
         match self {
             Self::Running(_) | Self::Ended(_) | Self::Stopped | Self::Deleted => State::Succeeded,
@@ -120,7 +120,7 @@ impl Outcome {
         }
     }
 
-    /// The status that is published.
+    /// Returns the status that is published.
     pub fn status(&self) -> Status {
         match self {
             Self::Running(_) => Status::Running,

@@ -8,9 +8,9 @@ use crate::operation::Operation;
 /// Ends and forgets what is old.
 #[async_trait]
 pub trait RetentionStore: Send + Sync {
-    /// Ends what has been queued for longer than `age`. A server with which nobody had begun goes on as it is published: its
-    /// stop is not wanted any more, say. One with which somebody had begun is failed, and is to be stopped as soon as its host
-    /// can: whoever had begun may have started something. What an operator asks for does not expire.
+    /// Ends operations that have been queued for longer than `age`. A server on which no worker had begun goes on as it is
+    /// published: its stop is not wanted any more, say. A server on which a worker had begun is failed, and is stopped as
+    /// soon as its host can: the worker may have started something. Requests of an operator do not expire.
     async fn expire(&self, age: Duration) -> Result<Vec<Operation>, StoreError>;
 
     /// Forgets up to `limit` idempotency keys older than `age`.
@@ -19,6 +19,6 @@ pub trait RetentionStore: Send + Sync {
     /// Forgets up to `limit` operations that ended longer than `age` ago.
     async fn forget_operations(&self, age: Duration, limit: u32) -> Result<(), StoreError>;
 
-    /// Forgets up to `limit` servers that were deleted longer than `age` ago, and everything of them but what was paid.
+    /// Forgets up to `limit` servers that were deleted longer than `age` ago, with everything of them but their payments.
     async fn forget_servers(&self, age: Duration, limit: u32) -> Result<(), StoreError>;
 }

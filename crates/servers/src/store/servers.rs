@@ -2,22 +2,22 @@ use agis_base::{Once, Reach, ServerId, StoreError, UserId};
 use async_trait::async_trait;
 use thiserror::Error;
 
-use super::Page;
+use super::page::Page;
 use crate::{
     access::Access,
     server::{NewServer, Server, ServerChange, Status},
 };
 
-/// Which servers of a list.
+/// Filter of a list of servers; `None` filters nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ServerFilter {
-    /// That do this only.
+    /// Only servers of this status.
     pub status: Option<Status>,
-    /// Of this game only.
+    /// Only servers of this game.
     pub game_type: Option<String>,
-    /// With this in their name only, without regard to case.
+    /// Only servers with this text in their name, without regard to case.
     pub name: Option<String>,
-    /// The user's own, or those that others share with them, only.
+    /// True: only the user's own servers. False: only servers that others share with the user.
     pub owned: Option<bool>,
 }
 
@@ -34,11 +34,11 @@ pub trait ServerStore: Send + Sync {
         once: Option<&Once>,
     ) -> Result<Server, WriteError>;
 
-    /// A server that is not deleted, whoever may see it, and what this user is to it.
+    /// Returns a server that is not deleted, whoever may see it, with the user's relation to it.
     async fn find(&self, user: &UserId, id: ServerId) -> Result<Option<(Server, Access)>, StoreError>;
 
-    /// The servers within reach that are a user's own, and then those that are shared with them, each by id, and what the
-    /// user is to each.
+    /// Returns the user's own servers within reach, then those that are shared with the user, each by id, with the relation
+    /// to each.
     async fn list(
         &self,
         user: &UserId,
@@ -51,18 +51,18 @@ pub trait ServerStore: Send + Sync {
     async fn change(&self, owner: &UserId, id: ServerId, change: &ServerChange) -> Result<Option<Server>, WriteError>;
 }
 
-/// On what terms a server is created.
+/// Terms on which a server is created.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Terms {
-    /// The host that will run it.
+    /// Host that will run the server.
     pub host: String,
-    /// Credits per hour.
+    /// Price of an hour, in credits.
     pub cost_per_hour: i32,
-    /// How many servers its owner may have.
+    /// Maximum number of servers of its owner.
     pub limit: u32,
 }
 
-/// Why a server was not written.
+/// Reason why a server was not written.
 #[derive(Debug, Error)]
 pub enum WriteError {
     /// The owner has another server of that name, or of one that looks the same.
@@ -71,13 +71,13 @@ pub enum WriteError {
     /// The owner has as many servers as allowed.
     #[error("too many servers")]
     TooMany,
-    /// The host cannot run the game for now; why, for everybody.
+    /// The host cannot run the game for now; the reason is for everybody.
     #[error("the game cannot be run: {0}")]
     GameUnavailable(String),
-    /// There is no such user.
+    /// The user does not exist.
     #[error("no such user")]
     NoUser,
-    /// The store itself.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }

@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use crate::access::{Grantee, Permissions, Share};
 
-/// Shares as rows, and the roles that they depend on. What counts for whom is told with the servers.
+/// Shares as rows, and the roles that they depend on. [`super::ServerStore`] returns the shares that count for a user.
 #[async_trait]
 pub trait ShareStore: Send + Sync {
     /// Shares a server, in place of what was shared with this grantee before. How many there are is checked with the
@@ -20,27 +20,27 @@ pub trait ShareStore: Send + Sync {
         limits: ShareLimits,
     ) -> Result<Share, ShareError>;
 
-    /// Takes a share back; false where there is none.
+    /// Takes a share back; returns false if there is none.
     async fn unshare(&self, owner: &UserId, server: ServerId, grantee: &Grantee) -> Result<bool, StoreError>;
 
     /// Takes back what is shared with this user as a member, and keeps from them what is shared with their roles.
     async fn leave(&self, user: &UserId, server: ServerId) -> Result<(), StoreError>;
 
-    /// The shares of a server, the oldest first.
+    /// Returns the shares of a server, the oldest first.
     async fn shares(&self, server: ServerId) -> Result<Vec<Share>, StoreError>;
 
-    /// Notes which roles a member has now; none at all where they have left.
+    /// Notes the roles of a member; none if the member has left.
     async fn note_roles(&self, user: &UserId, guild: &GuildId, roles: &[RoleId]) -> Result<(), StoreError>;
 
-    /// Up to `limit` members whose roles were noted longer than `age` ago, the longest first, of guilds with whose roles
-    /// something is shared.
+    /// Returns up to `limit` members whose roles were noted longer than `age` ago, the longest first, of guilds with whose
+    /// roles something is shared.
     async fn stale_members(&self, age: Duration, limit: u32) -> Result<Vec<(UserId, GuildId)>, StoreError>;
 
     /// Forgets the roles of up to `limit` members that were noted longer than `age` ago.
     async fn forget_roles(&self, age: Duration, limit: u32) -> Result<(), StoreError>;
 }
 
-/// How many shares there may be.
+/// Maximum numbers of shares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ShareLimits {
     /// Of one server.
@@ -49,19 +49,19 @@ pub struct ShareLimits {
     pub with_grantee: u32,
 }
 
-/// Why a server was not shared.
+/// Reason why a server was not shared.
 #[derive(Debug, Error)]
 pub enum ShareError {
     /// The owner has no such server.
     #[error("no such server")]
     NoServer,
-    /// It is shared with as many as allowed.
+    /// The server is shared with as many as allowed.
     #[error("too many shares")]
     TooMany,
     /// As many servers as allowed are shared with this member or role.
     #[error("too many servers are shared with them")]
     GranteeHasTooMany,
-    /// The store itself.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
