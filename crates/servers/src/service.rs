@@ -49,7 +49,7 @@ pub enum ServersError {
     #[error("there is no such {0}, or it is not yours")]
     NotFound(&'static str),
     /// The caller may see the server, but not do this with it.
-    #[error("you may see this server, not do this with it; ask its owner")]
+    #[error("you can see this server, but may not do this with it; ask its owner")]
     NotAllowed,
     /// A value is invalid.
     #[error("{field}: {rule}")]
@@ -82,8 +82,8 @@ pub enum ServersError {
     NoHost,
     /// The server's owner cannot pay its first hour beside those that other starts have reserved.
     #[error(
-        "an hour of this server costs {0} credits, which its owner has not left; servers that are starting have their first \
-         hour reserved, and an operator can grant more"
+        "an hour of this server costs {0} credits, more than its owner has left beside the reserved first hours of servers \
+         that are starting; an operator can grant more"
     )]
     CannotPay(i32),
     /// The server lives on a host that this process does not serve.

@@ -179,6 +179,7 @@ impl LeaseStore for Db {
             .bind::<Text, _>(&**why)
             .execute(conn)
             .await?;
+            // diesel joins no `unnest`.
             let superseded: Vec<Ended> = diesel::sql_query(
                 "update operations o set state = 'superseded', lease_until = null, finished_at = now(), error = $3
                  from unnest($1, $2) as u(id, attempt)

@@ -1,16 +1,17 @@
 //! Postgres behind every domain's store trait. The only crate that names diesel.
 //!
-//! - `connect`: where the database is, and the one place that makes connections to it
-//! - `db`: the pool, and the deadline of every call; `readers`: the connections that reads share; `gather`:
-//!   questions that are asked together
+//! - `connect`: the address of the database, and the one place that connects to it
+//! - `db`: the pool, and the deadline of every call; `readers`: connections that reads share; `gather`: lookups that are
+//!   collected
 //! - [`migrations`]: up, down, status
-//! - [`notify`]: what Postgres tells us
-//! - `schema`: the tables
+//! - [`notify`]: notifications of Postgres
+//! - `schema`: the tables; `word`: words of the domains in columns
+//! - `desired`, `once`, `purses`, `stats`: parts of transactions of several modules
 //! - a module per table, or per view of it, implementing that domain's trait
 //!
-//! Locks are taken in one order, so that nothing deadlocks: users, servers by id, operations, schedules, the totals of
-//! users, notices, idempotency keys. The shares of a server change behind the lock of its row. They are `FOR NO KEY UPDATE`, which foreign keys do not wait for. Claims never wait for a
-//! lock: what others hold is passed over.
+//! Transactions take locks in one order, so that nothing deadlocks: users, servers by id, operations, schedules, the totals
+//! of users, notices, idempotency keys. The lock of a server's row also guards its shares. Locks are `FOR NO KEY UPDATE`:
+//! foreign keys do not wait for them. Claims wait for no lock: they pass over rows that others hold.
 
 mod connect;
 mod counts;

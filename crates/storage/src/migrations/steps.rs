@@ -103,8 +103,9 @@ impl Steps {
         Ok(self.conn.batch_execute(&format!("set lock_timeout = {}", timeout.as_millis()))?)
     }
 
-    /// A concurrent build that was broken off leaves an index that serves nobody and has its name.
+    /// Drops what a broken concurrent build left: an index that serves nobody and has its name.
     fn drop_invalid_indexes(&mut self) -> MigrationResult<()> {
+        // diesel knows no catalog tables.
         let drops: Vec<Line> = diesel::sql_query(
             "select format('drop index concurrently if exists %I.%I', n.nspname, c.relname) as line
              from pg_index i join pg_class c on c.oid = i.indexrelid join pg_namespace n on n.oid = c.relnamespace
@@ -118,8 +119,9 @@ impl Steps {
         Ok(())
     }
 
-    /// The oldest transaction of another, as far as this user may see it.
+    /// Describes the oldest transaction of another, as far as this user may see it.
     fn in_the_way(&mut self) -> String {
+        // diesel knows no catalog tables.
         let oldest = diesel::sql_query(
             "select format('the transaction of process %s (%s) has been open since %s', pid,
                            coalesce(nullif(application_name, ''), usename), xact_start::timestamptz(0)) as line
