@@ -12,7 +12,7 @@ use std::{
 
 use agis_base::KeyId;
 
-use crate::{key::Digest, store::ApiKey};
+use crate::{api_key::ApiKey, key::Digest};
 
 /// How long one vouching is good for, counted from before it was asked for.
 const TRUST: Duration = Duration::from_secs(5);

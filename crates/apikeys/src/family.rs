@@ -5,8 +5,8 @@
 //! revoking one frees nobody. A key that a person made has none.
 
 use crate::{
+    api_key::{ApiKey, Maker},
     grant::{Beyond, Grant},
-    store::ApiKey,
 };
 
 /// How many makers' buckets a key has beside its own. The generations behind that have no bucket of their own, but take
@@ -14,15 +14,6 @@ use crate::{
 pub const MAKERS_MAX: usize = 3;
 /// [`MAKERS_MAX`], and the bucket of a maker from which a key takes as if it were its own.
 const LISTED_MAX: usize = MAKERS_MAX + 1;
-
-/// A bucket that is shared with a key which gave requests, and how much it holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Maker {
-    /// As in [`ApiKey::bucket`].
-    pub bucket: i32,
-    /// Requests per hour. It follows the limit of that key while there is one.
-    pub limit: u32,
-}
 
 /// From where a new key takes tokens.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

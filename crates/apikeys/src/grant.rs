@@ -13,7 +13,6 @@ use thiserror::Error;
 use crate::{
     address::Blocks,
     scope::{Scope, Scopes},
-    service::KeyChange,
 };
 
 const DAY_S: u64 = 24 * 3600;
@@ -44,6 +43,19 @@ pub struct Wanted {
     pub allowed_ips: Option<Blocks>,
     /// Days until it ends. It ends with the key that asks at the latest.
     pub ttl_days: Option<u32>,
+}
+
+/// What may be changed of a key; `None` leaves a value as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KeyChange {
+    /// A new name.
+    pub name: Option<String>,
+    /// What it may do.
+    pub scopes: Option<Scopes>,
+    /// Requests per hour.
+    pub rate_limit: Option<u32>,
+    /// From where it may be used.
+    pub allowed_ips: Option<Blocks>,
 }
 
 /// In what respect a key would have more than the one that asks.

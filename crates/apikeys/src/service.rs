@@ -13,11 +13,12 @@ use thiserror::Error;
 
 use crate::{
     address::Blocks,
+    api_key::{ApiKey, KeyState},
     cache::{KeyCache, Ticket},
-    grant::{Beyond, Wanted},
+    grant::{Beyond, KeyChange, Wanted},
     key::{Digest, Key, Malformed, NoRandomness},
     scope::{Scope, Scopes},
-    store::{ApiKey, KeyRow, KeyState, KeyStore, Successor, WriteError},
+    store::{KeyRow, KeyStore, Successor, WriteError},
 };
 
 const TTL_DAYS_MAX: u32 = 3650;
@@ -61,19 +62,6 @@ pub struct NewKey {
     /// Days until it ends, 1 to 3650; it does not end where absent.
     pub ttl_days: Option<u32>,
     /// From where it may be used; from where the key that asks may be used where absent.
-    pub allowed_ips: Option<Blocks>,
-}
-
-/// What may be changed of a key; `None` leaves a value as it is.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct KeyChange {
-    /// A new name.
-    pub name: Option<String>,
-    /// What it may do.
-    pub scopes: Option<Scopes>,
-    /// Requests per hour.
-    pub rate_limit: Option<u32>,
-    /// From where it may be used.
     pub allowed_ips: Option<Blocks>,
 }
 
