@@ -3,7 +3,7 @@
 use agis_apikeys::KeysError;
 use agis_base::{StoreError, Timestamp};
 use agis_scheduler::{SchedulesError, TimingError};
-use agis_servers::{ServersError, console::ConsoleError};
+use agis_servers::{ServersError, SharingError, console::ConsoleError};
 
 use crate::render::text::{plain, relative};
 
@@ -101,6 +101,26 @@ impl From<StoreError> for Refusal {
     }
 }
 
+impl From<SharingError> for Refusal {
+    fn from(error: SharingError) -> Self {
+        let sentence = match error {
+            SharingError::TooManyShares(max) => {
+                format!(
+                    "This server is shared {max} times, as often as allowed. `/server unshare` it with somebody first."
+                )
+            }
+            SharingError::GranteeHasTooMany(max) => {
+                format!(
+                    "{max} servers are shared with them, as many as allowed. `/server unshare` one of yours first, or they \
+                     can `/server leave` one."
+                )
+            }
+            SharingError::Servers(error) => return error.into(),
+        };
+        Self::Refused(sentence)
+    }
+}
+
 impl From<ServersError> for Refusal {
     fn from(error: ServersError) -> Self {
         let sentence = match error {
@@ -124,17 +144,6 @@ impl From<ServersError> for Refusal {
             }
             ServersError::TooMany(max) => {
                 format!("You have {max} servers, as many as allowed here. `/server delete` one first.")
-            }
-            ServersError::TooManyShares(max) => {
-                format!(
-                    "This server is shared {max} times, as often as allowed. `/server unshare` it with somebody first."
-                )
-            }
-            ServersError::GranteeHasTooMany(max) => {
-                format!(
-                    "{max} servers are shared with them, as many as allowed. `/server unshare` one of yours first, or they \
-                     can `/server leave` one."
-                )
             }
             ServersError::Deleting => {
                 "This server is being deleted and takes nothing else. `/server create` makes another.".to_owned()

@@ -213,8 +213,6 @@ impl From<ServersError> for Problem {
             ServersError::NameTaken => Self::new(Code::NameTaken, detail),
             ServersError::GameUnavailable(_) => Self::new(Code::GameUnavailable, detail),
             ServersError::TooMany(_) => Self::new(Code::TooManyServers, detail),
-            // No route shares a server.
-            ServersError::TooManyShares(_) | ServersError::GranteeHasTooMany(_) => Self::new(Code::Conflict, detail),
             ServersError::Deleting => Self::new(Code::Deleting, detail),
             ServersError::NoHost => Self::new(Code::NoHost, detail),
             ServersError::CannotPay(_) => Self::new(Code::InsufficientCredits, detail),

@@ -68,12 +68,6 @@ pub enum ServersError {
     /// The owner has the maximum number of servers.
     #[error("you have {0} servers, as many as allowed here; delete one first")]
     TooMany(u32),
-    /// The server is shared with the maximum number of members and roles.
-    #[error("this server is shared with {0} members and roles, as many as allowed; take one share back first")]
-    TooManyShares(u32),
-    /// The maximum number of servers is shared with this member or role.
-    #[error("{0} servers are shared with them, as many as allowed; they have to leave one first")]
-    GranteeHasTooMany(u32),
     /// The server is being deleted.
     #[error("this server is being deleted and takes no other operation")]
     Deleting,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use agis_base::{GuildId, RoleId, ServerId, StoreError, UserId};
+use thiserror::Error;
 
 use crate::{
     access::{Access, Grantee, Needed, Permissions, SHARED_WITH_MAX, SHARES_MAX, Share},
@@ -10,6 +11,20 @@ use crate::{
     service::{Servers, ServersError, invalid},
     store::{ShareError, ShareLimits},
 };
+
+/// Reason why a server was not shared.
+#[derive(Debug, Error)]
+pub enum SharingError {
+    /// The server is shared with the maximum number of members and roles.
+    #[error("this server is shared with {0} members and roles, as many as allowed; take one share back first")]
+    TooManyShares(u32),
+    /// The maximum number of servers is shared with this member or role.
+    #[error("{0} servers are shared with them, as many as allowed; they have to leave one first")]
+    GranteeHasTooMany(u32),
+    /// The request was refused for a reason that other requests about servers have too.
+    #[error(transparent)]
+    Servers(#[from] ServersError),
+}
 
 impl Servers {
     /// Gives a member or a role these permissions on a server, in place of earlier ones. Only its owner may.
@@ -23,21 +38,21 @@ impl Servers {
         server: ServerId,
         grantee: &Grantee,
         permissions: Permissions,
-    ) -> Result<Share, ServersError> {
+    ) -> Result<Share, SharingError> {
         if permissions.is_empty() {
-            return Err(invalid("permissions", "has at least one".to_owned()));
+            return Err(invalid("permissions", "has at least one".to_owned()).into());
         }
         if *grantee == Grantee::Member(owner.clone()) {
-            return Err(invalid("grantee", "is somebody else: an owner may do everything".to_owned()));
+            return Err(invalid("grantee", "is somebody else: an owner may do everything".to_owned()).into());
         }
         self.allowed(owner, server, Needed::Ownership).await?;
         let limits = ShareLimits { of_server: SHARES_MAX, with_grantee: SHARED_WITH_MAX };
         let shared = self.shares.share(owner, server, grantee, permissions, limits).await;
         shared.map_err(|error| match error {
-            ShareError::NoServer => ServersError::NotFound("server"),
-            ShareError::TooMany => ServersError::TooManyShares(SHARES_MAX),
-            ShareError::GranteeHasTooMany => ServersError::GranteeHasTooMany(SHARED_WITH_MAX),
-            ShareError::Store(error) => error.into(),
+            ShareError::NoServer => ServersError::NotFound("server").into(),
+            ShareError::TooMany => SharingError::TooManyShares(SHARES_MAX),
+            ShareError::GranteeHasTooMany => SharingError::GranteeHasTooMany(SHARED_WITH_MAX),
+            ShareError::Store(error) => ServersError::from(error).into(),
         })
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use agis_accounts::UserStore;
 use agis_base::{GuildId, RoleId, ServerId, UserId};
-use agis_servers::{Grantee, Permission, Permissions, Servers, ServersError, store::Billing};
+use agis_servers::{Grantee, Permission, Permissions, Servers, ServersError, SharingError, store::Billing};
 use tokio_postgres::Client;
 
 use crate::scene::{OWNER, Scene, servers};
@@ -54,7 +54,10 @@ async fn only_the_owner_shares_and_fifty_at_most() {
     for permission in Permission::ALL {
         share(&rules, server, &member(STRANGER), &[*permission]).await;
         let refused = rules.share(&user(STRANGER), server, &member("5"), read).await;
-        assert!(matches!(refused, Err(ServersError::NotAllowed)), "with '{permission}': {refused:?}");
+        assert!(
+            matches!(refused, Err(SharingError::Servers(ServersError::NotAllowed))),
+            "with '{permission}': {refused:?}"
+        );
         let refused = rules.unshare(&user(STRANGER), server, &member(STRANGER)).await;
         assert!(matches!(refused, Err(ServersError::NotAllowed)), "with '{permission}': {refused:?}");
         let refused = rules.shares(&user(STRANGER), server).await;
@@ -69,7 +72,7 @@ async fn only_the_owner_shares_and_fifty_at_most() {
         share(&rules, server, &role(&guild.to_string(), &guild.to_string()), &[Permission::Read]).await;
     }
     let refused = rules.share(&user(OWNER), server, &member("5"), read).await;
-    assert!(matches!(refused, Err(ServersError::TooManyShares(50))), "{refused:?}");
+    assert!(matches!(refused, Err(SharingError::TooManyShares(50))), "{refused:?}");
     share(&rules, server, &member(STRANGER), &[Permission::Stop]).await;
     for taken_back in [true, false] {
         let was_there = rules.unshare(&user(OWNER), server, &member(STRANGER)).await.expect("taken back");
