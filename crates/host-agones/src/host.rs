@@ -1,5 +1,4 @@
 use std::{
-    collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -26,7 +25,7 @@ use crate::{
     sight::Sight,
     start::Start,
     stop::bring_down,
-    template::{self, Template},
+    template,
     view::{Feed, View},
 };
 
@@ -42,7 +41,6 @@ pub struct AgonesHost {
     view: Arc<View>,
     feed: Mutex<Option<Feed>>,
     reaper: Sight,
-    templates: BTreeMap<String, Template>,
     allocator: Allocator,
 }
 
@@ -58,11 +56,11 @@ impl AgonesHost {
         if config.fence_namespace == config.namespace {
             return Err(SetupError::FenceNamespace(config.fence_namespace));
         }
-        let templates = template::all(catalogue.games().map(Arc::as_ref)).map_err(SetupError::Templates)?;
+        template::check(catalogue.games().map(Arc::as_ref)).map_err(SetupError::Templates)?;
         let (view, feed) = View::new(&config);
         let reaper = reaper::sight(config.pace.reap);
         let cluster = Cluster::new(client, config);
-        Ok(Self { cluster, view, feed: Mutex::new(Some(feed)), reaper, templates, allocator: Allocator::default() })
+        Ok(Self { cluster, view, feed: Mutex::new(Some(feed)), reaper, allocator: Allocator::default() })
     }
 
     /// Watches the cluster, and takes away what nobody asked for any more, until `stop`.
@@ -160,18 +158,9 @@ impl Host for AgonesHost {
         tracing::debug!(%server, %operation, generation, "order accepted");
         match &order.target {
             Target::Running(launch) => {
-                let Self { cluster, view, templates, allocator, .. } = self;
-                let start = Start {
-                    cluster,
-                    view,
-                    allocator,
-                    templates,
-                    server,
-                    generation,
-                    operation,
-                    launch,
-                    slot: &order.slot,
-                };
+                let Self { cluster, view, allocator, .. } = self;
+                let start =
+                    Start { cluster, view, allocator, server, generation, operation, launch, slot: &order.slot };
                 start.run(held).await
             }
             Target::Stopped => {

@@ -1,9 +1,12 @@
 //! From an order to a GameServer that is ready for players.
 
-use std::{collections::BTreeMap, sync::Arc, time::Instant};
+use std::{sync::Arc, time::Instant};
 
 use agis_base::{OperationId, ServerId};
-use agis_servers::host::{Generation, HostError, Launch, Reached, Slot};
+use agis_servers::{
+    game::{Runs, World},
+    host::{Generation, HostError, Launch, Reached, Slot},
+};
 use kube::{ResourceExt, api::PostParams};
 
 use crate::{
@@ -22,7 +25,6 @@ pub(crate) struct Start<'a> {
     pub(crate) cluster: &'a Cluster,
     pub(crate) view: &'a View,
     pub(crate) allocator: &'a Allocator,
-    pub(crate) templates: &'a BTreeMap<String, Template>,
     pub(crate) server: ServerId,
     pub(crate) generation: Generation,
     pub(crate) operation: OperationId,
@@ -49,13 +51,11 @@ impl Start<'_> {
         let standing = bring_down(self.cluster, self.view, self.server, self.generation - 1, self.slot).await?;
         // The wait for the end of the old run took no place; the start does.
         self.slot.take_again().await;
-        match (&self.launch.game.fleet, self.templates.get(&self.launch.game.key)) {
-            (Some(fleet), _) => self.allocated(fleet, standing).await,
-            (None, Some(template)) => self.created(template.clone()).await,
-            (None, None) => {
-                let game = &self.launch.game.key;
-                Err(HostError::Failed(format!("the game '{game}' is not made for Agones")))
-            }
+        let game = &self.launch.game;
+        match &game.runs {
+            Runs::Fleet(fleet) => self.allocated(fleet, standing).await,
+            Runs::GameServer { yaml, world } => self.created(yaml, world.as_ref()).await,
+            Runs::Process(_) => Err(HostError::Failed(format!("the game '{}' is not made for Agones", game.key))),
         }
     }
 
@@ -76,11 +76,13 @@ impl Start<'_> {
         }
     }
 
-    async fn created(&self, template: Template) -> Result<GameServer, HostError> {
-        if let Some(world) = &self.launch.game.world {
+    async fn created(&self, yaml: &str, world: Option<&World>) -> Result<GameServer, HostError> {
+        let template = Template::parse(yaml)
+            .map_err(|why| HostError::Failed(format!("the gameserver of the game '{}' {why}", self.launch.game.key)))?;
+        if let Some(world) = world {
             self.cluster.keep_world(self.server, world).await?;
         }
-        let gameserver = template.gameserver(self.launch, self.server, self.generation, self.labels());
+        let gameserver = template.gameserver(self.launch, world, self.server, self.generation, self.labels());
         let api = &self.cluster.gameservers;
         match ask(api.create(&PostParams::default(), &gameserver)).await {
             Ok(made) => Ok(made),

@@ -1,10 +1,8 @@
 //! From the catalogue to a GameServer.
 
-use std::collections::BTreeMap;
-
 use agis_base::ServerId;
 use agis_servers::{
-    game::{Game, ReadyWhen, World},
+    game::{Game, ReadyWhen, Runs, World},
     host::{Generation, Launch},
 };
 use kube::core::{ObjectMeta, TypeMeta};
@@ -61,6 +59,7 @@ impl Template {
     pub(crate) fn gameserver(
         self,
         launch: &Launch,
+        world: Option<&World>,
         server: ServerId,
         generation: Generation,
         labels: Words,
@@ -80,7 +79,7 @@ impl Template {
         if launch.game.ready.when == ReadyWhen::Pod {
             end_with_its_game(&mut spec);
         }
-        if let Some(world) = &launch.game.world {
+        if let Some(world) = world {
             mount(&mut spec, world, server);
         }
         let resource = gameserver::resource();
@@ -98,21 +97,18 @@ impl Template {
     }
 }
 
-/// The templates of a catalogue, by the game's key.
+/// Checks the template of each game.
 ///
 /// # Errors
-/// The fault of each that cannot be used, with the game's key.
-pub(crate) fn all<'a>(
-    games: impl Iterator<Item = &'a Game>,
-) -> Result<BTreeMap<String, Template>, Vec<(String, String)>> {
-    let (mut templates, mut wrong) = (BTreeMap::new(), vec![]);
-    for (key, yaml) in games.filter_map(|game| Some((&game.key, game.gameserver.as_ref()?))) {
-        match Template::parse(yaml) {
-            Ok(template) => drop(templates.insert(key.clone(), template)),
-            Err(why) => wrong.push((key.clone(), why)),
-        }
-    }
-    if wrong.is_empty() { Ok(templates) } else { Err(wrong) }
+/// Returns every game whose template cannot be used, by key, with the reason.
+pub(crate) fn check<'a>(games: impl Iterator<Item = &'a Game>) -> Result<(), Vec<(String, String)>> {
+    let wrong: Vec<_> = games
+        .filter_map(|game| match &game.runs {
+            Runs::GameServer { yaml, .. } => Some((game.key.clone(), Template::parse(yaml).err()?)),
+            Runs::Process(_) | Runs::Fleet(_) => None,
+        })
+        .collect();
+    if wrong.is_empty() { Ok(()) } else { Err(wrong) }
 }
 
 /// The labels by which v1.7.0 told its servers apart; dashboards and scripts look for them.
@@ -218,10 +214,11 @@ spec:
     fn made(name: &str) -> Value {
         let catalogue = Catalogue::parse(CATALOGUE).expect("a catalogue");
         let game = catalogue.get("g").expect("the game").clone();
-        let template = Template::parse(game.gameserver.as_ref().expect("a template")).expect("it can be read");
+        let Runs::GameServer { yaml, world } = game.runs.clone() else { panic!("it has a template") };
+        let template = Template::parse(&yaml).expect("it can be read");
         let launch = Launch { game, server_name: name.into(), owner: UserId::from_stored("42") };
         let labels = names::of_generation("agones", ServerId(7), 3, OperationId::default());
-        serde_json::to_value(template.gameserver(&launch, ServerId(7), 3, labels)).expect("JSON")
+        serde_json::to_value(template.gameserver(&launch, world.as_ref(), ServerId(7), 3, labels)).expect("JSON")
     }
 
     #[test]
@@ -257,7 +254,7 @@ spec:
             |key: &str, yaml: &str| format!("[{key}]\ntitle = '{key}'\ncost_per_hour = 0\ngameserver = '{yaml}'\n");
         let text = [entry("a", "spec: ["), CATALOGUE.to_owned(), entry("b", "spec: {}")].concat();
         let catalogue = Catalogue::parse(&text).expect("a catalogue");
-        let wrong = all(catalogue.games().map(std::sync::Arc::as_ref)).expect_err("two cannot be used");
+        let wrong = check(catalogue.games().map(std::sync::Arc::as_ref)).expect_err("two cannot be used");
         assert_eq!(wrong.iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>(), ["a", "b"]);
         let told = crate::config::SetupError::Templates(wrong).to_string();
         assert!(

@@ -87,8 +87,8 @@ impl Host for ProcessHost {
     async fn unfit(&self, game: &Arc<Game>) -> Option<Unfit> {
         let (game, account) = (game.clone(), self.place.account);
         let found = blocking(move || {
-            // A program that depends on the server is not known before there is one.
-            let named = game.command.first().filter(|it| !it.contains('{'));
+            // A program whose path has a placeholder is known only when its server starts.
+            let named = game.process().map(|process| &process.program).filter(|it| !it.contains('{'));
             Ok(named.and_then(|it| program::find(it, account).err().map(|why| why.unfit(it))))
         });
         found.await.ok().flatten()

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use agis_base::OperationId;
 use agis_servers::{
-    game::{Game, Placeholder},
+    game::{Game, Placeholder, Process},
     host::{Generation, HostError, Launch},
 };
 
@@ -26,7 +26,7 @@ pub(crate) struct Site<'a> {
 }
 
 /// Fills the placeholders in and finds the program.
-pub(crate) fn spec(launch: &Launch, site: &Site<'_>) -> Result<Spec, HostError> {
+pub(crate) fn spec(launch: &Launch, process: &Process, site: &Site<'_>) -> Result<Spec, HostError> {
     let game = &launch.game;
     // A control character could end a line of a configuration file, or a C string.
     let name = launch.server_name.replace(char::is_control, " ");
@@ -37,9 +37,7 @@ pub(crate) fn spec(launch: &Launch, site: &Site<'_>) -> Result<Spec, HostError> 
         Placeholder::Bind => site.bind,
         Placeholder::Agis => OWN_PROGRAM,
     };
-    let mut command: Vec<_> = game.command.iter().map(|part| fill(part, value)).collect();
-    let program = command.first_mut().ok_or_else(|| HostError::Failed(format!("{} has no command", game.key)))?;
-    *program = program::find(program, site.account)
+    let program = program::find(&fill(&process.program, value), site.account)
         .map_err(|why| HostError::Failed(format!("{} cannot be run on this host: {why}", game.key)))?;
     Ok(Spec {
         dir: site.dir.path().to_owned(),
@@ -47,7 +45,7 @@ pub(crate) fn spec(launch: &Launch, site: &Site<'_>) -> Result<Spec, HostError> 
         operation: site.operation,
         port: site.port,
         protocol: game.protocol,
-        command,
+        command: [program].into_iter().chain(process.arguments.iter().map(|part| fill(part, value))).collect(),
         env: environment(game, &site.dir.world()),
         account: site.account,
         files: game.files.iter().map(|(path, text)| (path.into(), fill(text, value))).collect(),

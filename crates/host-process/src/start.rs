@@ -78,12 +78,12 @@ fn prepare(
     }
     let wrong = |error| dir.unavailable(&error);
     let had = dir.port().map_err(wrong)?;
-    let Some(wanted) = launch.game.port else {
-        return Err(HostError::Failed(format!("the game '{}' does not run as a process", launch.game.key)));
-    };
-    let port = place.ports.claim(server, had, wanted)?;
+    let process = launch.game.process().ok_or_else(|| {
+        HostError::Failed(format!("the game '{}' does not run as a process", launch.game.key))
+    })?;
+    let port = place.ports.claim(server, had, process.port)?;
     let site = Site { dir: &dir, generation, operation, port, bind: &place.ports.bind, account: place.account };
-    let spec = launch::spec(launch, &site)?;
+    let spec = launch::spec(launch, process, &site)?;
     dir.keep_port(port).map_err(wrong)?;
     dir.make_world(place.account).map_err(wrong)?;
     Ok(Some(spec))

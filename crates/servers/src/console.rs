@@ -6,8 +6,6 @@ use agis_base::{ServerId, Timestamp};
 use async_trait::async_trait;
 use thiserror::Error;
 
-use crate::host::HostError;
-
 /// Maximum length of a command, in characters. In UTF-8 the command and its end of line stay below PIPE_BUF, so a host
 /// can write it to a pipe in one piece.
 pub const COMMAND_MAX: usize = 1000;
@@ -121,12 +119,6 @@ impl ConsoleError {
             Self::Position | Self::NotRunning | Self::NoWay | Self::Mute | Self::Busy => true,
             Self::Unavailable(_) => false,
         }
-    }
-}
-
-impl From<HostError> for ConsoleError {
-    fn from(error: HostError) -> Self {
-        Self::Unavailable(error.to_string())
     }
 }
 

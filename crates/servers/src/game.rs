@@ -11,57 +11,60 @@ pub use reading::{CatalogueError, FIELDS, Mistake};
 /// The catalogue that the program carries; an operator's own file replaces it.
 pub const BUILT_IN: &str = include_str!("../games.toml");
 
-/// A game as the catalogue describes it. It has exactly one of `command`, `gameserver` and `fleet`, which says on what
-/// kind of host it runs.
-///
-/// `command`, and the texts in `files`, may hold [`Placeholder`]s, replaced when a server is started. Nothing passes through
-/// a shell.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// A game as the catalogue describes it. The texts in `files` may hold [`Placeholder`]s.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Game {
-    /// The key in the catalogue, which `game_servers.game_type` holds.
-    #[serde(skip)]
+    /// Key in the catalogue, as in `game_servers.game_type`.
     pub key: String,
-    /// The name that people read.
+    /// Name that people read.
     pub title: String,
-    /// As a process: the program and its arguments. A program without a slash is looked for in `/usr/local/bin`,
-    /// `/usr/bin`, `/bin`, `/usr/local/games` and `/usr/games`.
-    #[serde(default)]
-    pub command: Vec<String>,
-    /// On Agones: a GameServer as YAML, as `kubectl create -f` takes it. Each server gets one of its own, whose containers
-    /// know the server's name as `AGIS_SERVER_NAME` and its id as `AGIS_SERVER_ID`.
-    #[serde(default)]
-    pub gameserver: Option<String>,
-    /// On Agones: the Fleet from which a start allocates a GameServer.
-    #[serde(default)]
-    pub fleet: Option<String>,
-    /// With `gameserver`: a volume for the server's world, which outlives its GameServers.
-    #[serde(default)]
-    pub world: Option<World>,
-    /// The port that a process gets if nobody else on its host has it; the next free one above otherwise. Agones has
-    /// ports of its own.
-    #[serde(default)]
+    /// How the game runs.
+    pub runs: Runs,
+    /// Port that the list of games shows; `None` if the catalogue names none. Agones assigns its own ports.
     pub port: Option<u16>,
-    /// What the port speaks.
-    #[serde(default)]
+    /// Protocol of the port.
     pub protocol: Protocol,
-    /// Credits per hour.
+    /// Price in credits per hour.
     pub cost_per_hour: i32,
-    /// How to tell that players can join.
-    #[serde(default)]
+    /// Sign that players can join.
     pub ready: Ready,
-    /// How to ask it to end.
-    #[serde(default)]
+    /// Way to ask the game to end.
     pub stop: Stop,
-    /// How to tell an end by itself from a crash. On Agones, what shuts itself down by the SDK has ended well too.
-    #[serde(default)]
+    /// Exit statuses of a game that has ended well. On Agones, a game that shuts itself down by the SDK has also ended well.
     pub good_exits: GoodExits,
-    /// Environment variables; nothing else is inherited but `HOME` (the working directory), `PATH` and `LANG`.
-    #[serde(default)]
+    /// Environment variables. A game inherits no others, but gets `HOME` (its working directory), `PATH` and `LANG`.
     pub env: BTreeMap<String, String>,
-    /// Files put into the working directory where they are not there yet: path to text.
-    #[serde(default)]
+    /// Text of each file, by path, that is written into the working directory if it is not there yet.
     pub files: BTreeMap<String, String>,
+}
+
+/// How a game runs. The catalogue says so by exactly one of `command`, `gameserver` and `fleet`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Runs {
+    /// As a process on a machine.
+    Process(Process),
+    /// On Agones, in a GameServer of its own.
+    GameServer {
+        /// GameServer as YAML, as `kubectl create -f` takes it. Its containers get the server's name as
+        /// `AGIS_SERVER_NAME` and its id as `AGIS_SERVER_ID`.
+        yaml: String,
+        /// Volume for the server's world, which outlives the GameServers; `None` for no volume.
+        world: Option<World>,
+    },
+    /// On Agones, in a GameServer that a start allocates from the Fleet of this name.
+    Fleet(String),
+}
+
+/// A game that runs as a process. No shell reads its command. The program and the arguments may hold [`Placeholder`]s.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Process {
+    /// Program. The host looks for one without a slash in `/usr/local/bin`, `/usr/bin`, `/bin`, `/usr/local/games` and
+    /// `/usr/games`.
+    pub program: String,
+    /// Arguments of the program.
+    pub arguments: Vec<String>,
+    /// First port to try. A server gets this port, or the next free one above.
+    pub port: u16,
 }
 
 /// A part of a text that is replaced when a server is started. It is written as its word in braces: `{port}`.
@@ -267,26 +270,14 @@ pub struct Catalogue(BTreeMap<String, Arc<Game>>);
 impl Game {
     /// On what kind of host it runs.
     pub fn runs_on(&self) -> RunsOn {
-        if self.command.is_empty() { RunsOn::Agones } else { RunsOn::Process }
+        if self.process().is_some() { RunsOn::Process } else { RunsOn::Agones }
     }
 
-    /// What is left where nothing of a game can be read.
-    fn nothing() -> Self {
-        Self {
-            key: String::new(),
-            title: String::new(),
-            command: vec![],
-            gameserver: None,
-            fleet: None,
-            world: None,
-            port: None,
-            protocol: Protocol::default(),
-            cost_per_hour: 0,
-            ready: Ready::default(),
-            stop: Stop::default(),
-            good_exits: GoodExits::default(),
-            env: BTreeMap::new(),
-            files: BTreeMap::new(),
+    /// Returns how the game runs as a process; `None` if it runs on Agones.
+    pub fn process(&self) -> Option<&Process> {
+        match &self.runs {
+            Runs::Process(process) => Some(process),
+            Runs::GameServer { .. } | Runs::Fleet(_) => None,
         }
     }
 }

@@ -11,7 +11,7 @@ use agis_base::{OperationId, ServerId, UserId};
 use async_trait::async_trait;
 use thiserror::Error;
 
-use crate::game::Game;
+use crate::{console::ConsoleError, game::Game};
 
 /// Number of changes of a server's desired state. The transaction that accepts an operation decides it. A host persists
 /// the highest generation that it saw and refuses any lower one, so a worker that lost its lease has no effect.
@@ -222,4 +222,10 @@ pub enum HostError {
     /// The host has no room at this moment, and is making some; the caller repeats the order soon.
     #[error("{0}")]
     Full(String),
+}
+
+impl From<HostError> for ConsoleError {
+    fn from(error: HostError) -> Self {
+        Self::Unavailable(error.to_string())
+    }
 }

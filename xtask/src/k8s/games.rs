@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use agis_servers::game::Runs;
 use ipnet::IpNet;
 use serde_json::{Value, json};
 
@@ -100,7 +101,10 @@ fn too_large(objects: &[Value], memory: f64, storage: f64) -> Vec<String> {
     let mut faults: Vec<_> =
         large.map(|(game, _)| format!("{}: takes more memory than one game may", name(game))).collect();
     let catalogue = catalogue(objects).unwrap_or_default();
-    let worlds = catalogue.games().filter_map(|game| Some((&game.key, game.world.as_ref()?)));
+    let worlds = catalogue.games().filter_map(|game| match &game.runs {
+        Runs::GameServer { world, .. } => Some((&game.key, world.as_ref()?)),
+        Runs::Process(_) | Runs::Fleet(_) => None,
+    });
     let large = worlds.filter(|(_, world)| amount(&world.size.clone().into()) > storage);
     faults.extend(large.map(|(key, _)| format!("games.toml: {key}: its world is larger than one may be")));
     faults

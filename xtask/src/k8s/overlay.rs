@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use agis_runtime::shutdown;
-use agis_servers::game::{Catalogue, RunsOn};
+use agis_servers::game::{Catalogue, Runs};
 use serde_json::{Value, json};
 
 use super::object::{containers, has, is, is_ours, list, map, name, namespace, plain, pod, pod_spec, text, written};
@@ -39,7 +39,8 @@ pub(super) fn catalogue(objects: &[Value]) -> Result<Catalogue, String> {
 pub(super) fn game_servers(objects: &[Value]) -> Vec<Value> {
     let catalogue = catalogue(objects).unwrap_or_default();
     let objects = catalogue.games().filter_map(|game| {
-        let mut object: Value = serde_saphyr::from_str(game.gameserver.as_deref()?).unwrap_or_default();
+        let Runs::GameServer { yaml, .. } = &game.runs else { return None };
+        let mut object: Value = serde_saphyr::from_str(yaml).unwrap_or_default();
         for (field, value) in [("apiVersion", "agones.dev/v1"), ("kind", "GameServer")] {
             map_mut(&mut object)?.entry(field).or_insert_with(|| value.into());
         }
@@ -199,10 +200,12 @@ fn catalogue_is_right(objects: &[Value]) -> Vec<String> {
         Err(error) => return vec![format!("games.toml: {error}")],
     };
     let there: BTreeMap<_, _> = objects.iter().map(|object| (name(object), object)).collect();
-    let faults = catalogue.games().filter_map(|game| match &game.fleet {
-        _ if game.runs_on() == RunsOn::Process => Some(format!("{} runs as a process, not on Agones", game.key)),
-        Some(fleet) if !there.contains_key(&format!("Fleet/{fleet}")) => Some(format!("there is no Fleet/{fleet}")),
-        _ => None,
+    let faults = catalogue.games().filter_map(|game| match &game.runs {
+        Runs::Process(_) => Some(format!("{} runs as a process, not on Agones", game.key)),
+        Runs::Fleet(fleet) if !there.contains_key(&format!("Fleet/{fleet}")) => {
+            Some(format!("there is no Fleet/{fleet}"))
+        }
+        Runs::Fleet(_) | Runs::GameServer { .. } => None,
     });
     let none = catalogue.games().next().is_none().then(|| "there is no game".to_owned());
     faults.chain(none).map(|fault| format!("games.toml: {fault}")).collect()

@@ -15,7 +15,7 @@ use toml::{
     de::{DeTable, DeValue, Deserializer},
 };
 
-use super::{Game, Placeholder, ReadyWhen, RunsOn, StopHow};
+use super::{Game, GoodExits, Placeholder, Process, Protocol, Ready, ReadyWhen, Runs, RunsOn, Stop, StopHow, World};
 use crate::console::COMMAND_MAX;
 
 /// The rule of each field, as `docs/guides/games.md` says it too; a dot leads into a table, and `*` is any field of it.
@@ -43,6 +43,68 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("files", "a table: the text of each file"),
     ("files.*", "a text"),
 ];
+
+/// The fields of a game as the catalogue writes them.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    title: String,
+    #[serde(default)]
+    command: Vec<String>,
+    #[serde(default)]
+    gameserver: Option<String>,
+    #[serde(default)]
+    fleet: Option<String>,
+    #[serde(default)]
+    world: Option<World>,
+    #[serde(default)]
+    port: Option<u16>,
+    #[serde(default)]
+    protocol: Protocol,
+    cost_per_hour: i32,
+    #[serde(default)]
+    ready: Ready,
+    #[serde(default)]
+    stop: Stop,
+    #[serde(default)]
+    good_exits: GoodExits,
+    #[serde(default)]
+    env: BTreeMap<String, String>,
+    #[serde(default)]
+    files: BTreeMap<String, String>,
+}
+
+impl Written {
+    /// Returns the names of the fields that say how the game runs. A game needs exactly one of them.
+    fn ways(&self) -> Vec<&'static str> {
+        let ways = [
+            ("command", !self.command.is_empty()),
+            ("gameserver", self.gameserver.is_some()),
+            ("fleet", self.fleet.is_some()),
+        ];
+        ways.into_iter().filter_map(|(way, has)| has.then_some(way)).collect()
+    }
+
+    fn runs_on(&self) -> RunsOn {
+        if self.command.is_empty() { RunsOn::Agones } else { RunsOn::Process }
+    }
+
+    /// Returns the game; `None` if these fields break a rule about how it runs.
+    fn game(self, key: &str) -> Option<Game> {
+        let Self { title, protocol, port, cost_per_hour, ready, stop, good_exits, env, files, .. } = self;
+        let mut command = self.command.into_iter();
+        let runs = match (command.next(), self.gameserver, self.fleet) {
+            (Some(program), None, None) => {
+                Runs::Process(Process { program, arguments: command.collect(), port: port? })
+            }
+            (None, Some(yaml), None) => Runs::GameServer { yaml, world: self.world },
+            (None, None, Some(fleet)) => Runs::Fleet(fleet),
+            _ => return None,
+        };
+        let key = key.to_owned();
+        Some(Game { key, title, runs, port, protocol, cost_per_hour, ready, stop, good_exits, env, files })
+    }
+}
 
 type Value = fn() -> DeValue<'static>;
 
@@ -115,15 +177,16 @@ pub(super) fn read(text: &str) -> Result<BTreeMap<String, Arc<Game>>, CatalogueE
         let mut entries: Vec<_> = document.get_ref().iter().map(|(key, value)| Entry { text, key, value }).collect();
         entries.sort_by_key(|entry| entry.place(&["title"]));
         for entry in entries {
-            let (game, found) = entry.read();
+            let (written, found) = entry.read();
             mistakes.extend(found);
-            if let Some((other, line)) = titles.iter().find(|(other, _)| name::look_alike(other, &game.title)) {
+            let title = written.title.clone();
+            if let Some((other, line)) = titles.iter().find(|(other, _)| name::look_alike(other, &title)) {
                 let problem = format!("looks like {other:?} in line {line}: people choose games by their titles");
                 mistakes.push(entry.mistake(&["title"], &problem));
-            } else if !game.title.is_empty() {
-                titles.push((game.title.clone(), entry.line(&["title"])));
+            } else if !title.is_empty() {
+                titles.push((title, entry.line(&["title"])));
             }
-            games.insert(game.key.clone(), Arc::new(game));
+            games.extend(written.game(entry.key()).map(|game| (game.key.clone(), Arc::new(game))));
         }
     }
     mistakes.sort_by_key(|mistake| mistake.line);
@@ -146,7 +209,7 @@ struct Entry<'a, 'i> {
 
 impl Entry<'_, '_> {
     /// What could be read of it, and every mistake in it.
-    fn read(&self) -> (Game, Vec<Mistake>) {
+    fn read(&self) -> (Written, Vec<Mistake>) {
         let nothing = DeTable::new();
         let fields = self.value.get_ref().as_table();
         let mut mistakes = vec![];
@@ -158,7 +221,7 @@ impl Entry<'_, '_> {
             let field = name.get_ref().as_ref();
             let mut alone = self.needed();
             alone.insert(name.clone(), value.clone());
-            match game(self.value, alone) {
+            match written(self.value, alone) {
                 Ok(_) => drop(good.insert(name.clone(), value.clone())),
                 Err(error) => {
                     bad.insert(field.to_owned());
@@ -174,10 +237,9 @@ impl Entry<'_, '_> {
                 mistakes.push(self.mistake(&[field], "is missing"));
             }
         }
-        let read = game(self.value, good).unwrap_or_else(|_| Game::nothing());
-        let read = Game { key: self.key.get_ref().as_ref().to_owned(), ..read };
+        let read = written(self.value, good).unwrap_or_default();
         if fields.is_some() {
-            let broken = broken_rules(&read);
+            let broken = broken_rules(self.key(), &read);
             let news = broken.into_iter().filter(|(path, _)| path.first().is_none_or(|field| !bad.contains(field)));
             mistakes.extend(news.map(|(path, problem)| {
                 let path: Vec<_> = path.iter().map(String::as_str).collect();
@@ -185,6 +247,10 @@ impl Entry<'_, '_> {
             }));
         }
         (read, mistakes)
+    }
+
+    fn key(&self) -> &str {
+        self.key.get_ref()
     }
 
     fn needed(&self) -> DeTable<'static> {
@@ -209,7 +275,7 @@ impl Entry<'_, '_> {
                 !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
             if bare { (*name).to_owned() } else { format!("{name:?}") }
         };
-        let all: Vec<_> = [self.key.get_ref().as_ref()].iter().chain(path).map(quoted).collect();
+        let all: Vec<_> = [self.key()].iter().chain(path).map(quoted).collect();
         all.join(".")
     }
 
@@ -281,13 +347,13 @@ fn unknown_placeholders(part: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-fn game(of: &Spanned<DeValue<'_>>, fields: DeTable<'_>) -> Result<Game, toml::de::Error> {
-    // Not `Game::deserialize(fields)`: errors would not know their place.
-    Game::deserialize(Deserializer::from(Spanned::new(of.span(), fields)).into_deserializer())
+fn written(of: &Spanned<DeValue<'_>>, fields: DeTable<'_>) -> Result<Written, toml::de::Error> {
+    // Not `Written::deserialize(fields)`: errors would not know their place.
+    Written::deserialize(Deserializer::from(Spanned::new(of.span(), fields)).into_deserializer())
 }
 
 /// Every rule that a game breaks, however it was written.
-fn broken_rules(game: &Game) -> Vec<Broken> {
+fn broken_rules(key: &str, game: &Written) -> Vec<Broken> {
     let mut broken: Vec<Broken> = vec![];
     let mut rule = |is_broken: bool, path: &[&str], problem: &str| {
         if is_broken {
@@ -296,7 +362,7 @@ fn broken_rules(game: &Game) -> Vec<Broken> {
     };
     let on_one_line = |text: &str| !text.chars().any(char::is_control);
     rule(
-        !(1..=KEY_MAX).contains(&game.key.chars().count()) || !on_one_line(&game.key),
+        !(1..=KEY_MAX).contains(&key.chars().count()) || !on_one_line(key),
         &[],
         "the name of a game must have 1 to 50 characters on one line",
     );
@@ -305,13 +371,8 @@ fn broken_rules(game: &Game) -> Vec<Broken> {
     }
     rule(game.cost_per_hour < 0, &["cost_per_hour"], "must not be negative");
 
-    let ways = [
-        ("command", !game.command.is_empty()),
-        ("gameserver", game.gameserver.is_some()),
-        ("fleet", game.fleet.is_some()),
-    ];
-    let has: Vec<_> = ways.iter().filter(|(_, has)| *has).map(|(way, _)| *way).collect();
-    match has.as_slice() {
+    let ways = game.ways();
+    match ways.as_slice() {
         [_] => {}
         [] => rule(true, &["command"], "must be there and not be empty, or else a `gameserver` or a `fleet`"),
         [_, rest @ ..] => rest.iter().for_each(|way| {
@@ -332,11 +393,7 @@ fn broken_rules(game: &Game) -> Vec<Broken> {
     }
     let is_process = game.runs_on() == RunsOn::Process;
     rule(game.port == Some(0), &["port"], "must be 1 to 65535");
-    rule(
-        is_process && !game.command.is_empty() && game.port.is_none(),
-        &["port"],
-        "is missing: a game with a `command` needs one",
-    );
+    rule(is_process && game.port.is_none(), &["port"], "is missing: a game with a `command` needs one");
     if let Some(world) = &game.world {
         rule(game.gameserver.is_none(), &["world"], "must not be there without a `gameserver`");
         rule(world.size.trim().is_empty(), &["world", "size"], "must not be empty");
@@ -345,7 +402,7 @@ fn broken_rules(game: &Game) -> Vec<Broken> {
 
     let fits = game.ready.when.seen_on() == game.runs_on();
     let signs = if is_process { "must be `port`, a `log` or a `delay`" } else { "must be `ready` or `pod`, on Agones" };
-    rule(!fits && !has.is_empty(), &["ready", "when"], signs);
+    rule(!fits && !ways.is_empty(), &["ready", "when"], signs);
     rule(game.ready.within_s == 0, &["ready", "within_s"], "must be at least 1");
     match &game.ready.when {
         ReadyWhen::Log(text) => {
