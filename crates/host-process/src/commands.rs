@@ -14,7 +14,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use crate::{console::Lines, game::CONSOLE_PATIENCE};
+use crate::{game::CONSOLE_PATIENCE, line_reader::LineReader};
 
 /// Sends a line to the shim, whole or not at all (pipe(7): at most `PIPE_BUF` bytes), and never waits.
 pub(crate) fn send(path: &Path, command: &str) -> Result<(), ConsoleError> {
@@ -39,7 +39,7 @@ pub(crate) fn send(path: &Path, command: &str) -> Result<(), ConsoleError> {
 /// The shim's end. One command is passed on after the other; what comes meanwhile waits in the FIFO, which has its bound.
 #[derive(Debug)]
 pub(crate) struct Commands {
-    lines: Option<Lines>,
+    lines: Option<LineReader>,
     waiting: Option<Waiting>,
 }
 
@@ -58,7 +58,7 @@ impl Commands {
         }
         // Open to write as well, so that it does not end when the last sender closes it.
         let fifo = OpenOptions::new().read_write(true).open_receiver(path)?;
-        Ok(Self { lines: Some(Lines::new(fifo)), waiting: None })
+        Ok(Self { lines: Some(LineReader::new(fifo)), waiting: None })
     }
 
     /// No commands come.

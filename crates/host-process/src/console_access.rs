@@ -10,9 +10,9 @@ use agis_servers::console::{Begin, Console, ConsoleError, Piece};
 use async_trait::async_trait;
 
 use crate::{
-    commands,
+    commands, console_reader,
     dir::{ServerDir, blocking},
-    log, place,
+    setup,
     status::Status,
 };
 
@@ -29,11 +29,11 @@ impl Consoles {
     /// # Errors
     /// Where it is no host's data directory, or may not be read.
     pub fn of(data_dir: &Path) -> io::Result<Self> {
-        Ok(Self { host: fs::read_to_string(place::host_file(data_dir))?, root: data_dir.to_owned() })
+        Ok(Self { host: fs::read_to_string(setup::host_file(data_dir))?, root: data_dir.to_owned() })
     }
 
     fn dir(&self, server: ServerId) -> ServerDir {
-        place::server_dir(&self.root, server)
+        setup::server_dir(&self.root, server)
     }
 }
 
@@ -53,7 +53,7 @@ impl Console for Consoles {
 }
 
 pub(crate) async fn lines(dir: ServerDir, begin: Begin, limit: u32) -> Result<Piece, ConsoleError> {
-    blocking(move || Ok(log::read(&dir.console(), &begin, limit as usize))).await?
+    blocking(move || Ok(console_reader::read(&dir.console(), &begin, limit as usize))).await?
 }
 
 pub(crate) async fn tell(dir: ServerDir, command: String) -> Result<(), ConsoleError> {

@@ -26,7 +26,7 @@ const PIECE_BYTES: usize = 256 * 1024;
 
 /// One of the files.
 #[derive(Debug)]
-struct Part {
+struct ConsoleFile {
     file: File,
     /// The moment of its first line, in milliseconds since 1970.
     first: i64,
@@ -34,21 +34,21 @@ struct Part {
 
 /// A place between two lines: behind `offset` bytes of a part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
+struct LinePlace {
     part: usize,
     offset: u64,
 }
 
-const BEGINNING: Place = Place { part: 0, offset: 0 };
+const BEGINNING: LinePlace = LinePlace { part: 0, offset: 0 };
 
-/// Reads what [`crate::console::Console`] has kept at `path`.
+/// Reads what [`crate::console_writer::ConsoleWriter`] has kept at `path`.
 pub(crate) fn read(path: &Path, begin: &Begin, limit: usize) -> Result<Piece, ConsoleError> {
     let asked = match begin {
         Begin::Behind(position) => Some(parse(position).ok_or(ConsoleError::Position)?),
         Begin::Recent { .. } => None,
     };
-    let log = Log::open(path).map_err(|error| unavailable(path, &error))?;
-    log.read(asked, begin, limit).map_err(|error| unavailable(path, &error))
+    let files = ConsoleFiles::open(path).map_err(|error| unavailable(path, &error))?;
+    files.read(asked, begin, limit).map_err(|error| unavailable(path, &error))
 }
 
 fn unavailable(path: &Path, error: &io::Error) -> ConsoleError {
@@ -75,18 +75,18 @@ pub(crate) fn first_moment(file: &File) -> io::Result<Option<i64>> {
 }
 
 /// The parts that have a line, the oldest first.
-struct Log(Vec<Part>);
+struct ConsoleFiles(Vec<ConsoleFile>);
 
-impl Log {
+impl ConsoleFiles {
     /// Opens the newest first: a rotation meanwhile then shows a part twice, and never hides one.
     fn open(path: &Path) -> io::Result<Self> {
-        let mut parts: Vec<Part> = Vec::new();
+        let mut parts: Vec<ConsoleFile> = Vec::new();
         for name in [path.to_owned(), path.with_extension("log.1"), path.with_extension("log.2")] {
             let Some(file) = open_file(&name)? else { continue };
             if let Some(first) = first_moment(&file)?
                 && parts.iter().all(|part| part.first != first)
             {
-                parts.push(Part { file, first });
+                parts.push(ConsoleFile { file, first });
             }
         }
         parts.reverse();
@@ -116,32 +116,32 @@ impl Log {
     }
 
     /// The place of a position; none where its part is gone, or is not what it was.
-    fn find(&self, first: i64, offset: u64) -> io::Result<Option<Place>> {
+    fn find(&self, first: i64, offset: u64) -> io::Result<Option<LinePlace>> {
         let Some(part) = self.0.iter().position(|part| part.first == first) else { return Ok(None) };
         let mut before = [b'\n'];
         if offset > 0 && self.0[part].file.read_exact_at(&mut before, offset - 1).is_err() {
             return Ok(None);
         }
-        Ok((before == [b'\n']).then_some(Place { part, offset }))
+        Ok((before == [b'\n']).then_some(LinePlace { part, offset }))
     }
 
     /// Where the last lines begin.
-    fn last(&self, lines: u32) -> io::Result<Place> {
+    fn last(&self, lines: u32) -> io::Result<LinePlace> {
         let mut left = lines;
-        for (part, Part { file, .. }) in self.0.iter().enumerate().rev() {
+        for (part, ConsoleFile { file, .. }) in self.0.iter().enumerate().rev() {
             if let Some(offset) = back(file, &mut left)? {
-                return Ok(Place { part, offset });
+                return Ok(LinePlace { part, offset });
             }
         }
         Ok(BEGINNING)
     }
 
     /// Where the lines since a moment begin.
-    fn since(&self, moment: Timestamp) -> io::Result<Place> {
+    fn since(&self, moment: Timestamp) -> io::Result<LinePlace> {
         let earlier = self.0.iter().rposition(|part| part.first < moment.timestamp_millis());
-        let mut place = Place { part: earlier.unwrap_or(0), offset: 0 };
+        let mut place = LinePlace { part: earlier.unwrap_or(0), offset: 0 };
         let mut line = Vec::new();
-        while let Some(Part { file, .. }) = self.0.get(place.part) {
+        while let Some(ConsoleFile { file, .. }) = self.0.get(place.part) {
             let mut reader = reader(file, place.offset)?;
             while let Some(bytes) = next(&mut reader, &mut line)? {
                 if self::moment(&line).is_some_and(|(at, _)| at >= moment) {
@@ -152,13 +152,13 @@ impl Log {
             if place.part + 1 == self.0.len() {
                 break;
             }
-            place = Place { part: place.part + 1, offset: 0 };
+            place = LinePlace { part: place.part + 1, offset: 0 };
         }
         Ok(place)
     }
 
     /// Whole lines from a place on, where they end, and whether there is more.
-    fn forward(&self, from: Place, limit: usize) -> io::Result<(Vec<Line>, Position, bool)> {
+    fn forward(&self, from: LinePlace, limit: usize) -> io::Result<(Vec<Line>, Position, bool)> {
         let (mut lines, mut bytes, mut buffer) = (Vec::new(), 0, Vec::new());
         let mut end = position(0, 0);
         for (index, part) in self.0.iter().enumerate().skip(from.part) {

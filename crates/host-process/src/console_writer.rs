@@ -11,7 +11,7 @@ use std::{
 use chrono::{DateTime, SecondsFormat, Utc};
 use tokio::{io::AsyncReadExt, net::unix::pipe::Receiver};
 
-use crate::log::{self, MOMENT_BYTES};
+use crate::console_reader::{self, MOMENT_BYTES};
 
 /// The size at which a file is put aside, in bytes.
 pub(crate) const FILE_BYTES: u64 = 8 * 1024 * 1024;
@@ -23,7 +23,7 @@ const LAST_CHARS: usize = 200;
 
 /// `console.log`, which turns into `console.log.1`, that into `console.log.2`, and that is lost.
 #[derive(Debug)]
-pub(crate) struct Console {
+pub(crate) struct ConsoleWriter {
     path: PathBuf,
     file: File,
     bytes: u64,
@@ -35,12 +35,12 @@ pub(crate) struct Console {
     last: VecDeque<String>,
 }
 
-impl Console {
+impl ConsoleWriter {
     /// Goes on where an earlier run left off.
     pub(crate) fn open(path: &Path, limit: u64) -> io::Result<Self> {
         let file = append(path)?;
         let bytes = file.metadata()?.len();
-        let first = log::first_moment(&file)?.unwrap_or(0);
+        let first = console_reader::first_moment(&file)?.unwrap_or(0);
         let mut end = [b'\n'];
         let torn = bytes > 0 && file.read_exact_at(&mut end, bytes - 1).is_ok() && end != [b'\n'];
         Ok(Self { path: path.to_owned(), file, bytes, limit, first, torn, last: VecDeque::new() })
@@ -109,48 +109,6 @@ fn append(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).append(true).create(true).mode(0o640).open(path)
 }
 
-/// What a game writes, line by line.
-#[derive(Debug)]
-pub(crate) struct Lines {
-    pipe: Receiver,
-    read: Vec<u8>,
-}
-
-impl Lines {
-    pub(crate) fn new(pipe: Receiver) -> Self {
-        Self { pipe, read: Vec::with_capacity(LINE_BYTES) }
-    }
-
-    /// The next line, or piece of a long one; nothing after the end. Dropping the future loses nothing.
-    pub(crate) async fn next(&mut self) -> Option<String> {
-        loop {
-            if let Some(line) = self.take() {
-                return Some(line);
-            }
-            match self.pipe.read_buf(&mut self.read).await {
-                Ok(0) | Err(_) if self.read.is_empty() => return None,
-                Ok(0) | Err(_) => return Some(text(&std::mem::take(&mut self.read))),
-                Ok(_) => {}
-            }
-        }
-    }
-
-    fn take(&mut self) -> Option<String> {
-        let end = self.read.iter().take(LINE_BYTES).position(|byte| *byte == b'\n');
-        let (line, rest) = match end {
-            Some(end) => (text(&self.read[..end]), end + 1),
-            None if self.read.len() >= LINE_BYTES => (text(&self.read[..LINE_BYTES]), LINE_BYTES),
-            None => return None,
-        };
-        self.read.drain(..rest);
-        Some(line)
-    }
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).trim_end_matches('\r').to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use tokio::io::AsyncWriteExt;
@@ -162,7 +120,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("console.log");
         for run in 0..2 {
-            let mut console = Console::open(&path, 200).expect("a console");
+            let mut console = ConsoleWriter::open(&path, 200).expect("a console");
             for line in 0..20 {
                 console.keep(&format!("run {run} line {line}"));
             }
@@ -178,7 +136,7 @@ mod tests {
     #[test]
     fn the_last_words_are_few_and_short() {
         let dir = tempfile::tempdir().expect("a directory");
-        let mut console = Console::open(&dir.path().join("console.log"), 1000).expect("a console");
+        let mut console = ConsoleWriter::open(&dir.path().join("console.log"), 1000).expect("a console");
         assert_eq!(console.last_words(), None);
         for line in ["one", "two", "", "three", &"4".repeat(5000)] {
             console.keep(line);

@@ -66,7 +66,7 @@ impl ServerDir {
         self.file("status.json")
     }
 
-    /// What the server writes; see [`crate::console`].
+    /// What the server writes; see [`crate::console_writer`].
     pub(crate) fn console(&self) -> PathBuf {
         self.file("console.log")
     }

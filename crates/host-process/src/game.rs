@@ -20,8 +20,8 @@ use tokio::{
 
 use crate::{
     GAME_EXEC,
-    console::Lines,
     identity::{self, Process},
+    line_reader::LineReader,
     spec::{OWN_PROGRAM, Spec},
 };
 
@@ -29,10 +29,10 @@ use crate::{
 pub(crate) const CONSOLE_PATIENCE: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
-pub(crate) struct Game {
+pub(crate) struct GameProcess {
     /// What it writes, to either output.
-    pub(crate) lines: Lines,
-    /// Readable once the main process has ended. It is not reaped before [`Game::end`], so its number, which is its
+    pub(crate) lines: LineReader,
+    /// Readable once the main process has ended. It is not reaped before [`GameProcess::end`], so its number, which is its
     /// group's too, cannot pass to another process.
     pub(crate) ended: AsyncFd<OwnedFd>,
     child: Child,
@@ -41,7 +41,7 @@ pub(crate) struct Game {
     pub(crate) console: Sender,
 }
 
-impl Game {
+impl GameProcess {
     /// Starts the game in a process group of its own. Every descriptor of the shim that is not close-on-exec goes with
     /// it: its pipes, and the lock.
     pub(crate) async fn start(spec: &Spec) -> io::Result<Self> {
@@ -69,7 +69,7 @@ impl Game {
         drop(command);
         let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or_else(|| io::Error::other("no pid"))?;
         let mut game = Self {
-            lines: Lines::new(Receiver::from_owned_fd(lines.into())?),
+            lines: LineReader::new(Receiver::from_owned_fd(lines.into())?),
             ended: identity::watch(pidfd_open(group, PidfdFlags::empty())?)?,
             child,
             group,

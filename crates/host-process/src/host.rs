@@ -10,12 +10,13 @@ use async_trait::async_trait;
 
 use crate::{
     config::{Config, SetupError},
-    consoles,
+    console_access,
     dir::blocking,
-    place::Place,
-    program, start,
+    program,
+    setup::HostSetup,
+    start,
     status::{Phase, Status},
-    stop, trash,
+    stop,
     watch::Watches,
 };
 
@@ -25,7 +26,7 @@ use crate::{
 /// what another began.
 #[derive(Debug)]
 pub struct ProcessHost {
-    place: Arc<Place>,
+    setup: Arc<HostSetup>,
     watches: Watches,
 }
 
@@ -35,27 +36,27 @@ impl ProcessHost {
     /// # Errors
     /// Where the data directory, the address or the account cannot be used.
     pub fn new(config: Config) -> Result<Self, SetupError> {
-        let place = Place::new(config)?;
-        place.trash.sweep();
-        Ok(Self { place: Arc::new(place), watches: Watches::default() })
+        let setup = HostSetup::new(config)?;
+        setup.trash.sweep();
+        Ok(Self { setup: Arc::new(setup), watches: Watches::default() })
     }
 }
 
 #[async_trait]
 impl Host for ProcessHost {
     fn name(&self) -> &str {
-        &self.place.name
+        &self.setup.name
     }
 
     async fn apply(&self, order: &Order) -> Result<Reached, HostError> {
         let Order { server, generation, operation, .. } = *order;
-        let dir = self.place.dir(server);
+        let dir = self.setup.dir(server);
         let fence = dir.clone();
         blocking(move || fence.raise(generation)).await?;
         tracing::debug!(%server, %operation, generation, "order accepted");
         match &order.target {
             Target::Running(launch) => {
-                let reached = start::running(&self.place, server, (generation, operation), launch, &order.slot).await?;
+                let reached = start::running(&self.setup, server, (generation, operation), launch, &order.slot).await?;
                 // From now on its end is noticed at once. It runs, whatever this says.
                 let _ = self.observe(server).await;
                 Ok(reached)
@@ -66,14 +67,14 @@ impl Host for ProcessHost {
             }
             Target::Deleted => {
                 stop::bring_down(&dir, (generation, operation), generation.saturating_add(1), &order.slot).await?;
-                let place = Arc::clone(&self.place);
-                blocking(move || trash::delete(&place, server, generation)).await.map(|()| Reached::Deleted)
+                let setup = Arc::clone(&self.setup);
+                blocking(move || delete::delete(&setup, server, generation)).await.map(|()| Reached::Deleted)
             }
         }
     }
 
     async fn had_to_kill(&self, server: ServerId, operation: OperationId) -> Option<bool> {
-        let dir = self.place.dir(server);
+        let dir = self.setup.dir(server);
         let killed = blocking(move || dir.killed_for().map_err(|error| dir.unavailable(&error))).await;
         match killed {
             Ok(killed) => Some(killed == Some(operation)),
@@ -85,7 +86,7 @@ impl Host for ProcessHost {
     }
 
     async fn unfit(&self, game: &Arc<Game>) -> Option<Unfit> {
-        let (game, account) = (game.clone(), self.place.account);
+        let (game, account) = (game.clone(), self.setup.account);
         let found = blocking(move || {
             // A program whose path has a placeholder is known only when its server starts.
             let named = game.process().map(|process| &process.program).filter(|it| !it.contains('{'));
@@ -95,7 +96,7 @@ impl Host for ProcessHost {
     }
 
     async fn observe(&self, server: ServerId) -> Result<Observed, HostError> {
-        let dir = self.place.dir(server);
+        let dir = self.setup.dir(server);
         let standing =
             blocking(move || Status::standing(&dir.status()).map_err(|error| dir.unavailable(&error))).await?;
         let Some((status, shim)) = standing else {
@@ -109,7 +110,7 @@ impl Host for ProcessHost {
         let Status { generation, phase, port, .. } = status;
         Ok(match phase {
             Phase::Starting => Observed::Starting { generation },
-            Phase::Ready => Observed::Running { generation, endpoint: self.place.endpoint(port) },
+            Phase::Ready => Observed::Running { generation, endpoint: self.setup.endpoint(port) },
             Phase::Ended { how, good } => Observed::Ended { generation, how, good },
         })
     }
@@ -122,14 +123,14 @@ impl Host for ProcessHost {
 #[async_trait]
 impl Console for ProcessHost {
     fn host(&self) -> &str {
-        &self.place.name
+        &self.setup.name
     }
 
     async fn lines(&self, server: ServerId, begin: &Begin, limit: u32) -> Result<Piece, ConsoleError> {
-        consoles::lines(self.place.dir(server), begin.clone(), limit).await
+        console_access::lines(self.setup.dir(server), begin.clone(), limit).await
     }
 
     async fn tell(&self, server: ServerId, command: &str) -> Result<(), ConsoleError> {
-        consoles::tell(self.place.dir(server), command.to_owned()).await
+        console_access::tell(self.setup.dir(server), command.to_owned()).await
     }
 }

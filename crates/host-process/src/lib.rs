@@ -26,8 +26,10 @@
 mod account;
 mod commands;
 mod config;
-mod console;
-mod consoles;
+mod console_access;
+mod console_reader;
+mod console_writer;
+mod delete;
 pub mod demo_game;
 mod dir;
 mod game;
@@ -35,12 +37,12 @@ pub mod game_exec;
 mod host;
 mod identity;
 mod launch;
+mod line_reader;
 mod lock;
-mod log;
-mod place;
 mod ports;
 mod program;
 mod ready;
+mod setup;
 pub mod shim;
 mod spec;
 mod start;
@@ -51,7 +53,7 @@ mod trash;
 mod watch;
 
 pub use config::{Config, SetupError};
-pub use consoles::Consoles;
+pub use console_access::Consoles;
 pub use host::ProcessHost;
 
 /// The subcommand that runs [`shim::main`].

@@ -19,7 +19,7 @@ const SERVERS: &str = "servers";
 
 /// What is fixed when a host is set up.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct HostSetup {
     pub(crate) name: String,
     pub(crate) public_address: String,
     pub(crate) exe: PathBuf,
@@ -29,7 +29,7 @@ pub(crate) struct Place {
     root: PathBuf,
 }
 
-impl Place {
+impl HostSetup {
     /// Checks the configuration and makes the directories.
     pub(crate) fn new(config: Config) -> Result<Self, SetupError> {
         let Config { data_dir, name, public_address, bind_address: bind, game_user, exe } = config;

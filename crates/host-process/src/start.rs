@@ -20,7 +20,7 @@ use crate::{
     SHIM,
     dir::{ServerDir, blocking},
     launch::{self, Site},
-    place::Place,
+    setup::HostSetup,
     shim,
     spec::Spec,
     status::{Phase, Status},
@@ -36,38 +36,38 @@ const POLL_SHARE: u32 = 20;
 
 /// Starts the server at this generation, unless it has been, and waits until players can join.
 pub(crate) async fn running(
-    place: &Arc<Place>,
+    setup: &Arc<HostSetup>,
     server: ServerId,
     order: (Generation, OperationId),
     launch: &Launch,
     slot: &Slot,
 ) -> Result<Reached, HostError> {
-    let (dir, generation) = (place.dir(server), order.0);
+    let (dir, generation) = (setup.dir(server), order.0);
     // Does nothing where this generation has begun already, here or from another program.
     stop::bring_down(&dir, order, generation, slot).await?;
     // The wait for the end of the old run took no place; the start does.
     slot.take_again().await;
-    let (site, wanted) = (Arc::clone(place), launch.clone());
+    let (site, wanted) = (Arc::clone(setup), launch.clone());
     let shim = match blocking(move || prepare(&site, server, order, &wanted)).await? {
-        Some(spec) => Some(spawn(place, server, &spec).await?),
+        Some(spec) => Some(spawn(setup, server, &spec).await?),
         None => None,
     };
     let patience = launch.game.ready.within() + launch.game.stop.grace() + SLACK;
     slot.leave();
     Ok(match until_ready(&dir, generation, shim, patience).await? {
-        Ready::At(port) => Reached::Running(place.endpoint(port)),
+        Ready::At(port) => Reached::Running(setup.endpoint(port)),
         Ready::Before(how) => Reached::Ended(how),
     })
 }
 
 /// Decides, behind the gate, what to run; nothing where this generation has begun already.
 fn prepare(
-    place: &Place,
+    setup: &HostSetup,
     server: ServerId,
     (generation, operation): (Generation, OperationId),
     launch: &Launch,
 ) -> Result<Option<Spec>, HostError> {
-    let dir = place.dir(server);
+    let dir = setup.dir(server);
     let gate = dir.gate()?;
     gate.up_to_date(generation)?;
     if gate.status()?.is_some_and(|status| status.generation >= generation) {
@@ -78,22 +78,23 @@ fn prepare(
     }
     let wrong = |error| dir.unavailable(&error);
     let had = dir.port().map_err(wrong)?;
-    let process = launch.game.process().ok_or_else(|| {
-        HostError::Failed(format!("the game '{}' does not run as a process", launch.game.key))
-    })?;
-    let port = place.ports.claim(server, had, process.port)?;
-    let site = Site { dir: &dir, generation, operation, port, bind: &place.ports.bind, account: place.account };
+    let process = launch
+        .game
+        .process()
+        .ok_or_else(|| HostError::Failed(format!("the game '{}' does not run as a process", launch.game.key)))?;
+    let port = setup.ports.claim(server, had, process.port)?;
+    let site = Site { dir: &dir, generation, operation, port, bind: &setup.ports.bind, account: setup.account };
     let spec = launch::spec(launch, process, &site)?;
     dir.keep_port(port).map_err(wrong)?;
-    dir.make_world(place.account).map_err(wrong)?;
+    dir.make_world(setup.account).map_err(wrong)?;
     Ok(Some(spec))
 }
 
-async fn spawn(place: &Place, server: ServerId, spec: &Spec) -> Result<Child, HostError> {
+async fn spawn(setup: &HostSetup, server: ServerId, spec: &Spec) -> Result<Child, HostError> {
     let wrong = |error: io::Error| HostError::Unavailable(format!("a supervisor cannot be started: {error}"));
     let log = File::create(spec.dir.join("shim.log")).map_err(wrong)?;
     // An empty environment: what this program was told, its database's password too, is not for games to find.
-    let mut shim = Command::new(&place.exe)
+    let mut shim = Command::new(&setup.exe)
         .arg0(format!("agis-shim {server}"))
         .arg(SHIM)
         .env_clear()

@@ -7,9 +7,9 @@ use tokio::time::{Instant, interval, sleep, sleep_until, timeout};
 
 use crate::{
     commands::Commands,
-    console::{Console, FILE_BYTES},
+    console_writer::{ConsoleWriter, FILE_BYTES},
     dir::ServerDir,
-    game::{Game, describe},
+    game::{GameProcess, describe},
     identity::Process,
     lock, ready,
     shim::Signals,
@@ -28,9 +28,9 @@ const NAMED: usize = 3;
 
 /// Runs the game and writes what becomes of it into the status.
 pub(crate) async fn supervise(spec: Spec, status: Status, commands: Commands, signals: Signals) -> io::Result<()> {
-    let console = Console::open(&spec.dir.join("console.log"), FILE_BYTES)?;
+    let console = ConsoleWriter::open(&spec.dir.join("console.log"), FILE_BYTES)?;
     let mut record = Record { path: spec.dir.join("status.json"), status };
-    match Game::start(&spec).await {
+    match GameProcess::start(&spec).await {
         Ok(game) => {
             record.status.game = Some(game.process()?);
             record.enter(Phase::Starting)?;
@@ -76,14 +76,14 @@ enum Stage {
 struct Supervisor {
     spec: Spec,
     record: Record,
-    console: Console,
+    console: ConsoleWriter,
     stage: Stage,
     /// When the stage takes too long.
     deadline: Option<Instant>,
 }
 
 impl Supervisor {
-    async fn run(mut self, mut game: Game, mut commands: Commands, mut signals: Signals) -> io::Result<()> {
+    async fn run(mut self, mut game: GameProcess, mut commands: Commands, mut signals: Signals) -> io::Result<()> {
         let mut tick = interval(TICK);
         let mut writes = true;
         let [hangup, interrupt, quit] = &mut signals.ignored;
@@ -156,7 +156,7 @@ impl Supervisor {
         self.record.enter(Phase::Ready)
     }
 
-    async fn stop(&mut self, game: &mut Game, how: String) {
+    async fn stop(&mut self, game: &mut GameProcess, how: String) {
         if !matches!(self.stage, Stage::Stopping { .. }) {
             self.stage = Stage::Stopping { how, killed: false };
             self.deadline = Some(Instant::now() + self.spec.stop.grace());
@@ -164,7 +164,7 @@ impl Supervisor {
         }
     }
 
-    async fn overdue(&mut self, game: &mut Game) {
+    async fn overdue(&mut self, game: &mut GameProcess) {
         match &mut self.stage {
             Stage::Starting { .. } => {
                 let late = format!("not ready within {} s", self.spec.ready.within_s);

@@ -7,9 +7,6 @@ use std::{
 };
 
 use agis_base::ServerId;
-use agis_servers::host::{Generation, HostError};
-
-use crate::{dir::ServerDir, place::Place};
 
 /// How long a deleted server's world is kept.
 const KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -24,7 +21,7 @@ impl Trash {
     }
 
     /// Takes a world in.
-    fn take(&self, server: ServerId, world: &Path) -> io::Result<()> {
+    pub(crate) fn take(&self, server: ServerId, world: &Path) -> io::Result<()> {
         match fs::rename(world, self.0.join(format!("{server}-{}", now().as_secs()))) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             moved => moved,
@@ -49,32 +46,6 @@ fn now() -> Duration {
 fn is_old(name: &str, now: Duration) -> bool {
     let deleted = name.rsplit_once('-').and_then(|(_, seconds)| seconds.parse().ok());
     deleted.is_some_and(|seconds| Duration::from_secs(seconds) + KEPT < now)
-}
-
-/// Gives the port back, moves the world away and removes the rest, except the fence, since an order from before the
-/// deletion must never revive the server, and what is said of the deletion itself. Nothing of it runs.
-pub(crate) fn delete(place: &Place, server: ServerId, generation: Generation) -> Result<(), HostError> {
-    let dir = place.dir(server);
-    let gate = dir.gate()?;
-    gate.up_to_date(generation)?;
-    remove(place, server, &dir).map_err(|error| dir.unavailable(&error))?;
-    drop(gate);
-    place.trash.sweep();
-    Ok(())
-}
-
-fn remove(place: &Place, server: ServerId, dir: &ServerDir) -> io::Result<()> {
-    if let Some(port) = dir.port()? {
-        place.ports.release(server, port)?;
-    }
-    place.trash.take(server, &dir.world())?;
-    for entry in fs::read_dir(dir.path())? {
-        let entry = entry?;
-        if !matches!(entry.file_name().to_str(), Some("generation" | "generation.lock" | "killed")) {
-            fs::remove_file(entry.path())?;
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

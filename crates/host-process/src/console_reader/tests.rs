@@ -1,7 +1,7 @@
 use std::{fs, io::Write, path::PathBuf};
 
 use super::*;
-use crate::console::Console;
+use crate::console_writer::ConsoleWriter;
 
 const EVERYTHING: Begin = Begin::Recent { tail: None, since: None };
 
@@ -20,7 +20,7 @@ impl Bench {
 
     /// Keeps lines in files of at most so many bytes.
     fn keep(&self, limit: u64, lines: impl IntoIterator<Item = String>) {
-        let mut console = Console::open(&self.path(), limit).expect("a console");
+        let mut console = ConsoleWriter::open(&self.path(), limit).expect("a console");
         lines.into_iter().for_each(|line| console.keep(&line));
     }
 
@@ -83,7 +83,7 @@ fn pieces_follow_each_other_without_a_gap() {
 #[test]
 fn reader_loses_nothing_across_rotations() {
     let bench = Bench::new();
-    let mut console = Console::open(&bench.path(), 200).expect("a console");
+    let mut console = ConsoleWriter::open(&bench.path(), 200).expect("a console");
     let mut begin = behind(&bench.read(&EVERYTHING, 10));
     for line in 0..300 {
         console.keep(&format!("line {line}"));

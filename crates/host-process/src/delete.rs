@@ -1,0 +1,34 @@
+//! Deletes a server's directory.
+
+use std::{fs, io};
+
+use agis_base::ServerId;
+use agis_servers::host::{Generation, HostError};
+
+use crate::{dir::ServerDir, setup::HostSetup};
+
+/// Gives the port back, moves the world away and removes the rest, except the fence, since an order from before the
+/// deletion must never revive the server, and what is said of the deletion itself. Nothing of it runs.
+pub(crate) fn delete(setup: &HostSetup, server: ServerId, generation: Generation) -> Result<(), HostError> {
+    let dir = setup.dir(server);
+    let gate = dir.gate()?;
+    gate.up_to_date(generation)?;
+    remove(setup, server, &dir).map_err(|error| dir.unavailable(&error))?;
+    drop(gate);
+    setup.trash.sweep();
+    Ok(())
+}
+
+fn remove(setup: &HostSetup, server: ServerId, dir: &ServerDir) -> io::Result<()> {
+    if let Some(port) = dir.port()? {
+        setup.ports.release(server, port)?;
+    }
+    setup.trash.take(server, &dir.world())?;
+    for entry in fs::read_dir(dir.path())? {
+        let entry = entry?;
+        if !matches!(entry.file_name().to_str(), Some("generation" | "generation.lock" | "killed")) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
