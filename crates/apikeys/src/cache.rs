@@ -21,10 +21,10 @@ const CAPACITY: usize = 20_000;
 
 /// The keys that this process has looked up lately. Clones share them.
 #[derive(Debug, Clone, Default)]
-pub struct KeyCache(Arc<RwLock<State>>);
+pub struct KeyCache(Arc<RwLock<CacheState>>);
 
 #[derive(Debug, Default)]
-struct State {
+struct CacheState {
     keys: HashMap<Digest, Arc<ApiKey>>,
     /// How many changes were heard.
     heard: u64,
@@ -81,11 +81,11 @@ impl KeyCache {
         state.trusted_until = state.trusted_until.max(Some(since + TRUST));
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, State> {
+    fn read(&self) -> RwLockReadGuard<'_, CacheState> {
         self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, State> {
+    fn write(&self) -> RwLockWriteGuard<'_, CacheState> {
         self.0.write().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -17,7 +17,7 @@ const LISTED_MAX: usize = MAKERS_MAX + 1;
 
 /// From where a new key takes tokens.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Place {
+pub struct KeyBuckets {
     /// The bucket that comes first; `None` for the key's own.
     pub bucket: Option<i32>,
     /// The nearest first.
@@ -26,9 +26,9 @@ pub struct Place {
 
 impl ApiKey {
     /// The place of a key that this one makes.
-    pub fn child(&self) -> Place {
+    pub fn child(&self) -> KeyBuckets {
         let makers = self.listed();
-        Place { bucket: (makers.len() > MAKERS_MAX).then_some(self.bucket), makers }
+        KeyBuckets { bucket: (makers.len() > MAKERS_MAX).then_some(self.bucket), makers }
     }
 
     /// The makers of this key after another has raised its limit, and so given it requests. It draws on the giver's bucket
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
     use crate::{Blocks, KeyChange, Scope, Wanted};
 
-    fn key(id: i32, limit: u32, place: Place) -> ApiKey {
+    fn key(id: i32, limit: u32, place: KeyBuckets) -> ApiKey {
         let scopes = [Scope::All].into_iter().collect();
         ApiKey {
             id: KeyId(id),
@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn gift_draws_on_the_giver() {
-        let (root, giver) = (key(10, 9, Place::default()), generations(&[8, 7]).remove(1));
+        let (root, giver) = (key(10, 9, KeyBuckets::default()), generations(&[8, 7]).remove(1));
         let listed = |makers: Vec<Maker>| makers.iter().map(|it| it.bucket).collect::<Vec<_>>();
         assert_eq!(root.makers_after_gift(&giver).map(listed), Ok(vec![2, 1]));
         assert_eq!(giver.makers_after_gift(&generations(&[8])[0]).map(listed), Ok(vec![1]));
@@ -188,7 +188,7 @@ mod tests {
     }
 
     impl World {
-        fn add(&mut self, limit: u32, place: Place, came_of: Vec<i32>) {
+        fn add(&mut self, limit: u32, place: KeyBuckets, came_of: Vec<i32>) {
             self.last += 1;
             let key = key(self.last, limit, place);
             self.note(&key);
@@ -242,7 +242,7 @@ mod tests {
             if of.replaced_by.is_some() || has.rotated(Some(&by.worth())).is_err() {
                 return;
             }
-            let place = Place { bucket: Some(of.bucket), makers: of.makers.clone() };
+            let place = KeyBuckets { bucket: Some(of.bucket), makers: of.makers.clone() };
             self.add(of.grant.rate_limit, place, self.came_of[&of.id].clone());
             let successor = KeyId(self.last);
             self.keys.iter_mut().filter(|key| key.id == of.id).for_each(|key| key.replaced_by = Some(successor));
@@ -293,7 +293,7 @@ mod tests {
             steps in prop::collection::vec(any_step(), 1..60),
         ) {
             let mut world = World::default();
-            roots.iter().for_each(|limit| world.add(*limit, Place::default(), vec![]));
+            roots.iter().for_each(|limit| world.add(*limit, KeyBuckets::default(), vec![]));
             for step in steps {
                 world.step(step.clone());
                 for key in &world.keys {

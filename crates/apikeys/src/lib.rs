@@ -25,7 +25,7 @@ pub mod store;
 pub use address::{Block, Blocks};
 pub use api_key::{ApiKey, KeyState, Maker};
 pub use cache::KeyCache;
-pub use family::Place;
+pub use family::KeyBuckets;
 pub use grant::{Beyond, Grant, KeyChange, Wanted};
 pub use key::{Digest, Key};
 pub use scope::{Permission, Scope, Scopes};

@@ -25,12 +25,12 @@ use crate::{
 #[derive(Deserialize)]
 struct Allocation {
     #[serde(default)]
-    status: Status,
+    status: AllocationStatus,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-struct Status {
+struct AllocationStatus {
     state: String,
     game_server_name: String,
 }

@@ -18,14 +18,14 @@ pub(crate) type GameServer = Object<Value, Value>;
 /// `status`, as far as it is read.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Status {
+struct GameServerStatus {
     state: String,
     address: String,
-    ports: Option<Vec<Port>>,
+    ports: Option<Vec<GameServerPort>>,
 }
 
 #[derive(Debug, Deserialize)]
-struct Port {
+struct GameServerPort {
     port: u16,
 }
 
@@ -92,7 +92,7 @@ pub(crate) fn is_ready_by_pod(gameserver: &GameServer) -> bool {
 pub(crate) fn phase(gameserver: &GameServer, pod: Option<&Pod>) -> Phase {
     let status = match status(gameserver) {
         Ok(status) => status,
-        Err(_) if is_going(gameserver) => Status::default(),
+        Err(_) if is_going(gameserver) => GameServerStatus::default(),
         Err(why) => return Phase::Unreadable(why),
     };
     match (status.state.as_str(), &status) {
@@ -118,9 +118,9 @@ pub(crate) fn phase(gameserver: &GameServer, pod: Option<&Pod>) -> Phase {
 }
 
 /// Reads the status that Agones wrote; an empty one before Agones has written any.
-fn status(gameserver: &GameServer) -> Result<Status, String> {
-    let Some(status) = &gameserver.status else { return Ok(Status::default()) };
-    Status::deserialize(status)
+fn status(gameserver: &GameServer) -> Result<GameServerStatus, String> {
+    let Some(status) = &gameserver.status else { return Ok(GameServerStatus::default()) };
+    GameServerStatus::deserialize(status)
         .map_err(|error| format!("the status of the GameServer {} cannot be read: {error}", gameserver.name_any()))
 }
 
@@ -129,7 +129,7 @@ pub(crate) fn state(gameserver: &GameServer) -> String {
     status(gameserver).map_or_else(|why| why, |status| status.state)
 }
 
-fn endpoint(status: &Status) -> Option<Endpoint> {
+fn endpoint(status: &GameServerStatus) -> Option<Endpoint> {
     let port = status.ports.as_ref()?.first()?.port;
     (!status.address.is_empty()).then(|| Endpoint { address: status.address.clone(), port })
 }

@@ -13,11 +13,11 @@ pub(crate) struct Sight {
     what: &'static str,
     /// For how long a look is good.
     good_for: Duration,
-    state: Mutex<State>,
+    state: Mutex<SightState>,
 }
 
 #[derive(Default)]
-struct State {
+struct SightState {
     /// The moment of the last good look; `None` before the first.
     known: Option<Instant>,
     /// Whether the last look failed: what is known of it may be wrong by now.
@@ -39,7 +39,7 @@ impl Sight {
 
     /// Notes a sign of life of the way to look.
     pub(crate) fn well(&self) {
-        *self.state() = State { known: Some(Instant::now()), ..State::default() };
+        *self.state() = SightState { known: Some(Instant::now()), ..SightState::default() };
     }
 
     /// Notes trouble with the way to look. What is known stays good for as long as it was.
@@ -75,7 +75,7 @@ impl Sight {
         Err(HostError::Unavailable(self.trouble().unwrap_or_else(unseen)))
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, SightState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
