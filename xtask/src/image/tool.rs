@@ -138,9 +138,7 @@ impl Container<'_> {
         command.args(program);
         command
     }
-}
 
-impl Container<'_> {
     /// Asks a program that was started here to end. Docker passes signals on; buildah kills what it runs.
     pub(super) fn terminate(&self, started: &Child) {
         let own = Pid::from_child(started);
