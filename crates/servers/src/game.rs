@@ -1,4 +1,4 @@
-//! The catalogue: which games can be played, and how each is run. One TOML file, read once at start.
+//! Catalogue of games: which games can be played, and how each runs. One TOML file, read once at start.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -8,7 +8,7 @@ mod reading;
 
 pub use reading::{CatalogueError, FIELDS, Mistake};
 
-/// The catalogue that the program carries; an operator's own file replaces it.
+/// Catalogue that the program carries. An operator's own file replaces it.
 pub const BUILT_IN: &str = include_str!("../games.toml");
 
 /// A game as the catalogue describes it. The texts in `files` may hold [`Placeholder`]s.
@@ -67,16 +67,16 @@ pub struct Process {
     pub port: u16,
 }
 
-/// A part of a text that is replaced when a server is started. It is written as its word in braces: `{port}`.
+/// Part of a text that is replaced when a server starts. Its spelling is its word in braces: `{port}`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Placeholder {
-    /// The server's name.
+    /// Name of the server.
     Name,
-    /// The server's port.
+    /// Port of the server.
     Port,
-    /// The address to listen on.
+    /// Address on which the game listens.
     Bind,
-    /// The path of this program.
+    /// Path of this program.
     Agis,
 }
 
@@ -84,7 +84,7 @@ impl Placeholder {
     /// Every placeholder.
     pub const ALL: [Self; 4] = [Self::Name, Self::Port, Self::Bind, Self::Agis];
 
-    /// As it is written.
+    /// Returns the spelling.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Name => "{name}",
@@ -95,29 +95,29 @@ impl Placeholder {
     }
 }
 
-/// A volume for a server's world.
+/// Volume for a server's world.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct World {
-    /// How large, as Kubernetes writes it: `5Gi`.
+    /// Size, as Kubernetes writes it: `5Gi`.
     pub size: String,
-    /// Where the game's container has it.
+    /// Path at which the game's container mounts it.
     pub mount: String,
-    /// The storage class; the cluster's default where there is none.
+    /// Storage class; `None` for the cluster's default.
     #[serde(default)]
     pub storage_class: Option<String>,
 }
 
-/// On what kind of host a game runs.
+/// Kind of host on which a game runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RunsOn {
-    /// A machine, as a process.
+    /// Machine that runs games as processes.
     Process,
-    /// A cluster with Agones.
+    /// Cluster with Agones.
     Agones,
 }
 
-/// What a game's port speaks.
+/// Protocol of a game's port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Protocol {
@@ -132,7 +132,7 @@ impl Protocol {
     /// Every protocol.
     pub const ALL: [Self; 2] = [Self::Tcp, Self::Udp];
 
-    /// The word that the catalogue and REST use.
+    /// Returns the word that the catalogue and the REST API use.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Tcp => "tcp",
@@ -141,35 +141,35 @@ impl Protocol {
     }
 }
 
-/// How to tell that players can join.
+/// Sign that players can join, and the time to wait for it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ready {
-    /// The sign to wait for.
+    /// Sign to wait for.
     pub when: ReadyWhen,
-    /// Seconds to wait for it; a server that is not ready by then is taken down.
+    /// Seconds to wait for it. A server that is not ready by then is taken down.
     #[serde(default = "Ready::default_within_s")]
     pub within_s: u32,
 }
 
-/// The sign that players can join.
+/// Sign that players can join.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ReadyWhen {
-    /// A line on the console that contains this text.
+    /// A line on the console contains this text.
     Log(String),
     /// The server's port is open, by its protocol.
     Port,
-    /// It has run for so many seconds.
+    /// The game has run for this many seconds.
     Delay(u32),
-    /// It says so to Agones' SDK.
+    /// The game has told Agones' SDK.
     Ready,
-    /// Its pod is ready: for a game that does not know Agones' SDK.
+    /// The game's pod is ready. For a game that does not know Agones' SDK.
     Pod,
 }
 
 impl ReadyWhen {
-    /// On what kind of host there is such a sign.
+    /// Returns the kind of host that knows this sign.
     fn seen_on(&self) -> RunsOn {
         match self {
             Self::Log(_) | Self::Port | Self::Delay(_) => RunsOn::Process,
@@ -178,46 +178,46 @@ impl ReadyWhen {
     }
 }
 
-/// How to ask a server to end, and how long to wait before it is killed.
+/// Way to ask a game to end, and the time to wait before it is killed.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Stop {
-    /// The way to ask.
+    /// Way to ask.
     pub how: StopHow,
     /// Seconds until SIGKILL.
     #[serde(default = "Stop::default_grace_s")]
     pub grace_s: u32,
 }
 
-/// The way to ask a server to end.
+/// Way to ask a game to end.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StopHow {
-    /// A signal.
+    /// Signal to the game.
     Signal(StopSignal),
-    /// A line typed on the console.
+    /// Line that is typed on the console.
     Console(String),
 }
 
-/// The signals that games take as "end now, and save".
+/// Signals that games take as "end now, and save".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 pub enum StopSignal {
-    /// The usual one.
+    /// Usual signal.
     #[serde(rename = "SIGTERM")]
     Term,
-    /// As Ctrl-C would send.
+    /// Signal that Ctrl-C sends.
     #[serde(rename = "SIGINT")]
     Int,
 }
 
-/// The exit statuses by which a game that was ready says that it has ended as it should: a match is over, or somebody typed
-/// `/stop`. Its server is stopped then; every other end by itself is a crash.
+/// Exit statuses with which a game that was ready ends well, since a match is over, or somebody typed `/stop`. Its
+/// server is stopped then. Every other end by itself is a crash.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(transparent)]
 pub struct GoodExits(Vec<u8>);
 
 impl GoodExits {
-    /// Whether this status is among them.
+    /// Checks whether this status is among them.
     pub fn include(&self, status: i32) -> bool {
         self.0.iter().any(|good| i32::from(*good) == status)
     }
@@ -234,7 +234,7 @@ impl Ready {
         120
     }
 
-    /// How long to wait for the sign.
+    /// Returns the time to wait for the sign.
     pub fn within(&self) -> Duration {
         Duration::from_secs(self.within_s.into())
     }
@@ -251,7 +251,7 @@ impl Stop {
         30
     }
 
-    /// How long to wait before SIGKILL.
+    /// Returns the time to wait before SIGKILL.
     pub fn grace(&self) -> Duration {
         Duration::from_secs(self.grace_s.into())
     }
@@ -263,12 +263,12 @@ impl Default for Stop {
     }
 }
 
-/// Every game that can be played here, in the order of their keys.
+/// Games that can be played here, in the order of their keys.
 #[derive(Debug, Clone, Default)]
 pub struct Catalogue(BTreeMap<String, Arc<Game>>);
 
 impl Game {
-    /// On what kind of host it runs.
+    /// Returns the kind of host on which the game runs.
     pub fn runs_on(&self) -> RunsOn {
         if self.process().is_some() { RunsOn::Process } else { RunsOn::Agones }
     }
@@ -283,34 +283,34 @@ impl Game {
 }
 
 impl Catalogue {
-    /// Reads a catalogue: a table per game, its key the game's key.
+    /// Parses a catalogue: one table per game, under the game's key.
     ///
     /// # Errors
-    /// Every mistake: where the text has another form, and where a game could never be run.
+    /// Returns every mistake: where the text has another form, and where a game could never run.
     pub fn parse(text: &str) -> Result<Self, CatalogueError> {
         reading::read(text).map(Self)
     }
 
-    /// As [`Self::parse`], from what a file holds.
+    /// Parses the content of a file as [`Self::parse`] does.
     ///
     /// # Errors
-    /// As there; also the first line that is not UTF-8.
+    /// Fails as [`Self::parse`] does, and with the first line that is not UTF-8.
     pub fn parse_bytes(bytes: &[u8]) -> Result<Self, CatalogueError> {
         reading::text(bytes).and_then(Self::parse)
     }
 
-    /// Those that run on this kind of host.
+    /// Keeps the games that run on this kind of host.
     #[must_use]
     pub fn only(self, kind: RunsOn) -> Self {
         Self(self.0.into_iter().filter(|(_, game)| game.runs_on() == kind).collect())
     }
 
-    /// The game of that key.
+    /// Returns the game of that key.
     pub fn get(&self, key: &str) -> Option<&Arc<Game>> {
         self.0.get(key)
     }
 
-    /// All games.
+    /// Iterates over all games.
     pub fn games(&self) -> impl Iterator<Item = &Arc<Game>> {
         self.0.values()
     }

@@ -1,4 +1,4 @@
-//! Reads a catalogue, and finds every mistake in it that can be found without a host.
+//! Reads a catalogue, and finds every mistake that can be found without a host.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,7 +18,7 @@ use toml::{
 use super::{Game, GoodExits, Placeholder, Process, Protocol, Ready, ReadyWhen, Runs, RunsOn, Stop, StopHow, World};
 use crate::console::COMMAND_MAX;
 
-/// The rule of each field, as `docs/guides/games.md` says it too; a dot leads into a table, and `*` is any field of it.
+/// Rule of each field, as in `docs/guides/games.md`. A dot leads into a table, and `*` is any field of it.
 pub const FIELDS: &[(&str, &str)] = &[
     ("title", "a text of 1 to 100 characters on one line, unlike any other title"),
     ("command", "a list of texts: the program and its arguments"),
@@ -44,7 +44,7 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("files.*", "a text"),
 ];
 
-/// The fields of a game as the catalogue writes them.
+/// Fields of a game as the catalogue writes them.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
@@ -108,23 +108,23 @@ impl Written {
 
 type Value = fn() -> DeValue<'static>;
 
-/// The fields that every game has, with values that break no form: beside them a field can be tried alone.
+/// Fields that every game has, with values of the right form. Another field can be tried beside them alone.
 const NEEDED: [(&str, Value); 2] =
     [("title", || DeValue::String("".into())), ("cost_per_hour", || DeValue::Integer(Default::default()))];
 
-/// The longest name of a file on Linux, in bytes.
+/// Maximum length of a file's name on Linux, in bytes.
 const FILE_NAME_MAX: usize = 255;
-/// What `game_servers.game_type` can hold.
+/// Maximum length of `game_servers.game_type`, in characters.
 const KEY_MAX: usize = 50;
 
-/// A mistake in a catalogue.
+/// Mistake in a catalogue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistake {
-    /// The line, from 1.
+    /// Line number, from 1.
     pub line: usize,
-    /// The game's key, and the field behind a dot; empty where the text is no TOML.
+    /// Key of the game, and the field after a dot; empty if the text is not TOML.
     pub field: String,
-    /// What is wrong, for people.
+    /// Description, for people.
     pub problem: String,
 }
 
@@ -139,15 +139,15 @@ impl fmt::Display for Mistake {
     }
 }
 
-/// The catalogue cannot be used.
+/// Error: a catalogue cannot be used.
 #[derive(Debug, Error)]
 #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n    "))]
 pub struct CatalogueError(
-    /// Every mistake that was found, in the order of the lines.
+    /// Mistakes, in the order of the lines.
     pub Vec<Mistake>,
 );
 
-/// A place in a game's table, and what is wrong there.
+/// Path of a field in a game's table, and its mistake.
 type Broken = (Vec<String>, String);
 
 pub(super) fn text(bytes: &[u8]) -> Result<&str, CatalogueError> {
@@ -171,7 +171,7 @@ pub(super) fn read(text: &str) -> Result<BTreeMap<String, Arc<Game>>, CatalogueE
         })
         .collect();
     let mut games = BTreeMap::new();
-    // What a parser makes of a text that is no TOML would be a mistake of its own.
+    // In a text that is not TOML, the parser's guesses would cause further mistakes.
     if mistakes.is_empty() {
         let mut titles: Vec<(String, usize)> = vec![];
         let mut entries: Vec<_> = document.get_ref().iter().map(|(key, value)| Entry { text, key, value }).collect();
@@ -193,14 +193,14 @@ pub(super) fn read(text: &str) -> Result<BTreeMap<String, Arc<Game>>, CatalogueE
     if mistakes.is_empty() { Ok(games) } else { Err(CatalogueError(mistakes)) }
 }
 
-/// The line of a place, from 1.
+/// Returns the line of a place, from 1.
 fn line(text: &[u8], at: usize) -> usize {
     text.iter().take(at).filter(|byte| **byte == b'\n').count() + 1
 }
 
 type Name<'i> = Spanned<std::borrow::Cow<'i, str>>;
 
-/// A game as it stands in the text.
+/// Game as it stands in the text.
 struct Entry<'a, 'i> {
     text: &'a str,
     key: &'a Name<'i>,
@@ -208,7 +208,7 @@ struct Entry<'a, 'i> {
 }
 
 impl Entry<'_, '_> {
-    /// What could be read of it, and every mistake in it.
+    /// Returns the fields that could be read, and every mistake.
     fn read(&self) -> (Written, Vec<Mistake>) {
         let nothing = DeTable::new();
         let fields = self.value.get_ref().as_table();
@@ -279,7 +279,7 @@ impl Entry<'_, '_> {
         all.join(".")
     }
 
-    /// Where the last part of the path stands that is there.
+    /// Returns the place of the last part of the path that exists.
     fn place(&self, path: &[&str]) -> usize {
         let (mut at, mut value) = (self.key.span().start, self.value.get_ref());
         for part in path {
@@ -299,7 +299,7 @@ impl Entry<'_, '_> {
     }
 }
 
-/// The names that lead to the field at a place, from this field on.
+/// Returns the names that lead from this field to the field at a place.
 fn path_to<'a>(name: &'a Name<'_>, value: &'a Spanned<DeValue<'_>>, at: usize) -> Option<Vec<&'a str>> {
     let mut below = value.get_ref().as_table().into_iter().flat_map(|table| table.iter());
     match below.find_map(|(name, value)| path_to(name, value, at)) {
@@ -311,8 +311,8 @@ fn path_to<'a>(name: &'a Name<'_>, value: &'a Spanned<DeValue<'_>>, at: usize) -
     }
 }
 
-/// The field that a message of the reader is about, and what is wrong with it. A value below a field that is listed breaks
-/// that field's form.
+/// Returns the field and the mistake that a message of the parser is about. A wrong value below a listed field counts
+/// as a mistake of that field.
 fn told<'a>(mut path: Vec<&'a str>, message: &'a str) -> (Vec<&'a str>, String) {
     let missing = message.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`'));
     if let Some(field) = missing {
@@ -336,7 +336,7 @@ fn told<'a>(mut path: Vec<&'a str>, message: &'a str) -> (Vec<&'a str>, String) 
     }
 }
 
-/// The `{word}`s in a part of a command that are no placeholders. `${word}` is a shell's.
+/// Returns each `{word}` in a part of a command that is not a placeholder. `${word}` belongs to a shell.
 fn unknown_placeholders(part: &str) -> impl Iterator<Item = &str> {
     part.match_indices('{').filter_map(|(at, _)| {
         let end = at + part[at..].find('}')? + 1;
@@ -348,11 +348,11 @@ fn unknown_placeholders(part: &str) -> impl Iterator<Item = &str> {
 }
 
 fn written(of: &Spanned<DeValue<'_>>, fields: DeTable<'_>) -> Result<Written, toml::de::Error> {
-    // Not `Written::deserialize(fields)`: errors would not know their place.
+    // `Written::deserialize(fields)` would lose the place of an error.
     Written::deserialize(Deserializer::from(Spanned::new(of.span(), fields)).into_deserializer())
 }
 
-/// Every rule that a game breaks, however it was written.
+/// Returns every rule that a game breaks, however it was written.
 fn broken_rules(key: &str, game: &Written) -> Vec<Broken> {
     let mut broken: Vec<Broken> = vec![];
     let mut rule = |is_broken: bool, path: &[&str], problem: &str| {
@@ -385,8 +385,7 @@ fn broken_rules(key: &str, game: &Written) -> Vec<Broken> {
         rule(part.contains('\0'), &["command", &place], "must not contain a NUL: no program can be given one");
         for word in unknown_placeholders(part) {
             let known = Placeholder::ALL.map(|known| format!("`{}`", known.as_str())).join(", ");
-            let problem =
-                format!("`{word}` is no placeholder; there are {known}. Braces with a space in them are left alone");
+            let problem = format!("`{word}` is not a placeholder; use {known}. Braces with a space in them stay");
             rule(true, &["command", &place], &problem);
         }
         rule(place == "0" && part.is_empty(), &["command", &place], "must name a program");
@@ -460,7 +459,7 @@ fn broken_rules(key: &str, game: &Written) -> Vec<Broken> {
     broken
 }
 
-/// `^C`: how a terminal shows a control key.
+/// Checks whether the line is a control key as a terminal shows it, like `^C`.
 fn is_caret_notation(line: &str) -> bool {
     let key = line.strip_prefix('^').unwrap_or_default();
     let key = key.strip_prefix('^').unwrap_or(key);

@@ -1,13 +1,13 @@
 use super::*;
 use crate::game::{BUILT_IN, Catalogue};
 
-/// The mistakes of a text, one a line.
+/// Returns the mistakes of a text, one per line.
 fn said(text: &str) -> String {
     let error = Catalogue::parse(text).expect_err("it has mistakes");
     error.0.iter().map(|mistake| format!("{mistake}\n")).collect()
 }
 
-/// What is said of a process game with these lines in place of, or beside, the usual ones; the first is line 1.
+/// Returns the mistakes of a process game with these lines in place of, or beside, the usual ones. The first is line 1.
 fn said_of(lines: &str) -> String {
     let usual = [
         ("title", "title = 'G'"),
@@ -129,7 +129,7 @@ fn each_rule_names_its_field() {
         ("title = '\u{2800}'", "g.title", "can be seen"),
         (
             "command = ['g', '--port={prot}']",
-            "g.command.1: `{prot}` is no placeholder",
+            "g.command.1: `{prot}` is not a placeholder",
             "`{name}`, `{port}`, `{bind}`, `{agis}`",
         ),
         ("files = { './a' = '', 'a' = '' }", "g.files.", "they are the same"),
@@ -151,7 +151,7 @@ fn each_rule_names_its_field() {
     assert_eq!(said, "line 1: g.port: is missing: a game with a `command` needs one\n");
 }
 
-/// The names in the answer to a field that is none are the code's own list.
+/// The names in the answer to an unknown field are the code's own list.
 #[test]
 fn every_field_is_listed() {
     for (inside, lines) in [
@@ -218,7 +218,7 @@ fn non_utf_8_file_is_told_by_its_line() {
 
 #[test]
 fn a_table_that_is_there_twice_is_told() {
-    // The reader takes the second for more of the first.
+    // The parser takes the second table for more of the first.
     let said = said("[g]\ntitle = 'G'\n[g]\ntitle = 'H'\n");
     assert_eq!(said, "line 3: g is there twice\nline 4: title is there twice\n");
 }
