@@ -1,20 +1,20 @@
-//! From where a key may be used.
+//! Addresses from which a key can be used.
 
 use std::{fmt, net::IpAddr, str::FromStr};
 
 use ipnet::IpNet;
 use thiserror::Error;
 
-/// A block of addresses in CIDR notation (RFC 4632, RFC 4291): `203.0.113.0/24`, `2001:db8::/32`, or one address.
+/// Block of addresses in CIDR notation (RFC 4632, RFC 4291): `203.0.113.0/24`, `2001:db8::/32`, or one address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Block(IpNet);
 
-/// The text is no block of addresses.
+/// Error: a text is not a block of addresses.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("'{0}' is no address and no block of addresses; for example 203.0.113.7 or 203.0.113.0/24")]
+#[error("'{0}' is not an address or a block of addresses; use for example 203.0.113.7 or 203.0.113.0/24")]
 pub struct InvalidBlock(String);
 
-/// The blocks from which a key may be used; from anywhere where there is none.
+/// Blocks of addresses from which a key can be used. No block allows every address.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Blocks(Vec<Block>);
 
@@ -23,7 +23,7 @@ impl FromStr for Block {
 
     fn from_str(text: &str) -> Result<Self, InvalidBlock> {
         let one = || text.parse::<IpAddr>().map(|address| IpNet::from(address.to_canonical()));
-        // What stands behind the prefix means nothing and is not kept.
+        // The bits behind the prefix mean nothing and are dropped.
         text.parse::<IpNet>()
             .map(|net| net.trunc())
             .or_else(|_| one())
@@ -33,7 +33,7 @@ impl FromStr for Block {
 }
 
 impl Block {
-    /// Whether the address is in it. An IPv4 address that came over IPv6 is one of IPv4.
+    /// Checks whether the block contains the address. An IPv4 address that came over IPv6 counts as IPv4.
     pub fn contains(&self, address: IpAddr) -> bool {
         self.0.contains(&address.to_canonical())
     }
@@ -46,28 +46,29 @@ impl fmt::Display for Block {
 }
 
 impl Blocks {
-    /// Whether a key may be used from there. Blocks of all addresses do not allow a caller whose address is not known.
+    /// Checks whether a key can be used from this address. A caller without a known address passes only if there is no
+    /// block.
     pub fn allow(&self, address: Option<IpAddr>) -> bool {
         self.0.is_empty() || address.is_some_and(|address| self.0.iter().any(|block| block.contains(address)))
     }
 
-    /// Whether everything that these allow is allowed by `wider`.
+    /// Checks whether `wider` allows every address that these blocks allow.
     pub fn are_within(&self, wider: &Self) -> bool {
         let inside = |block: &Block| wider.0.iter().any(|outer| outer.0.contains(&block.0));
         wider.0.is_empty() || (!self.0.is_empty() && self.0.iter().all(inside))
     }
 
-    /// How many.
+    /// Returns the number of blocks.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there is none, which allows every address.
+    /// Checks whether there is no block. No block allows every address.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Each of them.
+    /// Iterates over the blocks.
     pub fn iter(&self) -> impl Iterator<Item = &Block> {
         self.0.iter()
     }

@@ -1,47 +1,47 @@
-//! A key as it is known after its creation.
+//! API key as AGIS knows it after its creation.
 
 use agis_base::{KeyId, Timestamp, UserId};
 
 use crate::grant::Grant;
 
-/// A key as it is known after its creation: everything but the key.
+/// API key as AGIS knows it after its creation: everything but the key itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiKey {
-    /// Its id.
+    /// Id of the key.
     pub id: KeyId,
-    /// Whose it is, and in whose name it acts.
+    /// User who owns the key, and for whom it acts.
     pub owner: UserId,
-    /// What its owner calls it.
+    /// Name that the owner gave it.
     pub name: String,
-    /// What it may do.
+    /// Rights of the key.
     pub grant: Grant,
-    /// Whose tokens it takes: its own id, or where it came from by rotation, that of the first.
+    /// Bucket from which the key takes tokens first: the id of the first key of its line of rotations.
     pub bucket: i32,
-    /// On whose buckets it draws beside that; empty where a person made it.
+    /// Makers on whose buckets the key draws too; empty if a person made it.
     pub makers: Vec<Maker>,
-    /// The key that took its place by rotation.
+    /// Key that replaced it by rotation; `None` if none did.
     pub replaced_by: Option<KeyId>,
-    /// When it was last used, to within the flush interval.
+    /// Time of the last use, to within the flush interval; `None` for no use.
     pub last_used: Option<Timestamp>,
-    /// When it was created.
+    /// Time of the creation.
     pub created_at: Timestamp,
 }
 
-/// A bucket that is shared with a key which gave requests, and how much it holds.
+/// Bucket of a key that gave requests to another one, and its size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Maker {
-    /// As in [`ApiKey::bucket`].
+    /// Bucket, as in [`ApiKey::bucket`].
     pub bucket: i32,
-    /// Requests per hour. It follows the limit of that key while there is one.
+    /// Limit in requests per hour. It follows the limit of the maker for as long as the maker exists.
     pub limit: u32,
 }
 
-/// Whether a key can be used.
+/// State of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyState {
-    /// It can.
+    /// The key can be used.
     Active,
-    /// It has ended.
+    /// The key has ended.
     Expired,
 }
 
@@ -49,7 +49,7 @@ impl KeyState {
     /// Every state.
     pub const ALL: [Self; 2] = [Self::Active, Self::Expired];
 
-    /// The word that REST uses.
+    /// Returns the word that the REST API uses.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Active => "active",

@@ -1,8 +1,8 @@
-//! The keys that this process has looked up lately.
+//! Cache of the keys that this process looked up lately.
 //!
-//! A cached key is trusted only while it is known that a change of it would have been heard: the listener on the
-//! database's notices sends itself one every second and vouches, when it comes back, that everything committed before
-//! has been heard as well. Without that the cache is silent, and every key is looked up.
+//! The process trusts a cached key only while it would have heard of a change of that key. The listener on the
+//! database's notices sends itself a notice every second. When that notice comes back, the listener vouches that it has
+//! heard of everything that was committed before. Without this the cache stays silent, and every key is looked up.
 
 use std::{
     collections::HashMap,
@@ -14,31 +14,31 @@ use agis_base::KeyId;
 
 use crate::{api_key::ApiKey, key::Digest};
 
-/// How long one vouching is good for, counted from before it was asked for.
+/// Time for which one vouching is good, from the moment at which the listener sent the notice.
 const TRUST: Duration = Duration::from_secs(5);
-/// A key and its place take some 500 bytes.
+/// Maximum number of keys. A key with its entry takes about 500 bytes.
 const CAPACITY: usize = 20_000;
 
-/// The keys that this process has looked up lately. Clones share them.
+/// Cache of the keys that this process looked up lately. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct KeyCache(Arc<RwLock<CacheState>>);
 
 #[derive(Debug, Default)]
 struct CacheState {
     keys: HashMap<Digest, Arc<ApiKey>>,
-    /// How many changes were heard.
+    /// Number of changes that were heard.
     heard: u64,
     trusted_until: Option<Instant>,
 }
 
-/// Permission to remember what a look-up will find, if nothing changes meanwhile.
+/// Permission to remember the result of a look-up if nothing changes meanwhile.
 #[derive(Debug, Clone, Copy)]
 pub struct Ticket {
     heard: u64,
 }
 
 impl KeyCache {
-    /// The key of that digest; or a ticket, to be had before it is looked up.
+    /// Returns the key of that digest, or a ticket for the look-up.
     pub(crate) fn get(&self, digest: Digest, now: Instant) -> Result<Arc<ApiKey>, Ticket> {
         let state = self.read();
         let trusted = state.trusted_until.is_some_and(|until| now < until);
@@ -46,8 +46,8 @@ impl KeyCache {
         found.ok_or(Ticket { heard: state.heard })
     }
 
-    /// Remembers what was found, unless a change was heard since the ticket was given: it may have been of this key,
-    /// and the row read before it.
+    /// Remembers the result of a look-up, unless a change was heard since the ticket was given. That change may have
+    /// been of this key, and the row may have been read before it.
     pub(crate) fn put(&self, ticket: Ticket, digest: Digest, key: Arc<ApiKey>) {
         let mut state = self.write();
         if state.heard != ticket.heard {
@@ -60,14 +60,14 @@ impl KeyCache {
         state.keys.insert(digest, key);
     }
 
-    /// A key has changed, or is gone.
+    /// Forgets a key that has changed or is gone.
     pub fn forget(&self, id: KeyId) {
         let mut state = self.write();
         state.heard += 1;
         state.keys.retain(|_, key| key.id != id);
     }
 
-    /// Changes may have gone unheard.
+    /// Forgets all keys, since changes may have gone unheard.
     pub fn forget_all(&self) {
         let mut state = self.write();
         state.heard += 1;
@@ -75,7 +75,7 @@ impl KeyCache {
         state.trusted_until = None;
     }
 
-    /// Everything that was committed before `since` has been heard.
+    /// Trusts the cache for a while, since everything that was committed before `since` has been heard.
     pub fn vouch(&self, since: Instant) {
         let mut state = self.write();
         state.trusted_until = state.trusted_until.max(Some(since + TRUST));

@@ -1,41 +1,41 @@
-//! On whose limits a key draws beside its own, so that making keys multiplies no limit.
+//! Limits on which a key draws beside its own, so that making keys multiplies no limit.
 //!
-//! The limit of a key holds for the key and for everything that comes of it. So a key that another one makes takes a token
-//! of its own bucket, of its maker's, and of those of its maker's makers, or of none. The makers stand in its own row:
-//! revoking one frees nobody. A key that a person made has none.
+//! The limit of a key holds for the key and for all its descendants. A request with a key takes a token from the key's
+//! own bucket, from its maker's, and from those of its maker's makers, or is refused. The key's own row lists the
+//! makers, so revoking a maker frees no descendant. A key that a person made has no makers.
 
 use crate::{
     api_key::{ApiKey, Maker},
     grant::{Beyond, Grant},
 };
 
-/// How many makers' buckets a key has beside its own. The generations behind that have no bucket of their own, but take
-/// from their maker's.
+/// Maximum number of makers' buckets that a key has beside its own. Later generations have no bucket of their own, and
+/// take from their maker's.
 pub const MAKERS_MAX: usize = 3;
-/// [`MAKERS_MAX`], and the bucket of a maker from which a key takes as if it were its own.
+/// [`MAKERS_MAX`] and the bucket of a maker from which a key takes as from its own.
 const LISTED_MAX: usize = MAKERS_MAX + 1;
 
-/// From where a new key takes tokens.
+/// Buckets from which a new key takes tokens.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct KeyBuckets {
-    /// The bucket that comes first; `None` for the key's own.
+    /// Bucket that comes first; `None` for the key's own.
     pub bucket: Option<i32>,
-    /// The nearest first.
+    /// Makers, the nearest first.
     pub makers: Vec<Maker>,
 }
 
 impl ApiKey {
-    /// The place of a key that this one makes.
+    /// Returns the buckets of a key that this one makes.
     pub fn child(&self) -> KeyBuckets {
         let makers = self.listed();
         KeyBuckets { bucket: (makers.len() > MAKERS_MAX).then_some(self.bucket), makers }
     }
 
-    /// The makers of this key after another has raised its limit, and so given it requests. It draws on the giver's bucket
-    /// from then on, unless it did before, and so does all that comes of it.
+    /// Returns the makers of this key after another key has raised its limit, and so given it requests. The key and all
+    /// its descendants draw on the giver's bucket from then on, unless they did before.
     ///
     /// # Errors
-    /// [`Beyond::Makers`] if the key, or one that came of it, would draw on more buckets than it may.
+    /// Fails with [`Beyond::Makers`] if the key or a descendant would draw on too many buckets.
     pub fn makers_after_gift(&self, giver: &Self) -> Result<Vec<Maker>, Beyond> {
         let new = giver.listed().into_iter().filter(|maker| !self.draws_on(maker.bucket));
         let makers: Vec<_> = self.makers.iter().copied().chain(new).collect();
@@ -43,17 +43,17 @@ impl ApiKey {
         if makers.len() > most { Err(Beyond::Makers) } else { Ok(makers) }
     }
 
-    /// Whether it takes tokens of this bucket.
+    /// Checks whether the key takes tokens from this bucket.
     pub fn draws_on(&self, bucket: i32) -> bool {
         self.bucket == bucket || self.makers.iter().any(|maker| maker.bucket == bucket)
     }
 
-    /// Whether its first bucket is a maker's.
+    /// Checks whether the key's first bucket is a maker's.
     pub fn shares_its_bucket(&self) -> bool {
         self.makers.iter().any(|maker| maker.bucket == self.bucket)
     }
 
-    /// Every bucket that it takes a token of, with what that holds for it; the first is its own.
+    /// Returns every bucket from which the key takes a token, with its limit for this key. The first is its own.
     pub fn draws(&self) -> impl Iterator<Item = Maker> {
         let (same, others): (Vec<Maker>, Vec<Maker>) =
             self.makers.iter().copied().partition(|maker| maker.bucket == self.bucket);
@@ -61,13 +61,13 @@ impl ApiKey {
         std::iter::once(Maker { bucket: self.bucket, limit }).chain(others)
     }
 
-    /// The grant that this key can use, and so give: it has no more requests than the smallest of its buckets.
+    /// Returns the rights that this key can use, and so give: its requests are those of its smallest bucket.
     pub fn worth(&self) -> Grant {
         let limits = self.makers.iter().map(|maker| maker.limit);
         Grant { rate_limit: limits.fold(self.grant.rate_limit, u32::min), ..self.grant.clone() }
     }
 
-    /// Its buckets, as its children list them.
+    /// Returns the key's buckets as its children list them.
     fn listed(&self) -> Vec<Maker> {
         let own = (!self.shares_its_bucket()).then_some(Maker { bucket: self.bucket, limit: self.grant.rate_limit });
         own.into_iter().chain(self.makers.iter().copied()).collect()
@@ -103,7 +103,7 @@ mod tests {
         key.draws().map(|it| (it.bucket, it.limit)).collect()
     }
 
-    /// Keys, each made by the one before.
+    /// Returns a line of keys, each made by the one before.
     fn generations(limits: &[u32]) -> Vec<ApiKey> {
         let mut keys: Vec<ApiKey> = vec![];
         for (id, limit) in (1..).zip(limits) {
@@ -172,15 +172,15 @@ mod tests {
         ]
     }
 
-    /// Keys as the store has them, and an hour in which no token comes back.
+    /// Keys as the store holds them, and an hour in which no token comes back.
     #[derive(Default)]
     struct World {
         keys: Vec<ApiKey>,
-        /// Of each bucket, in parts.
+        /// Use of each bucket, in parts.
         used: HashMap<i32, u32>,
-        /// The buckets of the keys that each came of, and its own: by how it was made, not by what it lists.
+        /// Buckets of each key and its ancestors, by the way in which it was made, not by its list.
         came_of: HashMap<KeyId, Vec<i32>>,
-        /// The highest limit that the keys of a bucket ever had.
+        /// Highest limit that the keys of a bucket ever had.
         highest: HashMap<i32, u32>,
         passed: HashMap<i32, u32>,
         passed_in_all: u32,

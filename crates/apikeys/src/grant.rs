@@ -1,9 +1,8 @@
-//! What a key may do, as one value, and the rule by which keys come from keys.
+//! Rights of a key as one value, and the rule by which keys make keys.
 //!
-//! A key gives nothing that it has not itself: not a scope, not a server, not a request, not an address, not an hour.
-//! Everything that makes, changes or rotates a key asks `Grant::given`, with the rows of both keys locked. So whatever
-//! keys do to one another, each of them stays within one that a person made. That all of them together have no more
-//! requests than those, [`crate::family`] sees to.
+//! A key never gives more than it has: no further scope, server, request, address or hour. Every action that makes,
+//! changes or rotates a key asks `Grant::given` while the rows of both keys are locked. So each key stays within one
+//! that a person made. [`crate::family`] keeps the requests of all of them together within those of that key.
 
 use std::time::Duration;
 
@@ -17,77 +16,78 @@ use crate::{
 
 const DAY_S: u64 = 24 * 3600;
 
-/// What a key may do: on what, how often, from where, until when.
+/// Rights of a key: its scopes, limit, addresses and end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant {
-    /// What it may do.
+    /// Scopes of the key.
     pub scopes: Scopes,
-    /// Requests per hour.
+    /// Limit in requests per hour.
     pub rate_limit: u32,
-    /// From where it may be used.
+    /// Addresses from which the key can be used.
     pub allowed_ips: Blocks,
-    /// When it ends; none where it does not.
+    /// Time at which the key ends; `None` if it never does.
     pub expires_at: Option<Timestamp>,
 }
 
-/// What is wanted of a new key; what is absent comes from the key that asks.
+/// Rights that a new key should get. Absent ones come from the key that asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
-    /// What it may do.
+    /// Scopes of the new key.
     pub scopes: Scopes,
-    /// Requests per hour.
+    /// Limit in requests per hour; `None` for the default.
     pub rate_limit: Option<u32>,
-    /// Requests per hour where nothing is said; less where the key that asks has less.
+    /// Default limit in requests per hour. The key that asks may have a lower one, which then holds.
     pub default_rate_limit: u32,
-    /// From where it may be used.
+    /// Addresses from which the key can be used; `None` for those of the key that asks.
     pub allowed_ips: Option<Blocks>,
-    /// Days until it ends. It ends with the key that asks at the latest.
+    /// Days until the key ends; `None` for no end. The key that asks may end earlier, and the new key with it.
     pub ttl_days: Option<u32>,
 }
 
-/// What may be changed of a key; `None` leaves a value as it is.
+/// Change of a key; `None` leaves a value as it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct KeyChange {
-    /// A new name.
+    /// New name.
     pub name: Option<String>,
-    /// What it may do.
+    /// New scopes.
     pub scopes: Option<Scopes>,
-    /// Requests per hour.
+    /// New limit in requests per hour.
     pub rate_limit: Option<u32>,
-    /// From where it may be used.
+    /// New addresses from which the key can be used.
     pub allowed_ips: Option<Blocks>,
 }
 
-/// In what respect a key would have more than the one that asks.
+/// Right that a key would have and the key that asks does not have.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Beyond {
-    /// The key that asks has not this scope.
-    #[error("your key has not the scope '{0}', so it cannot give it, nor widen or rotate a key that has it")]
+    /// The key that asks does not have this scope.
+    #[error("your key does not have the scope '{0}', so it cannot give it, nor widen or rotate a key that has it")]
     Scope(Scope),
-    /// The key that asks has a lower limit.
+    /// The key that asks has this lower limit, in requests per hour.
     #[error("your key has {0} requests per hour, so it cannot give more, nor widen or rotate a key that has more")]
     Limit(u32),
     /// The key would draw on too many buckets.
     #[error(
-        "this key, or one that it made, draws on the limits of as many keys as it may, so yours cannot raise its limit; make \
-         a new key"
+        "this key, or one that it made, already draws on the limits of the maximum number of keys, so yours cannot raise \
+         its limit; make a new key"
     )]
     Makers,
-    /// The key that asks may be used from fewer addresses.
+    /// The key that asks can be used from fewer addresses.
     #[error(
-        "your key may be used from some addresses only, so it cannot give more of them, nor widen or rotate a key that has more"
+        "your key can be used from some addresses only, so it cannot give more of them, nor widen or rotate a key that has more"
     )]
     Addresses,
-    /// The key that asks ends earlier.
+    /// The key that asks ends at this earlier time.
     #[error("your key ends at {}, so it cannot widen a key that ends later", .0.format("%Y-%m-%dT%H:%M:%SZ"))]
     End(Timestamp),
 }
 
 impl Wanted {
-    /// What a new key may do, if the key that asks may give it; none asks where a person does.
+    /// Returns the rights of a new key if the key that asks may give them. `held` are the rights of that key; `None` if
+    /// a person asks.
     ///
     /// # Errors
-    /// Where that would be more than the key that asks may do.
+    /// Fails if the new key would have more rights than the key that asks.
     pub fn granted(&self, held: Option<&Grant>, now: Timestamp) -> Result<Grant, Beyond> {
         let Self { scopes, rate_limit, default_rate_limit, allowed_ips, ttl_days } = self.clone();
         let default = held.map_or(default_rate_limit, |held| held.rate_limit.min(default_rate_limit));
@@ -102,11 +102,11 @@ impl Wanted {
 }
 
 impl Grant {
-    /// This with a change. To narrow is always allowed; a change that widens anything makes this key one that the key
-    /// which asks gives anew, with all that it has then.
+    /// Returns these rights with a change. Narrowing is always allowed. If a change widens anything, the key that asks
+    /// gives all rights of the result anew.
     ///
     /// # Errors
-    /// Where the change widens, and the result would be more than the key that asks may do.
+    /// Fails if the change widens, and the result would have more rights than the key that asks.
     pub fn changed(&self, held: Option<&Self>, change: &KeyChange) -> Result<Self, Beyond> {
         let KeyChange { name: _, scopes, rate_limit, allowed_ips } = change.clone();
         let after = Self {
@@ -118,15 +118,15 @@ impl Grant {
         if after.within(self).is_ok() { Ok(after) } else { after.given(held) }
     }
 
-    /// What the key may do that takes the place of one with this. Whoever rotates a key can use it.
+    /// Returns the rights of a key that replaces one with these rights. Whoever rotates a key can use the new one.
     ///
     /// # Errors
-    /// Where that would be more than the key that asks may do.
+    /// Fails if the result would have more rights than the key that asks.
     pub fn rotated(&self, held: Option<&Self>) -> Result<Self, Beyond> {
         self.clone().ending_with(held).given(held)
     }
 
-    /// This, if the key that asks may give it. A person may give anything.
+    /// Returns these rights if the key that asks may give them. A person may give all.
     fn given(self, held: Option<&Self>) -> Result<Self, Beyond> {
         held.map_or(Ok(()), |held| self.within(held)).map(|()| self)
     }
@@ -136,7 +136,7 @@ impl Grant {
         Self { expires_at: ends.min(), ..self }
     }
 
-    /// Whether this is no more than `wider` in any respect.
+    /// Checks that no right goes beyond `wider`.
     fn within(&self, wider: &Self) -> Result<(), Beyond> {
         if let Some(scope) = wider.scopes.first_beyond(&self.scopes) {
             return Err(Beyond::Scope(scope));
@@ -236,7 +236,8 @@ mod tests {
         assert_eq!(endless.rotated(Some(&grant("write:keys", 100, "", None))), Err(Beyond::Scope(Scope::All)));
     }
 
-    /// What anybody can do with a key: on which server (or anything that later versions add), from where, when.
+    /// One use of a key: the permission on a server (or on anything that later versions add), the address, and the
+    /// time.
     type Deed = (Option<(Permission, Option<ServerId>)>, IpAddr, Timestamp);
 
     fn deeds() -> Vec<Deed> {
@@ -253,7 +254,7 @@ mod tests {
         all
     }
 
-    /// Asks what requests ask, and nothing of what the rule asks.
+    /// Checks a use as a request does, and not as the rule does.
     fn allows(grant: &Grant, (what, from, at): &Deed) -> bool {
         let allowed = match what {
             None => grant.scopes.iter().any(|scope| scope == Scope::All),
@@ -265,7 +266,7 @@ mod tests {
         allowed && grant.allowed_ips.allow(Some(*from)) && grant.expires_at.is_none_or(|end| end > *at)
     }
 
-    /// What keys do: the first does it with the second.
+    /// Actions of keys on keys. The first key acts on the second.
     #[derive(Debug, Clone)]
     enum Step {
         Create(usize, Wanted),

@@ -1,4 +1,4 @@
-//! The key itself, which cannot be printed, and its digest.
+//! API key, which cannot be printed, and its digest.
 
 use std::fmt;
 
@@ -9,42 +9,42 @@ use ring::{
 };
 use thiserror::Error;
 
-/// What every key begins with, so that secret scanners and people know one when they see it.
+/// Beginning of every key. Secret scanners and people recognise keys by it.
 pub const PREFIX: &str = "agis_";
 
 const RANDOM_BYTES: usize = 32;
 const ENCODED_CHARS: usize = 44;
 
-/// An API key: `agis_` and the padded URL-safe base64 (RFC 4648, section 5) of 32 random bytes.
+/// API key: `agis_` and the padded URL-safe base64 (RFC 4648, section 5) of 32 random bytes.
 ///
-/// It can be shown once, by [`Key::reveal`]; it cannot be printed or compared. What is stored is its [`Digest`].
+/// [`Key::reveal`] shows it once. Nothing else prints or compares it. The store holds its [`Digest`].
 pub struct Key(String);
 
-/// The text has not the form of a key.
+/// Error: a text does not have the form of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("an API key is 'agis_' and 44 characters of URL-safe base64")]
 pub struct Malformed;
 
-/// The system gave no randomness.
+/// Error: the system's random source failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("the system's random source failed")]
 pub struct NoRandomness;
 
 impl Key {
-    /// A new key from the system's random source.
+    /// Generates a key from the system's random source.
     ///
     /// # Errors
-    /// Where that source fails.
+    /// Fails if that source does.
     pub fn generate() -> Result<Self, NoRandomness> {
         let mut bytes = [0; RANDOM_BYTES];
         SystemRandom::new().fill(&mut bytes).map_err(|_| NoRandomness)?;
         Ok(Self(format!("{PREFIX}{}", URL_SAFE.encode(bytes))))
     }
 
-    /// Reads a key that a caller presents. Looks at nothing but its form.
+    /// Reads a key that a caller presents, and checks its form only.
     ///
     /// # Errors
-    /// Where it has not the form of a key.
+    /// Fails if the text does not have the form of a key.
     pub fn parse(text: &str) -> Result<Self, Malformed> {
         let encoded = text.strip_prefix(PREFIX).ok_or(Malformed)?;
         if encoded.len() != ENCODED_CHARS {
@@ -57,14 +57,14 @@ impl Key {
         }
     }
 
-    /// The SHA-256 digest of the whole text, prefix included.
+    /// Returns the SHA-256 digest of the whole text, prefix included.
     pub fn digest(&self) -> Digest {
         let mut bytes = [0; 32];
         bytes.copy_from_slice(digest(&SHA256, self.0.as_bytes()).as_ref());
         Digest(bytes)
     }
 
-    /// The key, to be shown to its owner, once.
+    /// Returns the text of the key, which its owner sees once.
     pub fn reveal(&self) -> &str {
         &self.0
     }
@@ -76,13 +76,13 @@ impl fmt::Debug for Key {
     }
 }
 
-/// The SHA-256 digest of a key. It is no secret that opens anything, and is looked up by a unique index; the random
-/// 256 bits behind it leave nothing to guess from the time a look-up takes.
+/// SHA-256 digest of a key. The digest opens nothing, and a unique index finds the key by it. The 256 random bits
+/// behind it leave nothing to guess from the time that a look-up takes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Digest([u8; 32]);
 
 impl Digest {
-    /// Lower-case hexadecimal, as `api_keys.key_hash` holds it.
+    /// Returns lower-case hexadecimal, as in `api_keys.key_hash`.
     pub fn to_hex(self) -> String {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         self.0

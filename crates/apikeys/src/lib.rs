@@ -1,14 +1,14 @@
-//! Who calls, allowed to do what?
+//! API keys: who calls, and with which rights.
 //!
-//! - [`address`]: from where a key may be used
-//! - [`api_key`]: a key as it is known after its creation
-//! - [`cache`]: the keys that this process has looked up lately
-//! - [`family`]: on whose limits a key draws beside its own
-//! - [`grant`]: what a key may do as one value, and what keys may do to keys
+//! - [`address`]: addresses from which a key can be used
+//! - [`api_key`]: a key as AGIS knows it after its creation
+//! - [`cache`]: keys that this process looked up lately
+//! - [`family`]: limits on which a key draws beside its own
+//! - [`grant`]: rights of a key as one value, and the rule by which keys make keys
 //! - [`key`]: the key itself, which cannot be printed, and its digest
-//! - [`scope`]: what a key may do
+//! - [`scope`]: permissions on servers, schedules and keys
 //! - [`secret`]: a shared secret of an operator
-//! - [`store`]: what a database promises
+//! - [`store`]: the interface of the store
 //! - [`service`]: the rules that both transports share
 
 pub mod address;

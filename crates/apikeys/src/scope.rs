@@ -1,11 +1,11 @@
-//! What a key may do.
+//! Permissions and scopes of keys.
 
 use std::{collections::BTreeSet, fmt, str::FromStr};
 
 use agis_base::{Reach, ServerId};
 use thiserror::Error;
 
-/// What a request needs, and what a scope gives. `write:x` includes `read:x`.
+/// Permission that a request needs and a scope gives. `write:x` includes `read:x`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Permission {
     /// See servers, their operations and consoles.
@@ -22,21 +22,21 @@ pub enum Permission {
     WriteKeys,
 }
 
-/// What a key may do, and where: a permission, on all servers of its owner (`write:servers`) or on one of them
-/// (`write:servers:7`), or everything (`*`).
+/// Scope of a key: a permission on all servers of its owner (`write:servers`) or on one of them (`write:servers:7`), or
+/// every permission (`*`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Scope {
     /// A permission on every server.
     Of(Permission),
     /// A permission on this server alone.
     On(Permission, ServerId),
-    /// Everything, also what later versions add.
+    /// Every permission, with those that later versions add.
     All,
 }
 
-/// The text is no scope.
+/// Error: a text is not a scope.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("'{0}' is no scope; use one of: {list}; those of servers and schedules may name one server, as in \
+#[error("'{0}' is not a scope; use one of: {list}; those of servers and schedules may name one server, as in \
          'write:servers:7'", list = Scope::WORDS.join(", "))]
 pub struct UnknownScope(pub String);
 
@@ -51,7 +51,7 @@ impl Permission {
         Self::WriteKeys,
     ];
 
-    /// The word of the scope that gives it.
+    /// Returns the word of the scope that gives this permission.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::ReadServers => "read:servers",
@@ -63,7 +63,7 @@ impl Permission {
         }
     }
 
-    /// Whether holding this allows what `needed` allows.
+    /// Checks whether this permission includes `needed`.
     pub fn includes(self, needed: Self) -> bool {
         self == needed
             || matches!(
@@ -74,7 +74,7 @@ impl Permission {
             )
     }
 
-    /// Whether it is about servers, and so can be given for one of them.
+    /// Checks whether this permission is about servers. A scope can give such a permission for one server.
     fn is_of_servers(self) -> bool {
         !matches!(self, Self::ReadKeys | Self::WriteKeys)
     }
@@ -87,7 +87,7 @@ impl fmt::Display for Permission {
 }
 
 impl Scope {
-    /// The words of the scopes that name no server.
+    /// Returns the words of the scopes that name no server.
     pub const WORDS: [&'static str; 7] = [
         Permission::ReadServers.as_str(),
         Permission::WriteServers.as_str(),
@@ -124,18 +124,18 @@ impl FromStr for Scope {
         let Some(server) = text[permission.as_str().len()..].strip_prefix(':') else {
             return Ok(Self::Of(permission));
         };
-        // There is one way to write an id, so no key has the same scope twice.
+        // An id is written in one way only, so no key has the same scope twice.
         let id = server.parse().ok().filter(|_: &ServerId| permission.is_of_servers());
         id.map(|id| Self::On(permission, id)).ok_or_else(unknown)
     }
 }
 
-/// The scopes of a key, sorted, each once.
+/// Scopes of a key, sorted and without duplicates.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Scopes(Vec<Scope>);
 
 impl Scopes {
-    /// On which servers these allow what `needed` allows; none where on no server.
+    /// Returns the servers on which these scopes give `needed`; `None` if they give it on no server.
     pub fn reach(&self, needed: Permission) -> Option<Reach> {
         let mut only = BTreeSet::new();
         for scope in &self.0 {
@@ -151,7 +151,7 @@ impl Scopes {
         (!only.is_empty()).then_some(Reach::Only(only))
     }
 
-    /// The first of `wanted` that these do not allow.
+    /// Returns the first of the `wanted` scopes that these scopes do not include.
     pub fn first_beyond(&self, wanted: &Self) -> Option<Scope> {
         wanted.0.iter().copied().find(|scope| match scope {
             Scope::All => !self.0.contains(&Scope::All),
@@ -160,17 +160,17 @@ impl Scopes {
         })
     }
 
-    /// Whether there is none.
+    /// Checks whether there is no scope.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// How many.
+    /// Returns the number of scopes.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Each of them.
+    /// Iterates over the scopes.
     pub fn iter(&self) -> impl Iterator<Item = Scope> + '_ {
         self.0.iter().copied()
     }
@@ -248,7 +248,7 @@ mod tests {
     fn unknown_scope_is_named() {
         for word in ["read:server", "read:servers:", "read:servers:07", "read:servers:0", "write:keys:7", "*:7", ""] {
             let error = word.parse::<Scope>().expect_err(word).to_string();
-            assert!(error.starts_with(&format!("'{word}' is no scope; use one of: read:servers, ")), "{error}");
+            assert!(error.starts_with(&format!("'{word}' is not a scope; use one of: read:servers, ")), "{error}");
         }
     }
 

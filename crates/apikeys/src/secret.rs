@@ -1,21 +1,21 @@
-//! A shared secret of an operator.
+//! Shared secret of an operator.
 
 use std::fmt;
 
 use ring::digest::{SHA256, digest};
 
-/// A shared secret. What is kept is its digest, so it cannot be printed, and what two comparisons take says nothing
-/// about its text.
+/// Shared secret. Only its digest is kept, so nobody can print it, and the time of a comparison tells nothing about its
+/// text.
 #[derive(Clone)]
 pub struct Secret([u8; 32]);
 
 impl Secret {
-    /// Takes it over.
+    /// Creates a secret from its text.
     pub fn new(text: &str) -> Self {
         Self(hashed(text))
     }
 
-    /// Whether this is it.
+    /// Checks whether `text` is the secret.
     pub fn is(&self, presented: &str) -> bool {
         self.0 == hashed(presented)
     }

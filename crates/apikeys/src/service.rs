@@ -1,4 +1,4 @@
-//! The rules about keys that both transports share.
+//! Rules about keys that both transports share.
 
 use std::{
     collections::HashMap,
@@ -24,48 +24,48 @@ use crate::{
 const TTL_DAYS_MAX: u32 = 3650;
 const SCOPES_MAX: usize = 100;
 const BLOCKS_MAX: usize = 50;
-/// The longest that a replaced key may live on: 30 days.
+/// Maximum time for which a replaced key stays valid: 30 days.
 const OVERLAP_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
-/// How long an ended key is remembered: 30 days.
+/// Time for which an ended key is kept: 30 days.
 const KEPT_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
-/// How many ended keys are forgotten at once.
+/// Maximum number of ended keys that one round deletes.
 const FORGOTTEN_AT_ONCE: u32 = 100;
-/// How many keys' last use is remembered between two flushes; beyond, a use goes unrecorded.
+/// Maximum number of keys whose last use is kept between two flushes. Beyond it, a use goes unrecorded.
 const TOUCHED_MAX: usize = 100_000;
 
-// Handles, since to find one by its name takes as long as to find a key.
+// Counters, looked up once: finding one by its name costs as much as finding a key.
 static FROM_CACHE: LazyLock<Counter> =
     LazyLock::new(|| metrics::counter!("agis_bot_key_lookups_total", "source" => "cache"));
 static FROM_DATABASE: LazyLock<Counter> =
     LazyLock::new(|| metrics::counter!("agis_bot_key_lookups_total", "source" => "database"));
 
-/// What an operator decides about keys.
+/// Operator's policy about keys.
 #[derive(Debug, Clone)]
 pub struct Policy {
-    /// How many keys a user may have.
+    /// Maximum number of keys of a user.
     pub keys_per_user: u32,
-    /// The limit of a key that asks for none, in requests per hour.
+    /// Default limit of a key, in requests per hour.
     pub default_rate_limit: u32,
-    /// The highest limit that a key may have, in requests per hour.
+    /// Maximum limit of a key, in requests per hour.
     pub max_rate_limit: u32,
 }
 
-/// A key that does not exist yet.
+/// Key to be created.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewKey {
-    /// What its owner calls it, by the rule of [`agis_base::name`].
+    /// Name that the owner gives it, by the rule of [`agis_base::name`].
     pub name: String,
-    /// What it may do; not empty.
+    /// Scopes of the key; at least one.
     pub scopes: Scopes,
-    /// Requests per hour; the policy's default where absent.
+    /// Limit in requests per hour; `None` for the policy's default.
     pub rate_limit: Option<u32>,
-    /// Days until it ends, 1 to 3650; it does not end where absent.
+    /// Days until the key ends, 1 to 3650; `None` for no end.
     pub ttl_days: Option<u32>,
-    /// From where it may be used; from where the key that asks may be used where absent.
+    /// Addresses from which the key can be used; `None` for those of the key that asks.
     pub allowed_ips: Option<Blocks>,
 }
 
-/// The rules about keys, for every transport.
+/// Rules about keys for every transport.
 #[derive(Clone)]
 pub struct ApiKeys {
     store: Arc<dyn KeyStore>,
@@ -74,82 +74,82 @@ pub struct ApiKeys {
     touched: Arc<Mutex<HashMap<KeyId, Timestamp>>>,
 }
 
-/// Why a request about keys was refused.
+/// Reason why a request about keys was refused.
 #[derive(Debug, Error)]
 pub enum KeysError {
-    /// There is no such key, or it is another's.
+    /// The caller has no such key.
     #[error("there is no such key, or it is not yours")]
     NotFound,
     /// There is no such user.
     #[error("there is no such user")]
     NoUser,
-    /// A value cannot be taken.
+    /// A value is invalid.
     #[error("{field}: {rule}")]
     Invalid {
-        /// Which value.
+        /// Name of the value.
         field: &'static str,
-        /// What it must be.
+        /// Rule for the value.
         rule: String,
     },
-    /// The key that asks has less than it would give.
+    /// The key that asks has fewer rights than it would give.
     #[error(transparent)]
     Beyond(#[from] Beyond),
     /// The key that asks was revoked or has ended meanwhile.
     #[error("this API key is not valid any more; it may have been revoked")]
     AskerEnded,
-    /// The key has been replaced already.
+    /// This key has already replaced the key.
     #[error("this key was replaced by key {0}; rotate that one")]
     Replaced(KeyId),
     /// The key has ended.
     #[error("this key has expired; create a new one")]
     Ended,
-    /// The owner has as many keys as allowed.
+    /// The owner has the maximum number of keys.
     #[error("you have {0} keys, as many as allowed here; revoke one first")]
     TooMany(u32),
-    /// The request has made this key already, and keys are not stored.
+    /// The request has already made this key, and keys are not stored.
     #[error(
         "this request has made the key {0} already; it was shown then and is stored nowhere: rotate it, or revoke it and \
          make another with a new Idempotency-Key"
     )]
     AlreadyShown(KeyId),
-    /// The system gave no randomness.
+    /// The system's random source failed.
     #[error(transparent)]
     NoRandomness(#[from] NoRandomness),
-    /// The store itself.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// Why a caller is not known.
+/// Reason why a caller is not known.
 #[derive(Debug, Error)]
 pub enum AuthError {
-    /// What was presented has not the form of a key.
+    /// The text does not have the form of a key.
     #[error(transparent)]
     Malformed(#[from] Malformed),
     /// There is no such key; it may have been revoked.
     #[error("this API key is not valid; it may have been revoked")]
     Unknown,
-    /// It has ended.
+    /// The key ended at this time.
     #[error("this API key expired at {}", .0.format("%Y-%m-%dT%H:%M:%SZ"))]
     Expired(Timestamp),
-    /// The key may not be used from this address; `None`: the caller's address is not known.
+    /// The key cannot be used from this address; `None` if the caller's address is not known.
     #[error("this API key may not be used from {}", .0.map_or("an unknown address".to_owned(), |from| from.to_string()))]
     Address(Option<IpAddr>),
-    /// The store itself.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 impl ApiKeys {
-    /// The rules over this store. Whoever hears of changes tells the cache.
+    /// Creates the service over this store. Tell the cache of changes of keys.
     pub fn new(store: Arc<dyn KeyStore>, cache: KeyCache, policy: Policy) -> Self {
         Self { store, cache, policy, touched: Arc::default() }
     }
 
-    /// The key of that digest, if this process knows it well enough; or a ticket for [`Self::look_up`].
+    /// Returns the key of that digest from the cache, or a ticket for [`Self::look_up`].
     ///
     /// # Errors
-    /// The ticket.
+    /// Returns the ticket if the cache does not have the key or cannot be trusted.
     pub fn cached(&self, digest: Digest) -> Result<Arc<ApiKey>, Ticket> {
         let found = self.cache.get(digest, Instant::now());
         if found.is_ok() {
@@ -158,10 +158,10 @@ impl ApiKeys {
         found
     }
 
-    /// The key of that digest, as the store has it.
+    /// Returns the key of that digest from the store.
     ///
     /// # Errors
-    /// Where it is no known key.
+    /// Fails if there is no such key.
     pub async fn look_up(&self, ticket: Ticket, digest: Digest) -> Result<Arc<ApiKey>, AuthError> {
         let key = Arc::new(self.store.find_by_digest(digest).await?.ok_or(AuthError::Unknown)?);
         self.cache.put(ticket, digest, key.clone());
@@ -169,10 +169,10 @@ impl ApiKeys {
         Ok(key)
     }
 
-    /// Whether the key may be used now and from there; if so, it was.
+    /// Checks whether the key can be used now and from this address, and records the use.
     ///
     /// # Errors
-    /// Where it has ended, or is not for that address.
+    /// Fails if the key has ended, or cannot be used from this address.
     pub fn admit(&self, key: &ApiKey, from: Option<IpAddr>, now: Timestamp) -> Result<(), AuthError> {
         if let Some(end) = key.grant.expires_at.filter(|end| *end <= now) {
             return Err(AuthError::Expired(end));
@@ -187,11 +187,12 @@ impl ApiKeys {
         Ok(())
     }
 
-    /// Makes a key. `by` is the key that asks; none where a person or an operator asks. A key never makes one that can do
-    /// more than itself: not in scopes, not in requests, and not for longer, so the new one ends with it at the latest.
+    /// Creates a key. `by` is the key that asks; `None` if a person or an operator asks. A key never makes one with
+    /// more rights than its own. The new key has no further scope, no more requests, and ends with its maker at the
+    /// latest.
     ///
     /// # Errors
-    /// Where a value cannot be taken, or the new key could do more than the one that asks.
+    /// Fails if a value is invalid, or the new key would have more rights than the key that asks.
     pub async fn create(
         &self,
         owner: &UserId,
@@ -220,11 +221,11 @@ impl ApiKeys {
         Ok((key, stored))
     }
 
-    /// Changes a key, as the key `by` asks. To narrow is always allowed. What widens anything makes the whole key one
-    /// that the key which asks gives: the result can do no more than that.
+    /// Changes a key for the key `by`. Narrowing is always allowed. If a change widens anything, the result may have no
+    /// more rights than the key that asks.
     ///
     /// # Errors
-    /// [`KeysError::NotFound`] where there is none; where a value cannot be taken or given.
+    /// Fails with [`KeysError::NotFound`] if there is no such key, otherwise if a value is invalid or cannot be given.
     pub async fn change(
         &self,
         owner: &UserId,
@@ -240,18 +241,18 @@ impl ApiKeys {
             allowed_ips: allowed_ips.map(checked_blocks).transpose()?,
         };
         let changed = self.store.change(owner, by, id, &change).await.map_err(|error| self.refused(error))?;
-        // Here at once; elsewhere when the notice comes.
+        // This process forgets the key at once. Others do when the notice comes.
         self.cache.forget(id);
         Ok(changed)
     }
 
-    /// Puts a new key in the place of one, which lives on for `overlap`. The new one can do the same, ends when the old
-    /// one would have, and shares its bucket. Whoever rotates a key can use it, so the key that asks must be able to do
-    /// as much.
+    /// Replaces a key by a new one. The replaced key stays valid for `overlap`. The new key has the same rights, ends
+    /// when the replaced one would have, and shares its bucket. Whoever rotates a key can use the new one, so the key
+    /// that asks needs the same rights.
     ///
     /// # Errors
-    /// [`KeysError::NotFound`] where there is none; where it has ended, was replaced before, or can do more than the key
-    /// that asks.
+    /// Fails with [`KeysError::NotFound`] if there is no such key, otherwise if the key has ended, was replaced before,
+    /// or has more rights than the key that asks.
     pub async fn rotate(
         &self,
         owner: &UserId,
@@ -271,24 +272,24 @@ impl ApiKeys {
         Ok((key, stored))
     }
 
-    /// A key that was made cannot be shown again: whoever asks for it again learns its id.
+    /// Refuses a request that has already made its key. AGIS cannot show that key again, so the caller learns its id.
     async fn not_yet_shown(&self, once: Option<&Once>) -> Result<(), KeysError> {
         let Some(once) = once else { return Ok(()) };
         self.store.made(once).await?.map_or(Ok(()), |id| Err(KeysError::AlreadyShown(id)))
     }
 
-    /// A key of the caller.
+    /// Returns a key of the caller.
     ///
     /// # Errors
-    /// [`KeysError::NotFound`] where there is none.
+    /// Fails with [`KeysError::NotFound`] if there is no such key.
     pub async fn get(&self, caller: &UserId, id: KeyId) -> Result<ApiKey, KeysError> {
         self.store.find(caller, id).await?.ok_or(KeysError::NotFound)
     }
 
-    /// The caller's keys.
+    /// Returns the caller's keys.
     ///
     /// # Errors
-    /// The store's.
+    /// Fails if the store does.
     pub async fn list(
         &self,
         caller: &UserId,
@@ -299,29 +300,29 @@ impl ApiKeys {
         Ok(self.store.list(caller, state, after, limit).await?)
     }
 
-    /// Revokes a key; the next request with it is refused.
+    /// Revokes a key. The next request with it is refused.
     ///
     /// # Errors
-    /// [`KeysError::NotFound`] where there is none.
+    /// Fails with [`KeysError::NotFound`] if there is no such key.
     pub async fn revoke(&self, caller: &UserId, id: KeyId) -> Result<(), KeysError> {
         let revoked = self.store.delete(caller, id).await?;
         self.cache.forget(id);
         revoked.then_some(()).ok_or(KeysError::NotFound)
     }
 
-    /// Forgets keys that ended 30 days ago, the oldest first and not all at once: every process is told of each, and looks
-    /// through its cache.
+    /// Deletes keys that ended 30 days ago, the oldest first. Each round has a maximum, since every process hears of
+    /// each deletion and searches its cache.
     ///
     /// # Errors
-    /// The store's.
+    /// Fails if the store does.
     pub async fn forget_ended(&self) -> Result<(), StoreError> {
         self.store.forget_ended(KEPT_FOR, FORGOTTEN_AT_ONCE).await
     }
 
-    /// Writes the last uses since the flush before; what cannot be written is kept for the next.
+    /// Writes the last uses since the previous flush. Uses that cannot be written stay for the next flush.
     ///
     /// # Errors
-    /// The store's.
+    /// Fails if the store does.
     pub async fn flush(&self) -> Result<(), StoreError> {
         let used: Vec<_> = self.touched.lock().unwrap_or_else(PoisonError::into_inner).drain().collect();
         if used.is_empty() {

@@ -1,4 +1,4 @@
-//! What a database promises.
+//! Interface of the store of keys.
 
 use std::time::Duration;
 
@@ -12,57 +12,58 @@ use crate::{
     key::Digest,
 };
 
-/// A key to store.
+/// Key to be stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyRow {
-    /// Whose it is.
+    /// User who owns the key.
     pub owner: UserId,
-    /// The key that asks; none where a person does.
+    /// Key that asks; `None` if a person does.
     pub by: Option<KeyId>,
-    /// What its owner calls it.
+    /// Name that the owner gave it.
     pub name: String,
-    /// The digest of the key.
+    /// Digest of the key.
     pub digest: Digest,
-    /// What it may do.
+    /// Rights that the key should get.
     pub wanted: Wanted,
 }
 
-/// A key that takes another's place.
+/// Key that replaces another one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Successor {
-    /// The digest of the key.
+    /// Digest of the key.
     pub digest: Digest,
-    /// How long the one before lives on.
+    /// Time for which the replaced key stays valid.
     pub overlap: Duration,
 }
 
-/// How many of a user's ended keys are kept when another is made or rotated.
+/// Number of ended keys of a user that stay when the user makes or rotates another one.
 pub const ENDED_MAX: u32 = 100;
 
-/// Keys as rows.
+/// Store of keys.
 ///
-/// A key that another makes, or whose limit another raises, draws on that one's limit as well ([`crate::family`]), by its
-/// own row: so that holds when the other is gone. Where a limit changes, so does what others list of it.
+/// If a key makes another one or raises its limit, the other one also draws on the limit of the first
+/// ([`crate::family`]). The row of the other one lists this, so it still holds after the first is gone. A change of a
+/// limit changes the lists too.
 ///
-/// To make or rotate a key forgets the ended ones of its owner beyond the last [`ENDED_MAX`].
+/// Making or rotating a key deletes the ended keys of its owner beyond the last [`ENDED_MAX`].
 ///
-/// Whatever a key asks is decided by [`crate::grant`] while the rows of that key and of the one that it asks about are
-/// locked, so that neither has changed meanwhile.
+/// [`crate::grant`] decides each request of a key while the rows of that key and of its target are locked, so neither
+/// can change meanwhile.
 #[async_trait]
 pub trait KeyStore: Send + Sync {
-    /// Adds a key, its owner having fewer than `limit` that have neither expired nor been replaced.
+    /// Adds a key if its owner has fewer than `limit` that have neither expired nor been replaced.
     async fn create(&self, row: &KeyRow, limit: u32, once: Option<&Once>) -> Result<ApiKey, WriteError>;
 
-    /// The key that this request has made already, before a process died or when it was shown.
+    /// Returns the key that this request has made already, before a process died or the key was shown.
     async fn made(&self, once: &Once) -> Result<Option<KeyId>, StoreError>;
 
-    /// The key of that digest, also when it has expired. One unique-index read.
+    /// Returns the key of that digest, even if it has expired. One read of a unique index.
     async fn find_by_digest(&self, digest: Digest) -> Result<Option<ApiKey>, StoreError>;
 
-    /// A key of this user.
+    /// Returns a key of this user.
     async fn find(&self, owner: &UserId, id: KeyId) -> Result<Option<ApiKey>, StoreError>;
 
-    /// A user's keys, by id: at most `limit` behind `after`.
+    /// Returns a user's keys by id: at most `limit` after `after`.
     async fn list(
         &self,
         owner: &UserId,
@@ -71,7 +72,7 @@ pub trait KeyStore: Send + Sync {
         limit: u32,
     ) -> Result<Vec<ApiKey>, StoreError>;
 
-    /// Changes a key of this user, as the key `by` asks.
+    /// Changes a key of this user for the key `by`.
     async fn change(
         &self,
         owner: &UserId,
@@ -80,8 +81,8 @@ pub trait KeyStore: Send + Sync {
         change: &KeyChange,
     ) -> Result<ApiKey, WriteError>;
 
-    /// Puts a key in the place of one of this user's, which ends after `overlap` at the latest, as the key `by` asks.
-    /// What that one itself had replaced ends now, so that never more than two of them live. Answers with the new one.
+    /// Replaces a key of this user for the key `by`, and returns the new one. The replaced key ends after `overlap` at
+    /// the latest. A key that it had itself replaced ends now, so at most two of them are valid.
     async fn rotate(
         &self,
         owner: &UserId,
@@ -91,17 +92,17 @@ pub trait KeyStore: Send + Sync {
         once: Option<&Once>,
     ) -> Result<ApiKey, WriteError>;
 
-    /// Removes a key; false where the user has no such key.
+    /// Deletes a key; `false` if the user has no such key.
     async fn delete(&self, owner: &UserId, id: KeyId) -> Result<bool, StoreError>;
 
-    /// Deletes keys that ended so long ago: at most `limit`, the oldest first.
+    /// Deletes at most `limit` keys that ended this long ago, the oldest first.
     async fn forget_ended(&self, age: Duration, limit: u32) -> Result<(), StoreError>;
 
-    /// Notes when keys were last used. Never moves a time back.
+    /// Records the last use of keys, and never moves a time back.
     async fn touch(&self, used: &[(KeyId, Timestamp)]) -> Result<(), StoreError>;
 }
 
-/// Why a key was not written.
+/// Reason why a key was not written.
 #[derive(Debug, Error)]
 pub enum WriteError {
     /// The user has no such key.
@@ -110,10 +111,10 @@ pub enum WriteError {
     /// The key that asks is gone, or has ended.
     #[error("the key that asks has ended")]
     AskerEnded,
-    /// The key that asks has less.
+    /// The key that asks has fewer rights.
     #[error(transparent)]
     Beyond(#[from] Beyond),
-    /// The key has been replaced already.
+    /// This key has already replaced the key.
     #[error("replaced by key {0}")]
     Replaced(KeyId),
     /// The key has ended.
@@ -125,7 +126,7 @@ pub enum WriteError {
     /// There is no such user.
     #[error("no such user")]
     NoUser,
-    /// The store itself.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
