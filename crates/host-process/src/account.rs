@@ -1,4 +1,4 @@
-//! Whom games run as.
+//! Account as which games run.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::SetupError;
 
-/// An unprivileged account.
+/// Unprivileged account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Account {
     pub(crate) uid: u32,
@@ -14,16 +14,16 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    /// The account to switch to: none unless this process is root.
+    /// Returns the account to switch to; `None` unless this process is root.
     pub(crate) fn for_games(user: &str) -> Result<Option<Self>, SetupError> {
         if !rustix::process::geteuid().is_root() {
             return Ok(None);
         }
         let wrong = |why: String| SetupError::Account { user: user.to_owned(), why };
         let passwd = fs::read_to_string("/etc/passwd").map_err(|error| wrong(format!("/etc/passwd: {error}")))?;
-        let account = Self::numeric(user)
-            .or_else(|| Self::named(user, &passwd))
-            .ok_or_else(|| wrong("no such account in /etc/passwd, and not of the form uid:gid".to_owned()))?;
+        let account = Self::numeric(user).or_else(|| Self::named(user, &passwd)).ok_or_else(|| {
+            wrong("/etc/passwd has no such account; write an account of LDAP or systemd as uid:gid".to_owned())
+        })?;
         if account.uid == 0 || account.gid == 0 {
             return Err(wrong("games never run as root".to_owned()));
         }
@@ -35,7 +35,10 @@ impl Account {
         Some(Self { uid: uid.parse().ok()?, gid: gid.parse().ok()? })
     }
 
-    /// Reads passwd(5) itself: the C library's lookup is out of reach without `unsafe`.
+    /// Reads passwd(5) by hand. A library such as `uzers` or `nix::unistd::User` calls getpwnam(3), which loads the
+    /// machine's NSS modules. The shipped program is linked statically against glibc, and there such a call crashes:
+    /// with `passwd: files systemd` an unknown name ends in a segmentation fault. Name an account of LDAP or systemd by
+    /// its numbers.
     fn named(user: &str, passwd: &str) -> Option<Self> {
         let fields = passwd.lines().map(|line| line.split(':').collect::<Vec<_>>());
         let entry = fields.into_iter().find(|fields| fields.len() >= 4 && fields[0] == user)?;

@@ -1,4 +1,4 @@
-//! The way of a command: one line through a FIFO, from whichever program serves people to the shim, and on to the game.
+//! Passes commands on: one line at a time through a FIFO, from any program to the shim, and on to the game.
 
 use std::{fs, io, path::Path};
 
@@ -21,7 +21,7 @@ pub(crate) fn send(path: &Path, command: &str) -> Result<(), ConsoleError> {
     let wrong = |error: Errno| ConsoleError::Unavailable(format!("{}: {error}", path.display()));
     let line = format!("{command}\n");
     let fifo = match open(path, OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty()) {
-        // Nobody reads it: the FIFO is an earlier run's.
+        // Nobody reads the FIFO. An earlier run made it.
         Err(Errno::NOENT | Errno::NXIO) => return Err(ConsoleError::NoWay),
         fifo => fifo.map_err(wrong)?,
     };
@@ -36,7 +36,8 @@ pub(crate) fn send(path: &Path, command: &str) -> Result<(), ConsoleError> {
     }
 }
 
-/// The shim's end. One command is passed on after the other; what comes meanwhile waits in the FIFO, which has its bound.
+/// The shim's end of the FIFO. The shim passes on one command after the other. Further ones wait in the FIFO, whose
+/// size is bounded.
 #[derive(Debug)]
 pub(crate) struct Commands {
     lines: Option<LineReader>,
@@ -50,30 +51,30 @@ struct Waiting {
 }
 
 impl Commands {
-    /// Makes the FIFO anew, for this account alone: what an earlier run left unread is not for this one.
+    /// Creates the FIFO anew, for this account only, so unread lines of an earlier run do not reach this one.
     pub(crate) fn receive(path: &Path) -> io::Result<Self> {
         match fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => mkfifoat(CWD, path, Mode::RUSR | Mode::WUSR)?,
         }
-        // Open to write as well, so that it does not end when the last sender closes it.
+        // The shim opens it for writing as well, so the FIFO does not end when the last sender closes it.
         let fifo = OpenOptions::new().read_write(true).open_receiver(path)?;
         Ok(Self { lines: Some(LineReader::new(fifo)), waiting: None })
     }
 
-    /// No commands come.
+    /// Creates an end that receives no commands.
     pub(crate) fn none() -> Self {
         Self { lines: None, waiting: None }
     }
 
-    /// Whether any can come.
+    /// Checks whether commands can come.
     pub(crate) fn are_taken(&self) -> bool {
         self.lines.is_some()
     }
 
-    /// Does the next step, and answers with what is to be noted of it: takes a command, or types it for the game, which
-    /// has a while to make room. Dropping the future loses nothing: a line of at most `PIPE_BUF` bytes is written in one
-    /// go, or not.
+    /// Takes a command, or types it for the game, which has a while to make room. Returns a note for the console, if
+    /// there is one. Dropping the future loses nothing, since a line of at most `PIPE_BUF` bytes is written as a whole
+    /// or not at all.
     pub(crate) async fn pass_on(&mut self, game: &mut Sender) -> Option<String> {
         let Some(Waiting { line, until }) = &self.waiting else { return self.take().await };
         let typed = matches!(timeout_at(*until, game.write_all(line.as_bytes())).await, Ok(Ok(())));
@@ -88,7 +89,7 @@ impl Commands {
         };
         let line = format!("{command}\n");
         if line.len() > PIPE_BUF {
-            // None of ours is so long.
+            // AGIS never sends a command of this length.
             return Some(format!("> (a command of {} bytes was refused)", command.len()));
         }
         self.waiting = Some(Waiting { line, until: Instant::now() + CONSOLE_PATIENCE });

@@ -1,4 +1,4 @@
-//! The consoles of the servers of a data directory.
+//! Gives access to the consoles of the servers of a data directory.
 
 use std::{
     fs, io,
@@ -16,7 +16,7 @@ use crate::{
     status::Status,
 };
 
-/// The consoles of another program's host: for a program of the same machine that runs no servers itself.
+/// Consoles of another program's host, for a program of the same machine that runs no servers itself.
 #[derive(Debug)]
 pub struct Consoles {
     host: String,
@@ -24,10 +24,10 @@ pub struct Consoles {
 }
 
 impl Consoles {
-    /// Those of the host to which this data directory belongs. Nothing is made or changed there.
+    /// Returns the consoles of the host to which this data directory belongs. Changes nothing there.
     ///
     /// # Errors
-    /// Where it is no host's data directory, or may not be read.
+    /// Fails if the directory is no host's data directory, or cannot be read.
     pub fn of(data_dir: &Path) -> io::Result<Self> {
         Ok(Self { host: fs::read_to_string(setup::host_file(data_dir))?, root: data_dir.to_owned() })
     }
@@ -59,7 +59,7 @@ pub(crate) async fn lines(dir: ServerDir, begin: Begin, limit: u32) -> Result<Pi
 pub(crate) async fn tell(dir: ServerDir, command: String) -> Result<(), ConsoleError> {
     blocking(move || {
         let standing = Status::standing(&dir.status()).map_err(|error| dir.unavailable(&error))?;
-        // A shim holds on to its run for as long as it lives.
+        // A shim keeps its run for as long as it lives.
         let runs = standing.is_some_and(|(_, shim)| shim.is_some());
         Ok(if runs { commands::send(&dir.commands(), &command) } else { Err(ConsoleError::NotRunning) })
     })

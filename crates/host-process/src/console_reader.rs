@@ -1,7 +1,7 @@
-//! A server's console as it is read: pieces of bounded size, at positions that outlive rotation.
+//! Reads a server's console: pieces of bounded size, at positions that outlive rotation.
 //!
-//! A file is known by the moment of its first line, which goes with it through its names; an inode's number may be given
-//! to the next file. A line without a moment, the rest of one that a full disk or a killed shim cut short, is passed over.
+//! The time of its first line names a file under all its names. An inode's number does not, since the next file may get
+//! it. A full disk or a killed shim can cut a line short. Its rest has no time and is skipped.
 
 use std::{
     fs::File,
@@ -15,24 +15,24 @@ use agis_servers::console::{Begin, ConsoleError, Line, Piece, Position};
 use chrono::DateTime;
 use rustix::fs::{FileType, Mode, OFlags, fstat, open};
 
-/// How a moment is written: `2026-01-31T12:00:00.000Z`.
+/// Length of a written time: `2026-01-31T12:00:00.000Z`.
 pub(crate) const MOMENT_BYTES: usize = 24;
-/// Read at once.
+/// Number of bytes that one read takes.
 const BLOCK: usize = 64 * 1024;
-/// Of a longer line, which only a stranger can have written, the rest is left out.
+/// Maximum length of a line, in bytes. Only a stranger writes longer ones, and their rest is dropped.
 const LINE_BYTES: usize = 64 * 1024;
-/// A piece ends with the line that reaches so many bytes.
+/// Size of a piece, in bytes. A piece ends with the line that reaches it.
 const PIECE_BYTES: usize = 256 * 1024;
 
-/// One of the files.
+/// One file of a console.
 #[derive(Debug)]
 struct ConsoleFile {
     file: File,
-    /// The moment of its first line, in milliseconds since 1970.
+    /// Time of its first line, in milliseconds since 1970.
     first: i64,
 }
 
-/// A place between two lines: behind `offset` bytes of a part.
+/// Place between two lines: `offset` bytes into a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct LinePlace {
     part: usize,
@@ -41,7 +41,7 @@ struct LinePlace {
 
 const BEGINNING: LinePlace = LinePlace { part: 0, offset: 0 };
 
-/// Reads what [`crate::console_writer::ConsoleWriter`] has kept at `path`.
+/// Reads the lines that [`crate::console_writer::ConsoleWriter`] has written at `path`.
 pub(crate) fn read(path: &Path, begin: &Begin, limit: usize) -> Result<Piece, ConsoleError> {
     let asked = match begin {
         Begin::Behind(position) => Some(parse(position).ok_or(ConsoleError::Position)?),
@@ -55,7 +55,7 @@ fn unavailable(path: &Path, error: &io::Error) -> ConsoleError {
     ConsoleError::Unavailable(format!("{}: {error}", path.display()))
 }
 
-/// The moment of the first line of a file that has one.
+/// Returns the time of the first line that has one.
 pub(crate) fn first_moment(file: &File) -> io::Result<Option<i64>> {
     let mut start = vec![0; MOMENT_BYTES + 1];
     if file.read_exact_at(&mut start, 0).is_ok()
@@ -74,11 +74,11 @@ pub(crate) fn first_moment(file: &File) -> io::Result<Option<i64>> {
     Ok(None)
 }
 
-/// The parts that have a line, the oldest first.
+/// Files that have a line, the oldest first.
 struct ConsoleFiles(Vec<ConsoleFile>);
 
 impl ConsoleFiles {
-    /// Opens the newest first: a rotation meanwhile then shows a part twice, and never hides one.
+    /// Opens the newest file first. A rotation meanwhile then shows a file twice, and never hides one.
     fn open(path: &Path) -> io::Result<Self> {
         let mut parts: Vec<ConsoleFile> = Vec::new();
         for name in [path.to_owned(), path.with_extension("log.1"), path.with_extension("log.2")] {
@@ -95,7 +95,7 @@ impl ConsoleFiles {
 
     fn read(&self, asked: Option<(i64, u64)>, begin: &Begin, limit: usize) -> io::Result<Piece> {
         let (place, lost) = match (asked, begin) {
-            // Handed out when there was nothing yet.
+            // This position was returned when the console had no line yet.
             (Some((0, 0)), _) => (BEGINNING, false),
             (Some((first, offset)), _) if self.0.is_empty() => {
                 return Ok(Piece { lines: vec![], end: position(first, offset), more: false, lost: false });
@@ -115,7 +115,7 @@ impl ConsoleFiles {
         Ok(Piece { lines, end, more, lost })
     }
 
-    /// The place of a position; none where its part is gone, or is not what it was.
+    /// Returns the place of a position; `None` if its file is gone or has changed.
     fn find(&self, first: i64, offset: u64) -> io::Result<Option<LinePlace>> {
         let Some(part) = self.0.iter().position(|part| part.first == first) else { return Ok(None) };
         let mut before = [b'\n'];
@@ -125,7 +125,7 @@ impl ConsoleFiles {
         Ok((before == [b'\n']).then_some(LinePlace { part, offset }))
     }
 
-    /// Where the last lines begin.
+    /// Returns the place at which the last lines begin.
     fn last(&self, lines: u32) -> io::Result<LinePlace> {
         let mut left = lines;
         for (part, ConsoleFile { file, .. }) in self.0.iter().enumerate().rev() {
@@ -136,7 +136,7 @@ impl ConsoleFiles {
         Ok(BEGINNING)
     }
 
-    /// Where the lines since a moment begin.
+    /// Returns the place at which the lines since a time begin.
     fn since(&self, moment: Timestamp) -> io::Result<LinePlace> {
         let earlier = self.0.iter().rposition(|part| part.first < moment.timestamp_millis());
         let mut place = LinePlace { part: earlier.unwrap_or(0), offset: 0 };
@@ -157,7 +157,7 @@ impl ConsoleFiles {
         Ok(place)
     }
 
-    /// Whole lines from a place on, where they end, and whether there is more.
+    /// Returns whole lines from a place on, the position of their end, and whether there is more.
     fn forward(&self, from: LinePlace, limit: usize) -> io::Result<(Vec<Line>, Position, bool)> {
         let (mut lines, mut bytes, mut buffer) = (Vec::new(), 0, Vec::new());
         let mut end = position(0, 0);
@@ -181,7 +181,7 @@ impl ConsoleFiles {
     }
 }
 
-/// Whatever lies there under that name: only a file is read, and no open of it waits.
+/// Opens a regular file only, and never waits for another kind of file under that name.
 fn open_file(path: &Path) -> io::Result<Option<File>> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let file = match open(path, flags, Mode::empty()) {
@@ -198,7 +198,7 @@ fn reader(file: &File, offset: u64) -> io::Result<BufReader<&File>> {
     Ok(reader)
 }
 
-/// Reads a line, without its end, and answers with its length; none where no whole line is left.
+/// Reads a line without its end and returns its length; `None` if no whole line is left.
 fn next(reader: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<Option<u64>> {
     line.clear();
     let mut length = 0;
@@ -219,7 +219,8 @@ fn next(reader: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<Option<u64>
     }
 }
 
-/// Walks back over whole lines, as many as are left; where the last of them begins, if that is in this file.
+/// Walks back over at most `left` whole lines. Returns the place at which the last of them begins, if it is in this
+/// file.
 fn back(file: &File, left: &mut u32) -> io::Result<Option<u64>> {
     let mut at = file.metadata()?.len();
     let mut block = vec![0; BLOCK];
@@ -238,7 +239,7 @@ fn back(file: &File, left: &mut u32) -> io::Result<Option<u64>> {
     Ok((*left == 0).then_some(0))
 }
 
-/// The moment of a line, and its text.
+/// Splits a line into its time and its text.
 fn moment(line: &[u8]) -> Option<(Timestamp, &[u8])> {
     let (at, text) = line.split_at_checked(MOMENT_BYTES)?;
     let text = text.strip_prefix(b" ")?;
@@ -250,7 +251,7 @@ fn position(first: i64, offset: u64) -> Position {
     Position::new(format!("{first}-{offset}"))
 }
 
-/// There is one way to write a position.
+/// Parses a position, of which exactly one spelling is valid.
 fn parse(text: &Position) -> Option<(i64, u64)> {
     let (first, offset) = text.as_str().split_once('-')?;
     let (first, offset) = (first.parse().ok()?, offset.parse().ok()?);

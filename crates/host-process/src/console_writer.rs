@@ -1,4 +1,4 @@
-//! A server's console as it is kept: every line with the moment it was read, in files of bounded size.
+//! Writes a server's console: every line with the time at which it was read, into files of bounded size.
 
 use std::{
     collections::VecDeque,
@@ -9,34 +9,32 @@ use std::{
 };
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use tokio::{io::AsyncReadExt, net::unix::pipe::Receiver};
 
 use crate::console_reader::{self, MOMENT_BYTES};
 
-/// The size at which a file is put aside, in bytes.
+/// Size at which a file is set aside, in bytes.
 pub(crate) const FILE_BYTES: u64 = 8 * 1024 * 1024;
-/// Longer lines are kept in pieces of so many bytes.
-const LINE_BYTES: usize = 8 * 1024;
-/// How much of the end is remembered, to tell why a game did not start.
+/// Number of last lines that are remembered, to explain why a game did not start.
 const LAST_LINES: usize = 3;
 const LAST_CHARS: usize = 200;
 
-/// `console.log`, which turns into `console.log.1`, that into `console.log.2`, and that is lost.
+/// Writer of `console.log`. A rotation turns the file into `console.log.1`, that one into `console.log.2`, and drops
+/// the oldest.
 #[derive(Debug)]
 pub(crate) struct ConsoleWriter {
     path: PathBuf,
     file: File,
     bytes: u64,
     limit: u64,
-    /// The moment of the file's first line, by which it is known; 0 where it has none.
+    /// Time of the file's first line, in milliseconds since 1970, by which the file is known; 0 if it has no line.
     first: i64,
-    /// Whether the file's last line is without its end.
+    /// Whether the file's last line has no end.
     torn: bool,
     last: VecDeque<String>,
 }
 
 impl ConsoleWriter {
-    /// Goes on where an earlier run left off.
+    /// Opens the file, and continues after the lines of earlier runs.
     pub(crate) fn open(path: &Path, limit: u64) -> io::Result<Self> {
         let file = append(path)?;
         let bytes = file.metadata()?.len();
@@ -46,7 +44,7 @@ impl ConsoleWriter {
         Ok(Self { path: path.to_owned(), file, bytes, limit, first, torn, last: VecDeque::new() })
     }
 
-    /// Keeps a line of the game.
+    /// Writes a line of the game.
     pub(crate) fn keep(&mut self, text: &str) {
         self.note(text);
         if !text.trim().is_empty() {
@@ -55,13 +53,14 @@ impl ConsoleWriter {
         }
     }
 
-    /// Keeps a line that is not the game's: a moment in RFC 3339 (UTC, milliseconds), a space, the text.
+    /// Writes a line that does not come from the game. The file gets the time in RFC 3339 (UTC, milliseconds), a space,
+    /// and the text.
     pub(crate) fn note(&mut self, text: &str) {
         let mut now = Utc::now().timestamp_millis();
         let bytes = MOMENT_BYTES + 1 + text.len() + 1;
-        // Where there is no room or no right any more the game goes on, and the old file with it.
+        // Without room or rights for a new file, the game goes on with the old file.
         if self.bytes > 0 && self.bytes + bytes as u64 > self.limit && self.rotate().is_ok() {
-            // No two files begin with the same moment, however fast they fill and whatever becomes of the clock.
+            // No two files begin with the same time, however fast they fill, and however the clock moves.
             now = now.max(self.first + 1);
         }
         if self.bytes == 0 {
@@ -75,7 +74,7 @@ impl ConsoleWriter {
                 self.bytes += (end_of_torn.len() + bytes) as u64;
                 self.torn = false;
             }
-            // The disk is full: a part of the line may stand there.
+            // The disk is full, so a part of the line may stand there.
             Err(_) => {
                 self.bytes = self.file.metadata().map_or(self.bytes, |file| file.len());
                 self.torn = self.bytes > 0;
@@ -83,7 +82,7 @@ impl ConsoleWriter {
         }
     }
 
-    /// The last lines of this run, or nothing.
+    /// Returns the last lines of this run; `None` if it has none.
     pub(crate) fn last_words(&self) -> Option<String> {
         let lines: Vec<_> = self.last.iter().rev().map(String::as_str).collect();
         (!lines.is_empty()).then(|| lines.join(" | "))
@@ -91,7 +90,7 @@ impl ConsoleWriter {
 
     fn rotate(&mut self) -> io::Result<()> {
         let aside = |n| self.path.with_extension(format!("log.{n}"));
-        // Gone where an earlier rotation found no room for a new file.
+        // The file is absent if an earlier rotation had no room for a new one.
         if self.path.exists() {
             if aside(1).exists() {
                 fs::rename(aside(1), aside(2))?;
@@ -111,8 +110,6 @@ fn append(path: &Path) -> io::Result<File> {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::AsyncWriteExt;
-
     use super::*;
 
     #[test]
@@ -142,20 +139,5 @@ mod tests {
             console.keep(line);
         }
         assert_eq!(console.last_words(), Some(format!("two | three | {}", "4".repeat(200))));
-    }
-
-    #[tokio::test]
-    async fn long_lines_come_in_pieces() {
-        let (mut sender, receiver) = tokio::net::unix::pipe::pipe().expect("a pipe");
-        let mut lines = Lines::new(receiver);
-        let mut sent = vec![b'x'; LINE_BYTES + 3];
-        sent.extend_from_slice(b"\r\n\xff\nrest");
-        sender.write_all(&sent).await.expect("room in the pipe");
-        drop(sender);
-        let mut got = Vec::new();
-        while let Some(line) = lines.next().await {
-            got.push(line);
-        }
-        assert_eq!(got, ["x".repeat(LINE_BYTES), "xxx".to_owned(), "\u{fffd}".to_owned(), "rest".to_owned()]);
     }
 }

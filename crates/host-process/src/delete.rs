@@ -7,8 +7,8 @@ use agis_servers::host::{Generation, HostError};
 
 use crate::{dir::ServerDir, setup::HostSetup};
 
-/// Gives the port back, moves the world away and removes the rest, except the fence, since an order from before the
-/// deletion must never revive the server, and what is said of the deletion itself. Nothing of it runs.
+/// Releases the port, moves the world away and deletes the other files. The fence stays, since an order from before the
+/// deletion must never revive the server. The record of a kill stays too. No process of the server runs.
 pub(crate) fn delete(setup: &HostSetup, server: ServerId, generation: Generation) -> Result<(), HostError> {
     let dir = setup.dir(server);
     let gate = dir.gate()?;

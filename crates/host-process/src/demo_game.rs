@@ -1,4 +1,4 @@
-//! A game that needs no download: it answers a status query over TCP, takes lines on its console, and saves its world
+//! Game that needs no download. It answers a status query over TCP, takes lines on its console, and saves its world
 //! when it is asked to end.
 
 use std::{
@@ -19,9 +19,9 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-/// How many may be connected at once; more wait.
+/// Maximum number of open connections; further ones wait.
 const CONNECTIONS: usize = 32;
-/// How long one may take to ask.
+/// Maximum time for a client to send its query.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Default)]
@@ -34,10 +34,10 @@ struct Options {
     ignore_sigterm: bool,
 }
 
-/// Plays until it is told to end. `args`: `--bind ADDRESS --port PORT --name NAME`; and, to try how a host copes,
-/// `--exit-after MILLISECONDS` (with status 1), `--never-ready` (says nothing), `--ignore-sigterm`.
+/// Plays until it is told to end. Takes `--bind ADDRESS --port PORT --name NAME`. For tests of a host, it also takes
+/// `--exit-after MILLISECONDS` (with status 1), `--never-ready` (prints nothing), and `--ignore-sigterm`.
 ///
-/// Called before any async runtime is started; it starts one.
+/// Call this before any async runtime starts. It starts one.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let played = parse(args.into_iter()).and_then(|options| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -98,7 +98,7 @@ async fn play(options: Arc<Options>) -> io::Result<ExitCode> {
     }
 }
 
-/// Lines typed on the console. A thread of its own: reading standard input cannot be given up.
+/// Reads lines that are typed on the console, on a thread of its own: nothing can cancel a read of standard input.
 fn console() -> mpsc::Receiver<String> {
     let (sender, receiver) = mpsc::channel(16);
     thread::spawn(move || {
@@ -117,12 +117,12 @@ async fn serve(listener: TcpListener, options: Arc<Options>) {
                 say(&format!("{from} connected"));
                 let options = Arc::clone(&options);
                 tokio::spawn(async move {
-                    // A visitor who hangs up or dawdles is no matter.
+                    // A client that hangs up or is slow does no harm.
                     let _ = timeout(PATIENCE, answer(visitor, &options.name, began)).await;
                     drop(place);
                 });
             }
-            // Too many open files: for a while.
+            // Too many files are open, for a while.
             Err(_) => sleep(Duration::from_millis(100)).await,
         }
     }
@@ -146,7 +146,7 @@ fn save(options: &Options) -> io::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// A game outlives whoever reads its console.
+/// Prints a line. A game outlives the reader of its console.
 fn say(text: &str) {
     let mut out = io::stdout().lock();
     let _ = writeln!(out, "{text}").and_then(|()| out.flush());

@@ -1,12 +1,11 @@
-//! A server's directory, and the fence in it: what is decided about a server is decided behind one short lock, whichever
-//! program decides.
+//! Directory of a server, and its generation fence. Every program decides about a server behind the same short lock.
 //!
-//! - `generation`: the highest one that was ordered. It outlives the server, so that no late order revives it.
-//! - `generation.lock`: the gate, held for a moment by whoever reads or changes what follows
-//! - `run.lock`: held by the shim and by everything of the game for as long as they live
-//! - `status.json`: what the shim last said ([`Status`])
-//! - `asked`: the operation that the run was last asked to end for; `killed`: the one that a run had to be killed for. Like
-//!   `generation` the latter outlives the server, for whoever goes on with its deletion.
+//! - `generation`: highest ordered generation. It outlives the server, so no late order revives it.
+//! - `generation.lock`: the gate. A program holds it for a moment to read or change the following files.
+//! - `run.lock`: held by the shim and by every process of the game for as long as they live
+//! - `status.json`: the shim's last status ([`Status`])
+//! - `asked`: operation for which the run was last asked to end
+//! - `killed`: operation for which a run had to be killed. It outlives the server, for the rest of its deletion.
 //! - `console.in`: a FIFO that passes commands on to the shim
 //! - `port`, `world/` (the game's working directory), `console.log` (`.1`, `.2`), `shim.log`
 
@@ -27,14 +26,14 @@ use crate::{
     status::{self, Status},
 };
 
-/// Far longer than anything that is done behind the gate takes.
+/// Maximum wait for the gate, far longer than any work behind it.
 const GATE_PATIENCE: Duration = Duration::from_secs(5);
 
-/// A server's directory. Its path is canonical, so that descriptors in `/proc` can be compared with it.
+/// Directory of a server. Its path is canonical, so it can be compared with descriptors in `/proc`.
 #[derive(Debug, Clone)]
 pub(crate) struct ServerDir(PathBuf);
 
-/// The right to decide about a server, until dropped.
+/// Right to decide about a server, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Gate<'a> {
     dir: &'a ServerDir,
@@ -66,12 +65,12 @@ impl ServerDir {
         self.file("status.json")
     }
 
-    /// What the server writes; see [`crate::console_writer`].
+    /// Returns the path of the console; see [`crate::console_writer`].
     pub(crate) fn console(&self) -> PathBuf {
         self.file("console.log")
     }
 
-    /// What is typed for the server; see [`crate::commands`].
+    /// Returns the path of the FIFO for commands; see [`crate::commands`].
     pub(crate) fn commands(&self) -> PathBuf {
         self.file("console.in")
     }
@@ -93,12 +92,12 @@ impl ServerDir {
         Ok(Gate { dir: self, _lock: lock.map_err(|error| self.unavailable(&error))? })
     }
 
-    /// The highest generation that was ordered.
+    /// Returns the highest ordered generation.
     pub(crate) fn seen(&self) -> Result<Option<Generation>, HostError> {
         match fs::read_to_string(self.file("generation")) {
             Ok(text) => match text.trim().parse() {
                 Ok(generation) => Ok(Some(generation)),
-                // Guessing would lift the fence.
+                // A guess would lift the fence.
                 Err(_) => Err(HostError::Unavailable(format!("{}/generation holds no number", self.0.display()))),
             },
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -106,7 +105,7 @@ impl ServerDir {
         }
     }
 
-    /// The port that the server got when it was last started.
+    /// Returns the port of the server's last start.
     pub(crate) fn port(&self) -> io::Result<Option<u16>> {
         match fs::read_to_string(self.file("port")) {
             Ok(text) => Ok(text.parse().ok()),
@@ -119,12 +118,12 @@ impl ServerDir {
         status::write_atomically(&self.file("port"), port.to_string().as_bytes())
     }
 
-    /// The operation for which a run of this server had to be killed last.
+    /// Returns the operation for which a run of this server had to be killed last.
     pub(crate) fn killed_for(&self) -> io::Result<Option<OperationId>> {
         self.operation("killed")
     }
 
-    /// Notes that the run had to be killed: for the operation that asked it to end, or for the one that began it.
+    /// Records that the run had to be killed for the operation that asked it to end, or for the one that began it.
     pub(crate) fn note_kill(&self, began: OperationId) -> io::Result<()> {
         let operation = self.operation("asked")?.unwrap_or(began);
         status::write_atomically(&self.file("killed"), operation.to_string().as_bytes())
@@ -138,8 +137,8 @@ impl ServerDir {
         }
     }
 
-    /// Makes the game's working directory, for its owner alone. The directory above belongs to this program, so no
-    /// game can put another thing in its place.
+    /// Creates the game's working directory, for its owner only. This program owns the directory above, so no game can
+    /// replace it.
     pub(crate) fn make_world(&self, owner: Option<Account>) -> io::Result<()> {
         make_dir(&self.world(), 0o700)?;
         match owner {
@@ -148,14 +147,14 @@ impl ServerDir {
         }
     }
 
-    /// A failure of the machine, as an answer to an order.
+    /// Turns a failure of the machine into an answer to an order.
     pub(crate) fn unavailable(&self, error: &io::Error) -> HostError {
         HostError::Unavailable(format!("{}: {error}", self.0.display()))
     }
 }
 
 impl Gate<'_> {
-    /// The highest generation that was ordered, unless it is above this one: then whoever asks has been overtaken.
+    /// Checks that no generation above this one was ordered. Otherwise the caller has been overtaken.
     pub(crate) fn up_to_date(&self, generation: Generation) -> Result<Option<Generation>, HostError> {
         match self.dir.seen()? {
             Some(seen) if seen > generation => Err(HostError::Stale { seen }),
@@ -163,12 +162,12 @@ impl Gate<'_> {
         }
     }
 
-    /// Whether anything of a run lives.
+    /// Checks whether any process of a run is alive.
     pub(crate) fn is_held(&self) -> Result<bool, HostError> {
         lock::is_held(&self.dir.run_lock()).map_err(|error| self.dir.unavailable(&error))
     }
 
-    /// Notes for which operation the run is asked to end; for none where it begins.
+    /// Records the operation for which the run is asked to end; `None` when the run begins.
     pub(crate) fn note_asked(&self, operation: Option<OperationId>) -> Result<(), HostError> {
         let file = self.dir.file("asked");
         let noted = match operation {
@@ -181,13 +180,13 @@ impl Gate<'_> {
         }
     }
 
-    /// What the latest shim said.
+    /// Returns the last status of the latest shim.
     pub(crate) fn status(&self) -> Result<Option<Status>, HostError> {
         Status::read(&self.dir.status()).map_err(|error| self.dir.unavailable(&error))
     }
 }
 
-/// Makes a directory of that mode where there is none, whatever the umask.
+/// Creates a directory of that mode if it is absent, whatever the umask.
 pub(crate) fn make_dir(path: &Path, mode: u32) -> io::Result<()> {
     match fs::DirBuilder::new().mode(mode).create(path) {
         Ok(()) => fs::set_permissions(path, Permissions::from_mode(mode)),
@@ -196,7 +195,7 @@ pub(crate) fn make_dir(path: &Path, mode: u32) -> io::Result<()> {
     }
 }
 
-/// Runs what may block off the async threads; what it logs belongs to what it is run for.
+/// Runs blocking work off the async threads, within the current tracing span.
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, HostError> + Send + 'static,
 ) -> Result<T, HostError> {

@@ -1,4 +1,4 @@
-//! The game's process and its pipes, as its shim holds them.
+//! Process of a game and its pipes, as the shim holds them.
 
 use std::{
     io,
@@ -25,25 +25,25 @@ use crate::{
     spec::{OWN_PROGRAM, Spec},
 };
 
-/// How long a game may leave its console unread when something is written to it.
+/// Time for which a game may leave its console unread while a line is written to it.
 pub(crate) const CONSOLE_PATIENCE: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 pub(crate) struct GameProcess {
-    /// What it writes, to either output.
+    /// Lines that the game writes, to either output.
     pub(crate) lines: LineReader,
-    /// Readable once the main process has ended. It is not reaped before [`GameProcess::end`], so its number, which is its
-    /// group's too, cannot pass to another process.
+    /// Descriptor that is readable once the main process has ended. [`GameProcess::end`] reaps the process, so its
+    /// number, which is also its group's, cannot pass to another process before.
     pub(crate) ended: AsyncFd<OwnedFd>,
     child: Child,
     group: Pid,
-    /// What is typed for it.
+    /// Pipe to the game's console.
     pub(crate) console: Sender,
 }
 
 impl GameProcess {
-    /// Starts the game in a process group of its own. Every descriptor of the shim that is not close-on-exec goes with
-    /// it: its pipes, and the lock.
+    /// Starts the game in a process group of its own. The game inherits every descriptor of the shim that is not
+    /// close-on-exec: its pipes, and the lock.
     pub(crate) async fn start(spec: &Spec) -> io::Result<Self> {
         let (input, console) = io::pipe()?;
         let (lines, output) = io::pipe()?;
@@ -65,7 +65,7 @@ impl GameProcess {
             command.uid(account.uid).gid(account.gid);
         }
         let child = command.spawn()?;
-        // Closes the game's ends of the pipes here; ours would never see the end of its output.
+        // The shim closes the game's ends of the pipes here. Otherwise it would never see the end of the game's output.
         drop(command);
         let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or_else(|| io::Error::other("no pid"))?;
         let mut game = Self {
@@ -79,7 +79,7 @@ impl GameProcess {
         Ok(game)
     }
 
-    /// Who the main process is.
+    /// Returns the identity of the main process.
     pub(crate) fn process(&self) -> io::Result<Process> {
         Process::of(self.child.id())
     }
@@ -93,28 +93,28 @@ impl GameProcess {
         }
     }
 
-    /// Ends every process of its group.
+    /// Kills every process of the game's group.
     pub(crate) fn kill(&self) {
         self.signal(Signal::KILL);
     }
 
-    /// Collects the main process, which has ended.
+    /// Reaps the main process, which has ended.
     pub(crate) fn end(mut self) -> io::Result<ExitStatus> {
         self.child.wait()
     }
 
     fn signal(&self, signal: Signal) {
-        // It may have ended meanwhile.
+        // The process may have ended meanwhile.
         let _ = kill_process_group(self.group, signal);
     }
 
-    /// A game that does not read, or has gone, is dealt with by the deadlines of its start and its end.
+    /// Types a line. The deadlines of start and end deal with a game that does not read, or has ended.
     async fn type_in(&mut self, bytes: &[u8]) {
         let _ = timeout(CONSOLE_PATIENCE, self.console.write_all(bytes)).await;
     }
 }
 
-/// "exited with status 1", "killed by signal 9"
+/// Describes an exit: "exited with status 1", "killed by signal 9".
 pub(crate) fn describe(exit: ExitStatus) -> String {
     match (exit.code(), exit.signal()) {
         (Some(code), _) => format!("exited with status {code}"),

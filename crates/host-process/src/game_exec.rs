@@ -1,4 +1,4 @@
-//! The last step before a game, taken as the game's account: what the game must not be able to undo.
+//! Takes the last step before a game, as the game's account, so the game cannot undo it.
 
 use std::{
     collections::BTreeMap,
@@ -17,10 +17,10 @@ use rustix::process::{Signal, geteuid, getppid, getuid, set_parent_process_death
 
 use crate::{program, spec::OWN_PROGRAM};
 
-/// Becomes the game. `args`: the shim's process id, the length of the files' description, then the program and its
-/// arguments. The description stands at the beginning of standard input; the rest of it is the game's console.
+/// Becomes the game. Takes the shim's process id, the length of the files' description, the program and its arguments.
+/// The description stands at the beginning of standard input. The rest of standard input is the game's console.
 ///
-/// Returns only where it failed; the reason goes to standard error, which is the server's log.
+/// Returns on failure only. The reason goes to standard error, which is the server's log.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let Err(error) = become_game(args.into_iter());
     let _ = writeln!(io::stderr(), "the game was not begun: {error}");
@@ -37,7 +37,8 @@ fn become_game(mut args: impl Iterator<Item = OsString>) -> io::Result<std::conv
         game.arg0("agis-game");
     }
     let error = game.args(args).exec();
-    // In the words of whoever looks before a start; a program of the server's own is not there before this one.
+    // The check before a start uses the same words. A program in the server's own directory does not exist before this
+    // step.
     let why = program::check(Path::new(&program), None).err();
     Err(io::Error::new(
         error.kind(),
@@ -49,20 +50,20 @@ fn number(text: OsString) -> io::Result<u32> {
     text.to_str().and_then(|text| text.parse().ok()).ok_or_else(|| io::Error::other("an argument is not a number"))
 }
 
-/// Never root, no way back to it, and no life without the shim.
+/// Drops root for good, and ties the process to the shim's life.
 fn tie_down(shim: u32) -> io::Result<()> {
     if getuid().is_root() || geteuid().is_root() {
         return Err(io::Error::other("games never run as root"));
     }
     rustix::thread::set_no_new_privs(true)?;
-    // A change of account clears this, which is why it is not the shim that sets it.
+    // A change of account clears this setting, so the shim cannot set it.
     set_parent_process_death_signal(Some(Signal::KILL))?;
     // The shim may have died before the signal was arranged.
     let parent = getppid().and_then(|pid| u32::try_from(pid.as_raw_nonzero().get()).ok());
     if parent == Some(shim) { Ok(()) } else { Err(io::Error::other("the supervisor is gone")) }
 }
 
-/// Reads the description to its last byte and no further: what follows is typed for the game.
+/// Reads the description to its last byte and no further. The following bytes are typed for the game.
 fn write_files(length: u32) -> io::Result<()> {
     let mut console = File::from(io::stdin().as_fd().try_clone_to_owned()?);
     let mut text = vec![0; length as usize];
@@ -75,7 +76,7 @@ fn write_files(length: u32) -> io::Result<()> {
     Ok(())
 }
 
-/// With the game's own rights, so a link that it left behind leads nowhere it could not go by itself.
+/// Writes the files with the game's own rights, so a link that the game left behind opens nothing new.
 fn write_where_absent(path: &Path, text: &str) -> io::Result<()> {
     if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         fs::create_dir_all(parent)?;

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 
 use crate::{
     config::{Config, SetupError},
-    console_access,
+    console_access, delete,
     dir::blocking,
     program,
     setup::HostSetup,
@@ -20,10 +20,10 @@ use crate::{
     watch::Watches,
 };
 
-/// Game servers as processes of this machine.
+/// Host that runs game servers as processes of this machine.
 ///
-/// It keeps nothing that matters in memory: any number of programs may share a data directory, and each carries on with
-/// what another began.
+/// The host keeps no state in memory that matters. Any number of programs may share a data directory, and each
+/// continues the work of the others.
 #[derive(Debug)]
 pub struct ProcessHost {
     setup: Arc<HostSetup>,
@@ -31,10 +31,10 @@ pub struct ProcessHost {
 }
 
 impl ProcessHost {
-    /// Checks the configuration and makes the directories.
+    /// Checks the configuration and creates the directories.
     ///
     /// # Errors
-    /// Where the data directory, the address or the account cannot be used.
+    /// Fails if the data directory, the address or the account cannot be used.
     pub fn new(config: Config) -> Result<Self, SetupError> {
         let setup = HostSetup::new(config)?;
         setup.trash.sweep();
@@ -57,7 +57,7 @@ impl Host for ProcessHost {
         match &order.target {
             Target::Running(launch) => {
                 let reached = start::running(&self.setup, server, (generation, operation), launch, &order.slot).await?;
-                // From now on its end is noticed at once. It runs, whatever this says.
+                // From now on the watch notices the server's end at once. The server runs, whatever this call returns.
                 let _ = self.observe(server).await;
                 Ok(reached)
             }

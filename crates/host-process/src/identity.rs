@@ -1,5 +1,4 @@
-//! Who a process is: its number, the moment it started, and the boot during which it did. A number alone names somebody
-//! else after a while.
+//! Identity of a process: its number, its start time, and the boot. A number alone names another process after a while.
 
 use std::{fs, io, os::fd::OwnedFd};
 
@@ -7,32 +6,32 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde::{Deserialize, Serialize};
 use tokio::io::{Interest, unix::AsyncFd};
 
-/// A process, for good.
+/// Identity of a process, which never passes to another one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Process {
-    /// `/proc/sys/kernel/random/boot_id`
+    /// Content of `/proc/sys/kernel/random/boot_id`.
     boot: String,
     pid: i32,
-    /// Clock ticks since boot; proc(5), `stat`, field 22.
+    /// Start time in clock ticks since boot; proc(5), `stat`, field 22.
     start: u64,
 }
 
 impl Process {
-    /// The process that has the number now.
+    /// Returns the process that has the number now.
     pub(crate) fn of(pid: u32) -> io::Result<Self> {
         let pid = i32::try_from(pid).map_err(io::Error::other)?;
         Ok(Self { boot: boot()?, pid, start: stat(pid)?.1 })
     }
 
-    /// Whether it began no earlier than the other, on the same boot.
+    /// Checks whether the process began no earlier than the other one, on the same boot.
     pub(crate) fn is_no_older_than(&self, other: &Self) -> bool {
         self.boot == other.boot && self.start >= other.start
     }
 
-    /// A descriptor of the process, or none if it has ended.
+    /// Opens a descriptor of the process; `None` if the process has ended.
     ///
-    /// The number is opened first and identified after: a process that has the right start time at that moment has had
-    /// the number all along.
+    /// Opens the number first and identifies the process afterwards. A process with the right start time at that moment
+    /// had the number all along.
     pub(crate) fn open(&self) -> io::Result<Option<OwnedFd>> {
         let Some(pid) = Pid::from_raw(self.pid) else { return Ok(None) };
         if boot()? != self.boot {
@@ -44,7 +43,7 @@ impl Process {
     }
 }
 
-/// Makes the end of a process something to wait for: the descriptor becomes readable then.
+/// Turns the end of a process into an event: the descriptor becomes readable then.
 #[expect(
     deprecated,
     reason = "its successor is unsafe, for types that change or close their descriptor; OwnedFd does not"
@@ -57,13 +56,14 @@ fn boot() -> io::Result<String> {
     Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
 }
 
-/// State and start time.
+/// Returns the state and the start time.
 fn stat(pid: i32) -> io::Result<(char, u64)> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
     parse_stat(&stat).ok_or_else(|| io::Error::other(format!("/proc/{pid}/stat has an unknown form")))
 }
 
-/// The second field is a file name, which may hold spaces and parentheses; the rest follows its last parenthesis.
+/// Parses the text of `stat`. The second field is a file name, which may hold spaces and parentheses. The rest follows
+/// its last parenthesis.
 fn parse_stat(stat: &str) -> Option<(char, u64)> {
     let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
     let state = fields.next()?.chars().next()?;

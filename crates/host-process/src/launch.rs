@@ -1,4 +1,4 @@
-//! From an entry of the catalogue to what is run.
+//! Turns an entry of the catalogue into orders for a shim.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -15,7 +15,7 @@ use crate::{
     spec::{OWN_PROGRAM, SEARCH_PATH, Spec},
 };
 
-/// Where a run takes place.
+/// Place and time of a run.
 pub(crate) struct Site<'a> {
     pub(crate) dir: &'a ServerDir,
     pub(crate) generation: Generation,
@@ -63,7 +63,7 @@ fn environment(game: &Game, world: &Path) -> BTreeMap<String, String> {
     env
 }
 
-/// Replaces each placeholder once; what a value brings in is not looked at again.
+/// Replaces each placeholder once. A placeholder in a value stays.
 fn fill<'a>(template: &str, value: impl Fn(Placeholder) -> &'a str) -> String {
     let mut filled = String::with_capacity(template.len());
     let mut rest = template;

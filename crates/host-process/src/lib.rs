@@ -1,27 +1,27 @@
 //! Game servers as local processes, behind the [`Host`](agis_servers::host::Host) trait. Linux only.
 //!
-//! The host's half, inside the program that serves people:
-//! - [`ProcessHost`] (`host`): orders and looks; `start`, `stop` and `trash` are the three targets
-//! - `place`: what is fixed at start; `account`: whom games run as; `ports`: who has which port
-//! - `launch`: from the catalogue to a `spec` of what to run; `program`: whether it can be run
-//! - `watch`: notices the end of a server without an order
-//! - `log`: reads what a server wrote
+//! The host's half runs inside the program that serves people:
+//! - [`ProcessHost`] (`host`): carries out orders; `start`, `stop` and `delete` reach the three targets
+//! - `setup`: values fixed at start; `account`: account of the games; `ports`: claims of ports
+//! - `launch`: turns an entry of the catalogue into a `spec`; `program`: checks whether a program can be run
+//! - `watch`: notices the end of a server without an order; `trash`: keeps worlds of deleted servers
+//! - `console_reader`: reads a console; `console_access`: gives access to the consoles of a data directory
 //!
-//! The shim's half, one process per running server, which outlives the program that began it:
+//! The shim's half is one process per running server. It outlives the program that began it:
 //! - [`shim`]: takes the lock, or refuses; `supervise`: from start to end; `game`: the process and its pipes
-//! - `console`: the log; `ready`: the sign that players can join
-//! - [`game_exec`]: the last step before the game, as the game's account
-//! - `commands`: lines that are typed for the game, from the host's half to the shim's
+//! - `line_reader`: reads the game's output; `console_writer`: writes the console; `ready`: checks whether players can
+//! join
+//! - [`game_exec`]: takes the last step before the game, as the game's account
+//! - `commands`: passes typed lines from the host's half to the shim's
 //!
-//! What both halves and every other program on the same data directory agree on:
-//! - `dir`: a server's directory and its generation fence; `lock`: flock(2); `status`: what the shim last said
+//! Both halves, and every other program on the same data directory, agree on these:
+//! - `dir`: a server's directory and its generation fence; `lock`: flock(2); `status`: the shim's last status
 //! - `identity`: a process by pidfd and start time; `spec`: the shim's orders
 //!
 //! [`demo_game`] is a game that needs no download.
 //!
-//! The program that composes this offers three subcommands, [`SHIM`], [`GAME_EXEC`] and [`DEMO_GAME`], hidden from
-//! people, and calls the `main` of the module of that name with the arguments that follow, before it starts an async
-//! runtime of its own.
+//! The composing program offers three hidden subcommands: [`SHIM`], [`GAME_EXEC`] and [`DEMO_GAME`]. It calls the
+//! `main` of the module of that name with the following arguments, before it starts an async runtime.
 
 mod account;
 mod commands;
@@ -56,9 +56,9 @@ pub use config::{Config, SetupError};
 pub use console_access::Consoles;
 pub use host::ProcessHost;
 
-/// The subcommand that runs [`shim::main`].
+/// Subcommand that runs [`shim::main`].
 pub const SHIM: &str = "game-shim";
-/// The subcommand that runs [`game_exec::main`].
+/// Subcommand that runs [`game_exec::main`].
 pub const GAME_EXEC: &str = "game-exec";
-/// The subcommand that runs [`demo_game::main`].
+/// Subcommand that runs [`demo_game::main`].
 pub const DEMO_GAME: &str = "demo-game";

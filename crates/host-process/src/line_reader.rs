@@ -2,10 +2,10 @@
 
 use tokio::{io::AsyncReadExt, net::unix::pipe::Receiver};
 
-/// Longer lines are read in pieces of so many bytes.
+/// Maximum length of a line, in bytes. Longer ones are read in pieces.
 const LINE_BYTES: usize = 8 * 1024;
 
-/// What a game writes, line by line.
+/// Reader of a pipe, line by line.
 #[derive(Debug)]
 pub(crate) struct LineReader {
     pipe: Receiver,
@@ -17,7 +17,7 @@ impl LineReader {
         Self { pipe, read: Vec::with_capacity(LINE_BYTES) }
     }
 
-    /// The next line, or piece of a long one; nothing after the end. Dropping the future loses nothing.
+    /// Reads the next line, or a piece of a long one; `None` after the end. Dropping the future loses nothing.
     pub(crate) async fn next(&mut self) -> Option<String> {
         loop {
             if let Some(line) = self.take() {
@@ -45,4 +45,26 @@ impl LineReader {
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).trim_end_matches('\r').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn long_lines_come_in_pieces() {
+        let (mut sender, receiver) = tokio::net::unix::pipe::pipe().expect("a pipe");
+        let mut lines = LineReader::new(receiver);
+        let mut sent = vec![b'x'; LINE_BYTES + 3];
+        sent.extend_from_slice(b"\r\n\xff\nrest");
+        sender.write_all(&sent).await.expect("room in the pipe");
+        drop(sender);
+        let mut got = Vec::new();
+        while let Some(line) = lines.next().await {
+            got.push(line);
+        }
+        assert_eq!(got, ["x".repeat(LINE_BYTES), "xxx".to_owned(), "\u{fffd}".to_owned(), "rest".to_owned()]);
+    }
 }

@@ -1,5 +1,5 @@
-//! Locks between processes by flock(2). Such a lock belongs to the open file, which children inherit, and ends when
-//! its last holder closes it or dies.
+//! Locks between processes by flock(2). Such a lock belongs to the open file, which children inherit. The lock ends
+//! when its last holder closes the file or dies.
 
 use std::{
     fs, io,
@@ -15,12 +15,12 @@ use rustix::{
     process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal},
 };
 
-/// A lock for a moment's work; released on drop, even where a child that is just being spawned shares the open file.
+/// Lock for a moment's work. Dropping it releases the lock, even if a child that is being spawned shares the open file.
 #[derive(Debug)]
 pub(crate) struct Brief(OwnedFd);
 
 impl Brief {
-    /// Waits for the lock. A holder that is frozen in the middle of its work makes this fail, not hang.
+    /// Waits for the lock. Fails, and does not hang, if a holder is frozen in the middle of its work.
     pub(crate) fn within(path: &Path, patience: Duration) -> io::Result<Self> {
         let until = Instant::now() + patience;
         loop {
@@ -37,12 +37,13 @@ impl Brief {
 
 impl Drop for Brief {
     fn drop(&mut self) {
-        // Closing would do, but for a fork that has not reached its exec yet.
+        // Closing the file would suffice, if no fork were on its way to its exec.
         let _ = flock(&self.0, FlockOperation::Unlock);
     }
 }
 
-/// Takes the lock if nobody has it. Read-only, so that a game that inherits the descriptor can write nothing.
+/// Takes the lock if nobody holds it. Opens the file read-only, so a game that inherits the descriptor can write
+/// nothing.
 pub(crate) fn try_exclusive(path: &Path) -> io::Result<Option<OwnedFd>> {
     let flags = OFlags::RDONLY | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let file = rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR)?;
@@ -53,7 +54,8 @@ pub(crate) fn try_exclusive(path: &Path) -> io::Result<Option<OwnedFd>> {
     }
 }
 
-/// Whether somebody holds the lock exclusively. Looks by a shared lock, which [`kill_holders`] does not take for one.
+/// Checks whether somebody holds the lock exclusively. Tries a shared lock, which [`kill_holders`] does not mistake for
+/// an exclusive one.
 pub(crate) fn is_held(path: &Path) -> io::Result<bool> {
     let file = match rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) {
         Err(Errno::NOENT) => return Ok(false),
@@ -66,33 +68,33 @@ pub(crate) fn is_held(path: &Path) -> io::Result<bool> {
     }
 }
 
-/// Sends SIGKILL to every process but this one that shares an exclusive lock on the file, whoever its parent is now. `path`
+/// Sends SIGKILL to every other process that shares an exclusive lock on the file, whatever its parent is now. `path`
 /// is canonical.
 ///
 /// # Errors
-/// Where `/proc` cannot be read. Processes of other accounts are passed over when this one may not look into them.
+/// Fails if `/proc` cannot be read. Skips processes of other accounts that this process may not inspect.
 pub(crate) fn kill_holders(path: &Path) -> io::Result<()> {
     for pid in pids()?.filter(|pid| holds(*pid, path)) {
         let Some(process) = Pid::from_raw(pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()) else {
             continue;
         };
-        // Once more, since the number may have passed to another process before the descriptor was opened.
+        // The number may have passed to another process before the descriptor was opened.
         if holds(pid, path) {
-            // It may have died meanwhile, which is what is wanted.
+            // The process may have died meanwhile, as intended.
             let _ = pidfd_send_signal(&process, Signal::KILL);
         }
     }
     Ok(())
 }
 
-/// The processes of this machine but this one.
+/// Returns the processes of this machine, except this one.
 pub(crate) fn pids() -> io::Result<impl Iterator<Item = i32>> {
     let own = i32::try_from(std::process::id()).ok();
     let pids = fs::read_dir("/proc")?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
     Ok(pids.filter(move |pid| Some(*pid) != own))
 }
 
-/// Whether the process shares an open file that locks `path` exclusively; proc(5), `fdinfo`.
+/// Checks whether the process shares an open file that locks `path` exclusively; proc(5), `fdinfo`.
 pub(crate) fn holds(pid: i32, path: &Path) -> bool {
     let Ok(descriptors) = fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
     descriptors.flatten().filter(|entry| fs::read_link(entry.path()).is_ok_and(|target| target == path)).any(|entry| {

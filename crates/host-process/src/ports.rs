@@ -1,5 +1,5 @@
-//! Which server has which port. A claim is a file that holds the server's id, so it outlives every program and no two
-//! programs can make the same one.
+//! Claims of ports. A claim is a file with the server's id, so the claim outlives every program, and no two programs
+//! can make the same one.
 
 use std::{
     fs, io,
@@ -10,20 +10,20 @@ use std::{
 use agis_base::ServerId;
 use agis_servers::host::HostError;
 
-/// How many ports above a game's own are tried.
+/// Number of ports above a game's own port that are tried.
 const RANGE: usize = 1000;
 
-/// The claims of this machine.
+/// Claims of ports on this machine.
 #[derive(Debug, Clone)]
 pub(crate) struct Ports {
     pub(crate) dir: PathBuf,
-    /// Where games listen.
+    /// Address on which games listen.
     pub(crate) bind: String,
 }
 
 impl Ports {
-    /// The port that the server had, if nobody else listens on it now; otherwise the next free one from `from` upwards.
-    /// The caller holds the server's gate.
+    /// Claims the port that the server had if nobody else listens on it now, otherwise the next free one from `from`
+    /// upwards. The caller holds the server's gate.
     pub(crate) fn claim(&self, server: ServerId, had: Option<u16>, from: u16) -> Result<u16, HostError> {
         for port in had.into_iter().chain((from..=u16::MAX).take(RANGE)) {
             let wrong = |error| HostError::Unavailable(format!("claiming port {port}: {error}"));
@@ -38,12 +38,13 @@ impl Ports {
         Err(HostError::Unavailable(format!("no port is free from {from} upwards ({RANGE} tried)")))
     }
 
-    /// Gives a port back, if it is this server's.
+    /// Releases a port if this server holds it.
     pub(crate) fn release(&self, server: ServerId, port: u16) -> io::Result<()> {
         if self.holder(port)? == Some(server) { fs::remove_file(self.file(port)) } else { Ok(()) }
     }
 
-    /// Whether the port is this server's now. A link makes the claim and its content appear as one.
+    /// Claims a port for the server, and returns whether the server holds it now. A link makes the claim and its
+    /// content appear together.
     fn claim_one(&self, server: ServerId, port: u16) -> io::Result<bool> {
         let fresh = self.dir.join(format!("of-{server}"));
         fs::write(&fresh, server.to_string())?;

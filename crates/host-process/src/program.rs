@@ -1,4 +1,4 @@
-//! Whether a program can be run, and why not.
+//! Checks whether a program can be run, and explains why not.
 
 use std::{
     fs::{self, File, Metadata},
@@ -16,25 +16,25 @@ use crate::{
     spec::{OWN_PROGRAM, SEARCH_PATH},
 };
 
-/// How much of a file the kernel reads to find an interpreter (execve(2)).
+/// Number of bytes of a file in which the kernel finds an interpreter (execve(2)).
 const HEAD: usize = 256;
-/// More than any program has; a bound all the same.
+/// Maximum number of program headers. No program has as many.
 const SEGMENTS_MAX: u16 = 256;
-/// elf(5), PT_INTERP.
+/// PT_INTERP of elf(5).
 const INTERPRETER: u32 = 3;
 
-/// Why a program cannot be run by the account that games run as. Its text is for the operator.
+/// Reason why the games' account cannot run a program. The text is for the operator.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub(crate) enum Why {
     #[error("the program '{0}' was not found")]
     NotFound(String),
-    #[error("'{0}' is a link to what is not there")]
+    #[error("'{0}' is a link to a missing file")]
     Dangling(String),
     #[error("the program '{0}' cannot be reached: {1}")]
     Unreachable(String, String),
     #[error("'{0}' is a directory, not a program")]
     Directory(String),
-    #[error("'{0}' is no file, so no program")]
+    #[error("'{0}' is not a file, so it is not a program")]
     NoFile(String),
     #[error("the account that games run as may not {verb} '{what}' (permission is missing; its mode is {mode:04o})")]
     Refused { verb: &'static str, what: String, mode: u32 },
@@ -48,14 +48,15 @@ pub(crate) enum Why {
 const WINDOWS: &str = " (its lines end as on Windows; they must end as on Linux)";
 
 impl Why {
-    /// For everybody: `named` is what the catalogue calls the program. The operator alone is told the paths of the machine.
+    /// Returns the reason for everybody. `named` is the program's name in the catalogue. Only the operator learns paths
+    /// of the machine.
     pub(crate) fn unfit(&self, named: &str) -> Unfit {
         let reason = match self {
             Self::NotFound(_) => format!("the program '{named}' was not found"),
-            Self::Dangling(_) => format!("'{named}' is a link to what is not there"),
+            Self::Dangling(_) => format!("'{named}' is a link to a missing file"),
             Self::Unreachable(..) => format!("the program '{named}' cannot be reached"),
             Self::Directory(_) => format!("'{named}' is a directory, not a program"),
-            Self::NoFile(_) => format!("'{named}' is no file, so no program"),
+            Self::NoFile(_) => format!("'{named}' is not a file, so it is not a program"),
             Self::Refused { .. } => {
                 format!("the account that games run as may not execute '{named}' (permission is missing)")
             }
@@ -68,11 +69,11 @@ impl Why {
     }
 }
 
-/// Where the program is that a command names. One with a slash that is not absolute is the server's own: it is looked for
-/// when the game begins, in the server's directory.
+/// Finds the program of a command. A relative path with a slash is in the server's directory, so `game_exec` looks for
+/// that program when the game begins.
 ///
 /// # Errors
-/// Why none can be run by this account.
+/// Returns the reason why this account can run no such program.
 pub(crate) fn find(program: &str, account: Option<Account>) -> Result<String, Why> {
     if program == OWN_PROGRAM || program.contains('/') && !program.starts_with('/') {
         return Ok(program.to_owned());
@@ -92,11 +93,11 @@ pub(crate) fn find(program: &str, account: Option<Account>) -> Result<String, Wh
     Err(why.unwrap_or_else(|| Why::NotFound(program.to_owned())))
 }
 
-/// Whether this account, or the one of this process, can run the program. What the kernel alone knows (access control lists,
-/// how a disk is mounted) is told when the game begins.
+/// Checks whether this account, or the one of this process, can run the program. Access control lists and mount options
+/// are known to the kernel only, and show when the game begins.
 ///
 /// # Errors
-/// Why not.
+/// Returns the reason why not.
 pub(crate) fn check(path: &Path, account: Option<Account>) -> Result<(), Why> {
     let shown = path.display().to_string();
     let found = match fs::metadata(path) {
@@ -154,9 +155,10 @@ struct Interpreter {
     missing: bool,
 }
 
-/// What runs the program, where it is not the kernel alone: the `#!` line of a script, or the loader of an ELF file.
+/// Returns the interpreter of a program: the `#!` line of a script, or the loader of an ELF file; `None` if the kernel
+/// needs none.
 fn interpreter(path: &Path) -> Option<Interpreter> {
-    // One that may be executed but not read is run all the same.
+    // A program can be executable but not readable, and runs all the same.
     let file = File::open(path).ok()?;
     let mut head = [0; HEAD];
     let length = file.read_at(&mut head, 0).ok()?;
@@ -181,7 +183,7 @@ fn interpreter(path: &Path) -> Option<Interpreter> {
     Some(Interpreter { path, missing })
 }
 
-/// elf(5), of either size, in this machine's byte order.
+/// Finds the interpreter of an elf(5) file of either size, in this machine's byte order.
 fn loader(file: &File, head: &[u8]) -> Option<String> {
     let is_64 = match head.get(..6)? {
         [0x7f, b'E', b'L', b'F', class, order] if (*order == 1) == cfg!(target_endian = "little") => *class == 2,
@@ -253,7 +255,7 @@ mod tests {
         assert!(check(dir.path(), nobody).is_err_and(|why| why.to_string().contains("is a directory")));
         std::os::unix::fs::symlink(dir.path().join("none"), dir.path().join("link")).expect("a link");
         let dangling = check(&dir.path().join("link"), nobody).expect_err("it leads nowhere").to_string();
-        assert!(dangling.ends_with("/link' is a link to what is not there"), "{dangling}");
+        assert!(dangling.ends_with("/link' is a link to a missing file"), "{dangling}");
         let below = check(&dir.path().join("fine/below"), nobody).expect_err("a file is no directory").to_string();
         assert!(below.contains("cannot be reached: Not a directory"), "{below}");
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o700)).expect("permissions");

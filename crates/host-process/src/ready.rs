@@ -1,11 +1,11 @@
-//! The sign that players can join.
+//! Checks whether players can join.
 
 use std::fs;
 
 use agis_servers::game::Protocol;
 
-/// Whether a process of this machine's network listens on the port. Nothing is sent to the game: some count a
-/// connection as a player.
+/// Checks whether a process of this machine's network listens on the port. Sends nothing to the game, since some games
+/// count a connection as a player.
 pub(crate) fn is_open(port: u16, protocol: Protocol) -> bool {
     let (tables, state) = match protocol {
         Protocol::Tcp => (["/proc/net/tcp", "/proc/net/tcp6"], Some("0A")),
@@ -14,8 +14,8 @@ pub(crate) fn is_open(port: u16, protocol: Protocol) -> bool {
     tables.iter().any(|table| fs::read_to_string(table).is_ok_and(|table| lists(&table, port, state)))
 }
 
-/// proc(5), `/proc/net/tcp`: a heading, then a number, the local address and port in hexadecimal, the remote ones, the
-/// state (0A is LISTEN).
+/// Finds the port in the text of `/proc/net/tcp` (proc(5)). A heading comes first. Each line holds a number, the local
+/// address and port in hexadecimal, the remote ones, and the state (0A is LISTEN).
 fn lists(table: &str, port: u16, state: Option<&str>) -> bool {
     let ending = format!(":{port:04X}");
     table.lines().skip(1).any(|line| {

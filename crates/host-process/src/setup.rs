@@ -17,7 +17,7 @@ use crate::{
 
 const SERVERS: &str = "servers";
 
-/// What is fixed when a host is set up.
+/// Values that are fixed when a host is set up.
 #[derive(Debug)]
 pub(crate) struct HostSetup {
     pub(crate) name: String,
@@ -30,7 +30,7 @@ pub(crate) struct HostSetup {
 }
 
 impl HostSetup {
-    /// Checks the configuration and makes the directories.
+    /// Checks the configuration and creates the directories.
     pub(crate) fn new(config: Config) -> Result<Self, SetupError> {
         let Config { data_dir, name, public_address, bind_address: bind, game_user, exe } = config;
         let address = |source| SetupError::Address { address: bind.clone(), source };
@@ -41,7 +41,7 @@ impl HostSetup {
         fs::create_dir_all(&data_dir).map_err(wrong)?;
         let root = data_dir.canonicalize().map_err(wrong)?;
         let [servers, ports, trash] = [SERVERS, "ports", "trash"].map(|name| root.join(name));
-        // Games pass through `servers` to their worlds; what was deleted is nobody's to look at.
+        // Games pass through `servers` to their worlds. Nobody else may look at deleted worlds.
         for (path, mode) in [(&servers, 0o711), (&ports, 0o700), (&trash, 0o700)] {
             make_dir(path, mode).map_err(wrong)?;
         }
@@ -63,21 +63,21 @@ impl HostSetup {
     }
 }
 
-/// The directory of a server within a data directory.
+/// Returns the directory of a server within a data directory.
 pub(crate) fn server_dir(root: &Path, server: ServerId) -> ServerDir {
     ServerDir::new(root.join(SERVERS).join(server.to_string()))
 }
 
-/// The file that names the host to which a data directory belongs.
+/// Returns the path of the file that names the data directory's host.
 pub(crate) fn host_file(root: &Path) -> PathBuf {
     root.join("host")
 }
 
-/// The host that a data directory belongs to: the first that used it. A machine that was renamed would otherwise find
-/// none of its servers, and two hosts in one directory would each take the other's for its own.
+/// Returns the host that owns a data directory: the first that used it. Otherwise a renamed machine would find none of
+/// its servers, and two hosts in one directory would each claim the other's servers.
 fn owner(root: &Path, name: &str) -> io::Result<String> {
     let file = host_file(root);
-    // A link appears with its content, so whoever comes second reads the whole name.
+    // A link appears together with its content, so a second program reads the whole name.
     let draft = root.join(format!("host.{}", std::process::id()));
     fs::write(&draft, name)?;
     let linked = fs::hard_link(&draft, &file);

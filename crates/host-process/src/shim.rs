@@ -1,5 +1,4 @@
-//! The supervisor of one run of one server: a process of its own, in a session of its own, which outlives the program
-//! that started it.
+//! Supervisor of one run of one server: a process in a session of its own, which outlives the program that started it.
 
 use std::{
     io::{self, Read, Write},
@@ -24,15 +23,16 @@ use crate::{
     supervise,
 };
 
-/// The status of a shim that gave way: to a newer order, to a run of the same order, or to what still holds the lock.
+/// Exit status of a shim that gave way: to a newer order, to a run of the same order, or to a holder of the lock.
 pub(crate) const REFUSED: i32 = 3;
 
-/// More than any catalogue's files; a bound all the same.
+/// Maximum size of the orders, in bytes. No catalogue's files reach it.
 const SPEC_BYTES: u64 = 16 * 1024 * 1024;
 
-/// Reads what to run from standard input, runs it, and returns when it has ended. Complaints go to standard error.
+/// Reads its orders from standard input, runs the game, and returns when the run has ended. Errors go to standard
+/// error.
 ///
-/// Called before any async runtime is started; it starts one.
+/// Call this before any async runtime starts. It starts one.
 pub fn main() -> ExitCode {
     match run() {
         Ok(true) => ExitCode::SUCCESS,
@@ -44,27 +44,27 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Whether the run took place.
+/// Runs the game, and returns whether the run took place.
 fn run() -> io::Result<bool> {
     setsid()?;
     let mut text = Vec::new();
     io::stdin().take(SPEC_BYTES).read_to_end(&mut text)?;
     let spec: Spec = serde_json::from_slice(&text)?;
-    // One thread: the game dies with the thread that spawned it (prctl(2), PR_SET_PDEATHSIG).
+    // The runtime has one thread: the game dies with the thread that spawned it (prctl(2), PR_SET_PDEATHSIG).
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        // Before anybody can know this process and send it signals.
+        // The signals are caught before any program can know this process and send it one.
         let signals = Signals::install()?;
         let Some((_lock, status, commands)) = begin(&spec).map_err(io::Error::other)? else { return Ok(false) };
         supervise::supervise(spec, status, commands, signals).await.map(|()| true)
     })
 }
 
-/// The signals that do not end a shim at once.
+/// Signals that do not end a shim at once.
 pub(crate) struct Signals {
-    /// End the game.
+    /// Signal to end the game.
     pub(crate) terminate: Signal,
-    /// Nothing: there is no terminal.
+    /// Signals without effect, since the shim has no terminal.
     pub(crate) ignored: [Signal; 3],
 }
 
@@ -76,8 +76,8 @@ impl Signals {
     }
 }
 
-/// Takes the lock and says so, or gives way. Behind the gate: so exactly one shim begins a generation, and none begins
-/// one that has been overtaken.
+/// Takes the lock and writes so into the status, or gives way. The gate is held, so exactly one shim begins a
+/// generation, and none begins an overtaken one.
 fn begin(spec: &Spec) -> Result<Option<(OwnedFd, Status, Commands)>, HostError> {
     let dir = ServerDir::new(spec.dir.clone());
     let wrong = |error: io::Error| dir.unavailable(&error);
@@ -86,9 +86,10 @@ fn begin(spec: &Spec) -> Result<Option<(OwnedFd, Status, Commands)>, HostError> 
         return Ok(None);
     }
     let Some(lock) = lock::try_exclusive(&dir.run_lock()).map_err(wrong)? else { return Ok(None) };
-    // The game inherits the lock: while anything of it lives, no second copy starts, whatever becomes of this process.
+    // The game inherits the lock. No second copy starts while any process of the game lives, whatever happens to this
+    // process.
     fcntl_setfd(&lock, FdFlags::empty()).map_err(|error| wrong(error.into()))?;
-    // Before it is said that a run has begun: who reads that may send.
+    // The FIFO comes before the status, since every reader of the status may send a command.
     let commands = Commands::receive(&dir.commands()).unwrap_or_else(|error| {
         let _ = writeln!(io::stderr(), "no commands can be taken: {error}");
         Commands::none()

@@ -1,4 +1,4 @@
-//! What a shim is told to run. It crosses a pipe, so the shim needs no catalogue and no configuration.
+//! Orders for a shim. They cross a pipe, so the shim needs neither catalogue nor configuration.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -11,33 +11,33 @@ use serde::{Deserialize, Serialize};
 
 use crate::account::Account;
 
-/// One run of one server.
+/// Orders for one run of one server.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Spec {
-    /// The server's directory.
+    /// Directory of the server.
     pub(crate) dir: PathBuf,
-    /// The order's generation: the shim gives way where a newer one has been seen.
+    /// Generation of the order. The shim gives way if a newer one has been seen.
     pub(crate) generation: Generation,
-    /// The order's operation.
+    /// Operation of the order.
     pub(crate) operation: OperationId,
-    /// The port of the server, and what it speaks.
+    /// Port of the server, and its protocol.
     pub(crate) port: u16,
     pub(crate) protocol: Protocol,
-    /// The program's path and its arguments.
+    /// Path of the program, and its arguments.
     pub(crate) command: Vec<String>,
-    /// The whole environment.
+    /// Complete environment.
     pub(crate) env: BTreeMap<String, String>,
-    /// Whom to run it as; the shim's own account where none is named.
+    /// Account of the game; `None` for the shim's own account.
     pub(crate) account: Option<Account>,
-    /// Files for the working directory, written where nothing is there: path to text.
+    /// Text of each file by path, written into the working directory if the file is absent.
     pub(crate) files: BTreeMap<PathBuf, String>,
     pub(crate) ready: Ready,
     pub(crate) stop: Stop,
     pub(crate) good_exits: GoodExits,
 }
 
-/// This program, whatever becomes of its file.
+/// This program, even if its file is replaced or removed.
 pub(crate) const OWN_PROGRAM: &str = "/proc/self/exe";
 
-/// Where a program without a slash is looked for, and the `PATH` that games get.
+/// Directories in which a program without a slash is looked for, and the `PATH` of games.
 pub(crate) const SEARCH_PATH: &str = "/usr/local/bin:/usr/bin:/bin:/usr/local/games:/usr/games";

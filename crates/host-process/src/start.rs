@@ -1,4 +1,4 @@
-//! Ready for players.
+//! Starts a server and waits until players can join.
 
 use std::{
     fs::{self, File},
@@ -27,14 +27,14 @@ use crate::{
     stop,
 };
 
-/// What a shim may need beside the time that the catalogue gives the game to become ready and to end.
+/// Time that a shim may need beside the times that the catalogue gives the game to become ready and to end.
 const SLACK: Duration = Duration::from_secs(15);
-/// How often a server is looked at that is not ready; the longer it takes, the less often: thousands may wait.
+/// Times between two looks at a server that is not ready. Looks become rarer, since thousands may wait.
 const POLL: Duration = Duration::from_millis(50);
 const POLL_MAX: Duration = Duration::from_secs(1);
 const POLL_SHARE: u32 = 20;
 
-/// Starts the server at this generation, unless it has been, and waits until players can join.
+/// Starts the server at this generation, unless it has been started, and waits until players can join.
 pub(crate) async fn running(
     setup: &Arc<HostSetup>,
     server: ServerId,
@@ -43,9 +43,9 @@ pub(crate) async fn running(
     slot: &Slot,
 ) -> Result<Reached, HostError> {
     let (dir, generation) = (setup.dir(server), order.0);
-    // Does nothing where this generation has begun already, here or from another program.
+    // Does nothing if this generation has begun already, here or from another program.
     stop::bring_down(&dir, order, generation, slot).await?;
-    // The wait for the end of the old run took no place; the start does.
+    // The wait for the end of the old run took no slot. The start takes one.
     slot.take_again().await;
     let (site, wanted) = (Arc::clone(setup), launch.clone());
     let shim = match blocking(move || prepare(&site, server, order, &wanted)).await? {
@@ -60,7 +60,7 @@ pub(crate) async fn running(
     })
 }
 
-/// Decides, behind the gate, what to run; nothing where this generation has begun already.
+/// Decides behind the gate what to run; `None` if this generation has begun already.
 fn prepare(
     setup: &HostSetup,
     server: ServerId,
@@ -93,7 +93,7 @@ fn prepare(
 async fn spawn(setup: &HostSetup, server: ServerId, spec: &Spec) -> Result<Child, HostError> {
     let wrong = |error: io::Error| HostError::Unavailable(format!("a supervisor cannot be started: {error}"));
     let log = File::create(spec.dir.join("shim.log")).map_err(wrong)?;
-    // An empty environment: what this program was told, its database's password too, is not for games to find.
+    // The environment is empty, since this program's own one holds secrets such as the database's password.
     let mut shim = Command::new(&setup.exe)
         .arg0(format!("agis-shim {server}"))
         .arg(SHIM)
@@ -106,7 +106,7 @@ async fn spawn(setup: &HostSetup, server: ServerId, spec: &Spec) -> Result<Child
         .map_err(wrong)?;
     if let Some(mut orders) = shim.stdin.take() {
         let text = serde_json::to_vec(spec).map_err(|error| wrong(error.into()))?;
-        // A shim that is gone already says why in its log.
+        // A shim that has ended already gives the reason in its log.
         let _ = orders.write_all(&text).await;
     }
     Ok(shim)
@@ -115,11 +115,11 @@ async fn spawn(setup: &HostSetup, server: ServerId, spec: &Spec) -> Result<Child
 enum Ready {
     /// Players can join at this port.
     At(u16),
-    /// They could, until it came to a good end.
+    /// Players could join, until the game ended well in this way.
     Before(String),
 }
 
-/// Follows what the shim says. Dropping this leaves the shim to itself; its end is still collected by the runtime.
+/// Follows the shim's status. Dropping the future leaves the shim alone, and the runtime still collects its end.
 async fn until_ready(
     dir: &ServerDir,
     generation: Generation,
@@ -128,7 +128,7 @@ async fn until_ready(
 ) -> Result<Ready, HostError> {
     let began = Instant::now();
     loop {
-        // Looked at before the shim's word, which is then its last.
+        // The check comes before the read of the status, which is then the shim's last one.
         let gone = shim.as_mut().and_then(|shim| shim.try_wait().ok().flatten());
         match (look(dir, generation).await?, gone) {
             (Some(Status { phase: Phase::Ready, port, .. }), _) => return Ok(Ready::At(port)),
@@ -138,13 +138,13 @@ async fn until_ready(
             (Some(Status { phase: Phase::Starting, .. }), _) | (None, None) => {}
         }
         if began.elapsed() > patience {
-            return Err(HostError::Unavailable("the supervisor of this server does not say how it stands".to_owned()));
+            return Err(HostError::Unavailable("the supervisor of this server does not report its status".to_owned()));
         }
         sleep((began.elapsed() / POLL_SHARE).clamp(POLL, POLL_MAX)).await;
     }
 }
 
-/// Where the run of this generation stands, if it has begun.
+/// Returns the status of this generation's run; `None` if it has not begun.
 async fn look(dir: &ServerDir, generation: Generation) -> Result<Option<Status>, HostError> {
     let dir = dir.clone();
     blocking(move || {
@@ -157,7 +157,7 @@ async fn look(dir: &ServerDir, generation: Generation) -> Result<Option<Status>,
     .await
 }
 
-/// Why a shim ended before it began anything.
+/// Returns the reason why a shim ended before it began a run.
 fn refusal(dir: &ServerDir, exit: ExitStatus) -> HostError {
     if exit.code() == Some(shim::REFUSED) {
         return HostError::Unavailable("what ran before is still ending".to_owned());

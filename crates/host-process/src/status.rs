@@ -1,4 +1,4 @@
-//! What a shim last said about its server.
+//! Last status that a shim wrote about its server.
 
 use std::{
     fs::{self, File},
@@ -12,46 +12,46 @@ use serde::{Deserialize, Serialize};
 
 use crate::identity::Process;
 
-/// How a server ended whose shim could not say.
+/// End of a server whose shim could not report it.
 const UNOBSERVED: &str = "ended unobserved (the machine restarted, or its supervisor was killed)";
 
-/// A run of a server. There is one file of it per server; a new run replaces it.
+/// Status of a run. A server has one such file, and a new run replaces it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Status {
-    /// The generation of the order that began the run. No other run has it.
+    /// Generation of the order that began the run. No other run has it.
     pub(crate) generation: Generation,
-    /// Where it stands.
+    /// Phase of the run.
     pub(crate) phase: Phase,
-    /// The port that players use.
+    /// Port that players use.
     pub(crate) port: u16,
     /// Seconds that the game has to end when it is asked.
     pub(crate) grace_s: u32,
-    /// The supervisor.
+    /// Process of the supervisor.
     pub(crate) shim: Process,
-    /// The game's main process.
+    /// Main process of the game; `None` before its start.
     pub(crate) game: Option<Process>,
 }
 
-/// Where a run stands.
+/// Phase of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Phase {
-    /// Begun, no sign yet that players can join.
+    /// The run has begun, and players cannot join yet.
     Starting,
     /// Players can join.
     Ready,
-    /// Over.
+    /// The run has ended.
     Ended {
-        /// For people.
+        /// Description of the end, for people.
         how: String,
-        /// Whether it was ready, and ended by itself in a way that its game calls good.
+        /// Whether the game was ready, and ended by itself with a good exit status.
         #[serde(default)]
         good: bool,
     },
 }
 
 impl Status {
-    /// What the file says; nothing where there is none.
+    /// Reads the file; `None` if it is absent.
     pub(crate) fn read(path: &Path) -> io::Result<Option<Self>> {
         match fs::read(path) {
             Ok(text) => Ok(Some(serde_json::from_slice(&text)?)),
@@ -60,7 +60,7 @@ impl Status {
         }
     }
 
-    /// What the file says, put right where the shim died without a word; with the shim if it lives.
+    /// Reads the file, and corrects it if the shim died without a last status. Returns the shim too, if it is alive.
     pub(crate) fn standing(path: &Path) -> io::Result<Option<(Self, Option<OwnedFd>)>> {
         let mut before = None;
         loop {
@@ -71,7 +71,7 @@ impl Status {
             if let Some(shim) = status.shim.open()? {
                 return Ok(Some((status, Some(shim))));
             }
-            // The shim may have written its last word between our reading and its death: believe a second reading.
+            // The shim may have written its last status between our reading and its death, so a second reading counts.
             if before.as_ref() == Some(&status) {
                 status.phase = Phase::Ended { how: UNOBSERVED.to_owned(), good: false };
                 return Ok(Some((status, None)));
@@ -86,7 +86,7 @@ impl Status {
     }
 }
 
-/// Replaces a file so that every reader, and the next boot, sees the old text or the new one.
+/// Replaces a file, so every reader, and the next boot, sees either the old text or the new one.
 pub(crate) fn write_atomically(path: &Path, text: &[u8]) -> io::Result<()> {
     let fresh = path.with_extension(format!("new-{}", std::process::id()));
     let mut file = File::create(&fresh)?;

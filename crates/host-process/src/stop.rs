@@ -1,4 +1,4 @@
-//! Nothing runs any more.
+//! Ends all runs of a server below a generation.
 
 use std::{
     os::fd::OwnedFd,
@@ -20,18 +20,19 @@ use crate::{
     status::{Phase, Status},
 };
 
-/// What a shim needs beside the game's grace: to notice, to drain the console, to write its last word.
+/// Time that a shim needs beside the game's grace: to notice, to drain the console, and to write its last status.
 const SLACK: Duration = Duration::from_secs(5);
-/// How long the kernel may take to end what was killed.
+/// Time for which the kernel may take to end a killed process.
 const KILL_PATIENCE: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(50);
 
-/// Ends what runs at a generation below `below`; on behalf of an order of `generation`.
+/// Ends each run of a generation below `below`, for an order of `generation`.
 ///
-/// The shim is asked first, and has the game's grace for it. Then whatever holds the run's lock is killed.
+/// Asks the shim first and waits for the game's grace. Then kills every process that holds the run's lock.
 ///
 /// # Errors
-/// Stale where a newer order has come meanwhile; failed where even SIGKILL did not end it.
+/// Fails with [`HostError::Stale`] if a newer order has come meanwhile, with [`HostError::Failed`] if even SIGKILL did
+/// not end the run.
 pub(crate) async fn bring_down(
     dir: &ServerDir,
     order: (Generation, OperationId),
@@ -68,19 +69,19 @@ struct Ending {
     below: Generation,
 }
 
-/// Something of a run lives.
+/// Processes of a run that are still alive.
 struct Remains {
-    /// What its shim said last.
+    /// Last status that the shim wrote; `None` if there is none.
     status: Option<Status>,
 }
 
-/// The answer to the wish that a run ends.
+/// Answer to the request that a run should end.
 enum Asked {
     /// No game was running.
     Nobody,
-    /// The rest of a run that lives on without its supervisor.
+    /// Processes of a run outlive their supervisor.
     Nothing,
-    /// The shim, and how long it may take.
+    /// The shim ends the game within this time.
     Shim(Process, Duration),
 }
 
@@ -97,11 +98,11 @@ impl Ending {
         blocking(move || ending.remains(&ending.dir.gate()?)).await
     }
 
-    /// Waits until nothing remains; gives up after a while, or when the shim has gone and left something behind.
+    /// Waits until no process remains. Gives up after a while, or when the shim has ended and left processes behind.
     async fn done_within(&self, patience: Duration, shim: Option<&Process>) -> Result<bool, HostError> {
         let until = Instant::now() + patience;
         loop {
-            // Looked at before the lock, which a shim releases before it is gone.
+            // The check comes before the look at the lock, which a shim releases before it ends.
             let gone = shim.is_some_and(|shim| matches!(shim.open(), Ok(None)));
             if self.look().await?.is_none() {
                 return Ok(true);
@@ -122,7 +123,9 @@ impl Ending {
         gate.note_asked(Some(self.operation))?;
         match pidfd_send_signal(&shim, Signal::TERM) {
             Ok(()) | Err(Errno::SRCH) => Ok(Asked::Shim(status.shim, Duration::from_secs(status.grace_s.into()))),
-            Err(error) => Err(HostError::Failed(format!("the supervisor of this server cannot be told: {error}"))),
+            Err(error) => {
+                Err(HostError::Failed(format!("the supervisor of this server cannot be asked to stop: {error}")))
+            }
         }
     }
 
@@ -130,12 +133,12 @@ impl Ending {
         status.shim.open().map_err(|error| self.dir.unavailable(&error))
     }
 
-    /// Behind the gate, so that nothing newer can have taken the lock.
+    /// The gate is held, so no newer run can have taken the lock.
     fn kill(&self) -> Result<(), HostError> {
         let wrong = |error| self.dir.unavailable(&error);
         let gate = self.dir.gate()?;
         let Some(found) = self.remains(&gate)? else { return Ok(()) };
-        // A shim that lives was asked, and had the time of its game and more.
+        // A living shim was asked, and had more than the time of its game.
         if let Some(status) = &found.status
             && self.open(status)?.is_some()
         {

@@ -1,4 +1,4 @@
-//! A run from its start to its end.
+//! Supervises a run from its start to its end.
 
 use std::{fs, io, path::PathBuf, process::ExitStatus, time::Duration};
 
@@ -17,16 +17,17 @@ use crate::{
     status::{Phase, Status},
 };
 
-/// How often an open port is looked for.
+/// Time between two looks for an open port.
 const TICK: Duration = Duration::from_millis(100);
-/// How long the pipes are read after the game's end; only a process that left its group can keep them open.
+/// Time for which the pipes are read after the game's end. Only a process that left the game's group can keep them
+/// open.
 const DRAIN: Duration = Duration::from_millis(500);
-/// How long what a game began may outlive it without being called left behind.
+/// Time for which processes of the game may outlive it without counting as left behind.
 const LINGER: Duration = Duration::from_millis(300);
-/// How many of those are named.
+/// Maximum number of left processes that are named.
 const NAMED: usize = 3;
 
-/// Runs the game and writes what becomes of it into the status.
+/// Runs the game and writes its progress into the status.
 pub(crate) async fn supervise(spec: Spec, status: Status, commands: Commands, signals: Signals) -> io::Result<()> {
     let console = ConsoleWriter::open(&spec.dir.join("console.log"), FILE_BYTES)?;
     let mut record = Record { path: spec.dir.join("status.json"), status };
@@ -65,9 +66,9 @@ enum Stage {
         since: Instant,
     },
     Ready,
-    /// It was asked to end.
+    /// The game was asked to end.
     Stopping {
-        /// Why.
+        /// Reason, for people.
         how: String,
         killed: bool,
     },
@@ -78,7 +79,7 @@ struct Supervisor {
     record: Record,
     console: ConsoleWriter,
     stage: Stage,
-    /// When the stage takes too long.
+    /// Time at which the stage has taken too long.
     deadline: Option<Instant>,
 }
 
@@ -109,9 +110,9 @@ impl Supervisor {
         let asked = matches!(self.stage, Stage::Stopping { .. });
         let left = if asked { vec![] } else { self.left_behind().await };
         game.kill();
-        // What has left the group is over too: nothing of a run goes on when it is said to have ended.
+        // Processes that left the group end too. A run that is reported as ended has no process left.
         if let Err(error) = lock::kill_holders(&self.spec.dir.join("run.lock")) {
-            self.console.note(&format!("> (what the game left behind could not be looked for: {error})"));
+            self.console.note(&format!("> (processes that the game left behind could not be found: {error})"));
         }
         let _ = timeout(DRAIN, async {
             while let Some(line) = game.lines.next().await {
@@ -126,7 +127,7 @@ impl Supervisor {
         if matches!(self.stage, Stage::Stopping { killed: true, .. })
             && let Err(error) = ServerDir::new(self.spec.dir.clone()).note_kill(self.spec.operation)
         {
-            self.console.note(&format!("> (that it had to be killed could not be noted: {error})"));
+            self.console.note(&format!("> (the record that the game was killed could not be written: {error})"));
         }
         self.record.enter(Phase::Ended { how, good })
     }
@@ -142,7 +143,7 @@ impl Supervisor {
     fn look(&mut self) -> io::Result<()> {
         let Stage::Starting { since } = self.stage else { return Ok(()) };
         let ready = match self.spec.ready.when {
-            // The catalogue takes the last two for Agones alone.
+            // The catalogue allows the last two on Agones only.
             ReadyWhen::Log(_) | ReadyWhen::Ready | ReadyWhen::Pod => false,
             ReadyWhen::Port => ready::is_open(self.spec.port, self.spec.protocol),
             ReadyWhen::Delay(seconds) => since.elapsed() >= Duration::from_secs(seconds.into()),
@@ -180,7 +181,7 @@ impl Supervisor {
         }
     }
 
-    /// How it ended, for people.
+    /// Returns how the game ended, for people.
     fn tell(&self, exit: ExitStatus, left: &[String]) -> String {
         let is_in_background = exit.success() && !left.is_empty();
         let exit = describe(exit);
@@ -199,8 +200,8 @@ impl Supervisor {
         }
     }
 
-    /// The names of what lives on although the main process has ended: it holds the lock, or it works in the server's
-    /// directory and began with the game. What ends a moment later anyway is not among them.
+    /// Returns the names of processes that outlive the main process. Such a process holds the lock, or works in the
+    /// server's directory and began with the game. Processes that end a moment later do not count.
     async fn left_behind(&self) -> Vec<String> {
         let (lock, world) = (self.spec.dir.join("run.lock"), self.spec.dir.join("world"));
         let began_with_it = |pid: i32| {

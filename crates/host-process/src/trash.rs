@@ -1,4 +1,4 @@
-//! What is left of deleted servers.
+//! Worlds of deleted servers.
 
 use std::{
     fs, io,
@@ -8,7 +8,7 @@ use std::{
 
 use agis_base::ServerId;
 
-/// How long a deleted server's world is kept.
+/// Time for which the world of a deleted server is kept.
 const KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// Worlds of deleted servers, each in `<server>-<seconds since 1970>`.
@@ -20,7 +20,7 @@ impl Trash {
         Self(path)
     }
 
-    /// Takes a world in.
+    /// Moves a world into the trash.
     pub(crate) fn take(&self, server: ServerId, world: &Path) -> io::Result<()> {
         match fs::rename(world, self.0.join(format!("{server}-{}", now().as_secs()))) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -28,7 +28,7 @@ impl Trash {
         }
     }
 
-    /// Removes what has been kept long enough. What cannot be removed is logged and tried again next time.
+    /// Deletes worlds that were kept long enough. Logs those that cannot be deleted; the next sweep tries them again.
     pub(crate) fn sweep(&self) {
         let entries = fs::read_dir(&self.0).into_iter().flatten().flatten();
         for entry in entries.filter(|entry| is_old(&entry.file_name().to_string_lossy(), now())) {

@@ -1,4 +1,4 @@
-//! Notices that a shim has ended, also one that an earlier program began.
+//! Notices the end of a shim, even of one that an earlier program began.
 
 use std::{
     collections::HashMap,
@@ -11,7 +11,7 @@ use tokio::{sync::Notify, task::JoinHandle};
 
 use crate::identity::{self, Process};
 
-/// One task per shim that was seen alive, and no more.
+/// Watches of shims that were seen alive: one task for each.
 #[derive(Debug, Default)]
 pub(crate) struct Watches {
     fired: Arc<Notify>,
@@ -47,7 +47,7 @@ impl Watches {
         of.insert(server, Watch { shim: shim.clone(), task });
     }
 
-    /// Gives up watching.
+    /// Stops watching the server's shim.
     pub(crate) fn forget(&self, server: ServerId) {
         self.lock().remove(&server);
     }

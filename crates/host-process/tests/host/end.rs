@@ -1,4 +1,4 @@
-//! How servers end: asked, by themselves, or by force.
+//! Tests of the ends of servers: on request, by themselves, or by force.
 
 use std::{
     fs,
@@ -59,7 +59,7 @@ async fn a_crash_is_noticed() {
     assert_eq!(within(host.observe(ONE)).await, Ok(ended(1, "exited with status 1")));
 }
 
-/// Ready, and ends by itself with this status once a line is typed for it.
+/// Returns a ready game that ends by itself with this status once a line is typed for it.
 fn leaving(status: u8, good: &str) -> Arc<Game> {
     bench::script(
         &format!("echo ready; read line; exit {status}"),

@@ -1,4 +1,4 @@
-//! For which operation a game had to be killed.
+//! Tests of the record of the operation for which a game had to be killed.
 
 use agis_base::OperationId;
 use agis_host_process::ProcessHost;
@@ -26,7 +26,7 @@ async fn stop_restart_and_deletion_know_a_kill() {
         (1, start, running(&game), false),
         (2, restart, running(&game), true),
         (3, stop, Target::Stopped, true),
-        // Another operation at the same generation: nothing ran any more.
+        // For another operation at the same generation, no game ran any more.
         (3, again, Target::Stopped, false),
         (4, revival, running(&game), false),
         (5, delete, Target::Deleted, true),
@@ -34,7 +34,7 @@ async fn stop_restart_and_deletion_know_a_kill() {
         let reached = bench.order(&host, ONE, (generation, operation), target.clone()).await;
         assert!(reached.is_ok(), "{generation}: {reached:?}");
         told.push(had_to_kill(&host, operation).await);
-        // Another program that goes on with it after a death finds the same.
+        // Another program that continues after a death finds the same.
         let next = bench.host();
         assert!(bench.order(&next, ONE, (generation, operation), target).await.is_ok(), "{generation}");
         assert_eq!(had_to_kill(&next, operation).await, Some(killed), "{generation}");

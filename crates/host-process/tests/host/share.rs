@@ -1,4 +1,4 @@
-//! Several programs on one data directory, one after the other or at once.
+//! Tests of several programs on one data directory, one after the other or at once.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! From an order to players who can join.
+//! Tests of starts, from an order to players who can join.
 
 use std::{fs, os::unix::fs::MetadataExt};
 
@@ -191,7 +191,8 @@ async fn script_leaving_its_game_is_named_so() {
     }
 }
 
-/// The demo always, and of the others what this machine has; twice, since a second start finds a world.
+/// Starts the demo always, and the other games that this machine has. Starts each twice, since a second start finds a
+/// world.
 #[tokio::test]
 async fn catalogue_games_start_and_stop() {
     let bench = Bench::new();
