@@ -1,4 +1,4 @@
-//! Every call to the API server: its deadline, and what its failure means.
+//! Calls to the API server: their deadline, and the meaning of their failures.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -18,15 +18,15 @@ use crate::{
     names,
 };
 
-/// How long the API server may take for an answer.
+/// Time within which the API server must answer.
 pub(crate) const CALL: Duration = Duration::from_secs(10);
-/// How many objects a piece of a list has.
+/// Maximum number of objects in a piece of a list.
 const PIECE: u32 = 500;
 
-/// The namespaces of a cluster: that of the game servers, and that of their fences.
+/// Two namespaces of a cluster: one of the game servers, one of their fences.
 #[derive(Clone)]
 pub(crate) struct Cluster {
-    /// The host's name.
+    /// Name of the host.
     pub(crate) name: String,
     pub(crate) namespace: String,
     fence_namespace: String,
@@ -35,9 +35,9 @@ pub(crate) struct Cluster {
     pub(crate) gameservers: Api<GameServer>,
     pub(crate) fleets: Api<Fleet>,
     pub(crate) fences: Api<ConfigMap>,
-    /// The games' namespace, in which older versions keep the fences.
+    /// Fences of older versions, in the games' namespace.
     pub(crate) former: Api<ConfigMap>,
-    /// Set once this process has moved what stood there.
+    /// Set once this process has moved those fences.
     pub(crate) moved: Arc<OnceCell<()>>,
     pub(crate) worlds: Api<PersistentVolumeClaim>,
     pub(crate) pods: Api<Pod>,
@@ -70,8 +70,8 @@ impl Cluster {
         Ok(self.listed(api, selector).await?.0)
     }
 
-    /// Lists the same objects, with the version of the list. Where the cluster forgets the version of a list that comes in pieces (after
-    /// some minutes, or a compaction), the list is taken again in one piece, which no version can expire.
+    /// Lists the same objects, with the version of the list. The cluster forgets the version of a list in pieces after
+    /// some minutes, or at a compaction. Then one request fetches the whole list, whose version cannot expire.
     pub(crate) async fn listed<K>(&self, api: &Api<K>, selector: &str) -> Result<(Vec<K>, Option<String>), Trouble>
     where
         K: Clone + DeserializeOwned + fmt::Debug,
@@ -96,7 +96,7 @@ impl Cluster {
         }
     }
 
-    /// Whether the API server answers, and shows us GameServers and fences.
+    /// Checks whether the API server answers, and lets us see GameServers and fences.
     pub(crate) async fn ping(&self) -> Result<(), HostError> {
         let one = ListParams::default().labels(&names::all(&self.name)).limit(1);
         ask(self.gameservers.list(&one)).await?;
@@ -109,7 +109,7 @@ impl Cluster {
         ask(call).await.map_err(|trouble| self.of_fences(trouble))
     }
 
-    /// Says what to do where a right to the fences, or their namespace, is missing.
+    /// Adds a remedy if a right to the fences, or their namespace, is missing.
     pub(crate) fn of_fences(&self, trouble: Trouble) -> Trouble {
         match trouble {
             Trouble::Refused { code: code @ (FORBIDDEN | GONE), why } => {
@@ -121,12 +121,12 @@ impl Cluster {
         }
     }
 
-    /// The GameServers of a server, as they are now.
+    /// Returns the present GameServers of a server.
     pub(crate) async fn of(&self, server: agis_base::ServerId) -> Result<Vec<GameServer>, HostError> {
         Ok(self.all(&self.gameservers, &names::all_of(&self.name, server)).await?)
     }
 
-    /// Refuses what another installation has in this namespace: its servers have numbers as ours have.
+    /// Refuses an object of another installation in this namespace, whose servers have the same numbers.
     pub(crate) fn is_ours(&self, object: &impl ResourceExt) -> Result<(), HostError> {
         match object.labels().get(names::HOST) {
             Some(host) if *host != self.name => Err(HostError::Unavailable(format!(
@@ -137,7 +137,7 @@ impl Cluster {
         }
     }
 
-    /// Has this one deleted, and no other that came to have its name. It may take its time to go.
+    /// Deletes this object, and no later one of the same name. Its end may take time.
     pub(crate) async fn delete<K>(&self, api: &Api<K>, object: &K) -> Result<(), HostError>
     where
         K: kube::Resource + Clone + DeserializeOwned + fmt::Debug,
@@ -145,7 +145,7 @@ impl Cluster {
         self.delete_if(api, object, Preconditions { uid: object.uid(), resource_version: None }).await.map(drop)
     }
 
-    /// Has this one deleted unless somebody has changed it meanwhile: then false.
+    /// Deletes this object unless it has changed meanwhile; then returns `false`.
     pub(crate) async fn delete_unchanged<K>(&self, api: &Api<K>, object: &K) -> Result<bool, HostError>
     where
         K: kube::Resource + Clone + DeserializeOwned + fmt::Debug,
@@ -167,28 +167,28 @@ impl Cluster {
     }
 }
 
-/// A right is missing, or a quota used up.
+/// A right is missing, or a quota is used up.
 pub(crate) const FORBIDDEN: u16 = 403;
 pub(crate) const GONE: u16 = 404;
 pub(crate) const CONFLICT: u16 = 409;
-/// The version that was asked for is forgotten.
+/// The cluster has forgotten the requested version.
 pub(crate) const EXPIRED: u16 = 410;
 /// The API server gave up waiting for the request.
 const TIMEOUT: u16 = 408;
 
-/// What went wrong with a call.
+/// Failure of a call.
 #[derive(Debug)]
 pub(crate) enum Trouble {
-    /// It was refused: it had no effect.
+    /// The API server refused the call, which had no effect.
     Refused {
-        /// The status of HTTP.
+        /// HTTP status.
         code: u16,
-        /// The API server's words.
+        /// Reason in the API server's words.
         why: String,
     },
-    /// It was put off: it had no effect, and may be tried again.
+    /// The API server postponed the call, which had no effect and can be repeated.
     Busy(String),
-    /// Nobody knows whether it had an effect.
+    /// The call may or may not have had an effect.
     Unknown(String),
 }
 
@@ -201,8 +201,9 @@ pub(crate) async fn ask<T>(call: impl Future<Output = kube::Result<T>>) -> Resul
 }
 
 impl Trouble {
-    /// Reads a refusal of an object that the catalogue describes: the catalogue is wrong, or the cluster's own rules are against
-    /// it, and waiting mends neither. A right, a quota, or Agones itself may be about to be put right.
+    /// Interprets the refusal of an object from the catalogue. Either the catalogue is wrong, or the cluster's own
+    /// rules forbid the object, and waiting changes neither. A missing right, quota or Agones itself may be about to
+    /// come.
     pub(crate) fn of_making(self) -> HostError {
         match self {
             Self::Refused { code: CONFLICT | FORBIDDEN | GONE | EXPIRED, .. } | Self::Busy(_) | Self::Unknown(_) => {
@@ -227,7 +228,7 @@ impl From<kube::Error> for Trouble {
         let kube::Error::Api(status) = &error else { return Self::Unknown(error.to_string()) };
         let why = if status.message.is_empty() { status.reason.clone() } else { status.message.clone() };
         match status.code {
-            // A token that is being renewed; a request that came too slowly; priority and fairness.
+            // These mean a token that is being renewed, a request that came too slowly, and priority and fairness.
             401 | TIMEOUT | 429 => Self::Busy(why),
             code @ 400..500 => Self::Refused { code, why },
             _ => Self::Unknown(why),
@@ -238,12 +239,12 @@ impl From<kube::Error> for Trouble {
 impl From<Trouble> for HostError {
     fn from(trouble: Trouble) -> Self {
         match trouble {
-            // Somebody was quicker; the next try sees what they did.
+            // Another process was quicker. The next try sees its change.
             Trouble::Refused { code: CONFLICT, why } => {
                 Self::Unavailable(format!("the cluster changed meanwhile: {why}"))
             }
-            // Looks, deletions and changes of a fence have nothing to do with the catalogue. Whatever refuses them, an admission
-            // webhook, a policy or a proxy, what runs has not ended by it, so the order waits until somebody has mended that.
+            // Reads, deletions and changes of a fence do not depend on the catalogue. An admission webhook, a policy or
+            // a proxy may refuse them. The server still runs, so the order waits until an operator has repaired this.
             refused @ Trouble::Refused { .. } => Self::Unavailable(refused.to_string()),
             Trouble::Busy(why) | Trouble::Unknown(why) => {
                 Self::Unavailable(format!("the cluster cannot be reached for the moment: {why}"))
@@ -284,7 +285,7 @@ mod tests {
         assert!(matches!(Trouble::from(cut), Trouble::Unknown(_)));
     }
 
-    /// A cluster that forgets the version of every list that comes in pieces.
+    /// Creates a client for a cluster that forgets the version of every list in pieces.
     fn forgetful() -> Client {
         let answer = |request: Request<kube::client::Body>| {
             let (query, item) =

@@ -3,37 +3,38 @@ use std::time::Duration;
 use kube::Client;
 use thiserror::Error;
 
-/// How long a connection to the API server may take to be made, and a request to be sent.
+/// Time within which a connection to the API server must be made, and a request be sent.
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// Which cluster, under which name. The program that composes the house fills it from its environment.
+/// Configuration of the host. The composing program fills it from its environment.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The host's name, as `game_servers.host` holds it: a label's value.
+    /// Name of the host, as in `game_servers.host`, and as the value of a label.
     pub name: String,
-    /// The namespace of the game servers.
+    /// Namespace of the game servers.
     pub namespace: String,
-    /// The namespace of their fences. It is another one: whoever may write among the games may not write fences.
+    /// Namespace of the fences. It differs from the games' one: an account that may write among the games may not write
+    /// fences.
     pub fence_namespace: String,
-    /// How often the host looks by itself.
+    /// Times between looks of the host.
     pub pace: Pace,
 }
 
-/// How often the host looks by itself at what no watch told it. A test suite is in more of a hurry than a cluster.
+/// Times between looks at objects about which no watch reports. A test suite looks more often than a cluster needs.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
-    /// Whoever waits for an object of which the watch tells nothing asks for it after this time, then after twice that, up to
-    /// [`Pace::LONGEST`] times as long.
+    /// Time until the first look at an object about which the watch reports nothing. Each further wait is twice as
+    /// long, up to [`Pace::LONGEST`] times this.
     pub look: Duration,
-    /// How long a watch lasts before it is begun again. Its end is the sign that it was not broken, which the cluster gives
-    /// where nothing else happens. In whole seconds.
+    /// Duration of a watch, in whole seconds. Its regular end shows that it was not broken, even if nothing else
+    /// happens.
     pub watch: Duration,
-    /// How often orphans are looked for. What two rounds find runs at most twice so much longer than it should.
+    /// Time between two searches for orphans. An orphan takes at most two of them longer to end than it should.
     pub reap: Duration,
 }
 
 impl Pace {
-    /// The longest time between two looks, in units of the first.
+    /// Longest time between two looks, in units of the first.
     pub const LONGEST: u32 = 8;
 }
 
@@ -43,39 +44,40 @@ impl Default for Pace {
     }
 }
 
-/// The host cannot work with this configuration.
+/// Reason why the host cannot work with this configuration.
 #[derive(Debug, Error)]
 pub enum SetupError {
-    /// There is no way to the cluster.
+    /// No cluster is configured.
     #[error("no way to the cluster: {0}; set KUBECONFIG, or run in a pod with a service account")]
     Client(String),
-    /// The name cannot stand in a label.
+    /// The name is not valid in a label.
     #[error(
         "AGIS_HOST_NAME '{0}' cannot stand in a label of Kubernetes: 1 to 63 letters, digits, '-', '_' and '.', the first \
          and the last a letter or a digit"
     )]
     Name(String),
-    /// The fences stand where the games do.
+    /// The fences and the games have the same namespace.
     #[error("AGONES_FENCES_NAMESPACE '{0}' is that of the game servers: the fences need one of their own")]
     FenceNamespace(String),
     /// GameServers of the catalogue cannot be used.
     #[error("{}", .0.iter().map(|(game, why)| format!("game '{game}': its gameserver {why}")).collect::<Vec<_>>().join("\n    "))]
     Templates(
-        /// Each game's key, and what is wrong with its GameServer.
+        /// Key of each game, and the mistake in its GameServer.
         Vec<(String, String)>,
     ),
 }
 
-/// A client for the cluster that `KUBECONFIG` names, else for the one that this process runs in. Nothing is asked yet.
+/// Returns a client for the cluster that `KUBECONFIG` names, or else for the cluster in which this process runs. Makes
+/// no call.
 ///
 /// # Errors
-/// Where neither is there, or what is there cannot be read.
+/// Fails if there is neither, or it cannot be read.
 pub async fn connect() -> Result<Client, SetupError> {
     let failed = |error: &dyn std::fmt::Display| SetupError::Client(error.to_string());
     let mut config = kube::Config::infer().await.map_err(|error| failed(&error))?;
     config.connect_timeout = Some(CONNECT);
     config.write_timeout = Some(CONNECT);
-    // It would try again for minutes; whoever gave the order decides that, and says so meanwhile.
+    // The client would retry for minutes. The caller of an order decides about that, and reports it meanwhile.
     config.default_retry = false;
     Client::try_from(config).map_err(|error| failed(&error))
 }

@@ -1,5 +1,5 @@
-//! What a server writes, as the cluster keeps it of its pod: the lines of the game's container, each with the moment at
-//! which it was read. A pod's lines go with the pod.
+//! Console of a server, as the cluster keeps it: the lines of the game's container, each with the time at which it was
+//! read. A pod's lines vanish with the pod.
 
 use std::pin::pin;
 
@@ -17,18 +17,18 @@ use crate::{
     template,
 };
 
-/// The most of a log that is fetched at once.
+/// Maximum size of a log that one request fetches, in bytes.
 const BYTES: usize = 1 << 20;
-/// The same where nothing new is in that much: a log can only be asked for from the beginning of a second on, and one second
-/// may have more. A kubelet keeps 10 MiB of a log unless it is told otherwise.
+/// Maximum size of a request if the smaller one brings nothing new, in bytes. A log starts at a whole second, and one
+/// second may have more. A kubelet keeps 10 MiB of a log by default.
 const BYTES_OF_A_SECOND: usize = 16 << 20;
-/// So that many followers of busy servers do not fill the memory.
+/// Maximum number of requests at once, so many followers of busy servers do not fill the memory.
 static LARGE: Semaphore = Semaphore::const_new(2);
 
-/// In nanoseconds.
+/// One second in nanoseconds.
 const SECOND: i64 = 1_000_000_000;
 
-/// A place in a console: behind this many of the lines of one moment. Lines have their moment to the nanosecond.
+/// Place in a console: after this many lines of one time. Lines have their time to the nanosecond.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 struct Mark {
     nanos: i64,
@@ -45,7 +45,7 @@ impl Mark {
         Position::new(format!("{}-{}", self.nanos, self.count))
     }
 
-    /// Behind the next line, which has this moment.
+    /// Moves the mark past the next line, which has this time.
     fn behind(self, nanos: i64) -> Self {
         let count = if nanos == self.nanos { self.count + 1 } else { 1 };
         Self { nanos, count }
@@ -69,7 +69,7 @@ pub(crate) async fn lines(
     let Some(gameserver) = gameserver else { return Ok(none()) };
     let mut params = LogParams {
         container: container(gameserver),
-        // To the second: what is from before `from` within it is left out below.
+        // The request has a resolution of one second. Earlier lines of that second are dropped below.
         since_time: jiff::Timestamp::from_second(from.nanos / SECOND).ok().filter(|_| from.nanos > 0),
         tail_lines: match begin {
             Begin::Recent { tail, .. } => tail.map(i64::from),
@@ -82,7 +82,7 @@ pub(crate) async fn lines(
         params.limit_bytes = i64::try_from(bytes).ok();
         match ask(fetch(cluster, &gameserver.name_any(), params)).await {
             Ok(log) => Ok(piece(&log, from, limit, log.len() >= bytes)),
-            // The pod is gone, or its container has not begun.
+            // The pod is gone, or its container has not started.
             Err(Trouble::Refused { code: GONE | 400, .. }) => Ok(none()),
             Err(Trouble::Refused { why, .. } | Trouble::Busy(why) | Trouble::Unknown(why)) => {
                 Err(ConsoleError::Unavailable(why))
@@ -102,13 +102,13 @@ pub(crate) async fn lines(
     Ok(passed(from))
 }
 
-/// The rest of this second cannot be had: whoever follows goes on behind it.
+/// The rest of this second cannot be fetched, so followers continue after it.
 fn passed(from: Mark) -> Piece {
     let next = Mark { nanos: (from.nanos / SECOND + 1).saturating_mul(SECOND), count: 0 };
     Piece { lines: vec![], end: next.position(), more: true, lost: true }
 }
 
-/// A log, whatever bytes the game writes, and wherever in a letter it is cut.
+/// Decodes a log, whatever bytes the game writes, and wherever in a character the log is cut.
 async fn fetch(cluster: &Cluster, pod: &str, params: &LogParams) -> kube::Result<Vec<u8>> {
     let mut log = vec![];
     pin!(cluster.pods.log_stream(pod, params).await?).read_to_end(&mut log).await.map_err(kube::Error::ReadEvents)?;
@@ -120,7 +120,8 @@ fn container(gameserver: &GameServer) -> Option<String> {
     template::container(&mut spec)?["name"].as_str().map(str::to_owned)
 }
 
-/// The lines of a log behind a mark. Where the log was cut off, its last line may have been cut too, and there is more.
+/// Returns the lines of a log after a mark, and whether there is more. If the log was cut, its last line may be
+/// incomplete.
 fn piece(log: &[u8], from: Mark, limit: u32, is_cut: bool) -> Piece {
     let log = String::from_utf8_lossy(log);
     let mut whole: Vec<&str> = log.split_inclusive('\n').collect();
@@ -145,7 +146,7 @@ fn piece(log: &[u8], from: Mark, limit: u32, is_cut: bool) -> Piece {
     Piece { lines, end: end.position(), more, lost: false }
 }
 
-/// The kubelet writes the moment, a space, and the line.
+/// Splits a line as the kubelet writes it: the time, a space, and the text.
 fn stamped(line: &str) -> Option<(Timestamp, &str)> {
     let (at, text) = line.trim_end_matches(['\n', '\r']).split_once(' ')?;
     Some((DateTime::parse_from_rfc3339(at).ok()?.to_utc(), text))

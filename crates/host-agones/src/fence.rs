@@ -1,8 +1,8 @@
-//! The fence of a server: the highest generation that was seen, what that asked for, and the one GameServer that is it.
+//! Fence of a server: its highest generation, the wish of that generation, and the one GameServer that fulfils it.
 //!
-//! It is a ConfigMap, changed only by whoever has read what it holds (its resourceVersion), so of any two that change it
-//! at once one has to look again. A GameServer that does not stand in it is nobody's. Fences have a namespace of their own:
-//! whoever may write among the games could start a server twice.
+//! The fence is a ConfigMap. A change names the version that it read (resourceVersion), so one of two simultaneous
+//! writers has to look again. A GameServer outside the fence belongs to no server. Fences have a namespace of their
+//! own, since everybody with write access among the games could otherwise start a server twice.
 
 use agis_base::{ServerId, Timestamp};
 use agis_servers::host::{Generation, HostError, Target};
@@ -15,7 +15,7 @@ use crate::{
     names::{self, words},
 };
 
-/// How often to look again before somebody else has to.
+/// Maximum number of tries, before the order has to be repeated.
 const TRIES: u32 = 10;
 
 const GENERATION: &str = "generation";
@@ -23,7 +23,7 @@ const WANTED: &str = "wanted";
 const NAME: &str = "gameserver";
 const UID: &str = "uid";
 
-/// What a generation asks for.
+/// Wish of a generation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wanted {
     Running,
@@ -51,7 +51,7 @@ impl Wanted {
     }
 }
 
-/// A GameServer, and no other that comes to have its name.
+/// GameServer, and no later one of the same name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Chosen {
     pub(crate) name: String,
@@ -68,17 +68,17 @@ impl Chosen {
     }
 }
 
-/// What the fence of a server holds.
+/// Content of a server's fence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Fence {
     pub(crate) generation: Generation,
     pub(crate) wanted: Wanted,
-    /// What this generation runs as, once that is there.
+    /// GameServer of this generation; `None` before it is chosen.
     pub(crate) chosen: Option<Chosen>,
 }
 
 impl Fence {
-    /// What a ConfigMap of ours holds.
+    /// Reads the content of one of our ConfigMaps.
     pub(crate) fn read(map: &ConfigMap) -> Result<Self, HostError> {
         let get = |key: &str| map.data.as_ref().and_then(|data| data.get(key)).filter(|text| !text.is_empty());
         let wanted = |word: &String| Wanted::ALL.into_iter().find(|wanted| wanted.as_str() == word);
@@ -101,32 +101,32 @@ impl Fence {
         map.data = Some(data);
     }
 
-    /// Whether this GameServer, with our labels, is nobody's. The fence was raised before any of its generation was made, so
-    /// there is none above it.
+    /// Checks whether this GameServer, with our labels, belongs to no server. The fence is raised before any GameServer
+    /// of its generation is made, so none is above it.
     pub(crate) fn is_orphan(&self, generation: Generation, gameserver: &GameServer) -> bool {
         let is_another = self.chosen.as_ref().is_some_and(|chosen| !chosen.is(gameserver));
         generation != self.generation || self.wanted != Wanted::Running || is_another
     }
 }
 
-/// A fence as it was read or written last. Whoever changes it changes that.
+/// Fence as it was last read or written. A change replaces this version only.
 pub(crate) struct Held {
     pub(crate) fence: Fence,
     map: ConfigMap,
 }
 
-/// The ConfigMap of a server's fence, where one is there, or `None` where nobody has looked yet.
+/// ConfigMap of a server's fence; `Some(None)` if there is none, `None` if nobody has looked yet.
 type Known = Option<Option<ConfigMap>>;
 
 impl Cluster {
-    /// The fence of a server, where it has one.
+    /// Returns the fence of a server, if it has one.
     pub(crate) async fn fence(&self, server: ServerId) -> Result<Option<Fence>, HostError> {
         let map = self.found(server).await?;
         map.as_ref().map(Fence::read).transpose()
     }
 
-    /// Raises the fence to what an order asks for. Where there is none, because it is the first or because somebody has
-    /// deleted it, what stands of the server says what was seen.
+    /// Raises the fence to the generation of an order. A fence can be absent, since it is the first one, or since
+    /// somebody deleted it. Then the server's GameServers tell the last generation.
     pub(crate) async fn raise(
         &self,
         server: ServerId,
@@ -150,7 +150,7 @@ impl Cluster {
         .await
     }
 
-    /// Makes this the GameServer of its generation, unless another is. Answers with the fence as it is then.
+    /// Makes this the GameServer of its generation, unless another one is. Returns the resulting fence.
     pub(crate) async fn choose(
         &self,
         server: ServerId,
@@ -167,7 +167,7 @@ impl Cluster {
         Ok(changed.await?.fence)
     }
 
-    /// Writes a fence that was lost, unless one is there again.
+    /// Writes a lost fence, unless it is there again.
     pub(crate) async fn restore(&self, server: ServerId, fence: &Fence) -> Result<(), HostError> {
         let map = self.mapped(server, fence, ConfigMap::default());
         match self.write(&map).await? {
@@ -176,13 +176,13 @@ impl Cluster {
         }
     }
 
-    /// The ConfigMap of a server's fence, where it has one.
+    /// Returns the ConfigMap of a server's fence, if it has one.
     async fn found(&self, server: ServerId) -> Result<Option<ConfigMap>, HostError> {
         self.moved().await?;
         Ok(self.ask_fences(self.fences.get_opt(&names::fence(server))).await?)
     }
 
-    /// Writes a fence, new or as it was read; `None` where somebody has changed it meanwhile.
+    /// Writes a fence, new or as it was read; `None` if it has changed meanwhile.
     pub(crate) async fn write(&self, map: &ConfigMap) -> Result<Option<ConfigMap>, HostError> {
         let (params, is_new) = (PostParams::default(), map.metadata.resource_version.is_none());
         let written = match is_new {
@@ -192,13 +192,13 @@ impl Cluster {
         match written {
             Ok(map) => Ok(Some(map)),
             Err(Trouble::Refused { code: CONFLICT, .. }) => Ok(None),
-            // Of a new one, it is the namespace that is not there.
+            // For a new fence, the namespace is missing.
             Err(Trouble::Refused { code: GONE, .. }) if !is_new => Ok(None),
             Err(trouble) => Err(trouble.into()),
         }
     }
 
-    /// A fence put into its ConfigMap.
+    /// Returns the fence as a ConfigMap.
     fn mapped(&self, server: ServerId, fence: &Fence, mut map: ConfigMap) -> ConfigMap {
         map.metadata.name = Some(names::fence(server));
         map.labels_mut().extend(names::of_server(&self.name, server));
@@ -208,8 +208,8 @@ impl Cluster {
         map
     }
 
-    /// Changes a fence as this says, who looks again where somebody else has changed it meanwhile; `None` leaves it. What
-    /// is kept of the server goes at `delete_after`, or stays.
+    /// Applies `change` to a fence, and again if the fence has changed meanwhile; `None` leaves it. The remains of the
+    /// server go at `delete_after`, or stay.
     async fn change(
         &self,
         server: ServerId,

@@ -1,7 +1,7 @@
-//! A GameServer allocated from a Fleet, as v1.7.0 did it.
+//! Allocates a GameServer from a Fleet, as v1.7.0 did.
 //!
-//! An allocation cannot be asked for twice as if once: where its answer is lost, a GameServer stays allocated. So it is
-//! stamped with our labels, and looked for before another is asked for.
+//! An allocation is not idempotent: if its answer is lost, a GameServer stays allocated. So it is stamped with our
+//! labels, and a new attempt looks for it first.
 
 use std::{
     collections::BTreeMap,
@@ -71,10 +71,10 @@ pub(crate) async fn allocate(
     }
 }
 
-/// Why a Fleet gives nothing.
+/// Returns the reason why a Fleet gives nothing.
 async fn none(cluster: &Cluster, allocator: &Allocator, fleet: &str) -> HostError {
     let is_empty = || HostError::Full(format!("the fleet '{fleet}' has no game server that is free"));
-    // A Role that does not let us see Fleets is no reason to say less than is known.
+    // A Role without the right to see Fleets only shortens the reason.
     let Ok(found) = ask(cluster.fleets.get_opt(fleet)).await else { return is_empty() };
     let Some(found) = found else {
         let namespace = &cluster.namespace;
@@ -95,7 +95,7 @@ async fn none(cluster: &Cluster, allocator: &Allocator, fleet: &str) -> HostErro
     ))
 }
 
-/// A Fleet, as far as it is read.
+/// Fleet, as far as it is read.
 pub(crate) type Fleet = Object<Value, FleetStatus>;
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -104,15 +104,16 @@ pub(crate) struct FleetStatus {
     ready_replicas: u32,
 }
 
-/// `agones.dev/v1`, kind Fleet.
+/// Returns the resource `agones.dev/v1`, kind Fleet.
 pub(crate) fn resource() -> ApiResource {
     ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("agones.dev", "v1", "Fleet"), "fleets")
 }
 
-/// Whether Agones' allocator, which has a memory of its own, sees what Fleets show. For a moment it may not.
+/// Record of whether Agones' allocator, which has a memory of its own, sees the GameServers that Fleets show. For a
+/// moment it may not.
 #[derive(Default)]
 pub(crate) struct Allocator {
-    /// Since when it has not, by Fleet, and when somebody looked last.
+    /// Per Fleet: the time since which the allocator does not see them, and the time of the last look.
     unseen: Mutex<BTreeMap<String, (Instant, Instant)>>,
 }
 
@@ -121,7 +122,8 @@ impl Allocator {
         self.unseen().remove(fleet);
     }
 
-    /// Whether it has not seen what this Fleet shows for so long, as of now. That somebody looked long ago says nothing.
+    /// Checks whether the allocator has not seen this Fleet's GameServers for too long. A look of long ago does not
+    /// count.
     fn is_blind(&self, fleet: &str, long: Duration) -> bool {
         let (mut unseen, now) = (self.unseen(), Instant::now());
         let (since, last) = unseen.entry(fleet.to_owned()).or_insert((now, now));

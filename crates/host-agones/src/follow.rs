@@ -1,8 +1,8 @@
-//! A store of one kind of object that is kept as the cluster has it.
+//! Keeps a store of one kind of object in step with the cluster.
 //!
-//! A watch is begun again after some time, from where it ended: that it ends as it should is a sign that it was not
-//! broken. After one that broke, a short one tells what was missed, also how objects ended that are gone. Only where that
-//! one breaks as well are the objects listed, which shows what is there, but not how the others ended.
+//! A watch ends after some time and starts again from there. Its regular end is the sign that it was not broken. After
+//! a broken watch, a short one reports the missed events, even the ends of objects that are gone. If the short one
+//! breaks too, a list follows. A list shows the present objects, but not the ends of the others.
 
 use std::{
     fmt,
@@ -25,20 +25,20 @@ use crate::{
     sight::Sight,
 };
 
-/// How long a watch lasts by which it is found out whether watches work again.
+/// Duration of the watch that finds out whether watches work again.
 const SHORT: Duration = Duration::from_secs(1);
-/// How late a watch may be answered, and end.
+/// Time by which a watch may be late to answer and to end.
 const LATE: Duration = Duration::from_secs(5);
-/// How long it takes until the next try at first, and at most.
+/// First and longest wait before the next try.
 const WAIT: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
 
-/// For how long a sign of life is good, where watches last so long: one that ended is to be begun, and one that broke to be
-/// made up for.
+/// Returns the time for which a sign of life is good if watches last `watch`. Within it, a watch that ended starts
+/// again, and one that broke is made up for.
 pub(crate) fn good_for(watch: Duration) -> Duration {
     watch + CALL * 3
 }
 
-/// The loop that keeps a store as the cluster has its objects.
+/// Loop that keeps a store in step with the cluster's objects.
 pub(crate) struct Follow<'a, K: Resource + Clone + 'static, F>
 where
     K::DynamicType: Eq + Hash + Clone,
@@ -47,7 +47,7 @@ where
     pub(crate) api: &'a Api<K>,
     pub(crate) into: Writer<K>,
     pub(crate) sight: &'a Sight,
-    /// Called for what has changed, once the store knows it: an object, or where it is not known which, none.
+    /// Receives each change once the store has it: an object, or `None` if it is unknown which objects changed.
     pub(crate) tell: F,
 }
 
@@ -57,7 +57,7 @@ where
     K::DynamicType: Eq + Hash + Clone,
     F: Fn(Option<&K>),
 {
-    /// Keeps the store, and never returns.
+    /// Keeps the store in step, and never returns.
     pub(crate) async fn run(mut self) {
         let (mut version, mut is_well, mut wait) = (None, true, WAIT.0);
         loop {
@@ -94,7 +94,7 @@ where
         }
     }
 
-    /// Makes the store what the cluster has. Answers as of which version.
+    /// Replaces the store's content by a list of the cluster's objects. Returns the version of the list.
     async fn list(&mut self) -> Result<String, Trouble> {
         let asked = Instant::now();
         let (objects, version) = self.cluster.listed(self.api, &names::all(&self.cluster.name)).await?;
@@ -109,8 +109,8 @@ where
         Ok(version)
     }
 
-    /// Takes in what happens after that version, and moves it on, until the watch ends as it was asked to. Where the version
-    /// is forgotten, there is none afterwards.
+    /// Applies the events after that version, and moves the version on, until the watch ends as requested. Clears the
+    /// version if the cluster has forgotten it.
     async fn watch(&mut self, version: &mut Option<String>, lasts: Duration) -> Result<(), Trouble> {
         let seconds = u32::try_from(lasts.as_secs()).unwrap_or(u32::MAX);
         let params = WatchParams::default().labels(&names::all(&self.cluster.name)).timeout(seconds);
@@ -135,7 +135,7 @@ where
             let silent = |_| Trouble::Unknown(format!("it was silent for {} s", (lasts + LATE).as_secs()));
             let event = match tokio::time::timeout(lasts + LATE, events.next()).await.map_err(silent)? {
                 Some(event) => event.map_err(Trouble::from)?,
-                // A connection that is cut ends it as well.
+                // A cut connection ends the stream as well.
                 None if begun.elapsed() * 2 < lasts => return Err(Trouble::Unknown("it ended early".into())),
                 None => return Ok(()),
             };

@@ -1,7 +1,7 @@
-//! Fences that an older version wrote into the games' namespace: they are moved to the others.
+//! Moves the fences that an older version wrote into the games' namespace.
 //!
-//! The Role of this version lets nobody write a fence there, so from then on no older process changes one, or makes one anew.
-//! A fence that one writes there all the same counts until it is moved: the higher generation holds.
+//! The Role of this version lets nobody write a fence there, so from then on no older process changes or makes one. A
+//! fence that is written there nevertheless counts until it is moved: the higher generation holds.
 
 use agis_servers::host::HostError;
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -14,16 +14,17 @@ use crate::{
     names,
 };
 
-/// How many are moved at once.
+/// Maximum number of fences that are moved at once.
 const AT_ONCE: usize = 8;
 
 impl Cluster {
-    /// Returns once this process has moved what stood in the old place. Nobody knows a server's generation before that.
+    /// Returns once this process has moved the fences in the old place. Before that, nobody knows a server's
+    /// generation.
     pub(crate) async fn moved(&self) -> Result<(), HostError> {
         self.moved.get_or_try_init(|| self.move_fences()).await.copied()
     }
 
-    /// Moves what stands in the old place now. A move that was broken off is gone on with.
+    /// Moves the fences that stand in the old place now. Continues a move that was interrupted.
     pub(crate) async fn move_fences(&self) -> Result<(), HostError> {
         loop {
             let left = match self.all(&self.former, &names::all(&self.name)).await {
@@ -39,7 +40,7 @@ impl Cluster {
         }
     }
 
-    /// First it is in its new place, then no longer in the old one. Answers false where somebody has changed one of the two
+    /// Writes a fence in its new place first, then deletes it in the old one. Returns `false` if either has changed
     /// meanwhile.
     async fn move_fence(&self, former: ConfigMap) -> Result<bool, HostError> {
         let name = former.name_any();
@@ -66,7 +67,7 @@ impl Cluster {
     }
 }
 
-/// Whether this is a fence, among what has our labels.
+/// Checks whether this is a fence among the objects with our labels.
 fn is_fence(map: &ConfigMap) -> bool {
     names::server(map).is_some_and(|server| names::fence(server) == map.name_any())
 }

@@ -1,4 +1,4 @@
-//! What Agones says of a GameServer.
+//! Reads the status that Agones writes about a GameServer.
 
 use agis_servers::host::{Endpoint, Generation, Observed};
 use k8s_openapi::api::core::v1::Pod;
@@ -11,11 +11,11 @@ use serde_json::Value;
 
 use crate::names;
 
-/// A GameServer; of its spec nothing is read. Its status is read where it is looked at: the cluster checks nothing in it, and
-/// of one that cannot be read the rest has to be known, as have all others of a list.
+/// GameServer, of whose spec nothing is read. Its status is parsed on use: the cluster does not check the status, and
+/// one unreadable status must not hide the rest of a list.
 pub(crate) type GameServer = Object<Value, Value>;
 
-/// `status`, as far as it is read.
+/// Part of `status` that is read.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct GameServerStatus {
@@ -29,30 +29,30 @@ struct GameServerPort {
     port: u16,
 }
 
-/// `agones.dev/v1`, kind GameServer.
+/// Returns the resource `agones.dev/v1`, kind GameServer.
 pub(crate) fn resource() -> ApiResource {
     ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("agones.dev", "v1", "GameServer"), "gameservers")
 }
 
-/// What a GameServer is to us.
+/// Phase of a GameServer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// Not ready for players yet.
+    /// Players cannot join yet.
     Starting,
-    /// Ready for players.
+    /// Players can join at this endpoint.
     Running(Endpoint),
-    /// Over.
+    /// The GameServer has ended.
     Ended(End),
-    /// The status is not as Agones writes it, so the phase is not known. The text names the object and says why.
+    /// Agones would not write this status, so the phase is unknown. The text names the object and the reason.
     Unreadable(String),
 }
 
-/// How a GameServer ended.
+/// End of a GameServer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct End {
-    /// For people.
+    /// Description, for people.
     pub(crate) how: String,
-    /// Whether the game ended itself, in a way that it calls good.
+    /// Whether the game ended itself with a good exit status.
     pub(crate) good: bool,
 }
 
@@ -77,18 +77,18 @@ impl End {
     }
 }
 
-/// Whether it is on its way out.
+/// Checks whether the GameServer is being deleted.
 pub(crate) fn is_going(gameserver: &GameServer) -> bool {
     gameserver.metadata.deletion_timestamp.is_some()
 }
 
-/// Whether this game says by its pod that it is ready.
+/// Checks whether the readiness of the pod counts as the readiness of this game.
 pub(crate) fn is_ready_by_pod(gameserver: &GameServer) -> bool {
     gameserver.annotations().get(names::READY).is_some_and(|by| by == "pod")
 }
 
-/// The states of Agones' GameServers (agones.dev/site/docs/reference/gameserver) in our words. `pod` is looked at where
-/// the game says by it that it is ready.
+/// Translates the states of Agones' GameServers (agones.dev/site/docs/reference/gameserver) into phases. `pod` counts
+/// if the pod's readiness is the game's.
 pub(crate) fn phase(gameserver: &GameServer, pod: Option<&Pod>) -> Phase {
     let status = match status(gameserver) {
         Ok(status) => status,
@@ -96,7 +96,7 @@ pub(crate) fn phase(gameserver: &GameServer, pod: Option<&Pod>) -> Phase {
         Err(why) => return Phase::Unreadable(why),
     };
     match (status.state.as_str(), &status) {
-        // Agones deletes it by itself then. What it finds unhealthy was Unhealthy before.
+        // Agones deletes the GameServer by itself then. An unhealthy one was Unhealthy before.
         ("Shutdown", _) => Phase::over("it was shut down by the game itself"),
         _ if is_going(gameserver) => Phase::crashed("its game server was deleted in the cluster"),
         ("Ready", _) if gameserver.labels().contains_key(FLEET) => {
@@ -112,19 +112,19 @@ pub(crate) fn phase(gameserver: &GameServer, pod: Option<&Pod>) -> Phase {
         ("Unhealthy", _) => Phase::crashed(
             "Agones found it unhealthy: it stopped reporting, its container ended, or its pod was evicted",
         ),
-        // PortAllocation, Creating, Starting, Scheduled, RequestReady, and what a later Agones may add.
+        // PortAllocation, Creating, Starting, Scheduled, RequestReady, and states of later versions of Agones.
         _ => Phase::Starting,
     }
 }
 
-/// Reads the status that Agones wrote; an empty one before Agones has written any.
+/// Reads the status that Agones wrote; an empty one if Agones has not written any yet.
 fn status(gameserver: &GameServer) -> Result<GameServerStatus, String> {
     let Some(status) = &gameserver.status else { return Ok(GameServerStatus::default()) };
     GameServerStatus::deserialize(status)
         .map_err(|error| format!("the status of the GameServer {} cannot be read: {error}", gameserver.name_any()))
 }
 
-/// The state that Agones says it is in; for people.
+/// Returns the state in Agones' words, for people.
 pub(crate) fn state(gameserver: &GameServer) -> String {
     status(gameserver).map_or_else(|why| why, |status| status.state)
 }
@@ -134,10 +134,10 @@ fn endpoint(status: &GameServerStatus) -> Option<Endpoint> {
     (!status.address.is_empty()).then(|| Endpoint { address: status.address.clone(), port })
 }
 
-/// By this label Agones tells a Fleet's GameServers. Those in use are `Allocated`.
+/// Label by which Agones marks the GameServers of a Fleet. Those in use are `Allocated`.
 const FLEET: &str = "agones.dev/fleet";
 
-/// What a pod says of why it does not run: no node for it, or a container that waits.
+/// Returns the reason why a pod does not run: no node for it, or a waiting container.
 pub(crate) fn waits_for(pod: &Pod) -> Option<String> {
     let status = pod.status.as_ref()?;
     let said = |reason: Option<&String>, message: Option<&String>| match (reason, message) {
@@ -154,7 +154,7 @@ pub(crate) fn waits_for(pod: &Pod) -> Option<String> {
     said(unscheduled.reason.as_ref(), unscheduled.message.as_ref())
 }
 
-/// Agones' own container in a pod.
+/// Name of Agones' own container in a pod.
 const SIDECAR: &str = "agones-gameserver-sidecar";
 
 enum PodPhase {
@@ -163,13 +163,13 @@ enum PodPhase {
     Ended(End),
 }
 
-/// Whether Agones has taken note that it was ready for players.
+/// Checks whether Agones has recorded that players could join.
 pub(crate) fn was_ready(gameserver: &GameServer) -> bool {
     const READY: &str = "agones.dev/ready-container-id";
     gameserver.labels().contains_key(FLEET) || gameserver.annotations().contains_key(READY)
 }
 
-/// Whether the game calls this exit status a good end. A GameServer of an earlier version does not say.
+/// Checks whether the game calls this exit status good. A GameServer of an earlier version has no such list.
 fn is_good(gameserver: &GameServer, status: i32) -> bool {
     let said = gameserver.annotations().get(names::GOOD_EXITS).and_then(|text| serde_json::from_str(text).ok());
     said.unwrap_or_else(|| vec![0]).contains(&status)
@@ -181,7 +181,7 @@ fn pod_phase(gameserver: &GameServer, pod: &Pod) -> PodPhase {
     if let Some(why) = status.reason.as_deref().or(status.message.as_deref()).filter(|_| is_over) {
         return PodPhase::Ended(End { how: format!("its pod has failed: {why}"), good: false });
     }
-    // The game's own container is over where it is not begun again; Agones' helper beside it goes on.
+    // Without a restart, the end of the game's own container is final, while Agones' helper beside it goes on.
     let ended = status.container_statuses.iter().flatten().filter(|it| it.name != SIDECAR).find_map(|it| {
         let exit = it.state.as_ref()?.terminated.as_ref()?.exit_code;
         Some(End { how: format!("its container ended with status {exit}"), good: is_good(gameserver, exit) })

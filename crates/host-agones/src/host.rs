@@ -29,13 +29,13 @@ use crate::{
     view::{Feed, View},
 };
 
-/// How long the world of a deleted server is kept.
+/// Time for which the world of a deleted server is kept.
 const KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// Game servers on a cluster with Agones.
+/// Host that runs game servers on a cluster with Agones.
 ///
-/// It keeps nothing that matters in memory: any number of programs may serve a cluster, and each carries on with what
-/// another began.
+/// The host keeps no state in memory that matters. Any number of programs may serve a cluster, and each continues the
+/// work of the others.
 pub struct AgonesHost {
     cluster: Cluster,
     view: Arc<View>,
@@ -45,10 +45,10 @@ pub struct AgonesHost {
 }
 
 impl AgonesHost {
-    /// Checks the configuration and every game's GameServer. Nothing is asked of the cluster yet.
+    /// Checks the configuration and every game's GameServer, without a call to the cluster.
     ///
     /// # Errors
-    /// Where a name or a game's GameServer cannot be used.
+    /// Fails if a name or a game's GameServer cannot be used.
     pub fn new(client: Client, config: Config, catalogue: &Catalogue) -> Result<Self, SetupError> {
         if config.name.is_empty() || names::value(&config.name) != config.name {
             return Err(SetupError::Name(config.name));
@@ -63,7 +63,7 @@ impl AgonesHost {
         Ok(Self { cluster, view, feed: Mutex::new(Some(feed)), reaper, allocator: Allocator::default() })
     }
 
-    /// Watches the cluster, and takes away what nobody asked for any more, until `stop`.
+    /// Watches the cluster, and takes away objects that no order wants any more, until `stop`.
     pub async fn run(&self, stop: CancellationToken) {
         let feed = self.feed.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(feed) = feed else { return };
@@ -71,11 +71,11 @@ impl AgonesHost {
         stop.run_until_cancelled(work).await;
     }
 
-    /// Whether the cluster answers, shows us GameServers and fences, and is watched. Fences of an older version are moved
-    /// first.
+    /// Checks whether the cluster answers, lets us see GameServers and fences, and is watched. Moves fences of an older
+    /// version first.
     ///
     /// # Errors
-    /// The cluster does not answer, or a watch or the search for orphans is in trouble.
+    /// Fails if the cluster does not answer, or a watch or the search for orphans is in trouble.
     pub async fn ping(&self) -> Result<(), HostError> {
         self.cluster.ping().await?;
         self.view.trouble().or_else(|| self.reaper.trouble()).map_or(Ok(()), |why| Err(HostError::Unavailable(why)))
@@ -89,27 +89,27 @@ impl AgonesHost {
                 self.view.vouch(&it, &phase)?;
                 observed(&it, phase)?
             }
-            // By the time that anybody looks again, the one that ended is gone as well.
+            // The ended GameServer will be gone by the next look.
             None => return Err(HostError::Unavailable("what stands in the cluster is changing".into())),
         })
     }
 
-    /// The one that stands in the cluster now, or did when the watch last told.
+    /// Returns the newest GameServer of a server, from the cluster or from the last report of the watch.
     async fn newest(&self, server: ServerId) -> Result<Option<Newest>, HostError> {
         let generation = |it: &Arc<GameServer>| names::generation(&**it);
         if let Some(gameserver) = self.view.of(server).into_iter().max_by_key(generation) {
             return Ok(Some(Newest { gameserver, is_remembered: true }));
         }
-        // A watch may be late with what is new, or have told nothing yet.
+        // A watch may be late with a new GameServer, or have reported nothing yet.
         let asked = self.cluster.of(server).await?.into_iter().map(Arc::new).max_by_key(generation);
         Ok(asked.map(|gameserver| Newest { gameserver, is_remembered: false }))
     }
 }
 
-/// The newest GameServer of a server.
+/// Newest GameServer of a server.
 struct Newest {
     gameserver: Arc<GameServer>,
-    /// Whether it is as the watch last told, whenever that was.
+    /// Whether it comes from the last report of the watch, however old.
     is_remembered: bool,
 }
 
@@ -129,7 +129,7 @@ impl Console for AgonesHost {
         &self.cluster.name
     }
 
-    /// Each look is a call to the API server, and from there to a kubelet.
+    /// Returns a longer pace, since each look is a call to the API server, and from there to a kubelet.
     fn pace(&self) -> Duration {
         Duration::from_secs(1)
     }
@@ -177,7 +177,7 @@ impl Host for AgonesHost {
     async fn observe(&self, server: ServerId) -> Result<Observed, HostError> {
         if let Some(Newest { gameserver, is_remembered }) = self.newest(server).await? {
             let phase = self.view.phase(&gameserver);
-            // An end stays one, however old the news of it.
+            // An end is final, however old the report of it.
             let Phase::Ended(_) = phase else {
                 if is_remembered {
                     self.view.is_fresh()?;
@@ -185,7 +185,7 @@ impl Host for AgonesHost {
                 self.view.vouch(&gameserver, &phase)?;
                 return observed(&gameserver, phase);
             };
-            // One that lost against another of its generation ends too, and is not the one that players are on.
+            // A GameServer that lost against another of its generation ends too, without players.
             let chosen = self.cluster.fence(server).await?.and_then(|fence| fence.chosen);
             return match chosen.filter(|chosen| !chosen.is(&gameserver)) {
                 Some(chosen) => self.observe_chosen(&chosen).await,
@@ -194,7 +194,7 @@ impl Host for AgonesHost {
         }
         Ok(match self.cluster.fence(server).await? {
             Some(Fence { generation, wanted: Wanted::Running, chosen: Some(chosen) }) => {
-                // Whoever watches a good end knows of it.
+                // The task that watches for a good end knows of it already.
                 let gone = || End::crash("its game server is gone from the cluster, and nobody saw how it ended");
                 self.view.end(server, generation, &chosen).unwrap_or_else(gone).observed(generation)
             }
@@ -202,7 +202,8 @@ impl Host for AgonesHost {
         })
     }
 
-    /// Of the generation, whatever of it has ended. What a Fleet has given to somebody else meanwhile is that one's.
+    /// Returns the generation's GameServers, ended ones too. A GameServer that a Fleet gave to another server meanwhile
+    /// does not count.
     async fn clear(&self, server: ServerId, generation: Generation) -> Result<(), HostError> {
         for gameserver in self.cluster.of(server).await? {
             let is_over = matches!(self.view.phase(&gameserver), Phase::Ended(_)) && !is_going(&gameserver);

@@ -1,20 +1,20 @@
 //! Game servers on Kubernetes, as [Agones](https://agones.dev) runs them, behind the [`Host`](agis_servers::host::Host)
-//! trait. The only crate that names kube.
+//! trait. No other crate names kube.
 //!
-//! - [`AgonesHost`] (`host`): orders and looks; `start`, `stop` and `world` are what orders lead to
-//! - `fence`: the highest generation that was seen of a server, and what became of it, as a ConfigMap
-//! - `former`: fences of older versions, which stood beside the games
-//! - `gameserver`: what Agones says of a GameServer; `template`: from the catalogue to one
-//! - `fleet`: a GameServer allocated from a Fleet
-//! - `console`: what a server writes
-//! - `view`: what the watches have told, `follow`: how, `sight`: how fresh that is; `reaper`: what nobody asked for any more is taken away
-//! - `cluster`: every call to the API server, its deadline, and what its failure means
-//! - `names`: names and labels of what is ours
+//! - [`AgonesHost`] (`host`): carries out orders by `start`, `stop` and `world`
+//! - `fence`: a ConfigMap with the highest generation of a server, and its GameServer
+//! - `former`: moves the fences of older versions, which stood beside the games
+//! - `gameserver`: reads Agones' status; `template`: turns an entry of the catalogue into a GameServer
+//! - `fleet`: allocates a GameServer from a Fleet
+//! - `console`: reads a console
+//! - `view`: reports of the watches, `follow`: the watches, `sight`: their freshness; `reaper`: takes away unwanted
+//! objects
+//! - `cluster`: calls to the API server, their deadline, and the meaning of their failures
+//! - `names`: names and labels of our objects
 //!
-//! What makes this safe to do from any number of processes, with calls whose answers are lost: what we create has a name
-//! or labels that say for which server and generation it is, so that it is found again; what is created is ours only
-//! when it stands in the fence, which one process wins; everything else with our labels is taken away, once it was seen
-//! twice.
+//! Any number of processes can do this safely, even if answers to calls are lost. The name or labels of an object tell
+//! its server and generation, so it is found again. A new GameServer is ours only once it stands in the fence, and one
+//! process wins that. All other objects with our labels are taken away after they were seen twice.
 
 mod cluster;
 mod config;

@@ -1,4 +1,4 @@
-//! Names and labels of what is ours.
+//! Names and labels of our objects.
 
 use std::collections::BTreeMap;
 
@@ -12,27 +12,27 @@ pub(crate) const HOST: &str = "agis.wtg.cluster/host";
 pub(crate) const SERVER: &str = "agis.wtg.cluster/server";
 pub(crate) const GENERATION: &str = "agis.wtg.cluster/generation";
 const OPERATION: &str = "agis.wtg.cluster/operation";
-/// How a GameServer says that it is ready, where not by Agones' SDK.
+/// Annotation: the sign of readiness, if it is not Agones' SDK.
 pub(crate) const READY: &str = "agis.wtg.cluster/ready";
-/// The exit statuses that the game calls a good end, as a list in JSON.
+/// Annotation: the exit statuses that the game calls good, as a list in JSON.
 pub(crate) const GOOD_EXITS: &str = "agis.wtg.cluster/good-exits";
-/// When what is kept of a deleted server may go, RFC 3339.
+/// Annotation: the time from which the remains of a deleted server may go, in RFC 3339.
 pub(crate) const DELETE_AFTER: &str = "agis.wtg.cluster/delete-after";
-/// That the world of a deleted server goes, or has gone.
+/// Annotation: the world of a deleted server is going, or gone.
 pub(crate) const FORGOTTEN: &str = "agis.wtg.cluster/forgotten";
 
-/// The longest value of a label.
+/// Maximum length of a label's value.
 const VALUE_MAX: usize = 63;
 
-/// Labels and annotations, as they are.
+/// Labels and annotations.
 pub(crate) type Words = BTreeMap<String, String>;
 
-/// Labels of what belongs to a server.
+/// Returns the labels of a server's objects.
 pub(crate) fn of_server(host: &str, server: ServerId) -> Words {
     words([(MANAGED_BY, AGIS.to_owned()), (HOST, host.to_owned()), (SERVER, server.to_string())])
 }
 
-/// Labels of what a generation of a server runs as.
+/// Returns the labels of a generation's objects.
 pub(crate) fn of_generation(host: &str, server: ServerId, generation: Generation, operation: OperationId) -> Words {
     let mut labels = of_server(host, server);
     labels.extend(words([(GENERATION, generation.to_string()), (OPERATION, operation.to_string())]));
@@ -43,12 +43,12 @@ pub(crate) fn words<const N: usize>(pairs: [(&str, String); N]) -> Words {
     pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
-/// Selects what belongs to this host.
+/// Returns the selector of this host's objects.
 pub(crate) fn all(host: &str) -> String {
     format!("{MANAGED_BY}={AGIS},{HOST}={host}")
 }
 
-/// Selects what belongs to a server.
+/// Returns the selector of a server's objects.
 pub(crate) fn all_of(host: &str, server: ServerId) -> String {
     format!("{},{SERVER}={server}", all(host))
 }
@@ -65,17 +65,17 @@ pub(crate) fn world(server: ServerId) -> String {
     format!("agis-{server}-world")
 }
 
-/// Which server this belongs to, by its labels.
+/// Returns the server of an object, by its labels.
 pub(crate) fn server(object: &impl ResourceExt) -> Option<ServerId> {
     object.labels().get(SERVER)?.parse().ok()
 }
 
-/// Which generation this runs, by its labels.
+/// Returns the generation of an object, by its labels.
 pub(crate) fn generation(object: &impl ResourceExt) -> Option<Generation> {
     object.labels().get(GENERATION)?.parse().ok()
 }
 
-/// A text made the value of a label: what may not stand there becomes `-`.
+/// Turns a text into the value of a label: invalid characters become `-`.
 pub(crate) fn value(text: &str) -> String {
     let allowed = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '-' };
     let value: String = text.chars().map(allowed).take(VALUE_MAX).collect();

@@ -1,8 +1,8 @@
-//! What nobody asked for any more is taken away: GameServers that a process created after it was overtaken, allocations
-//! whose answer was lost, and after seven days the worlds of deleted servers.
+//! Takes away objects that no order wants any more: GameServers that an overtaken process created, allocations whose
+//! answer was lost, and after seven days the worlds of deleted servers.
 //!
-//! Two rounds have to agree before anything is done. One reading tells an orphan from a GameServer that is about to be
-//! replaced as little as it tells a fence that is lost from one that was missed.
+//! Two rounds have to agree before anything happens. One reading cannot tell an orphan from a GameServer that is about
+//! to be replaced, or a lost fence from a missed one.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -26,17 +26,17 @@ use crate::{
 const REAPED: &str = "agis_bot_agones_orphans_reaped_total";
 const LOST: &str = "agis_bot_agones_fences_lost_total";
 
-/// For how long a round is good, beside some times the time between two: one that has much to do takes long.
+/// Time for which a round is good, beside a few times the pause between two. A round with much to do takes long.
 const LONG: Duration = Duration::from_secs(5 * 60);
 
-/// How the reaper's rounds go, where one is due so often.
+/// Creates the record of the rounds, which are due every `reap`.
 pub(crate) fn sight(reap: Duration) -> Sight {
     Sight::new("the search for orphans", LONG + reap * 3)
 }
 
-/// Looks for ever; a round that fails is made up for by the next.
+/// Makes rounds for ever. The next round makes up for a failed one.
 pub(crate) async fn run(cluster: &Cluster, sight: &Sight) {
-    // The first is to be seen as one more.
+    // The counters start at 0, so monitoring sees the first increment.
     metrics::counter!(REAPED).increment(0);
     metrics::counter!(LOST).increment(0);
     let mut suspects = Suspects::default();
@@ -55,20 +55,20 @@ pub(crate) async fn run(cluster: &Cluster, sight: &Sight) {
     }
 }
 
-/// Those that a round found something wrong with, by their uid.
+/// Suspicions of a round, by the GameServer's uid.
 type Suspects = HashMap<String, Suspicion>;
 
-/// What is wrong with a GameServer of ours.
+/// Suspicion about a GameServer with our labels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Suspicion {
-    /// Its server's fence wants another, or none.
+    /// The fence of its server names another GameServer, or none.
     Orphan,
     /// Its server has no fence, though every GameServer had one before it was made.
     NoFence,
 }
 
-/// The fences are moved and read after the GameServers: each of those that were seen had its fence before it was made, there
-/// or in the old place.
+/// Makes a round. Moves and reads the fences after the GameServers: each GameServer in the list had its fence before it
+/// was made, here or in the old place.
 async fn round(cluster: &Cluster, before: &Suspects) -> Result<Suspects, HostError> {
     let ours = names::all(&cluster.name);
     let gameservers = cluster.all(&cluster.gameservers, &ours).await?;
@@ -97,7 +97,7 @@ async fn round(cluster: &Cluster, before: &Suspects) -> Result<Suspects, HostErr
     Ok(suspects)
 }
 
-/// What is wrong with a GameServer, if anything is. A fence that cannot be read is no reason.
+/// Returns the suspicion about a GameServer, if there is one. An unreadable fence is no reason for suspicion.
 fn suspicion(gameserver: &GameServer, fences: &HashMap<ServerId, Option<Fence>>) -> Option<Suspicion> {
     if gameserver.metadata.deletion_timestamp.is_some() {
         return None;
@@ -116,8 +116,8 @@ async fn take_away(cluster: &Cluster, gameserver: &GameServer) {
     }
 }
 
-/// Players may be on a server whose fence is lost, so it stays, and its fence is written anew from it. Where two stand at
-/// the highest generation nobody knows which is the server's, until its next order.
+/// Writes a lost fence anew from the GameServer that stands, since players may be on it. If two stand at the highest
+/// generation, nobody knows which one is the server's until the next order.
 async fn restore(cluster: &Cluster, server: ServerId, standing: &[&GameServer]) {
     let highest = standing.iter().filter_map(|it| names::generation(*it)).max().unwrap_or_default();
     let mut newest = standing.iter().filter(|it| names::generation(**it) == Some(highest));
@@ -135,8 +135,8 @@ async fn restore(cluster: &Cluster, server: ServerId, standing: &[&GameServer]) 
     }
 }
 
-/// Whether what is kept of a deleted server has been kept for long enough. One that was restored from a backup is not
-/// deleted any more.
+/// Checks whether the remains of a deleted server were kept for long enough. A server that was restored from a backup
+/// is not deleted any more.
 fn has_ended(map: &ConfigMap, now: Timestamp) -> bool {
     if Fence::read(map).is_ok_and(|fence| fence.wanted != Wanted::Deleted) {
         return false;
@@ -145,8 +145,8 @@ fn has_ended(map: &ConfigMap, now: Timestamp) -> bool {
     after.and_then(|text| DateTime::parse_from_rfc3339(text).ok()).is_some_and(|after| after < now)
 }
 
-/// The world first: as long as the fence is there, it is tried again. The list may be minutes old; a fence that somebody has
-/// raised since, whose server is wanted again, is left alone with its world.
+/// Deletes the world first, since the next round tries again while the fence is there. The list may be minutes old, so
+/// a fence that was raised meanwhile stays with its world.
 async fn forget(cluster: &Cluster, map: &ConfigMap) -> Result<(), HostError> {
     if let Some(forgotten) = cluster.forget_world(map.clone()).await? {
         cluster.delete_unchanged(&cluster.fences, &forgotten).await?;
@@ -154,7 +154,7 @@ async fn forget(cluster: &Cluster, map: &ConfigMap) -> Result<(), HostError> {
     Ok(())
 }
 
-/// One that cannot be taken away is no reason to leave the others. Answers whether it could.
+/// Takes one GameServer away, and returns whether that worked. A failure does not stop the round.
 fn survive(result: Result<(), HostError>) -> bool {
     if let Err(error) = &result {
         tracing::warn!(%error, "object of the cluster could not be deleted");
@@ -199,7 +199,7 @@ mod tests {
         let stand_in = StandIn::start().await;
         let cluster = on(&stand_in).await;
         put_gameserver(&stand_in, 1);
-        // The fence is raised, and what stands is deleted right after.
+        // The order that raised the fence deletes the old GameServers right after.
         cluster.raise(ServerId(7), 2, Wanted::Running, None).await.expect("raised");
         let suspects = round(&cluster, &Suspects::new()).await.expect("a round");
         assert_eq!((suspects.len(), standing(&stand_in)), (1, 1), "one round is none");

@@ -1,4 +1,4 @@
-//! How fresh it is what is known, and what keeps it from being fresher.
+//! Freshness of knowledge about the cluster, and the trouble that keeps it from being fresher.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -7,22 +7,22 @@ use std::{
 
 use agis_servers::host::HostError;
 
-/// How well something is seen that is looked at again and again.
+/// Freshness of something that is looked at again and again.
 pub(crate) struct Sight {
-    /// The name of the way to look, for people.
+    /// Name of the source, for people.
     what: &'static str,
-    /// For how long a look is good.
+    /// Time for which a look is good.
     good_for: Duration,
     state: Mutex<SightState>,
 }
 
 #[derive(Default)]
 struct SightState {
-    /// The moment of the last good look; `None` before the first.
+    /// Time of the last good look; `None` before the first.
     known: Option<Instant>,
-    /// Whether the last look failed: what is known of it may be wrong by now.
+    /// Whether the last look failed, so the knowledge may be wrong by now.
     is_blind: bool,
-    /// The trouble with the way to look, though another may have made up for it.
+    /// Trouble of the source, even if another source has made up for it.
     trouble: Option<String>,
 }
 
@@ -31,23 +31,23 @@ impl Sight {
         Self { what, good_for, state: Mutex::default() }
     }
 
-    /// Notes that another way to look has told everything as of `at`.
+    /// Records that another source has reported everything as of `at`.
     pub(crate) fn made_up_for(&self, at: Instant) {
         let mut state = self.state();
         (state.known, state.is_blind) = (Some(at), false);
     }
 
-    /// Notes a sign of life of the way to look.
+    /// Records a sign of life of the source.
     pub(crate) fn well(&self) {
         *self.state() = SightState { known: Some(Instant::now()), ..SightState::default() };
     }
 
-    /// Notes trouble with the way to look. What is known stays good for as long as it was.
+    /// Records trouble of the source. Present knowledge stays good for as long as before.
     pub(crate) fn broken(&self, why: &str) {
         self.state().trouble = Some(why.to_owned());
     }
 
-    /// Notes that there is no way to look.
+    /// Records that the source shows nothing.
     pub(crate) fn blind(&self, why: &str) {
         let mut state = self.state();
         (state.is_blind, state.trouble) = (true, Some(why.to_owned()));
@@ -64,7 +64,7 @@ impl Sight {
         }
     }
 
-    /// Refuses to vouch for what is known where it is not fresh.
+    /// Fails if the knowledge is not fresh.
     pub(crate) fn is_fresh(&self) -> Result<(), HostError> {
         let state = self.state();
         if !state.is_blind && state.known.is_some_and(|at| at.elapsed() <= self.good_for) {

@@ -1,4 +1,4 @@
-//! From an order to a GameServer that is ready for players.
+//! Turns an order into a GameServer that is ready for players.
 
 use std::{sync::Arc, time::Instant};
 
@@ -33,8 +33,7 @@ pub(crate) struct Start<'a> {
 }
 
 impl Start<'_> {
-    /// Returns once players can join, or where the game that they were on has come to a good end. `held` is the fence of this
-    /// generation.
+    /// Returns once players can join, or once their game has ended well. `held` is the fence of this generation.
     pub(crate) async fn run(&self, held: Held) -> Result<Reached, HostError> {
         match held.fence.chosen.clone() {
             Some(chosen) => self.until_ready(&chosen, None).await,
@@ -46,10 +45,10 @@ impl Start<'_> {
         }
     }
 
-    /// Makes a GameServer, or finds the one that an earlier attempt made.
+    /// Makes a GameServer, or finds the one of an earlier attempt.
     async fn make(&self) -> Result<GameServer, HostError> {
         let standing = bring_down(self.cluster, self.view, self.server, self.generation - 1, self.slot).await?;
-        // The wait for the end of the old run took no place; the start does.
+        // The wait for the end of the old run took no slot. The start takes one.
         self.slot.take_again().await;
         let game = &self.launch.game;
         match &game.runs {
@@ -59,7 +58,7 @@ impl Start<'_> {
         }
     }
 
-    /// Has a GameServer stand in the fence, unless another attempt was quicker.
+    /// Writes a GameServer into the fence, unless another attempt was quicker.
     async fn choose(&self, held: Held, made: &GameServer) -> Result<Chosen, HostError> {
         match self.cluster.choose(self.server, self.generation, held, made).await {
             Ok(Fence { chosen: Some(chosen), .. }) if chosen.is(made) => Ok(chosen),
@@ -86,7 +85,7 @@ impl Start<'_> {
         let api = &self.cluster.gameservers;
         match ask(api.create(&PostParams::default(), &gameserver)).await {
             Ok(made) => Ok(made),
-            // By an earlier attempt, or at the same time.
+            // An earlier or simultaneous attempt made it.
             Err(Trouble::Refused { code: CONFLICT, .. }) => {
                 let name = gameserver.name_any();
                 match ask(api.get_opt(&name)).await? {
@@ -101,7 +100,7 @@ impl Start<'_> {
         }
     }
 
-    /// `standing` is what stands of the server that earlier generations have not left.
+    /// Takes the GameServer that an earlier attempt for this generation left in `standing`, or allocates one.
     async fn allocated(&self, fleet: &str, standing: Vec<GameServer>) -> Result<GameServer, HostError> {
         let is_usable = |it: &GameServer| self.is_of_this(it) && !is_going(it);
         match standing.into_iter().filter(is_usable).min_by_key(ResourceExt::name_any) {
@@ -110,7 +109,7 @@ impl Start<'_> {
         }
     }
 
-    /// Whether an attempt of ours made it for this generation.
+    /// Checks whether an attempt of this host made it for this generation.
     fn is_of_this(&self, gameserver: &GameServer) -> bool {
         let is_ours = gameserver.labels().get(names::HOST) == Some(&self.cluster.name);
         is_ours
@@ -122,8 +121,8 @@ impl Start<'_> {
         names::of_generation(&self.cluster.name, self.server, self.generation, self.operation)
     }
 
-    /// Waits for what the watch tells of this one GameServer, and asks for it where the watch tells of nothing. `known` is
-    /// how it was a moment ago.
+    /// Waits for the watch's reports of this GameServer, and asks the cluster if there is none. `known` is the
+    /// GameServer as of a moment ago.
     async fn until_ready(&self, chosen: &Chosen, known: Option<GameServer>) -> Result<Reached, HostError> {
         let within = self.launch.game.ready.within();
         let until = Instant::now() + within;
@@ -132,7 +131,7 @@ impl Start<'_> {
         let mut is_due = false;
         loop {
             changes.mark_seen();
-            // What the watch told before anybody followed it is newer than what was made.
+            // Reports from before the subscription are newer than the answer to the creation.
             let made = known.take();
             let seen = self.view.seen(chosen).filter(|_| !is_due).or(made);
             let Some((gameserver, pod)) = (match seen {
@@ -162,7 +161,7 @@ impl Start<'_> {
         }
     }
 
-    /// The GameServer as it is now, and its pod where that counts.
+    /// Returns the present GameServer, and its pod if that counts.
     async fn look(&self, chosen: &Chosen) -> Result<Option<Seen>, HostError> {
         let found = ask(self.cluster.gameservers.get_opt(&chosen.name)).await?.filter(|it| chosen.is(it));
         let Some(gameserver) = found else { return Ok(None) };
@@ -173,7 +172,7 @@ impl Start<'_> {
         Ok(Some((Arc::new(gameserver), pod.map(Arc::new))))
     }
 
-    /// What keeps it from getting ready, as far as the cluster says.
+    /// Returns the reason why it does not get ready, as far as the cluster tells.
     async fn waits_for(&self, gameserver: &GameServer) -> String {
         let state = gameserver::state(gameserver);
         let pod = ask(self.cluster.pods.get_opt(&gameserver.name_any())).await.ok().flatten();

@@ -1,4 +1,4 @@
-//! Taking GameServers away, and waiting until they are gone: a volume has one user at a time.
+//! Takes GameServers away, and waits until they are gone: a volume has one user at a time.
 
 use std::time::{Duration, Instant};
 
@@ -13,10 +13,10 @@ use crate::{
     view::{Looks, View},
 };
 
-/// How long a pod may take to end before somebody else has to go on waiting.
+/// Time for which a stop waits for a pod's end, before the order has to be repeated.
 const GRACE: Duration = Duration::from_secs(90);
 
-/// Takes away whatever runs of a server up to this generation. Answers with what stands of it beyond that.
+/// Takes away all GameServers of a server up to this generation. Returns those above it.
 pub(crate) async fn bring_down(
     cluster: &Cluster,
     view: &View,
@@ -31,7 +31,7 @@ pub(crate) async fn bring_down(
     Ok(standing)
 }
 
-/// Deletes these and returns once they are gone.
+/// Deletes these GameServers and returns once they are gone.
 pub(crate) async fn take_away(
     cluster: &Cluster,
     view: &View,
@@ -51,8 +51,8 @@ pub(crate) async fn take_away(
     Ok(())
 }
 
-/// Agones holds a GameServer until its pod has ended. The API server is asked once the watch has told of the end, and now
-/// and then where it tells of nothing.
+/// Waits until Agones lets a GameServer go, after its pod has ended. Asks the API server once the watch has reported
+/// the end, and now and then if the watch reports nothing.
 async fn gone(cluster: &Cluster, view: &View, doomed: &Chosen, until: Instant) -> Result<(), HostError> {
     let (mut changes, mut looks) = (view.follow(&doomed.name), Looks::new(cluster.pace));
     let (mut was_seen, mut is_due) = (true, false);

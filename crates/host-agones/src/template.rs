@@ -1,4 +1,4 @@
-//! From the catalogue to a GameServer.
+//! Turns an entry of the catalogue into a GameServer.
 
 use agis_base::ServerId;
 use agis_servers::{
@@ -14,10 +14,10 @@ use crate::{
     names::{self, Words},
 };
 
-/// The name of the volume that holds the world.
+/// Name of the volume that holds the world.
 const WORLD: &str = "world";
 
-/// What a catalogue says of a GameServer.
+/// GameServer in the catalogue.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct Template {
@@ -28,7 +28,7 @@ pub(crate) struct Template {
     spec: Value,
 }
 
-/// What of `metadata` may be given; the rest is ours.
+/// Part of `metadata` that the catalogue may give. AGIS writes the rest.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Metadata {
@@ -37,10 +37,10 @@ struct Metadata {
 }
 
 impl Template {
-    /// Reads one.
+    /// Parses a template.
     ///
     /// # Errors
-    /// For people, what is wrong with it.
+    /// Returns the mistake, for people.
     pub(crate) fn parse(yaml: &str) -> Result<Self, String> {
         let template: Self = serde_saphyr::from_str(yaml).map_err(|error| format!("cannot be read: {error}"))?;
         let is = |has: &Option<String>, wanted: &str| has.as_deref().is_none_or(|has| has == wanted);
@@ -55,7 +55,7 @@ impl Template {
         Ok(template)
     }
 
-    /// The GameServer of a generation.
+    /// Returns the GameServer of a generation.
     pub(crate) fn gameserver(
         self,
         launch: &Launch,
@@ -69,7 +69,7 @@ impl Template {
         all.extend(v1_7(launch));
         let by = if launch.game.ready.when == ReadyWhen::Pod { "pod" } else { "sdk" };
         notes.insert(names::READY.to_owned(), by.to_owned());
-        // A list of small numbers is JSON always.
+        // A list of small numbers is always valid JSON.
         notes.extend(serde_json::to_string(&launch.game.good_exits).ok().map(|it| (names::GOOD_EXITS.to_owned(), it)));
         let mut spec = self.spec;
         merge_labels(&mut spec, labels);
@@ -111,7 +111,7 @@ pub(crate) fn check<'a>(games: impl Iterator<Item = &'a Game>) -> Result<(), Vec
     if wrong.is_empty() { Ok(()) } else { Err(wrong) }
 }
 
-/// The labels by which v1.7.0 told its servers apart; dashboards and scripts look for them.
+/// Returns the labels by which v1.7.0 told its servers apart. Dashboards and scripts look for them.
 pub(crate) fn v1_7(launch: &Launch) -> Words {
     let pairs = [
         ("wtg.cluster/user-id", names::value(launch.owner.as_str())),
@@ -120,7 +120,7 @@ pub(crate) fn v1_7(launch: &Launch) -> Words {
     names::words(pairs).into_iter().filter(|(_, value)| !value.is_empty()).collect()
 }
 
-/// The game's container: the only one, or the one that `spec.container` names.
+/// Returns the game's container: the only one, or the one that `spec.container` names.
 pub(crate) fn container(spec: &mut Value) -> Option<&mut Value> {
     let name = spec["container"].as_str().map(str::to_owned);
     let containers = spec.pointer_mut("/template/spec/containers")?.as_array_mut()?;
@@ -131,7 +131,7 @@ pub(crate) fn container(spec: &mut Value) -> Option<&mut Value> {
     }
 }
 
-/// The pod has our labels too, so that what the cluster says of it is seen.
+/// Adds our labels to the pod, so the watch of pods reports it.
 fn merge_labels(spec: &mut Value, labels: Words) {
     let Some(template) = spec["template"].as_object_mut() else { return };
     let metadata = template.entry("metadata").or_insert_with(|| json!({}));
@@ -142,8 +142,8 @@ fn merge_labels(spec: &mut Value, labels: Words) {
     }
 }
 
-/// First, so that arguments and later variables may refer to them. Kubernetes replaces `$(NAME)` in values, and a `$$` by
-/// a `$`; what somebody typed must not be replaced by what else stands in the container's environment.
+/// Puts our variables first, so arguments and later variables may refer to them. Kubernetes replaces `$(NAME)` in
+/// values, and `$$` by `$`. A name that somebody typed must not pull in other variables of the container.
 fn tell_names(container: &mut Value, launch: &Launch, server: ServerId) {
     let Some(container) = container.as_object_mut() else { return };
     let env = container.entry("env").or_insert_with(|| json!([]));
@@ -153,7 +153,7 @@ fn tell_names(container: &mut Value, launch: &Launch, server: ServerId) {
     env.splice(0..0, ours.map(|(name, value)| json!({ "name": name, "value": value })));
 }
 
-/// Begun again in place, a game that crashes would look as if it ran on: nobody but its pod tells of it.
+/// Forbids restarts in place. Only its pod reports a crash of such a game, and a restart would hide it.
 fn end_with_its_game(spec: &mut Value) {
     if let Some(pod) = spec.pointer_mut("/template/spec").and_then(Value::as_object_mut) {
         pod.entry("restartPolicy").or_insert_with(|| "Never".into());

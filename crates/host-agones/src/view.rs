@@ -1,5 +1,5 @@
-//! What the watches have told: the GameServers and pods of this host, as they were a moment ago, and how those ended that
-//! are gone.
+//! View of the cluster through the watches: the GameServers and pods of this host as of a moment ago, and the ends of
+//! those that are gone.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -30,14 +30,14 @@ use crate::{
     sight::Sight,
 };
 
-/// For how long it is known how a GameServer ended that is gone.
+/// Time for which the end of a GameServer that is gone is remembered.
 const REMEMBERED: Duration = Duration::from_secs(60 * 60);
 const UNREADABLE: &str = "agis_bot_agones_unreadable_total";
 
-/// A GameServer, and its pod where one is there.
+/// GameServer, and its pod if there is one.
 pub(crate) type Seen = (Arc<GameServer>, Option<Arc<Pod>>);
 
-/// GameServers and pods as the watches last told.
+/// GameServers and pods as the watches last reported them.
 pub(crate) struct View {
     namespace: String,
     resource: ApiResource,
@@ -46,11 +46,11 @@ pub(crate) struct View {
     sight_of_gameservers: Sight,
     sight_of_pods: Sight,
     shared: Arc<Shared>,
-    /// Which are whose, as of the last time that somebody asked.
+    /// GameServers of each server, as of the last use.
     index: Mutex<HashMap<ServerId, Vec<Arc<GameServer>>>>,
 }
 
-/// What fills a view; polled for as long as the view is to follow.
+/// Source of a view. The view is in step for as long as this is polled.
 pub(crate) struct Feed {
     gameservers: Writer<GameServer>,
     pods: Writer<Pod>,
@@ -59,18 +59,18 @@ pub(crate) struct Feed {
 
 #[derive(Default)]
 struct Shared {
-    /// Keeps one change for whoever comes to ask.
+    /// Bell that keeps one change for the next caller.
     news: Notify,
-    /// Whether anything has changed since the index was made.
+    /// Whether anything has changed since the index was built.
     is_changed: AtomicBool,
-    /// By the name of an object: its bell, and how many wait for it. A GameServer and its pod share a name.
+    /// Bell of an object, by its name, and the number of waiting tasks. A GameServer and its pod share a name.
     bells: Mutex<HashMap<String, (watch::Sender<()>, usize)>>,
     ends: Mutex<HashMap<Life, (End, Instant)>>,
-    /// The names of those that it was told of that they cannot be read.
+    /// Names of the unreadable GameServers that have been logged.
     told: Mutex<BTreeSet<String>>,
 }
 
-/// A GameServer while it belonged to a generation of a server: one of a Fleet may come to belong to another.
+/// GameServer while it belonged to a generation of a server. A GameServer of a Fleet may come to belong to another.
 #[derive(PartialEq, Eq, Hash)]
 struct Life {
     server: ServerId,
@@ -79,7 +79,7 @@ struct Life {
 }
 
 impl View {
-    /// A view that knows nothing yet, and what fills it.
+    /// Creates an empty view, and its source.
     pub(crate) fn new(config: &Config) -> (Arc<Self>, Feed) {
         let good_for = follow::good_for(config.pace.watch);
         let resource = gameserver::resource();
@@ -98,11 +98,11 @@ impl View {
         (view.clone(), Feed { gameservers, pods, view })
     }
 
-    /// The GameServers of a server.
+    /// Returns the GameServers of a server.
     pub(crate) fn of(&self, server: ServerId) -> Vec<Arc<GameServer>> {
-        // Whoever looks at all servers would look at all GameServers for each.
+        // Without an index, a look at all servers would look at all GameServers for each.
         let mut index = locked(&self.index);
-        // Ahead of the look: what changes meanwhile is looked at again.
+        // The flag is cleared before the look, so a change meanwhile causes another look.
         if self.shared.is_changed.swap(false, Ordering::AcqRel) {
             index.clear();
             for gameserver in self.gameservers.state() {
@@ -114,7 +114,7 @@ impl View {
         index.get(&server).cloned().unwrap_or_default()
     }
 
-    /// A GameServer, where the watch has told of it.
+    /// Returns a GameServer if the watch has reported it.
     pub(crate) fn gameserver(&self, chosen: &Chosen) -> Option<Arc<GameServer>> {
         self.named(&chosen.name).filter(|it| chosen.is(it))
     }
@@ -123,12 +123,12 @@ impl View {
         self.gameservers.get(&ObjectRef::new_with(name, self.resource.clone()).within(&self.namespace))
     }
 
-    /// Refuses to answer from what the watch told of GameServers where that may be wrong by now.
+    /// Fails if the reports of the watch of GameServers may be outdated.
     pub(crate) fn is_fresh(&self) -> Result<(), HostError> {
         self.sight_of_gameservers.is_fresh()
     }
 
-    /// Refuses to answer for a phase that hangs on a pod where what the watch told of pods may be wrong by now.
+    /// Fails if the phase depends on a pod, and the reports of the watch of pods may be outdated.
     pub(crate) fn vouch(&self, gameserver: &GameServer, phase: &Phase) -> Result<(), HostError> {
         match phase {
             Phase::Starting | Phase::Running(_) if gameserver::is_ready_by_pod(gameserver) => {
@@ -143,25 +143,25 @@ impl View {
         self.sight_of_gameservers.trouble().or_else(|| self.sight_of_pods.trouble())
     }
 
-    /// A GameServer and its pod, where the watch has told of it.
+    /// Returns a GameServer and its pod if the watch has reported it.
     pub(crate) fn seen(&self, chosen: &Chosen) -> Option<Seen> {
         let gameserver = self.gameserver(chosen)?;
         let pod = self.pod(&gameserver);
         Some((gameserver, pod))
     }
 
-    /// The pod of a GameServer, which has its name.
+    /// Returns the pod of a GameServer, which has the same name.
     fn pod(&self, gameserver: &GameServer) -> Option<Arc<Pod>> {
         self.pods.get(&ObjectRef::new(&gameserver.name_any()).within(&self.namespace))
     }
 
-    /// What a GameServer is to us. Its first end is the true one: what comes after is how it is taken away.
+    /// Returns the phase of a GameServer. Its first end counts, since later ones only show how it is taken away.
     pub(crate) fn phase(&self, gameserver: &GameServer) -> Phase {
         let ended = life(gameserver).and_then(|life| self.ended(&life)).map(Phase::Ended);
         ended.unwrap_or_else(|| gameserver::phase(gameserver, self.pod(gameserver).as_deref()))
     }
 
-    /// How the GameServer of a generation ended that is gone, where a watch has told.
+    /// Returns the end of a generation's GameServer that is gone, if a watch has reported it.
     pub(crate) fn end(&self, server: ServerId, generation: Generation, chosen: &Chosen) -> Option<End> {
         self.ended(&Life { server, generation, uid: chosen.uid.clone() })
     }
@@ -175,7 +175,7 @@ impl View {
         self.shared.news.notified().await;
     }
 
-    /// Tells of the changes of one GameServer and its pod from now on.
+    /// Subscribes to the changes of one GameServer and its pod.
     pub(crate) fn follow(&self, name: &str) -> Changes {
         let mut bells = locked(&self.shared.bells);
         let (bell, waiting) = bells.entry(name.to_owned()).or_insert_with(|| (watch::Sender::new(()), 0));
@@ -196,7 +196,7 @@ impl View {
         }
     }
 
-    /// Once of each: whoever changes one that cannot be read does not mend it by that.
+    /// Logs an unreadable GameServer once. A change of it does not make it readable.
     fn tell_of(&self, gameserver: &GameServer, why: &str) {
         let mut told = locked(&self.shared.told);
         told.retain(|name| self.named(name).is_some());
@@ -206,7 +206,7 @@ impl View {
         }
     }
 
-    /// Those that wait for an object of this name look at it; all do where it is not known which have changed.
+    /// Wakes the tasks that wait for an object of this name; all tasks if it is unknown which objects changed.
     fn ring(&self, name: Option<&str>) {
         self.shared.is_changed.store(true, Ordering::Release);
         let bells = locked(&self.shared.bells);
@@ -228,7 +228,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The changes of one object.
+/// Changes of one object.
 pub(crate) struct Changes {
     name: String,
     bell: watch::Receiver<()>,
@@ -236,12 +236,12 @@ pub(crate) struct Changes {
 }
 
 impl Changes {
-    /// What has changed so far is looked at now.
+    /// Marks all changes so far as seen.
     pub(crate) fn mark_seen(&mut self) {
         self.bell.mark_unchanged();
     }
 
-    /// Waits for a change, until it is time to look without one, or `until`: then true.
+    /// Waits for a change, the next look, or `until`. Returns whether a look is due.
     pub(crate) async fn or_look(&mut self, looks: &mut Looks, until: Instant) -> bool {
         let left = until.saturating_duration_since(Instant::now());
         let is_due = tokio::time::timeout(looks.after.min(left), self.bell.changed()).await.is_err();
@@ -264,7 +264,7 @@ impl Drop for Changes {
     }
 }
 
-/// When to look at an object of which the watch tells nothing: it may be broken without anybody knowing.
+/// Times of looks at an object about which the watch reports nothing: the watch may be broken without a sign.
 pub(crate) struct Looks {
     after: Duration,
     longest: Duration,
@@ -279,7 +279,7 @@ impl Looks {
 impl Feed {
     /// Follows the cluster, and never returns.
     pub(crate) async fn run(self, cluster: &Cluster) {
-        // The first is to be seen as one more.
+        // The counter starts at 0, so monitoring sees the first increment.
         metrics::counter!(UNREADABLE).increment(0);
         let Self { gameservers, pods, view } = self;
         let gameservers = Follow {

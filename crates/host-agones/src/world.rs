@@ -1,4 +1,4 @@
-//! The volume of a server's world, which outlives its GameServers.
+//! Volume of a server's world, which outlives its GameServers.
 
 use agis_base::ServerId;
 use agis_servers::{game::World, host::HostError};
@@ -12,7 +12,7 @@ use crate::{
 };
 
 impl Cluster {
-    /// Makes sure that a server has its volume. One that is there stays as it is, whatever the catalogue says by now.
+    /// Makes sure that a server has its volume. An existing volume stays as it is, whatever the catalogue says by now.
     pub(crate) async fn keep_world(&self, server: ServerId, world: &World) -> Result<(), HostError> {
         let claim = json!({
             "apiVersion": "v1",
@@ -39,7 +39,7 @@ impl Cluster {
         }
     }
 
-    /// One that goes is not to be had any more, and nobody gets ready on it.
+    /// Checks that the volume is not being deleted: no pod gets ready on such a volume.
     fn is_usable(&self, world: &PersistentVolumeClaim) -> Result<(), HostError> {
         match world.metadata.deletion_timestamp {
             None => self.is_ours(world),
@@ -47,11 +47,11 @@ impl Cluster {
         }
     }
 
-    /// Has the world of a deleted server go, unless its fence was changed meanwhile. From the mark on that the fence gets, this
-    /// world is nobody's, also for who raises the fence: they have it go first, and begin with another. Answers with
-    /// the fence as it is then.
+    /// Deletes the world of a deleted server, unless its fence has changed meanwhile. The fence gets a mark first. From
+    /// then on the world belongs to no server. Whoever raises the fence deletes the world and begins with another.
+    /// Returns the marked fence.
     ///
-    /// The volume is looked for ahead of the mark, so it is never one that was made after it.
+    /// The look for the volume comes before the mark, so a volume that is made after the mark stays.
     pub(crate) async fn forget_world(&self, mut fence: ConfigMap) -> Result<Option<ConfigMap>, HostError> {
         let Some(server) = names::server(&fence) else { return Ok(None) };
         let world = ask(self.worlds.get_opt(&names::world(server))).await?;

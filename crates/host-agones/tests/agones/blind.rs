@@ -1,4 +1,5 @@
-//! Nothing is confirmed of what cannot be seen, and readiness says why. All of it runs on the stand-in.
+//! Tests of a host that cannot see the cluster: it confirms nothing, and readiness tells the reason. They need the
+//! stand-in.
 
 use agis_agones_stand_in::{Fault, NAMESPACE};
 use agis_base::{OperationId, ServerId};
@@ -21,7 +22,7 @@ const fn has_ended(observed: &Observed) -> bool {
 }
 
 impl Scene {
-    /// Until the server cannot be looked at, for a reason that contains these words.
+    /// Waits until looks at the server fail for a reason with these words.
     async fn until_unseen(&self, process: &Process, words: &str) {
         let look = async || process.host.observe(self.server).await;
         wait::until(SOON, "the server to be unseen", async || match look().await {
@@ -32,7 +33,7 @@ impl Scene {
     }
 }
 
-/// Until readiness says this of the cluster; nothing where all is well.
+/// Waits until readiness reports this about the cluster; `None` if all is well.
 async fn until_told(process: &Process, words: Option<&str>) {
     wait::until(SOON, &format!("readiness to say {words:?}"), async || {
         let told = process.host.ping().await.err().map(|error| error.to_string());
@@ -146,7 +147,7 @@ async fn reaper_that_cannot_look_is_told_of() {
     process.running(&scene.start(1, "sdk")).await;
     scene.until_observed(&process, "it to run", is_running).await;
     until_told(&process, None).await;
-    // Lists of this length are the reaper's once the watches have begun.
+    // Only the reaper makes lists of this length once the watches have begun.
     scene.stand_in().fault("limit=500", Fault::Status(500));
     until_told(&process, Some("orphans")).await;
     scene.until_observed(&process, "it to run on", is_running).await;

@@ -1,4 +1,4 @@
-//! Whatever call a worker dies at, or whose answer is lost, the next try ends with what was ordered, once.
+//! Tests of workers that die at any call, or lose its answer: the next try reaches the ordered state, once.
 
 use agis_servers::host::{HostError, Order, Reached, Target};
 
@@ -7,11 +7,11 @@ use crate::{
     scene::Scene,
 };
 
-/// More calls than any order needs.
+/// Number of calls that no order reaches.
 const CALLS: usize = 40;
 
 /// Gives an order by a worker that meets a fault at its nth call, for every n and every fault, and again by another
-/// worker after each. `before` is what stands before, `after` looks at what stands then.
+/// worker after each. `before` prepares the scene, `after` checks it.
 async fn at_every_call(
     game: &str,
     before: impl AsyncFn(&Scene),
@@ -33,7 +33,7 @@ async fn at_every_call(
             drop(worker);
             match first {
                 Some(Ok(_)) => {}
-                // Nobody says that it failed where nobody knows.
+                // A worker with an unknown result reports no failure.
                 Some(Err(error)) => assert!(matches!(error, HostError::Unavailable(_)), "{what}: {error}"),
                 None => {}
             }
@@ -41,7 +41,7 @@ async fn at_every_call(
             assert!(second.is_ok(), "{what}: {second:?}");
             let standing = scene.standing().await.len();
             assert!(standing <= 1, "{what}: {standing} stand, where an earlier one was to be found again");
-            // Whatever is nobody's is reaped.
+            // The reaper takes away all objects that belong to no server.
             let _reaper = scene.process();
             after(&scene, &what).await;
             if !faults.struck() {
@@ -57,7 +57,7 @@ async fn one_stands(scene: &Scene, what: &str) {
     let standing = scene.until_standing(1).await;
     let generation = standing[0].metadata.labels.as_ref().expect("labels")["agis.wtg.cluster/generation"].clone();
     assert_eq!(generation, "2", "{what}");
-    // And it is the one that the fence holds.
+    // The fence holds this GameServer.
     let fence = scene.fences().get(&format!("agis-{}", scene.server)).await.expect("a fence");
     let data = fence.data.expect("data");
     assert_eq!(Some(&data["uid"]), standing[0].metadata.uid.as_ref(), "{what}");

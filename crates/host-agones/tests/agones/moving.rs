@@ -1,4 +1,4 @@
-//! A fence that an older version wrote beside the games is moved, and counts from the first order on.
+//! Tests that a fence of an older version is moved, and counts from the first order on.
 
 use agis_host_agones::{AgonesHost, Config, SetupError};
 use agis_servers::{
@@ -23,7 +23,7 @@ impl Scene {
         format!("agis-{}", self.server)
     }
 
-    /// Leaves the fence of the server where an older version has it.
+    /// Leaves the server's fence where an older version keeps it.
     async fn put_fence_beside_the_games(&self) {
         let mut fence = self.fences().get(&self.fence()).await.expect("a fence");
         self.fences().delete(&self.fence(), &DeleteParams::default()).await.expect("deleted");
@@ -32,7 +32,7 @@ impl Scene {
         self.former().create(&PostParams::default(), &fence).await.expect("created");
     }
 
-    /// A fence as an older version writes it, beside the games.
+    /// Writes a fence beside the games, as an older version does.
     async fn put_former(&self, data: Value, annotations: Value) {
         let labels = json!({
             "app.kubernetes.io/managed-by": "agis",
@@ -126,7 +126,7 @@ async fn older_of_two_fences_never_holds() {
     let scene = Scene::new().await;
     scene.worker(&Faults::none()).running(&scene.start(5, "sdk")).await;
     let before = scene.fences().get(&scene.fence()).await.expect("a fence").data;
-    // The same generation says nothing new; a younger version may have chosen since.
+    // The same generation tells nothing new. A newer version may have chosen since.
     for generation in ["4", "5", "many"] {
         scene.put_former(json!({ "generation": generation, "wanted": "stopped" }), json!({})).await;
         let _process = scene.process();
