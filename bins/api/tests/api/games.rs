@@ -60,7 +60,7 @@ async fn unrunnable_game_takes_no_server_until_fixed() {
         ("locked", "permission is missing"),
         ("foreign", "interpreter was not found"),
         ("folder", "is a directory"),
-        ("dangling", "is a link to what is not there"),
+        ("dangling", "is a link to a missing file"),
         ("missing", "missing' was not found"),
         ("named", "'agis-has-no-such-program' was not found"),
     ] {

@@ -227,7 +227,7 @@ async fn create_command_explains_mistakes() {
     let wrong: [(&[&str], &str); 6] = [
         (&["--user", "somebody"], "a Discord id is 1 to 20 decimal digits"),
         (&["--user", "-1"], "--user"),
-        (&["--user", OWNER, "--scope", "read:everything"], "'read:everything' is no scope"),
+        (&["--user", OWNER, "--scope", "read:everything"], "'read:everything' is not a scope"),
         (&["--user", OWNER, "--rate-limit", "0"], "rate_limit: is 1 to 10000"),
         (&["--user", OWNER, "--ttl-days", "0"], "ttl_days: is 1 to 3650"),
         (&["--user", OWNER, "--name", " "], "name: has 1 to 100 characters"),

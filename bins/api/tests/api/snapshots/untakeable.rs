@@ -197,7 +197,7 @@ async fn a_key_that_cannot_be_is_refused() {
     ];
     insta::assert_snapshot!(problems(&api, &requests).await, @r#"
     POST /api/v1/auth/keys {"name":"k","scopes":["read:everything"]}
-      422 invalid_value: scopes: 'read:everything' is no scope; use one of: read:servers, write:servers, read:schedules, write:schedules, read:keys, write:keys, *; those of servers and schedules may name one server, as in 'write:servers:7'
+      422 invalid_value: scopes: 'read:everything' is not a scope; use one of: read:servers, write:servers, read:schedules, write:schedules, read:keys, write:keys, *; those of servers and schedules may name one server, as in 'write:servers:7'
     POST /api/v1/auth/keys {"name":"k","scopes":[]}
       422 invalid_value: scopes: names at least one of: read:servers, write:servers, read:schedules, write:schedules, read:keys, write:keys, *
     POST /api/v1/auth/keys {"name":"k","scopes":["*"],"ttl_days":0}
@@ -222,5 +222,5 @@ async fn a_key_that_cannot_be_is_refused() {
     let body = json!({ "name": "less", "scopes": ["write:keys"] });
     let key = less.post(KEYS, body).await.expect(201)["key"].as_str().expect("a key").to_owned();
     let beyond = less.call_as(Some(&key), "POST", KEYS, Some(with("name", json!("more")))).await;
-    insta::assert_snapshot!(problem(&beyond), @"403 scope_beyond_key: your key has not the scope '*', so it cannot give it, nor widen or rotate a key that has it");
+    insta::assert_snapshot!(problem(&beyond), @"403 scope_beyond_key: your key does not have the scope '*', so it cannot give it, nor widen or rotate a key that has it");
 }
