@@ -8,11 +8,33 @@ use std::{
 
 use crate::state::checkout;
 
+/// Words that open no sentence of a comment: a reader who skims learns nothing from them. See CONTRIBUTING.md, "Style".
+const EMPTY_OPENINGS: [&str; 8] = ["What", "Where", "Who", "Whoever", "Which", "That", "Those", "It"];
 /// Crates that log for developers alone.
 const NOT_OPERATED: [&str; 7] =
     ["xtask", "bench", "soak", "test-support", "local-services", "discord-stand-in", "agones-stand-in"];
 /// Names that begin a log message with a capital letter.
 const PROPER_NAMES: [&str; 4] = ["Agones", "Discord", "Discord's", "API"];
+
+#[test]
+fn comments_open_with_their_subject() {
+    let mut faults = vec![];
+    for (path, text) in sources() {
+        let mut sentence_begins = true;
+        for (number, line) in text.lines().enumerate() {
+            let Some(comment) = comment(line) else {
+                sentence_begins = true;
+                continue;
+            };
+            let opening = comment.split([' ', ',', ':', '.', ';']).next().unwrap_or_default();
+            if sentence_begins && EMPTY_OPENINGS.contains(&opening) {
+                faults.push(format!("{}:{}: {comment}", path.display(), number + 1));
+            }
+            sentence_begins = comment.is_empty() || comment.ends_with(['.', ':', '!', '?']);
+        }
+    }
+    assert!(faults.is_empty(), "{} comments open with an empty word:\n{}", faults.len(), faults.join("\n"));
+}
 
 #[test]
 fn log_messages_are_constant_and_documented() {
@@ -85,6 +107,12 @@ fn read(folder: &Path, found: &mut Vec<(PathBuf, String)>) {
             found.push((path.strip_prefix(checkout()).expect("a path below").to_owned(), text));
         }
     }
+}
+
+/// Returns the text of a line that is a comment.
+fn comment(line: &str) -> Option<&str> {
+    let comment = line.trim_start().strip_prefix("//")?;
+    Some(comment.strip_prefix(['/', '!']).unwrap_or(comment).trim())
 }
 
 /// Returns the messages of the macros of `tracing` in a file. Spans and fields have none.

@@ -10,7 +10,7 @@ use agis_storage::DbConfig;
 /// Settings of `agis-bot`.
 pub(crate) struct Config {
     pub(crate) database: DbConfig,
-    /// Where probes and scrapes are answered.
+    /// Address of probes and scrapes.
     pub(crate) metrics: SocketAddr,
     pub(crate) rules: Rules,
     /// Of the `agis-api` of this machine: there are the consoles of its servers.

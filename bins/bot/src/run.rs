@@ -103,7 +103,7 @@ pub(crate) async fn run() -> Result<(), String> {
     }
 }
 
-/// Those of the servers that run on this machine, if there are any.
+/// Returns the consoles of servers on this machine, if there are any.
 fn consoles(data_dir: Option<&Path>) -> Result<Vec<Arc<dyn Console>>, String> {
     let Some(dir) = data_dir else { return Ok(vec![]) };
     let consoles = Consoles::of(dir).map_err(|error| {

@@ -1,4 +1,4 @@
-//! Who has which credits, tier and stats?
+//! Users with their credits, tiers and stats.
 //!
 //! - [`user`]: a user as people know them
 //! - [`ledger`]: credits, and the hours of running servers

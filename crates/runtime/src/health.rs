@@ -1,4 +1,4 @@
-//! What works, and what does not.
+//! State of a process's components.
 //!
 //! Not ready (503) only while draining, or while a component that is needed has never worked: an outage of the database
 //! must not take every replica out of service. Each component is listed, well or not; what is degraded later is in a 200.
@@ -30,11 +30,11 @@ struct Inner {
 #[derive(Debug)]
 struct State {
     registered_at: Instant,
-    /// The last sign of life; none before the first.
+    /// Last sign of life; `None` before the first.
     alive_at: Option<Instant>,
-    /// How long a sign of life is good for.
+    /// Time that a sign of life is good for.
     good_for: Duration,
-    /// Whether the process is good for nothing before the first.
+    /// Whether the process is useless before the first sign.
     needed: bool,
     /// Whether it was left out.
     is_off: bool,
@@ -42,14 +42,14 @@ struct State {
     facts: Map<String, Value>,
 }
 
-/// A part of the process that reports how it is.
+/// Component of the process, which reports its state.
 #[derive(Debug, Clone)]
 pub struct Component {
     health: Health,
     name: &'static str,
 }
 
-/// What `/readyz` answers, to operators: reasons are in the words of what failed.
+/// Body of `/readyz`, for operators: reasons are in the words of the failure.
 #[derive(Debug, PartialEq, Serialize)]
 pub struct Report {
     /// `ok`, `degraded`, `starting` or `draining`.
@@ -58,24 +58,24 @@ pub struct Report {
     pub components: BTreeMap<&'static str, Condition>,
 }
 
-/// How a component is.
+/// State of a component.
 #[derive(Debug, PartialEq, Serialize)]
 pub struct Condition {
     /// `ok`, `degraded`, `starting`, or `off` where the process was told to do without.
     pub status: &'static str,
-    /// Why it is not `ok`.
+    /// Reason why it is not `ok`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
     /// Seconds since its last sign of life; none before the first, or where it gives none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub silent_s: Option<f64>,
-    /// What else it says of itself.
+    /// Further facts about the component.
     #[serde(flatten)]
     pub facts: Map<String, Value>,
 }
 
 impl Report {
-    /// Whether traffic should come here.
+    /// Returns whether traffic should come here.
     pub fn is_ready(&self) -> bool {
         matches!(self.status, "ok" | "degraded")
     }
@@ -123,12 +123,12 @@ impl Health {
         Component { health: self.clone(), name }
     }
 
-    /// From now on no traffic should come here.
+    /// Stops traffic from now on.
     pub fn drain(&self) {
         self.inner.draining.store(true, Ordering::Relaxed);
     }
 
-    /// How everything is.
+    /// Returns the state of all components.
     pub fn report(&self) -> Report {
         let states = self.lock();
         let components: BTreeMap<_, _> = states.iter().map(|(name, state)| (*name, state.condition())).collect();
@@ -144,7 +144,7 @@ impl Health {
         Report { status, components }
     }
 
-    /// Says in metrics how everything is.
+    /// Reports the state of all components as metrics.
     pub fn record(&self) {
         for (name, state) in self.lock().iter().filter(|(_, state)| state.good_for < Duration::MAX) {
             let up = if state.trouble().is_none() { 1.0 } else { 0.0 };
@@ -191,7 +191,7 @@ impl State {
 }
 
 impl Component {
-    /// It works.
+    /// Reports a sign of life.
     pub fn ok(&self) {
         if let Some(state) = self.health.lock().get_mut(self.name) {
             if state.alive_at.is_some() && state.trouble.is_some() {
@@ -202,7 +202,7 @@ impl Component {
         }
     }
 
-    /// Says something of it beside how it is, until it is said anew; null takes it back.
+    /// Adds a fact about the component, until it is set anew; null removes it.
     pub fn note(&self, name: &str, value: impl Into<Value>) {
         if let Some(state) = self.health.lock().get_mut(self.name) {
             match value.into() {
@@ -212,7 +212,7 @@ impl Component {
         }
     }
 
-    /// It does not; the text says why, to an operator.
+    /// Reports trouble; the text says why, to an operator.
     pub fn trouble(&self, why: &str) {
         if let Some(state) = self.health.lock().get_mut(self.name) {
             if state.trouble.as_deref() != Some(why) {

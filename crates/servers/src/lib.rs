@@ -1,4 +1,4 @@
-//! Which game servers exist, and what should they be doing?
+//! Game servers and their desired state.
 //!
 //! - [`server`]: a server as people know it
 //! - [`access`]: who may do what on it (pure)

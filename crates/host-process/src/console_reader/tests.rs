@@ -122,7 +122,7 @@ fn lost_position_resumes_at_the_oldest_line() {
     assert!(piece.lost);
     assert_eq!(texts(&piece), texts(&bench.read(&EVERYTHING, 100)));
     assert!(!bench.read(&behind(&piece), 100).lost, "it is said once");
-    // What is deleted altogether has no lines to miss.
+    // A deleted console has no lines to miss.
     for name in ["console.log", "console.log.1", "console.log.2"] {
         fs::remove_file(bench.dir.path().join(name)).expect("removed");
     }
