@@ -11,12 +11,12 @@ use twilight_http::{Error, error::ErrorType};
 /// State of the bot at Discord. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Standing {
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<ShardStates>>,
     refused: CancellationToken,
 }
 
 #[derive(Default)]
-struct State {
+struct ShardStates {
     /// Trouble of each shard; empty for a connected one.
     shards: BTreeMap<u32, Option<String>>,
     disconnected: Option<String>,
@@ -94,7 +94,7 @@ impl Standing {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, ShardStates> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -24,11 +24,11 @@ pub struct Health {
 #[derive(Debug, Default)]
 struct Inner {
     draining: AtomicBool,
-    components: Mutex<BTreeMap<&'static str, State>>,
+    components: Mutex<BTreeMap<&'static str, ComponentState>>,
 }
 
 #[derive(Debug)]
-struct State {
+struct ComponentState {
     registered_at: Instant,
     /// Last sign of life; `None` before the first.
     alive_at: Option<Instant>,
@@ -110,7 +110,7 @@ impl Health {
     }
 
     fn register(&self, name: &'static str, good_for: Duration, needed: bool) -> Component {
-        let state = State {
+        let state = ComponentState {
             registered_at: Instant::now(),
             alive_at: None,
             good_for,
@@ -154,7 +154,7 @@ impl Health {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<&'static str, State>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<&'static str, ComponentState>> {
         self.inner.components.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -165,7 +165,7 @@ impl Condition {
     }
 }
 
-impl State {
+impl ComponentState {
     fn trouble(&self) -> Option<String> {
         if self.is_off || self.trouble.is_some() {
             return self.trouble.clone();

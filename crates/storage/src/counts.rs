@@ -71,7 +71,7 @@ impl Db {
         known: impl IntoIterator<Item = Vec<&'static str>> + Send,
     ) -> Result<Vec<(String, i64)>, StoreError> {
         #[derive(QueryableByName)]
-        struct Row {
+        struct CountRow {
             #[diesel(sql_type = Text)]
             word: String,
             #[diesel(sql_type = BigInt)]
@@ -81,7 +81,7 @@ impl Db {
         let bind = |query: BoxedSqlQuery<'static, Pg, SqlQuery>, words| query.bind::<Array<Text>, _>(words);
         let query = known.into_iter().fold(diesel::sql_query(statement).into_boxed::<Pg>(), bind);
         self.run(async |conn| {
-            let rows: Vec<Row> = query.get_results(conn).await?;
+            let rows: Vec<CountRow> = query.get_results(conn).await?;
             Ok(rows.into_iter().map(|row| (row.word, row.rows)).collect())
         })
         .await

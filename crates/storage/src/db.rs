@@ -120,7 +120,7 @@ impl Db {
         for<'c> F: AsyncFnOnce(&'c mut AsyncPgConnection) -> Result<T, Fault<R>>
             + Work<&'c mut AsyncPgConnection, Result<T, Fault<R>>, Future: Send>,
     {
-        let mut lent = Lent(Some(self.checkout().await?));
+        let mut lent = LentConnection(Some(self.checkout().await?));
         let Some(conn) = &mut lent.0 else { return Err(StoreError::Internal("no connection".into()).into()) };
         match tokio::time::timeout(CALL, work(conn)).await {
             Ok(result) => {
@@ -182,15 +182,15 @@ impl Db {
 }
 
 /// A connection of the pool, closed unless it is given back.
-struct Lent(Option<Object<AsyncPgConnection>>);
+struct LentConnection(Option<Object<AsyncPgConnection>>);
 
-impl Lent {
+impl LentConnection {
     fn give_back(&mut self) {
         self.0 = None;
     }
 }
 
-impl Drop for Lent {
+impl Drop for LentConnection {
     fn drop(&mut self) {
         if let Some(conn) = self.0.take() {
             drop(Object::take(conn));

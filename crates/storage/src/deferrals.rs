@@ -20,7 +20,7 @@ use crate::{
 };
 
 #[derive(QueryableByName)]
-struct Row {
+struct DeferralRow {
     #[diesel(sql_type = Text)]
     key: String,
     #[diesel(sql_type = Text)]
@@ -35,7 +35,7 @@ struct Row {
     age_s: f64,
 }
 
-impl Row {
+impl DeferralRow {
     fn into_claimed(self) -> Result<Claimed, Fault<StoreError>> {
         let deferral = Deferral {
             place: self.place.known()?,
@@ -94,7 +94,7 @@ impl DeferralStore for Db {
     ) -> Result<Vec<Claimed>, StoreError> {
         self.run(async |conn| {
             // diesel has no CTEs. An operation that was accepted before its answer could say so has the key.
-            let rows: Vec<Row> = diesel::sql_query(
+            let rows: Vec<DeferralRow> = diesel::sql_query(
                 "with old as (
                      delete from deferrals where created_at <= now() - make_interval(secs => $6)),
                  due as (
@@ -118,7 +118,7 @@ impl DeferralStore for Db {
             .bind::<Double, _>(life.as_secs_f64())
             .get_results(conn)
             .await?;
-            understood(rows.into_iter().map(Row::into_claimed))
+            understood(rows.into_iter().map(DeferralRow::into_claimed))
         })
         .await
     }

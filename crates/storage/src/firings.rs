@@ -53,14 +53,14 @@ impl FiringStore for Db {
             // due, sorts all that are for each batch of them.
             // diesel has no SET.
             diesel::sql_query("set local enable_sort = off").execute(conn).await?;
-            let rows: Vec<claim::Row> = server_schedules::table
+            let rows: Vec<claim::DueSchedule> = server_schedules::table
                 .filter(server_schedules::enabled.and(server_schedules::next_run.le(now().nullable())))
                 // Rows of a newer program would be first in every batch, before those of this one.
                 .filter(server_schedules::action.eq_any(every::<Action>()))
                 .filter(server_schedules::missed_run_policy.eq_any(every::<MissedRunPolicy>()))
                 .order(server_schedules::next_run)
                 .limit(limit.into())
-                .select((schedules::Row::as_select(), planned(), now()))
+                .select((schedules::ScheduleRow::as_select(), planned(), now()))
                 .for_no_key_update()
                 .skip_locked()
                 .load(conn)
@@ -74,11 +74,11 @@ impl FiringStore for Db {
         let zones = zone::current();
         let (bound, ours) = (zones.version().bound(), zones.version().as_str());
         self.transaction(async |conn| {
-            let rows: Vec<claim::Row> = server_schedules::table
+            let rows: Vec<claim::DueSchedule> = server_schedules::table
                 .filter(server_schedules::enabled.and(server_schedules::zone_version.lt(bound)))
                 .filter(server_schedules::zone_version.ne(ours))
                 .limit(limit.into())
-                .select((schedules::Row::as_select(), planned(), now()))
+                .select((schedules::ScheduleRow::as_select(), planned(), now()))
                 .for_no_key_update()
                 .skip_locked()
                 .load(conn)
@@ -209,7 +209,7 @@ impl FiringStore for Db {
 
     async fn finish(&self, ends: &[(FiringId, End)]) -> Result<Vec<(Action, RunState)>, StoreError> {
         #[derive(QueryableByName)]
-        struct Row {
+        struct PlannedRow {
             #[diesel(sql_type = Text)]
             action: Stored<Action>,
             #[diesel(sql_type = Text)]
@@ -220,7 +220,7 @@ impl FiringStore for Db {
         let reasons: Vec<_> = ends.iter().map(|(_, end)| end.reason.as_deref()).collect();
         self.run(async |conn| {
             // diesel joins no `unnest`.
-            let rows: Vec<Row> = diesel::sql_query(
+            let rows: Vec<PlannedRow> = diesel::sql_query(
                 "update schedule_runs r set state = u.state, reason = u.reason, finished_at = now()
                  from unnest($1, $2, $3, $4) as u(schedule, slot, state, reason)
                  where r.schedule_id = u.schedule and r.slot = u.slot and r.state = 'pending'

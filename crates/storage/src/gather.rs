@@ -24,9 +24,9 @@ const TOGETHER: usize = 64;
 const QUIET: Duration = Duration::from_secs(1);
 
 /// Looks things up by their key, together. Those who ask from one thread are asked for there.
-pub(crate) struct Gather<K, V>([Mutex<Place<K, V>>; PLACES]);
+pub(crate) struct Gather<K, V>([Mutex<AskingPlace<K, V>>; PLACES]);
 
-struct Place<K, V> {
+struct AskingPlace<K, V> {
     waiting: Vec<Asked<K, V>>,
     asked_at: Option<Instant>,
 }
@@ -38,7 +38,7 @@ struct Asked<K, V> {
 
 impl<K, V> Default for Gather<K, V> {
     fn default() -> Self {
-        Self(std::array::from_fn(|_| Mutex::new(Place { waiting: vec![], asked_at: None })))
+        Self(std::array::from_fn(|_| Mutex::new(AskingPlace { waiting: vec![], asked_at: None })))
     }
 }
 
@@ -99,7 +99,7 @@ where
         (!asked.is_empty()).then_some(asked)
     }
 
-    fn place(&self, number: usize) -> MutexGuard<'_, Place<K, V>> {
+    fn place(&self, number: usize) -> MutexGuard<'_, AskingPlace<K, V>> {
         self.0[number].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

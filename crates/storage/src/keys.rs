@@ -18,7 +18,7 @@ use diesel::{
 };
 use diesel_async::RunQueryDsl;
 
-use self::row::Row;
+use self::row::StoredKey;
 use crate::{
     db::Db,
     error::Fault,
@@ -64,13 +64,13 @@ impl KeyStore for Db {
 
     async fn find(&self, owner: &UserId, id: KeyId) -> Result<Option<ApiKey>, StoreError> {
         self.read(async |mut conn| {
-            let row: Option<Row> = api_keys::table
+            let row: Option<StoredKey> = api_keys::table
                 .filter(api_keys::id.eq(id.0).and(api_keys::discord_id.eq(owner.as_str())))
-                .select(Row::as_select())
+                .select(StoredKey::as_select())
                 .first(&mut conn)
                 .await
                 .optional()?;
-            row.map(Row::into_key).transpose()
+            row.map(StoredKey::into_key).transpose()
         })
         .await
     }
@@ -87,7 +87,7 @@ impl KeyStore for Db {
                 .filter(api_keys::discord_id.eq(owner.as_str()).and(api_keys::id.gt(after.map_or(0, |id| id.0))))
                 .order(api_keys::id)
                 .limit(limit.into())
-                .select(Row::as_select())
+                .select(StoredKey::as_select())
                 .into_boxed();
             match state {
                 Some(KeyState::Active) => {
@@ -96,8 +96,8 @@ impl KeyStore for Db {
                 Some(KeyState::Expired) => rows = rows.filter(api_keys::expires_at.le(now().nullable())),
                 None => {}
             }
-            let rows: Vec<Row> = rows.load(&mut conn).await?;
-            rows.into_iter().map(Row::into_key).collect()
+            let rows: Vec<StoredKey> = rows.load(&mut conn).await?;
+            rows.into_iter().map(StoredKey::into_key).collect()
         })
         .await
     }
@@ -146,12 +146,13 @@ impl KeyStore for Db {
 async fn known(db: Db, digests: Vec<Digest>) -> Result<HashMap<Digest, Result<ApiKey, StoreError>>, StoreError> {
     db.read(async |mut conn| {
         let by_hash: HashMap<String, Digest> = digests.iter().map(|digest| (digest.to_hex(), *digest)).collect();
-        let rows: Vec<(String, Row)> = api_keys::table
+        let rows: Vec<(String, StoredKey)> = api_keys::table
             .filter(api_keys::key_hash.eq_any(by_hash.keys()))
-            .select((api_keys::key_hash, Row::as_select()))
+            .select((api_keys::key_hash, StoredKey::as_select()))
             .load(&mut conn)
             .await?;
-        let read = |(hash, row): (String, Row)| Some((*by_hash.get(&hash)?, row.into_key().map_err(Fault::into_error)));
+        let read =
+            |(hash, row): (String, StoredKey)| Some((*by_hash.get(&hash)?, row.into_key().map_err(Fault::into_error)));
         Ok(rows.into_iter().filter_map(read).collect())
     })
     .await

@@ -40,7 +40,7 @@ use crate::{
 impl LeaseStore for Db {
     async fn due(&self, host: &str, actions: &[Action], limit: u32) -> Result<Vec<Due>, StoreError> {
         #[derive(QueryableByName)]
-        struct Row {
+        struct DueRow {
             #[diesel(sql_type = SqlUuid)]
             id: Uuid,
             #[diesel(sql_type = Text)]
@@ -50,7 +50,7 @@ impl LeaseStore for Db {
             // Ranges of two partial indexes, and then each one's server by its key: whatever the planner believes of how
             // many there are, it reads no more than what is due.
             // diesel has neither CTEs nor window functions.
-            let rows: Vec<Row> = diesel::sql_query(
+            let rows: Vec<DueRow> = diesel::sql_query(
                 "with due as materialized (
                      select o.id, o.server_id, o.available_at as since from operations o
                      where o.state = 'queued' and o.available_at <= now() and o.action = any($2) and o.origin = any($6)
@@ -72,7 +72,7 @@ impl LeaseStore for Db {
             .bind::<Array<Text>, _>(every::<Origin>())
             .get_results(conn)
             .await?;
-            let due = |row: Row| Due { operation: OperationId(row.id), owner: UserId::from_stored(&row.owner) };
+            let due = |row: DueRow| Due { operation: OperationId(row.id), owner: UserId::from_stored(&row.owner) };
             Ok(rows.into_iter().map(due).collect())
         })
         .await
@@ -84,23 +84,25 @@ impl LeaseStore for Db {
             if ids.is_empty() {
                 return Ok(vec![]);
             }
-            let rows: Vec<(operations::Row, servers::Row, i32, Generation)> = ops::table
+            let rows: Vec<(operations::OperationRow, servers::ServerRow, i32, Generation)> = ops::table
                 .inner_join(game_servers::table)
                 .filter(ops::id.eq_any(ids))
                 .order(ops::id)
                 .select((
-                    operations::Row::as_select(),
-                    servers::Row::as_select(),
+                    operations::OperationRow::as_select(),
+                    servers::ServerRow::as_select(),
                     ops::attempt,
                     game_servers::status_generation,
                 ))
                 .load(conn)
                 .await?;
-            let claim = |(operation, server, attempt, published): (operations::Row, servers::Row, i32, Generation)| {
-                let (operation, mut server) = (operation.into_operation()?, server.into_server()?);
-                server.status = power::status_while(operation.action, operation.generation, server.status, published);
-                Ok::<_, Fault<StoreError>>(Claim { operation, server, published, attempt })
-            };
+            let claim =
+                |(operation, server, attempt, published): (operations::OperationRow, servers::ServerRow, i32, Generation)| {
+                    let (operation, mut server) = (operation.into_operation()?, server.into_server()?);
+                    server.status =
+                        power::status_while(operation.action, operation.generation, server.status, published);
+                    Ok::<_, Fault<StoreError>>(Claim { operation, server, published, attempt })
+                };
             let claims = understood(rows.into_iter().map(claim))?;
             let servers: Vec<_> = claims.iter().map(|claim| claim.server.id.0).collect();
             let statuses: Vec<_> = claims.iter().map(|claim| stored(claim.server.status)).collect();

@@ -33,7 +33,7 @@ const GIVEN_UP: &str = "given_up";
 
 #[derive(Queryable, Selectable, QueryableByName)]
 #[diesel(table_name = notices)]
-struct Row {
+struct NoticeRow {
     id: i64,
     recipient: String,
     channel_id: Option<String>,
@@ -47,7 +47,7 @@ struct Row {
     created_at: Timestamp,
 }
 
-impl Row {
+impl NoticeRow {
     fn into_notice(self) -> Result<Notice, Fault<StoreError>> {
         Ok(Notice {
             id: NoticeId(self.id),
@@ -71,7 +71,7 @@ impl NoticeStore for Db {
         self.transaction(async |conn| {
             let given_up = give_up_old(conn).await?;
             // diesel has no CTEs.
-            let rows: Vec<Row> = diesel::sql_query(
+            let rows: Vec<NoticeRow> = diesel::sql_query(
                 "with due as (
                      select id from notices
                      where state = 'pending' and next_attempt_at <= now() and kind = any($3)
@@ -89,7 +89,7 @@ impl NoticeStore for Db {
             .bind::<Array<Text>, _>(every::<Kind>())
             .get_results(conn)
             .await?;
-            let mut notices = understood(rows.into_iter().map(Row::into_notice))?;
+            let mut notices = understood(rows.into_iter().map(NoticeRow::into_notice))?;
             notices.sort_by_key(|notice| notice.id);
             Ok(Claimed { notices, given_up })
         })

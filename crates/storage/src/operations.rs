@@ -23,7 +23,7 @@ use crate::{
 
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = operations)]
-pub(crate) struct Row {
+pub(crate) struct OperationRow {
     id: Uuid,
     server_id: i32,
     action: Stored<Action>,
@@ -39,7 +39,7 @@ pub(crate) struct Row {
     killed_after_grace: Option<bool>,
 }
 
-impl Row {
+impl OperationRow {
     pub(crate) fn into_operation<R>(self) -> Result<Operation, Fault<R>> {
         Ok(Operation {
             id: OperationId(self.id),
@@ -69,10 +69,10 @@ impl OperationStore for Db {
 
     async fn operation(&self, id: OperationId) -> Result<Option<(Operation, UserId)>, StoreError> {
         self.read(async |mut conn| {
-            let row: Option<(Row, String)> = operations::table
+            let row: Option<(OperationRow, String)> = operations::table
                 .inner_join(game_servers::table)
                 .filter(operations::id.eq(id.0))
-                .select((Row::as_select(), game_servers::discord_id))
+                .select((OperationRow::as_select(), game_servers::discord_id))
                 .first(&mut conn)
                 .await
                 .optional()?;
@@ -84,9 +84,12 @@ impl OperationStore for Db {
     async fn operations(&self, ids: &[OperationId]) -> Result<Vec<Operation>, StoreError> {
         let ids: Vec<_> = ids.iter().map(|id| id.0).collect();
         self.run(async |conn| {
-            let rows: Vec<Row> =
-                operations::table.filter(operations::id.eq_any(ids)).select(Row::as_select()).load(conn).await?;
-            understood(rows.into_iter().map(Row::into_operation))
+            let rows: Vec<OperationRow> = operations::table
+                .filter(operations::id.eq_any(ids))
+                .select(OperationRow::as_select())
+                .load(conn)
+                .await?;
+            understood(rows.into_iter().map(OperationRow::into_operation))
         })
         .await
     }
@@ -103,7 +106,7 @@ impl OperationStore for Db {
                 .filter(operations::id.lt(page.after.map_or(Uuid::max(), |id| id.0)))
                 .order(operations::id.desc())
                 .limit(page.limit.into())
-                .select(Row::as_select())
+                .select(OperationRow::as_select())
                 .into_boxed()
                 .filter(operations::action.eq_any(every::<Action>()))
                 .filter(operations::state.eq_any(every::<State>()))
@@ -114,8 +117,8 @@ impl OperationStore for Db {
             if let Some(action) = filter.action {
                 rows = rows.filter(operations::action.eq(stored(action)));
             }
-            let rows: Vec<Row> = rows.load(&mut conn).await?;
-            rows.into_iter().map(Row::into_operation).collect()
+            let rows: Vec<OperationRow> = rows.load(&mut conn).await?;
+            rows.into_iter().map(OperationRow::into_operation).collect()
         })
         .await
     }

@@ -42,7 +42,7 @@ struct Hour {
 }
 
 #[derive(QueryableByName)]
-struct Row {
+struct PurseRow {
     #[diesel(sql_type = Integer)]
     id: i32,
     #[diesel(sql_type = Text)]
@@ -81,7 +81,7 @@ impl Purses {
             .for_no_key_update()
             .load(conn)
             .await?;
-        let servers: Vec<Row> = diesel::sql_query(format!(
+        let servers: Vec<PurseRow> = diesel::sql_query(format!(
             "select s.id, s.discord_id, s.cost_per_hour, coalesce(s.paid_until > clock_timestamp(), false) as is_paid,
                     coalesce({RESERVES}, false) as is_reserved
              from game_servers s where s.discord_id = any($1) and {PRICED}"
@@ -89,8 +89,8 @@ impl Purses {
         .bind::<Array<Text>, _>(&owners)
         .get_results(conn)
         .await?;
-        let hour = |row: Row| {
-            let Row { cost_per_hour: price, is_paid, is_reserved, .. } = row;
+        let hour = |row: PurseRow| {
+            let PurseRow { cost_per_hour: price, is_paid, is_reserved, .. } = row;
             (ServerId(row.id), Hour { owner: UserId::from_stored(&row.discord_id), price, is_paid, is_reserved })
         };
         Ok(Self {

@@ -32,11 +32,11 @@ pub(crate) fn share(connections: usize) -> usize {
 /// in the background, when somebody looks for one in vain.
 pub(crate) struct Readers {
     url: DatabaseUrl,
-    places: Vec<Arc<Place>>,
+    places: Vec<Arc<ReaderPlace>>,
 }
 
 #[derive(Default)]
-struct Place {
+struct ReaderPlace {
     current: Mutex<Option<Arc<Reader>>>,
     is_connecting: AtomicBool,
 }
@@ -52,9 +52,9 @@ struct Reader {
 }
 
 /// A reader lent out: one question.
-pub(crate) struct Lent {
+pub(crate) struct LentReader {
     reader: Arc<Reader>,
-    place: Arc<Place>,
+    place: Arc<ReaderPlace>,
 }
 
 impl Readers {
@@ -63,11 +63,11 @@ impl Readers {
     }
 
     /// A connection that is there and answers. Waits for nothing.
-    pub(crate) fn lend(&self) -> Option<Lent> {
+    pub(crate) fn lend(&self) -> Option<LentReader> {
         let place = self.places.get(thread_number() % self.places.len())?;
         let current = place.lock().clone();
         match current.filter(|reader| reader.is_open.load(Relaxed)) {
-            Some(reader) => reader.is_prompt().then(|| Lent::new(reader, place.clone())),
+            Some(reader) => reader.is_prompt().then(|| LentReader::new(reader, place.clone())),
             None => {
                 self.connect(place);
                 None
@@ -75,7 +75,7 @@ impl Readers {
         }
     }
 
-    fn connect(&self, place: &Arc<Place>) {
+    fn connect(&self, place: &Arc<ReaderPlace>) {
         if place.is_connecting.swap(true, Relaxed) {
             return;
         }
@@ -93,7 +93,7 @@ impl Readers {
 }
 
 /// Ends with the task, however that ends.
-struct Connecting(Arc<Place>);
+struct Connecting(Arc<ReaderPlace>);
 
 impl Drop for Connecting {
     fn drop(&mut self) {
@@ -101,7 +101,7 @@ impl Drop for Connecting {
     }
 }
 
-impl Place {
+impl ReaderPlace {
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<Arc<Reader>>> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -144,8 +144,8 @@ impl Drop for Closes {
     }
 }
 
-impl Lent {
-    fn new(reader: Arc<Reader>, place: Arc<Place>) -> Self {
+impl LentReader {
+    fn new(reader: Arc<Reader>, place: Arc<ReaderPlace>) -> Self {
         if reader.open_questions.fetch_add(1, Relaxed) == 0 {
             reader.moved.store(reader.now(), Relaxed);
         }
@@ -169,7 +169,7 @@ impl Lent {
     }
 }
 
-impl Drop for Lent {
+impl Drop for LentReader {
     fn drop(&mut self) {
         self.reader.open_questions.fetch_sub(1, Relaxed);
     }

@@ -16,7 +16,7 @@ use crate::{
 
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = idempotency_keys)]
-struct Row {
+struct ReplyRow {
     fingerprint: Vec<u8>,
     lease_until: Option<Timestamp>,
     status: Option<i16>,
@@ -112,8 +112,8 @@ impl Replies for Db {
 
 /// Returns the fate of a request whose key is known; `None` for an unknown key.
 async fn met(conn: &mut AsyncPgConnection, asked: &Asked, lease: Duration) -> Result<Option<Begun>, Fault<StoreError>> {
-    let known = idempotency_keys::table.find(&*asked.key).select((Row::as_select(), clock_timestamp()));
-    let known: Option<(Row, Timestamp)> = known.first(conn).await.optional()?;
+    let known = idempotency_keys::table.find(&*asked.key).select((ReplyRow::as_select(), clock_timestamp()));
+    let known: Option<(ReplyRow, Timestamp)> = known.first(conn).await.optional()?;
     let Some((row, now)) = known else { return Ok(None) };
     if row.fingerprint != asked.fingerprint.as_bytes() {
         return Ok(Some(Begun::Other));

@@ -50,9 +50,9 @@ impl RetentionStore for Db {
                 .load(conn)
                 .await?;
             let (ids, servers): (Vec<_>, Vec<_>) = waiting.into_iter().unzip();
-            let rows: Vec<operations::Row> = diesel::update(ops::table.filter(ops::id.eq_any(&ids)))
+            let rows: Vec<operations::OperationRow> = diesel::update(ops::table.filter(ops::id.eq_any(&ids)))
                 .set((ops::state.eq(stored(State::Expired)), ops::finished_at.eq(now().nullable())))
-                .returning(operations::Row::as_returning())
+                .returning(operations::OperationRow::as_returning())
                 .get_results(conn)
                 .await?;
             let between = [Status::Starting, Status::Stopping, Status::Deleting].map(stored);
@@ -68,7 +68,7 @@ impl RetentionStore for Db {
                 .await?;
             desired::revert(conn, &servers).await?;
             notices::tell_of_operations(conn, &ids).await?;
-            let expired: Vec<Operation> = understood(rows.into_iter().map(operations::Row::into_operation))?;
+            let expired: Vec<Operation> = understood(rows.into_iter().map(operations::OperationRow::into_operation))?;
             let begun = expired.iter().filter(|it| it.action != Action::Delete && failed.contains(&it.server.0));
             let stops: Vec<_> = begun.map(stop_of).collect();
             accept::accept(conn, &stops, Billing::Off).await?;

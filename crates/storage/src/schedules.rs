@@ -26,7 +26,7 @@ use crate::{
 
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = server_schedules)]
-pub(crate) struct Row {
+pub(crate) struct ScheduleRow {
     id: i32,
     server_id: i32,
     discord_id: String,
@@ -42,7 +42,7 @@ pub(crate) struct Row {
     updated_at: Timestamp,
 }
 
-impl Row {
+impl ScheduleRow {
     pub(crate) fn into_schedule<R: From<StoreError>>(self) -> Result<Schedule, Fault<R>> {
         Ok(Schedule {
             id: ScheduleId(self.id),
@@ -67,8 +67,9 @@ impl ScheduleStore for Db {
     async fn create(&self, new: &NewSchedule, limits: Limits, once: Option<&Once>) -> Result<Schedule, WriteError> {
         self.transaction(async |conn| {
             if let Some(id) = once::made(conn, once).await? {
-                let row = server_schedules::table.find(id).select(Row::as_select()).first(conn).await.optional()?;
-                let row: Row = row.ok_or(Fault::Refused(WriteError::Gone))?;
+                let row =
+                    server_schedules::table.find(id).select(ScheduleRow::as_select()).first(conn).await.optional()?;
+                let row: ScheduleRow = row.ok_or(Fault::Refused(WriteError::Gone))?;
                 return row.into_schedule();
             }
             // So that the schedules of one user are counted one at a time.
@@ -91,7 +92,7 @@ impl ScheduleStore for Db {
             }
             let at: Timestamp = diesel::select(now()).get_result(conn).await?;
             let next_run = new.timing.next_run(at).map_err(|error| Fault::Refused(error.into()))?;
-            let row: Row = diesel::insert_into(server_schedules::table)
+            let row: ScheduleRow = diesel::insert_into(server_schedules::table)
                 .values((
                     server_schedules::server_id.eq(new.server.0),
                     server_schedules::discord_id.eq(new.owner.as_str()),
@@ -104,7 +105,7 @@ impl ScheduleStore for Db {
                     server_schedules::zone_version.eq(new.timing.zone.version().as_str()),
                     server_schedules::planned_at.eq(at),
                 ))
-                .returning(Row::as_returning())
+                .returning(ScheduleRow::as_returning())
                 .get_result(conn)
                 .await?;
             ring(conn, SCHEDULES).await?;
@@ -116,13 +117,13 @@ impl ScheduleStore for Db {
 
     async fn find(&self, user: &UserId, id: ScheduleId) -> Result<Option<Schedule>, StoreError> {
         self.read(async |mut conn| {
-            let row: Option<Row> = server_schedules::table
+            let row: Option<ScheduleRow> = server_schedules::table
                 .filter(server_schedules::id.eq(id.0).and(theirs(user)))
-                .select(Row::as_select())
+                .select(ScheduleRow::as_select())
                 .first(&mut conn)
                 .await
                 .optional()?;
-            row.map(Row::into_schedule).transpose()
+            row.map(ScheduleRow::into_schedule).transpose()
         })
         .await
     }
@@ -134,7 +135,7 @@ impl ScheduleStore for Db {
                 .filter(server_schedules::id.gt(query.after.map_or(0, |id| id.0)))
                 .order(server_schedules::id)
                 .limit(query.limit.into())
-                .select(Row::as_select())
+                .select(ScheduleRow::as_select())
                 .into_boxed()
                 .filter(server_schedules::action.eq_any(every::<Action>()))
                 .filter(server_schedules::missed_run_policy.eq_any(every::<MissedRunPolicy>()));
@@ -150,8 +151,8 @@ impl ScheduleStore for Db {
             if let Some(enabled) = query.enabled {
                 rows = rows.filter(server_schedules::enabled.eq(enabled));
             }
-            let rows: Vec<Row> = rows.load(&mut conn).await?;
-            rows.into_iter().map(Row::into_schedule).collect()
+            let rows: Vec<ScheduleRow> = rows.load(&mut conn).await?;
+            rows.into_iter().map(ScheduleRow::into_schedule).collect()
         })
         .await
     }
@@ -163,9 +164,9 @@ impl ScheduleStore for Db {
         change: &ScheduleChange,
     ) -> Result<Option<Schedule>, WriteError> {
         self.transaction(async |conn| {
-            let row: Option<(Row, Planned)> = server_schedules::table
+            let row: Option<(ScheduleRow, Planned)> = server_schedules::table
                 .filter(server_schedules::id.eq(id.0).and(theirs(user)))
-                .select((Row::as_select(), planned()))
+                .select((ScheduleRow::as_select(), planned()))
                 .for_no_key_update()
                 .first(conn)
                 .await
@@ -189,7 +190,7 @@ impl ScheduleStore for Db {
                 changed.timing().ok().map(|timing| timing.zone.version().to_string())
             };
             let planned_at = version.as_ref().map(|_| at);
-            let row: Row = diesel::update(server_schedules::table.find(id.0))
+            let row: ScheduleRow = diesel::update(server_schedules::table.find(id.0))
                 .set((
                     version.map(|version| server_schedules::zone_version.eq(version)),
                     planned_at.map(|at| server_schedules::planned_at.eq(at)),
@@ -202,7 +203,7 @@ impl ScheduleStore for Db {
                     server_schedules::next_run.eq(changed.next_run),
                     server_schedules::updated_at.eq(now()),
                 ))
-                .returning(Row::as_returning())
+                .returning(ScheduleRow::as_returning())
                 .get_result(conn)
                 .await?;
             ring(conn, SCHEDULES).await?;

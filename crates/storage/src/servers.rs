@@ -30,7 +30,7 @@ use crate::{
 
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = game_servers)]
-pub(crate) struct Row {
+pub(crate) struct ServerRow {
     id: i32,
     discord_id: String,
     name: String,
@@ -49,7 +49,7 @@ pub(crate) struct Row {
     updated_at: Timestamp,
 }
 
-impl Row {
+impl ServerRow {
     pub(crate) fn into_server<R>(self) -> Result<Server, Fault<R>> {
         let port = self.port.and_then(|port| u16::try_from(port).ok());
         Ok(Server {
@@ -83,7 +83,7 @@ impl ServerStore for Db {
     ) -> Result<Server, WriteError> {
         self.transaction(async |conn| {
             if let Some(id) = once::made(conn, once).await? {
-                let row: Row = game_servers::table.find(id).select(Row::as_select()).first(conn).await?;
+                let row: ServerRow = game_servers::table.find(id).select(ServerRow::as_select()).first(conn).await?;
                 return row.into_server();
             }
             users::lock(conn, owner, WriteError::NoUser).await?;
@@ -97,7 +97,7 @@ impl ServerStore for Db {
                 return Err(Fault::Refused(WriteError::GameUnavailable(why)));
             }
             check_name(conn, owner, &new.name, None).await?;
-            let row: Row = diesel::insert_into(game_servers::table)
+            let row: ServerRow = diesel::insert_into(game_servers::table)
                 .values((
                     game_servers::discord_id.eq(owner.as_str()),
                     game_servers::name.eq(&new.name),
@@ -110,7 +110,7 @@ impl ServerStore for Db {
                     game_servers::cost_per_hour.eq(terms.cost_per_hour),
                     game_servers::host.eq(&terms.host),
                 ))
-                .returning(Row::as_returning())
+                .returning(ServerRow::as_returning())
                 .get_result(conn)
                 .await?;
             stats::add_server_created(conn, owner).await?;
@@ -127,10 +127,10 @@ impl ServerStore for Db {
                 .and(server_grants::discord_id.eq(user.as_str()))
                 .and(shares::counts());
             // A row for each grant, of which there are few; mostly none, and then one row.
-            let rows: Vec<(Row, Option<Vec<Stored<Permission>>>)> = game_servers::table
+            let rows: Vec<(ServerRow, Option<Vec<Stored<Permission>>>)> = game_servers::table
                 .left_join(server_grants::table.on(theirs))
                 .filter(game_servers::id.eq(id.0).and(game_servers::deleted_at.is_null()))
-                .select((Row::as_select(), server_grants::permissions.nullable()))
+                .select((ServerRow::as_select(), server_grants::permissions.nullable()))
                 .load(&mut conn)
                 .await?;
             let mut found = None;
@@ -139,7 +139,7 @@ impl ServerStore for Db {
                 shared = shared.or(shares::permissions(words.unwrap_or_default())?);
                 found = Some(row);
             }
-            let server = found.map(Row::into_server).transpose()?;
+            let server = found.map(ServerRow::into_server).transpose()?;
             Ok(server.map(|server| {
                 let access = Access::of(&server, user, shared);
                 (server, access)
@@ -172,7 +172,7 @@ impl ServerStore for Db {
                 .filter(game_servers::deleted_at.is_null())
                 .order((anothers, game_servers::id))
                 .limit(page.limit.into())
-                .select(Row::as_select())
+                .select(ServerRow::as_select())
                 .into_boxed()
                 .filter(game_servers::status.eq_any(every::<Status>()))
                 .filter(game_servers::desired.eq_any(every::<Desired>()));
@@ -200,7 +200,7 @@ impl ServerStore for Db {
             if let Some(part) = &filter.name {
                 rows = rows.filter(strpos(lower(game_servers::name), lower(part)).gt(0));
             }
-            let rows: Vec<Row> = rows.load(&mut conn).await?;
+            let rows: Vec<ServerRow> = rows.load(&mut conn).await?;
             let others = rows.iter().filter(|row| row.discord_id != user.as_str()).map(|row| row.id).collect();
             let granted = shares::granted(&mut conn, others, BTreeSet::from([user.as_str()])).await?;
             let servers = rows.into_iter().map(|row| {
@@ -220,7 +220,7 @@ impl ServerStore for Db {
                 check_name(conn, owner, name, Some(id)).await?;
             }
             let own = game_servers::id.eq(id.0).and(game_servers::discord_id.eq(owner.as_str()));
-            let row: Option<Row> = diesel::update(game_servers::table.filter(own))
+            let row: Option<ServerRow> = diesel::update(game_servers::table.filter(own))
                 .filter(game_servers::deleted_at.is_null())
                 .set((
                     change
@@ -231,11 +231,11 @@ impl ServerStore for Db {
                     change.is_public.map(|public| game_servers::is_public.eq(public)),
                     game_servers::updated_at.eq(now()),
                 ))
-                .returning(Row::as_returning())
+                .returning(ServerRow::as_returning())
                 .get_result(conn)
                 .await
                 .optional()?;
-            row.map(Row::into_server).transpose()
+            row.map(ServerRow::into_server).transpose()
         })
         .await
     }

@@ -37,7 +37,7 @@ const ROLE: &str = "role";
 
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = server_shares)]
-struct Row {
+struct ShareRow {
     server_id: i32,
     kind: String,
     grantee_id: String,
@@ -47,7 +47,7 @@ struct Row {
     created_at: Timestamp,
 }
 
-impl Row {
+impl ShareRow {
     fn into_share<R: From<StoreError>>(self) -> Result<Share, Fault<R>> {
         let grantee = match (self.kind.as_str(), &self.guild_id) {
             (MEMBER, _) => Grantee::Member(UserId::from_stored(&self.grantee_id)),
@@ -100,7 +100,7 @@ impl ShareStore for Db {
                 server_shares::permissions.eq(&permissions),
                 server_shares::granted_by.eq(owner.as_str()),
             );
-            let row: Row = diesel::insert_into(server_shares::table)
+            let row: ShareRow = diesel::insert_into(server_shares::table)
                 .values((
                     server_shares::server_id.eq(server.0),
                     server_shares::kind.eq(kind),
@@ -110,7 +110,7 @@ impl ShareStore for Db {
                 .on_conflict((server_shares::server_id, server_shares::kind, server_shares::grantee_id))
                 .do_update()
                 .set(allowed)
-                .returning(Row::as_returning())
+                .returning(ShareRow::as_returning())
                 .get_result(conn)
                 .await?;
             row.into_share()
@@ -152,13 +152,13 @@ impl ShareStore for Db {
 
     async fn shares(&self, server: ServerId) -> Result<Vec<Share>, StoreError> {
         self.read(async |mut conn| {
-            let rows: Vec<Row> = server_shares::table
+            let rows: Vec<ShareRow> = server_shares::table
                 .filter(server_shares::server_id.eq(server.0))
                 .order((server_shares::created_at, server_shares::grantee_id))
-                .select(Row::as_select())
+                .select(ShareRow::as_select())
                 .load(&mut conn)
                 .await?;
-            understood(rows.into_iter().map(Row::into_share))
+            understood(rows.into_iter().map(ShareRow::into_share))
         })
         .await
     }

@@ -15,7 +15,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use crate::error::Fault;
 
 #[derive(QueryableByName)]
-struct Row {
+struct StatsRow {
     #[diesel(sql_type = Integer)]
     servers_created: i32,
     #[diesel(sql_type = Integer)]
@@ -36,8 +36,8 @@ struct Row {
     keys: i64,
 }
 
-impl From<Row> for Stats {
-    fn from(row: Row) -> Self {
+impl From<StatsRow> for Stats {
+    fn from(row: StatsRow) -> Self {
         Self {
             servers_created: row.servers_created,
             commands_used: row.commands_used,
@@ -55,7 +55,7 @@ impl From<Row> for Stats {
 /// The totals and the live counts of a user, of one moment.
 pub(crate) async fn read<R>(conn: &mut AsyncPgConnection, user: &UserId) -> Result<Option<Stats>, Fault<R>> {
     // diesel has no `filter` of counts, and no lateral joins.
-    let row: Option<Row> = diesel::sql_query(
+    let row: Option<StatsRow> = diesel::sql_query(
         "select coalesce(t.total_servers_created, 0) as servers_created,
                 coalesce(t.total_commands_used, 0) as commands_used,
                 coalesce(t.total_credits_earned, 0) as credits_earned,

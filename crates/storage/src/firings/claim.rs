@@ -17,13 +17,13 @@ use crate::{error::Fault, schedules};
 const SLOTS: i64 = 10_000;
 
 /// A schedule, what was planned for it, and this moment.
-pub(super) type Row = (schedules::Row, Planned, Timestamp);
+pub(super) type DueSchedule = (schedules::ScheduleRow, Planned, Timestamp);
 
 /// A schedule that is due, and what to write for it; the text says why it cannot go on.
 type Due = (Schedule, Result<(Plan, String), String>, Timestamp);
 
 /// Plans schedules whose rows are locked, and writes what comes of it.
-pub(super) async fn claim(conn: &mut AsyncPgConnection, rows: Vec<Row>) -> Result<Claimed, Fault<StoreError>> {
+pub(super) async fn claim(conn: &mut AsyncPgConnection, rows: Vec<DueSchedule>) -> Result<Claimed, Fault<StoreError>> {
     let mut due = Vec::with_capacity(rows.len());
     let mut slots = 0;
     for (row, planned, at) in rows {

@@ -5,7 +5,7 @@ use agis_base::{KeyId, Timestamp, UserId};
 use diesel::{prelude::*, sql_types::Bool};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
-use super::row::Row;
+use super::row::StoredKey;
 use crate::{
     error::Fault,
     schema::{api_keys, now},
@@ -40,16 +40,16 @@ pub(super) async fn lock(
 ) -> Result<Locked, Fault<WriteError>> {
     let ids: Vec<i32> = by.into_iter().chain(about).map(|id| id.0).collect();
     let wanted = api_keys::id.eq_any(&ids).or(api_keys::replaced_by.assume_not_null().eq_any(&ids));
-    let rows: Vec<Row> = api_keys::table
+    let rows: Vec<StoredKey> = api_keys::table
         .filter(api_keys::discord_id.eq(owner.as_str()).and(wanted.or((kin == Kin::Locked).into_sql::<Bool>())))
         .order(api_keys::id)
-        .select(Row::as_select())
+        .select(StoredKey::as_select())
         .for_no_key_update()
         .load(conn)
         .await?;
     let at: Timestamp = diesel::select(now()).get_result(conn).await?;
-    let (asked, others): (Vec<Row>, Vec<Row>) = rows.into_iter().partition(|row| ids.contains(&row.id));
-    let asked: Vec<ApiKey> = asked.into_iter().map(Row::into_key).collect::<Result<_, Fault<WriteError>>>()?;
+    let (asked, others): (Vec<StoredKey>, Vec<StoredKey>) = rows.into_iter().partition(|row| ids.contains(&row.id));
+    let asked: Vec<ApiKey> = asked.into_iter().map(StoredKey::into_key).collect::<Result<_, Fault<WriteError>>>()?;
     // A key that cannot be read can do nothing either.
     let others = others.into_iter().filter_map(|row| row.into_key::<WriteError>().ok()).collect();
     let find = |id: Option<KeyId>| asked.iter().find(|key| Some(key.id) == id).cloned();

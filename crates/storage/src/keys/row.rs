@@ -14,7 +14,7 @@ use crate::{
 
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = api_keys)]
-pub(super) struct Row {
+pub(super) struct StoredKey {
     pub(super) id: i32,
     discord_id: String,
     name: String,
@@ -30,7 +30,7 @@ pub(super) struct Row {
     expires_at: Option<Timestamp>,
 }
 
-impl Row {
+impl StoredKey {
     pub(super) fn into_key<R: From<StoreError>>(self) -> Result<ApiKey, Fault<R>> {
         let makers = self.maker_buckets.into_iter().zip(self.maker_limits);
         let blocks: Result<Blocks, _> = self.allowed_ips.iter().map(|text| text.parse::<Block>()).collect();

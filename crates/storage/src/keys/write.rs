@@ -14,7 +14,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::{
     lock::{Kin, Locked, lock},
-    row::{Row, blocks, limit, makers, words},
+    row::{StoredKey, blocks, limit, makers, words},
 };
 use crate::{
     error::Fault,
@@ -45,7 +45,7 @@ pub(super) async fn create(
     if keys >= i64::from(max) {
         return Err(Fault::Refused(WriteError::TooMany));
     }
-    let row: Row = diesel::insert_into(api_keys::table)
+    let row: StoredKey = diesel::insert_into(api_keys::table)
         .values((
             api_keys::key_hash.eq(row.digest.to_hex()),
             api_keys::discord_id.eq(owner),
@@ -58,7 +58,7 @@ pub(super) async fn create(
             api_keys::maker_limits.eq(maker_limits),
             api_keys::expires_at.eq(grant.expires_at),
         ))
-        .returning(Row::as_returning())
+        .returning(StoredKey::as_returning())
         .get_result(conn)
         .await?;
     once::note(conn, once, row.id).await?;
@@ -85,7 +85,7 @@ pub(super) async fn change(
     if let Some(giver) = held.filter(|_| change.rate_limit.is_some_and(|limit| limit > key.grant.rate_limit)) {
         give(conn, &giver, &key, &others).await?;
     }
-    let row: Row = diesel::update(api_keys::table.find(id.0))
+    let row: StoredKey = diesel::update(api_keys::table.find(id.0))
         .set((
             // A statement must set something; what is not changed may be more than this version can read.
             api_keys::id.eq(id.0),
@@ -94,7 +94,7 @@ pub(super) async fn change(
             change.rate_limit.map(|it| api_keys::rate_limit.eq(limit(it))),
             change.allowed_ips.as_ref().map(|allowed| api_keys::allowed_ips.eq(blocks(allowed))),
         ))
-        .returning(Row::as_returning())
+        .returning(StoredKey::as_returning())
         .get_result(conn)
         .await?;
     row.into_key()
@@ -122,7 +122,7 @@ pub(super) async fn rotate(
     let has = if by == Some(id) { key.worth() } else { key.grant.clone() };
     let grant = has.rotated(worth(held.as_ref()).as_ref()).map_err(beyond)?;
     let (maker_buckets, maker_limits) = makers(&key.makers);
-    let successor: Row = diesel::insert_into(api_keys::table)
+    let successor: StoredKey = diesel::insert_into(api_keys::table)
         .values((
             api_keys::key_hash.eq(new.digest.to_hex()),
             api_keys::discord_id.eq(owner.as_str()),
@@ -135,7 +135,7 @@ pub(super) async fn rotate(
             api_keys::maker_limits.eq(maker_limits),
             api_keys::expires_at.eq(grant.expires_at),
         ))
-        .returning(Row::as_returning())
+        .returning(StoredKey::as_returning())
         .get_result(conn)
         .await?;
     let alive = api_keys::expires_at.is_null().or(api_keys::expires_at.gt(now().nullable()));

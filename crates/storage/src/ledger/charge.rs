@@ -21,7 +21,7 @@ use crate::{
 
 /// A server whose paid time is over, with its row locked.
 #[derive(QueryableByName)]
-struct Row {
+struct ChargeRow {
     #[diesel(sql_type = Integer)]
     id: i32,
     #[diesel(sql_type = BigInt)]
@@ -40,7 +40,7 @@ struct Row {
     confirmed_until: Timestamp,
 }
 
-impl Row {
+impl ChargeRow {
     fn due(&self, free_until: Timestamp) -> Due {
         Due {
             price: self.cost_per_hour,
@@ -55,7 +55,7 @@ impl Row {
 
 /// A row, and what becomes of it.
 struct Line {
-    row: Row,
+    row: ChargeRow,
     decision: Decision,
     /// Balance of the owner after it.
     balance: i32,
@@ -65,7 +65,7 @@ struct Line {
 pub(super) async fn charge(conn: &mut AsyncPgConnection, owner: &UserId) -> Result<Charged, Fault<StoreError>> {
     let Some(had) = balance(conn, owner.as_str(), Wait::Never).await? else { return Ok(Charged::default()) };
     // The conditions are shared with other raw statements.
-    let mut rows: Vec<Row> = diesel::sql_query(format!(
+    let mut rows: Vec<ChargeRow> = diesel::sql_query(format!(
         "select id, generation, game_type, cost_per_hour, paid_until, warned_at, confirmed_from, confirmed_until
          from game_servers s where discord_id = $1 and {PRICED} and {DUE}
          order by id for no key update skip locked"

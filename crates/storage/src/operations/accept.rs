@@ -12,7 +12,7 @@ use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::{
-    Row,
+    OperationRow,
     draft::{Answer, Draft, Standing},
     write::{insert, update_servers},
 };
@@ -57,10 +57,10 @@ async fn lock_servers(
     requests: &[Request],
 ) -> Result<(BTreeMap<ServerId, Server>, BTreeMap<ServerId, Timestamp>), Fault<StoreError>> {
     let ids: BTreeSet<_> = requests.iter().map(|request| request.server.0).collect();
-    let rows: Vec<(servers::Row, Option<Timestamp>)> = game_servers::table
+    let rows: Vec<(servers::ServerRow, Option<Timestamp>)> = game_servers::table
         .filter(game_servers::id.eq_any(ids).and(game_servers::deleted_at.is_null()))
         .order(game_servers::id)
-        .select((servers::Row::as_select(), game_servers::latest_slot))
+        .select((servers::ServerRow::as_select(), game_servers::latest_slot))
         .for_no_key_update()
         .load(conn)
         .await?;
@@ -105,8 +105,8 @@ async fn known(
     let mut known = HashMap::new();
     if !keys.is_empty() {
         let with_keys = operations::table.filter(operations::idempotency_key.eq_any(keys));
-        let rows: Vec<(Option<String>, Row)> =
-            with_keys.select((operations::idempotency_key, Row::as_select())).load(conn).await?;
+        let rows: Vec<(Option<String>, OperationRow)> =
+            with_keys.select((operations::idempotency_key, OperationRow::as_select())).load(conn).await?;
         for (key, row) in rows {
             if let Some(key) = key {
                 known.insert(Identity::Key(key), row.into_operation()?);
@@ -115,8 +115,8 @@ async fn known(
     }
     if !firings.is_empty() {
         let ids = firings.keys().map(|operation| operation.0);
-        let rows: Vec<Row> =
-            operations::table.filter(operations::id.eq_any(ids)).select(Row::as_select()).load(conn).await?;
+        let rows: Vec<OperationRow> =
+            operations::table.filter(operations::id.eq_any(ids)).select(OperationRow::as_select()).load(conn).await?;
         for row in rows {
             let operation = row.into_operation()?;
             if let Some(identity) = firings.get(&operation.id) {
