@@ -9,8 +9,7 @@
 //!
 //! The shim's half is one process per running server. It outlives the program that began it:
 //! - [`shim`]: takes the lock, or refuses; `supervise`: from start to end; `game`: the process and its pipes
-//! - `line_reader`: reads the game's output; `console_writer`: writes the console; `ready`: checks whether players can
-//! join
+//! - `line_reader`: reads the game's output; `console_writer`: writes the console; `ready`: checks for players' entry
 //! - [`game_exec`]: takes the last step before the game, as the game's account
 //! - `commands`: passes typed lines from the host's half to the shim's
 //!
