@@ -8,7 +8,7 @@
 //! - `fleet`: allocates a GameServer from a Fleet
 //! - `console`: reads a console
 //! - `view`: reports of the watches, `follow`: the watches, `sight`: their freshness; `reaper`: takes away unwanted
-//! objects
+//!   objects
 //! - `cluster`: calls to the API server, their deadline, and the meaning of their failures
 //! - `names`: names and labels of our objects
 //!
