@@ -96,13 +96,16 @@ impl LeaseStore for Db {
                 ))
                 .load(conn)
                 .await?;
-            let claim =
-                |(operation, server, attempt, published): (operations::OperationRow, servers::ServerRow, i32, Generation)| {
-                    let (operation, mut server) = (operation.into_operation()?, server.into_server()?);
-                    server.status =
-                        power::status_while(operation.action, operation.generation, server.status, published);
-                    Ok::<_, Fault<StoreError>>(Claim { operation, server, published, attempt })
-                };
+            let claim = |(operation, server, attempt, published): (
+                operations::OperationRow,
+                servers::ServerRow,
+                i32,
+                Generation,
+            )| {
+                let (operation, mut server) = (operation.into_operation()?, server.into_server()?);
+                server.status = power::status_while(operation.action, operation.generation, server.status, published);
+                Ok::<_, Fault<StoreError>>(Claim { operation, server, published, attempt })
+            };
             let claims = understood(rows.into_iter().map(claim))?;
             let servers: Vec<_> = claims.iter().map(|claim| claim.server.id.0).collect();
             let statuses: Vec<_> = claims.iter().map(|claim| stored(claim.server.status)).collect();

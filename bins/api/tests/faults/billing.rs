@@ -100,7 +100,7 @@ async fn unpayable_first_hour_is_refused_until_a_grant() {
     for (command, amount) in [("grant", "71"), ("correct", "70")] {
         assert!(entry(command, amount, "order 1").contains("the id of something else"), "{command} {amount}");
     }
-    assert!(entry("correct", "-271", "all").contains("they have 270"));
+    assert!(entry("correct", "-271", "all").contains("has 270 credits"));
     assert!(entry("correct", "0", "none").contains("correct nothing"));
     for _ in 0..2 {
         assert_eq!(entry("correct", "-70", "order 1, back"), "200");
