@@ -30,7 +30,7 @@ fn comments_open_with_their_subject() {
             if sentence_begins && EMPTY_OPENINGS.contains(&opening) {
                 faults.push(format!("{}:{}: {comment}", path.display(), number + 1));
             }
-            sentence_begins = comment.is_empty() || comment.ends_with(['.', ':', '!', '?']);
+            sentence_begins = comment.is_empty() || comment.starts_with('#') || comment.ends_with(['.', ':', '!', '?']);
         }
     }
     assert!(faults.is_empty(), "{} comments open with an empty word:\n{}", faults.len(), faults.join("\n"));

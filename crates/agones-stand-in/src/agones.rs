@@ -68,7 +68,7 @@ pub(crate) fn set_state(world: &mut World, name: &str, state: State) -> Result<V
     world.store.modify(Kind::GameServer, name, |object| object["status"]["state"] = state.to_string().into())
 }
 
-/// One step of a GameServer.
+/// Moves a GameServer a step on.
 fn sync(world: &mut World, name: &str) -> Result<()> {
     let object = world.store.find(Kind::GameServer, name)?;
     if meta::is_deleting(object) {

@@ -26,7 +26,7 @@ impl Cluster {
     /// A game tells the SDK that it is ready, whatever it was to do by itself.
     ///
     /// # Panics
-    /// Where there is no such GameServer, as for all knobs that name one.
+    /// Panics if there is no such GameServer, as for all knobs that name one.
     pub fn ready(&self, name: &str) {
         self.set_state(name, State::RequestReady);
     }

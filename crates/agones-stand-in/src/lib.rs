@@ -114,7 +114,7 @@ impl Cluster {
     /// Starts on a free port of localhost.
     ///
     /// # Panics
-    /// Where localhost has no free port, and where Agones' CRDs are nowhere.
+    /// Panics if localhost has no free port, or if Agones' CRDs are nowhere.
     pub async fn start() -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
         let started = listener.and_then(Self::start_on);
@@ -124,7 +124,7 @@ impl Cluster {
     /// Starts on `listener`, in a runtime of Tokio's.
     ///
     /// # Errors
-    /// Where the port cannot be used, and where Agones' CRDs are nowhere.
+    /// Fails if the port cannot be used, or if Agones' CRDs are nowhere.
     pub fn start_on(listener: TcpListener) -> io::Result<Self> {
         let facts = Facts { url: format!("http://{}", listener.local_addr()?), schemas: Schemas::load()? };
         let hub = Arc::new(Hub::new(facts));

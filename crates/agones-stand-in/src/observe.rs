@@ -35,7 +35,7 @@ impl Cluster {
     /// back as stored; it is in [`NAMESPACE`] where it does not say another one. Neither faults nor quotas meet it, and it is no [`Request`].
     ///
     /// # Panics
-    /// Where the API server would refuse it.
+    /// Panics if the API server would refuse it.
     pub fn put(&self, object: Value) -> Value {
         let namespace = object["metadata"]["namespace"].as_str().unwrap_or(NAMESPACE).to_owned();
         self.hub
@@ -67,7 +67,7 @@ impl Cluster {
     /// Waits until a GameServer is in a state.
     ///
     /// # Panics
-    /// Where that does not come in 20 seconds, as for all that waits here.
+    /// Panics if that does not come in 20 seconds, as for all that waits here.
     pub async fn until_state(&self, name: &str, state: State) {
         let what = format!("{name} in the state {state}");
         self.until(&what, |cluster| (cluster.state(name) == Some(state)).then_some(())).await;

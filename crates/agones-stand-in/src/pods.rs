@@ -42,7 +42,7 @@ pub(crate) fn print(world: &mut World, name: &str, lines: &[&str]) -> Result<()>
     Ok(())
 }
 
-/// One step of each pod and claim: whether something changed.
+/// Moves each pod and claim a step on; returns whether something changed.
 pub(crate) fn step(world: &mut World) -> bool {
     let pods = world.store.names(Kind::Pod).into_iter().filter(|name| step_pod(world, name).is_some()).count();
     let claims = world.store.names(Kind::PersistentVolumeClaim).into_iter();

@@ -51,7 +51,7 @@ impl Schema {
     /// Reads the schema of the first version in a CRD's file.
     ///
     /// # Errors
-    /// Where the file cannot be read, or holds no CRD.
+    /// Fails if the file cannot be read, or holds no CRD.
     pub fn read(file: &Path) -> Result<Self, String> {
         let wrong = |what: &dyn ToString| format!("{}: {}", file.display(), what.to_string());
         let text = fs::read_to_string(file).map_err(|error| wrong(&error))?;

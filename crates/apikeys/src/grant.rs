@@ -236,7 +236,7 @@ mod tests {
         assert_eq!(endless.rotated(Some(&grant("write:keys", 100, "", None))), Err(Beyond::Scope(Scope::All)));
     }
 
-    /// One use of a key: the permission on a server (or on anything that later versions add), the address, and the
+    /// Use of a key: the permission on a server (or on anything that later versions add), the address, and the
     /// time.
     type Deed = (Option<(Permission, Option<ServerId>)>, IpAddr, Timestamp);
 

@@ -60,7 +60,7 @@ impl Biller {
                 .increment(charge.credits.unsigned_abs().into());
         }
         for unpaid in &charged.unpaid {
-            // One that cannot be stopped now stays due.
+            // A server that cannot be stopped now stays due.
             if let Err(error) = self.stop(unpaid).await {
                 tracing::warn!(server_id = unpaid.server.0, %error, "unpaid server could not be stopped");
             }

@@ -61,7 +61,7 @@ impl Settler {
             Err(StoreError::Refused(_)) => {}
             done => return done,
         }
-        // One that the database will not take is no reason to keep the others open.
+        // A firing that the database refuses does not keep the others open.
         for (firing, end) in ends {
             if let Err(StoreError::Refused(why)) = self.finish(&[(firing, end)]).await {
                 tracing::error!(schedule_id = firing.schedule.0, why, "end of a firing was refused by the database");

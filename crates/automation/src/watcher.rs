@@ -102,7 +102,7 @@ impl Watcher {
             }
             match self.publish(&published, &how.into(), good).await {
                 Err(error @ StoreError::Unavailable(_)) => return Err(error),
-                // One server is no reason to leave the others unseen.
+                // A failing server does not keep the others unseen.
                 Err(error) => {
                     tracing::error!(server_id = published.server.0, %error, "crash could not be published");
                 }

@@ -39,7 +39,7 @@ pub(crate) fn family_cpu_ms(pid: u32) -> Result<f64> {
     let mut sum = ticks(&stat(pid)?, 11..15);
     for entry in fs::read_dir("/proc")?.flatten() {
         let Some(child) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
-        // One that ends at this moment is counted with its parent the next time.
+        // A process that ends at this moment is counted with its parent the next time.
         let Ok(stat) = stat(child) else { continue };
         if stat.get(1).is_some_and(|parent| *parent == pid.to_string()) {
             sum += ticks(&stat, 11..13);

@@ -41,7 +41,7 @@ impl Discord {
     /// be it by a deferral, or when its three seconds are over: then the reply is [late](Reply::late).
     ///
     /// # Panics
-    /// Where Discord's client would not send the line, or no bot has a session.
+    /// Panics if Discord's client would not send the line, or no bot has a session.
     pub async fn command(&self, person: &Person, line: &str) -> Reply {
         allowed(line, self.try_command(person, line).await)
     }
@@ -49,7 +49,7 @@ impl Discord {
     /// The same, for a line that the client may refuse.
     ///
     /// # Errors
-    /// Where Discord's client would not send the line, or no bot has a session.
+    /// Fails if Discord's client would not send the line, or no bot has a session.
     pub async fn try_command(&self, person: &Person, line: &str) -> Result<Reply, Refusal> {
         self.ask(person, 1, |state| Asking::line(state, person, line, Kind::Command)).await
     }
@@ -66,7 +66,7 @@ impl Discord {
     /// choice by its name.
     ///
     /// # Panics
-    /// Where the client would not ask for suggestions, or none came in time.
+    /// Panics if the client would not ask for suggestions, or none came in time.
     pub async fn autocomplete(&self, person: &Person, line: &str) -> Vec<Choice> {
         allowed(line, self.try_autocomplete(person, line).await)
     }
@@ -74,7 +74,7 @@ impl Discord {
     /// The same, for a line that the client may refuse.
     ///
     /// # Errors
-    /// Where the client would not ask for suggestions, or none came in time.
+    /// Fails if the client would not ask for suggestions, or none came in time.
     pub async fn try_autocomplete(&self, person: &Person, line: &str) -> Result<Vec<Choice>, Refusal> {
         let asking = |state: &State| Asking::line(state, person, line, Kind::Autocomplete);
         let place = self.hub.look(asking)?.place;
@@ -88,7 +88,7 @@ impl Discord {
     /// Presses a button of a message, by its label or its `custom_id`.
     ///
     /// # Panics
-    /// Where the message has no such button, the person does not see it, or it is disabled.
+    /// Panics if the message has no such button, the person does not see it, or it is disabled.
     pub async fn press(&self, person: &Person, message: &Message, button: &str) -> Reply {
         allowed(button, self.try_choose(person, message.id, button, &[]).await)
     }
@@ -104,7 +104,7 @@ impl Discord {
     /// Uses a button or a menu of the message with this id, which may be refused.
     ///
     /// # Errors
-    /// Where the message has no such control, the person does not see it, or it is disabled.
+    /// Fails if the message has no such control, the person does not see it, or it is disabled.
     pub async fn try_choose(
         &self,
         person: &Person,

@@ -100,7 +100,7 @@ impl Discord {
     /// Starts on free ports of localhost.
     ///
     /// # Panics
-    /// Where localhost has no free port.
+    /// Panics if localhost has no free port.
     pub async fn start() -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
         let started = async { Self::start_on(listener?).await };
@@ -110,7 +110,7 @@ impl Discord {
     /// Starts with its REST API and its page on `listener`; the gateway takes a free port of localhost.
     ///
     /// # Errors
-    /// Where a port cannot be used.
+    /// Fails if a port cannot be used.
     pub async fn start_on(listener: TcpListener) -> io::Result<Self> {
         let gateway = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let hub = Arc::new(Hub::new(Facts::load(listener.local_addr()?, gateway.local_addr()?)));

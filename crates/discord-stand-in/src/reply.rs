@@ -112,7 +112,7 @@ impl Reply {
     /// Presses a button of the answer or of what came after it, by its label or its `custom_id`.
     ///
     /// # Panics
-    /// Where there is no such button, the person does not see it, or it is disabled.
+    /// Panics if there is no such button, the person does not see it, or it is disabled.
     pub async fn press(&self, person: &Person, button: &str) -> Reply {
         let has = |message: &Message| {
             message.controls().iter().any(|control| control["label"] == button || control["custom_id"] == button)

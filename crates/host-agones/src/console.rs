@@ -25,7 +25,7 @@ const BYTES_OF_A_SECOND: usize = 16 << 20;
 /// Maximum number of requests at once, so many followers of busy servers do not fill the memory.
 static LARGE: Semaphore = Semaphore::const_new(2);
 
-/// One second in nanoseconds.
+/// Nanoseconds of a second.
 const SECOND: i64 = 1_000_000_000;
 
 /// Place in a console: after this many lines of one time. Lines have their time to the nanosecond.

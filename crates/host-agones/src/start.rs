@@ -20,7 +20,7 @@ use crate::{
     view::{Looks, Seen, View},
 };
 
-/// One order to run.
+/// Order to run.
 pub(crate) struct Start<'a> {
     pub(crate) cluster: &'a Cluster,
     pub(crate) view: &'a View,

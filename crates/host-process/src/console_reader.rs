@@ -24,7 +24,7 @@ const LINE_BYTES: usize = 64 * 1024;
 /// Size of a piece, in bytes. A piece ends with the line that reaches it.
 const PIECE_BYTES: usize = 256 * 1024;
 
-/// One file of a console.
+/// File of a console.
 #[derive(Debug)]
 struct ConsoleFile {
     file: File,

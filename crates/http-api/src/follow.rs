@@ -55,7 +55,7 @@ pub(crate) async fn begin(
         console,
         seat,
     };
-    // One chunk waits while another is being sent, so a slow reader delays the follower and no memory fills.
+    // The channel holds a single chunk, so a slow reader delays the follower and no memory fills.
     let (sender, mut pieces) = mpsc::channel(1);
     tokio::spawn(follower.run(first, sender));
     Ok(HttpResponse::Ok()

@@ -33,7 +33,7 @@ const OVERLAP: Duration = Duration::from_secs(24 * 3600);
     "allowed_ips": ["203.0.113.0/24"]
 })))]
 pub(crate) struct CreateKey {
-    /// One line with at least one visible character and no invisible ones. Space at both ends is removed.
+    /// Text on a single line, with at least one visible character and no invisible ones. Space at both ends is removed.
     #[schema(
         min_length = 1,
         max_length = 100,
@@ -59,7 +59,7 @@ pub(crate) struct CreateKey {
 #[serde(deny_unknown_fields)]
 #[schema(as = KeyChange, examples(json!({ "name": "nightly restart of 7", "allowed_ips": [] })))]
 pub(crate) struct ChangeKey {
-    /// One line with at least one visible character and no invisible ones. Space at both ends is removed.
+    /// Text on a single line, with at least one visible character and no invisible ones. Space at both ends is removed.
     #[schema(
         min_length = 1,
         max_length = 100,

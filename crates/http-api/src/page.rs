@@ -14,7 +14,7 @@ const MAX: u32 = 100;
 /// Characters. No name is longer.
 const TEXT_MAX: usize = 100;
 
-/// One page of a list.
+/// Page of a list.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct List<T> {
     items: Vec<T>,

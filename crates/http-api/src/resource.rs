@@ -31,7 +31,7 @@ struct Resource {
     handlers: Vec<Route>,
 }
 
-/// One method of one resource.
+/// Method of a resource.
 pub(crate) struct Served {
     pub(crate) path: String,
     pub(crate) method: Method,

@@ -32,7 +32,7 @@ use crate::{
     "name": "Tuesday railways", "game_type": "openttd", "description": "Whitelist; ask in #join"
 })))]
 pub(crate) struct CreateServer {
-    /// One line with at least one visible character and no invisible ones. It must look different from the names of
+    /// Text on a single line, with at least one visible character and no invisible ones. It must look different from the names of
     /// your other servers, regardless of case and of space at both ends.
     #[schema(
         min_length = 1,
@@ -55,7 +55,7 @@ pub(crate) struct CreateServer {
 #[serde(deny_unknown_fields)]
 #[schema(as = ServerChange, examples(json!({ "name": "Wednesday railways", "description": null })))]
 pub(crate) struct ChangeServer {
-    /// One line with at least one visible character and no invisible ones. It must look different from the names of
+    /// Text on a single line, with at least one visible character and no invisible ones. It must look different from the names of
     /// your other servers, regardless of case and of space at both ends.
     #[schema(
         min_length = 1,

@@ -1,4 +1,4 @@
-//! One decision by Redis.
+//! A decision by Redis.
 
 use std::sync::LazyLock;
 

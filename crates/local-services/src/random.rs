@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 /// Returns 96 random bits as 24 hexadecimal digits: a password, or a name that is taken nowhere.
 ///
 /// # Errors
-/// Where the system gives no random bytes.
+/// Fails if the system gives no random bytes.
 pub fn hex() -> Result<String> {
     let source = Path::new("/dev/urandom");
     let mut bytes = [0_u8; 12];

@@ -49,7 +49,7 @@ impl Redis {
     /// Starts one on a free port of localhost, and waits until it answers.
     ///
     /// # Errors
-    /// Where there is no `redis-server`, or it does not start.
+    /// Fails if there is no `redis-server`, or it does not start.
     pub fn start() -> Result<Self> {
         Self::with(None)
     }
@@ -104,7 +104,7 @@ impl Redis {
     /// Starts it again on the same port, empty.
     ///
     /// # Errors
-    /// Where it does not start.
+    /// Fails if it does not start.
     pub fn restart(&mut self) -> Result<()> {
         self.kill();
         let mut command = Command::new(PROGRAM);

@@ -33,7 +33,7 @@ pub const TIME_ZONE_CHANGED: &str = "time_zone_changed";
 /// was claimed.
 pub const SCHEDULE_CHANGED: &str = "schedule_changed";
 
-/// One slot of one schedule. A second firing of the same slot never exists.
+/// Slot of a schedule that fires. A second firing of the same slot never exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FiringId {
     /// Schedule that fired.

@@ -16,7 +16,7 @@ use crate::{cron::sets::FieldSets, zone::Zone};
 /// Years to look ahead for a match. 29 February on a given weekday can be 40 years away (2100 has none).
 const HORIZON_MINUTES: i64 = 50 * 366 * DAY_MINUTES;
 
-/// One firing: the instant, and its wall-clock times.
+/// Firing of an expression: the instant, and its wall-clock times.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Slot {
     /// Instant at which the firing is due.

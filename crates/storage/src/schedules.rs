@@ -299,7 +299,7 @@ async fn give_up(
     planned: Planned,
     at: Timestamp,
 ) -> Result<(), Fault<WriteError>> {
-    // One that is disabled, or cannot be read, has nothing due.
+    // A schedule that is disabled, or cannot be read, has nothing due.
     let (Some(due), Ok(timing)) = (schedule.next_run.filter(|due| *due <= at), schedule.timing()) else {
         return Ok(());
     };

@@ -18,7 +18,7 @@ impl Database {
     /// Creates the database.
     ///
     /// # Panics
-    /// Where there is no server to create it on; the message says how tests are run.
+    /// Panics if there is no server to create it on; the message says how tests are run.
     pub async fn create() -> Self {
         let Ok(server) = env::var(SERVER) else {
             panic!("{SERVER} is not set: run tests by `cargo xtask test [filter]`, which brings up a PostgreSQL");
@@ -29,7 +29,7 @@ impl Database {
     /// Creates the database on the server of this URL.
     ///
     /// # Panics
-    /// Where the server cannot be reached.
+    /// Panics if the server cannot be reached.
     pub async fn create_on(server: &str) -> Self {
         let unique = random::hex().unwrap_or_else(|error| panic!("{error}"));
         let name = format!("test_{}_{unique}", process::id());

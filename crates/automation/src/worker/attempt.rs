@@ -1,4 +1,4 @@
-//! One try at one operation.
+//! An attempt at an operation.
 
 use std::{
     hash::{BuildHasher, RandomState},

@@ -1,4 +1,4 @@
-//! One connection: what the bot says on it, and what it is answered.
+//! A connection of the bot: its messages, and their answers.
 
 use std::sync::Arc;
 

@@ -93,7 +93,7 @@ impl Answer {
     }
 }
 
-/// One for each thing that is asked about; Discord's are as opaque.
+/// Returns the rate limit bucket of a path; Discord's are as opaque.
 fn bucket(path: &str) -> String {
     let mut hasher = DefaultHasher::new();
     path.hash(&mut hasher);

@@ -97,7 +97,7 @@ impl Scene {
         }
     }
 
-    /// One in which this game can be started.
+    /// Returns a scene in which this game can be started.
     pub(crate) async fn of(game: &str) -> Self {
         let scene = Self::new().await;
         if game == "fleet" {
@@ -164,7 +164,7 @@ impl Scene {
         self.process_of(&self.name, faults, true)
     }
 
-    /// One that watches nothing and takes nothing away, so that its calls are those of its orders alone.
+    /// Returns a process that watches nothing and takes nothing away, so that its calls are those of its orders alone.
     pub(crate) fn worker(&self, faults: &Faults) -> Process {
         self.process_of(&self.name, faults, false)
     }

@@ -209,7 +209,7 @@ impl From<Schedule> for ScheduleDto {
     }
 }
 
-/// One entry of a schedule's history.
+/// Entry of a schedule's history.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Run, examples(json!({
     "slot": "2026-11-20T17:30:00Z", "state": "succeeded", "reason": null, "lateness_ms": 3, "slots": 1,
