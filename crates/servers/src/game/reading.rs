@@ -1,9 +1,11 @@
 //! Reads a catalogue, and finds every mistake that can be found without a host.
 
+mod rules;
+mod written;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
-    path::{Component, Path},
     sync::Arc,
 };
 
@@ -15,8 +17,8 @@ use toml::{
     de::{DeTable, DeValue, Deserializer},
 };
 
-use super::{Game, GoodExits, Placeholder, Process, Protocol, Ready, ReadyWhen, Runs, RunsOn, Stop, StopHow, World};
-use crate::console::COMMAND_MAX;
+use self::{rules::broken_rules, written::Written};
+use super::Game;
 
 /// Rule of each field, as in `docs/guides/games.md`. A dot leads into a table, and `*` is any field of it.
 pub const FIELDS: &[(&str, &str)] = &[
@@ -44,78 +46,11 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("files.*", "a text"),
 ];
 
-/// Fields of a game as the catalogue writes them.
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Written {
-    title: String,
-    #[serde(default)]
-    command: Vec<String>,
-    #[serde(default)]
-    gameserver: Option<String>,
-    #[serde(default)]
-    fleet: Option<String>,
-    #[serde(default)]
-    world: Option<World>,
-    #[serde(default)]
-    port: Option<u16>,
-    #[serde(default)]
-    protocol: Protocol,
-    cost_per_hour: i32,
-    #[serde(default)]
-    ready: Ready,
-    #[serde(default)]
-    stop: Stop,
-    #[serde(default)]
-    good_exits: GoodExits,
-    #[serde(default)]
-    env: BTreeMap<String, String>,
-    #[serde(default)]
-    files: BTreeMap<String, String>,
-}
-
-impl Written {
-    /// Returns the names of the fields that say how the game runs. A game needs exactly one of them.
-    fn ways(&self) -> Vec<&'static str> {
-        let ways = [
-            ("command", !self.command.is_empty()),
-            ("gameserver", self.gameserver.is_some()),
-            ("fleet", self.fleet.is_some()),
-        ];
-        ways.into_iter().filter_map(|(way, has)| has.then_some(way)).collect()
-    }
-
-    fn runs_on(&self) -> RunsOn {
-        if self.command.is_empty() { RunsOn::Agones } else { RunsOn::Process }
-    }
-
-    /// Returns the game; `None` if these fields break a rule about how it runs.
-    fn game(self, key: &str) -> Option<Game> {
-        let Self { title, protocol, port, cost_per_hour, ready, stop, good_exits, env, files, .. } = self;
-        let mut command = self.command.into_iter();
-        let runs = match (command.next(), self.gameserver, self.fleet) {
-            (Some(program), None, None) => {
-                Runs::Process(Process { program, arguments: command.collect(), port: port? })
-            }
-            (None, Some(yaml), None) => Runs::GameServer { yaml, world: self.world },
-            (None, None, Some(fleet)) => Runs::Fleet(fleet),
-            _ => return None,
-        };
-        let key = key.to_owned();
-        Some(Game { key, title, runs, port, protocol, cost_per_hour, ready, stop, good_exits, env, files })
-    }
-}
-
 type Value = fn() -> DeValue<'static>;
 
 /// Fields that every game has, with values of the right form. Another field can be tried beside them alone.
 const NEEDED: [(&str, Value); 2] =
     [("title", || DeValue::String("".into())), ("cost_per_hour", || DeValue::Integer(Default::default()))];
-
-/// Maximum length of a file's name on Linux, in bytes.
-const FILE_NAME_MAX: usize = 255;
-/// Maximum length of `game_servers.game_type`, in characters.
-const KEY_MAX: usize = 50;
 
 /// Mistake in a catalogue.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -146,9 +81,6 @@ pub struct CatalogueError(
     /// Mistakes, in the order of the lines.
     pub Vec<Mistake>,
 );
-
-/// Path of a field in a game's table, and its mistake.
-type Broken = (Vec<String>, String);
 
 pub(super) fn text(bytes: &[u8]) -> Result<&str, CatalogueError> {
     str::from_utf8(bytes).map_err(|error| {
@@ -336,134 +268,9 @@ fn told<'a>(mut path: Vec<&'a str>, message: &'a str) -> (Vec<&'a str>, String) 
     }
 }
 
-/// Returns each `{word}` in a part of a command that is not a placeholder. `${word}` belongs to a shell.
-fn unknown_placeholders(part: &str) -> impl Iterator<Item = &str> {
-    part.match_indices('{').filter_map(|(at, _)| {
-        let end = at + part[at..].find('}')? + 1;
-        let (word, name) = (&part[at..end], &part[at + 1..end - 1]);
-        let is_word = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
-        let is_known = Placeholder::ALL.iter().any(|known| known.as_str() == word);
-        (is_word && !is_known && !part[..at].ends_with('$')).then_some(word)
-    })
-}
-
 fn written(of: &Spanned<DeValue<'_>>, fields: DeTable<'_>) -> Result<Written, toml::de::Error> {
     // `Written::deserialize(fields)` would lose the place of an error.
     Written::deserialize(Deserializer::from(Spanned::new(of.span(), fields)).into_deserializer())
-}
-
-/// Returns every rule that a game breaks, however it was written.
-fn broken_rules(key: &str, game: &Written) -> Vec<Broken> {
-    let mut broken: Vec<Broken> = vec![];
-    let mut rule = |is_broken: bool, path: &[&str], problem: &str| {
-        if is_broken {
-            broken.push((path.iter().map(|part| (*part).to_owned()).collect(), problem.to_owned()));
-        }
-    };
-    let on_one_line = |text: &str| !text.chars().any(char::is_control);
-    rule(
-        !(1..=KEY_MAX).contains(&key.chars().count()) || !on_one_line(key),
-        &[],
-        "the name of a game must have 1 to 50 characters on one line",
-    );
-    if let Err(why) = name::checked(&game.title) {
-        rule(true, &["title"], &format!("cannot be used: a title {why}"));
-    }
-    rule(game.cost_per_hour < 0, &["cost_per_hour"], "must not be negative");
-
-    let ways = game.ways();
-    match ways.as_slice() {
-        [_] => {}
-        [] => rule(true, &["command"], "must be there and not be empty, or else a `gameserver` or a `fleet`"),
-        [_, rest @ ..] => rest.iter().for_each(|way| {
-            rule(true, &[way], "must not be there: a game has a `command`, a `gameserver` or a `fleet`, one of them");
-        }),
-    }
-    rule(game.fleet.as_ref().is_some_and(|fleet| fleet.trim().is_empty()), &["fleet"], "must not be empty");
-    for (place, part) in game.command.iter().enumerate() {
-        let place = place.to_string();
-        rule(part.contains('\0'), &["command", &place], "must not contain a NUL: no program can be given one");
-        for word in unknown_placeholders(part) {
-            let known = Placeholder::ALL.map(|known| format!("`{}`", known.as_str())).join(", ");
-            let problem = format!("`{word}` is not a placeholder; use {known}. Braces with a space in them stay");
-            rule(true, &["command", &place], &problem);
-        }
-        rule(place == "0" && part.is_empty(), &["command", &place], "must name a program");
-    }
-    let is_process = game.runs_on() == RunsOn::Process;
-    rule(game.port == Some(0), &["port"], "must be 1 to 65535");
-    rule(is_process && game.port.is_none(), &["port"], "is missing: a game with a `command` needs one");
-    if let Some(world) = &game.world {
-        rule(game.gameserver.is_none(), &["world"], "must not be there without a `gameserver`");
-        rule(world.size.trim().is_empty(), &["world", "size"], "must not be empty");
-        rule(!world.mount.starts_with('/'), &["world", "mount"], "must be an absolute path");
-    }
-
-    let fits = game.ready.when.seen_on() == game.runs_on();
-    let signs = if is_process { "must be `port`, a `log` or a `delay`" } else { "must be `ready` or `pod`, on Agones" };
-    rule(!fits && !ways.is_empty(), &["ready", "when"], signs);
-    rule(game.ready.within_s == 0, &["ready", "within_s"], "must be at least 1");
-    match &game.ready.when {
-        ReadyWhen::Log(text) => {
-            rule(text.is_empty(), &["ready", "when", "log"], "must not be empty");
-            rule(!on_one_line(&text.replace('\t', " ")), &["ready", "when", "log"], "must be a part of one line");
-        }
-        ReadyWhen::Delay(delay) => {
-            rule(*delay >= game.ready.within_s, &["ready", "when", "delay"], "must be shorter than `within_s`");
-        }
-        ReadyWhen::Port | ReadyWhen::Ready | ReadyWhen::Pod => {}
-    }
-    if let StopHow::Console(line) = &game.stop.how {
-        let path = ["stop", "how", "console"];
-        rule(
-            line.trim().is_empty() || !on_one_line(line) || line.chars().count() > COMMAND_MAX,
-            &path,
-            "must be a line of 1 to 1000 characters that the game takes as \"end now\"",
-        );
-        rule(
-            is_caret_notation(line.trim()),
-            &path,
-            "would be typed as these characters, not as a key: for Ctrl-C say `how = { signal = \"SIGINT\" }`",
-        );
-    }
-    for (name, value) in &game.env {
-        rule(
-            name.is_empty() || name.contains(['=', '\0']),
-            &["env", name],
-            "must be the name of an environment variable, without `=`: `NAME = \"value\"`",
-        );
-        rule(value.contains('\0'), &["env", name], "must not contain a NUL: no program can be given one");
-    }
-    let mut paths: BTreeMap<Vec<Component<'_>>, &str> = BTreeMap::new();
-    for path in game.files.keys() {
-        let parts: Vec<_> = Path::new(path).components().filter(|part| *part != Component::CurDir).collect();
-        let is_inside = !parts.is_empty() && parts.iter().all(|part| matches!(part, Component::Normal(_)));
-        rule(
-            !is_inside || path.ends_with('/') || path.contains('\0'),
-            &["files", path],
-            "must be the path of a file inside the server's directory",
-        );
-        let is_long = parts.iter().any(|part| part.as_os_str().len() > FILE_NAME_MAX);
-        rule(is_long, &["files", path], "must not have a name of more than 255 bytes");
-        let meets = |(other, _): &(&Vec<Component<'_>>, &&str)| other.starts_with(&parts) || parts.starts_with(other);
-        let above = paths.iter().find(meets).map(|(_, other)| *other);
-        if let Some(above) = above {
-            rule(
-                true,
-                &["files", path],
-                &format!("cannot be there beside {above:?}: one would be a directory, or they are the same"),
-            );
-        }
-        paths.insert(parts, path);
-    }
-    broken
-}
-
-/// Checks whether the line is a control key as a terminal shows it, like `^C`.
-fn is_caret_notation(line: &str) -> bool {
-    let key = line.strip_prefix('^').unwrap_or_default();
-    let key = key.strip_prefix('^').unwrap_or(key);
-    matches!(key.as_bytes(), [b'?' | b'@'..=b'_' | b'a'..=b'z'])
 }
 
 #[cfg(test)]
