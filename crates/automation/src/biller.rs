@@ -8,8 +8,8 @@ use agis_servers::{Action, Request, Servers};
 
 /// Longest pause between two rounds.
 pub const PERIOD: Duration = Duration::from_secs(15);
-/// Number of owners that one round charges.
-const OWNERS: u32 = 100;
+/// Number of owners that one round charges. No stop interrupts a round, so it must be short on a slow database too.
+const OWNERS: u32 = 20;
 
 /// Charges owners for servers that run, round by round.
 pub struct Biller {
