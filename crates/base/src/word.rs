@@ -1,7 +1,5 @@
 /// A value that the database, REST and metrics know by a word.
 pub trait Word: Copy + std::fmt::Debug + Send + Sync + 'static {
-    /// Name of the set of words.
-    const SET: &'static str;
     /// Every value, in order.
     const VALUES: &'static [Self];
 
@@ -42,7 +40,6 @@ macro_rules! words {
         }
 
         impl $crate::Word for $name {
-            const SET: &'static str = stringify!($name);
             const VALUES: &'static [Self] = Self::ALL;
 
             fn word(self) -> &'static str {

@@ -38,7 +38,7 @@ struct DeferralRow {
 impl DeferralRow {
     fn into_claimed(self) -> Result<Claimed, Fault<StoreError>> {
         let deferral = Deferral {
-            place: self.place.known()?,
+            place: self.place.known("deferrals.place")?,
             key: self.key.into(),
             user: UserId::from_stored(&self.discord_id),
             token: Sealed(self.token),

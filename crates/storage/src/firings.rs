@@ -77,6 +77,8 @@ impl FiringStore for Db {
             let rows: Vec<claim::DueSchedule> = server_schedules::table
                 .filter(server_schedules::enabled.and(server_schedules::zone_version.lt(bound)))
                 .filter(server_schedules::zone_version.ne(ours))
+                .filter(server_schedules::action.eq_any(every::<Action>()))
+                .filter(server_schedules::missed_run_policy.eq_any(every::<MissedRunPolicy>()))
                 .limit(limit.into())
                 .select((schedules::ScheduleRow::as_select(), planned(), now()))
                 .for_no_key_update()
@@ -114,7 +116,7 @@ impl FiringStore for Db {
                     operation: OperationId(operation),
                     server: ServerId(server),
                     owner: UserId::from_stored(&owner),
-                    action: action.known()?,
+                    action: action.known("schedule_runs.action")?,
                 })
             }))
         })
@@ -135,7 +137,7 @@ impl FiringStore for Db {
                 .returning(schedule_runs::action)
                 .get_results(conn)
                 .await?;
-            understood(actions.into_iter().map(|action| Ok((action.known()?, RunState::Failed))))
+            understood(actions.into_iter().map(|action| Ok((action.known("schedule_runs.action")?, RunState::Failed))))
         })
         .await
     }
@@ -232,7 +234,11 @@ impl FiringStore for Db {
             .bind::<Array<Nullable<Text>>, _>(reasons)
             .get_results(conn)
             .await?;
-            understood(rows.into_iter().map(|row| Ok((row.action.known()?, row.state.known()?))))
+            understood(
+                rows.into_iter().map(|row| {
+                    Ok((row.action.known("schedule_runs.action")?, row.state.known("schedule_runs.state")?))
+                }),
+            )
         })
         .await
     }

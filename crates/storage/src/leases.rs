@@ -196,7 +196,7 @@ impl LeaseStore for Db {
             .get_results(conn)
             .await?;
             ring(conn, OPERATIONS).await?;
-            understood(superseded.into_iter().map(|it| it.action.known()))
+            understood(superseded.into_iter().map(|it| it.action.known("operations.action")))
         })
         .await
     }

@@ -119,7 +119,7 @@ impl LedgerStore for Db {
                 .count()
                 .get_result(conn)
                 .await?;
-            let given = given.into_iter().map(|(kind, sum)| Ok((kind.known()?, sum.unwrap_or(0))));
+            let given = given.into_iter().map(|(kind, sum)| Ok((kind.known("credit_ledger.kind")?, sum.unwrap_or(0))));
             let hourly = hourly.into_iter().filter_map(|(game, sum)| Some((game?, -sum?)));
             Ok(Totals { given: understood(given)?, hourly: hourly.collect(), held: held.unwrap_or(0), short })
         })

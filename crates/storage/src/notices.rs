@@ -53,7 +53,7 @@ impl NoticeRow {
             id: NoticeId(self.id),
             recipient: UserId::from_stored(&self.recipient),
             channel: self.channel_id.as_deref().map(ChannelId::from_stored),
-            kind: self.kind.known()?,
+            kind: self.kind.known("notices.kind")?,
             server: ServerId(self.server_id),
             server_name: self.server_name,
             action: self.action,

@@ -44,9 +44,9 @@ impl OperationRow {
         Ok(Operation {
             id: OperationId(self.id),
             server: ServerId(self.server_id),
-            action: self.action.known()?,
-            state: self.state.known()?,
-            origin: self.origin.known()?,
+            action: self.action.known("operations.action")?,
+            state: self.state.known("operations.state")?,
+            origin: self.origin.known("operations.origin")?,
             actor: UserId::from_stored(&self.actor),
             generation: self.generation,
             error: self.error,

@@ -258,7 +258,7 @@ pub(crate) fn counts() -> _ {
 
 /// A permission that this version does not know allows nothing in it.
 pub(crate) fn permissions<R>(words: Vec<Stored<Permission>>) -> Result<Permissions, Fault<R>> {
-    Ok(understood(words.into_iter().map(Stored::known))?.into_iter().collect())
+    Ok(understood(words.into_iter().map(|word| word.known("server_shares.permissions")))?.into_iter().collect())
 }
 
 /// Returns those of these people with whom anything is shared, whether it counts now or not.

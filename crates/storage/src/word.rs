@@ -11,7 +11,7 @@ use diesel::{
     sql_types::Text,
 };
 
-use crate::error::Fault;
+use crate::error::{Fault, unknown};
 
 /// A value of a domain, written as its word. A row of a newer version may hold another word: reading one is no error,
 /// since it must not spoil the rows beside it.
@@ -38,11 +38,11 @@ pub(crate) fn words<T: Word>() -> Vec<&'static str> {
 }
 
 impl<T: Word> Stored<T> {
-    /// Returns the value; a word that this version does not know is [`Fault::Unknown`].
-    pub(crate) fn known<R>(self) -> Result<T, Fault<R>> {
+    /// Returns the value of this `table.column`; a word that this version does not know is [`Fault::Unknown`].
+    pub(crate) fn known<R>(self, column: &str) -> Result<T, Fault<R>> {
         match self {
             Self::Known(value) => Ok(value),
-            Self::Newer(word) => Err(Fault::Unknown(format!("a column for {} holds '{word}'", T::SET))),
+            Self::Newer(word) => Err(unknown(column, &word)),
         }
     }
 }

@@ -146,5 +146,5 @@ async fn supersede(conn: &mut AsyncPgConnection, draft: &Draft) -> Result<Vec<Ac
         .returning(operations::action)
         .get_results(conn)
         .await?;
-    understood(actions.into_iter().map(Stored::known))
+    understood(actions.into_iter().map(|action| action.known("operations.action")))
 }

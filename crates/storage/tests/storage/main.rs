@@ -3,6 +3,7 @@
 mod due;
 mod migrations;
 mod notices;
+mod planning;
 mod retention;
 mod scene;
 mod shares;
