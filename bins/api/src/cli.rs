@@ -36,6 +36,11 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: CreditsCommand,
     },
+    /// List the hosts of game servers
+    Hosts {
+        #[command(subcommand)]
+        command: Option<HostsCommand>,
+    },
     /// Print the API's OpenAPI document
     Openapi,
     #[command(name = agis_host_process::SHIM, hide = true)]
@@ -68,6 +73,15 @@ pub(crate) enum Direction {
 pub(crate) enum KeysCommand {
     /// Create a key, and its user if needed; prints only the key, once, to standard output
     Create(CreateKey),
+}
+
+#[derive(Subcommand)]
+pub(crate) enum HostsCommand {
+    /// Give a host to the next process that reports it, after its data directory was lost
+    Adopt {
+        /// The name of the host
+        name: String,
+    },
 }
 
 #[derive(Subcommand)]

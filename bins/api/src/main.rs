@@ -5,6 +5,7 @@ mod config;
 mod credits;
 mod games;
 mod hosts;
+mod hosts_command;
 mod keys;
 mod migrate;
 mod serve;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         Command::Serve => run(serve::serve()),
         Command::Migrate { direction } => run(migrate::migrate(direction)),
         Command::Credits { command } => run(credits::credits(command)),
+        Command::Hosts { command } => run(hosts_command::hosts(command)),
         Command::Keys { command } => run(keys::keys(command)),
     };
     match done {

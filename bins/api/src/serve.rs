@@ -10,8 +10,9 @@ use std::{
 use agis_accounts::LedgerStore;
 use agis_apikeys::KeyCache;
 use agis_automation::{
-    Biller, Games, Housekeeping, Scheduler, Settler, Watcher, Workers, biller, games as offered, housekeeping,
-    scheduler, settle, watcher,
+    Biller, Games, Housekeeping, Scheduler, Settler, Watcher, Workers, biller, games as offered,
+    hosts::{self as reports, Claim, Reported, Reporter},
+    housekeeping, scheduler, settle, watcher,
 };
 use agis_base::StoreError;
 use agis_http_api::{Edge, Followers, Services};
@@ -20,7 +21,7 @@ use agis_program::{
     upkeep::{PING, ZONES, hear, look_for_zones, ping, zones},
 };
 use agis_runtime::{
-    Health, Loop, Metrics,
+    Component, Health, Loop, Metrics,
     listen::{self, Chosen},
     loops::rung,
     ops,
@@ -116,9 +117,9 @@ pub(crate) async fn serve() -> Result<(), Failure> {
 }
 
 fn services(domain: Domain, edge: Edge) -> Services {
-    let Domain { keys, limits, servers, schedules, accounts, idempotency, notices: _ } = domain;
+    let Domain { keys, limits, servers, hosts, schedules, accounts, idempotency, notices: _ } = domain;
     let (edge, limiter) = (Arc::new(edge), limits.limiter());
-    Services { keys, limiter, servers, schedules, accounts, edge, idempotency, followers: Followers::default() }
+    Services { keys, limiter, servers, hosts, schedules, accounts, edge, idempotency, followers: Followers::default() }
 }
 
 /// Raises the limit of open files. A connection takes two, and the usual soft limit is 1,024. Beyond the hard limit the
@@ -148,6 +149,8 @@ struct Loops {
     tasks: JoinSet<()>,
     firing: CancellationToken,
     working: CancellationToken,
+    /// Cancelled once this process has lost its host to another data directory.
+    lost: CancellationToken,
 }
 
 impl Loops {
@@ -184,6 +187,7 @@ impl Loops {
             counts: db.clone(),
             retention: db.clone(),
             shares: db.clone(),
+            reports: db.clone(),
             ledger: db.clone(),
             notices: db.clone(),
             catalogue: config.rules.catalogue.clone(),
@@ -205,8 +209,10 @@ impl Loops {
     ) {
         let bells = Bells { keys, ..Bells::default() };
         self.start_scheduler(db, services, health, &bells);
-        self.start_workers(config, db, host, health, &bells);
-        self.start_watcher(config, db, host, health);
+        let component = health.component("host", SILENCE);
+        let claim = self.start_reports(db, host, &component);
+        self.start_workers(config, db, host, health, &bells, &claim);
+        self.start_watcher(config, db, host, component, &claim);
         self.start_billing(config, db, services, health);
         let offered = Games {
             store: db.clone(),
@@ -215,7 +221,7 @@ impl Loops {
             told: Mutex::default(),
         };
         let look = Loop::new("look at the games", offered::INTERVAL);
-        self.tasks.spawn(look.run(self.working.clone(), async move || offered.round().await));
+        self.spawn_for_host(&claim, look.run(self.working.clone(), async move || offered.round().await));
         let (url, health, stop) = (config.database.url.clone(), health.clone(), self.working.clone());
         self.tasks.spawn(async move {
             stop.run_until_cancelled(hear(url, bells, &health)).await;
@@ -245,8 +251,55 @@ impl Loops {
         self.tasks.spawn(settles.run(self.working.clone(), async move || settler.round().await));
     }
 
+    /// Starts the reports of the host, and returns the claim that they renew.
+    fn start_reports(&mut self, db: &Arc<Db>, host: &Arc<dyn Host>, component: &Component) -> Claim {
+        let claim = Claim::default();
+        let mut reporter = Reporter::new(db.clone(), host.clone(), claim.clone());
+        let (component, name, claimed, lost) =
+            (component.clone(), host.name().to_owned(), claim.clone(), self.lost.clone());
+        component.note("name", host.name());
+        let reports = Loop::new("report the host", reports::PERIOD);
+        self.tasks.spawn(reports.run(self.working.clone(), async move || {
+            match reporter.round().await? {
+                Reported::Ours(report) => {
+                    let missing: Vec<_> = report.containment.missing.iter().map(ToString::to_string).collect();
+                    component.note("uncontained", missing);
+                }
+                Reported::Others => {
+                    component.trouble(&format!(
+                        "another data directory has the host '{name}': give this process that AGIS_DATA_DIR, or another \
+                         AGIS_HOST_NAME; if the servers' disk is lost, run 'agis-api hosts adopt {name}'"
+                    ));
+                    if claimed.was_won() {
+                        lost.cancel();
+                    }
+                }
+            }
+            Ok::<_, StoreError>(())
+        }));
+        claim
+    }
+
+    /// Starts work on the host once this process has it.
+    fn spawn_for_host(&mut self, claim: &Claim, work: impl Future<Output = ()> + Send + 'static) {
+        let (claim, stop) = (claim.clone(), self.working.clone());
+        self.tasks.spawn(async move {
+            if stop.run_until_cancelled(claim.won()).await.is_some() {
+                work.await;
+            }
+        });
+    }
+
     /// Starts the workers, which pace themselves: a lane waits for free places as well as for a bell.
-    fn start_workers(&mut self, config: &Config, db: &Arc<Db>, host: &Arc<dyn Host>, health: &Health, bells: &Bells) {
+    fn start_workers(
+        &mut self,
+        config: &Config,
+        db: &Arc<Db>,
+        host: &Arc<dyn Host>,
+        health: &Health,
+        bells: &Bells,
+        claim: &Claim,
+    ) {
         let workers = Workers {
             store: db.clone(),
             hosts: vec![host.clone()],
@@ -257,27 +310,41 @@ impl Loops {
             bell: bells.operations.subscribe(),
         };
         let component = health.component("workers", SILENCE);
-        self.tasks.spawn(workers.run(self.working.clone(), move |round| match round {
-            Ok(()) => component.ok(),
-            Err(error) => component.trouble(&error.to_string()),
-        }));
+        self.spawn_for_host(
+            claim,
+            workers.run(self.working.clone(), move |round| match round {
+                Ok(()) => component.ok(),
+                Err(error) => component.trouble(&error.to_string()),
+            }),
+        );
     }
 
-    fn start_watcher(&mut self, config: &Config, db: &Arc<Db>, host: &Arc<dyn Host>, health: &Health) {
+    fn start_watcher(
+        &mut self,
+        config: &Config,
+        db: &Arc<Db>,
+        host: &Arc<dyn Host>,
+        component: Component,
+        claim: &Claim,
+    ) {
         let mut watcher = Watcher::new(db.clone(), host.clone(), config.rules.servers.billing);
-        let component = health.component("host", SILENCE);
-        component.note("name", host.name());
-        let host = host.clone();
+        let (host, claimed) = (host.clone(), claim.clone());
         let watches = Loop::new("watcher", watcher::PERIOD)
             .rest(watcher::PAUSE, 0)
             .bell(async move || host.changed().await)
             .component(component.clone());
-        self.tasks.spawn(watches.run(self.working.clone(), async move || {
-            let unseen = watcher.round().await?;
-            component.note("unseen_servers", unseen.servers);
-            component.note("unseen_why", unseen.why);
-            Ok::<_, StoreError>(())
-        }));
+        self.spawn_for_host(
+            claim,
+            watches.run(self.working.clone(), async move || {
+                if !claimed.holds() {
+                    return Ok(());
+                }
+                let unseen = watcher.round().await?;
+                component.note("unseen_servers", unseen.servers);
+                component.note("unseen_why", unseen.why);
+                Ok::<_, StoreError>(())
+            }),
+        );
     }
 
     fn start_billing(&mut self, config: &Config, db: &Arc<Db>, services: &Services, health: &Health) {
@@ -302,6 +369,7 @@ impl Loops {
     async fn until_shutdown(&mut self, signals: &mut Signals) -> Result<(), Failure> {
         tokio::select! {
             () = signals.next() => Ok(()),
+            () = self.lost.cancelled() => Err(Failure::new("another data directory has this host now")),
             ended = self.tasks.join_next() => {
                 tracing::error!(?ended, "background loop ended");
                 Err(Failure::new("a background loop has ended by itself; this is a bug"))

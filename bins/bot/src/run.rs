@@ -113,7 +113,7 @@ fn consoles(data_dir: Option<&Path>) -> Result<Vec<Arc<dyn Console>>, String> {
 }
 
 fn services(domain: &Domain, deferrals: Deferrals) -> Services {
-    let Domain { keys, limits, servers, schedules, accounts, idempotency, notices } = domain.clone();
+    let Domain { keys, limits, servers, hosts: _, schedules, accounts, idempotency, notices } = domain.clone();
     let limiter = limits.limiter();
     Services { servers, schedules, keys, accounts, idempotency, limiter, notices, deferrals }
 }

@@ -20,6 +20,8 @@ pub enum Permission {
     ReadKeys,
     /// Create, change, rotate and revoke keys.
     WriteKeys,
+    /// See the hosts. For operators: only their command and keys that have it can give it.
+    ReadHosts,
 }
 
 /// Scope of a key: a permission on all servers of its owner (`write:servers`) or on one of them (`write:servers:7`), or
@@ -30,7 +32,7 @@ pub enum Scope {
     Of(Permission),
     /// A permission on this server alone.
     On(Permission, ServerId),
-    /// Every permission, with those that later versions add.
+    /// Every permission on what the owner has, with those that later versions add. The hosts are the operator's.
     All,
 }
 
@@ -42,13 +44,14 @@ pub struct UnknownScope(pub String);
 
 impl Permission {
     /// Every permission.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::ReadServers,
         Self::WriteServers,
         Self::ReadSchedules,
         Self::WriteSchedules,
         Self::ReadKeys,
         Self::WriteKeys,
+        Self::ReadHosts,
     ];
 
     /// Returns the word of the scope that gives this permission.
@@ -60,6 +63,7 @@ impl Permission {
             Self::WriteSchedules => "write:schedules",
             Self::ReadKeys => "read:keys",
             Self::WriteKeys => "write:keys",
+            Self::ReadHosts => "read:hosts",
         }
     }
 
@@ -74,9 +78,14 @@ impl Permission {
             )
     }
 
+    /// Checks whether this permission is for operators. `*` does not include it.
+    pub fn is_of_operators(self) -> bool {
+        self == Self::ReadHosts
+    }
+
     /// Checks whether this permission is about servers. A scope can give such a permission for one server.
     fn is_of_servers(self) -> bool {
-        !matches!(self, Self::ReadKeys | Self::WriteKeys)
+        !matches!(self, Self::ReadKeys | Self::WriteKeys | Self::ReadHosts)
     }
 }
 
@@ -88,13 +97,14 @@ impl fmt::Display for Permission {
 
 impl Scope {
     /// Returns the words of the scopes that name no server.
-    pub const WORDS: [&'static str; 7] = [
+    pub const WORDS: [&'static str; 8] = [
         Permission::ReadServers.as_str(),
         Permission::WriteServers.as_str(),
         Permission::ReadSchedules.as_str(),
         Permission::WriteSchedules.as_str(),
         Permission::ReadKeys.as_str(),
         Permission::WriteKeys.as_str(),
+        Permission::ReadHosts.as_str(),
         "*",
     ];
 }
@@ -140,12 +150,12 @@ impl Scopes {
         let mut only = BTreeSet::new();
         for scope in &self.0 {
             match scope {
-                Scope::All => return Some(Reach::Every),
+                Scope::All if !needed.is_of_operators() => return Some(Reach::Every),
                 Scope::Of(held) if held.includes(needed) => return Some(Reach::Every),
                 Scope::On(held, server) if held.includes(needed) => {
                     only.insert(*server);
                 }
-                Scope::Of(_) | Scope::On(..) => {}
+                Scope::All | Scope::Of(_) | Scope::On(..) => {}
             }
         }
         (!only.is_empty()).then_some(Reach::Only(only))
@@ -205,6 +215,7 @@ mod tests {
             ("read:keys", "read:keys"),
             ("write:keys", "read:keys write:keys"),
             ("*", "read:servers write:servers read:schedules write:schedules read:keys write:keys"),
+            ("read:hosts", "read:hosts"),
         ];
         for (held, allowed) in table {
             let expected: Vec<_> = allowed.split(' ').collect();
@@ -237,6 +248,8 @@ mod tests {
             ("write:servers:7", "write:servers", Some("write:servers")),
             ("read:servers:7", "write:servers:7", Some("write:servers:7")),
             ("*", "* write:keys read:schedules:3", None),
+            ("*", "read:hosts", Some("read:hosts")),
+            ("* read:hosts", "read:hosts", None),
         ];
         for (held, wanted, beyond) in table {
             let found = scopes(held).first_beyond(&scopes(wanted)).map(|scope| scope.to_string());

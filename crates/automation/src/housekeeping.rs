@@ -13,7 +13,7 @@ use agis_scheduler::{firing, store::FiringStore};
 use agis_servers::{
     State, Status,
     game::Catalogue,
-    store::{CountStore, RetentionStore, ShareStore},
+    store::{CountStore, HostStore, RetentionStore, ShareStore},
 };
 
 use crate::worker::count_ended;
@@ -23,7 +23,7 @@ const EXPIRES: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 /// How long an idempotency key is remembered.
 const KEYS: Duration = DAY;
-/// How long ended operations are remembered, and deleted servers, of which these are.
+/// How long ended operations are remembered, deleted servers, of which these are, and hosts without servers.
 const HISTORY: Duration = Duration::from_secs(90 * 24 * 3600);
 /// How long notices are remembered that were sent or given up.
 const NOTICES: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -50,6 +50,8 @@ pub struct Housekeeping {
     pub retention: Arc<dyn RetentionStore>,
     /// Roles of members, to be forgotten.
     pub shares: Arc<dyn ShareStore>,
+    /// Reports of hosts, to be forgotten.
+    pub reports: Arc<dyn HostStore>,
     /// Credits, to be counted.
     pub ledger: Arc<dyn LedgerStore>,
     /// Notices, to be forgotten.
@@ -77,10 +79,11 @@ impl Housekeeping {
         let servers = self.retention.forget_servers(HISTORY, SERVERS).await;
         let roles = self.shares.forget_roles(ROLES, BATCH).await;
         let notices = self.notices.forget(NOTICES, BATCH).await;
+        let hosts = self.reports.forget_hosts(HISTORY).await;
         let words = self.words().await;
         let gauges = self.gauges().await;
         let credits = self.credits().await;
-        let forgotten = keys.and(runs).and(schedules).and(operations).and(servers).and(roles).and(notices);
+        let forgotten = keys.and(runs).and(schedules).and(operations).and(servers).and(roles).and(notices).and(hosts);
         expired.map(drop).and(forgotten).and(words).and(gauges).and(credits)
     }
 

@@ -6,6 +6,7 @@
 //! - [`watcher`]: servers that end by themselves are published as stopped or crashed
 //! - [`biller`]: servers that run are paid for
 //! - [`games`]: which games the host can run
+//! - [`hosts`]: the host is reported, and claimed for its data directory
 //! - [`housekeeping`]: what expires, is forgotten, or is counted
 //!
 //! The program drives the rounds of each loop. A loop survives the failure of one item, and may run in any number of
@@ -13,6 +14,7 @@
 
 pub mod biller;
 pub mod games;
+pub mod hosts;
 pub mod housekeeping;
 pub mod scheduler;
 pub mod settle;

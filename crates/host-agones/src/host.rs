@@ -6,8 +6,8 @@ use std::{
 use agis_base::ServerId;
 use agis_servers::{
     console::{Begin, Console, ConsoleError, Piece},
-    game::Catalogue,
-    host::{Generation, Host, HostError, Observed, Order, Reached, Target},
+    game::{Catalogue, RunsOn},
+    host::{Boundary, Containment, Generation, Host, HostError, HostReport, Observed, Order, Reached, Target},
 };
 use async_trait::async_trait;
 use chrono::Utc;
@@ -148,6 +148,20 @@ impl Console for AgonesHost {
 impl Host for AgonesHost {
     fn name(&self) -> &str {
         &self.cluster.name
+    }
+
+    fn kind(&self) -> RunsOn {
+        RunsOn::Agones
+    }
+
+    async fn report(&self) -> HostReport {
+        let limits = "AGIS sets no limits on a cluster: set resources.limits in the GameServer";
+        let containment = Containment::default()
+            .with(Boundary::Processes, "a pod for each run")
+            .with(Boundary::Files, "a container for each run")
+            .without(Boundary::Memory, limits)
+            .without(Boundary::Cpu, limits);
+        HostReport { containment, ..HostReport::default() }
     }
 
     async fn apply(&self, order: &Order) -> Result<Reached, HostError> {

@@ -3,16 +3,19 @@ use std::sync::Arc;
 use agis_base::{OperationId, ServerId};
 use agis_servers::{
     console::{Begin, Console, ConsoleError, Piece},
-    game::Game,
-    host::{Host, HostError, Observed, Order, Reached, Target, Unfit},
+    game::{Game, RunsOn},
+    host::{Host, HostError, HostReport, Observed, Order, Reached, Target, Unfit},
 };
 use async_trait::async_trait;
+use uuid::Uuid;
 
 use crate::{
     config::{Config, SetupError},
-    console_access, delete,
+    console_access,
+    containment::containment,
+    delete,
     dir::blocking,
-    program,
+    program, room,
     setup::HostSetup,
     start,
     status::{Phase, Status},
@@ -46,6 +49,23 @@ impl ProcessHost {
 impl Host for ProcessHost {
     fn name(&self) -> &str {
         &self.setup.name
+    }
+
+    fn kind(&self) -> RunsOn {
+        RunsOn::Process
+    }
+
+    fn directory(&self) -> Option<Uuid> {
+        Some(self.setup.id)
+    }
+
+    async fn report(&self) -> HostReport {
+        let setup = Arc::clone(&self.setup);
+        let report = blocking(move || {
+            let (disk, memory) = (room::disk(&setup.root).ok(), room::memory().ok());
+            Ok(HostReport { containment: containment(setup.account), disk, memory })
+        });
+        report.await.unwrap_or_default()
     }
 
     async fn apply(&self, order: &Order) -> Result<Reached, HostError> {

@@ -4,6 +4,7 @@
 //! - [`ProcessHost`] (`host`): carries out orders; `start`, `stop` and `delete` reach the three targets
 //! - `setup`: values fixed at start; `account`: account of the games; `ports`: claims of ports
 //! - `launch`: turns an entry of the catalogue into a `spec`; `program`: checks whether a program can be run
+//! - `containment`: boundaries around games; `room`: room of the disk and the memory
 //! - `watch`: notices the end of a server without an order; `trash`: keeps worlds of deleted servers
 //! - `console_reader`: reads a console; `console_access`: gives access to the consoles of a data directory
 //!
@@ -28,6 +29,7 @@ mod config;
 mod console_access;
 mod console_reader;
 mod console_writer;
+mod containment;
 mod delete;
 pub mod demo_game;
 mod dir;
@@ -41,6 +43,7 @@ mod lock;
 mod ports;
 mod program;
 mod ready;
+mod room;
 mod setup;
 pub mod shim;
 mod spec;

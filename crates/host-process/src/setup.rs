@@ -6,6 +6,7 @@ use std::{
 
 use agis_base::ServerId;
 use agis_servers::host::Endpoint;
+use uuid::Uuid;
 
 use crate::{
     account::Account,
@@ -16,6 +17,7 @@ use crate::{
 };
 
 const SERVERS: &str = "servers";
+const HOST_FILE: &str = "host";
 
 /// Values that are fixed when a host is set up.
 #[derive(Debug)]
@@ -26,7 +28,10 @@ pub(crate) struct HostSetup {
     pub(crate) account: Option<Account>,
     pub(crate) ports: Ports,
     pub(crate) trash: Trash,
-    root: PathBuf,
+    /// Id of the data directory.
+    pub(crate) id: Uuid,
+    /// Canonical path of the data directory.
+    pub(crate) root: PathBuf,
 }
 
 impl HostSetup {
@@ -45,13 +50,15 @@ impl HostSetup {
         for (path, mode) in [(&servers, 0o711), (&ports, 0o700), (&trash, 0o700)] {
             make_dir(path, mode).map_err(wrong)?;
         }
-        let owner = owner(&root, &name).map_err(wrong)?;
+        let owner = settled(&root, HOST_FILE, &name).map_err(wrong)?;
         if owner != name {
             return Err(SetupError::Owner { path: data_dir, owner, name });
         }
+        let id = settled(&root, "id", &Uuid::now_v7().to_string()).map_err(wrong)?;
+        let id = id.parse().map_err(|_| wrong(io::Error::other("its file 'id' holds no id")))?;
         let account = Account::for_games(&game_user)?;
         let ports = Ports { dir: ports, bind };
-        Ok(Self { name, public_address, exe, account, ports, trash: Trash::new(trash), root })
+        Ok(Self { name, public_address, exe, account, ports, trash: Trash::new(trash), id, root })
     }
 
     pub(crate) fn dir(&self, server: ServerId) -> ServerDir {
@@ -70,16 +77,25 @@ pub(crate) fn server_dir(root: &Path, server: ServerId) -> ServerDir {
 
 /// Returns the path of the file that names the data directory's host.
 pub(crate) fn host_file(root: &Path) -> PathBuf {
-    root.join("host")
+    root.join(HOST_FILE)
 }
 
-/// Returns the host that owns a data directory: the first that used it. Otherwise a renamed machine would find none of
-/// its servers, and two hosts in one directory would each claim the other's servers.
-fn owner(root: &Path, name: &str) -> io::Result<String> {
-    let file = host_file(root);
-    // A link appears together with its content, so a second program reads the whole name.
-    let draft = root.join(format!("host.{}", std::process::id()));
-    fs::write(&draft, name)?;
+/// Returns the text of a file that the first program on a data directory settles for all times.
+///
+/// - `host` names the host. Otherwise a renamed machine would find none of its servers, and two hosts in one directory
+///   would each claim the other's servers.
+/// - `id` tells the directory from every other one. Otherwise a process on another directory would take the name of a
+///   host, and find none of its servers.
+fn settled(root: &Path, name: &str, text: &str) -> io::Result<String> {
+    let file = root.join(name);
+    // Reads first: a program starts on a full disk too.
+    match fs::read_to_string(&file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        read => return read,
+    }
+    // A link appears together with its content, so a second program reads the whole text.
+    let draft = root.join(format!("{name}.{}", std::process::id()));
+    fs::write(&draft, text)?;
     let linked = fs::hard_link(&draft, &file);
     fs::remove_file(&draft)?;
     match linked {

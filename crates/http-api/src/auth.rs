@@ -94,7 +94,7 @@ macro_rules! scopes {
         })+
     };
 }
-scopes! { ReadServers WriteServers ReadSchedules WriteSchedules ReadKeys WriteKeys }
+scopes! { ReadServers WriteServers ReadSchedules WriteSchedules ReadKeys WriteKeys ReadHosts }
 
 /// A caller who may see a server may see its schedules too.
 pub(crate) struct ReadSchedulesOfServer;

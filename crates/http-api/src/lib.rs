@@ -26,6 +26,7 @@ mod forwarded;
 mod games;
 #[cfg(test)]
 mod hostile;
+mod hosts;
 mod idempotency;
 mod keys;
 mod legacy;

@@ -50,6 +50,7 @@ const METHODS: [&str; 4] = ["get", "post", "patch", "delete"];
         (name = "keys", description = "API keys. A key cannot create a key that can do more than itself."),
         (name = "users", description = "The user who owns the key."),
         (name = "games", description = "Games that servers can be created for."),
+        (name = "hosts", description = "Places where game servers run. For operators."),
         (name = "service", description = "Health and documentation; no key needed."),
     ),
 )]

@@ -2,7 +2,7 @@
 
 use utoipa::OpenApi;
 
-use crate::{console, games, keys, operations, problem::Code, resource::Table, schedules, servers, users};
+use crate::{console, games, hosts, keys, operations, problem::Code, resource::Table, schedules, servers, users};
 
 /// Lists each route: the handler, whose attribute describes it, and the problems of this route alone.
 macro_rules! routes {
@@ -58,4 +58,5 @@ routes! {
     users::me: ;
     users::stats: ;
     games::list: ;
+    hosts::list: ;
 }

@@ -8,7 +8,7 @@ use agis_apikeys::{ApiKeys, Block};
 use agis_idempotency::Idempotency;
 use agis_ratelimit::Limiter;
 use agis_scheduler::Schedules;
-use agis_servers::Servers;
+use agis_servers::{Servers, store::HostStore};
 
 use crate::{
     followers::Followers,
@@ -43,6 +43,8 @@ pub struct Services {
     pub limiter: Arc<dyn Limiter>,
     /// Servers and operations.
     pub servers: Servers,
+    /// Reports of hosts.
+    pub hosts: Arc<dyn HostStore>,
     /// Schedules.
     pub schedules: Schedules,
     /// Users.

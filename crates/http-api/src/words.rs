@@ -59,19 +59,19 @@ words! {
     Protocol: servers::game::Protocol::ALL;
 }
 
-/// A permission of a key: `write:x` includes `read:x`, and `*` includes everything. Scopes of servers and schedules may
-/// name one server: `write:servers:7`.
+/// A permission of a key: `write:x` includes `read:x`, and `*` includes everything but `read:hosts`, which is for
+/// operators. Scopes of servers and schedules may name one server: `write:servers:7`.
 pub(crate) struct Scope;
 
 impl PartialSchema for Scope {
     fn schema() -> RefOr<Schema> {
-        let words = "\\*|(read|write):keys|(read|write):(servers|schedules)(:[1-9][0-9]{0,9})?";
+        let words = "\\*|read:hosts|(read|write):keys|(read|write):(servers|schedules)(:[1-9][0-9]{0,9})?";
         ObjectBuilder::new()
             .schema_type(Type::String)
             .pattern(Some(format!("^({words})$")))
             .description(Some(
-                "A permission of a key: `write:x` includes `read:x`, and `*` includes everything. Scopes of servers and \
-                 schedules may name one server: `write:servers:7`.",
+                "A permission of a key: `write:x` includes `read:x`, and `*` includes everything but `read:hosts`, which is \
+                 for operators. Scopes of servers and schedules may name one server: `write:servers:7`.",
             ))
             .examples(["read:servers", "write:servers:7", "*"])
             .into()

@@ -7,7 +7,7 @@ use agis_apikeys::{ApiKeys, KeyCache};
 use agis_idempotency::Idempotency;
 use agis_notices::Notices;
 use agis_scheduler::Schedules;
-use agis_servers::{Servers, console::Console};
+use agis_servers::{Servers, console::Console, store::HostStore};
 use agis_storage::Db;
 
 use crate::{limits::Limits, settings::Rules};
@@ -21,6 +21,8 @@ pub struct Domain {
     pub limits: Limits,
     /// Servers and operations.
     pub servers: Servers,
+    /// Reports of hosts.
+    pub hosts: Arc<dyn HostStore>,
     /// Schedules.
     pub schedules: Schedules,
     /// Users, credits and stats.
@@ -40,6 +42,7 @@ impl Domain {
             keys: ApiKeys::new(db.clone(), cache, rules.keys.clone()),
             limits,
             servers: Servers::new(db.clone(), db.clone(), db.clone(), db.clone(), catalogue, servers, consoles),
+            hosts: db.clone(),
             schedules: Schedules::new(db.clone(), rules.schedules),
             accounts: Accounts::new(db.clone()),
             idempotency: Idempotency::new(db.clone()),

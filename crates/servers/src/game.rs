@@ -108,13 +108,14 @@ pub struct World {
     pub storage_class: Option<String>,
 }
 
-/// Kind of host on which a game runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RunsOn {
-    /// Machine that runs games as processes.
-    Process,
-    /// Cluster with Agones.
-    Agones,
+agis_base::words! {
+    /// Kind of host on which a game runs.
+    RunsOn {
+        /// Machine that runs games as processes.
+        Process = "process",
+        /// Cluster with Agones.
+        Agones = "agones",
+    }
 }
 
 /// Protocol of a game's port.

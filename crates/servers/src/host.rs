@@ -10,8 +10,15 @@ use std::{
 use agis_base::{OperationId, ServerId, UserId};
 use async_trait::async_trait;
 use thiserror::Error;
+use uuid::Uuid;
 
-use crate::{console::ConsoleError, game::Game};
+pub use self::report::{Boundary, Contained, Containment, HostReport, Room, Uncontained};
+use crate::{
+    console::ConsoleError,
+    game::{Game, RunsOn},
+};
+
+mod report;
 
 /// Number of changes of a server's desired state. The transaction that accepts an operation decides it. A host persists
 /// the highest generation that it saw and refuses any lower one, so a worker that lost its lease has no effect.
@@ -22,6 +29,18 @@ pub type Generation = i64;
 pub trait Host: Send + Sync {
     /// Returns the name that `game_servers.host` holds for servers of this host.
     fn name(&self) -> &str;
+
+    /// Returns the kind of host.
+    fn kind(&self) -> RunsOn;
+
+    /// Returns the id of the data directory that holds the servers of this host; `None` if any process of this kind
+    /// finds the servers.
+    fn directory(&self) -> Option<Uuid> {
+        None
+    }
+
+    /// Reports the boundaries around games here, and the room that is left.
+    async fn report(&self) -> HostReport;
 
     /// Brings a server to the state of the order and returns once it is there.
     ///

@@ -3,12 +3,13 @@
 //! - `servers`, `shares`, `operations`, `games`: for requests
 //! - `leases`: for workers, which carry out operations
 //! - `observations`: for watchers, which compare a host with its rows
-//! - `counts`: for dashboards
+//! - `counts`: for dashboards; `hosts`: for operators
 //! - `retention`: ends and forgets what is old
 
 mod billing;
 mod counts;
 mod games;
+mod hosts;
 mod leases;
 mod observations;
 mod operations;
@@ -21,6 +22,7 @@ pub use self::{
     billing::Billing,
     counts::CountStore,
     games::{GameStore, UNAVAILABLE_FOR},
+    hosts::{HostState, HostStore, LetGo, SERVED_FOR},
     leases::{Claim, Due, Held, LeaseStore, Outcome},
     observations::{ObservationStore, Published},
     operations::{Accepted, OperationFilter, OperationStore},

@@ -22,6 +22,7 @@ mod error;
 mod firings;
 mod games;
 mod gather;
+mod hosts;
 mod keys;
 mod leases;
 mod ledger;

@@ -11,6 +11,7 @@ mod expiry;
 mod fleet;
 mod games;
 mod good_ends;
+mod hosts;
 mod leases;
 mod missed;
 mod notices;

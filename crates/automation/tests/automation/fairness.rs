@@ -10,8 +10,8 @@ use agis_automation::Workers;
 use agis_base::{ServerId, UserId};
 use agis_servers::{
     Action, Origin, Request,
-    game::Catalogue,
-    host::{Host, HostError, Observed, Order, Reached, Target},
+    game::{Catalogue, RunsOn},
+    host::{Host, HostError, HostReport, Observed, Order, Reached, Target},
     operation::Identity,
     store::{Billing, OperationStore},
 };
@@ -63,6 +63,14 @@ impl Drop for Begun<'_> {
 impl Host for Endless {
     fn name(&self) -> &str {
         self.name
+    }
+
+    fn kind(&self) -> RunsOn {
+        RunsOn::Process
+    }
+
+    async fn report(&self) -> HostReport {
+        HostReport::default()
     }
 
     async fn apply(&self, order: &Order) -> Result<Reached, HostError> {

@@ -26,8 +26,11 @@ const USUAL: &str = "write:servers write:schedules";
 pub(crate) async fn create(context: &Context, call: &Call, args: &Args) -> Result<Answer, Refusal> {
     let keys = &context.services.keys;
     let words = args.text("access").unwrap_or_else(|| USUAL.to_owned());
+    // Other scopes are for operators, or for keys that REST makes.
+    let listed = ACCESS.iter().any(|(_, scopes)| *scopes == words);
     let scopes: Result<Scopes, _> = words.split_whitespace().map(|word| word.parse::<Scope>()).collect();
-    let scopes = scopes.map_err(|_| Refusal::refused("Choose from the list what the key may do."))?;
+    let scopes = scopes.ok().filter(|_| listed);
+    let scopes = scopes.ok_or_else(|| Refusal::refused("Choose from the list what the key may do."))?;
     let (name, ttl_days) = (args.needed("name")?, args.number("days"));
     let new = NewKey { name, scopes, rate_limit: None, ttl_days, allowed_ips: None };
     let (key, stored) = once(&context.services, call, "apikey create", |once| async move {

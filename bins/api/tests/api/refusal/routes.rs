@@ -73,6 +73,11 @@ impl Route {
             || self.scopes().any(|needed| needed == scope || needed.replace("read:", "write:") == scope)
     }
 
+    /// Whether even a key with `*` may not use it.
+    pub(crate) fn is_for_operators(&self) -> bool {
+        self.scopes().any(|scope| scope == "read:hosts")
+    }
+
     /// Whether it is about something that the owner has.
     pub(crate) fn names_an_object(&self) -> bool {
         self.path.contains("{id}") || self.body.as_ref().is_some_and(|body| body["server_id"].is_number())

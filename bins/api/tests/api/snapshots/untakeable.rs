@@ -197,9 +197,9 @@ async fn a_key_that_cannot_be_is_refused() {
     ];
     insta::assert_snapshot!(problems(&api, &requests).await, @r#"
     POST /api/v1/auth/keys {"name":"k","scopes":["read:everything"]}
-      422 invalid_value: scopes: 'read:everything' is not a scope; use one of: read:servers, write:servers, read:schedules, write:schedules, read:keys, write:keys, *; those of servers and schedules may name one server, as in 'write:servers:7'
+      422 invalid_value: scopes: 'read:everything' is not a scope; use one of: read:servers, write:servers, read:schedules, write:schedules, read:keys, write:keys, read:hosts, *; those of servers and schedules may name one server, as in 'write:servers:7'
     POST /api/v1/auth/keys {"name":"k","scopes":[]}
-      422 invalid_value: scopes: names at least one of: read:servers, write:servers, read:schedules, write:schedules, read:keys, write:keys, *
+      422 invalid_value: scopes: names at least one of: read:servers, write:servers, read:schedules, write:schedules, read:keys, write:keys, read:hosts, *
     POST /api/v1/auth/keys {"name":"k","scopes":["*"],"ttl_days":0}
       422 invalid_value: ttl_days: is 1 to 3650
     POST /api/v1/auth/keys {"name":"k","scopes":["*"],"ttl_days":3651}

@@ -1,7 +1,7 @@
 -- Something in every table, as it is in the middle of a working day; whatever was there goes first.
 -- The ledger refuses it otherwise.
 set session_replication_role = replica;
-truncate users, idempotency_keys, member_roles, unavailable_games, deferrals cascade;
+truncate users, idempotency_keys, member_roles, unavailable_games, deferrals, hosts cascade;
 set session_replication_role = origin;
 insert into users (discord_id) values ('1'), ('2');
 insert into user_stats (discord_id, total_commands_used) values ('1', 5);
@@ -44,3 +44,4 @@ insert into credit_ledger (discord_id, amount, balance, kind, server_id, game_ty
     ('1', 130, 130, 'welcome', null, null, null), ('1', -30, 100, 'charge', 7, 'demo', now());
 insert into credit_ledger (discord_id, amount, balance, kind, reason, command_id) values
     ('1', 20, 120, 'grant', 'a prize', 'prize 1'), ('1', -20, 100, 'correction', 'not them', 'prize 1, back');
+insert into hosts (name, kind, directory, report) values ('here', 'process', gen_random_uuid(), '{}');
