@@ -197,15 +197,32 @@ mod tests {
     }
 
     #[test]
+    fn game_above_the_maximum_is_named() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let games = "g = { title = 'G', command = ['g'], port = 1, cost_per_hour = 0, ready = { when = 'port' }, \
+                     limits = { memory = '8GiB' } }";
+        std::fs::write(file.path(), games).expect("a catalogue");
+        let get = |key: &str| match key {
+            "DATABASE_URL" => Some("postgres://localhost/agis".to_owned()),
+            "GAMES_FILE" => Some(file.path().display().to_string()),
+            "AGIS_LIMITS_MAX" => Some("{ memory = '4GiB' }".to_owned()),
+            _ => None,
+        };
+        let errors = read(&get).err().expect("errors").0.join("\n");
+        assert!(errors.contains("g.limits.memory: 8 GiB is above the maximum of this installation, 4 GiB"), "{errors}");
+    }
+
+    #[test]
     fn all_mistakes_are_told_at_once() {
         let get = |key: &str| match key {
             "API_PORT" => Some("high".to_owned()),
             "OPERATION_LEASE_SECONDS" => Some("0".to_owned()),
             "GAMES_FILE" => Some("/nowhere.toml".to_owned()),
+            "AGIS_LIMITS_MAX" => Some("4GiB".to_owned()),
             _ => None,
         };
         let errors = read(&get).err().expect("errors").0.join("\n");
-        for key in ["DATABASE_URL", "API_PORT", "OPERATION_LEASE_SECONDS", "GAMES_FILE"] {
+        for key in ["DATABASE_URL", "API_PORT", "OPERATION_LEASE_SECONDS", "GAMES_FILE", "AGIS_LIMITS_MAX"] {
             assert!(errors.contains(key), "{key} is not in:\n{errors}");
         }
     }

@@ -52,6 +52,7 @@ pub(crate) fn spec(launch: &Launch, process: &Process, site: &Site<'_>) -> Resul
         ready: game.ready.clone(),
         stop: game.stop.clone(),
         good_exits: game.good_exits.clone(),
+        limits: process.limits,
     })
 }
 

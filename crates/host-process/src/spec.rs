@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use agis_base::OperationId;
 use agis_servers::{
-    game::{GoodExits, Protocol, Ready, Stop},
+    game::{GoodExits, Limits, Protocol, Ready, Stop},
     host::Generation,
 };
 use serde::{Deserialize, Serialize};
@@ -34,6 +34,9 @@ pub(crate) struct Spec {
     pub(crate) ready: Ready,
     pub(crate) stop: Stop,
     pub(crate) good_exits: GoodExits,
+    /// Most that the run may use.
+    #[serde(default)]
+    pub(crate) limits: Limits,
 }
 
 /// This program, even if its file is replaced or removed.

@@ -180,7 +180,22 @@ pub fn seconds(env: &mut Env<'_>, key: &str, default: u32, bounds: RangeInclusiv
     Duration::from_secs(env.number(key, default, bounds).into())
 }
 
+/// Limits of a game that names none. A game that needs more says so in the catalogue; a bomb ends before the machine does.
+const LIMITS: &str = r#"{ memory = "4GiB", pids = 1024, console = "1MiB/s" }"#;
+
+/// Reads the games, with the limits of this installation.
 fn catalogue(env: &mut Env<'_>, kind: game::RunsOn) -> Arc<game::Catalogue> {
+    let read = read_catalogue(env, kind);
+    let usual: game::Limits = LIMITS.parse().unwrap_or_default();
+    let default = env.or("AGIS_LIMITS_DEFAULT", usual);
+    let max: game::Limits = env.or("AGIS_LIMITS_MAX", game::Limits::default());
+    Arc::unwrap_or_clone(read).within(default, max).map(Arc::new).unwrap_or_else(|beyond| {
+        env.reject("AGIS_LIMITS_MAX", &env.text("AGIS_LIMITS_MAX").unwrap_or_default(), &beyond.join("; "));
+        Arc::default()
+    })
+}
+
+fn read_catalogue(env: &mut Env<'_>, kind: game::RunsOn) -> Arc<game::Catalogue> {
     let Some(file) = env.text("GAMES_FILE") else {
         return parsed(env, "the built-in catalogue", game::BUILT_IN.as_bytes(), kind);
     };

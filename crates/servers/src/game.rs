@@ -4,8 +4,10 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+mod limits;
 mod reading;
 
+pub use limits::{Cpus, Limits, Rate, Size};
 pub use reading::{CatalogueError, FIELDS, Mistake};
 
 /// Catalogue that the program carries. An operator's own file replaces it.
@@ -65,6 +67,8 @@ pub struct Process {
     pub arguments: Vec<String>,
     /// First port to try. A server gets this port, or the next free one above.
     pub port: u16,
+    /// Most that a run may use.
+    pub limits: Limits,
 }
 
 /// Part of a text that is replaced when a server starts. Its spelling is its word in braces: `{port}`.
@@ -304,6 +308,25 @@ impl Catalogue {
     #[must_use]
     pub fn only(self, kind: RunsOn) -> Self {
         Self(self.0.into_iter().filter(|(_, game)| game.runs_on() == kind).collect())
+    }
+
+    /// Gives each game that runs as a process the default limits in place of those that it does not name.
+    ///
+    /// # Errors
+    /// Returns each limit of a game that is above the maximum.
+    pub fn within(self, default: Limits, max: Limits) -> Result<Self, Vec<String>> {
+        let mut beyond = vec![];
+        let within = |(key, game): (String, Arc<Game>)| {
+            let mut game = Arc::unwrap_or_clone(game);
+            if let Runs::Process(process) = &mut game.runs {
+                let problems = process.limits.beyond(&max).into_iter();
+                beyond.extend(problems.map(|(field, problem)| format!("{key}.limits.{field}: {problem}")));
+                process.limits = process.limits.or(default.at_most(max));
+            }
+            (key, Arc::new(game))
+        };
+        let games = self.0.into_iter().map(within).collect();
+        if beyond.is_empty() { Ok(Self(games)) } else { Err(beyond) }
     }
 
     /// Returns the game of that key.

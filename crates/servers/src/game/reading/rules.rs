@@ -73,6 +73,8 @@ impl Rules {
         let is_process = game.runs_on() == RunsOn::Process;
         self.check(game.port == Some(0), &["port"], "must be 1 to 65535");
         self.check(is_process && game.port.is_none(), &["port"], "is missing: a game with a `command` needs one");
+        let problem = "must be there with a `command` only; on Agones set `resources.limits` in the `gameserver`";
+        self.check(!is_process && game.limits.is_some() && !game.ways().is_empty(), &["limits"], problem);
         if let Some(world) = &game.world {
             self.check(game.gameserver.is_none(), &["world"], "must not be there without a `gameserver`");
             self.check(world.size.trim().is_empty(), &["world", "size"], "must not be empty");

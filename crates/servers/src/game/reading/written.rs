@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::super::{Game, GoodExits, Process, Protocol, Ready, Runs, RunsOn, Stop, World};
+use super::super::{Game, GoodExits, Limits, Process, Protocol, Ready, Runs, RunsOn, Stop, World};
 
 /// Fields of a game as the catalogue writes them.
 #[derive(Default, Deserialize)]
@@ -30,6 +30,8 @@ pub(super) struct Written {
     pub(super) stop: Stop,
     #[serde(default)]
     pub(super) good_exits: GoodExits,
+    #[serde(default)]
+    pub(super) limits: Option<Limits>,
     #[serde(default)]
     pub(super) env: BTreeMap<String, String>,
     #[serde(default)]
@@ -57,7 +59,8 @@ impl Written {
         let mut command = self.command.into_iter();
         let runs = match (command.next(), self.gameserver, self.fleet) {
             (Some(program), None, None) => {
-                Runs::Process(Process { program, arguments: command.collect(), port: port? })
+                let limits = self.limits.unwrap_or_default();
+                Runs::Process(Process { program, arguments: command.collect(), port: port?, limits })
             }
             (None, Some(yaml), None) => Runs::GameServer { yaml, world: self.world },
             (None, None, Some(fleet)) => Runs::Fleet(fleet),
