@@ -1,21 +1,21 @@
 //! Takes the last step before a game, as the game's account, so the game cannot undo it.
 
 use std::{
-    collections::BTreeMap,
     ffi::OsString,
-    fs::{self, File, OpenOptions},
+    fs::File,
     io::{self, Read, Write},
-    os::{
-        fd::AsFd,
-        unix::{fs::OpenOptionsExt, process::CommandExt},
-    },
-    path::{Path, PathBuf},
+    os::{fd::AsFd, unix::process::CommandExt},
+    path::Path,
     process::{Command, ExitCode},
 };
 
 use rustix::process::{Signal, geteuid, getppid, getuid, set_parent_process_death_signal};
 
-use crate::{program, spec::OWN_PROGRAM};
+use crate::{
+    files::{self, FileOrder},
+    program,
+    spec::OWN_PROGRAM,
+};
 
 /// Becomes the game. Takes the shim's process id, the length of the files' description, the program and its arguments.
 /// The description stands at the beginning of standard input. The rest of standard input is the game's console.
@@ -68,24 +68,5 @@ fn write_files(length: u32) -> io::Result<()> {
     let mut console = File::from(io::stdin().as_fd().try_clone_to_owned()?);
     let mut text = vec![0; length as usize];
     console.read_exact(&mut text)?;
-    let files: BTreeMap<PathBuf, String> = serde_json::from_slice(&text)?;
-    for (path, text) in &files {
-        write_where_absent(path, text)
-            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
-    }
-    Ok(())
-}
-
-/// Writes the files with the game's own rights, so a link that the game left behind opens nothing new.
-fn write_where_absent(path: &Path, text: &str) -> io::Result<()> {
-    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        fs::create_dir_all(parent)?;
-    }
-    // A script may be the game's program.
-    let mode = if text.starts_with("#!") { 0o777 } else { 0o666 };
-    match OpenOptions::new().write(true).create_new(true).mode(mode).open(path) {
-        Ok(mut file) => file.write_all(text.as_bytes()),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(error),
-    }
+    files::write(&serde_json::from_slice::<Vec<FileOrder>>(&text)?)
 }

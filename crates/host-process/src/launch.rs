@@ -4,13 +4,15 @@ use std::{collections::BTreeMap, path::Path};
 
 use agis_base::OperationId;
 use agis_servers::{
-    game::{Game, Placeholder, Process},
+    game::{Format, Game, GameFile, Placeholder, Process, Setting, fill, fill_plainly},
     host::{Generation, HostError, Launch},
 };
+use serde_json::Value;
 
 use crate::{
     account::Account,
     dir::ServerDir,
+    files::FileOrder,
     program,
     spec::{OWN_PROGRAM, SEARCH_PATH, Spec},
 };
@@ -28,16 +30,9 @@ pub(crate) struct Site<'a> {
 /// Fills the placeholders in and finds the program.
 pub(crate) fn spec(launch: &Launch, process: &Process, site: &Site<'_>) -> Result<Spec, HostError> {
     let game = &launch.game;
-    // A control character could end a line of a configuration file, or a C string.
-    let name = launch.server_name.replace(char::is_control, " ");
-    let port = site.port.to_string();
-    let value = |placeholder| match placeholder {
-        Placeholder::Name => name.as_str(),
-        Placeholder::Port => &port,
-        Placeholder::Bind => site.bind,
-        Placeholder::Agis => OWN_PROGRAM,
-    };
-    let program = program::find(&fill(&process.program, value), site.account)
+    let values = Values::of(&launch.server_name, site);
+    let fill = |text: &str| fill_plainly(text, |placeholder| values.of_placeholder(placeholder));
+    let program = program::find(&fill(&process.program), site.account)
         .map_err(|why| HostError::Failed(format!("{} cannot be run on this host: {why}", game.key)))?;
     Ok(Spec {
         dir: site.dir.path().to_owned(),
@@ -45,15 +40,75 @@ pub(crate) fn spec(launch: &Launch, process: &Process, site: &Site<'_>) -> Resul
         operation: site.operation,
         port: site.port,
         protocol: game.protocol,
-        command: [program].into_iter().chain(process.arguments.iter().map(|part| fill(part, value))).collect(),
+        command: [program].into_iter().chain(process.arguments.iter().map(|part| fill(part))).collect(),
         env: environment(game, &site.dir.world()),
         account: site.account,
-        files: game.files.iter().map(|(path, text)| (path.into(), fill(text, value))).collect(),
+        files: game.files.iter().map(|(path, file)| values.file(path, file)).collect::<Result<_, _>>()?,
         ready: game.ready.clone(),
         stop: game.stop.clone(),
         good_exits: game.good_exits.clone(),
         limits: process.limits,
     })
+}
+
+/// Values of the placeholders.
+struct Values<'a> {
+    /// Name of the server on one line.
+    name: String,
+    site: &'a Site<'a>,
+}
+
+impl<'a> Values<'a> {
+    fn of(name: &str, site: &'a Site<'a>) -> Self {
+        // A control character could end a line of a configuration file, or a C string. Names of earlier versions may
+        // hold some.
+        let name = name.replace(|letter: char| letter.is_control() || matches!(letter, '\u{2028}' | '\u{2029}'), " ");
+        Self { name: name.trim().to_owned(), site }
+    }
+
+    fn of_placeholder(&self, placeholder: Placeholder<'_>) -> String {
+        match placeholder {
+            Placeholder::Name => self.name.clone(),
+            Placeholder::Port | Placeholder::NamedPort(_) => self.site.port.to_string(),
+            Placeholder::Bind => self.site.bind.to_owned(),
+            Placeholder::Agis => OWN_PROGRAM.to_owned(),
+        }
+    }
+
+    fn file(&self, path: &str, file: &GameFile) -> Result<FileOrder, HostError> {
+        let held = |placeholder: Placeholder<'_>, before: &str| match placeholder {
+            Placeholder::Name => file.format.hold(before, &self.name),
+            other => Ok(self.of_placeholder(other)),
+        };
+        let filled = || {
+            let text = fill(file.text.as_deref().unwrap_or_default(), held)?;
+            let set = file.set.iter().map(|setting| self.setting(file.format, setting)).collect::<Result<_, _>>()?;
+            Ok(FileOrder { path: path.into(), text, format: file.format, kind: file.kind, set })
+        };
+        filled().map_err(|why: &str| {
+            HostError::Failed(format!(
+                "the server's name cannot be written into {path}, since it {why}; rename the server, and start it again"
+            ))
+        })
+    }
+
+    fn setting(&self, format: Format, setting: &Setting) -> Result<Setting, &'static str> {
+        let value = match &setting.value {
+            Value::String(template) => self.value(format, template)?,
+            other => other.clone(),
+        };
+        Ok(Setting { path: setting.path.clone(), value })
+    }
+
+    /// Fills in a value, which is escaped as a whole when it is written. Only INI has no escapes.
+    fn value(&self, format: Format, template: &str) -> Result<Value, &'static str> {
+        let text = fill(template, |placeholder, before| match placeholder {
+            Placeholder::Name if format == Format::Ini => format.hold(&format!("key = {before}"), &self.name),
+            other => Ok(self.of_placeholder(other)),
+        })?;
+        let is_port = matches!(Placeholder::alone(template), Some(Placeholder::Port | Placeholder::NamedPort(_)));
+        Ok(text.parse::<u16>().ok().filter(|_| is_port).map_or(Value::String(text), Value::from))
+    }
 }
 
 fn environment(game: &Game, world: &Path) -> BTreeMap<String, String> {
@@ -64,34 +119,5 @@ fn environment(game: &Game, world: &Path) -> BTreeMap<String, String> {
     env
 }
 
-/// Replaces each placeholder once. A placeholder in a value stays.
-fn fill<'a>(template: &str, value: impl Fn(Placeholder) -> &'a str) -> String {
-    let mut filled = String::with_capacity(template.len());
-    let mut rest = template;
-    while let Some(at) = rest.find('{') {
-        filled.push_str(&rest[..at]);
-        rest = &rest[at..];
-        let known = Placeholder::ALL.into_iter().find_map(|it| Some((it, rest.strip_prefix(it.as_str())?)));
-        (filled, rest) = match known {
-            Some((placeholder, after)) => (filled + value(placeholder), after),
-            None => (filled + "{", &rest[1..]),
-        };
-    }
-    filled + rest
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn placeholders_are_filled_once() {
-        let value = |placeholder| match placeholder {
-            Placeholder::Name => "{port} {",
-            Placeholder::Port => "7",
-            Placeholder::Bind | Placeholder::Agis => "",
-        };
-        assert_eq!(fill("{name}:{port} {other} {", value), "{port} {:7 {other} {");
-        assert_eq!(fill("{{port}}", value), "{7}");
-    }
-}
+mod tests;

@@ -11,7 +11,7 @@
 //! The shim's half is one process per running server. It outlives the program that began it:
 //! - [`shim`]: takes the lock, or refuses; `supervise`: from start to end; `game`: the process and its pipes
 //! - `line_reader`: reads the game's output; `console_writer`: writes the console; `ready`: checks for players' entry
-//! - [`game_exec`]: takes the last step before the game, as the game's account
+//! - [`game_exec`]: takes the last step before the game, as the game's account; `files`: writes the game's files
 //! - `commands`: passes typed lines from the host's half to the shim's
 //!
 //! Both halves, and every other program on the same data directory, agree on these:
@@ -33,6 +33,7 @@ mod containment;
 mod delete;
 pub mod demo_game;
 mod dir;
+mod files;
 mod game;
 pub mod game_exec;
 mod host;

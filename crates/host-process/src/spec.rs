@@ -9,7 +9,7 @@ use agis_servers::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::account::Account;
+use crate::{account::Account, files::FileOrder};
 
 /// Orders for one run of one server.
 #[derive(Debug, Serialize, Deserialize)]
@@ -29,8 +29,8 @@ pub(crate) struct Spec {
     pub(crate) env: BTreeMap<String, String>,
     /// Account of the game; `None` for the shim's own account.
     pub(crate) account: Option<Account>,
-    /// Text of each file by path, written into the working directory if the file is absent.
-    pub(crate) files: BTreeMap<PathBuf, String>,
+    /// Files in the working directory.
+    pub(crate) files: Vec<FileOrder>,
     pub(crate) ready: Ready,
     pub(crate) stop: Stop,
     pub(crate) good_exits: GoodExits,

@@ -4,16 +4,22 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+mod file;
+mod format;
 mod limits;
 mod reading;
+mod template;
 
+pub use file::{GameFile, Kind, Setting};
+pub use format::Format;
 pub use limits::{Cpus, Limits, Rate, Size};
 pub use reading::{CatalogueError, FIELDS, Mistake};
+pub use template::{Placeholder, fill, fill_plainly};
 
 /// Catalogue that the program carries. An operator's own file replaces it.
 pub const BUILT_IN: &str = include_str!("../games.toml");
 
-/// A game as the catalogue describes it. The texts in `files` may hold [`Placeholder`]s.
+/// A game as the catalogue describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Game {
     /// Key in the catalogue, as in `game_servers.game_type`.
@@ -36,8 +42,8 @@ pub struct Game {
     pub good_exits: GoodExits,
     /// Environment variables. A game inherits no others, but gets `HOME` (its working directory), `PATH` and `LANG`.
     pub env: BTreeMap<String, String>,
-    /// Text of each file, by path, that is written into the working directory if it is not there yet.
-    pub files: BTreeMap<String, String>,
+    /// Files in the working directory, by path.
+    pub files: BTreeMap<String, GameFile>,
 }
 
 /// How a game runs. The catalogue says so by exactly one of `command`, `gameserver` and `fleet`.
@@ -69,34 +75,6 @@ pub struct Process {
     pub port: u16,
     /// Most that a run may use.
     pub limits: Limits,
-}
-
-/// Part of a text that is replaced when a server starts. Its spelling is its word in braces: `{port}`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Placeholder {
-    /// Name of the server.
-    Name,
-    /// Port of the server.
-    Port,
-    /// Address on which the game listens.
-    Bind,
-    /// Path of this program.
-    Agis,
-}
-
-impl Placeholder {
-    /// Every placeholder.
-    pub const ALL: [Self; 4] = [Self::Name, Self::Port, Self::Bind, Self::Agis];
-
-    /// Returns the spelling.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Name => "{name}",
-            Self::Port => "{port}",
-            Self::Bind => "{bind}",
-            Self::Agis => "{agis}",
-        }
-    }
 }
 
 /// Volume for a server's world.

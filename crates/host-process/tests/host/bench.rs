@@ -142,7 +142,12 @@ impl Bench {
 
 /// The target of a start or a restart.
 pub(crate) fn running(game: &Arc<Game>) -> Target {
-    let server_name = "Friday {port} night; $(reboot)".to_owned();
+    running_as(game, "Friday {port} night; $(reboot)")
+}
+
+/// As [`running`], for a server of that name.
+pub(crate) fn running_as(game: &Arc<Game>, server_name: &str) -> Target {
+    let server_name = server_name.to_owned();
     Target::Running(Launch { game: Arc::clone(game), server_name, owner: UserId::from_stored("1") })
 }
 

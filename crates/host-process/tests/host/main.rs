@@ -3,6 +3,7 @@
 mod bench;
 mod console;
 mod end;
+mod files;
 mod kills;
 mod share;
 mod start;

@@ -60,23 +60,6 @@ fn rustix_is_root() -> bool {
 }
 
 #[tokio::test]
-async fn catalogue_files_are_filled_in_once() {
-    let bench = Bench::new();
-    let host = bench.host();
-    let game = demo("files = { 'conf/demo.cfg' = 'name = {name}, port = {port}, {other}' }");
-    let endpoint = bench.start(&host, ONE, 1, &game).await.expect("it starts");
-    let path = bench.server(ONE).join("world/conf/demo.cfg");
-    let wanted = format!("name = Friday {{port}} night; $(reboot), port = {}, {{other}}", endpoint.port);
-    assert_eq!(fs::read_to_string(&path).expect("the file"), wanted);
-    let owner = fs::metadata(bench.server(ONE).join("world")).expect("the world").uid();
-    assert_eq!(fs::metadata(&path).expect("the file").uid(), owner);
-
-    fs::write(&path, "changed by its owner").expect("a writable file");
-    bench.start(&host, ONE, 2, &game).await.expect("it starts again");
-    assert_eq!(fs::read_to_string(&path).expect("the file"), "changed by its owner");
-}
-
-#[tokio::test]
 async fn unready_game_is_taken_down() {
     let bench = Bench::new();
     let host = bench.host();

@@ -1,5 +1,6 @@
 //! Reads a catalogue, and finds every mistake that can be found without a host.
 
+mod files;
 mod rules;
 mod written;
 
@@ -48,8 +49,12 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("limits.console", "a rate such as `\"1MiB/s\"`"),
     ("env", "a table: the value of each environment variable"),
     ("env.*", "a text"),
-    ("files", "a table: the text of each file"),
-    ("files.*", "a text"),
+    ("files", "a table: each file by its path"),
+    ("files.*", "a text, or a table"),
+    ("files.*.text", "a text"),
+    ("files.*.format", "`ini`, `properties`, `toml`, `json`, `yaml`, `xml` or `text`"),
+    ("files.*.kind", "`managed` or `initial`"),
+    ("files.*.set", "a table: the value of each key, a text, a number, `true` or `false`"),
 ];
 
 type Value = fn() -> DeValue<'static>;

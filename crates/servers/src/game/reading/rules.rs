@@ -29,7 +29,8 @@ pub(super) fn broken_rules(key: &str, game: &Written) -> Vec<Broken> {
     rules.start(game);
     rules.stop(game);
     rules.environment(game);
-    rules.files(game);
+    rules.paths(game);
+    rules.0.extend(super::files::broken_rules(game));
     rules.0
 }
 
@@ -87,8 +88,10 @@ impl Rules {
         let path = ["command", number.as_str()];
         self.check(part.contains('\0'), &path, "must not contain a NUL: no program can be given one");
         for word in unknown_placeholders(part) {
-            let known = Placeholder::ALL.map(|known| format!("`{}`", known.as_str())).join(", ");
-            let problem = format!("`{word}` is not a placeholder; use {known}. Braces with a space in them stay");
+            let problem = format!(
+                "`{word}` is not a placeholder; use `{{name}}`, `{{port}}`, `{{bind}}`, `{{agis}}`. Braces with a space in \
+                 them stay"
+            );
             self.check(true, &path, &problem);
         }
         self.check(place == 0 && part.is_empty(), &path, "must name a program");
@@ -142,7 +145,7 @@ impl Rules {
         }
     }
 
-    fn files(&mut self, game: &Written) {
+    fn paths(&mut self, game: &Written) {
         let mut paths: BTreeMap<Vec<Component<'_>>, &str> = BTreeMap::new();
         for path in game.files.keys() {
             let parts: Vec<_> = Path::new(path).components().filter(|part| *part != Component::CurDir).collect();
@@ -176,7 +179,7 @@ fn unknown_placeholders(part: &str) -> impl Iterator<Item = &str> {
         let end = at + part[at..].find('}')? + 1;
         let (word, name) = (&part[at..end], &part[at + 1..end - 1]);
         let is_word = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
-        let is_known = Placeholder::ALL.iter().any(|known| known.as_str() == word);
+        let is_known = Placeholder::of(name).is_some();
         (is_word && !is_known && !part[..at].ends_with('$')).then_some(word)
     })
 }

@@ -147,6 +147,25 @@ fn each_rule_names_its_field() {
         ("files = { '/a' = '' }", "g.files.\"/a\"", "inside the server's directory"),
         ("files = { 'a/' = '' }", "g.files.\"a/\"", "inside the server's directory"),
         ("files = { '.' = '' }", "g.files.\".\"", "inside the server's directory"),
+        ("files = { a = {} }", "g.files.a", "a `text` or a `set`"),
+        ("files = { a = { text = 1 } }", "g.files.a.text: must be a text", "integer"),
+        ("files = { a = { text = '', format = 'lua' } }", "g.files.a.format: must be `ini`", "lua"),
+        ("files = { a = { text = '', kind = 'once' } }", "g.files.a.kind: must be `managed` or `initial`", "once"),
+        ("files = { a = { text = '', mode = 1 } }", "g.files.a.mode: unknown field", "`set`"),
+        ("files = { a = 'say {name}' }", "g.files.a: `{name}` must not stand in plain text", "`command`"),
+        ("files = { 'a.json' = '{ \"a\": {name} }' }", "g.files.\"a.json\": `{name}` must stand in a text", "quotes"),
+        ("files = { 'a.ini' = '{name} = 1' }", "g.files.\"a.ini\": `{name}` must end a line", "quotes"),
+        ("files = { a = { set = { b = 1 } } }", "g.files.a.set", "needs a `format`"),
+        (
+            "files = { 'a.ini' = { kind = 'initial', set = { b = 1 } } }",
+            "g.files.\"a.ini\".set",
+            "`kind = \"initial\"`",
+        ),
+        ("files = { 'a.yml' = { set = { b = { c = 1 } } } }", "g.files.\"a.yml\".set.b.c", "at its top"),
+        ("files = { 'a.ini' = { set = { b.c.d = 1 } } }", "g.files.\"a.ini\".set.b.c.d", "in its sections"),
+        ("files = { 'a.ini' = { set = { 'b=c' = 1 } } }", "g.files.\"a.ini\".set.\"b=c\"", "no name of a key"),
+        ("files = { 'a.ini' = { set = { b = '({name})' } } }", "g.files.\"a.ini\".set.b: `{name}` must end", "quotes"),
+        ("files = { 'a.json' = { set = { b = [1] } } }", "g.files.\"a.json\".set.b", "a text, a number"),
         ("unheard = 1", "g.unheard", "unknown field"),
     ] {
         let said = said_of(lines);
@@ -165,6 +184,7 @@ fn every_field_is_listed() {
         ("world.", "world = { none = 1 }"),
         ("ready.", "ready = { none = 1 }"),
         ("stop.", "stop = { none = 1 }"),
+        ("files.*.", "files.a = { none = 1 }"),
     ] {
         let said = said_of(lines);
         let (_, names) = said.split_once("expected ").expect("a list of fields");

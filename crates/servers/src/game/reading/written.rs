@@ -1,10 +1,17 @@
 //! Games as the catalogue writes them.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
-use serde::Deserialize;
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, MapAccess, Visitor, value::MapAccessDeserializer},
+};
+use serde_json::{Map, Value};
 
-use super::super::{Game, GoodExits, Limits, Process, Protocol, Ready, Runs, RunsOn, Stop, World};
+use super::super::{
+    Format, Game, GameFile, GoodExits, Kind, Limits, Process, Protocol, Ready, Runs, RunsOn, Setting, Stop, World,
+    template::{Placeholder, placeholders},
+};
 
 /// Fields of a game as the catalogue writes them.
 #[derive(Default, Deserialize)]
@@ -35,7 +42,97 @@ pub(super) struct Written {
     #[serde(default)]
     pub(super) env: BTreeMap<String, String>,
     #[serde(default)]
-    pub(super) files: BTreeMap<String, String>,
+    pub(super) files: BTreeMap<String, WrittenFile>,
+}
+
+/// File as the catalogue writes it: a text, or a table.
+#[derive(Default)]
+pub(super) struct WrittenFile {
+    pub(super) text: Option<String>,
+    pub(super) format: Option<Format>,
+    pub(super) kind: Option<Kind>,
+    pub(super) set: Map<String, Value>,
+}
+
+/// Table of a file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileTable {
+    #[serde(default)]
+    text: Option<String>,
+    #[serde(default)]
+    format: Option<Format>,
+    #[serde(default)]
+    kind: Option<Kind>,
+    #[serde(default)]
+    set: Map<String, Value>,
+}
+
+impl<'de> Deserialize<'de> for WrittenFile {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TextOrTable;
+
+        impl<'de> Visitor<'de> for TextOrTable {
+            type Value = WrittenFile;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text or a table")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<WrittenFile, E> {
+                Ok(WrittenFile { text: Some(text.to_owned()), ..WrittenFile::default() })
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<WrittenFile, A::Error> {
+                let FileTable { text, format, kind, set } = FileTable::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(WrittenFile { text, format, kind, set })
+            }
+        }
+
+        deserializer.deserialize_any(TextOrTable)
+    }
+}
+
+impl WrittenFile {
+    pub(super) fn format(&self, path: &str) -> Format {
+        self.format.unwrap_or_else(|| Format::of(path))
+    }
+
+    /// Returns the kind that is written, or the one that follows from the content.
+    pub(super) fn kind(&self) -> Kind {
+        let changes = self.text.as_deref().is_some_and(|text| placeholders(text).next().is_some());
+        let default = if changes || !self.set.is_empty() { Kind::Managed } else { Kind::Initial };
+        self.kind.unwrap_or(default)
+    }
+
+    /// Returns the keys to set. A reader whom a name misleads reads everything behind the name as something else, so
+    /// names come first.
+    pub(super) fn settings(&self) -> Vec<Setting> {
+        let mut settings = vec![];
+        flatten(&mut vec![], &self.set, &mut settings);
+        settings.sort_by_key(|setting| !has_name(&setting.value));
+        settings
+    }
+
+    fn file(self, path: &str) -> GameFile {
+        let (format, kind, set) = (self.format(path), self.kind(), self.settings());
+        GameFile { text: self.text, format, kind, set }
+    }
+}
+
+fn flatten(path: &mut Vec<String>, table: &Map<String, Value>, settings: &mut Vec<Setting>) {
+    for (key, value) in table {
+        path.push(key.clone());
+        match value {
+            Value::Object(below) if !below.is_empty() => flatten(path, below, settings),
+            value => settings.push(Setting { path: path.clone(), value: value.clone() }),
+        }
+        path.pop();
+    }
+}
+
+fn has_name(value: &Value) -> bool {
+    value.as_str().is_some_and(|text| placeholders(text).any(|(_, placeholder)| placeholder == Placeholder::Name))
 }
 
 impl Written {
@@ -66,6 +163,7 @@ impl Written {
             (None, None, Some(fleet)) => Runs::Fleet(fleet),
             _ => return None,
         };
+        let files = files.into_iter().map(|(path, file)| (path.clone(), file.file(&path))).collect();
         let key = key.to_owned();
         Some(Game { key, title, runs, port, protocol, cost_per_hour, ready, stop, good_exits, env, files })
     }

@@ -1,0 +1,91 @@
+//! Placeholders in the texts of a catalogue.
+
+use std::{convert::Infallible, ops::Range};
+
+/// Part of a text that is replaced when a server starts. Its spelling is its word in braces: `{port}`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Placeholder<'a> {
+    /// Name of the server, which people typed.
+    Name,
+    /// First port of the server.
+    Port,
+    /// Port of this name.
+    NamedPort(&'a str),
+    /// Address on which the game listens.
+    Bind,
+    /// Path of this program.
+    Agis,
+}
+
+impl<'a> Placeholder<'a> {
+    /// Returns the placeholder of a word between braces.
+    pub(super) fn of(word: &'a str) -> Option<Self> {
+        match word {
+            "name" => Some(Self::Name),
+            "port" => Some(Self::Port),
+            "bind" => Some(Self::Bind),
+            "agis" => Some(Self::Agis),
+            _ => word.strip_prefix("port.").filter(|name| is_port_name(name)).map(Self::NamedPort),
+        }
+    }
+
+    /// Returns the placeholder if the text is nothing else.
+    pub fn alone(text: &'a str) -> Option<Self> {
+        Self::of(text.strip_prefix('{')?.strip_suffix('}')?)
+    }
+}
+
+/// Checks whether a text can name a port: small letters, digits, `_` and `-`, at most 20 of them.
+pub(super) fn is_port_name(text: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte);
+    (1..=20).contains(&text.len()) && text.bytes().all(is_part)
+}
+
+/// Finds the placeholders of a text and their places.
+pub(super) fn placeholders(template: &str) -> impl Iterator<Item = (Range<usize>, Placeholder<'_>)> {
+    template.match_indices('{').filter_map(|(at, _)| {
+        let length = template[at..].find('}')?;
+        let placeholder = Placeholder::of(&template[at + 1..at + length])?;
+        Some((at..at + length + 1, placeholder))
+    })
+}
+
+/// Replaces each placeholder once. A placeholder in a value stays. `value` also gets the part of the line before the
+/// placeholder.
+///
+/// # Errors
+/// Fails as `value` does.
+pub fn fill<E>(template: &str, value: impl Fn(Placeholder<'_>, &str) -> Result<String, E>) -> Result<String, E> {
+    let (mut filled, mut done) = (String::with_capacity(template.len()), 0);
+    for (place, placeholder) in placeholders(template) {
+        let before = &template[..place.start];
+        filled.push_str(&before[done..]);
+        filled += &value(placeholder, before.rsplit('\n').next().unwrap_or_default())?;
+        done = place.end;
+    }
+    Ok(filled + &template[done..])
+}
+
+/// Replaces each placeholder as [`fill`] does, with values that fit everywhere.
+pub fn fill_plainly(template: &str, value: impl Fn(Placeholder<'_>) -> String) -> String {
+    fill(template, |placeholder, _| Ok::<_, Infallible>(value(placeholder))).unwrap_or_else(|never| match never {})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn placeholders_are_filled_once() {
+        let value = |placeholder: Placeholder<'_>| match placeholder {
+            Placeholder::Name => "{port} {".to_owned(),
+            Placeholder::Port => "7".to_owned(),
+            Placeholder::NamedPort(name) => format!("<{name}>"),
+            Placeholder::Bind | Placeholder::Agis => String::new(),
+        };
+        assert_eq!(fill_plainly("{name}:{port} {other} {", value), "{port} {:7 {other} {");
+        assert_eq!(fill_plainly("{{port}} {port.query} {port.} {port.A}", value), "{7} <query> {port.} {port.A}");
+        let lines = fill("a\nb = \"{name}\"", |_, before| Ok::<_, ()>(before.to_owned()));
+        assert_eq!(lines.as_deref(), Ok("a\nb = \"b = \"\""));
+    }
+}
