@@ -2,6 +2,7 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr},
+    ops::RangeInclusive,
     path::PathBuf,
     sync::Arc,
     time::Duration,
@@ -163,9 +164,27 @@ fn process_host(env: &mut Env<'_>, name: String) -> agis_host_process::Config {
         public_address: env.text("PUBLIC_ADDRESS").unwrap_or_else(settings::machine),
         name,
         bind_address: env.or("GAME_BIND_ADDRESS", IpAddr::V4(Ipv4Addr::UNSPECIFIED)).to_string(),
-        game_user: env.text("GAME_USER").unwrap_or_else(|| "nobody".to_owned()),
+        game_uids: game_uids(env),
         // The running program, even if its file has been replaced.
         exe: PathBuf::from("/proc/self/exe"),
+    }
+}
+
+/// Accounts of the games if `agis-api` runs as root. The default is above the ranges that systemd, distributions and
+/// subordinate user ids use (systemd's UIDS-GIDS page), and so wide that no two servers meet in it.
+const GAME_UIDS: RangeInclusive<u32> = 1_900_000_000..=1_999_999_999;
+
+fn game_uids(env: &mut Env<'_>) -> RangeInclusive<u32> {
+    let Some(text) = env.text("GAME_UIDS") else { return GAME_UIDS };
+    let numbers =
+        text.split_once('-').and_then(|(first, last)| Some((first.trim().parse().ok()?, last.trim().parse().ok()?)));
+    match numbers {
+        // The last number means "no account" to the kernel.
+        Some((first, last)) if 0 < first && first <= last && last < u32::MAX => first..=last,
+        _ => {
+            env.reject("GAME_UIDS", &text, "is a range of user ids without 0, such as 1900000000-1999999999");
+            GAME_UIDS
+        }
     }
 }
 

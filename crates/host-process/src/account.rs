@@ -1,61 +1,97 @@
-//! Account as which games run.
+//! Accounts of games: each server has its own, so no game reads, signals or fills up what is another's.
 
-use std::fs;
+use std::{fs, io, ops::RangeInclusive, os::unix::fs::lchown, path::Path};
 
+use agis_base::ServerId;
+use nix::unistd::{Gid, Uid, setgid, setgroups, setuid};
 use serde::{Deserialize, Serialize};
 
-use crate::config::SetupError;
-
-/// Unprivileged account.
+/// Unprivileged account: a user, and the group of the same number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Account {
-    pub(crate) uid: u32,
-    pub(crate) gid: u32,
-}
+pub(crate) struct Account(u32);
 
 impl Account {
-    /// Returns the account to switch to; `None` unless this process is root.
-    pub(crate) fn for_games(user: &str) -> Result<Option<Self>, SetupError> {
-        if !rustix::process::geteuid().is_root() {
-            return Ok(None);
-        }
-        let wrong = |why: String| SetupError::Account { user: user.to_owned(), why };
-        let passwd = fs::read_to_string("/etc/passwd").map_err(|error| wrong(format!("/etc/passwd: {error}")))?;
-        let account = Self::numeric(user).or_else(|| Self::named(user, &passwd)).ok_or_else(|| {
-            wrong("/etc/passwd has no such account; write an account of LDAP or systemd as uid:gid".to_owned())
-        })?;
-        if account.uid == 0 || account.gid == 0 {
-            return Err(wrong("games never run as root".to_owned()));
-        }
-        Ok(Some(account))
+    #[cfg(test)]
+    pub(crate) fn numbered(number: u32) -> Self {
+        Self(number)
     }
 
-    fn numeric(text: &str) -> Option<Self> {
-        let (uid, gid) = text.split_once(':')?;
-        Some(Self { uid: uid.parse().ok()?, gid: gid.parse().ok()? })
+    pub(crate) fn uid(self) -> u32 {
+        self.0
     }
 
-    /// Reads passwd(5) by hand. A library such as `uzers` or `nix::unistd::User` calls getpwnam(3), which loads the
-    /// machine's NSS modules. The shipped program is linked statically against glibc, and there such a call crashes:
-    /// with `passwd: files systemd` an unknown name ends in a segmentation fault. Name an account of LDAP or systemd by
-    /// its numbers.
-    fn named(user: &str, passwd: &str) -> Option<Self> {
-        let fields = passwd.lines().map(|line| line.split(':').collect::<Vec<_>>());
-        let entry = fields.into_iter().find(|fields| fields.len() >= 4 && fields[0] == user)?;
-        Some(Self { uid: entry[2].parse().ok()?, gid: entry[3].parse().ok()? })
+    pub(crate) fn gid(self) -> u32 {
+        self.0
+    }
+
+    /// Turns this process into one of the account, without supplementary groups and for good.
+    pub(crate) fn become_it(self) -> io::Result<()> {
+        let wrong = |error: nix::Error| {
+            io::Error::new(io::Error::from(error).kind(), format!("the account {} of GAME_UIDS: {error}", self.0))
+        };
+        setgroups(&[]).map_err(wrong)?;
+        setgid(Gid::from_raw(self.0)).map_err(wrong)?;
+        setuid(Uid::from_raw(self.0)).map_err(wrong)
+    }
+}
+
+/// Accounts of the servers of a host that root runs.
+#[derive(Debug, Clone)]
+pub(crate) struct Accounts(RangeInclusive<u32>);
+
+impl Accounts {
+    /// Returns the accounts to switch to; `None` unless this process is root.
+    pub(crate) fn for_games(uids: RangeInclusive<u32>) -> Option<Self> {
+        rustix::process::geteuid().is_root().then_some(Self(uids))
+    }
+
+    /// Checks that this machine has the accounts: a container may have few. Writes and removes a file at `path`, unless the
+    /// disk is full.
+    pub(crate) fn check(&self, path: &Path) -> io::Result<()> {
+        if fs::write(path, "").is_err() {
+            return Ok(());
+        }
+        let ends = [self.0.start(), self.0.end()];
+        let owned = ends.into_iter().try_for_each(|uid| lchown(path, Some(*uid), Some(*uid)));
+        fs::remove_file(path)?;
+        owned
+    }
+
+    /// Returns the account of some server.
+    pub(crate) fn first(&self) -> Account {
+        Account(*self.0.start())
+    }
+
+    /// Returns the account of a server. The range begins again after its end.
+    pub(crate) fn of(&self, server: ServerId) -> Account {
+        let place = i64::from(server.0).saturating_sub(1).rem_euclid(self.size());
+        Account(self.0.start().saturating_add(u32::try_from(place).unwrap_or_default()))
+    }
+
+    /// Returns whether both servers have one account, since the range is small.
+    pub(crate) fn are_shared(&self, server: ServerId, other: ServerId) -> bool {
+        server != other && self.of(server) == self.of(other)
+    }
+
+    /// Returns whether the range has begun again before this server.
+    pub(crate) fn may_share(&self, server: ServerId) -> bool {
+        i64::from(server.0) > self.size()
+    }
+
+    fn size(&self) -> i64 {
+        i64::from(*self.0.end()) - i64::from(*self.0.start()) + 1
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Account;
+    use super::*;
 
     #[test]
-    fn an_account_is_a_name_or_two_numbers() {
-        let passwd = "root:x:0:0:root:/root:/bin/sh\nbroken\ngames:x:5:60:games:/usr/games:/usr/sbin/nologin\n";
-        assert_eq!(Account::named("games", passwd), Some(Account { uid: 5, gid: 60 }));
-        assert_eq!(Account::named("broken", passwd), None);
-        assert_eq!(Account::numeric("1000:1001"), Some(Account { uid: 1000, gid: 1001 }));
-        assert_eq!(Account::numeric("games"), None);
+    fn each_server_has_an_account_until_the_range_ends() {
+        let accounts = Accounts(1000..=1002);
+        assert_eq!([1, 2, 3, 4, 7].map(|id| accounts.of(ServerId(id)).uid()), [1000, 1001, 1002, 1000, 1000]);
+        assert!(accounts.are_shared(ServerId(4), ServerId(1)) && !accounts.are_shared(ServerId(4), ServerId(2)));
+        assert!(accounts.may_share(ServerId(4)) && !accounts.may_share(ServerId(3)));
     }
 }

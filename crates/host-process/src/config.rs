@@ -1,4 +1,4 @@
-use std::{io, path::PathBuf};
+use std::{io, ops::RangeInclusive, path::PathBuf};
 
 use thiserror::Error;
 
@@ -14,9 +14,9 @@ pub struct Config {
     pub public_address: String,
     /// Address on which games listen: the placeholder `{bind}`.
     pub bind_address: String,
-    /// Account of the games if this program is root: a name in `/etc/passwd`, or `uid:gid`. Otherwise unused, and games
-    /// run as this program's account.
-    pub game_user: String,
+    /// Accounts of the games if this program is root: one for each server. Otherwise unused, and games run as this
+    /// program's account.
+    pub game_uids: RangeInclusive<u32>,
     /// Absolute path of the program with the hidden subcommands. `/proc/self/exe` survives a rebuilt or removed binary.
     pub exe: PathBuf,
 }
@@ -53,12 +53,17 @@ pub enum SetupError {
         /// Reason.
         source: io::Error,
     },
-    /// Games cannot run as the configured account.
-    #[error("the account for games, '{user}': {why}")]
-    Account {
-        /// Configured account.
-        user: String,
+    /// Games cannot run as the configured accounts.
+    #[error(
+        "the accounts for games, GAME_UIDS={first}-{last}: {source}; set a range of user ids that this machine, or this \
+         container, has"
+    )]
+    Accounts {
+        /// First user id of the range.
+        first: u32,
+        /// Last user id of the range.
+        last: u32,
         /// Reason.
-        why: String,
+        source: io::Error,
     },
 }

@@ -2,7 +2,6 @@
 //!
 //! - `generation`: highest ordered generation. It outlives the server, so no late order revives it.
 //! - `generation.lock`: the gate. A program holds it for a moment to read or change the following files.
-//! - `run.lock`: held by the shim and by every process of the game for as long as they live
 //! - `status.json`: the shim's last status ([`Status`])
 //! - `asked`: operation for which the run was last asked to end
 //! - `killed`: operation for which a run had to be killed. It outlives the server, for the rest of its deletion.
@@ -12,7 +11,7 @@
 use std::{
     fs::{self, Permissions},
     io,
-    os::unix::fs::{DirBuilderExt, PermissionsExt, lchown},
+    os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, lchown},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -22,7 +21,7 @@ use agis_servers::host::{Generation, HostError};
 
 use crate::{
     account::Account,
-    lock::{self, Brief},
+    lock::Brief,
     status::{self, Status},
 };
 
@@ -55,10 +54,6 @@ impl ServerDir {
 
     pub(crate) fn world(&self) -> PathBuf {
         self.file("world")
-    }
-
-    pub(crate) fn run_lock(&self) -> PathBuf {
-        self.file("run.lock")
     }
 
     pub(crate) fn status(&self) -> PathBuf {
@@ -138,13 +133,16 @@ impl ServerDir {
     }
 
     /// Creates the game's working directory, for its owner only. This program owns the directory above, so no game can
-    /// replace it.
+    /// replace it. A world that another account wrote, such as a restored one, passes to its new owner.
     pub(crate) fn make_world(&self, owner: Option<Account>) -> io::Result<()> {
-        make_dir(&self.world(), 0o700)?;
-        match owner {
-            Some(account) => lchown(self.world(), Some(account.uid), Some(account.gid)),
-            None => Ok(()),
+        let world = self.world();
+        make_dir(&world, 0o700)?;
+        let Some(account) = owner else { return Ok(()) };
+        let before = fs::symlink_metadata(&world)?.uid();
+        if before != account.uid() {
+            hand_over(&world, before, account)?;
         }
+        Ok(())
     }
 
     /// Turns a failure of the machine into an answer to an order.
@@ -162,9 +160,10 @@ impl Gate<'_> {
         }
     }
 
-    /// Checks whether any process of a run is alive.
+    /// Checks whether a run is alive: its shim is.
     pub(crate) fn is_held(&self) -> Result<bool, HostError> {
-        lock::is_held(&self.dir.run_lock()).map_err(|error| self.dir.unavailable(&error))
+        let Some(status) = self.status()? else { return Ok(false) };
+        status.shim.open().map(|shim| shim.is_some()).map_err(|error| self.dir.unavailable(&error))
     }
 
     /// Records the operation for which the run is asked to end; `None` when the run begins.
@@ -184,6 +183,20 @@ impl Gate<'_> {
     pub(crate) fn status(&self) -> Result<Option<Status>, HostError> {
         Status::read(&self.dir.status()).map_err(|error| self.dir.unavailable(&error))
     }
+}
+
+/// Gives everything below a directory that one account owns to another account, the directory last. Leaves alone what
+/// others own: a game may have linked a file of the system into its world.
+fn hand_over(dir: &Path, before: u32, account: Account) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let (path, its) = entry.and_then(|entry| Ok((entry.path(), entry.metadata()?)))?;
+        if its.is_dir() {
+            hand_over(&path, before, account)?;
+        } else if its.uid() == before {
+            lchown(path, Some(account.uid()), Some(account.gid()))?;
+        }
+    }
+    lchown(dir, Some(account.uid()), Some(account.gid()))
 }
 
 /// Creates a directory of that mode if it is absent, whatever the umask.

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 const FILE_BYTES: u64 = 4 * 1024 * 1024;
 
 /// File to write before a game begins. Its placeholders are filled in.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct FileOrder {
     /// Path in the working directory.
     pub(crate) path: PathBuf,

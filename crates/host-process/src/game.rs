@@ -1,26 +1,29 @@
-//! Process of a game and its pipes, as the shim holds them.
+//! Processes of a game and their pipes, as the shim holds them.
 
 use std::{
-    io,
-    os::{
-        fd::OwnedFd,
-        unix::process::{CommandExt, ExitStatusExt},
-    },
-    process::{Child, Command, ExitStatus},
+    fs, io,
+    os::unix::process::{CommandExt, ExitStatusExt},
+    process::{Command, ExitStatus},
     time::Duration,
 };
 
 use agis_servers::game::{StopHow, StopSignal};
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
+use nix::sys::signal::kill as signal_each;
+use rustix::{
+    fs::fchown,
+    io::Errno,
+    process::{Gid, Pid, Signal, Uid, WaitOptions, kill_process, kill_process_group, wait},
+};
 use tokio::{
-    io::{AsyncWriteExt, unix::AsyncFd},
+    io::AsyncWriteExt,
     net::unix::pipe::{Receiver, Sender},
     time::timeout,
 };
 
 use crate::{
     GAME_EXEC,
-    identity::{self, Process},
+    game_exec::GameOrders,
+    holder::Holder,
     line_reader::LineReader,
     spec::{OWN_PROGRAM, Spec},
 };
@@ -28,60 +31,60 @@ use crate::{
 /// Time for which a game may leave its console unread while a line is written to it.
 pub(crate) const CONSOLE_PATIENCE: Duration = Duration::from_secs(2);
 
+/// Children of this thread, which is the only one of a shim; proc(5).
+const CHILDREN: &str = "/proc/thread-self/children";
+
 #[derive(Debug)]
 pub(crate) struct GameProcess {
     /// Lines that the game writes, to either output.
     pub(crate) lines: LineReader,
-    /// Descriptor that is readable once the main process has ended. [`GameProcess::end`] reaps the process, so its
-    /// number, which is also its group's, cannot pass to another process before.
-    pub(crate) ended: AsyncFd<OwnedFd>,
-    child: Child,
-    group: Pid,
+    /// Main process, which leads a process group. Its number passes to no other process before [`GameProcess::reap`].
+    main: Pid,
+    exit: Option<ExitStatus>,
+    holder: Holder,
     /// Pipe to the game's console.
     pub(crate) console: Sender,
 }
 
 impl GameProcess {
-    /// Starts the game in a process group of its own. The game inherits every descriptor of the shim that is not
-    /// close-on-exec: its pipes, and the lock.
+    /// Starts the game in a process group of its own. The game inherits its pipes and no other descriptor.
     pub(crate) async fn start(spec: &Spec) -> io::Result<Self> {
         let (input, console) = io::pipe()?;
         let (lines, output) = io::pipe()?;
-        let files = serde_json::to_vec(&spec.files)?;
-        let mut command = Command::new(OWN_PROGRAM);
-        command
+        if let Some(account) = spec.account {
+            // The game may open them again, as /dev/stdin and /dev/stderr.
+            let (uid, gid) = (Uid::from_raw(account.uid()), Gid::from_raw(account.gid()));
+            fchown(&input, Some(uid), Some(gid))?;
+            fchown(&output, Some(uid), Some(gid))?;
+        }
+        let orders = serde_json::to_vec(&GameOrders {
+            shim: std::process::id(),
+            command: spec.command.clone(),
+            account: spec.account,
+            view: spec.view.clone(),
+            world: spec.dir.join("world"),
+            files: spec.files.clone(),
+        })?;
+        let child = Command::new(OWN_PROGRAM)
             .arg0("agis-game-exec")
-            .args([GAME_EXEC.to_owned(), std::process::id().to_string(), files.len().to_string()])
-            .args(&spec.command)
+            .args([GAME_EXEC.to_owned(), orders.len().to_string()])
             .env_clear()
             .envs(&spec.env)
-            .current_dir(spec.dir.join("world"))
             .process_group(0)
             .stdin(input)
             .stdout(output.try_clone()?)
-            .stderr(output);
-        if let Some(account) = spec.account {
-            // This also clears the supplementary groups.
-            command.uid(account.uid).gid(account.gid);
-        }
-        let child = command.spawn()?;
-        // The shim closes the game's ends of the pipes here. Otherwise it would never see the end of the game's output.
-        drop(command);
-        let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or_else(|| io::Error::other("no pid"))?;
+            .stderr(output)
+            .spawn()?;
+        let main = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or_else(|| io::Error::other("no pid"))?;
         let mut game = Self {
             lines: LineReader::new(Receiver::from_owned_fd(lines.into())?),
-            ended: identity::watch(pidfd_open(group, PidfdFlags::empty())?)?,
-            child,
-            group,
+            main,
+            exit: None,
+            holder: spec.holder,
             console: Sender::from_owned_fd(console.into())?,
         };
-        game.type_in(&files).await;
+        game.type_in(&orders).await;
         Ok(game)
-    }
-
-    /// Returns the identity of the main process.
-    pub(crate) fn process(&self) -> io::Result<Process> {
-        Process::of(self.child.id())
     }
 
     /// Asks the game to end.
@@ -93,25 +96,62 @@ impl GameProcess {
         }
     }
 
-    /// Kills every process of the game's group.
-    pub(crate) fn kill(&self) {
-        self.signal(Signal::KILL);
+    /// Collects the processes that have ended: children of this process, and processes whose parents have ended. Returns
+    /// how the main process ended, once it has.
+    pub(crate) fn reap(&mut self) -> Option<ExitStatus> {
+        while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
+            if pid == self.main {
+                self.exit = Some(ExitStatus::from_raw(status.as_raw()));
+            }
+        }
+        self.exit
     }
 
-    /// Reaps the main process, which has ended.
-    pub(crate) fn end(mut self) -> io::Result<ExitStatus> {
-        self.child.wait()
+    /// Returns the names of the processes whose parent is this process: those of the game whose own parents have ended.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let name = |pid: i32| fs::read_to_string(format!("/proc/{pid}/comm")).ok().map(|name| name.trim().to_owned());
+        children().into_iter().filter_map(name).collect()
+    }
+
+    /// Kills the game.
+    ///
+    /// In a PID namespace, the kernel signals all of its processes at once, and none can fork meanwhile. Otherwise this
+    /// kills the main process' group, and the children that other processes left to the shim.
+    pub(crate) fn kill(&self) {
+        // Number 1 is the first process of a namespace. Elsewhere, -1 means every process of the account.
+        if self.holder != Holder::ProcessGroup && std::process::id() == 1 {
+            let _ = signal_each(nix::unistd::Pid::from_raw(-1), nix::sys::signal::SIGKILL);
+            return;
+        }
+        self.signal(Signal::KILL);
+        for pid in children().into_iter().filter_map(Pid::from_raw) {
+            let _ = kill_process(pid, Signal::KILL);
+        }
+    }
+
+    /// Returns whether no process is left. Collects those that have ended.
+    pub(crate) fn is_gone(&mut self) -> bool {
+        self.reap();
+        matches!(wait(WaitOptions::NOHANG), Err(Errno::CHILD))
     }
 
     fn signal(&self, signal: Signal) {
-        // The process may have ended meanwhile.
-        let _ = kill_process_group(self.group, signal);
+        // The group exists until the main process is collected, and then for as long as it has other processes.
+        if self.exit.is_none() {
+            let _ = kill_process_group(self.main, signal);
+        }
     }
 
     /// Types a line. The deadlines of start and end deal with a game that does not read, or has ended.
     async fn type_in(&mut self, bytes: &[u8]) {
         let _ = timeout(CONSOLE_PATIENCE, self.console.write_all(bytes)).await;
     }
+}
+
+/// Returns the children of this process, by their numbers in `/proc`. Empty where the kernel does not list them.
+fn children() -> Vec<i32> {
+    let text = fs::read_to_string(CHILDREN).unwrap_or_default();
+    text.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect()
 }
 
 /// Describes an exit: "exited with status 1", "killed by signal 9".

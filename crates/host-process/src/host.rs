@@ -63,7 +63,7 @@ impl Host for ProcessHost {
         let setup = Arc::clone(&self.setup);
         let report = blocking(move || {
             let (disk, memory) = (room::disk(&setup.root).ok(), room::memory().ok());
-            Ok(HostReport { containment: containment(setup.account), disk, memory })
+            Ok(HostReport { containment: containment(&setup), disk, memory })
         });
         report.await.unwrap_or_default()
     }
@@ -106,7 +106,7 @@ impl Host for ProcessHost {
     }
 
     async fn unfit(&self, game: &Arc<Game>) -> Option<Unfit> {
-        let (game, account) = (game.clone(), self.setup.account);
+        let (game, account) = (game.clone(), self.setup.some_account());
         let found = blocking(move || {
             // A program whose path has a placeholder is known only when its server starts.
             let named = game.process().map(|process| &process.program).filter(|it| !it.contains('{'));

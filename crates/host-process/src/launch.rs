@@ -13,6 +13,7 @@ use crate::{
     account::Account,
     dir::ServerDir,
     files::FileOrder,
+    holder::Holder,
     program,
     spec::{OWN_PROGRAM, SEARCH_PATH, Spec},
 };
@@ -25,6 +26,7 @@ pub(crate) struct Site<'a> {
     pub(crate) port: u16,
     pub(crate) bind: &'a str,
     pub(crate) account: Option<Account>,
+    pub(crate) holder: Holder,
 }
 
 /// Fills the placeholders in and finds the program.
@@ -44,6 +46,8 @@ pub(crate) fn spec(launch: &Launch, process: &Process, site: &Site<'_>) -> Resul
         env: environment(game, &site.dir.world()),
         account: site.account,
         files: game.files.iter().map(|(path, file)| values.file(path, file)).collect::<Result<_, _>>()?,
+        holder: site.holder,
+        view: None,
         ready: game.ready.clone(),
         stop: game.stop.clone(),
         good_exits: game.good_exits.clone(),

@@ -2,16 +2,17 @@
 //!
 //! The host's half runs inside the program that serves people:
 //! - [`ProcessHost`] (`host`): carries out orders; `start`, `stop` and `delete` reach the three targets
-//! - `setup`: values fixed at start; `account`: account of the games; `ports`: claims of ports
+//! - `setup`: values fixed at start; `account`: accounts of the games; `ports`: claims of ports
+//! - `holder`: PID namespace that holds a run and ends with its shim
 //! - `launch`: turns an entry of the catalogue into a `spec`; `program`: checks whether a program can be run
 //! - `containment`: boundaries around games; `room`: room of the disk and the memory
 //! - `watch`: notices the end of a server without an order; `trash`: keeps worlds of deleted servers
 //! - `console_reader`: reads a console; `console_access`: gives access to the consoles of a data directory
 //!
 //! The shim's half is one process per running server. It outlives the program that began it:
-//! - [`shim`]: takes the lock, or refuses; `supervise`: from start to end; `game`: the process and its pipes
+//! - [`shim`]: becomes the server's run, or refuses; `supervise`: from start to end; `game`: the process and its pipes
 //! - `line_reader`: reads the game's output; `console_writer`: writes the console; `ready`: checks for players' entry
-//! - [`game_exec`]: takes the last step before the game, as the game's account; `files`: writes the game's files
+//! - [`game_exec`]: takes the last step before the game: `view`, its mounts, its account, and `files`, which it writes
 //! - `commands`: passes typed lines from the host's half to the shim's
 //!
 //! Both halves, and every other program on the same data directory, agree on these:
@@ -36,6 +37,7 @@ mod dir;
 mod files;
 mod game;
 pub mod game_exec;
+mod holder;
 mod host;
 mod identity;
 mod launch;
@@ -53,6 +55,7 @@ mod status;
 mod stop;
 mod supervise;
 mod trash;
+mod view;
 mod watch;
 
 pub use config::{Config, SetupError};

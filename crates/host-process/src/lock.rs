@@ -1,8 +1,8 @@
-//! Locks between processes by flock(2). Such a lock belongs to the open file, which children inherit. The lock ends
-//! when its last holder closes the file or dies.
+//! Locks between processes by flock(2). Such a lock belongs to the open file. The lock ends when its last holder closes the
+//! file or dies. No game inherits one.
 
 use std::{
-    fs, io,
+    io,
     os::fd::OwnedFd,
     path::Path,
     thread,
@@ -12,7 +12,6 @@ use std::{
 use rustix::{
     fs::{FlockOperation, Mode, OFlags, flock},
     io::Errno,
-    process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal},
 };
 
 /// Lock for a moment's work. Dropping it releases the lock, even if a child that is being spawned shares the open file.
@@ -42,9 +41,8 @@ impl Drop for Brief {
     }
 }
 
-/// Takes the lock if nobody holds it. Opens the file read-only, so a game that inherits the descriptor can write
-/// nothing.
-pub(crate) fn try_exclusive(path: &Path) -> io::Result<Option<OwnedFd>> {
+/// Takes the lock if nobody holds it.
+fn try_exclusive(path: &Path) -> io::Result<Option<OwnedFd>> {
     let flags = OFlags::RDONLY | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let file = rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR)?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
@@ -52,54 +50,4 @@ pub(crate) fn try_exclusive(path: &Path) -> io::Result<Option<OwnedFd>> {
         Err(Errno::WOULDBLOCK) => Ok(None),
         Err(error) => Err(error.into()),
     }
-}
-
-/// Checks whether somebody holds the lock exclusively. Tries a shared lock, which [`kill_holders`] does not mistake for
-/// an exclusive one.
-pub(crate) fn is_held(path: &Path) -> io::Result<bool> {
-    let file = match rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) {
-        Err(Errno::NOENT) => return Ok(false),
-        file => file?,
-    };
-    match flock(&file, FlockOperation::NonBlockingLockShared) {
-        Ok(()) => flock(&file, FlockOperation::Unlock).map(|()| false).map_err(io::Error::from),
-        Err(Errno::WOULDBLOCK) => Ok(true),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// Sends SIGKILL to every other process that shares an exclusive lock on the file, whatever its parent is now. `path`
-/// is canonical.
-///
-/// # Errors
-/// Fails if `/proc` cannot be read. Skips processes of other accounts that this process may not inspect.
-pub(crate) fn kill_holders(path: &Path) -> io::Result<()> {
-    for pid in pids()?.filter(|pid| holds(*pid, path)) {
-        let Some(process) = Pid::from_raw(pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()) else {
-            continue;
-        };
-        // The number may have passed to another process before the descriptor was opened.
-        if holds(pid, path) {
-            // The process may have died meanwhile, as intended.
-            let _ = pidfd_send_signal(&process, Signal::KILL);
-        }
-    }
-    Ok(())
-}
-
-/// Returns the processes of this machine, except this one.
-pub(crate) fn pids() -> io::Result<impl Iterator<Item = i32>> {
-    let own = i32::try_from(std::process::id()).ok();
-    let pids = fs::read_dir("/proc")?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    Ok(pids.filter(move |pid| Some(*pid) != own))
-}
-
-/// Checks whether the process shares an open file that locks `path` exclusively; proc(5), `fdinfo`.
-pub(crate) fn holds(pid: i32, path: &Path) -> bool {
-    let Ok(descriptors) = fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
-    descriptors.flatten().filter(|entry| fs::read_link(entry.path()).is_ok_and(|target| target == path)).any(|entry| {
-        let info = format!("/proc/{pid}/fdinfo/{}", entry.file_name().to_string_lossy());
-        let locks = fs::read_to_string(info).unwrap_or_default();
-        locks.lines().any(|line| line.starts_with("lock:") && line.contains("FLOCK") && line.contains("WRITE"))
-    })
 }

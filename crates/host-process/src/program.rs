@@ -131,9 +131,9 @@ fn may_execute(path: &Path, found: &Metadata, account: Option<Account>) -> Resul
         return if access(path, Access::EXEC_OK).is_ok() { Ok(()) } else { refused(path, "execute", found.mode()) };
     };
     let may = |it: &Metadata| {
-        let shift = if it.uid() == account.uid {
+        let shift = if it.uid() == account.uid() {
             6
-        } else if it.gid() == account.gid {
+        } else if it.gid() == account.gid() {
             3
         } else {
             0
@@ -230,7 +230,7 @@ mod tests {
     fn reasons_for_an_unrunnable_program_differ() {
         let dir = tempfile::tempdir().expect("a directory");
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).expect("permissions");
-        let nobody = Some(Account { uid: 65534, gid: 65534 });
+        let nobody = Some(Account::numbered(65534));
         for (name, text, mode, says) in [
             ("fine", "#!/bin/sh\n", 0o755, None),
             ("by-env", "#!/usr/bin/env -S sh -e\n", 0o755, None),

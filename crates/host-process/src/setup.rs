@@ -9,11 +9,13 @@ use agis_servers::host::Endpoint;
 use uuid::Uuid;
 
 use crate::{
-    account::Account,
+    account::{Account, Accounts},
     config::{Config, SetupError},
     dir::{ServerDir, make_dir},
+    holder::Holder,
     ports::Ports,
     trash::Trash,
+    view::View,
 };
 
 const SERVERS: &str = "servers";
@@ -25,7 +27,11 @@ pub(crate) struct HostSetup {
     pub(crate) name: String,
     pub(crate) public_address: String,
     pub(crate) exe: PathBuf,
-    pub(crate) account: Option<Account>,
+    /// Kernel object that holds each run.
+    pub(crate) holder: Holder,
+    /// Reason why no kernel object holds a run; `None` if one does.
+    pub(crate) loose: Option<String>,
+    accounts: Option<Accounts>,
     pub(crate) ports: Ports,
     pub(crate) trash: Trash,
     /// Id of the data directory.
@@ -37,7 +43,7 @@ pub(crate) struct HostSetup {
 impl HostSetup {
     /// Checks the configuration and creates the directories.
     pub(crate) fn new(config: Config) -> Result<Self, SetupError> {
-        let Config { data_dir, name, public_address, bind_address: bind, game_user, exe } = config;
+        let Config { data_dir, name, public_address, bind_address: bind, game_uids, exe } = config;
         let address = |source| SetupError::Address { address: bind.clone(), source };
         TcpListener::bind((bind.as_str(), 0)).map_err(address)?;
         UdpSocket::bind((bind.as_str(), 0)).map_err(address)?;
@@ -56,9 +62,46 @@ impl HostSetup {
         }
         let id = settled(&root, "id", &Uuid::now_v7().to_string()).map_err(wrong)?;
         let id = id.parse().map_err(|_| wrong(io::Error::other("its file 'id' holds no id")))?;
-        let account = Account::for_games(&game_user)?;
+        let (first, last) = (*game_uids.start(), *game_uids.end());
+        let accounts = Accounts::for_games(game_uids);
+        if let Some(accounts) = &accounts {
+            accounts.check(&root.join("uid")).map_err(|source| SetupError::Accounts { first, last, source })?;
+        }
+        let (holder, loose) = match Holder::probe(&exe, accounts.as_ref().map(Accounts::first)) {
+            Ok(holder) => (holder, None),
+            Err(reason) => {
+                tracing::warn!(reason, "game servers are not contained");
+                (Holder::ProcessGroup, Some(reason))
+            }
+        };
         let ports = Ports { dir: ports, bind };
-        Ok(Self { name, public_address, exe, account, ports, trash: Trash::new(trash), id, root })
+        Ok(Self { name, public_address, exe, holder, loose, accounts, ports, trash: Trash::new(trash), id, root })
+    }
+
+    /// Returns the account of a server's game; `None` for this program's own account.
+    pub(crate) fn account(&self, server: ServerId) -> Option<Account> {
+        self.accounts.as_ref().map(|accounts| accounts.of(server))
+    }
+
+    /// Returns the account of some game.
+    pub(crate) fn some_account(&self) -> Option<Account> {
+        self.accounts.as_ref().map(Accounts::first)
+    }
+
+    /// Returns another server that has a world and the same account, since the range of accounts is too small.
+    pub(crate) fn shares_account(&self, server: ServerId) -> Option<ServerId> {
+        let accounts = self.accounts.as_ref().filter(|accounts| accounts.may_share(server))?;
+        let servers = fs::read_dir(self.root.join(SERVERS)).into_iter().flatten().flatten();
+        let others = servers.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        others.into_iter().find(|other| accounts.are_shared(server, *other) && self.dir(*other).world().exists())
+    }
+
+    /// Returns the mounts of a server's game; `None` for those of the machine.
+    pub(crate) fn view(&self, server: ServerId, program: &Path) -> Option<View> {
+        let hidden = [SERVERS, "ports", "trash"].map(|name| self.root.join(name)).into();
+        let program = program.canonicalize().ok().and_then(|it| Some(it.parent()?.to_owned()));
+        let kept = [Some(self.dir(server).world()), program].into_iter().flatten().collect();
+        (self.holder != Holder::ProcessGroup).then_some(View { hidden, kept })
     }
 
     pub(crate) fn dir(&self, server: ServerId) -> ServerDir {

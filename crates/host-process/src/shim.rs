@@ -1,23 +1,21 @@
-//! Supervisor of one run of one server: a process in a session of its own, which outlives the program that started it.
+//! Supervisor of one run of one server: a process in a session of its own, which outlives the program that started it. The
+//! supervisor is the first process of the run's PID namespace, so the run ends with it.
 
 use std::{
+    fs,
     io::{self, Read, Write},
-    os::fd::OwnedFd,
+    os::fd::RawFd,
     process::ExitCode,
 };
 
 use agis_servers::host::HostError;
-use rustix::{
-    io::{FdFlags, fcntl_setfd},
-    process::setsid,
-};
+use rustix::process::{DumpableBehavior, getpid, set_child_subreaper, set_dumpable_behavior, setsid};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
     commands::Commands,
     dir::ServerDir,
     identity::Process,
-    lock,
     spec::Spec,
     status::{Phase, Status},
     supervise,
@@ -46,7 +44,12 @@ pub fn main() -> ExitCode {
 
 /// Runs the game, and returns whether the run took place.
 fn run() -> io::Result<bool> {
+    close_inherited()?;
     setsid()?;
+    // No game of the same account traces this process.
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    // Processes of the game whose parents end become children of this one. The first process of a namespace has them anyway.
+    set_child_subreaper(Some(getpid()))?;
     let mut text = Vec::new();
     io::stdin().take(SPEC_BYTES).read_to_end(&mut text)?;
     let spec: Spec = serde_json::from_slice(&text)?;
@@ -55,15 +58,27 @@ fn run() -> io::Result<bool> {
     runtime.block_on(async {
         // The signals are caught before any program can know this process and send it one.
         let signals = Signals::install()?;
-        let Some((_lock, status, commands)) = begin(&spec).map_err(io::Error::other)? else { return Ok(false) };
+        let Some((status, commands)) = begin(&spec).map_err(io::Error::other)? else { return Ok(false) };
         supervise::supervise(spec, status, commands, signals).await.map(|()| true)
     })
+}
+
+/// Closes the descriptors that the program above left open, so no game gets one.
+fn close_inherited() -> io::Result<()> {
+    let all = fs::read_dir("/proc/self/fd")?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    for descriptor in all.filter(|number| *number > 2).collect::<Vec<RawFd>>() {
+        // The descriptor of the listing is among them, and closed already.
+        let _ = nix::unistd::close(descriptor);
+    }
+    Ok(())
 }
 
 /// Signals that do not end a shim at once.
 pub(crate) struct Signals {
     /// Signal to end the game.
     pub(crate) terminate: Signal,
+    /// Signal that a process of the game has ended.
+    pub(crate) child: Signal,
     /// Signals without effect, since the shim has no terminal.
     pub(crate) ignored: [Signal; 3],
 }
@@ -72,23 +87,23 @@ impl Signals {
     fn install() -> io::Result<Self> {
         let ignored = [SignalKind::hangup(), SignalKind::interrupt(), SignalKind::quit()];
         let [hangup, interrupt, quit] = ignored.map(signal);
-        Ok(Self { terminate: signal(SignalKind::terminate())?, ignored: [hangup?, interrupt?, quit?] })
+        let [terminate, child] = [SignalKind::terminate(), SignalKind::child()].map(signal);
+        Ok(Self { terminate: terminate?, child: child?, ignored: [hangup?, interrupt?, quit?] })
     }
 }
 
-/// Takes the lock and writes so into the status, or gives way. The gate is held, so exactly one shim begins a
-/// generation, and none begins an overtaken one.
-fn begin(spec: &Spec) -> Result<Option<(OwnedFd, Status, Commands)>, HostError> {
+/// Becomes the server's run by the status, or gives way. The gate is held, so exactly one shim begins a generation, none
+/// begins an overtaken one, and none begins beside another run.
+fn begin(spec: &Spec) -> Result<Option<(Status, Commands)>, HostError> {
     let dir = ServerDir::new(spec.dir.clone());
     let wrong = |error: io::Error| dir.unavailable(&error);
     let gate = dir.gate()?;
     if dir.seen()? != Some(spec.generation) || gate.status()?.is_some_and(|last| last.generation >= spec.generation) {
         return Ok(None);
     }
-    let Some(lock) = lock::try_exclusive(&dir.run_lock()).map_err(wrong)? else { return Ok(None) };
-    // The game inherits the lock. No second copy starts while any process of the game lives, whatever happens to this
-    // process.
-    fcntl_setfd(&lock, FdFlags::empty()).map_err(|error| wrong(error.into()))?;
+    if gate.is_held()? {
+        return Ok(None);
+    }
     // The FIFO comes before the status, since every reader of the status may send a command.
     let commands = Commands::receive(&dir.commands()).unwrap_or_else(|error| {
         let _ = writeln!(io::stderr(), "no commands can be taken: {error}");
@@ -100,9 +115,8 @@ fn begin(spec: &Spec) -> Result<Option<(OwnedFd, Status, Commands)>, HostError> 
         phase: Phase::Starting,
         port: spec.port,
         grace_s: spec.stop.grace_s,
-        shim: Process::of(std::process::id()).map_err(wrong)?,
-        game: None,
+        shim: Process::this().map_err(wrong)?,
     };
     status.write(&dir.status()).map_err(wrong)?;
-    Ok(Some((lock, status, commands)))
+    Ok(Some((status, commands)))
 }

@@ -9,7 +9,7 @@ use agis_servers::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{account::Account, files::FileOrder};
+use crate::{account::Account, files::FileOrder, holder::Holder, view::View};
 
 /// Orders for one run of one server.
 #[derive(Debug, Serialize, Deserialize)]
@@ -20,6 +20,10 @@ pub(crate) struct Spec {
     pub(crate) generation: Generation,
     /// Operation of the order.
     pub(crate) operation: OperationId,
+    /// Kernel object that holds the run.
+    pub(crate) holder: Holder,
+    /// Mounts of the game; `None` for those of the machine.
+    pub(crate) view: Option<View>,
     /// Port of the server, and its protocol.
     pub(crate) port: u16,
     pub(crate) protocol: Protocol,

@@ -3,6 +3,8 @@
 use std::{
     fs::{self, File},
     io,
+    os::unix::process::CommandExt,
+    path::Path,
     process::{ExitStatus, Stdio},
     sync::Arc,
     time::{Duration, Instant},
@@ -11,14 +13,16 @@ use std::{
 use agis_base::{OperationId, ServerId};
 use agis_servers::host::{Generation, HostError, Launch, Reached, Slot};
 use tokio::{
-    io::AsyncWriteExt,
-    process::{Child, Command},
-    time::sleep,
+    io::{AsyncReadExt, AsyncWriteExt},
+    process::Child,
+    runtime::Handle,
+    time::{sleep, timeout},
 };
 
 use crate::{
     SHIM,
     dir::{ServerDir, blocking},
+    holder::Holder,
     launch::{self, Site},
     setup::HostSetup,
     shim,
@@ -83,27 +87,32 @@ fn prepare(
         .process()
         .ok_or_else(|| HostError::Failed(format!("the game '{}' does not run as a process", launch.game.key)))?;
     let port = setup.ports.claim(server, had, process.port)?;
-    let site = Site { dir: &dir, generation, operation, port, bind: &setup.ports.bind, account: setup.account };
-    let spec = launch::spec(launch, process, &site)?;
+    let account = setup.account(server);
+    let site = Site { dir: &dir, generation, operation, port, bind: &setup.ports.bind, account, holder: setup.holder };
+    let mut spec = launch::spec(launch, process, &site)?;
+    spec.view = spec.command.first().and_then(|program| setup.view(server, Path::new(program)));
+    if let Some(other) = setup.shares_account(server) {
+        let why = format!("this server would share its account with server {other}: widen GAME_UIDS");
+        return Err(HostError::Failed(why));
+    }
     dir.keep_port(port).map_err(wrong)?;
-    dir.make_world(setup.account).map_err(wrong)?;
+    dir.make_world(account).map_err(wrong)?;
     Ok(Some(spec))
 }
 
+/// Spawns the shim as the first process of the run.
 async fn spawn(setup: &HostSetup, server: ServerId, spec: &Spec) -> Result<Child, HostError> {
     let wrong = |error: io::Error| HostError::Unavailable(format!("a supervisor cannot be started: {error}"));
     let log = File::create(spec.dir.join("shim.log")).map_err(wrong)?;
     // The environment is empty, since this program's own one holds secrets such as the database's password.
-    let mut shim = Command::new(&setup.exe)
-        .arg0(format!("agis-shim {server}"))
-        .arg(SHIM)
-        .env_clear()
-        .current_dir("/")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(log)
-        .spawn()
-        .map_err(wrong)?;
+    let mut command = setup.holder.command(&setup.exe);
+    command.arg(SHIM).env_clear().current_dir("/").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log);
+    if setup.holder != Holder::UserNamespace {
+        command.arg0(format!("agis-shim {server}"));
+    }
+    let (holder, runtime) = (setup.holder, Handle::current());
+    let spawned = blocking(move || Ok(holder.spawn(command, &runtime))).await?;
+    let mut shim = spawned.map_err(wrong)?;
     if let Some(mut orders) = shim.stdin.take() {
         let text = serde_json::to_vec(spec).map_err(|error| wrong(error.into()))?;
         // A shim that has ended already gives the reason in its log.
@@ -127,6 +136,7 @@ async fn until_ready(
     patience: Duration,
 ) -> Result<Ready, HostError> {
     let began = Instant::now();
+    let mut changes = shim.as_mut().and_then(|shim| shim.stdout.take());
     loop {
         // The check comes before the read of the status, which is then the shim's last one.
         let gone = shim.as_mut().and_then(|shim| shim.try_wait().ok().flatten());
@@ -140,7 +150,15 @@ async fn until_ready(
         if began.elapsed() > patience {
             return Err(HostError::Unavailable("the supervisor of this server does not report its status".to_owned()));
         }
-        sleep((began.elapsed() / POLL_SHARE).clamp(POLL, POLL_MAX)).await;
+        let poll = (began.elapsed() / POLL_SHARE).clamp(POLL, POLL_MAX);
+        let Some(pipe) = &mut changes else {
+            sleep(poll).await;
+            continue;
+        };
+        // The shim tells of each change of its status. Its end is one too.
+        if let Ok(Ok(0) | Err(_)) = timeout(poll, pipe.read(&mut [0; 8])).await {
+            changes = None;
+        }
     }
 }
 

@@ -26,10 +26,8 @@ pub(crate) struct Status {
     pub(crate) port: u16,
     /// Seconds that the game has to end when it is asked.
     pub(crate) grace_s: u32,
-    /// Process of the supervisor.
+    /// Process of the supervisor. The run lives exactly as long ([`crate::holder`]).
     pub(crate) shim: Process,
-    /// Main process of the game; `None` before its start.
-    pub(crate) game: Option<Process>,
 }
 
 /// Phase of a run.

@@ -1,6 +1,11 @@
 //! Supervises a run from its start to its end.
 
-use std::{fs, io, path::PathBuf, process::ExitStatus, time::Duration};
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitStatus,
+    time::Duration,
+};
 
 use agis_servers::game::ReadyWhen;
 use tokio::time::{Instant, interval, sleep, sleep_until, timeout};
@@ -10,8 +15,7 @@ use crate::{
     console_writer::{ConsoleWriter, FILE_BYTES},
     dir::ServerDir,
     game::{GameProcess, describe},
-    identity::Process,
-    lock, ready,
+    ready,
     shim::Signals,
     spec::Spec,
     status::{Phase, Status},
@@ -22,6 +26,8 @@ const TICK: Duration = Duration::from_millis(100);
 /// Time for which the pipes are read after the game's end. Only a process that left the game's group can keep them
 /// open.
 const DRAIN: Duration = Duration::from_millis(500);
+/// Maximum time between two looks for processes that were killed and have not ended.
+const GONE: Duration = Duration::from_millis(20);
 /// Time for which processes of the game may outlive it without counting as left behind.
 const LINGER: Duration = Duration::from_millis(300);
 /// Maximum number of left processes that are named.
@@ -33,19 +39,11 @@ pub(crate) async fn supervise(spec: Spec, status: Status, commands: Commands, si
     let mut record = Record { path: spec.dir.join("status.json"), status };
     match GameProcess::start(&spec).await {
         Ok(game) => {
-            record.status.game = Some(game.process()?);
-            record.enter(Phase::Starting)?;
             let deadline = Some(Instant::now() + spec.ready.within());
             let stage = Stage::Starting { since: Instant::now() };
             Supervisor { spec, record, console, stage, deadline }.run(game, commands, signals).await
         }
-        Err(error) => {
-            let mut how = format!("could not be started in {}: {error}", spec.dir.join("world").display());
-            if error.kind() == io::ErrorKind::PermissionDenied {
-                how += " (the account that games run as must be able to enter every directory above)";
-            }
-            record.enter(Phase::Ended { how, good: false })
-        }
+        Err(error) => record.enter(Phase::Ended { how: format!("could not be started: {error}"), good: false }),
     }
 }
 
@@ -57,7 +55,10 @@ struct Record {
 impl Record {
     fn enter(&mut self, phase: Phase) -> io::Result<()> {
         self.status.phase = phase;
-        self.status.write(&self.path)
+        let written = self.status.write(&self.path);
+        // A program that waits for the start looks at the status now. Nobody may be there.
+        let _ = io::stdout().write_all(b".").and_then(|()| io::stdout().flush());
+        written
     }
 }
 
@@ -88,14 +89,14 @@ impl Supervisor {
         let mut tick = interval(TICK);
         let mut writes = true;
         let [hangup, interrupt, quit] = &mut signals.ignored;
-        loop {
+        let exit = loop {
             let deadline = self.deadline.unwrap_or_else(Instant::now);
             tokio::select! {
                 line = game.lines.next(), if writes => match line {
                     Some(line) => self.hear(&line)?,
                     None => writes = false,
                 },
-                _ = game.ended.readable() => break,
+                _ = signals.child.recv() => if let Some(exit) = game.reap() { break exit },
                 said = commands.pass_on(&mut game.console), if commands.are_taken() => {
                     said.iter().for_each(|said| self.console.note(said));
                 }
@@ -106,13 +107,13 @@ impl Supervisor {
                 _ = interrupt.recv() => {}
                 _ = quit.recv() => {}
             }
-        }
+        };
         let asked = matches!(self.stage, Stage::Stopping { .. });
-        let left = if asked { vec![] } else { self.left_behind().await };
-        game.kill();
-        // Processes that left the group end too. A run that is reported as ended has no process left.
-        if let Err(error) = lock::kill_holders(&self.spec.dir.join("run.lock")) {
-            self.console.note(&format!("> (processes that the game left behind could not be found: {error})"));
+        let left = if asked { vec![] } else { left_behind(&mut game).await };
+        // A run that is reported as ended has no process left.
+        while !game.is_gone() {
+            game.kill();
+            let _ = timeout(GONE, signals.child.recv()).await;
         }
         let _ = timeout(DRAIN, async {
             while let Some(line) = game.lines.next().await {
@@ -120,7 +121,6 @@ impl Supervisor {
             }
         })
         .await;
-        let exit = game.end()?;
         let is_over = matches!(self.stage, Stage::Ready) && left.is_empty();
         let good = is_over && exit.code().is_some_and(|it| self.spec.good_exits.include(it));
         let how = self.tell(exit, &left);
@@ -200,29 +200,20 @@ impl Supervisor {
         }
     }
 
-    /// Returns the names of processes that outlive the main process. Such a process holds the lock, or works in the
-    /// server's directory and began with the game. Processes that end a moment later do not count.
-    async fn left_behind(&self) -> Vec<String> {
-        let (lock, world) = (self.spec.dir.join("run.lock"), self.spec.dir.join("world"));
-        let began_with_it = |pid: i32| {
-            let process = u32::try_from(pid).ok().and_then(|pid| Process::of(pid).ok());
-            process.zip(self.record.status.game.as_ref()).is_some_and(|(it, game)| it.is_no_older_than(game))
-        };
-        let works_here = |pid: i32| fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|dir| dir == world);
-        let is_left = |pid: &i32| lock::holds(*pid, &lock) || works_here(*pid) && began_with_it(*pid);
-        let all = || lock::pids().map(|pids| pids.filter(is_left).collect::<Vec<_>>()).unwrap_or_default();
-        if all().is_empty() {
-            return vec![];
-        }
-        sleep(LINGER).await;
-        let name = |pid: i32| fs::read_to_string(format!("/proc/{pid}/comm")).ok().map(|name| name.trim().to_owned());
-        all().into_iter().take(NAMED).filter_map(name).collect()
-    }
-
     fn with_last_words(&self, how: String) -> String {
         match self.console.last_words() {
             Some(words) => format!("{how}; its last words: {words}"),
             None => how,
         }
     }
+}
+
+/// Returns the names of processes that outlive the main process. Processes that end a moment later do not count.
+async fn left_behind(game: &mut GameProcess) -> Vec<String> {
+    if game.is_gone() {
+        return vec![];
+    }
+    sleep(LINGER).await;
+    game.reap();
+    game.names().into_iter().take(NAMED).collect()
 }

@@ -24,7 +24,7 @@ use crate::{
     "disk": { "free": 12884901888_u64, "size": 42949672960_u64 },
     "memory": { "free": 4294967296_u64, "size": 8589934592_u64 },
     "contained": [{ "what": "processes", "by": "a PID namespace for each run" }],
-    "missing": [{ "what": "account", "why": "all games share GAME_USER" }]
+    "missing": [{ "what": "account", "why": "AGIS is not root, so games run under its account" }]
 })))]
 pub(crate) struct HostDto {
     /// The name, as in `AGIS_HOST_NAME`.

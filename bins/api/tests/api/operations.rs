@@ -121,7 +121,9 @@ async fn unready_server_is_taken_down_with_a_reason() {
     assert!(why.contains("not ready within 1 s"), "{why}");
     let late = server(&api, id).await;
     assert_eq!((&late["status"], &late["error"]), (&json!("failed"), &json!(why)));
-    assert!(!is_alive(game_pid(&stack, id).await), "nothing is left running");
+    // The game is gone when its supervisor is.
+    let shim = stack.process_of(id).expect("a status")["shim"]["pid"].as_i64().expect("a pid");
+    assert!(!is_alive(shim), "nothing is left running");
     assert_eq!(api.metric(r#"agis_bot_operations_total{action="start",status="failed"}"#).await, 1.0);
 
     api.act(id, "stop").await;

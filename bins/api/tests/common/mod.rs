@@ -123,7 +123,14 @@ impl Stack {
 
     /// Returns the host's status file of a server: `shim.pid`, `game.pid`, `generation`, `phase`.
     pub(crate) fn process_of(&self, server: i64) -> Option<Value> {
-        serde_json::from_slice(&std::fs::read(self.server_dir(server).join("status.json")).ok()?).ok()
+        let status = std::fs::read(self.server_dir(server).join("status.json")).ok()?;
+        let mut status: Value = serde_json::from_slice(&status).ok()?;
+        // The game is the first child of its shim.
+        let shim = &status["shim"]["pid"];
+        let children = std::fs::read_to_string(format!("/proc/{shim}/task/{shim}/children")).unwrap_or_default();
+        let game: Option<i64> = children.split(' ').next().and_then(|pid| pid.parse().ok());
+        status["game"] = serde_json::json!({ "pid": game });
+        Some(status)
     }
 
     fn prepare(&self, settings: &[(&str, &str)]) -> Command {

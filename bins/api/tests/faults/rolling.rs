@@ -32,34 +32,26 @@ const STARTS: usize = 5;
 const LEASE: (&str, &str) = ("OPERATION_LEASE_SECONDS", "60");
 const ASKED: &str = r#"agis_bot_api_requests_total{method="GET",endpoint="/api/v1/users/me",status="200"}"#;
 
-/// Ready once the gate is there; and games for those who start and stop them meanwhile.
-fn games(stack: &Stack) -> Games {
-    let gate = gate(stack);
-    let gate = gate.display();
+/// Ready once its gate is there, in its world; and games for those who start and stop them meanwhile.
+fn games() -> Games {
     games_file(
         "gated",
-        &format!(
-            r#"
-            title = "Ready when the gate opens"
-            command = ["sh", "-c", "until [ -e {gate} ]; do sleep 0.2; done; echo ready for players; exec sleep 100000"]
-            cost_per_hour = 0
-            ready = {{ when = {{ log = "ready for players" }}, within_s = 300 }}
-            stop = {{ how = {{ signal = "SIGTERM" }}, grace_s = 5 }}
+        r#"
+        title = "Ready when the gate opens"
+        command = ["sh", "-c", "until [ -e gate ]; do sleep 0.2; done; echo ready for players; exec sleep 100000"]
+        cost_per_hour = 0
+        ready = { when = { log = "ready for players" }, within_s = 300 }
+        stop = { how = { signal = "SIGTERM" }, grace_s = 5 }
 
-            [sleeper]
-            title = "Sleeper"
-            command = ["sleep", "100000"]
-            port = 31000
-            cost_per_hour = 0
-            ready = {{ when = {{ delay = 0 }}, within_s = 30 }}
-            stop = {{ how = {{ signal = "SIGTERM" }}, grace_s = 5 }}
-            "#
-        ),
+        [sleeper]
+        title = "Sleeper"
+        command = ["sleep", "100000"]
+        port = 31000
+        cost_per_hour = 0
+        ready = { when = { delay = 0 }, within_s = 30 }
+        stop = { how = { signal = "SIGTERM" }, grace_s = 5 }
+        "#,
     )
-}
-
-fn gate(stack: &Stack) -> std::path::PathBuf {
-    stack.data_dir().with_file_name("gate")
 }
 
 /// Somebody looks at who they are, changes what a server is called, and now and then starts or stops one.
@@ -87,7 +79,7 @@ struct Rollout {
 impl Rollout {
     async fn begin() -> Self {
         let stack = Stack::start().await;
-        let (games, sql) = (games(&stack), stack.sql().await);
+        let (games, sql) = (games(), stack.sql().await);
         fleet::own_ids(&sql).await;
         Self { stack, games, service: Service::default(), sql }
     }
@@ -194,7 +186,9 @@ async fn rolling_restart_fails_no_request() {
     let again = rollout.attempts(&operations).await;
     assert!(again.iter().all(|attempt| !attempt.ends_with("/1")), "{again:?}");
 
-    std::fs::write(gate(&rollout.stack), "").expect("an open gate");
+    for server in &gated {
+        std::fs::write(rollout.stack.server_dir(*server).join("world/gate"), "").expect("an open gate");
+    }
     for operation in &operations {
         let ended = new[0].ended(operation).await;
         assert_eq!(ended["state"], "succeeded", "{ended}");

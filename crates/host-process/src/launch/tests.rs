@@ -70,6 +70,7 @@ fn written(key: &str, name: &str, dir: &Path) -> Option<BTreeMap<String, String>
         port: 4000,
         bind: "127.0.0.1",
         account: None,
+        holder: crate::holder::Holder::Namespace,
     };
     let catalogue = Catalogue::parse(BUILT_IN).expect("our own catalogue");
     let values = Values::of(name, &site);
@@ -150,6 +151,7 @@ fn a_name_is_one_argument_of_every_game() {
             port: 4000,
             bind: "127.0.0.1",
             account: None,
+            holder: crate::holder::Holder::Namespace,
         };
         let values = Values::of(name, &site);
         for game in Catalogue::parse(BUILT_IN).expect("our own catalogue").games() {

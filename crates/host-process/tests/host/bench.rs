@@ -50,14 +50,25 @@ impl Bench {
     }
 
     pub(crate) fn host_called(&self, name: &str) -> Result<ProcessHost, SetupError> {
-        ProcessHost::new(Config {
+        ProcessHost::new(Config { name: name.to_owned(), ..self.config() })
+    }
+
+    /// A host with another configuration.
+    pub(crate) fn host_with(&self, change: impl FnOnce(&mut Config)) -> ProcessHost {
+        let mut config = self.config();
+        change(&mut config);
+        ProcessHost::new(config).expect("a host")
+    }
+
+    fn config(&self) -> Config {
+        Config {
             data_dir: self.data.path().to_owned(),
-            name: name.to_owned(),
+            name: "here".to_owned(),
             public_address: "games.example.org".to_owned(),
             bind_address: "127.0.0.1".to_owned(),
-            game_user: "nobody".to_owned(),
+            game_uids: 1_900_000_000..=1_999_999_999,
             exe: hidden(),
-        })
+        }
     }
 
     pub(crate) async fn start(
@@ -134,9 +145,16 @@ impl Bench {
         fs::read_to_string(self.server(server).join("console.log")).expect("a log")
     }
 
-    /// The process id of the `shim` or the `game`.
-    pub(crate) fn pid(&self, server: ServerId, who: &str) -> i32 {
-        pid(&self.server(server), who).expect("a status that names it")
+    /// Process id of the shim of a server.
+    pub(crate) fn shim(&self, server: ServerId) -> i32 {
+        shim(&self.server(server)).expect("a status that names it")
+    }
+
+    /// Process id of the game of a server: the shim's first child.
+    pub(crate) fn game(&self, server: ServerId) -> i32 {
+        let shim = self.shim(server);
+        let children = fs::read_to_string(format!("/proc/{shim}/task/{shim}/children")).expect("the shim lives");
+        children.split(' ').next().and_then(|pid| pid.parse().ok()).expect("a child")
     }
 }
 
@@ -157,15 +175,15 @@ impl Drop for Bench {
             let status = fs::read_to_string(server.path().join("status.json")).unwrap_or_default();
             // An ended process has given its number away.
             if !status.contains("\"ended\"") {
-                [pid(&server.path(), "shim"), pid(&server.path(), "game")].into_iter().flatten().for_each(kill);
+                shim(&server.path()).into_iter().for_each(kill);
             }
         }
     }
 }
 
-fn pid(server: &Path, who: &str) -> Option<i32> {
+fn shim(server: &Path) -> Option<i32> {
     let status: serde_json::Value = serde_json::from_slice(&fs::read(server.join("status.json")).ok()?).ok()?;
-    status[who]["pid"].as_i64()?.try_into().ok()
+    status["shim"]["pid"].as_i64()?.try_into().ok()
 }
 
 /// The example of this crate, which `cargo test` builds beside the tests.

@@ -70,7 +70,7 @@ async fn supervisor_survives_strangers_writes() {
     eventually(async || texts(&host).await.contains(&"still here".to_owned())).await;
     fs::remove_file(&path).expect("removed");
     assert_eq!(within(host.tell(ONE, "say lost")).await, Err(ConsoleError::NoWay));
-    assert!(fs::metadata(format!("/proc/{}", bench.pid(ONE, "game"))).is_ok(), "it plays on");
+    assert!(fs::metadata(format!("/proc/{}", bench.game(ONE))).is_ok(), "it plays on");
     assert_eq!(bench.stop(&host, ONE, 2).await, Ok(Reached::Stopped));
 }
 

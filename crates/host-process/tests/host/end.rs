@@ -111,7 +111,7 @@ async fn good_end_is_ready_unasked_and_unsignalled() {
     assert_eq!(within(host.observe(ONE)).await, Ok(ended(1, how)));
 
     bench.start(&host, ONE, 2, &demo("")).await.expect("it starts");
-    bench::kill(bench.pid(ONE, "game"));
+    bench::kill(bench.game(ONE));
     bench::eventually(async || within(host.observe(ONE)).await == Ok(ended(2, "killed by signal 9"))).await;
 }
 
@@ -121,8 +121,8 @@ async fn a_game_does_not_outlive_its_shim() {
     let host = bench.host();
     let before = bench.start(&host, ONE, 1, &demo("")).await.expect("it starts");
     assert!(matches!(within(host.observe(ONE)).await, Ok(Observed::Running { .. })));
-    let game = bench.pid(ONE, "game");
-    bench::kill(bench.pid(ONE, "shim"));
+    let game = bench.game(ONE);
+    bench::kill(bench.shim(ONE));
     within(host.changed()).await;
     let how = "ended unobserved (the machine restarted, or its supervisor was killed)";
     assert_eq!(within(host.observe(ONE)).await, Ok(ended(1, how)));
@@ -132,30 +132,12 @@ async fn a_game_does_not_outlive_its_shim() {
 }
 
 #[tokio::test]
-async fn leftover_is_found_by_the_lock() {
-    let bench = Bench::new();
-    let host = bench.host();
-    let script = "setsid sleep 1000 & echo $! > left; echo ready; wait";
-    let game = bench::script(script, "ready = { when = { log = 'ready' } }");
-    for generation in [1, 3] {
-        bench.start(&host, ONE, generation, &game).await.expect("it starts");
-        let left = fs::read_to_string(bench.server(ONE).join("world/left")).expect("a pid");
-        let left = left.trim().parse().expect("a pid");
-        if generation == 1 {
-            bench::kill(bench.pid(ONE, "shim"));
-        }
-        assert_eq!(bench.stop(&host, ONE, generation + 1).await, Ok(Reached::Stopped));
-        process_is_gone(left).await;
-    }
-}
-
-#[tokio::test]
 async fn a_frozen_shim_stops_nobody() {
     let bench = Bench::new();
     let host = bench.host();
     bench.start(&host, ONE, 1, &demo("stop = { how = { signal = 'SIGTERM' }, grace_s = 1 }")).await.expect("it starts");
-    bench::freeze(bench.pid(ONE, "shim"));
-    let game = bench.pid(ONE, "game");
+    bench::freeze(bench.shim(ONE));
+    let game = bench.game(ONE);
     assert_eq!(bench.stop(&host, ONE, 2).await, Ok(Reached::Stopped));
     process_is_gone(game).await;
     assert_eq!(within(host.observe(ONE)).await, Ok(ended(1, "killed: it did not end when it was asked to")));
@@ -166,7 +148,7 @@ async fn restart_keeps_the_port() {
     let bench = Bench::new();
     let host = bench.host();
     let first = bench.start(&host, ONE, 1, &demo("")).await.expect("it starts");
-    let before = bench.pid(ONE, "game");
+    let before = bench.game(ONE);
     let second = bench.start(&host, ONE, 2, &demo("")).await.expect("it restarts");
     assert_eq!(first, second);
     process_is_gone(before).await;
@@ -178,7 +160,7 @@ async fn restart_leaves_its_slot_for_the_grace() {
     let bench = Bench::new();
     let host = bench.host();
     bench.start(&host, ONE, 1, &demo("")).await.expect("it starts");
-    let before = bench.pid(ONE, "game");
+    let (before, shim) = (bench.game(ONE), bench.shim(ONE));
     let places = Arc::new(Semaphore::new(1));
     let take = move || {
         let places = places.clone();
@@ -197,7 +179,7 @@ async fn restart_leaves_its_slot_for_the_grace() {
     }
     let began = tokio::time::timeout(Duration::from_secs(1), &mut restart).await;
     assert!(began.is_err(), "it has no place: {began:?}");
-    assert_eq!(bench.pid(ONE, "game"), before, "nothing was started");
+    assert_eq!(bench.shim(ONE), shim, "nothing was started");
     drop(other);
     assert!(matches!(restart.await, Ok(Reached::Running(_))));
 }

@@ -73,7 +73,7 @@ async fn frozen_shims_game_was_killed_dead_ones_not() {
     let game = demo("stop = { how = { signal = 'SIGTERM' }, grace_s = 1 }");
     for (generation, dead) in [(1, false), (3, true)] {
         bench.start(&host, ONE, generation, &game).await.expect("it starts");
-        let shim = bench.pid(ONE, "shim");
+        let shim = bench.shim(ONE);
         if dead {
             bench::kill(shim)
         } else {

@@ -2,6 +2,7 @@
 
 mod bench;
 mod console;
+mod contained;
 mod end;
 mod files;
 mod kills;

@@ -71,7 +71,7 @@ async fn the_next_program_adopts_what_runs() {
     let next = bench.host();
     assert_eq!(within(next.observe(ONE)).await, Ok(Observed::Running { generation: 1, endpoint: endpoint.clone() }));
     assert_eq!(bench.start(&next, ONE, 1, &demo("")).await, Ok(endpoint), "confirmed, not begun");
-    bench::kill(bench.pid(ONE, "game"));
+    bench::kill(bench.game(ONE));
     within(next.changed()).await;
     assert_eq!(within(next.observe(ONE)).await, Ok(ended(1, "killed by signal 9")));
 }

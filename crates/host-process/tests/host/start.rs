@@ -31,7 +31,7 @@ async fn game_runs_unprivileged_in_its_directory() {
     let bench = Bench::new();
     let host = bench.host();
     bench.start(&host, ONE, 1, &demo("env = { MOTD = 'hello' }")).await.expect("it starts");
-    let game = bench.pid(ONE, "game");
+    let game = bench.game(ONE);
 
     let status = fs::read_to_string(format!("/proc/{game}/status")).expect("the game lives");
     let ids = status.lines().filter(|line| line.starts_with("Uid:") || line.starts_with("Gid:"));
@@ -51,7 +51,7 @@ async fn game_runs_unprivileged_in_its_directory() {
     assert_eq!(names, [("HOME", &*home), ("LANG", "C.UTF-8"), ("MOTD", "hello"), ("PATH", path)]);
     assert_eq!(fs::read_link(format!("/proc/{game}/cwd")).expect("the game lives"), world);
     assert_eq!(fs::metadata(&world).expect("a world").mode() & 0o777, 0o700);
-    let shim = fs::read(format!("/proc/{}/environ", bench.pid(ONE, "shim"))).expect("the shim lives");
+    let shim = fs::read(format!("/proc/{}/environ", bench.shim(ONE))).expect("the shim lives");
     assert!(shim.is_empty());
 }
 
@@ -66,7 +66,7 @@ async fn unready_game_is_taken_down() {
     let game = demo("args = --never-ready\nready = { when = { log = 'ready' }, within_s = 1 }");
     let refused = bench.start(&host, ONE, 1, &game).await;
     assert_eq!(refused, Err(HostError::Failed("not ready within 1 s".to_owned())));
-    process_is_gone(bench.pid(ONE, "game")).await;
+    process_is_gone(bench.shim(ONE)).await;
 }
 
 #[tokio::test]
@@ -161,16 +161,12 @@ async fn a_relative_program_is_the_servers_own() {
 async fn script_leaving_its_game_is_named_so() {
     let bench = Bench::new();
     let host = bench.host();
-    for (id, script) in [(1, "sleep 1000 & exit 0"), (2, "setsid sleep 1000 9>&- 0</dev/null & echo $! > left; exit 0")]
-    {
+    for (id, script) in [(1, "sleep 1000 & exit 0"), (2, "setsid sleep 1000 </dev/null & exit 0")] {
         let id = ServerId(id);
         let game = bench::script(script, "ready = { when = { log = 'never' } }");
         let refused = bench.start(&host, id, 1, &game).await;
         let says = "left the game in the background (sleep)";
         assert!(matches!(&refused, Err(HostError::Failed(why)) if why.contains(says)), "{script}: {refused:?}");
-        if let Ok(left) = fs::read_to_string(bench.server(id).join("world/left")) {
-            process_is_gone(left.trim().parse().expect("a pid")).await;
-        }
     }
 }
 

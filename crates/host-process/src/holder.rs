@@ -1,0 +1,101 @@
+//! Kernel object that holds a run: a PID namespace, whose first process is the shim.
+//!
+//! When the first process of a PID namespace ends, for whatever reason, the kernel kills every other process in it, and
+//! the first one counts as ended only when all are gone (`pid_namespaces(7)`). So a run lives exactly as long as its shim,
+//! and no game can leave the run, whatever it forks, unlocks or closes.
+//!
+//! A cgroup with `cgroup.kill` would do as well, but needs a delegated cgroup v2. `bwrap` and `unshare --fork` would each
+//! keep one more process per server. `nix` wraps unshare(2) safely.
+
+use std::{
+    io::{self, Write},
+    path::Path,
+    process::{Command, Stdio},
+    thread,
+};
+
+use nix::sched::{CloneFlags, unshare};
+use serde::{Deserialize, Serialize};
+use tokio::{process::Child, runtime::Handle};
+
+use crate::{GAME_EXEC, account::Account, game_exec::GameOrders, view::View};
+
+/// Kernel object that holds a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Holder {
+    /// PID namespace, made by root.
+    Namespace,
+    /// PID namespace within a user namespace, made by an ordinary account.
+    UserNamespace,
+    /// No namespace: the kernel refuses them. The shim kills each process that it can find.
+    ProcessGroup,
+}
+
+impl Holder {
+    /// Tries the strongest holder that this account may use, with the mounts of a game. Returns it, or the reason why
+    /// runs are not contained.
+    pub(crate) fn probe(exe: &Path, account: Option<Account>) -> Result<Self, String> {
+        let holder = if rustix::process::geteuid().is_root() { Self::Namespace } else { Self::UserNamespace };
+        let view = Some(View::default());
+        let orders = GameOrders { shim: 0, command: vec![], account, view, world: "/".into(), files: vec![] };
+        holder.try_out(exe, &orders).map(|()| holder)
+    }
+
+    fn try_out(self, exe: &Path, orders: &GameOrders) -> Result<(), String> {
+        let orders = serde_json::to_vec(orders).map_err(|error| error.to_string())?;
+        let mut command = self.command(exe);
+        command.args([GAME_EXEC.to_owned(), orders.len().to_string()]);
+        command.env_clear().stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let run = self.within(move || {
+            let mut child = command.spawn()?;
+            if let Some(mut input) = child.stdin.take() {
+                // A program that has ended already gives the reason on its standard error.
+                let _ = input.write_all(&orders);
+            }
+            child.wait_with_output()
+        });
+        match run {
+            Ok(run) if run.status.success() => Ok(()),
+            Ok(run) => Err(String::from_utf8_lossy(&run.stderr).trim().to_owned()),
+            Err(error) => Err(format!("a PID namespace cannot be made: {error}")),
+        }
+    }
+
+    /// Returns the command that runs the program as the first process in the holder. Complete it, and spawn it by
+    /// [`Self::spawn`].
+    pub(crate) fn command(self, exe: &Path) -> Command {
+        match self {
+            Self::Namespace | Self::ProcessGroup => Command::new(exe),
+            // A process with several threads cannot enter a user namespace.
+            Self::UserNamespace => {
+                let mut command = Command::new("unshare");
+                command.args(["--user", "--map-current-user", "--keep-caps", "--pid", "--ipc", "--fork", "--"]);
+                let own = exe == Path::new(crate::spec::OWN_PROGRAM);
+                command.arg(if own { format!("/proc/{}/exe", std::process::id()).into() } else { exe.to_owned() });
+                command
+            }
+        }
+    }
+
+    /// Spawns the command. The child is collected by the runtime of `handle`.
+    pub(crate) fn spawn(self, command: Command, handle: &Handle) -> io::Result<Child> {
+        let handle = handle.clone();
+        self.within(move || {
+            let _runtime = handle.enter();
+            tokio::process::Command::from(command).spawn()
+        })
+    }
+
+    /// Runs the work in a thread whose next child is the first process of a new PID namespace. A thread keeps that for
+    /// its life, so this one ends with its work.
+    fn within<T: Send + 'static>(self, work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+        if self != Self::Namespace {
+            return work();
+        }
+        let thread = thread::Builder::new().name("namespace".to_owned()).spawn(move || {
+            unshare(CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWIPC)?;
+            work()
+        })?;
+        thread.join().unwrap_or_else(|_| Err(io::Error::other("the thread panicked")))
+    }
+}

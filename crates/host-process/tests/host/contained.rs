@@ -1,0 +1,259 @@
+//! Tests of games that try to leave their run, or to reach into what is not theirs.
+
+use std::{
+    fs::{self, File},
+    os::unix::process::CommandExt,
+    process::Command,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use agis_servers::{
+    game::Game,
+    host::{Host, HostError, Observed, Reached},
+};
+use rustix::io::{FdFlags, fcntl_setfd};
+use tokio::time::sleep;
+
+use crate::{
+    ONE, TWO,
+    bench::{self, Bench, eventually, within},
+};
+
+const READY: &str =
+    "ready = { when = { log = 'ready' }, within_s = 30 }\nstop = { how = { signal = 'SIGTERM' }, grace_s = 1 }";
+
+/// Survivors: each writes into the world for as long as it lives, without a descriptor of its run.
+const BEAT: &str = "while :; do echo x >> beat; sleep 0.02; done </dev/null >/dev/null 2>&1";
+
+/// Games that leave behind what their supervisor does not know.
+fn escapes() -> [(&'static str, String); 4] {
+    [
+        ("a launcher", format!("({BEAT}) & echo ready; wait")),
+        ("a session of its own", format!("setsid sh -c 'setsid sh -c \"{BEAT}\" & exit' & echo ready; sleep 1000")),
+        ("a chain of forks", "hop() { echo x >> beat; hop & exit; }; hop & echo ready; sleep 1000".to_owned()),
+        ("deaf to signals", format!("trap '' TERM INT HUP; ({BEAT}) & echo ready; while :; do sleep 1; done")),
+    ]
+}
+
+fn game(script: &str) -> Arc<Game> {
+    bench::game(&format!("command = ['sh', '-c', '''{script}''']\n{READY}"))
+}
+
+/// Waits until the file has not grown for a while, and fails if it always does.
+async fn is_still(path: &std::path::Path) {
+    let size = || fs::metadata(path).map_or(0, |file| file.len());
+    let until = Instant::now() + Duration::from_secs(10);
+    loop {
+        let before = size();
+        sleep(Duration::from_millis(200)).await;
+        if size() == before {
+            return;
+        }
+        assert!(Instant::now() < until, "{} grows on", path.display());
+    }
+}
+
+async fn beats(path: &std::path::Path) {
+    eventually(async || path.exists()).await;
+}
+
+#[tokio::test]
+async fn a_stop_ends_whatever_a_start_began() {
+    for (name, script) in escapes() {
+        let bench = Bench::new();
+        let host = bench.host();
+        bench.start(&host, ONE, 1, &game(&script)).await.expect(name);
+        let beat = bench.server(ONE).join("world/beat");
+        beats(&beat).await;
+        assert_eq!(bench.stop(&host, ONE, 2).await, Ok(Reached::Stopped), "{name}");
+        let size = fs::metadata(&beat).expect(name).len();
+        sleep(Duration::from_millis(200)).await;
+        assert_eq!(fs::metadata(&beat).expect(name).len(), size, "{name}: a process lives on");
+        assert_eq!(bench.delete(&host, ONE, 3).await, Ok(Reached::Deleted), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn killed_supervisor_leaves_no_survivor() {
+    for (name, script) in escapes() {
+        let bench = Bench::new();
+        let host = bench.host();
+        let game = game(&script);
+        bench.start(&host, ONE, 1, &game).await.expect(name);
+        let beat = bench.server(ONE).join("world/beat");
+        beats(&beat).await;
+        bench::kill(bench.shim(ONE));
+        eventually(async || matches!(within(host.observe(ONE)).await, Ok(Observed::Ended { .. }))).await;
+        let size = fs::metadata(&beat).expect(name).len();
+        sleep(Duration::from_millis(200)).await;
+        assert_eq!(fs::metadata(&beat).expect(name).len(), size, "{name}: it was told as ended, and lives on");
+        bench.start(&host, ONE, 2, &game).await.expect(name);
+        assert_eq!(bench.stop(&host, ONE, 3).await, Ok(Reached::Stopped), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn supervisor_killed_at_any_step_leaves_nothing() {
+    let bench = Bench::new();
+    let host = bench.host();
+    let beat = bench.server(ONE).join("world/beat");
+    let game = game(&format!("({BEAT}) & echo ready; wait"));
+    for round in 0..12_u32 {
+        let generation = i64::from(2 * round + 1);
+        let kill = async {
+            // The shim is known once its status names it, and is at another step each time.
+            let named = format!("\"generation\":{generation},");
+            let status = bench.server(ONE).join("status.json");
+            eventually(async || fs::read_to_string(&status).is_ok_and(|text| text.contains(&named))).await;
+            sleep(Duration::from_millis((2 * round).into())).await;
+            bench::kill(bench.shim(ONE));
+        };
+        let (_, ()) = tokio::join!(bench.begin(&host, ONE, generation, &game), kill);
+        eventually(async || matches!(within(host.observe(ONE)).await, Ok(Observed::Ended { .. }))).await;
+        is_still(&beat).await;
+        let size = || fs::metadata(&beat).map_or(0, |file| file.len());
+        let before = size();
+        sleep(Duration::from_millis(60)).await;
+        assert_eq!(size(), before, "round {round}");
+        assert_eq!(bench.stop(&host, ONE, generation + 1).await, Ok(Reached::Stopped));
+    }
+}
+
+/// Runs a script to its end, and returns what it wrote.
+async fn told(bench: &Bench, server: agis_base::ServerId, script: &str) -> String {
+    let host = bench.host();
+    let game = game(&format!("{script}; echo ready; sleep 1000"));
+    bench.start(&host, server, 1, &game).await.expect("it starts");
+    bench.console(server)
+}
+
+#[tokio::test]
+async fn a_game_has_three_descriptors_and_no_rights() {
+    // As a shell does with `exec 9</etc/shadow`.
+    let secret = File::open("/etc/shadow").expect("the file");
+    fcntl_setfd(&secret, FdFlags::empty()).expect("our descriptor");
+    let bench = Bench::new();
+    let lines = told(&bench, ONE, "for fd in /proc/self/fd/*; do echo fd=$(readlink $fd); done; grep -E 'Cap(Eff|Prm|Amb)|NoNew' /proc/self/status").await;
+    assert!(!lines.contains("shadow"), "{lines}");
+    for held in lines.lines().filter(|line| line.contains("fd=")) {
+        assert!(held.contains("fd=pipe:") || held.ends_with("fd="), "{held}");
+    }
+    for none in
+        ["CapEff:\t0000000000000000", "CapPrm:\t0000000000000000", "CapAmb:\t0000000000000000", "NoNewPrivs:\t1"]
+    {
+        assert!(lines.contains(none), "{none}: {lines}");
+    }
+}
+
+#[tokio::test]
+async fn a_game_can_open_its_console_again() {
+    let bench = Bench::new();
+    let lines = told(&bench, ONE, "echo to-err >/dev/stderr; echo to-out >/dev/stdout").await;
+    assert!(lines.contains(" to-err\n") && lines.contains(" to-out\n"), "{lines}");
+}
+
+#[tokio::test]
+async fn a_game_reaches_no_neighbour() {
+    let bench = Bench::new();
+    told(&bench, ONE, "umask 0; echo secret > secret; echo left > /tmp/left; export PASSWORD=hidden").await;
+    let (other, shim) = (bench.server(ONE), bench.shim(ONE));
+    let game = bench.game(ONE);
+    let world = other.join("world/secret");
+    assert!(world.exists());
+    let script = format!(
+        "cat {world} && echo READ; echo x > {world} && echo WROTE; ls {servers} && echo LISTED; ls /tmp/left && echo TMP; \
+         kill -9 {game} && echo KILLED; cat /proc/{game}/environ && echo ENVIRON; cat /proc/{shim}/stat && echo SEEN; \
+         echo uid=$(id -u) gid=$(id -g) groups=$(id -G); cat {trash} {ports} && echo TRASH; \
+         echo processes: $(ls /proc | grep -c '^[0-9]')",
+        world = world.display(),
+        servers = other.join("world").display(),
+        trash = bench.data().join("trash").display(),
+        ports = bench.data().join("ports").display(),
+    );
+    let lines = told(&bench, TWO, &script).await;
+    for done in ["READ", "WROTE", "LISTED", "TMP", "KILLED", "ENVIRON", "SEEN", "TRASH"] {
+        assert!(!lines.contains(&format!(" {done}\n")), "{done}: {lines}");
+    }
+    assert!(lines.contains("uid=1900000001 gid=1900000001 groups=1900000001\n"), "{lines}");
+    assert_eq!(fs::read_to_string(world).expect("the secret"), "secret\n");
+    assert!(within(bench.host().observe(ONE)).await.is_ok_and(|seen| matches!(seen, Observed::Running { .. })));
+    use std::os::unix::fs::MetadataExt;
+    let worlds = [ONE, TWO].map(|server| fs::metadata(bench.server(server).join("world")).expect("a world"));
+    assert_eq!(
+        worlds.each_ref().map(|world| (world.uid(), world.mode() & 0o777)),
+        [(1_900_000_000, 0o700), (1_900_000_001, 0o700)]
+    );
+}
+
+#[tokio::test]
+async fn a_world_of_another_account_is_handed_over() {
+    let bench = Bench::new();
+    let host = bench.host();
+    let game = game("test -w deep/file && cat deep/file; cat foreign; echo ready; sleep 1000");
+    bench
+        .start(&host, ONE, 1, &bench::script("mkdir deep; echo kept > deep/file; echo ready; sleep 1000", READY))
+        .await
+        .expect("it starts");
+    bench.stop(&host, ONE, 2).await.expect("it stops");
+    let world = bench.server(ONE).join("world");
+    fs::write(world.join("foreign"), "of root").expect("a file");
+    for path in ["deep/file", "deep", ""] {
+        std::os::unix::fs::lchown(world.join(path), Some(65534), Some(65534)).expect("we are root");
+    }
+    bench.start(&host, ONE, 3, &game).await.expect("it starts");
+    assert!(bench.console(ONE).contains(" kept\n"));
+    use std::os::unix::fs::MetadataExt;
+    assert_eq!(fs::metadata(world.join("foreign")).expect("a file").uid(), 0, "others keep what is theirs");
+}
+
+#[tokio::test]
+async fn an_ordinary_account_contains_runs_too() {
+    if std::env::var_os("AGIS_ORDINARY").is_none() {
+        let out = Command::new("/proc/self/exe")
+            .args(["--exact", "contained::an_ordinary_account_contains_runs_too", "--nocapture"])
+            .env("AGIS_ORDINARY", "1")
+            .uid(65534)
+            .gid(65534)
+            .output()
+            .expect("this program");
+        assert!(
+            out.status.success(),
+            "{}{}",
+            String::from_utf8_lossy(&out.stdout),
+            String::from_utf8_lossy(&out.stderr)
+        );
+        return;
+    }
+    assert!(!rustix::process::geteuid().is_root());
+    let bench = Bench::new();
+    let host = bench.host();
+    for (name, script) in escapes() {
+        let generation = 2 * escapes().iter().position(|it| it.0 == name).expect("one of them") as i64 + 1;
+        let script = format!("grep -E 'CapEff|NSpid' /proc/self/status; {script}");
+        bench.start(&host, ONE, generation, &game(&script)).await.expect(name);
+        let beat = bench.server(ONE).join("world/beat");
+        beats(&beat).await;
+        let lines = bench.console(ONE);
+        assert!(lines.contains("CapEff:\t0000000000000000"), "{lines}");
+        if generation % 4 == 1 {
+            bench::kill(bench.shim(ONE));
+            eventually(async || within(host.observe(ONE)).await.is_ok_and(|it| matches!(it, Observed::Ended { .. })))
+                .await;
+        }
+        assert_eq!(bench.stop(&host, ONE, generation + 1).await, Ok(Reached::Stopped), "{name}");
+        let size = fs::metadata(&beat).expect(name).len();
+        sleep(Duration::from_millis(200)).await;
+        assert_eq!(fs::metadata(&beat).expect(name).len(), size, "{name}: a process lives on");
+    }
+}
+
+#[tokio::test]
+async fn a_range_of_accounts_that_is_too_small_is_told() {
+    let bench = Bench::new();
+    let host = bench.host_with(|config| config.game_uids = 1_900_000_000..=1_900_000_000);
+    bench.start(&host, ONE, 1, &bench::demo("")).await.expect("it starts");
+    let refused = bench.start(&host, TWO, 1, &bench::demo("")).await;
+    let why = "this server would share its account with server 1: widen GAME_UIDS";
+    assert_eq!(refused, Err(HostError::Failed(why.to_owned())));
+}
