@@ -1,6 +1,6 @@
 //! Tells callers their limit: in headers of every answer, and in a problem where they exceed it.
 
-use std::{cell::RefCell, time::Duration};
+use std::time::Duration;
 
 use actix_web::{
     http::header::{HeaderMap, HeaderName, HeaderValue},
@@ -55,29 +55,11 @@ pub(crate) fn add_headers(headers: &mut HeaderMap, decision: &Decision, whose: W
     let Decision { limit, remaining, full_in, .. } = decision;
     let full_in = seconds_up(*full_in);
     let reset = Utc::now().timestamp().saturating_add_unsigned(full_in);
-    let (x_limit, policy) = of_limit(*limit, whose);
-    headers.insert(X_LIMIT, x_limit);
+    headers.insert(X_LIMIT, (*limit).into());
     headers.insert(X_REMAINING, (*remaining).into());
     headers.insert(X_RESET, reset.into());
-    headers.insert(POLICY, policy);
+    headers.insert(POLICY, header(format!("\"{}\";q={limit};w=3600", whose.word())));
     headers.insert(LIMIT, header(format!("\"{}\";r={remaining};t={full_in}", whose.word())));
-}
-
-/// Returns the headers that depend on the limit alone. Most keys have the same limit, so the last ones are cached.
-fn of_limit(limit: u32, whose: Whose) -> (HeaderValue, HeaderValue) {
-    type Last = (u32, Whose, HeaderValue, HeaderValue);
-    thread_local! {
-        static LAST: RefCell<Option<Last>> = RefCell::default();
-    }
-    LAST.with_borrow_mut(|last| match last {
-        Some((of, by, x_limit, policy)) if *of == limit && *by == whose => (x_limit.clone(), policy.clone()),
-        _ => {
-            let policy = header(format!("\"{}\";q={limit};w=3600", whose.word()));
-            let x_limit = HeaderValue::from(limit);
-            *last = Some((limit, whose, x_limit.clone(), policy.clone()));
-            (x_limit, policy)
-        }
-    })
 }
 
 /// Makes a header without a copy. The text is always visible ASCII.

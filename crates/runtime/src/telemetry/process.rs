@@ -1,4 +1,7 @@
 //! System metrics of this process, under the names that every program uses for them.
+//!
+//! `metrics-process` 2.4 records the same names, but its processor time is a counter of whole seconds or a gauge, since a
+//! counter of `metrics` holds no fraction. A rate over a minute needs the fraction.
 
 use std::{
     fmt::Write,
