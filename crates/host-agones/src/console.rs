@@ -4,7 +4,7 @@
 use std::pin::pin;
 
 use agis_base::Timestamp;
-use agis_servers::console::{Begin, ConsoleError, Line, Piece, Position};
+use agis_servers::console::{Begin, ConsoleError, Line, Piece, Position, Terminal};
 use chrono::DateTime;
 use futures_util::AsyncReadExt;
 use k8s_openapi::jiff;
@@ -108,7 +108,7 @@ fn passed(from: Mark) -> Piece {
     Piece { lines: vec![], end: next.position(), more: true, lost: true }
 }
 
-/// Decodes a log, whatever bytes the game writes, and wherever in a character the log is cut.
+/// Fetches a log as bytes, since a game may write any, and the log may be cut anywhere in a character.
 async fn fetch(cluster: &Cluster, pod: &str, params: &LogParams) -> kube::Result<Vec<u8>> {
     let mut log = vec![];
     pin!(cluster.pods.log_stream(pod, params).await?).read_to_end(&mut log).await.map_err(kube::Error::ReadEvents)?;
@@ -123,12 +123,12 @@ fn container(gameserver: &GameServer) -> Option<String> {
 /// Returns the lines of a log after a mark, and whether there is more. If the log was cut, its last line may be
 /// incomplete.
 fn piece(log: &[u8], from: Mark, limit: u32, is_cut: bool) -> Piece {
-    let log = String::from_utf8_lossy(log);
-    let mut whole: Vec<&str> = log.split_inclusive('\n').collect();
+    let mut whole: Vec<&[u8]> = log.split_inclusive(|byte| *byte == b'\n').collect();
     if is_cut && whole.len() > 1 {
         whole.pop();
     }
     let (mut mark, mut end, mut lines, mut more) = (Mark::default(), from, vec![], is_cut);
+    let mut terminal = Terminal::default();
     for line in whole {
         let Some((at, text)) = stamped(line) else { continue };
         let Some(nanos) = at.timestamp_nanos_opt() else { continue };
@@ -141,15 +141,16 @@ fn piece(log: &[u8], from: Mark, limit: u32, is_cut: bool) -> Piece {
             break;
         }
         end = mark;
-        lines.push(Line { at, text: text.to_owned(), position: mark.position() });
+        lines.push(Line { at, text: terminal.line(text), position: mark.position() });
     }
     Piece { lines, end: end.position(), more, lost: false }
 }
 
-/// Splits a line as the kubelet writes it: the time, a space, and the text.
-fn stamped(line: &str) -> Option<(Timestamp, &str)> {
-    let (at, text) = line.trim_end_matches(['\n', '\r']).split_once(' ')?;
-    Some((DateTime::parse_from_rfc3339(at).ok()?.to_utc(), text))
+/// Splits a line as the kubelet writes it: the time, a space, and the bytes of the game.
+fn stamped(line: &[u8]) -> Option<(Timestamp, &[u8])> {
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    let (at, text) = line.split_at_checked(line.iter().position(|byte| *byte == b' ')?)?;
+    Some((DateTime::parse_from_rfc3339(str::from_utf8(at).ok()?).ok()?.to_utc(), &text[1..]))
 }
 
 #[cfg(test)]
@@ -187,6 +188,16 @@ mod tests {
             assert_eq!(Mark::parse(&line.position).map(Mark::position), Some(line.position.clone()));
         }
         assert_eq!(Mark::parse(&Position::new("x")), None);
+    }
+
+    #[test]
+    fn lines_are_read_as_a_terminal_shows_them() {
+        let log = b"2026-11-27T07:00:00Z \x1b[32mready\x1b[0m\r\n\
+                    2026-11-27T07:00:01Z 10%\r100%\n\
+                    2026-11-27T07:00:02Z \x14\x040\x04\r\0\n\
+                    2026-11-27T07:00:03Z \0caf\xe9\n";
+        let all = piece(log, Mark::default(), 100, false);
+        assert_eq!(texts(&all), ["ready", "100%", "Да", "caf\u{fffd}"]);
     }
 
     #[test]

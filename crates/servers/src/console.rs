@@ -6,6 +6,13 @@ use agis_base::{ServerId, Timestamp};
 use async_trait::async_trait;
 use thiserror::Error;
 
+mod encoding;
+mod screen;
+mod terminal;
+
+pub use screen::Output;
+pub use terminal::Terminal;
+
 /// Maximum length of a command, in characters. In UTF-8 the command and its end of line stay below PIPE_BUF, so a host
 /// can write it to a pipe in one piece.
 pub const COMMAND_MAX: usize = 1000;
@@ -70,7 +77,7 @@ impl fmt::Display for Position {
 pub struct Line {
     /// Time at which the host read the line, to the millisecond.
     pub at: Timestamp,
-    /// Text of the line; U+FFFD replaces what was not UTF-8. Commands begin with `> `.
+    /// Text of the line as a terminal shows it ([`Terminal`]). Commands begin with `> `.
     pub text: String,
     /// Position right behind the line.
     pub position: Position,
