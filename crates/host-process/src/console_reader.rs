@@ -81,8 +81,8 @@ impl ConsoleFiles {
     /// Opens the newest file first. A rotation meanwhile then shows a file twice, and never hides one.
     fn open(path: &Path) -> io::Result<Self> {
         let mut parts: Vec<ConsoleFile> = Vec::new();
-        for name in [path.to_owned(), path.with_extension("log.1"), path.with_extension("log.2")] {
-            let Some(file) = open_file(&name)? else { continue };
+        for name in ["log", "log.1", "log.2", "log.start"] {
+            let Some(file) = open_file(&path.with_extension(name))? else { continue };
             if let Some(first) = first_moment(&file)?
                 && parts.iter().all(|part| part.first != first)
             {
@@ -102,7 +102,7 @@ impl ConsoleFiles {
             }
             (Some((first, offset)), _) => match self.find(first, offset)? {
                 Some(place) => (place, false),
-                None => (BEGINNING, true),
+                None => (self.behind(first), true),
             },
             (None, Begin::Recent { tail, since }) => {
                 let tail = tail.map_or(Ok(BEGINNING), |lines| self.last(lines))?;
@@ -123,6 +123,13 @@ impl ConsoleFiles {
             return Ok(None);
         }
         Ok((before == [b'\n']).then_some(LinePlace { part, offset }))
+    }
+
+    /// Returns the oldest place that a reader of the file with this first time has not seen. The beginning of the run
+    /// may be older.
+    fn behind(&self, first: i64) -> LinePlace {
+        let part = self.0.iter().position(|part| part.first >= first).unwrap_or(0);
+        LinePlace { part, offset: 0 }
     }
 
     /// Returns the place at which the last lines begin.

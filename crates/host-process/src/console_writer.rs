@@ -1,4 +1,7 @@
 //! Writes a server's console: every line with the time at which it was read, into files of bounded size.
+//!
+//! However much a game writes, the file with the beginning of its run stays (`console.log.start`), and says that lines
+//! are missing behind it.
 
 use std::{
     collections::VecDeque,
@@ -10,16 +13,25 @@ use std::{
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
-use crate::console_reader::{self, MOMENT_BYTES};
+use crate::{
+    console_reader::{self, MOMENT_BYTES},
+    game_output::Heard,
+};
 
-/// Size at which a file is set aside, in bytes.
-pub(crate) const FILE_BYTES: u64 = 8 * 1024 * 1024;
+/// Size at which a file is set aside, in bytes. A console has four files.
+pub(crate) const FILE_BYTES: u64 = 6 * 1024 * 1024;
+/// Part of a file that a run's beginning has at least: 384 KiB.
+const START_PART: u64 = 16;
+/// Number of bytes that a line takes beside its text.
+pub(crate) const LINE_OVERHEAD: usize = MOMENT_BYTES + 2;
+/// Last line of the file with a run's beginning, once the next lines are gone.
+const GAP: &str = "> (lines are missing here: AGIS keeps the beginning of a run and its last lines)";
 /// Number of last lines that are remembered, to explain why a game did not start.
 const LAST_LINES: usize = 3;
 const LAST_CHARS: usize = 200;
 
 /// Writer of `console.log`. A rotation turns the file into `console.log.1`, that one into `console.log.2`, and drops
-/// the oldest.
+/// the oldest, or turns it into `console.log.start` if the run began there.
 #[derive(Debug)]
 pub(crate) struct ConsoleWriter {
     path: PathBuf,
@@ -30,6 +42,8 @@ pub(crate) struct ConsoleWriter {
     first: i64,
     /// Whether the file's last line has no end.
     torn: bool,
+    /// Number of rotations since the run began.
+    rotations: u32,
     last: VecDeque<String>,
 }
 
@@ -41,7 +55,21 @@ impl ConsoleWriter {
         let first = console_reader::first_moment(&file)?.unwrap_or(0);
         let mut end = [b'\n'];
         let torn = bytes > 0 && file.read_exact_at(&mut end, bytes - 1).is_ok() && end != [b'\n'];
-        Ok(Self { path: path.to_owned(), file, bytes, limit, first, torn, last: VecDeque::new() })
+        let path = path.to_owned();
+        let mut writer = Self { path, file, bytes, limit, first, torn, rotations: 0, last: VecDeque::new() };
+        // The beginning of the run needs room in its file.
+        if bytes + limit / START_PART > limit && writer.rotate().is_ok() {
+            writer.rotations = 0;
+        }
+        Ok(writer)
+    }
+
+    /// Writes the text that was read from the game.
+    pub(crate) fn hear(&mut self, heard: &Heard) {
+        match heard {
+            Heard::Line(output) => self.keep(output.news()),
+            Heard::Note(note) => self.note(note),
+        }
     }
 
     /// Writes a line of the game.
@@ -57,17 +85,17 @@ impl ConsoleWriter {
     /// and the text.
     pub(crate) fn note(&mut self, text: &str) {
         let mut now = Utc::now().timestamp_millis();
-        let bytes = MOMENT_BYTES + 1 + text.len() + 1;
-        // Without room or rights for a new file, the game goes on with the old file.
-        if self.bytes > 0 && self.bytes + bytes as u64 > self.limit && self.rotate().is_ok() {
-            // No two files begin with the same time, however fast they fill, and however the clock moves.
-            now = now.max(self.first + 1);
+        let bytes = text.len() + LINE_OVERHEAD;
+        if self.bytes > 0 && self.bytes + bytes as u64 > self.limit {
+            // Without room or rights for a new file, the game goes on with the old file.
+            let _ = self.rotate();
         }
         if self.bytes == 0 {
+            // No two files begin with the same time, however fast they fill, and however the clock moves.
+            now = now.max(self.first + 1);
             self.first = now;
         }
-        let moment = DateTime::from_timestamp_millis(now).unwrap_or_default();
-        let moment = moment.to_rfc3339_opts(SecondsFormat::Millis, true);
+        let moment = written(now);
         let end_of_torn = if self.torn { "\n" } else { "" };
         match self.file.write_all(format!("{end_of_torn}{moment} {text}\n").as_bytes()) {
             Ok(()) => {
@@ -89,19 +117,47 @@ impl ConsoleWriter {
     }
 
     fn rotate(&mut self) -> io::Result<()> {
-        let aside = |n| self.path.with_extension(format!("log.{n}"));
+        let [newer, oldest, start] = ["log.1", "log.2", "log.start"].map(|name| self.path.with_extension(name));
         // The file is absent if an earlier rotation had no room for a new one.
         if self.path.exists() {
-            if aside(1).exists() {
-                fs::rename(aside(1), aside(2))?;
+            if newer.exists() {
+                if self.rotations == 2 && oldest.exists() {
+                    fs::rename(&oldest, &start)?;
+                } else {
+                    // Without room for the note, the lines are missing all the same.
+                    let _ = note_gap(&start, &oldest);
+                }
+                fs::rename(&newer, &oldest)?;
             }
-            fs::rename(&self.path, aside(1))?;
+            fs::rename(&self.path, &newer)?;
+            self.rotations += 1;
         }
         self.file = append(&self.path)?;
         self.bytes = 0;
         self.torn = false;
         Ok(())
     }
+}
+
+/// Notes in the file of a run's beginning that the file `dropped` no longer follows, if both exist.
+fn note_gap(start: &Path, dropped: &Path) -> io::Result<()> {
+    if !start.exists() || !dropped.exists() {
+        return Ok(());
+    }
+    let mut file = append(start)?;
+    let line = format!("{} {GAP}\n", written(console_reader::first_moment(&File::open(dropped)?)?.unwrap_or(0)));
+    let mut end = vec![0; GAP.len() + 1];
+    let is_noted = file
+        .metadata()?
+        .len()
+        .checked_sub(end.len() as u64)
+        .is_some_and(|place| file.read_exact_at(&mut end, place).is_ok() && line.as_bytes().ends_with(&end));
+    if is_noted { Ok(()) } else { file.write_all(line.as_bytes()) }
+}
+
+/// Formats a time as in the files.
+fn written(millis: i64) -> String {
+    DateTime::from_timestamp_millis(millis).unwrap_or_default().to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
 fn append(path: &Path) -> io::Result<File> {
@@ -113,21 +169,42 @@ mod tests {
     use super::*;
 
     #[test]
-    fn full_file_is_rotated_and_third_is_last() {
+    fn flood_leaves_a_bounded_history() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("console.log");
         for run in 0..2 {
             let mut console = ConsoleWriter::open(&path, 200).expect("a console");
-            for line in 0..20 {
+            for line in 0..30 {
                 console.keep(&format!("run {run} line {line}"));
             }
         }
-        let mut names: Vec<_> = fs::read_dir(dir.path()).expect("a directory").map(|f| f.expect("f").path()).collect();
-        names.sort();
-        let whole: String = names.iter().rev().map(|name| fs::read_to_string(name).expect("text")).collect();
-        assert_eq!(names.len(), 3);
-        assert!(names.iter().all(|name| fs::metadata(name).expect("a file").len() <= 200));
-        assert!(whole.ends_with("run 1 line 19\n") && whole.contains("run 1 line 12\n"), "{whole}");
+        let read = |name| fs::read_to_string(path.with_extension(name)).expect("a file");
+        assert_eq!(fs::read_dir(dir.path()).expect("a directory").count(), 4);
+        for name in ["log", "log.1", "log.2"] {
+            assert!(read(name).len() <= 200 && read(name).contains("run 1 line "), "{}", read(name));
+        }
+        assert!(read("log").ends_with("run 1 line 29\n"));
+        let start = read("log.start");
+        assert!(start.contains("run 1 line 0\n") && start.ends_with(&format!("{GAP}\n")), "{start}");
+        assert!(start.matches(GAP).count() == 1 && start.len() <= 200 + GAP.len() + LINE_OVERHEAD, "{start}");
+    }
+
+    #[test]
+    fn beginning_of_a_run_has_room_in_its_file() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("console.log");
+        let limit = 16 * 1024;
+        for run in 0..40 {
+            let mut console = ConsoleWriter::open(&path, limit).expect("a console");
+            for line in 0..10 {
+                console.keep(&format!("run {run:02} line {line} {}", "x".repeat(50)));
+            }
+        }
+        let mut console = ConsoleWriter::open(&path, limit).expect("a console");
+        (0..3000).for_each(|line| console.keep(&format!("last run line {line}")));
+        let start = fs::read_to_string(path.with_extension("log.start")).expect("a file");
+        let begin = start.find("last run line 0\n").expect("the beginning");
+        assert!(start.len() - begin >= (limit / START_PART) as usize);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! - `asked`: operation for which the run was last asked to end
 //! - `killed`: operation for which a run had to be killed. It outlives the server, for the rest of its deletion.
 //! - `console.in`: a FIFO that passes commands on to the shim
-//! - `port`, `world/` (the game's working directory), `console.log` (`.1`, `.2`), `shim.log`
+//! - `port`, `world/` (the game's working directory), `console.log` (`.1`, `.2`, `.start`), `shim.log`
 
 use std::{
     fs::{self, Permissions},

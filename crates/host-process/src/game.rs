@@ -14,17 +14,13 @@ use rustix::{
     io::Errno,
     process::{Gid, Pid, Signal, Uid, WaitOptions, kill_process, kill_process_group, wait},
 };
-use tokio::{
-    io::AsyncWriteExt,
-    net::unix::pipe::{Receiver, Sender},
-    time::timeout,
-};
+use tokio::{io::AsyncWriteExt, net::unix::pipe::Sender, time::timeout};
 
 use crate::{
     GAME_EXEC,
     game_exec::GameOrders,
+    game_output::GameOutput,
     holder::Holder,
-    line_reader::LineReader,
     spec::{OWN_PROGRAM, Spec},
 };
 
@@ -36,8 +32,8 @@ const CHILDREN: &str = "/proc/thread-self/children";
 
 #[derive(Debug)]
 pub(crate) struct GameProcess {
-    /// Lines that the game writes, to either output.
-    pub(crate) lines: LineReader,
+    /// Text that the game writes, to either output.
+    pub(crate) output: GameOutput,
     /// Main process, which leads a process group. Its number passes to no other process before [`GameProcess::reap`].
     main: Pid,
     exit: Option<ExitStatus>,
@@ -77,7 +73,7 @@ impl GameProcess {
             .spawn()?;
         let main = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or_else(|| io::Error::other("no pid"))?;
         let mut game = Self {
-            lines: LineReader::new(Receiver::from_owned_fd(lines.into())?),
+            output: GameOutput::new(lines.into(), spec.limits.console)?,
             main,
             exit: None,
             holder: spec.holder,

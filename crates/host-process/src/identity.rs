@@ -50,13 +50,13 @@ impl Process {
     }
 }
 
-/// Turns the end of a process into an event: the descriptor becomes readable then.
+/// Turns readability of a descriptor into an event. A pidfd becomes readable when its process ends.
 #[expect(
     deprecated,
     reason = "its successor is unsafe, for types that change or close their descriptor; OwnedFd does not"
 )]
-pub(crate) fn watch(pidfd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
-    AsyncFd::with_interest(pidfd, Interest::READABLE)
+pub(crate) fn watch(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    AsyncFd::with_interest(descriptor, Interest::READABLE)
 }
 
 fn boot() -> io::Result<String> {

@@ -11,9 +11,10 @@
 //!
 //! The shim's half is one process per running server. It outlives the program that began it:
 //! - [`shim`]: becomes the server's run, or refuses; `supervise`: from start to end; `game`: the process and its pipes
-//! - `line_reader`: reads the game's output; `console_writer`: writes the console; `ready`: checks for players' entry
+//! - `game_output`: reads the game's output, no faster than `console_rate`; `console_writer`: writes the console
+//! - `ready`: checks for players' entry
 //! - [`game_exec`]: takes the last step before the game: `view`, its mounts, its account, and `files`, which it writes
-//! - `commands`: passes typed lines from the host's half to the shim's
+//! - `commands`: passes typed lines from the host's half to the shim's; `line_reader`: reads them
 //!
 //! Both halves, and every other program on the same data directory, agree on these:
 //! - `dir`: a server's directory and its generation fence; `lock`: flock(2); `status`: the shim's last status
@@ -28,6 +29,7 @@ mod account;
 mod commands;
 mod config;
 mod console_access;
+mod console_rate;
 mod console_reader;
 mod console_writer;
 mod containment;
@@ -37,6 +39,7 @@ mod dir;
 mod files;
 mod game;
 pub mod game_exec;
+mod game_output;
 mod holder;
 mod host;
 mod identity;

@@ -1,4 +1,4 @@
-//! Reads a pipe line by line.
+//! Reads the FIFO of commands line by line.
 
 use tokio::{io::AsyncReadExt, net::unix::pipe::Receiver};
 

@@ -15,6 +15,7 @@ use crate::{
     console_writer::{ConsoleWriter, FILE_BYTES},
     dir::ServerDir,
     game::{GameProcess, describe},
+    game_output::Heard,
     ready,
     shim::Signals,
     spec::Spec,
@@ -92,8 +93,8 @@ impl Supervisor {
         let exit = loop {
             let deadline = self.deadline.unwrap_or_else(Instant::now);
             tokio::select! {
-                line = game.lines.next(), if writes => match line {
-                    Some(line) => self.hear(&line)?,
+                heard = game.output.next(), if writes => match heard {
+                    Some(heard) => self.hear(&heard)?,
                     None => writes = false,
                 },
                 _ = signals.child.recv() => if let Some(exit) = game.reap() { break exit },
@@ -115,9 +116,10 @@ impl Supervisor {
             game.kill();
             let _ = timeout(GONE, signals.child.recv()).await;
         }
+        game.output.let_end();
         let _ = timeout(DRAIN, async {
-            while let Some(line) = game.lines.next().await {
-                self.console.keep(&line);
+            while let Some(heard) = game.output.next().await {
+                self.console.hear(&heard);
             }
         })
         .await;
@@ -132,10 +134,12 @@ impl Supervisor {
         self.record.enter(Phase::Ended { how, good })
     }
 
-    fn hear(&mut self, line: &str) -> io::Result<()> {
-        self.console.keep(line);
-        match (&self.stage, &self.spec.ready.when) {
-            (Stage::Starting { .. }, ReadyWhen::Log(sign)) if line.contains(sign) => self.become_ready(),
+    fn hear(&mut self, heard: &Heard) -> io::Result<()> {
+        self.console.hear(heard);
+        match (&self.stage, &self.spec.ready.when, heard) {
+            (Stage::Starting { .. }, ReadyWhen::Log(sign), Heard::Line(it)) if ready::is_sign(it.line(), sign) => {
+                self.become_ready()
+            }
             _ => Ok(()),
         }
     }
@@ -161,6 +165,7 @@ impl Supervisor {
         if !matches!(self.stage, Stage::Stopping { .. }) {
             self.stage = Stage::Stopping { how, killed: false };
             self.deadline = Some(Instant::now() + self.spec.stop.grace());
+            game.output.let_end();
             game.ask_to_end(&self.spec.stop.how).await;
         }
     }

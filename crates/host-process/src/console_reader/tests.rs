@@ -117,17 +117,45 @@ fn lost_position_resumes_at_the_oldest_line() {
     let bench = Bench::new();
     bench.keep(100, ["an old line".to_owned()]);
     let early = behind(&bench.read(&EVERYTHING, 100));
-    bench.keep(100, (0..20).map(|line| format!("line {line}")));
+    for run in 0..2 {
+        bench.keep(100, (0..20).map(|line| format!("run {run} line {line}")));
+    }
     let piece = bench.read(&early, 100);
     assert!(piece.lost);
     assert_eq!(texts(&piece), texts(&bench.read(&EVERYTHING, 100)));
     assert!(!bench.read(&behind(&piece), 100).lost, "it is said once");
     // A deleted console has no lines to miss.
-    for name in ["console.log", "console.log.1", "console.log.2"] {
+    for name in ["console.log", "console.log.1", "console.log.2", "console.log.start"] {
         fs::remove_file(bench.dir.path().join(name)).expect("removed");
     }
     let piece = bench.read(&early, 100);
     assert_eq!((texts(&piece), piece.lost, behind(&piece)), (vec![], false, early));
+}
+
+#[test]
+fn beginning_of_a_run_outlives_rotation() {
+    let bench = Bench::new();
+    bench.keep(200, ["before".to_owned()]);
+    let mut console = ConsoleWriter::open(&bench.path(), 200).expect("a console");
+    console.keep("first");
+    let first = bench.read(&tail(1), 100).lines.remove(0);
+    let mut middle = None;
+    for line in 0..100 {
+        console.keep(&format!("line {line}"));
+        if line == 50 {
+            middle = Some(behind(&bench.read(&tail(1), 100)));
+        }
+    }
+    let all = bench.read(&EVERYTHING, 1000);
+    assert_eq!((all.lost, &texts(&all)[..3]), (false, ["before", "first", "line 0"].as_slice()));
+    let gap = all.lines.iter().position(|line| line.text.contains("lines are missing here")).expect("a gap");
+    assert_eq!(texts(&all)[gap - 1], format!("line {}", gap - 3), "nothing else is missing before it");
+    assert_eq!(texts(&all).last(), Some(&"line 99"));
+    // A position in the beginning stays valid. A lost one behind it does not lead back to it.
+    let next = bench.read(&Begin::Behind(first.position), 1);
+    assert_eq!((texts(&next), next.lost), (vec!["line 0"], false));
+    let lost = bench.read(&middle.expect("a position"), 1000);
+    assert_eq!((texts(&lost), lost.lost), (texts(&all)[gap + 1..].to_vec(), true));
 }
 
 #[test]

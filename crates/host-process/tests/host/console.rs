@@ -88,3 +88,44 @@ async fn deaf_game_is_supervised() {
     .await;
     assert_eq!(bench.stop(&host, ONE, 2).await, Ok(Reached::Stopped));
 }
+
+#[tokio::test]
+async fn coloured_sign_without_an_end_is_the_sign() {
+    let bench = Bench::new();
+    let host = bench.host();
+    let game = bench::script(
+        r"printf '\033[1;32mServer\033[0m is\tup>'; exec sleep 1000",
+        "ready = { when = { log = 'Server is\tup>' }, within_s = 60 }",
+    );
+    bench.start(&host, ONE, 1, &game).await.expect("it starts");
+    assert_eq!(texts(&host).await, ["Server is       up>"]);
+    assert_eq!(bench.stop(&host, ONE, 2).await, Ok(Reached::Stopped));
+}
+
+#[tokio::test]
+async fn last_words_are_plain_text() {
+    let bench = Bench::new();
+    let host = bench.host();
+    let game =
+        bench::script(r"printf '10%%\r99%%\r\033[31mno license\033[0m'; exit 1", "ready = { when = { log = 'up' } }");
+    let error = bench.start(&host, ONE, 1, &game).await.expect_err("it ends").to_string();
+    assert!(error.ends_with("its last words: no license"), "{error:?}");
+}
+
+#[tokio::test]
+async fn flooding_game_keeps_its_first_lines_and_stops() {
+    let bench = Bench::new();
+    let host = bench.host();
+    let game = bench::script(
+        "trap 'while :; do echo more; done' TERM; echo first; x=$(printf %01000d 7); while :; do echo $x; done",
+        "limits = { console = '1MiB/s' }\nready = { when = { log = 'first' } }\nstop = { how = { signal = 'SIGTERM' }, grace_s = 1 }",
+    );
+    bench.start(&host, ONE, 1, &game).await.expect("it starts");
+    let noted = || bench.console(ONE).contains("> (the console was over its rate of 1 MiB/s: the game waited ");
+    eventually(async || noted()).await;
+    assert_eq!(bench.stop(&host, ONE, 2).await, Ok(Reached::Stopped));
+    let everything = Begin::Recent { tail: None, since: None };
+    let piece = within(host.lines(ONE, &everything, 1)).await.expect("a piece");
+    assert_eq!(piece.lines[0].text, "first");
+    assert!(bench.console(ONE).contains("KiB are missing"), "the rest was dropped, and AGIS says so");
+}
