@@ -13,6 +13,9 @@ pub const PERIOD: Duration = Duration::from_secs(10);
 /// Shortest pause: a host's notices come in swarms.
 pub const PAUSE: Duration = Duration::from_millis(200);
 
+/// Crashes that were published, and taken back.
+const CORRECTED: &str = "agis_bot_server_crashes_corrected_total";
+
 /// Published servers that nobody can say of whether they run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Unseen {
@@ -45,6 +48,7 @@ impl Watcher {
     pub fn new(store: Arc<dyn ObservationStore>, host: Arc<dyn Host>, billing: Billing) -> Self {
         // A counter that begins with its first event hides that event from rates and alerts.
         metrics::counter!("agis_bot_server_crashes_total").increment(0);
+        metrics::counter!(CORRECTED).increment(0);
         Self { store, host, billing, ahead: Ahead::new() }
     }
 
@@ -112,7 +116,21 @@ impl Watcher {
         if self.billing == Billing::On {
             self.store.confirm(&running).await?;
         }
+        self.correct(&hosts).await?;
         Ok(unseen)
+    }
+
+    /// Publishes as running again what runs, although it was published as crashed: the host could not say at the time, or
+    /// another process said so.
+    async fn correct(&self, hosts: &[String]) -> Result<(), StoreError> {
+        for Published { server, generation, .. } in self.store.presumed_crashed(hosts).await? {
+            let runs = matches!(self.host.observe(server).await, Ok(Observed::Running { generation: it, .. }) if it == generation);
+            if runs && self.store.not_crashed(server, generation).await? {
+                tracing::warn!(server_id = server.0, "server runs, although a crash was published");
+                metrics::counter!(CORRECTED).increment(1);
+            }
+        }
+        Ok(())
     }
 
     async fn publish(&self, published: &Published, how: &Reason, good: bool) -> Result<(), StoreError> {

@@ -21,19 +21,63 @@ use crate::{
     word::stored,
 };
 
+/// Id, generation and host of a server as it is published, and the time of the read.
+type PublishedColumns = (i32, i64, Option<String>, Timestamp);
+
+macro_rules! published {
+    () => {
+        (game_servers::id, game_servers::status_generation, game_servers::host, now())
+    };
+}
+
+fn known(rows: Vec<PublishedColumns>) -> Vec<Published> {
+    let known = |(id, generation, host, at): PublishedColumns| {
+        host.map(|host| Published { server: ServerId(id), generation, host, at })
+    };
+    rows.into_iter().filter_map(known).collect()
+}
+
+/// Checks that nothing was asked of the server since it was published.
+#[diesel::dsl::auto_type(no_type_alias)]
+fn is_unchanged() -> _ {
+    game_servers::generation.eq(game_servers::status_generation).and(game_servers::deleted_at.is_null())
+}
+
 #[async_trait]
 impl ObservationStore for Db {
     async fn published(&self, hosts: &[String]) -> Result<Vec<Published>, StoreError> {
         self.run(async |conn| {
-            let rows: Vec<(i32, i64, Option<String>, Timestamp)> = game_servers::table
-                .filter(game_servers::status.eq(stored(Status::Running)).and(game_servers::host.eq_any(hosts)))
-                .select((game_servers::id, game_servers::status_generation, game_servers::host, now()))
-                .load(conn)
+            let running = game_servers::status.eq(stored(Status::Running)).and(game_servers::host.eq_any(hosts));
+            Ok(known(game_servers::table.filter(running).select(published!()).load(conn).await?))
+        })
+        .await
+    }
+
+    async fn presumed_crashed(&self, hosts: &[String]) -> Result<Vec<Published>, StoreError> {
+        self.run(async |conn| {
+            let crashed = game_servers::status.eq(stored(Status::Crashed)).and(game_servers::host.eq_any(hosts));
+            let rows = game_servers::table.filter(crashed).filter(is_unchanged()).select(published!());
+            Ok(known(rows.load(conn).await?))
+        })
+        .await
+    }
+
+    async fn not_crashed(&self, server: ServerId, generation: Generation) -> Result<bool, StoreError> {
+        self.run(async |conn| {
+            let as_published =
+                game_servers::status.eq(stored(Status::Crashed)).and(game_servers::status_generation.eq(generation));
+            let updated = diesel::update(game_servers::table.find(server.0))
+                .filter(as_published)
+                .filter(is_unchanged())
+                .set((
+                    game_servers::status.eq(stored(Status::Running)),
+                    game_servers::error_message.eq(None::<String>),
+                    game_servers::stopped_at.eq(None::<Timestamp>),
+                    game_servers::updated_at.eq(now()),
+                ))
+                .execute(conn)
                 .await?;
-            let known = |(id, generation, host, at): (i32, i64, Option<String>, Timestamp)| {
-                host.map(|host| Published { server: ServerId(id), generation, host, at })
-            };
-            Ok(rows.into_iter().filter_map(known).collect())
+            Ok(updated == 1)
         })
         .await
     }

@@ -36,6 +36,20 @@ async fn killed_api_leaves_games_running() {
     assert!(query_game(port).await.is_err(), "nobody listens any more");
 }
 
+#[tokio::test]
+async fn wrongly_published_crash_is_taken_back() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    let (id, process) = running(&stack, &api).await;
+    let port = api.until_status(id, "running").await["port"].clone();
+    let wrong = "update game_servers set status = 'crashed', error_message = 'presumed', stopped_at = now()";
+    assert_eq!(stack.sql().await.execute(wrong, &[]).await.expect("a row"), 1);
+    let corrected = api.until_status(id, "running").await;
+    assert_eq!((&corrected["port"], &corrected["error"]), (&port, &Value::Null));
+    assert_eq!(stack.process_of(id).expect("a process"), process, "nothing was started");
+    assert_eq!(api.metric("agis_bot_server_crashes_corrected_total").await, 1.0);
+}
+
 /// A running demo game: its server's id, and what the host has written of it.
 async fn running(stack: &Stack, api: &Api) -> (i64, Value) {
     let id = api.server("victim", "demo").await;

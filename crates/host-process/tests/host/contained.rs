@@ -12,7 +12,10 @@ use agis_servers::{
     game::Game,
     host::{Host, HostError, Observed, Reached},
 };
-use rustix::io::{FdFlags, fcntl_setfd};
+use rustix::{
+    io::{FdFlags, fcntl_setfd},
+    process::{Resource, Rlimit, getrlimit, setrlimit},
+};
 use tokio::time::sleep;
 
 use crate::{
@@ -207,22 +210,43 @@ async fn a_world_of_another_account_is_handed_over() {
     assert_eq!(fs::metadata(world.join("foreign")).expect("a file").uid(), 0, "others keep what is theirs");
 }
 
+/// Runs a test in a process of its own, which is changed by `change`. Returns whether this is that process.
+fn alone(test: &str, change: impl FnOnce(&mut Command) -> &mut Command) -> bool {
+    if std::env::var_os("AGIS_ALONE").is_some() {
+        return true;
+    }
+    let mut command = Command::new("/proc/self/exe");
+    let run =
+        change(command.args(["--exact", test, "--nocapture"]).env("AGIS_ALONE", "1")).output().expect("this program");
+    let told = [run.stdout, run.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
+    assert!(run.status.success() && told.contains("1 passed"), "{told}");
+    false
+}
+
+#[tokio::test]
+async fn lack_of_descriptors_is_no_death() {
+    if !alone("contained::lack_of_descriptors_is_no_death", |test| test) {
+        return;
+    }
+    let bench = Bench::new();
+    let host = bench.host();
+    bench.start(&host, ONE, 1, &bench::demo("")).await.expect("it starts");
+    let (shim, before) = (bench.shim(ONE), getrlimit(Resource::Nofile));
+    let open = fs::read_dir("/proc/self/fd").expect("our descriptors").count() as u64;
+    for left in 0..4 {
+        let few = Rlimit { current: Some(open - 1 + left), maximum: before.maximum };
+        setrlimit(Resource::Nofile, few).expect("a lower limit");
+        let seen = within(host.observe(ONE)).await;
+        setrlimit(Resource::Nofile, before).expect("the limit from before");
+        assert!(!matches!(seen, Ok(Observed::Ended { .. } | Observed::Absent)), "{left} left: {seen:?}");
+    }
+    assert!(matches!(within(host.observe(ONE)).await, Ok(Observed::Running { .. })));
+    assert_eq!(bench.shim(ONE), shim);
+}
+
 #[tokio::test]
 async fn an_ordinary_account_contains_runs_too() {
-    if std::env::var_os("AGIS_ORDINARY").is_none() {
-        let out = Command::new("/proc/self/exe")
-            .args(["--exact", "contained::an_ordinary_account_contains_runs_too", "--nocapture"])
-            .env("AGIS_ORDINARY", "1")
-            .uid(65534)
-            .gid(65534)
-            .output()
-            .expect("this program");
-        assert!(
-            out.status.success(),
-            "{}{}",
-            String::from_utf8_lossy(&out.stdout),
-            String::from_utf8_lossy(&out.stderr)
-        );
+    if !alone("contained::an_ordinary_account_contains_runs_too", |test| test.uid(65534).gid(65534)) {
         return;
     }
     assert!(!rustix::process::geteuid().is_root());

@@ -69,6 +69,7 @@ pub const ALL: &[Described] = &[
     of("agis_bot_host_missing_boundaries", Gauge, Count, &[], "Boundaries around games that the host of this process does not draw"),
     of("agis_bot_servers_active", Gauge, Count, &["game_type"], "Running servers in the database, by game"),
     of("agis_bot_server_crashes_total", Counter, Count, &[], "Servers that crashed"),
+    of("agis_bot_server_crashes_corrected_total", Counter, Count, &[], "Crashes taken back, since the server runs"),
     of("agis_bot_agones_orphans_reaped_total", Counter, Count, &[], "Orphaned GameServers that the reaper deleted"),
     of("agis_bot_agones_fences_lost_total", Counter, Count, &[], "Deleted fences of running servers that AGIS wrote anew"),
     of("agis_bot_agones_unreadable_total", Counter, Count, &[], "AGIS' GameServers with a status that it cannot read; each process counts each GameServer once"),

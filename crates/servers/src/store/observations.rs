@@ -16,6 +16,14 @@ pub trait ObservationStore: Send + Sync {
     /// Records that a running server has ended by itself at this generation; returns false if that is no news.
     async fn crashed(&self, server: ServerId, generation: Generation, how: &Reason) -> Result<bool, StoreError>;
 
+    /// Returns the servers of these hosts that are published as crashed, although nothing was asked of them since. Their host
+    /// may see them running: it could not say at the time.
+    async fn presumed_crashed(&self, hosts: &[String]) -> Result<Vec<Published>, StoreError>;
+
+    /// Takes back that a server has crashed at this generation: its host sees it running. Returns false if the server has
+    /// changed since.
+    async fn not_crashed(&self, server: ServerId, generation: Generation) -> Result<bool, StoreError>;
+
     /// Records that a running server has come to a good end by itself at this generation: it is stopped, and stays so
     /// unless something was asked of it since. Returns false if that is no news.
     async fn ended_well(&self, server: ServerId, generation: Generation) -> Result<bool, StoreError>;
@@ -24,7 +32,7 @@ pub trait ObservationStore: Send + Sync {
     async fn wanted(&self, hosts: &[String]) -> Result<Vec<ServerId>, StoreError>;
 }
 
-/// Server that is published as running.
+/// Server as it is published: running or crashed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Published {
     /// Id of the server.
