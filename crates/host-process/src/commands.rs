@@ -47,6 +47,8 @@ pub(crate) struct Commands {
 #[derive(Debug)]
 struct Waiting {
     line: String,
+    /// Number of bytes that the game's console has taken. A terminal may take a part.
+    typed: usize,
     until: Instant,
 }
 
@@ -76,8 +78,14 @@ impl Commands {
     /// there is one. Dropping the future loses nothing, since a line of at most `PIPE_BUF` bytes is written as a whole
     /// or not at all.
     pub(crate) async fn pass_on(&mut self, game: &mut Sender) -> Option<String> {
-        let Some(Waiting { line, until }) = &self.waiting else { return self.take().await };
-        let typed = matches!(timeout_at(*until, game.write_all(line.as_bytes())).await, Ok(Ok(())));
+        let Some(Waiting { line, typed, until }) = &mut self.waiting else { return self.take().await };
+        let typing = async {
+            while *typed < line.len() {
+                *typed += game.write(&line.as_bytes()[*typed..]).await?;
+            }
+            io::Result::Ok(())
+        };
+        let typed = matches!(timeout_at(*until, typing).await, Ok(Ok(())));
         self.waiting = None;
         (!typed).then(|| "> (the game does not read its console: the last command was not taken)".to_owned())
     }
@@ -92,7 +100,7 @@ impl Commands {
             // AGIS never sends a command of this length.
             return Some(format!("> (a command of {} bytes was refused)", command.len()));
         }
-        self.waiting = Some(Waiting { line, until: Instant::now() + CONSOLE_PATIENCE });
+        self.waiting = Some(Waiting { line, typed: 0, until: Instant::now() + CONSOLE_PATIENCE });
         Some(format!("> {command}"))
     }
 }

@@ -2,7 +2,10 @@
 
 use std::{
     fs, io,
-    os::unix::process::{CommandExt, ExitStatusExt},
+    os::{
+        fd::OwnedFd,
+        unix::process::{CommandExt, ExitStatusExt},
+    },
     process::{Command, ExitStatus},
     time::Duration,
 };
@@ -21,6 +24,7 @@ use crate::{
     game_exec::GameOrders,
     game_output::GameOutput,
     holder::Holder,
+    pty::Pty,
     spec::{OWN_PROGRAM, Spec},
 };
 
@@ -38,15 +42,14 @@ pub(crate) struct GameProcess {
     main: Pid,
     exit: Option<ExitStatus>,
     holder: Holder,
-    /// Pipe to the game's console.
+    /// Keyboard of the game's console.
     pub(crate) console: Sender,
 }
 
 impl GameProcess {
     /// Starts the game in a process group of its own. The game inherits its pipes and no other descriptor.
     pub(crate) async fn start(spec: &Spec) -> io::Result<Self> {
-        let (input, console) = io::pipe()?;
-        let (lines, output) = io::pipe()?;
+        let ConsoleEnds { input, output, read, keyboard, orders: mut orders_pipe } = ConsoleEnds::open(spec.pty)?;
         if let Some(account) = spec.account {
             // The game may open them again, as /dev/stdin and /dev/stderr.
             let (uid, gid) = (Uid::from_raw(account.uid()), Gid::from_raw(account.gid()));
@@ -60,26 +63,36 @@ impl GameProcess {
             view: spec.view.clone(),
             world: spec.dir.join("world"),
             files: spec.files.clone(),
+            pty: spec.pty,
         })?;
-        let child = Command::new(OWN_PROGRAM)
+        let mut command = Command::new(OWN_PROGRAM);
+        command
             .arg0("agis-game-exec")
             .args([GAME_EXEC.to_owned(), orders.len().to_string()])
             .env_clear()
             .envs(&spec.env)
-            .process_group(0)
             .stdin(input)
             .stdout(output.try_clone()?)
-            .stderr(output)
-            .spawn()?;
+            .stderr(output);
+        if !spec.pty {
+            // With a terminal, the game begins a session, and with that a group.
+            command.process_group(0);
+        }
+        let child = command.spawn()?;
+        // The shim closes the game's ends here. Otherwise it would never see the end of the game's output.
+        drop(command);
         let main = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or_else(|| io::Error::other("no pid"))?;
         let mut game = Self {
-            output: GameOutput::new(lines.into(), spec.limits.console)?,
+            output: GameOutput::new(read, spec.limits.console)?,
             main,
             exit: None,
             holder: spec.holder,
-            console: Sender::from_owned_fd(console.into())?,
+            console: keyboard,
         };
-        game.type_in(&orders).await;
+        match &mut orders_pipe {
+            Some(pipe) => type_into(pipe, &orders).await,
+            None => game.type_in(&orders).await,
+        }
         Ok(game)
     }
 
@@ -134,14 +147,47 @@ impl GameProcess {
     fn signal(&self, signal: Signal) {
         // The group exists until the main process is collected, and then for as long as it has other processes.
         if self.exit.is_none() {
-            let _ = kill_process_group(self.main, signal);
+            let is_sent = kill_process_group(self.main, signal).is_ok();
+            // A game with a terminal has no group yet when it begins.
+            let _ = is_sent || kill_process(self.main, signal).is_ok();
         }
     }
 
     /// Types a line. The deadlines of start and end deal with a game that does not read, or has ended.
     async fn type_in(&mut self, bytes: &[u8]) {
-        let _ = timeout(CONSOLE_PATIENCE, self.console.write_all(bytes)).await;
+        type_into(&mut self.console, bytes).await;
     }
+}
+
+/// Ends of a game's console, of the game and of the shim.
+struct ConsoleEnds {
+    input: OwnedFd,
+    output: OwnedFd,
+    read: OwnedFd,
+    keyboard: Sender,
+    /// Pipe to the game's first input, for the orders; `None` if that is its console. A terminal would change them.
+    orders: Option<Sender>,
+}
+
+impl ConsoleEnds {
+    fn open(pty: bool) -> io::Result<Self> {
+        let (input, typed) = io::pipe()?;
+        let typed = Sender::from_owned_fd(typed.into())?;
+        if pty {
+            let Pty { ours, games } = Pty::open().map_err(|error| {
+                io::Error::new(error.kind(), format!("a pseudo-terminal could not be opened: {error}"))
+            })?;
+            // A sender writes to any descriptor that does not wait.
+            let keyboard = Sender::from_owned_fd_unchecked(ours.try_clone()?)?;
+            return Ok(Self { input: input.into(), output: games, read: ours, keyboard, orders: Some(typed) });
+        }
+        let (read, output) = io::pipe()?;
+        Ok(Self { input: input.into(), output: output.into(), read: read.into(), keyboard: typed, orders: None })
+    }
+}
+
+async fn type_into(pipe: &mut Sender, bytes: &[u8]) {
+    let _ = timeout(CONSOLE_PATIENCE, pipe.write_all(bytes)).await;
 }
 
 /// Returns the children of this process, by their numbers in `/proc`. Empty where the kernel does not list them.

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     account::Account,
     files::{self, FileOrder},
-    program,
+    program, pty,
     spec::OWN_PROGRAM,
     view::View,
 };
@@ -38,10 +38,13 @@ pub(crate) struct GameOrders {
     pub(crate) world: PathBuf,
     /// Files to write into the working directory.
     pub(crate) files: Vec<FileOrder>,
+    /// Whether the game has a terminal, which is standard output here.
+    #[serde(default)]
+    pub(crate) pty: bool,
 }
 
 /// Becomes the game. Takes the length of the orders ([`GameOrders`]), which stand at the beginning of standard input.
-/// The rest of standard input is the game's console.
+/// The rest of standard input is the game's console, unless that is a terminal.
 ///
 /// Returns on failure only. The reason goes to standard error, which is the server's log.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -73,6 +76,9 @@ fn become_game(length: Option<OsString>) -> io::Result<()> {
         )
     })?;
     files::write(&orders.files)?;
+    if orders.pty {
+        pty::take_over()?;
+    }
     let mut game = Command::new(program);
     if program == OWN_PROGRAM {
         game.arg0("agis-game");

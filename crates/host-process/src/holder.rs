@@ -37,7 +37,8 @@ impl Holder {
     pub(crate) fn probe(exe: &Path, account: Option<Account>) -> Result<Self, String> {
         let holder = if rustix::process::geteuid().is_root() { Self::Namespace } else { Self::UserNamespace };
         let view = Some(View::default());
-        let orders = GameOrders { shim: 0, command: vec![], account, view, world: "/".into(), files: vec![] };
+        let orders =
+            GameOrders { shim: 0, command: vec![], account, view, world: "/".into(), files: vec![], pty: false };
         holder.try_out(exe, &orders).map(|()| holder)
     }
 

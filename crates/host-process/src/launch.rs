@@ -43,7 +43,7 @@ pub(crate) fn spec(launch: &Launch, process: &Process, site: &Site<'_>) -> Resul
         port: site.port,
         protocol: game.protocol,
         command: [program].into_iter().chain(process.arguments.iter().map(|part| fill(part))).collect(),
-        env: environment(game, &site.dir.world()),
+        env: environment(game, process, &site.dir.world()),
         account: site.account,
         files: game.files.iter().map(|(path, file)| values.file(path, file)).collect::<Result<_, _>>()?,
         holder: site.holder,
@@ -51,6 +51,7 @@ pub(crate) fn spec(launch: &Launch, process: &Process, site: &Site<'_>) -> Resul
         ready: game.ready.clone(),
         stop: game.stop.clone(),
         good_exits: game.good_exits.clone(),
+        pty: process.pty,
         limits: process.limits,
     })
 }
@@ -115,10 +116,13 @@ impl<'a> Values<'a> {
     }
 }
 
-fn environment(game: &Game, world: &Path) -> BTreeMap<String, String> {
+fn environment(game: &Game, process: &Process, world: &Path) -> BTreeMap<String, String> {
     let own =
         [("HOME", world.to_string_lossy().into_owned()), ("PATH", SEARCH_PATH.into()), ("LANG", "C.UTF-8".into())];
     let mut env: BTreeMap<_, _> = own.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+    if process.pty {
+        env.insert("TERM".to_owned(), "dumb".to_owned());
+    }
     env.extend(game.env.clone());
     env
 }

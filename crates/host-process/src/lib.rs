@@ -10,7 +10,7 @@
 //! - `console_reader`: reads a console; `console_access`: gives access to the consoles of a data directory
 //!
 //! The shim's half is one process per running server. It outlives the program that began it:
-//! - [`shim`]: becomes the server's run, or refuses; `supervise`: from start to end; `game`: the process and its pipes
+//! - [`shim`]: becomes the server's run, or refuses; `supervise`: from start to end; `game`: the process and its pipes, or its `pty`
 //! - `game_output`: reads the game's output, no faster than `console_rate`; `console_writer`: writes the console
 //! - `ready`: checks for players' entry
 //! - [`game_exec`]: takes the last step before the game: `view`, its mounts, its account, and `files`, which it writes
@@ -48,6 +48,7 @@ mod line_reader;
 mod lock;
 mod ports;
 mod program;
+mod pty;
 mod ready;
 mod room;
 mod setup;

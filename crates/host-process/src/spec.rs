@@ -38,6 +38,9 @@ pub(crate) struct Spec {
     pub(crate) ready: Ready,
     pub(crate) stop: Stop,
     pub(crate) good_exits: GoodExits,
+    /// Whether the game has a terminal.
+    #[serde(default)]
+    pub(crate) pty: bool,
     /// Most that the run may use.
     #[serde(default)]
     pub(crate) limits: Limits,

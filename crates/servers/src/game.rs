@@ -73,6 +73,8 @@ pub struct Process {
     pub arguments: Vec<String>,
     /// First port to try. A server gets this port, or the next free one above.
     pub port: u16,
+    /// Whether the game has a terminal as its console, not pipes.
+    pub pty: bool,
     /// Most that a run may use.
     pub limits: Limits,
 }

@@ -129,3 +129,24 @@ async fn flooding_game_keeps_its_first_lines_and_stops() {
     assert_eq!(piece.lines[0].text, "first");
     assert!(bench.console(ONE).contains("KiB are missing"), "the rest was dropped, and AGIS says so");
 }
+
+#[tokio::test]
+async fn game_with_a_terminal_is_heard_at_once() {
+    let bench = Bench::new();
+    let host = bench.host();
+    // Without a terminal, `grep` holds its output back.
+    let game = bench::script(
+        "stty size; echo ready for players; read line; echo \"$TERM got $line\"; \
+         test -t 0 && test -t 2 && (echo then; sleep 1000) | grep then",
+        "console = { pty = true }\nready = { when = { log = 'ready for players' }, within_s = 60 }",
+    );
+    bench.start(&host, ONE, 1, &game).await.expect("it starts");
+    assert_eq!(within(host.tell(ONE, "say \u{1f600}")).await, Ok(()));
+    eventually(async || texts(&host).await.last().is_some_and(|line| line == "then")).await;
+    assert_eq!(
+        texts(&host).await,
+        ["50 200", "ready for players", "> say \u{1f600}", "dumb got say \u{1f600}", "then"],
+        "without an echo"
+    );
+    assert_eq!(bench.stop(&host, ONE, 2).await, Ok(Reached::Stopped));
+}

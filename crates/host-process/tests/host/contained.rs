@@ -143,7 +143,7 @@ async fn a_game_has_three_descriptors_and_no_rights() {
         assert!(held.contains("fd=pipe:") || held.ends_with("fd="), "{held}");
     }
     for none in
-        ["CapEff:\t0000000000000000", "CapPrm:\t0000000000000000", "CapAmb:\t0000000000000000", "NoNewPrivs:\t1"]
+        ["CapEff: 0000000000000000", "CapPrm: 0000000000000000", "CapAmb: 0000000000000000", "NoNewPrivs:     1"]
     {
         assert!(lines.contains(none), "{none}: {lines}");
     }
@@ -259,7 +259,7 @@ async fn an_ordinary_account_contains_runs_too() {
         let beat = bench.server(ONE).join("world/beat");
         beats(&beat).await;
         let lines = bench.console(ONE);
-        assert!(lines.contains("CapEff:\t0000000000000000"), "{lines}");
+        assert!(lines.contains("CapEff: 0000000000000000"), "{lines}");
         if generation % 4 == 1 {
             bench::kill(bench.shim(ONE));
             eventually(async || within(host.observe(ONE)).await.is_ok_and(|it| matches!(it, Observed::Ended { .. })))

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use vte::{Params, Perform};
 
 /// Width that programs may assume, in columns. Cursor moves end there, as at the edge of a terminal.
-const COLUMNS: usize = 200;
+pub(super) const COLUMNS: usize = 200;
 /// Distance of tab stops, in columns.
 const TAB: usize = 8;
 /// Maximum length of a line, in bytes. A longer one comes in pieces.

@@ -19,7 +19,7 @@ use vte::{Parser, Perform};
 
 use super::{
     encoding::Encoding,
-    screen::{LINE_BYTES, Output, Screen},
+    screen::{COLUMNS, LINE_BYTES, Output, Screen},
 };
 
 /// Silence after which an unfinished line is shown.
@@ -55,6 +55,9 @@ struct Piece {
 }
 
 impl Terminal {
+    /// Width, in columns. Text goes on behind it.
+    pub const COLUMNS: u16 = COLUMNS as u16;
+
     /// Takes bytes that the game wrote. Take every output before the next ones.
     pub fn write(&mut self, bytes: &[u8]) {
         self.bytes.drain(..self.read);

@@ -41,6 +41,8 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("stop.how", "`{ signal = \"SIGTERM\" }`, `{ signal = \"SIGINT\" }` or `{ console = \"…\" }`"),
     ("stop.grace_s", "a whole number of seconds"),
     ("good_exits", "a list of whole numbers from 0 to 255"),
+    ("console", "a table: the console of a `command`"),
+    ("console.pty", "`true` or `false`"),
     ("limits", "a table: the most that a run of a `command` may use"),
     ("limits.memory", "a size such as `\"4GiB\"`"),
     ("limits.cpu", "a number of processors, such as 2 or 0.5"),

@@ -76,6 +76,8 @@ impl Rules {
         self.check(is_process && game.port.is_none(), &["port"], "is missing: a game with a `command` needs one");
         let problem = "must be there with a `command` only; on Agones set `resources.limits` in the `gameserver`";
         self.check(!is_process && game.limits.is_some() && !game.ways().is_empty(), &["limits"], problem);
+        let problem = "must be there with a `command` only; on Agones set `tty` in the `gameserver`";
+        self.check(!is_process && game.console.is_some() && !game.ways().is_empty(), &["console"], problem);
         if let Some(world) = &game.world {
             self.check(game.gameserver.is_none(), &["world"], "must not be there without a `gameserver`");
             self.check(world.size.trim().is_empty(), &["world", "size"], "must not be empty");

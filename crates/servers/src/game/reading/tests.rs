@@ -117,6 +117,8 @@ fn each_rule_names_its_field() {
         ("stop = { how = { console = \"save\\nquit\" } }", "g.stop.how.console", "1 to 1000"),
         ("good_exits = [-1]", "g.good_exits", "0 to 255"),
         ("good_exits = 0", "g.good_exits", "a list"),
+        ("console = { pty = 'yes' }", "g.console.pty: must be `true` or `false`", "string"),
+        ("console = { tty = true }", "g.console.tty: unknown field", "`pty`"),
         ("limits = { memory = '4 apples' }", "g.limits.memory: must be a size", "'4 apples' is no size"),
         ("limits = { memory = 4 }", "g.limits.memory: must be a size", "integer"),
         ("limits = { cpu = 'two' }", "g.limits.cpu: must be a number", "string"),

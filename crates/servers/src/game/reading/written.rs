@@ -38,11 +38,20 @@ pub(super) struct Written {
     #[serde(default)]
     pub(super) good_exits: GoodExits,
     #[serde(default)]
+    pub(super) console: Option<WrittenConsole>,
+    #[serde(default)]
     pub(super) limits: Option<Limits>,
     #[serde(default)]
     pub(super) env: BTreeMap<String, String>,
     #[serde(default)]
     pub(super) files: BTreeMap<String, WrittenFile>,
+}
+
+/// Console of a process.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct WrittenConsole {
+    pub(super) pty: bool,
 }
 
 /// File as the catalogue writes it: a text, or a table.
@@ -156,8 +165,9 @@ impl Written {
         let mut command = self.command.into_iter();
         let runs = match (command.next(), self.gameserver, self.fleet) {
             (Some(program), None, None) => {
+                let pty = self.console.unwrap_or_default().pty;
                 let limits = self.limits.unwrap_or_default();
-                Runs::Process(Process { program, arguments: command.collect(), port: port?, limits })
+                Runs::Process(Process { program, arguments: command.collect(), port: port?, pty, limits })
             }
             (None, Some(yaml), None) => Runs::GameServer { yaml, world: self.world },
             (None, None, Some(fleet)) => Runs::Fleet(fleet),
