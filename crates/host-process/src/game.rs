@@ -122,19 +122,20 @@ impl GameProcess {
         children().into_iter().filter_map(name).collect()
     }
 
-    /// Kills the game.
+    /// Sends a signal to every process of the game.
     ///
-    /// In a PID namespace, the kernel signals all of its processes at once, and none can fork meanwhile. Otherwise this
-    /// kills the main process' group, and the children that other processes left to the shim.
-    pub(crate) fn kill(&self) {
+    /// In a PID namespace, the kernel signals all of its processes at once, and none can fork meanwhile. Otherwise these are
+    /// the main process' group, and the children that other processes left to the shim.
+    pub(crate) fn signal_all(&self, signal: Signal) {
         // Number 1 is the first process of a namespace. Elsewhere, -1 means every process of the account.
         if self.holder != Holder::ProcessGroup && std::process::id() == 1 {
-            let _ = signal_each(nix::unistd::Pid::from_raw(-1), nix::sys::signal::SIGKILL);
+            let _ =
+                signal_each(nix::unistd::Pid::from_raw(-1), nix::sys::signal::Signal::try_from(signal.as_raw()).ok());
             return;
         }
-        self.signal(Signal::KILL);
+        self.signal(signal);
         for pid in children().into_iter().filter_map(Pid::from_raw) {
-            let _ = kill_process(pid, Signal::KILL);
+            let _ = kill_process(pid, signal);
         }
     }
 

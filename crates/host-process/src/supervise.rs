@@ -8,6 +8,7 @@ use std::{
 };
 
 use agis_servers::game::ReadyWhen;
+use rustix::process::Signal;
 use tokio::time::{Instant, interval, sleep, sleep_until, timeout};
 
 use crate::{
@@ -73,6 +74,8 @@ enum Stage {
         /// Reason, for people.
         how: String,
         killed: bool,
+        /// Whether the processes that outlive the main one were asked.
+        others_asked: bool,
     },
 }
 
@@ -97,7 +100,7 @@ impl Supervisor {
                     Some(heard) => self.hear(&heard)?,
                     None => writes = false,
                 },
-                _ = signals.child.recv() => if let Some(exit) = game.reap() { break exit },
+                _ = signals.child.recv() => if let Some(exit) = self.ended(&mut game) { break exit },
                 said = commands.pass_on(&mut game.console), if commands.are_taken() => {
                     said.iter().for_each(|said| self.console.note(said));
                 }
@@ -113,7 +116,7 @@ impl Supervisor {
         let left = if asked { vec![] } else { left_behind(&mut game).await };
         // A run that is reported as ended has no process left.
         while !game.is_gone() {
-            game.kill();
+            game.signal_all(Signal::KILL);
             let _ = timeout(GONE, signals.child.recv()).await;
         }
         game.output.let_end();
@@ -132,6 +135,21 @@ impl Supervisor {
             self.console.note(&format!("> (the record that the game was killed could not be written: {error})"));
         }
         self.record.enter(Phase::Ended { how, good })
+    }
+
+    /// Returns how the main process ended, once the run is over. A launcher may end before the server that it started has
+    /// saved, so a stop lets the others end too, within the game's grace.
+    fn ended(&mut self, game: &mut GameProcess) -> Option<ExitStatus> {
+        let exit = game.reap()?;
+        match &mut self.stage {
+            Stage::Stopping { others_asked, .. } if !game.is_gone() => {
+                if !std::mem::replace(others_asked, true) {
+                    game.signal_all(Signal::TERM);
+                }
+                None
+            }
+            _ => Some(exit),
+        }
     }
 
     fn hear(&mut self, heard: &Heard) -> io::Result<()> {
@@ -163,7 +181,7 @@ impl Supervisor {
 
     async fn stop(&mut self, game: &mut GameProcess, how: String) {
         if !matches!(self.stage, Stage::Stopping { .. }) {
-            self.stage = Stage::Stopping { how, killed: false };
+            self.stage = Stage::Stopping { how, killed: false, others_asked: false };
             self.deadline = Some(Instant::now() + self.spec.stop.grace());
             game.output.let_end();
             game.ask_to_end(&self.spec.stop.how).await;
@@ -180,7 +198,7 @@ impl Supervisor {
             Stage::Stopping { killed, .. } => {
                 *killed = true;
                 self.deadline = None;
-                game.kill();
+                game.signal_all(Signal::KILL);
             }
             Stage::Ready => {}
         }
@@ -198,8 +216,8 @@ impl Supervisor {
             ),
             Stage::Starting { .. } => self.with_last_words(format!("{exit} before it was ready")),
             Stage::Ready => exit,
-            Stage::Stopping { how, killed: false } => how.clone(),
-            Stage::Stopping { how, killed: true } => {
+            Stage::Stopping { how, killed: false, .. } => how.clone(),
+            Stage::Stopping { how, killed: true, .. } => {
                 format!("{how} (killed: it did not end within {} s)", self.spec.stop.grace_s)
             }
         }

@@ -137,14 +137,12 @@ async fn a_game_has_three_descriptors_and_no_rights() {
     let secret = File::open("/etc/shadow").expect("the file");
     fcntl_setfd(&secret, FdFlags::empty()).expect("our descriptor");
     let bench = Bench::new();
-    let lines = told(&bench, ONE, "for fd in /proc/self/fd/*; do echo fd=$(readlink $fd); done; grep -E 'Cap(Eff|Prm|Amb)|NoNew' /proc/self/status").await;
+    let lines = told(&bench, ONE, "for fd in /proc/self/fd/*; do echo fd=$(readlink $fd); done; grep -E 'Cap(Eff|Prm|Amb)|NoNew' /proc/self/status | tr '\\t' ' '").await;
     assert!(!lines.contains("shadow"), "{lines}");
     for held in lines.lines().filter(|line| line.contains("fd=")) {
         assert!(held.contains("fd=pipe:") || held.ends_with("fd="), "{held}");
     }
-    for none in
-        ["CapEff: 0000000000000000", "CapPrm: 0000000000000000", "CapAmb: 0000000000000000", "NoNewPrivs:     1"]
-    {
+    for none in ["CapEff: 0000000000000000", "CapPrm: 0000000000000000", "CapAmb: 0000000000000000", "NoNewPrivs: 1"] {
         assert!(lines.contains(none), "{none}: {lines}");
     }
 }
@@ -254,7 +252,7 @@ async fn an_ordinary_account_contains_runs_too() {
     let host = bench.host();
     for (name, script) in escapes() {
         let generation = 2 * escapes().iter().position(|it| it.0 == name).expect("one of them") as i64 + 1;
-        let script = format!("grep -E 'CapEff|NSpid' /proc/self/status; {script}");
+        let script = format!("grep -E 'CapEff|NSpid' /proc/self/status | tr '\\t' ' '; {script}");
         bench.start(&host, ONE, generation, &game(&script)).await.expect(name);
         let beat = bench.server(ONE).join("world/beat");
         beats(&beat).await;

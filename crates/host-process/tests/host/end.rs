@@ -37,6 +37,27 @@ async fn a_graceful_stop_lets_the_game_save() {
 }
 
 #[tokio::test]
+async fn server_outliving_its_launcher_can_save() {
+    let bench = Bench::new();
+    let host = bench.host();
+    let script = "trap 'exit 0' TERM; setsid sh -c 'trap \"sleep 0.5; echo x > saved; exit\" TERM; echo ready; \
+                  while :; do sleep 0.05; done' & while :; do sleep 0.05; done";
+    let settings = "ready = { when = { log = 'ready' } }\nstop = { how = { signal = 'SIGTERM' }, grace_s = 20 }";
+    bench
+        .start(
+            &host,
+            ONE,
+            1,
+            &bench::game(&format!("command = ['sh', '-c', \"\"\"{}\"\"\"]\n{settings}", script.replace('"', "\\\""))),
+        )
+        .await
+        .expect("it starts");
+    assert_eq!(bench.stop(&host, ONE, 2).await, Ok(Reached::Stopped));
+    assert!(bench.server(ONE).join("world/saved").exists());
+    assert_eq!(within(host.observe(ONE)).await, Ok(ended(1, "stopped")));
+}
+
+#[tokio::test]
 async fn game_ignoring_the_signal_is_killed() {
     let bench = Bench::new();
     let host = bench.host();
