@@ -1,6 +1,9 @@
 //! Reads the status that Agones writes about a GameServer.
 
-use agis_servers::host::{Endpoint, Generation, Observed};
+use agis_servers::{
+    game::Protocol,
+    host::{Endpoint, Generation, Observed, OpenPort},
+};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
     ResourceExt,
@@ -11,7 +14,7 @@ use serde_json::Value;
 
 use crate::names;
 
-/// GameServer, of whose spec nothing is read. Its status is parsed on use: the cluster does not check the status, and
+/// GameServer, of whose spec only the protocols of ports are read. Its status is parsed on use: the cluster does not check the status, and
 /// one unreadable status must not hide the rest of a list.
 pub(crate) type GameServer = Object<Value, Value>;
 
@@ -26,8 +29,24 @@ struct GameServerStatus {
 
 #[derive(Debug, Deserialize)]
 struct GameServerPort {
+    #[serde(default)]
+    name: String,
     port: u16,
 }
+
+/// Port in `spec`. Agones names its protocol there only.
+#[derive(Debug, Deserialize)]
+struct SpecPort {
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    protocol: String,
+}
+
+/// Maximum number of ports that are shown. No game is known to have as many.
+const PORTS_MAX: usize = 32;
+/// Maximum length of a port's name in Kubernetes, in characters.
+const NAME_MAX: usize = 63;
 
 /// Returns the resource `agones.dev/v1`, kind GameServer.
 pub(crate) fn resource() -> ApiResource {
@@ -102,9 +121,11 @@ pub(crate) fn phase(gameserver: &GameServer, pod: Option<&Pod>) -> Phase {
         ("Ready", _) if gameserver.labels().contains_key(FLEET) => {
             Phase::crashed("the game said again that it is ready, by which it went back to its Fleet")
         }
-        ("Ready" | "Allocated" | "Reserved", status) => endpoint(status).map_or(Phase::Starting, Phase::Running),
+        ("Ready" | "Allocated" | "Reserved", status) => {
+            endpoint(gameserver, status).map_or(Phase::Starting, Phase::Running)
+        }
         ("Scheduled", status) if is_ready_by_pod(gameserver) => match pod.map(|pod| pod_phase(gameserver, pod)) {
-            Some(PodPhase::Ready) => endpoint(status).map_or(Phase::Starting, Phase::Running),
+            Some(PodPhase::Ready) => endpoint(gameserver, status).map_or(Phase::Starting, Phase::Running),
             Some(PodPhase::Ended(end)) => Phase::Ended(end),
             Some(PodPhase::Unready) | None => Phase::Starting,
         },
@@ -129,9 +150,24 @@ pub(crate) fn state(gameserver: &GameServer) -> String {
     status(gameserver).map_or_else(|why| why, |status| status.state)
 }
 
-fn endpoint(status: &GameServerStatus) -> Option<Endpoint> {
-    let port = status.ports.as_ref()?.first()?.port;
-    (!status.address.is_empty()).then(|| Endpoint { address: status.address.clone(), port })
+fn endpoint(gameserver: &GameServer, status: &GameServerStatus) -> Option<Endpoint> {
+    let ports = status.ports.as_ref()?;
+    let port = ports.first()?.port;
+    let specs = gameserver.spec.get("ports").and_then(|ports| Vec::<SpecPort>::deserialize(ports).ok());
+    let specs = specs.unwrap_or_default();
+    let open = |GameServerPort { name, port }: &GameServerPort| OpenPort {
+        // The cluster checks no status.
+        name: name.chars().filter(|letter| !letter.is_control()).take(NAME_MAX).collect(),
+        port: *port,
+        protocol: specs.iter().find(|spec| spec.name == *name).and_then(|spec| match spec.protocol.as_str() {
+            "TCP" => Some(Protocol::Tcp),
+            // Agones' default.
+            "UDP" | "" => Some(Protocol::Udp),
+            _ => None,
+        }),
+    };
+    let ports = ports.iter().take(PORTS_MAX).map(open).collect();
+    (!status.address.is_empty()).then(|| Endpoint { address: status.address.clone(), port, ports })
 }
 
 /// Label by which Agones marks the GameServers of a Fleet. Those in use are `Allocated`.
@@ -258,7 +294,19 @@ mod tests {
             );
         }
         let ready = phase(&gameserver("Ready", "ready", "192.0.2.7"), None);
-        assert_eq!(ready, Phase::Running(Endpoint { address: "192.0.2.7".into(), port: 7001 }));
+        let open = |name: &str, port, protocol| OpenPort { name: name.to_owned(), port, protocol };
+        let default = open("default", 7001, None);
+        let expected = Endpoint { address: "192.0.2.7".into(), port: 7001, ports: vec![default.clone()] };
+        assert_eq!(ready, Phase::Running(expected));
+        let mut several = gameserver("Ready", "ready", "192.0.2.7");
+        let ports = json!([
+            { "name": "default", "port": 7001 }, { "name": "query", "port": 7002 }, { "name": "a\u{0}", "port": 7003 }
+        ]);
+        several.status.as_mut().expect("a status")["ports"] = ports;
+        several.spec = json!({ "ports": [{ "name": "default" }, { "name": "query", "protocol": "TCP" }] });
+        let Phase::Running(endpoint) = phase(&several, None) else { panic!("it runs") };
+        let ports = [("default", 7001, Some(Protocol::Udp)), ("query", 7002, Some(Protocol::Tcp)), ("a", 7003, None)];
+        assert_eq!(endpoint.ports, ports.map(|(name, port, protocol)| open(name, port, protocol)));
         assert_eq!(word(&phase(&gameserver("Ready", "ready", ""), None)), "starting", "nobody knows where");
     }
 

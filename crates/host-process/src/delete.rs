@@ -7,7 +7,7 @@ use agis_servers::host::{Generation, HostError};
 
 use crate::{dir::ServerDir, setup::HostSetup};
 
-/// Releases the port, moves the world away and deletes the other files. The fence stays, since an order from before the
+/// Releases the ports, moves the world away and deletes the other files. The fence stays, since an order from before the
 /// deletion must never revive the server. The record of a kill stays too. No process of the server runs.
 pub(crate) fn delete(setup: &HostSetup, server: ServerId, generation: Generation) -> Result<(), HostError> {
     let dir = setup.dir(server);
@@ -20,7 +20,7 @@ pub(crate) fn delete(setup: &HostSetup, server: ServerId, generation: Generation
 }
 
 fn remove(setup: &HostSetup, server: ServerId, dir: &ServerDir) -> io::Result<()> {
-    if let Some(port) = dir.port()? {
+    for port in dir.ports()? {
         setup.ports.release(server, port)?;
     }
     setup.trash.take(server, &dir.world())?;

@@ -100,17 +100,19 @@ impl ServerDir {
         }
     }
 
-    /// Returns the port of the server's last start.
-    pub(crate) fn port(&self) -> io::Result<Option<u16>> {
+    /// Returns the ports of the server's last start, the one for players first.
+    pub(crate) fn ports(&self) -> io::Result<Vec<u16>> {
         match fs::read_to_string(self.file("port")) {
-            Ok(text) => Ok(text.parse().ok()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Ok(text) => Ok(text.lines().filter_map(|line| line.parse().ok()).collect()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(vec![]),
             Err(error) => Err(error),
         }
     }
 
-    pub(crate) fn keep_port(&self, port: u16) -> io::Result<()> {
-        status::write_atomically(&self.file("port"), port.to_string().as_bytes())
+    /// Keeps the ports, one on a line. An earlier version reads the file of a server with a single port.
+    pub(crate) fn keep_ports(&self, ports: &[u16]) -> io::Result<()> {
+        let lines: Vec<_> = ports.iter().map(u16::to_string).collect();
+        status::write_atomically(&self.file("port"), lines.join("\n").as_bytes())
     }
 
     /// Returns the operation for which a run of this server had to be killed last.

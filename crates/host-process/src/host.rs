@@ -127,10 +127,10 @@ impl Host for ProcessHost {
             Some(pidfd) => self.watches.keep(server, &status.shim, pidfd),
             None => self.watches.forget(server),
         }
-        let Status { generation, phase, port, .. } = status;
+        let Status { generation, phase, port, ports, .. } = status;
         Ok(match phase {
             Phase::Starting => Observed::Starting { generation },
-            Phase::Ready => Observed::Running { generation, endpoint: self.setup.endpoint(port) },
+            Phase::Ready => Observed::Running { generation, endpoint: self.setup.endpoint(port, ports) },
             Phase::Ended { how, good } => Observed::Ended { generation, how, good },
         })
     }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path};
 use agis_base::OperationId;
 use agis_servers::{
     game::{Format, Game, GameFile, Placeholder, Process, Setting, fill, fill_plainly},
-    host::{Generation, HostError, Launch},
+    host::{Generation, HostError, Launch, OpenPort},
 };
 use serde_json::Value;
 
@@ -23,10 +23,22 @@ pub(crate) struct Site<'a> {
     pub(crate) dir: &'a ServerDir,
     pub(crate) generation: Generation,
     pub(crate) operation: OperationId,
-    pub(crate) port: u16,
+    /// Ports of the server, at least one.
+    pub(crate) ports: Vec<OpenPort>,
     pub(crate) bind: &'a str,
     pub(crate) account: Option<Account>,
     pub(crate) holder: Holder,
+}
+
+impl Site<'_> {
+    /// Returns the port for players.
+    fn port(&self) -> u16 {
+        self.ports.first().map_or(0, |port| port.port)
+    }
+
+    fn port_of(&self, name: &str) -> u16 {
+        self.ports.iter().find(|port| port.name == name).map_or(0, |port| port.port)
+    }
 }
 
 /// Fills the placeholders in and finds the program.
@@ -40,8 +52,9 @@ pub(crate) fn spec(launch: &Launch, process: &Process, site: &Site<'_>) -> Resul
         dir: site.dir.path().to_owned(),
         generation: site.generation,
         operation: site.operation,
-        port: site.port,
+        port: site.port(),
         protocol: game.protocol,
+        ports: site.ports.clone(),
         command: [program].into_iter().chain(process.arguments.iter().map(|part| fill(part))).collect(),
         env: environment(game, process, &site.dir.world()),
         account: site.account,
@@ -74,7 +87,9 @@ impl<'a> Values<'a> {
     fn of_placeholder(&self, placeholder: Placeholder<'_>) -> String {
         match placeholder {
             Placeholder::Name => self.name.clone(),
-            Placeholder::Port | Placeholder::NamedPort(_) => self.site.port.to_string(),
+            Placeholder::Port => self.site.port().to_string(),
+            // The catalogue has no placeholder of a port that the game has not.
+            Placeholder::NamedPort(name) => self.site.port_of(name).to_string(),
             Placeholder::Bind => self.site.bind.to_owned(),
             Placeholder::Agis => OWN_PROGRAM.to_owned(),
         }

@@ -1,4 +1,4 @@
-//! Checks whether players can join.
+//! Looks at the sockets of this machine's network: whether players can join, and who listens.
 
 use std::fs;
 
@@ -7,20 +7,41 @@ use agis_servers::game::Protocol;
 /// Checks whether a process of this machine's network listens on the port. Sends nothing to the game, since some games
 /// count a connection as a player.
 pub(crate) fn is_open(port: u16, protocol: Protocol) -> bool {
+    socket(port, protocol).is_some()
+}
+
+/// Names the program that listens on the port, for people; `None` if this process may not see it.
+pub(crate) fn listener(port: u16, protocol: Protocol) -> Option<String> {
+    let socket = format!("socket:[{}]", socket(port, protocol)?);
+    let processes = fs::read_dir("/proc").ok()?.flatten();
+    let has_socket = |process: &fs::DirEntry| {
+        let mut open = fs::read_dir(process.path().join("fd")).into_iter().flatten().flatten();
+        open.any(|descriptor| fs::read_link(descriptor.path()).is_ok_and(|it| it.to_str() == Some(&socket)))
+    };
+    let is_process = |entry: &fs::DirEntry| entry.file_name().as_encoded_bytes().iter().all(u8::is_ascii_digit);
+    let process = processes.into_iter().filter(is_process).find(has_socket)?;
+    // A process chooses its own name.
+    let name = fs::read_to_string(process.path().join("comm")).ok()?.trim().replace(char::is_control, "?");
+    Some(format!("the program '{name}' (process {})", process.file_name().display()))
+}
+
+/// Returns the inode of a socket that listens on the port.
+fn socket(port: u16, protocol: Protocol) -> Option<String> {
     let (tables, state) = match protocol {
         Protocol::Tcp => (["/proc/net/tcp", "/proc/net/tcp6"], Some("0A")),
         Protocol::Udp => (["/proc/net/udp", "/proc/net/udp6"], None),
     };
-    tables.iter().any(|table| fs::read_to_string(table).is_ok_and(|table| lists(&table, port, state)))
+    tables.iter().find_map(|table| find(&fs::read_to_string(table).ok()?, port, state).map(str::to_owned))
 }
 
 /// Finds the port in the text of `/proc/net/tcp` (proc(5)). A heading comes first. Each line holds a number, the local
-/// address and port in hexadecimal, the remote ones, and the state (0A is LISTEN).
-fn lists(table: &str, port: u16, state: Option<&str>) -> bool {
+/// address and port in hexadecimal, the remote ones, the state (0A is LISTEN), and as its tenth field the inode.
+fn find<'a>(table: &'a str, port: u16, state: Option<&str>) -> Option<&'a str> {
     let ending = format!(":{port:04X}");
-    table.lines().skip(1).any(|line| {
-        let fields: Vec<_> = line.split_ascii_whitespace().take(4).collect();
-        fields.len() == 4 && fields[1].ends_with(&ending) && state.is_none_or(|state| fields[3] == state)
+    table.lines().skip(1).find_map(|line| {
+        let fields: Vec<_> = line.split_ascii_whitespace().take(10).collect();
+        let is_it = fields.len() == 10 && fields[1].ends_with(&ending) && state.is_none_or(|state| fields[3] == state);
+        is_it.then(|| fields[9])
     })
 }
 

@@ -5,7 +5,7 @@ use std::{
 };
 
 use agis_base::ServerId;
-use agis_servers::host::Endpoint;
+use agis_servers::host::{Endpoint, OpenPort};
 use uuid::Uuid;
 
 use crate::{
@@ -108,8 +108,8 @@ impl HostSetup {
         server_dir(&self.root, server)
     }
 
-    pub(crate) fn endpoint(&self, port: u16) -> Endpoint {
-        Endpoint { address: self.public_address.clone(), port }
+    pub(crate) fn endpoint(&self, port: u16, ports: Vec<OpenPort>) -> Endpoint {
+        Endpoint { address: self.public_address.clone(), port, ports }
     }
 }
 

@@ -114,6 +114,7 @@ fn begin(spec: &Spec) -> Result<Option<(Status, Commands)>, HostError> {
         generation: spec.generation,
         phase: Phase::Starting,
         port: spec.port,
+        ports: spec.ports.clone(),
         grace_s: spec.stop.grace_s,
         shim: Process::this().map_err(wrong)?,
     };

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use agis_base::OperationId;
 use agis_servers::{
     game::{GoodExits, Limits, Protocol, Ready, Stop},
-    host::Generation,
+    host::{Generation, OpenPort},
 };
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +27,8 @@ pub(crate) struct Spec {
     /// Port of the server, and its protocol.
     pub(crate) port: u16,
     pub(crate) protocol: Protocol,
+    /// Every port of the server.
+    pub(crate) ports: Vec<OpenPort>,
     /// Path of the program, and its arguments.
     pub(crate) command: Vec<String>,
     /// Complete environment.

@@ -11,7 +11,7 @@ use std::{
 };
 
 use agis_base::{OperationId, ServerId};
-use agis_servers::host::{Generation, HostError, Launch, Reached, Slot};
+use agis_servers::host::{Generation, HostError, Launch, OpenPort, Reached, Slot};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     process::Child,
@@ -59,7 +59,7 @@ pub(crate) async fn running(
     let patience = launch.game.ready.within() + launch.game.stop.grace() + SLACK;
     slot.leave();
     Ok(match until_ready(&dir, generation, shim, patience).await? {
-        Ready::At(port) => Reached::Running(setup.endpoint(port)),
+        Ready::At(port, ports) => Reached::Running(setup.endpoint(port, ports)),
         Ready::Before(how) => Reached::Ended(how),
     })
 }
@@ -81,21 +81,26 @@ fn prepare(
         return Err(HostError::Unavailable("what ran before is still ending".to_owned()));
     }
     let wrong = |error| dir.unavailable(&error);
-    let had = dir.port().map_err(wrong)?;
+    let had = dir.ports().map_err(wrong)?;
     let process = launch
         .game
         .process()
         .ok_or_else(|| HostError::Failed(format!("the game '{}' does not run as a process", launch.game.key)))?;
-    let port = setup.ports.claim(server, had, process.port)?;
+    let ports = setup.ports.claim(server, had.first().copied(), &process.ports)?;
+    let claimed: Vec<_> = ports.iter().map(|port| port.port).collect();
     let account = setup.account(server);
-    let site = Site { dir: &dir, generation, operation, port, bind: &setup.ports.bind, account, holder: setup.holder };
+    let site = Site { dir: &dir, generation, operation, ports, bind: &setup.ports.bind, account, holder: setup.holder };
     let mut spec = launch::spec(launch, process, &site)?;
     spec.view = spec.command.first().and_then(|program| setup.view(server, Path::new(program)));
     if let Some(other) = setup.shares_account(server) {
         let why = format!("this server would share its account with server {other}: widen GAME_UIDS");
         return Err(HostError::Failed(why));
     }
-    dir.keep_port(port).map_err(wrong)?;
+    dir.keep_ports(&claimed).map_err(wrong)?;
+    // The catalogue may name fewer ports than before.
+    for port in had.iter().filter(|port| !claimed.contains(port)) {
+        setup.ports.release(server, *port).map_err(wrong)?;
+    }
     dir.make_world(account).map_err(wrong)?;
     Ok(Some(spec))
 }
@@ -122,8 +127,8 @@ async fn spawn(setup: &HostSetup, server: ServerId, spec: &Spec) -> Result<Child
 }
 
 enum Ready {
-    /// Players can join at this port.
-    At(u16),
+    /// Players can join at this port. The list has every port.
+    At(u16, Vec<OpenPort>),
     /// Players could join, until the game ended well in this way.
     Before(String),
 }
@@ -141,7 +146,7 @@ async fn until_ready(
         // The check comes before the read of the status, which is then the shim's last one.
         let gone = shim.as_mut().and_then(|shim| shim.try_wait().ok().flatten());
         match (look(dir, generation).await?, gone) {
-            (Some(Status { phase: Phase::Ready, port, .. }), _) => return Ok(Ready::At(port)),
+            (Some(Status { phase: Phase::Ready, port, ports, .. }), _) => return Ok(Ready::At(port, ports)),
             (Some(Status { phase: Phase::Ended { how, good: true }, .. }), _) => return Ok(Ready::Before(how)),
             (Some(Status { phase: Phase::Ended { how, .. }, .. }), _) => return Err(HostError::Failed(how)),
             (None, Some(exit)) => return Err(refusal(dir, exit)),

@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use agis_servers::host::Generation;
+use agis_servers::host::{Generation, OpenPort};
 use serde::{Deserialize, Serialize};
 
 use crate::identity::Process;
@@ -24,6 +24,9 @@ pub(crate) struct Status {
     pub(crate) phase: Phase,
     /// Port that players use.
     pub(crate) port: u16,
+    /// Every port of the server; empty in a status of an earlier version.
+    #[serde(default)]
+    pub(crate) ports: Vec<OpenPort>,
     /// Seconds that the game has to end when it is asked.
     pub(crate) grace_s: u32,
     /// Process of the supervisor. The run lives exactly as long ([`crate::holder`]).

@@ -7,6 +7,8 @@ use actix_web::{
 use agis_base::{ServerId, Timestamp, UserId};
 use agis_servers::{
     Access, Action, NewServer, Origin, Permission, Request, Server, ServerChange, Status,
+    game::Protocol,
+    host::{Endpoint, OpenPort},
     operation::Identity,
     store::{Page, ServerFilter},
 };
@@ -71,13 +73,32 @@ pub(crate) struct ChangeServer {
     is_public: Option<bool>,
 }
 
+/// A port of a server.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Port)]
+pub(crate) struct PortDto {
+    /// The name in the catalogue, or in the GameServer of Agones.
+    name: String,
+    #[schema(minimum = 1)]
+    port: u16,
+    /// Null if the host does not know.
+    #[schema(value_type = Option<words::Protocol>)]
+    protocol: Option<&'static str>,
+}
+
+impl From<OpenPort> for PortDto {
+    fn from(OpenPort { name, port, protocol }: OpenPort) -> Self {
+        Self { name, port, protocol: protocol.map(Protocol::as_str) }
+    }
+}
+
 /// A game server.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Server, examples(json!({
     "id": 7, "owner_id": "123456789012345678", "access": "owner",
     "permissions": ["read", "start", "stop", "restart", "schedule"],
     "name": "Tuesday railways", "game_type": "openttd", "status": "running", "address": "203.0.113.7",
-    "port": 3979, "error": null, "cost_per_hour": 20, "is_public": false, "description": "Whitelist; ask in #join",
+    "port": 3979, "ports": [{ "name": "game", "port": 3979, "protocol": "tcp" }], "error": null, "cost_per_hour": 20, "is_public": false, "description": "Whitelist; ask in #join",
     "created_at": "2026-11-22T19:00:00Z", "updated_at": "2026-11-22T19:05:00Z"
 })))]
 pub(crate) struct ServerDto {
@@ -99,6 +120,8 @@ pub(crate) struct ServerDto {
     address: Option<String>,
     #[schema(minimum = 1)]
     port: Option<u16>,
+    /// Every port of the server, the one for players first. Empty until the host has told them.
+    ports: Vec<PortDto>,
     /// Why it crashed or failed. Null for callers who may not read its console.
     error: Option<String>,
     /// Credits per hour.
@@ -132,7 +155,10 @@ list_query! {
 
 impl From<(Server, Access)> for ServerDto {
     fn from((server, access): (Server, Access)) -> Self {
-        let (address, port) = server.endpoint.map(|endpoint| (endpoint.address, endpoint.port)).unzip();
+        let (address, port, ports) = match server.endpoint {
+            Some(Endpoint { address, port, ports }) => (Some(address), Some(port), ports),
+            None => (None, None, vec![]),
+        };
         Self {
             id: server.id,
             owner_id: server.owner,
@@ -143,6 +169,7 @@ impl From<(Server, Access)> for ServerDto {
             status: server.status.as_str(),
             address,
             port,
+            ports: ports.into_iter().map(PortDto::from).collect(),
             error: server.error,
             cost_per_hour: server.cost_per_hour,
             is_public: server.is_public,

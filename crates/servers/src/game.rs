@@ -28,9 +28,9 @@ pub struct Game {
     pub title: String,
     /// How the game runs.
     pub runs: Runs,
-    /// Port that the list of games shows; `None` if the catalogue names none. Agones assigns its own ports.
+    /// First port, which the list of games shows; `None` if the catalogue names none. Agones assigns its own ports.
     pub port: Option<u16>,
-    /// Protocol of the port.
+    /// Protocol of the first port.
     pub protocol: Protocol,
     /// Price in credits per hour.
     pub cost_per_hour: i32,
@@ -71,12 +71,29 @@ pub struct Process {
     pub program: String,
     /// Arguments of the program.
     pub arguments: Vec<String>,
-    /// First port to try. A server gets this port, or the next free one above.
-    pub port: u16,
+    /// Ports, at least one. The first is the one that players connect to. A server gets these ports, or all of them
+    /// moved up by as much.
+    pub ports: Vec<GamePort>,
     /// Whether the game has a terminal as its console, not pipes.
     pub pty: bool,
     /// Most that a run may use.
     pub limits: Limits,
+}
+
+/// Port of a game.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GamePort {
+    /// Name, as in the placeholder `{port.query}`.
+    pub name: String,
+    /// Number to try first.
+    pub number: u16,
+    /// Protocol of the port.
+    pub protocol: Protocol,
+}
+
+impl GamePort {
+    /// Name of a game's only port.
+    pub const ONLY: &str = "game";
 }
 
 /// Volume for a server's world.

@@ -9,13 +9,14 @@ use std::{
 
 use agis_base::{OperationId, ServerId, UserId};
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use uuid::Uuid;
 
 pub use self::report::{Boundary, Contained, Containment, HostReport, Room, Uncontained};
 use crate::{
     console::ConsoleError,
-    game::{Game, RunsOn},
+    game::{Game, Protocol, RunsOn},
 };
 
 mod report;
@@ -183,6 +184,19 @@ pub struct Endpoint {
     pub address: String,
     /// Port number.
     pub port: u16,
+    /// Every port of the server, the one above first; empty if the host did not tell, or an earlier version asked it.
+    pub ports: Vec<OpenPort>,
+}
+
+/// Port that a server has open.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+pub struct OpenPort {
+    /// Name in the catalogue, or in the GameServer.
+    pub name: String,
+    /// Port number.
+    pub port: u16,
+    /// Protocol; `None` if the host does not know.
+    pub protocol: Option<Protocol>,
 }
 
 /// Observation of a server on its host.

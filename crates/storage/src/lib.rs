@@ -5,7 +5,7 @@
 //!   collected
 //! - [`migrations`]: up, down, status
 //! - [`notify`]: notifications of Postgres
-//! - `schema`: the tables; `word`: words of the domains in columns
+//! - `schema`: the tables; `word`, `ports`: values of the domains in columns
 //! - `desired`, `once`, `purses`, `stats`: parts of transactions of several modules
 //! - a module per table, or per view of it, implementing that domain's trait
 //!
@@ -32,6 +32,7 @@ pub mod notify;
 mod observations;
 mod once;
 mod operations;
+mod ports;
 mod purses;
 mod readers;
 mod replies;

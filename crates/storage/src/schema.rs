@@ -29,6 +29,7 @@ diesel::table! {
         host -> Nullable<Text>,
         address -> Nullable<Text>,
         port -> Nullable<Integer>,
+        ports -> Nullable<Jsonb>,
         error_message -> Nullable<Text>,
         cost_per_hour -> Integer,
         created_at -> Timestamptz,

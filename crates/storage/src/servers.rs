@@ -22,6 +22,7 @@ use crate::{
     db::Db,
     error::Fault,
     games, once,
+    ports::StoredPorts,
     schema::{game_servers, now, server_grants},
     shares::{self, Granted},
     stats, users,
@@ -43,6 +44,7 @@ pub(crate) struct ServerRow {
     host: Option<String>,
     address: Option<String>,
     port: Option<i32>,
+    ports: Option<StoredPorts>,
     error_message: Option<String>,
     cost_per_hour: i32,
     created_at: Timestamp,
@@ -63,7 +65,10 @@ impl ServerRow {
             desired: self.desired.known("game_servers.desired")?,
             generation: self.generation,
             host: self.host,
-            endpoint: self.address.zip(port).map(|(address, port)| Endpoint { address, port }),
+            endpoint: self.address.zip(port).map(|(address, port)| {
+                let ports = self.ports.map(|ports| ports.led_by(port)).unwrap_or_default();
+                Endpoint { address, port, ports }
+            }),
             error: self.error_message,
             cost_per_hour: self.cost_per_hour,
             created_at: self.created_at,

@@ -5,7 +5,7 @@ use agis_servers::{
     access::{Access, Grantee, Permission, Permissions, Share},
     console::Line,
     game::Catalogue,
-    host::Endpoint,
+    host::{Endpoint, OpenPort},
 };
 use twilight_model::channel::message::component::{Button, ButtonStyle};
 
@@ -75,6 +75,9 @@ pub(crate) fn info(info: &Info<'_>) -> Message {
     card = card.fact("State", server.status.as_str());
     if let Some(at) = &server.endpoint {
         card = card.fact("Address", &address(at));
+        if at.ports.len() > 1 {
+            card = card.fact("Ports", &ports(&at.ports));
+        }
     }
     card = card.fact("Game", &game(server, info.catalogue)).fact("Owner", &person(&server.owner));
     if let Some(error) = &server.error {
@@ -167,6 +170,14 @@ pub(crate) fn lose(server: &Server, buttons: Vec<Button>) -> Message {
 /// Returns the address for players.
 pub(super) fn address(at: &Endpoint) -> String {
     code(&format!("{}:{}", at.address, at.port))
+}
+
+fn ports(ports: &[OpenPort]) -> String {
+    let told = ports.iter().map(|OpenPort { name, port, protocol }| {
+        let protocol = protocol.map(|protocol| format!("/{}", protocol.as_str())).unwrap_or_default();
+        format!("{} {}", plain(name), code(&format!("{port}{protocol}")))
+    });
+    told.collect::<Vec<_>>().join(", ")
 }
 
 fn game(server: &Server, catalogue: &Catalogue) -> String {

@@ -2,7 +2,11 @@
 
 use agis_base::{OperationId, ServerId, Trace, UserId};
 use agis_servers::{
-    Action, Operation, Origin, Server, State, Status, access::Access, game::Catalogue, host::Endpoint, server::Desired,
+    Action, Operation, Origin, Server, State, Status,
+    access::Access,
+    game::{Catalogue, Protocol},
+    host::{Endpoint, OpenPort},
+    server::Desired,
 };
 use proptest::prelude::*;
 
@@ -13,6 +17,7 @@ use super::{
 use crate::{answer::Message, code::Listed, pages::Piece};
 
 fn server(name: &str) -> Server {
+    let port = OpenPort { name: name.to_owned(), port: 3979, protocol: Some(Protocol::Tcp) };
     Server {
         id: ServerId(7),
         owner: UserId::from_stored("1"),
@@ -24,7 +29,7 @@ fn server(name: &str) -> Server {
         desired: Desired::Running,
         generation: 1,
         host: Some("here".to_owned()),
-        endpoint: Some(Endpoint { address: "203.0.113.7".to_owned(), port: 3979 }),
+        endpoint: Some(Endpoint { address: "203.0.113.7".to_owned(), port: 3979, ports: vec![port.clone(), port] }),
         error: Some(name.to_owned()),
         cost_per_hour: 0,
         created_at: Default::default(),

@@ -6,6 +6,7 @@ mod contained;
 mod end;
 mod files;
 mod kills;
+mod ports;
 mod share;
 mod start;
 

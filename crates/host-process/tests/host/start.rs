@@ -9,7 +9,7 @@ use agis_servers::{
 };
 
 use crate::{
-    ONE, TWO,
+    ONE,
     bench::{self, Bench, demo, ended, process_is_gone, within},
 };
 
@@ -93,21 +93,6 @@ async fn failed_start_tells_the_last_words() {
     assert_eq!(bench.console(ONE), log, "nothing ran meanwhile");
     assert_eq!(within(host.observe(ONE)).await, Ok(ended(1, text)));
     bench.start(&host, ONE, 2, &demo("")).await.expect("a newer order starts it");
-}
-
-#[tokio::test]
-async fn taken_port_is_passed_over() {
-    let bench = Bench::new();
-    let host = bench.host();
-    let game = demo("");
-    let one = bench.start(&host, ONE, 1, &game).await.expect("it starts");
-    let two = bench.start(&host, TWO, 1, &game).await.expect("it starts");
-    assert!(two.port > one.port);
-
-    assert_eq!(bench.stop(&host, ONE, 2).await, Ok(Reached::Stopped));
-    let _stranger = std::net::UdpSocket::bind(("127.0.0.1", one.port)).expect("the port is free again");
-    let moved = bench.start(&host, ONE, 3, &game).await.expect("it starts");
-    assert!(moved.port != one.port && moved.port != two.port);
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Reads a catalogue, and finds every mistake that can be found without a host.
 
 mod files;
+mod ports;
 mod rules;
 mod written;
 
@@ -31,8 +32,13 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("world.size", "a size as Kubernetes writes it"),
     ("world.mount", "an absolute path in the game's container"),
     ("world.storage_class", "the name of a storage class"),
-    ("port", "a whole number from 1 to 65535; a `command` needs one"),
+    ("port", "a whole number from 1 to 65535; a `command` needs one, or `ports`"),
     ("protocol", "`tcp` or `udp`"),
+    ("ports", "a list of tables: every port of a process, the one for players first"),
+    ("ports.*.name", "1 to 20 small letters, digits, `_` and `-`"),
+    ("ports.*.port", "a whole number from 1 to 65535"),
+    ("ports.*.offset", "a whole number"),
+    ("ports.*.protocol", "`tcp` or `udp`"),
     ("cost_per_hour", "a whole number of credits from 0 to 2147483647"),
     ("ready", "a table: the sign that players can join"),
     ("ready.when", "`port`, `{ log = \"…\" }` or `{ delay = seconds }`; on Agones `ready` or `pod`"),
@@ -185,7 +191,9 @@ impl Entry<'_, '_> {
         let read = written(self.value, good).unwrap_or_default();
         if fields.is_some() {
             let broken = broken_rules(self.key(), &read);
-            let news = broken.into_iter().filter(|(path, _)| path.first().is_none_or(|field| !bad.contains(field)));
+            // Ports that could not be read are not missing.
+            let is_known = |field: &String| bad.contains(field) || field == "port" && bad.contains("ports");
+            let news = broken.into_iter().filter(|(path, _)| !path.first().is_some_and(is_known));
             mistakes.extend(news.map(|(path, problem)| {
                 let path: Vec<_> = path.iter().map(String::as_str).collect();
                 self.mistake(&path, &problem)

@@ -18,6 +18,7 @@ use crate::{
     ledger::confirm,
     notices,
     notify::{OPERATIONS, ring},
+    ports::StoredPorts,
     schema::{game_servers, now, operations as ops},
     word::{Stored, stored},
 };
@@ -157,6 +158,7 @@ async fn publish(
             let address = (
                 game_servers::address.eq(&endpoint.address),
                 game_servers::port.eq(i32::from(endpoint.port)),
+                game_servers::ports.eq(StoredPorts(endpoint.ports.clone())),
                 game_servers::error_message.eq(None::<String>),
             );
             diesel::update(server).set((common, address)).execute(conn).await?;

@@ -4,6 +4,7 @@ mod due;
 mod migrations;
 mod notices;
 mod planning;
+mod ports;
 mod retention;
 mod scene;
 mod shares;

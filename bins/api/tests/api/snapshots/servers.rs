@@ -33,6 +33,7 @@ async fn a_server() {
         "schedule"
       ],
       "port": null,
+      "ports": [],
       "status": "stopped",
       "updated_at": "[time]"
     }
@@ -61,6 +62,7 @@ async fn a_server() {
         "schedule"
       ],
       "port": null,
+      "ports": [],
       "status": "stopped",
       "updated_at": "[time]"
     }
@@ -104,6 +106,13 @@ async fn a_server() {
         "schedule"
       ],
       "port": "[port]",
+      "ports": [
+        {
+          "name": "game",
+          "port": "[port]",
+          "protocol": "tcp"
+        }
+      ],
       "status": "running",
       "updated_at": "[time]"
     }
@@ -132,6 +141,13 @@ async fn a_server() {
             "schedule"
           ],
           "port": "[port]",
+          "ports": [
+            {
+              "name": "game",
+              "port": "[port]",
+              "protocol": "tcp"
+            }
+          ],
           "status": "running",
           "updated_at": "[time]"
         }

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::{
     super::{Format, Kind, Setting},
+    ports::unknown_port,
     rules::Broken,
     written::{Written, WrittenFile},
 };
@@ -17,6 +18,9 @@ pub(super) fn broken_rules(game: &Written) -> Vec<Broken> {
         if let Some(problem) = file.text.as_deref().and_then(|text| format.misuses_name(text)) {
             broken.push((at(&[]), problem));
         }
+        if let Some(problem) = file.text.as_deref().and_then(|text| unknown_port(game, text)) {
+            broken.push((at(&[]), problem));
+        }
         if file.text.is_none() && file.set.is_empty() {
             broken.push((at(&[]), "must have a `text` or a `set`".to_owned()));
         }
@@ -24,7 +28,8 @@ pub(super) fn broken_rules(game: &Written) -> Vec<Broken> {
             broken.push((at(&["set"]), problem));
         }
         for setting in file.settings() {
-            if let Some(problem) = mistake(&setting, format) {
+            let unknown = setting.value.as_str().and_then(|text| unknown_port(game, text));
+            if let Some(problem) = mistake(&setting, format).or(unknown) {
                 let below: Vec<_> = ["set"].into_iter().chain(setting.path.iter().map(String::as_str)).collect();
                 broken.push((at(&below), problem));
             }

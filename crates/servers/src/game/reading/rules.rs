@@ -9,6 +9,7 @@ use agis_base::name;
 
 use super::{
     super::{Placeholder, ReadyWhen, RunsOn, StopHow},
+    ports::{self, unknown_port},
     written::Written,
 };
 use crate::console::COMMAND_MAX;
@@ -26,6 +27,7 @@ pub(super) fn broken_rules(key: &str, game: &Written) -> Vec<Broken> {
     let mut rules = Rules::default();
     rules.names(key, game);
     rules.ways(game);
+    rules.0.extend(ports::broken_rules(game));
     rules.start(game);
     rules.stop(game);
     rules.environment(game);
@@ -69,12 +71,10 @@ impl Rules {
         let is_empty = game.fleet.as_ref().is_some_and(|fleet| fleet.trim().is_empty());
         self.check(is_empty, &["fleet"], "must not be empty");
         for (place, part) in game.command.iter().enumerate() {
-            self.part_of_command(place, part);
+            self.part_of_command(game, place, part);
         }
-        let is_process = game.runs_on() == RunsOn::Process;
-        self.check(game.port == Some(0), &["port"], "must be 1 to 65535");
-        self.check(is_process && game.port.is_none(), &["port"], "is missing: a game with a `command` needs one");
         let problem = "must be there with a `command` only; on Agones set `resources.limits` in the `gameserver`";
+        let is_process = game.runs_on() == RunsOn::Process;
         self.check(!is_process && game.limits.is_some() && !game.ways().is_empty(), &["limits"], problem);
         let problem = "must be there with a `command` only; on Agones set `tty` in the `gameserver`";
         self.check(!is_process && game.console.is_some() && !game.ways().is_empty(), &["console"], problem);
@@ -85,10 +85,13 @@ impl Rules {
         }
     }
 
-    fn part_of_command(&mut self, place: usize, part: &str) {
+    fn part_of_command(&mut self, game: &Written, place: usize, part: &str) {
         let number = place.to_string();
         let path = ["command", number.as_str()];
         self.check(part.contains('\0'), &path, "must not contain a NUL: no program can be given one");
+        if let Some(problem) = unknown_port(game, part) {
+            self.check(true, &path, &problem);
+        }
         for word in unknown_placeholders(part) {
             let problem = format!(
                 "`{word}` is not a placeholder; use `{{name}}`, `{{port}}`, `{{bind}}`, `{{agis}}`. Braces with a space in \

@@ -1,5 +1,5 @@
 use super::*;
-use crate::game::{BUILT_IN, Catalogue};
+use crate::game::{BUILT_IN, Catalogue, Protocol};
 
 /// Returns the mistakes of a text, one per line.
 fn said(text: &str) -> String {
@@ -17,7 +17,11 @@ fn said_of(lines: &str) -> String {
         ("ready", "ready = { when = 'port' }"),
     ];
     let has = |field: &str| lines.lines().any(|line| line.split([' ', '.']).next() == Some(field));
-    let rest: String = usual.iter().filter(|(field, _)| !has(field)).map(|(_, line)| format!("g.{line}\n")).collect();
+    let rest: String = usual
+        .iter()
+        .filter(|(field, _)| !has(field) && !(*field == "port" && has("ports")))
+        .map(|(_, line)| format!("g.{line}\n"))
+        .collect();
     let lines: String = lines.lines().map(|line| format!("g.{line}\n")).collect();
     said(&(lines + &rest))
 }
@@ -149,6 +153,24 @@ fn each_rule_names_its_field() {
         ("files = { '/a' = '' }", "g.files.\"/a\"", "inside the server's directory"),
         ("files = { 'a/' = '' }", "g.files.\"a/\"", "inside the server's directory"),
         ("files = { '.' = '' }", "g.files.\".\"", "inside the server's directory"),
+        ("ports = [{ name = 'a', port = 7 }]\nport = 7", "g.ports", "beside `port`"),
+        ("ports = []", "g.ports", "1 to 16 ports"),
+        ("ports = [{ name = 'a', offset = 1 }]", "g.ports.0", "a `port` and no `offset`"),
+        ("ports = [{ name = 'A', port = 1 }]", "g.ports.0", "small letters"),
+        ("ports = [{ name = 'a', port = 0 }]", "g.ports.0", "1 to 65535"),
+        ("ports = [{ name = 'a', port = 1 }, { name = 'a', offset = 1 }]", "g.ports.1", "name of another"),
+        ("ports = [{ name = 'a', port = 1 }, { name = 'b' }]", "g.ports.1", "one of them"),
+        ("ports = [{ name = 'a', port = 65535 }, { name = 'b', offset = 1 }]", "g.ports.1", "1 to 65535"),
+        ("ports = [{ name = 'a', port = 1 }, { name = 'b', offset = 0 }]", "g.ports.1", "same protocol"),
+        ("ports = [{ name = 'a' , port = '1' }]", "g.ports: must be a list", "string"),
+        ("ports = [{ port = 1 }]", "g.ports.name", "is missing"),
+        ("command = ['g', '{port.query}']", "g.command.1: `{port.query}` names no port of this game", "game"),
+        ("files = { a = '{port.query}' }", "g.files.a: `{port.query}` names no port", "game"),
+        (
+            "files = { 'a.ini' = { set = { b = '{port.c}' } } }",
+            "g.files.\"a.ini\".set.b: `{port.c}` names no port",
+            "game",
+        ),
         ("files = { a = {} }", "g.files.a", "a `text` or a `set`"),
         ("files = { a = { text = 1 } }", "g.files.a.text: must be a text", "integer"),
         ("files = { a = { text = '', format = 'lua' } }", "g.files.a.format: must be `ini`", "lua"),
@@ -175,7 +197,7 @@ fn each_rule_names_its_field() {
         assert_eq!(said.lines().count(), 1, "{lines}: {said}");
     }
     let said = said("[g]\ntitle = 'G'\ncommand = ['g']\ncost_per_hour = 0\nready = { when = 'port' }");
-    assert_eq!(said, "line 1: g.port: is missing: a game with a `command` needs one\n");
+    assert_eq!(said, "line 1: g.port: is missing: a game with a `command` needs one, or `ports`\n");
 }
 
 /// The names in the answer to an unknown field are the code's own list.
@@ -187,6 +209,7 @@ fn every_field_is_listed() {
         ("ready.", "ready = { none = 1 }"),
         ("stop.", "stop = { none = 1 }"),
         ("files.*.", "files.a = { none = 1 }"),
+        ("ports.*.", "ports = [{ none = 1 }]"),
     ] {
         let said = said_of(lines);
         let (_, names) = said.split_once("expected ").expect("a list of fields");
@@ -249,4 +272,24 @@ fn a_table_that_is_there_twice_is_told() {
     // The parser takes the second table for more of the first.
     let said = said("[g]\ntitle = 'G'\n[g]\ntitle = 'H'\n");
     assert_eq!(said, "line 3: g is there twice\nline 4: title is there twice\n");
+}
+
+#[test]
+fn ports_follow_the_first() {
+    let game = |lines: &str| {
+        let text =
+            format!("[g]\ntitle = 'G'\ncommand = ['g', '{{port}}']\ncost_per_hour = 0\nready.when = 'port'\n{lines}");
+        let catalogue = Catalogue::parse(&text).expect("a catalogue");
+        let game = catalogue.get("g").expect("the game").clone();
+        let ports = game.process().expect("a process").ports.iter();
+        (game.port, game.protocol, ports.map(|it| (it.name.clone(), it.number, it.protocol)).collect::<Vec<_>>())
+    };
+    let port = |name: &str, number, protocol| (name.to_owned(), number, protocol);
+    let short = game("port = 7\nprotocol = 'udp'");
+    assert_eq!(short, (Some(7), Protocol::Udp, vec![port("game", 7, Protocol::Udp)]));
+    let several = "ports = [{ name = 'game', port = 2456, protocol = 'udp' }, { name = 'query', offset = 1, \
+                   protocol = 'udp' }, { name = 'rcon', port = 2456 }]";
+    let ports =
+        vec![port("game", 2456, Protocol::Udp), port("query", 2457, Protocol::Udp), port("rcon", 2456, Protocol::Tcp)];
+    assert_eq!(game(several), (Some(2456), Protocol::Udp, ports));
 }

@@ -9,7 +9,8 @@ use serde::{
 use serde_json::{Map, Value};
 
 use super::super::{
-    Format, Game, GameFile, GoodExits, Kind, Limits, Process, Protocol, Ready, Runs, RunsOn, Setting, Stop, World,
+    Format, Game, GameFile, GamePort, GoodExits, Kind, Limits, Process, Protocol, Ready, Runs, RunsOn, Setting, Stop,
+    World,
     template::{Placeholder, placeholders},
 };
 
@@ -29,7 +30,9 @@ pub(super) struct Written {
     #[serde(default)]
     pub(super) port: Option<u16>,
     #[serde(default)]
-    pub(super) protocol: Protocol,
+    pub(super) protocol: Option<Protocol>,
+    #[serde(default)]
+    pub(super) ports: Option<Vec<WrittenPort>>,
     pub(super) cost_per_hour: i32,
     #[serde(default)]
     pub(super) ready: Ready,
@@ -52,6 +55,30 @@ pub(super) struct Written {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct WrittenConsole {
     pub(super) pty: bool,
+}
+
+/// Port as the catalogue writes it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WrittenPort {
+    pub(super) name: String,
+    #[serde(default)]
+    pub(super) port: Option<u16>,
+    /// Distance from the first port.
+    #[serde(default)]
+    pub(super) offset: Option<u16>,
+    #[serde(default)]
+    pub(super) protocol: Protocol,
+}
+
+impl WrittenPort {
+    /// Returns the number among these ports; `None` if it is none.
+    pub(super) fn number(&self, ports: &[Self]) -> Option<u16> {
+        match self.offset {
+            None => self.port,
+            Some(offset) => ports.first()?.port?.checked_add(offset),
+        }
+    }
 }
 
 /// File as the catalogue writes it: a text, or a table.
@@ -159,19 +186,43 @@ impl Written {
         if self.command.is_empty() { RunsOn::Agones } else { RunsOn::Process }
     }
 
+    /// Returns the ports; `None` if these fields break a rule about them.
+    fn game_ports(&self) -> Option<Vec<GamePort>> {
+        let Some(ports) = &self.ports else {
+            let protocol = self.protocol.unwrap_or_default();
+            return Some(vec![GamePort { name: GamePort::ONLY.to_owned(), number: self.port?, protocol }]);
+        };
+        let port = |port: &WrittenPort| {
+            Some(GamePort { name: port.name.clone(), number: port.number(ports)?, protocol: port.protocol })
+        };
+        ports.iter().map(port).collect()
+    }
+
+    pub(super) fn port_names(&self) -> Vec<&str> {
+        match &self.ports {
+            Some(ports) => ports.iter().map(|port| port.name.as_str()).collect(),
+            None => vec![GamePort::ONLY],
+        }
+    }
+
     /// Returns the game; `None` if these fields break a rule about how it runs.
     pub(super) fn game(self, key: &str) -> Option<Game> {
+        let ports = self.game_ports();
         let Self { title, protocol, port, cost_per_hour, ready, stop, good_exits, env, files, .. } = self;
         let mut command = self.command.into_iter();
         let runs = match (command.next(), self.gameserver, self.fleet) {
             (Some(program), None, None) => {
                 let pty = self.console.unwrap_or_default().pty;
                 let limits = self.limits.unwrap_or_default();
-                Runs::Process(Process { program, arguments: command.collect(), port: port?, pty, limits })
+                Runs::Process(Process { program, arguments: command.collect(), ports: ports?, pty, limits })
             }
             (None, Some(yaml), None) => Runs::GameServer { yaml, world: self.world },
             (None, None, Some(fleet)) => Runs::Fleet(fleet),
             _ => return None,
+        };
+        let (port, protocol) = match &runs {
+            Runs::Process(Process { ports, .. }) => (ports.first().map(|first| first.number), ports.first()?.protocol),
+            Runs::GameServer { .. } | Runs::Fleet(_) => (port, protocol.unwrap_or_default()),
         };
         let files = files.into_iter().map(|(path, file)| (path.clone(), file.file(&path))).collect();
         let key = key.to_owned();

@@ -8,7 +8,7 @@ insert into user_stats (discord_id, total_commands_used) values ('1', 5);
 insert into game_servers (id, discord_id, name, game_type, host, status, desired, generation, deleted_at) values
     (7, '1', 'sky', 'demo', 'here', 'running', 'running', 3, null),
     (8, '1', 'sea', 'demo', 'here', 'deleting', 'deleted', 2, now());
-update game_servers set name_shape = name;
+update game_servers set name_shape = name, ports = '[{"name": "game", "port": 27500, "protocol": "tcp"}]';
 update game_servers set confirmed_from = now(), confirmed_until = now() where id = 7;
 insert into server_schedules (id, server_id, discord_id, action, cron_expression, next_run) values
     (1, 7, '1', 'restart', '0 5 * * *', now() + interval '1 hour');
