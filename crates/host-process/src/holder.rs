@@ -9,16 +9,19 @@
 
 use std::{
     io::{self, Write},
-    path::Path,
+    os::fd::{AsRawFd, OwnedFd},
+    path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::OnceLock,
     thread,
 };
 
 use nix::sched::{CloneFlags, unshare};
+use rustix::fs::{Mode, OFlags, open};
 use serde::{Deserialize, Serialize};
 use tokio::{process::Child, runtime::Handle};
 
-use crate::{GAME_EXEC, account::Account, game_exec::GameOrders, view::View};
+use crate::{GAME_EXEC, account::Account, game_exec::GameOrders, spec::OWN_PROGRAM, view::View};
 
 /// Kernel object that holds a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,8 +74,7 @@ impl Holder {
             Self::UserNamespace => {
                 let mut command = Command::new("unshare");
                 command.args(["--user", "--map-current-user", "--keep-caps", "--pid", "--ipc", "--fork", "--"]);
-                let own = exe == Path::new(crate::spec::OWN_PROGRAM);
-                command.arg(if own { format!("/proc/{}/exe", std::process::id()).into() } else { exe.to_owned() });
+                command.arg(if exe == Path::new(OWN_PROGRAM) { own_program() } else { exe.to_owned() });
                 command
             }
         }
@@ -99,4 +101,13 @@ impl Holder {
         })?;
         thread.join().unwrap_or_else(|_| Err(io::Error::other("the thread panicked")))
     }
+}
+
+/// Returns a path at which another program finds this one, even if its file has been replaced. The program above may not
+/// be looked into (`PR_SET_DUMPABLE`), so its `/proc/<pid>/exe` is closed to the members of a user namespace. They
+/// inherit a descriptor instead, which the shim closes.
+fn own_program() -> PathBuf {
+    static OWN: OnceLock<Option<OwnedFd>> = OnceLock::new();
+    let own = OWN.get_or_init(|| open(OWN_PROGRAM, OFlags::PATH, Mode::empty()).ok());
+    own.as_ref().map_or_else(|| OWN_PROGRAM.into(), |own| format!("/proc/self/fd/{}", own.as_raw_fd()).into())
 }
