@@ -9,6 +9,8 @@ mod hosts_command;
 mod keys;
 mod migrate;
 mod serve;
+#[cfg(test)]
+mod unit_files;
 
 use std::process::ExitCode;
 

@@ -53,7 +53,7 @@ const DESCRIPTORS: u64 = 1024;
 /// Interval of noting that nothing is charged, so that this time is not charged later.
 const UNBILLED: Duration = Duration::from_secs(600);
 /// Time for games to stop at a shutdown that stops them.
-const GAMES: Duration = Duration::from_secs(45);
+pub(crate) const GAMES: Duration = Duration::from_secs(45);
 
 pub(crate) async fn serve() -> Result<(), Failure> {
     let mut signals = Signals::listen().map_err(Failure::from_display)?;
