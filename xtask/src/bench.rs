@@ -21,12 +21,13 @@ const OHA: &str = "1.16.0";
 /// agis-api and baselines in turns. The table goes to the screen, the numbers to target/bench.json;
 /// docs/BENCHMARKS.md says what they mean. Needs wrk (`apt-get install wrk`). For `rate`, oha is built where it is missing.
 /// Limits over Redis are measured where redis-server is installed.
+/// `limiter` and `starts` alone need neither wrk nor PostgreSQL.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Little data and short rounds: a minute or two, to see that it works
     #[arg(long)]
     quick: bool,
-    /// Measure these alone: http, rate, due, limiter
+    /// Measure these alone: http, rate, due, limiter, starts
     #[arg(long, value_name = "PARTS")]
     only: Option<String>,
 }
@@ -39,9 +40,8 @@ impl Args {
 
 pub(crate) fn run(args: &Args, interrupts: &Interrupts) -> Result {
     let target = state::target()?;
-    let wrk = find("wrk", &[]).ok_or_else(|| {
-        Failure::new("wrk makes the load and is not installed: `apt-get install wrk` (or `brew install wrk`)")
-    })?;
+    let is_served = ["http", "rate", "due"].into_iter().any(|part| args.measures(part));
+    let wrk = is_served.then(wrk).transpose()?;
     let oha = args.measures("rate").then(|| oha(&target.join("tools"), interrupts)).transpose()?;
     step("building agis-api and agis-bench, optimised");
     let packages = ["build", "--release", "--package", "agis-api", "--package", "agis-bench"];
@@ -49,35 +49,60 @@ pub(crate) fn run(args: &Args, interrupts: &Interrupts) -> Result {
 
     let state = State::locate()?;
     let place = Place::new(state.dir().join(format!("bench-{}", std::process::id())))?;
-    step("starting PostgreSQL");
-    let ca = Authority::new("agis bench")?;
-    let tls = ServerTls { shown: ca.server(&["localhost"])?, clients: None };
-    let options = Options::durable(place.0.join("postgres")).fetch_into(state.downloads()).tls(tls);
-    let cluster = Cluster::start(options)?;
-    cluster.create_database("bench")?;
-    let ca_file = place.0.join("ca.crt");
-    fs::write(&ca_file, ca.certificate())?;
-    let over_tls = format!("{}?sslmode=verify-ca&sslrootcert={}", cluster.url("bench"), ca_file.display());
-    let redis = redis()?;
+    let database = is_served.then(|| Database::start(&place, &state)).transpose()?;
+    let redis = args.measures("limiter").then(redis).transpose()?.flatten();
     let programs = target.join("release");
     let mut bench = std::process::Command::new(programs.join("agis-bench"));
-    bench.arg("run").args(["--database", &cluster.url("bench"), "--tls-database", &over_tls]);
+    bench.arg("run");
     for (flag, path) in [
         ("--api", programs.join("agis-api")),
-        ("--wrk", wrk),
         ("--dir", place.0.join("files")),
         ("--data-dir", place.0.join("data")),
         ("--out", target.join("bench.json")),
     ] {
         bench.arg(flag).arg(path);
     }
+    bench.args(database.iter().flat_map(Database::arguments));
+    bench.args(wrk.iter().flat_map(|wrk| [OsStr::new("--wrk"), wrk.as_os_str()]));
     bench.args(oha.iter().flat_map(|oha| [OsStr::new("--oha"), oha.as_os_str()]));
     bench.args(redis.iter().flat_map(|redis| ["--redis".to_owned(), redis.url()]));
     bench.args(args.quick.then_some("--quick"));
     bench.args(args.only.iter().flat_map(|parts| ["--only", parts]));
     let done = run_command(&mut bench, interrupts);
-    drop(cluster);
+    drop(database);
     done
+}
+
+/// A private PostgreSQL that writes through to the disk.
+struct Database {
+    cluster: Cluster,
+    ca_file: PathBuf,
+}
+
+impl Database {
+    fn start(place: &Place, state: &State) -> Result<Self> {
+        step("starting PostgreSQL");
+        let ca = Authority::new("agis bench")?;
+        let tls = ServerTls { shown: ca.server(&["localhost"])?, clients: None };
+        let options = Options::durable(place.0.join("postgres")).fetch_into(state.downloads()).tls(tls);
+        let cluster = Cluster::start(options)?;
+        cluster.create_database("bench")?;
+        let ca_file = place.0.join("ca.crt");
+        fs::write(&ca_file, ca.certificate())?;
+        Ok(Self { cluster, ca_file })
+    }
+
+    fn arguments(&self) -> [String; 4] {
+        let url = self.cluster.url("bench");
+        let over_tls = format!("{url}?sslmode=verify-ca&sslrootcert={}", self.ca_file.display());
+        ["--database".to_owned(), url, "--tls-database".to_owned(), over_tls]
+    }
+}
+
+fn wrk() -> Result<PathBuf> {
+    find("wrk", &[]).ok_or_else(|| {
+        Failure::new("wrk makes the load and is not installed: `apt-get install wrk` (or `brew install wrk`)")
+    })
 }
 
 fn redis() -> Result<Option<Redis>> {

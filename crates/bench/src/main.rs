@@ -11,6 +11,7 @@ mod limiter;
 mod load;
 mod process;
 mod report;
+mod starts;
 
 use std::{fs, path::PathBuf, process::ExitCode, time::Duration};
 
@@ -19,10 +20,11 @@ use clap::{Parser, Subcommand};
 use crate::{
     api::{CONNECTIONS, Server},
     data::Size,
-    error::Result,
+    error::{Error, Result},
     http::Stage,
     load::Load,
     report::{Report, say, step},
+    starts::Count,
 };
 
 /// The most memory that agis-api may hold before anybody has asked it for anything.
@@ -49,23 +51,23 @@ enum Command {
 
 #[derive(clap::Args)]
 struct Run {
-    /// An empty database, to be filled
+    /// An empty database, to be filled, for http, rate and due
     #[arg(long)]
-    database: String,
+    database: Option<String>,
     /// The same database over TLS, if that is to be measured
     #[arg(long)]
     tls_database: Option<String>,
     /// The agis-api to measure
     #[arg(long)]
     api: PathBuf,
-    #[arg(long)]
+    #[arg(long, default_value = "wrk")]
     wrk: PathBuf,
     #[arg(long, default_value = "oha")]
     oha: PathBuf,
     /// A folder for files
     #[arg(long)]
     dir: PathBuf,
-    /// The folder of the games, of which there will be none
+    /// The folder of the games
     #[arg(long)]
     data_dir: PathBuf,
     /// A Redis to count limits in, if they are to be measured
@@ -78,7 +80,7 @@ struct Run {
     #[arg(long)]
     quick: bool,
     /// Measure these alone
-    #[arg(long, value_delimiter = ',', default_value = "http,rate,due,limiter")]
+    #[arg(long, value_delimiter = ',', default_value = "http,rate,due,limiter,starts")]
     only: Vec<String>,
 }
 
@@ -112,31 +114,36 @@ async fn run(args: &Run) -> Result {
         }
     }
     if ["http", "rate", "due"].into_iter().any(wanted) {
-        served(args, &wanted, &mut report).await?;
+        let database = args.database.as_deref().ok_or_else(|| Error::new("--database is missing"))?;
+        served(args, database, &wanted, &mut report).await?;
+    }
+    if wanted("starts") {
+        let count = if args.quick { Count { alone: 3, swarm: 30 } } else { Count { alone: 30, swarm: 300 } };
+        starts::measure(&args.api, &args.data_dir.join("starts"), count, &mut report).await?;
     }
     report.write(&args.out)?;
     say(&report.table());
     Ok(())
 }
 
-async fn served(args: &Run, wanted: &impl Fn(&str) -> bool, report: &mut Report) -> Result {
+async fn served(args: &Run, database: &str, wanted: &impl Fn(&str) -> bool, report: &mut Report) -> Result {
     let size = match args.quick {
         false => Size { users: 10_000, servers: 20_000, schedules: 1_000_000, due: 10_000 },
         true => Size { users: 1000, servers: 2000, schedules: 20_000, due: 1000 },
     };
     fs::create_dir_all(&args.dir)?;
-    api::migrate(&args.api, &args.database, &args.data_dir)?;
+    api::migrate(&args.api, database, &args.data_dir)?;
     step(&format!("{} users, {} servers, {} schedules", size.users, size.servers, size.schedules));
-    let sql = data::connect(&args.database).await?;
+    let sql = data::connect(database).await?;
     data::fill(&sql, size).await?;
     data::write_keys(&sql, size, &args.dir).await?;
     let backend: i32 = sql.query_one("select pg_backend_pid()", &[]).await?.get(0);
 
-    let server = Server::api(&args.api, &args.database, &args.data_dir)?;
+    let server = Server::api(&args.api, database, &args.data_dir)?;
     tokio::time::sleep(REST).await;
     report.at_most("memory at rest", process::rss_mib(server.pid())?, REST_MIB, "MiB");
     if wanted("http") || wanted("rate") {
-        let baseline = Server::baseline(&args.database)?;
+        let baseline = Server::baseline(database)?;
         let postmaster = process::parent(backend.unsigned_abs())?;
         let over_tls = args.tls_database.as_ref().map(|url| Server::api(&args.api, url, &args.data_dir)).transpose()?;
         let stage =

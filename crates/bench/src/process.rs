@@ -71,3 +71,26 @@ fn stat(pid: u32) -> Result<Vec<String>> {
 fn ticks(stat: &[String], fields: std::ops::Range<usize>) -> f64 {
     stat.get(fields).unwrap_or_default().iter().filter_map(|field| field.parse::<f64>().ok()).sum()
 }
+
+/// The processes below this one: its children, theirs, and so on.
+pub(crate) fn descendants() -> Result<Vec<u32>> {
+    let parents: Vec<(u32, u32)> = fs::read_dir("/proc")?
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter_map(|pid| Some((pid, parent(pid).ok()?)))
+        .collect();
+    let (mut found, mut seen) = (vec![std::process::id()], 0);
+    while let Some(above) = found.get(seen).copied() {
+        found.extend(parents.iter().filter(|(_, parent)| *parent == above).map(|(pid, _)| *pid));
+        seen += 1;
+    }
+    Ok(found.split_off(1))
+}
+
+/// MiB of memory that a process has in use; it has a share only of pages that others use too.
+pub(crate) fn pss_mib(pid: u32) -> Result<f64> {
+    let file = format!("/proc/{pid}/smaps_rollup");
+    let text = fs::read_to_string(&file).map_err(|error| Error::new(format!("{file}: {error}; root may read it")))?;
+    let kib = text.lines().find_map(|line| line.strip_prefix("Pss:")?.trim().strip_suffix(" kB")?.parse::<f64>().ok());
+    kib.map(|kib| kib / 1024.0).ok_or_else(|| Error::new(format!("{file} tells no memory")))
+}
