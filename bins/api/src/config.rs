@@ -15,7 +15,7 @@ use agis_program::{
     settings::{self, seconds},
 };
 use agis_runtime::{ConfigErrors, Env};
-use agis_servers::game::RunsOn;
+use agis_servers::game::{RunsOn, Size};
 use agis_storage::{DatabaseUrl, DbConfig};
 use chrono::{NaiveDate, NaiveTime};
 
@@ -165,6 +165,8 @@ fn process_host(env: &mut Env<'_>, name: String) -> agis_host_process::Config {
         name,
         bind_address: env.or("GAME_BIND_ADDRESS", IpAddr::V4(Ipv4Addr::UNSPECIFIED)).to_string(),
         game_uids: game_uids(env),
+        disk_reserve: size(env, "DISK_RESERVE", 512 << 20).unwrap_or_default(),
+        trash_max: size(env, "TRASH_MAX", 50 << 30),
         // The running program, even if its file has been replaced.
         exe: PathBuf::from("/proc/self/exe"),
     }
@@ -184,6 +186,21 @@ fn game_uids(env: &mut Env<'_>) -> RangeInclusive<u32> {
         _ => {
             env.reject("GAME_UIDS", &text, "is a range of user ids without 0, such as 1900000000-1999999999");
             GAME_UIDS
+        }
+    }
+}
+
+/// Reads a size in bytes; `None` for the word `off`.
+fn size(env: &mut Env<'_>, key: &str, default: u64) -> Option<u64> {
+    let Some(text) = env.text(key) else { return Some(default) };
+    if text == "off" {
+        return None;
+    }
+    match text.parse::<Size>() {
+        Ok(size) => Some(size.bytes()),
+        Err(why) => {
+            env.reject(key, &text, &why);
+            None
         }
     }
 }

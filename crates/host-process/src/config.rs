@@ -17,6 +17,10 @@ pub struct Config {
     /// Accounts of the games if this program is root: one for each server. Otherwise unused, and games run as this
     /// program's account.
     pub game_uids: RangeInclusive<u32>,
+    /// Free bytes of the disk below which nothing starts.
+    pub disk_reserve: u64,
+    /// Bytes that the worlds of deleted servers may take together; `None` for no limit.
+    pub trash_max: Option<u64>,
     /// Absolute path of the program with the hidden subcommands. `/proc/self/exe` survives a rebuilt or removed binary.
     pub exe: PathBuf,
 }

@@ -7,6 +7,9 @@ use agis_servers::host::{Generation, HostError};
 
 use crate::{dir::ServerDir, setup::HostSetup};
 
+/// Files that outlive the server.
+const KEPT: [&str; 5] = ["generation", "generation.lock", "generation.spare", "killed", "killed.spare"];
+
 /// Releases the ports, moves the world away and deletes the other files. The fence stays, since an order from before the
 /// deletion must never revive the server. The record of a kill stays too. No process of the server runs.
 pub(crate) fn delete(setup: &HostSetup, server: ServerId, generation: Generation) -> Result<(), HostError> {
@@ -26,7 +29,7 @@ fn remove(setup: &HostSetup, server: ServerId, dir: &ServerDir) -> io::Result<()
     setup.trash.take(server, &dir.world())?;
     for entry in fs::read_dir(dir.path())? {
         let entry = entry?;
-        if !matches!(entry.file_name().to_str(), Some("generation" | "generation.lock" | "killed")) {
+        if !entry.file_name().to_str().is_some_and(|name| KEPT.contains(&name)) {
             fs::remove_file(entry.path())?;
         }
     }

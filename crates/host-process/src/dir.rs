@@ -22,6 +22,7 @@ use agis_servers::host::{Generation, HostError};
 use crate::{
     account::Account,
     lock::Brief,
+    replace::replace,
     status::{self, Status},
 };
 
@@ -75,7 +76,7 @@ impl ServerDir {
         make_dir(&self.0, 0o711).map_err(|error| self.unavailable(&error))?;
         let gate = self.gate()?;
         if gate.up_to_date(generation)? < Some(generation) {
-            status::write_atomically(&self.file("generation"), generation.to_string().as_bytes())
+            replace(&self.file("generation"), generation.to_string().as_bytes())
                 .map_err(|error| self.unavailable(&error))?;
         }
         Ok(())
@@ -123,12 +124,12 @@ impl ServerDir {
     /// Records that the run had to be killed for the operation that asked it to end, or for the one that began it.
     pub(crate) fn note_kill(&self, began: OperationId) -> io::Result<()> {
         let operation = self.operation("asked")?.unwrap_or(began);
-        status::write_atomically(&self.file("killed"), operation.to_string().as_bytes())
+        replace(&self.file("killed"), operation.to_string().as_bytes())
     }
 
     fn operation(&self, file: &str) -> io::Result<Option<OperationId>> {
         match fs::read_to_string(self.file(file)) {
-            Ok(text) => Ok(text.parse().ok()),
+            Ok(text) => Ok(text.trim().parse().ok()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
@@ -171,14 +172,9 @@ impl Gate<'_> {
     /// Records the operation for which the run is asked to end; `None` when the run begins.
     pub(crate) fn note_asked(&self, operation: Option<OperationId>) -> Result<(), HostError> {
         let file = self.dir.file("asked");
-        let noted = match operation {
-            Some(operation) => status::write_atomically(&file, operation.to_string().as_bytes()),
-            None => fs::remove_file(&file),
-        };
-        match noted {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.dir.unavailable(&error)),
-            _ => Ok(()),
-        }
+        // The file of a run that begins is empty, and has the space of the next record.
+        let text = operation.map(|operation| operation.to_string()).unwrap_or_default();
+        replace(&file, text.as_bytes()).map_err(|error| self.dir.unavailable(&error))
     }
 
     /// Returns the last status of the latest shim.

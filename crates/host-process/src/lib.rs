@@ -6,6 +6,7 @@
 //! - `holder`: PID namespace that holds a run and ends with its shim
 //! - `launch`: turns an entry of the catalogue into a `spec`; `program`: checks whether a program can be run
 //! - `containment`: boundaries around games; `room`: room of the disk and the memory
+//! - `disk`: space of worlds, and the reserve
 //! - `watch`: notices the end of a server without an order; `trash`: keeps worlds of deleted servers
 //! - `console_reader`: reads a console; `console_access`: gives access to the consoles of a data directory
 //!
@@ -18,6 +19,7 @@
 //!
 //! Both halves, and every other program on the same data directory, agree on these:
 //! - `dir`: a server's directory and its generation fence; `lock`: flock(2); `status`: the shim's last status
+//! - `replace`: replaces small files, on a full disk too
 //! - `identity`: a process by pidfd and start time; `spec`: the shim's orders
 //!
 //! [`demo_game`] is a game that needs no download.
@@ -36,6 +38,7 @@ mod containment;
 mod delete;
 pub mod demo_game;
 mod dir;
+mod disk;
 mod files;
 mod game;
 pub mod game_exec;
@@ -50,6 +53,7 @@ mod ports;
 mod program;
 mod pty;
 mod ready;
+mod replace;
 mod room;
 mod setup;
 pub mod shim;

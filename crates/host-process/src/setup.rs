@@ -34,6 +34,8 @@ pub(crate) struct HostSetup {
     accounts: Option<Accounts>,
     pub(crate) ports: Ports,
     pub(crate) trash: Trash,
+    /// Free bytes of the disk below which nothing starts.
+    pub(crate) disk_reserve: u64,
     /// Id of the data directory.
     pub(crate) id: Uuid,
     /// Canonical path of the data directory.
@@ -43,7 +45,7 @@ pub(crate) struct HostSetup {
 impl HostSetup {
     /// Checks the configuration and creates the directories.
     pub(crate) fn new(config: Config) -> Result<Self, SetupError> {
-        let Config { data_dir, name, public_address, bind_address: bind, game_uids, exe } = config;
+        let Config { data_dir, name, public_address, bind_address: bind, game_uids, disk_reserve, trash_max, exe } = config;
         let address = |source| SetupError::Address { address: bind.clone(), source };
         TcpListener::bind((bind.as_str(), 0)).map_err(address)?;
         UdpSocket::bind((bind.as_str(), 0)).map_err(address)?;
@@ -75,7 +77,8 @@ impl HostSetup {
             }
         };
         let ports = Ports { dir: ports, bind };
-        Ok(Self { name, public_address, exe, holder, loose, accounts, ports, trash: Trash::new(trash), id, root })
+        let trash = Trash::new(trash, trash_max);
+        Ok(Self { name, public_address, exe, holder, loose, accounts, ports, trash, disk_reserve, id, root })
     }
 
     /// Returns the account of a server's game; `None` for this program's own account.

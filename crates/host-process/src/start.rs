@@ -22,6 +22,7 @@ use tokio::{
 use crate::{
     SHIM,
     dir::{ServerDir, blocking},
+    disk,
     holder::Holder,
     launch::{self, Site},
     setup::HostSetup,
@@ -86,6 +87,8 @@ fn prepare(
         .game
         .process()
         .ok_or_else(|| HostError::Failed(format!("the game '{}' does not run as a process", launch.game.key)))?;
+    disk::check_reserve(&setup.root, setup.disk_reserve)?;
+    disk::check_world(&dir.world(), process.limits.disk)?;
     let ports = setup.ports.claim(server, had.first().copied(), &process.ports)?;
     let claimed: Vec<_> = ports.iter().map(|port| port.port).collect();
     let account = setup.account(server);

@@ -5,12 +5,13 @@ use std::{
     io::{self, Write},
     os::fd::OwnedFd,
     path::Path,
+    sync::atomic::{AtomicU32, Ordering},
 };
 
 use agis_servers::host::{Generation, OpenPort};
 use serde::{Deserialize, Serialize};
 
-use crate::identity::Process;
+use crate::{identity::Process, replace::replace};
 
 /// End of a server whose shim could not report it.
 const UNOBSERVED: &str = "ended unobserved (the machine restarted, or its supervisor was killed)";
@@ -83,15 +84,20 @@ impl Status {
 
     /// Replaces the file.
     pub(crate) fn write(&self, path: &Path) -> io::Result<()> {
-        write_atomically(path, &serde_json::to_vec(self)?)
+        replace(path, &serde_json::to_vec(self)?)
     }
 }
 
 /// Replaces a file, so every reader, and the next boot, sees either the old text or the new one.
 pub(crate) fn write_atomically(path: &Path, text: &[u8]) -> io::Result<()> {
-    let fresh = path.with_extension(format!("new-{}", std::process::id()));
+    static DRAFTS: AtomicU32 = AtomicU32::new(0);
+    let draft = DRAFTS.fetch_add(1, Ordering::Relaxed);
+    let fresh = path.with_extension(format!("new-{}-{draft}", std::process::id()));
     let mut file = File::create(&fresh)?;
-    file.write_all(text)?;
-    file.sync_data()?;
-    fs::rename(&fresh, path)
+    let written = file.write_all(text).and_then(|()| file.sync_data()).and_then(|()| fs::rename(&fresh, path));
+    if written.is_err() {
+        // A part of it would keep what little space a full disk has.
+        let _ = fs::remove_file(&fresh);
+    }
+    written
 }

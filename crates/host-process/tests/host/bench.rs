@@ -30,7 +30,12 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) fn new() -> Self {
-        let data = tempfile::tempdir().expect("a directory");
+        Self::within(&std::env::temp_dir())
+    }
+
+    /// A data directory in this folder.
+    pub(crate) fn within(folder: &Path) -> Self {
+        let data = tempfile::tempdir_in(folder).expect("a directory");
         // Games must be able to pass through.
         fs::set_permissions(data.path(), fs::Permissions::from_mode(0o711)).expect("our directory");
         Self { data }
@@ -67,6 +72,8 @@ impl Bench {
             public_address: "games.example.org".to_owned(),
             bind_address: "127.0.0.1".to_owned(),
             game_uids: 1_900_000_000..=1_999_999_999,
+            disk_reserve: 0,
+            trash_max: None,
             exe: hidden(),
         }
     }

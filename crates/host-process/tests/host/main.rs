@@ -5,6 +5,7 @@ mod console;
 mod contained;
 mod end;
 mod files;
+mod full_disk;
 mod kills;
 mod ports;
 mod share;
