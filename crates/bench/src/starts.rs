@@ -98,6 +98,8 @@ impl Site {
             public_address: "localhost".to_owned(),
             bind_address: "127.0.0.1".to_owned(),
             game_uids: 1_900_000_000..=1_999_999_999,
+            disk_reserve: 0,
+            trash_max: None,
             exe: api.to_owned(),
         };
         let host = Arc::new(ProcessHost::new(config).map_err(|error| Error::new(error.to_string()))?);

@@ -2,7 +2,7 @@
 
 use agis_servers::host::{Boundary, Containment};
 
-use crate::{holder::Holder, setup::HostSetup};
+use crate::{holder::Holder, limits::KernelLimits, setup::HostSetup};
 
 /// Returns the boundaries that hold on this machine, and the reasons why others do not.
 pub(crate) fn containment(setup: &HostSetup) -> Containment {
@@ -19,5 +19,26 @@ pub(crate) fn containment(setup: &HostSetup) -> Containment {
         Holder::UserNamespace => report.without(Boundary::Files, "a game can read what the account of AGIS can read"),
         Holder::ProcessGroup => report.without(Boundary::Files, if is_root { loose } else { shared }),
     };
-    if is_root { report.with(Boundary::Account, "GAME_UIDS") } else { report.without(Boundary::Account, shared) }
+    let report =
+        if is_root { report.with(Boundary::Account, "GAME_UIDS") } else { report.without(Boundary::Account, shared) };
+    let report = match &setup.cgroups {
+        Ok(_) => {
+            let kernel = [Boundary::Memory, Boundary::Cpu, Boundary::Pids];
+            kernel.into_iter().fold(report, |report, boundary| report.with(boundary, "a cgroup of its own"))
+        }
+        Err(why) => measured(report, setup, shared).without(Boundary::Cpu, why),
+    };
+    report
+        .with(Boundary::Disk, "measured at each start and every minute, or less often where that takes long")
+        .with(Boundary::Console, "AGIS reads no faster")
+}
+
+/// Adds the limits that hold without a cgroup.
+fn measured(report: Containment, setup: &HostSetup, shared: &str) -> Containment {
+    let report =
+        report.with(Boundary::Memory, "measured every 5 s, and RLIMIT_DATA of twice the limit for each process");
+    match KernelLimits::counts_alone(setup.some_account(), setup.holder) {
+        true => report.with(Boundary::Pids, "RLIMIT_NPROC"),
+        false => report.without(Boundary::Pids, shared),
+    }
 }

@@ -24,6 +24,7 @@ use crate::{
     game_exec::GameOrders,
     game_output::GameOutput,
     holder::Holder,
+    limits::KernelLimits,
     pty::Pty,
     spec::{OWN_PROGRAM, Spec},
 };
@@ -62,6 +63,8 @@ impl GameProcess {
             account: spec.account,
             view: spec.view.clone(),
             world: spec.dir.join("world"),
+            cgroup: spec.cgroup.clone(),
+            limits: if spec.cgroup.is_some() { KernelLimits::default() } else { KernelLimits::of(spec) },
             files: spec.files.clone(),
             pty: spec.pty,
         })?;
@@ -192,7 +195,7 @@ async fn type_into(pipe: &mut Sender, bytes: &[u8]) {
 }
 
 /// Returns the children of this process, by their numbers in `/proc`. Empty where the kernel does not list them.
-fn children() -> Vec<i32> {
+pub(crate) fn children() -> Vec<i32> {
     let text = fs::read_to_string(CHILDREN).unwrap_or_default();
     text.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect()
 }

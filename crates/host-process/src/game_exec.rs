@@ -17,14 +17,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     account::Account,
+    cgroup::RunCgroup,
     files::{self, FileOrder},
+    limits::KernelLimits,
     program, pty,
     spec::OWN_PROGRAM,
     view::View,
 };
 
 /// Orders for the last step before a game.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct GameOrders {
     /// Process id of the shim, as its child sees it; 0 for a parent in another PID namespace.
     pub(crate) shim: u32,
@@ -36,6 +38,12 @@ pub(crate) struct GameOrders {
     pub(crate) view: Option<View>,
     /// Working directory.
     pub(crate) world: PathBuf,
+    /// Cgroup of the game; `None` for that of the shim.
+    #[serde(default)]
+    pub(crate) cgroup: Option<RunCgroup>,
+    /// Limits of the kernel without a cgroup.
+    #[serde(default)]
+    pub(crate) limits: KernelLimits,
     /// Files to write into the working directory.
     pub(crate) files: Vec<FileOrder>,
     /// Whether the game has a terminal, which is standard output here.
@@ -63,6 +71,9 @@ fn become_game(length: Option<OsString>) -> io::Result<()> {
     let orders = read(length.ok_or_else(|| io::Error::other("the length of the orders is missing"))?)?;
     // The mount points and the files of the game do not depend on the operator's mask.
     umask(Mode::WGRP | Mode::WOTH);
+    if let Some(cgroup) = &orders.cgroup {
+        cgroup.enter()?;
+    }
     if let Some(view) = &orders.view {
         view.enter()?;
     }
@@ -106,6 +117,7 @@ fn drop_rights(orders: &GameOrders) -> io::Result<()> {
     if getuid().is_root() || geteuid().is_root() {
         return Err(io::Error::other("games never run as root"));
     }
+    orders.limits.set()?;
     rustix::thread::set_no_new_privs(true)?;
     // The capabilities of a user namespace pass to the next program as ambient ones.
     rustix::thread::clear_ambient_capability_set()?;

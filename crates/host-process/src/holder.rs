@@ -39,9 +39,7 @@ impl Holder {
     /// runs are not contained.
     pub(crate) fn probe(exe: &Path, account: Option<Account>) -> Result<Self, String> {
         let holder = if rustix::process::geteuid().is_root() { Self::Namespace } else { Self::UserNamespace };
-        let view = Some(View::default());
-        let orders =
-            GameOrders { shim: 0, command: vec![], account, view, world: "/".into(), files: vec![], pty: false };
+        let orders = GameOrders { account, view: Some(View::default()), world: "/".into(), ..GameOrders::default() };
         holder.try_out(exe, &orders).map(|()| holder)
     }
 

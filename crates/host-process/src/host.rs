@@ -21,6 +21,7 @@ use crate::{
     status::{Phase, Status},
     stop,
     watch::Watches,
+    world_watch::WorldWatch,
 };
 
 /// Host that runs game servers as processes of this machine.
@@ -31,6 +32,7 @@ use crate::{
 pub struct ProcessHost {
     setup: Arc<HostSetup>,
     watches: Watches,
+    worlds: Arc<WorldWatch>,
 }
 
 impl ProcessHost {
@@ -41,7 +43,21 @@ impl ProcessHost {
     pub fn new(config: Config) -> Result<Self, SetupError> {
         let setup = HostSetup::new(config)?;
         setup.trash.sweep();
-        Ok(Self { setup: Arc::new(setup), watches: Watches::default() })
+        Ok(Self { setup: Arc::new(setup), watches: Watches::default(), worlds: Arc::default() })
+    }
+
+    /// Looks after the disk: limits of worlds that grew, and the size of the trash.
+    ///
+    /// # Errors
+    /// Fails if the work is cut short.
+    pub async fn look_after_disk(&self) -> Result<(), HostError> {
+        let (setup, worlds) = (Arc::clone(&self.setup), Arc::clone(&self.worlds));
+        blocking(move || {
+            worlds.look(&setup.root);
+            setup.trash.sweep();
+            Ok(())
+        })
+        .await
     }
 }
 

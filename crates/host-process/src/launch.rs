@@ -61,6 +61,7 @@ pub(crate) fn spec(launch: &Launch, process: &Process, site: &Site<'_>) -> Resul
         files: game.files.iter().map(|(path, file)| values.file(path, file)).collect::<Result<_, _>>()?,
         holder: site.holder,
         view: None,
+        cgroup: None,
         ready: game.ready.clone(),
         stop: game.stop.clone(),
         good_exits: game.good_exits.clone(),

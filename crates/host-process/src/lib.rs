@@ -6,7 +6,7 @@
 //! - `holder`: PID namespace that holds a run and ends with its shim
 //! - `launch`: turns an entry of the catalogue into a `spec`; `program`: checks whether a program can be run
 //! - `containment`: boundaries around games; `room`: room of the disk and the memory
-//! - `disk`: space of worlds, and the reserve
+//! - `disk`: space of worlds, and the reserve; `world_watch`: measures worlds of running servers
 //! - `watch`: notices the end of a server without an order; `trash`: keeps worlds of deleted servers
 //! - `console_reader`: reads a console; `console_access`: gives access to the consoles of a data directory
 //!
@@ -15,6 +15,7 @@
 //! - `game_output`: reads the game's output, no faster than `console_rate`; `console_writer`: writes the console
 //! - `ready`: checks for players' entry
 //! - [`game_exec`]: takes the last step before the game: `view`, its mounts, its account, and `files`, which it writes
+//! - `cgroup`: limits of a run where cgroups are delegated; `limits`: limits elsewhere
 //! - `commands`: passes typed lines from the host's half to the shim's; `line_reader`: reads them
 //!
 //! Both halves, and every other program on the same data directory, agree on these:
@@ -28,6 +29,7 @@
 //! `main` of the module of that name with the following arguments, before it starts an async runtime.
 
 mod account;
+mod cgroup;
 mod commands;
 mod config;
 mod console_access;
@@ -47,6 +49,7 @@ mod holder;
 mod host;
 mod identity;
 mod launch;
+mod limits;
 mod line_reader;
 mod lock;
 mod ports;
@@ -65,6 +68,7 @@ mod supervise;
 mod trash;
 mod view;
 mod watch;
+mod world_watch;
 
 pub use config::{Config, SetupError};
 pub use console_access::Consoles;

@@ -2,7 +2,7 @@
 //!
 //! A new file needs space, and on a full disk the game takes whatever becomes free. So each file has a spare beside it
 //! with space of its own. A replacement fills the spare and exchanges the two names, and the old file is the next spare.
-//! Where the file system copies on each write (btrfs, zfs), only its own reserve helps.
+//! A file system that copies on each write (btrfs, zfs) needs its own reserve.
 
 use std::{
     fs::{self, File, OpenOptions},

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::{
     account::{Account, Accounts},
+    cgroup::Cgroups,
     config::{Config, SetupError},
     dir::{ServerDir, make_dir},
     holder::Holder,
@@ -18,7 +19,7 @@ use crate::{
     view::View,
 };
 
-const SERVERS: &str = "servers";
+pub(crate) const SERVERS: &str = "servers";
 const HOST_FILE: &str = "host";
 
 /// Values that are fixed when a host is set up.
@@ -31,6 +32,8 @@ pub(crate) struct HostSetup {
     pub(crate) holder: Holder,
     /// Reason why no kernel object holds a run; `None` if one does.
     pub(crate) loose: Option<String>,
+    /// Cgroups of runs, or the reason why limits are measured instead.
+    pub(crate) cgroups: Result<Cgroups, String>,
     accounts: Option<Accounts>,
     pub(crate) ports: Ports,
     pub(crate) trash: Trash,
@@ -45,7 +48,8 @@ pub(crate) struct HostSetup {
 impl HostSetup {
     /// Checks the configuration and creates the directories.
     pub(crate) fn new(config: Config) -> Result<Self, SetupError> {
-        let Config { data_dir, name, public_address, bind_address: bind, game_uids, disk_reserve, trash_max, exe } = config;
+        let Config { data_dir, name, public_address, bind_address: bind, game_uids, disk_reserve, trash_max, exe } =
+            config;
         let address = |source| SetupError::Address { address: bind.clone(), source };
         TcpListener::bind((bind.as_str(), 0)).map_err(address)?;
         UdpSocket::bind((bind.as_str(), 0)).map_err(address)?;
@@ -78,7 +82,20 @@ impl HostSetup {
         };
         let ports = Ports { dir: ports, bind };
         let trash = Trash::new(trash, trash_max);
-        Ok(Self { name, public_address, exe, holder, loose, accounts, ports, trash, disk_reserve, id, root })
+        Ok(Self {
+            name,
+            public_address,
+            exe,
+            holder,
+            loose,
+            cgroups: Cgroups::find(),
+            accounts,
+            ports,
+            trash,
+            disk_reserve,
+            id,
+            root,
+        })
     }
 
     /// Returns the account of a server's game; `None` for this program's own account.

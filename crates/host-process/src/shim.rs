@@ -79,6 +79,10 @@ pub(crate) struct Signals {
     pub(crate) terminate: Signal,
     /// Signal that a process of the game has ended.
     pub(crate) child: Signal,
+    /// Signal that the world has grown beyond its limit.
+    pub(crate) world_full: Signal,
+    /// Signal that the world is near its limit.
+    pub(crate) world_near: Signal,
     /// Signals without effect, since the shim has no terminal.
     pub(crate) ignored: [Signal; 3],
 }
@@ -88,7 +92,9 @@ impl Signals {
         let ignored = [SignalKind::hangup(), SignalKind::interrupt(), SignalKind::quit()];
         let [hangup, interrupt, quit] = ignored.map(signal);
         let [terminate, child] = [SignalKind::terminate(), SignalKind::child()].map(signal);
-        Ok(Self { terminate: terminate?, child: child?, ignored: [hangup?, interrupt?, quit?] })
+        let [world_full, world_near] = [SignalKind::user_defined1(), SignalKind::user_defined2()].map(signal);
+        let (world_full, world_near) = (world_full?, world_near?);
+        Ok(Self { terminate: terminate?, child: child?, world_full, world_near, ignored: [hangup?, interrupt?, quit?] })
     }
 }
 
@@ -117,6 +123,7 @@ fn begin(spec: &Spec) -> Result<Option<(Status, Commands)>, HostError> {
         ports: spec.ports.clone(),
         grace_s: spec.stop.grace_s,
         shim: Process::this().map_err(wrong)?,
+        disk: spec.limits.disk,
     };
     status.write(&dir.status()).map_err(wrong)?;
     Ok(Some((status, commands)))

@@ -9,7 +9,7 @@ use agis_servers::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{account::Account, files::FileOrder, holder::Holder, view::View};
+use crate::{account::Account, cgroup::RunCgroup, files::FileOrder, holder::Holder, view::View};
 
 /// Orders for one run of one server.
 #[derive(Debug, Serialize, Deserialize)]
@@ -24,6 +24,9 @@ pub(crate) struct Spec {
     pub(crate) holder: Holder,
     /// Mounts of the game; `None` for those of the machine.
     pub(crate) view: Option<View>,
+    /// Cgroup of the game, with its limits; `None` for that of the shim.
+    #[serde(default)]
+    pub(crate) cgroup: Option<RunCgroup>,
     /// Port of the server, and its protocol.
     pub(crate) port: u16,
     pub(crate) protocol: Protocol,

@@ -105,6 +105,10 @@ fn prepare(
         setup.ports.release(server, *port).map_err(wrong)?;
     }
     dir.make_world(account).map_err(wrong)?;
+    if let Ok(cgroups) = &setup.cgroups {
+        let made = cgroups.make(server, &spec.limits);
+        spec.cgroup = Some(made.map_err(|error| HostError::Unavailable(format!("the server's cgroup: {error}")))?);
+    }
     Ok(Some(spec))
 }
 

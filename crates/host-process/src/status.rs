@@ -8,7 +8,10 @@ use std::{
     sync::atomic::{AtomicU32, Ordering},
 };
 
-use agis_servers::host::{Generation, OpenPort};
+use agis_servers::{
+    game::Size,
+    host::{Generation, OpenPort},
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{identity::Process, replace::replace};
@@ -32,6 +35,10 @@ pub(crate) struct Status {
     pub(crate) grace_s: u32,
     /// Process of the supervisor. The run lives exactly as long ([`crate::holder`]).
     pub(crate) shim: Process,
+    /// Limit of the world, of which the shim is told by a signal ([`crate::world_watch`]); `None` for no limit, or a shim
+    /// of an older version.
+    #[serde(default)]
+    pub(crate) disk: Option<Size>,
 }
 
 /// Phase of a run.

@@ -15,9 +15,9 @@ use crate::{
     commands::Commands,
     console_writer::{ConsoleWriter, FILE_BYTES},
     dir::ServerDir,
-    game::{GameProcess, describe},
+    game::{GameProcess, children, describe},
     game_output::Heard,
-    ready,
+    limits, ready,
     shim::Signals,
     spec::Spec,
     status::{Phase, Status},
@@ -91,6 +91,7 @@ struct Supervisor {
 impl Supervisor {
     async fn run(mut self, mut game: GameProcess, mut commands: Commands, mut signals: Signals) -> io::Result<()> {
         let mut tick = interval(TICK);
+        let mut look = interval(limits::LOOK);
         let mut writes = true;
         let [hangup, interrupt, quit] = &mut signals.ignored;
         let exit = loop {
@@ -106,6 +107,18 @@ impl Supervisor {
                 }
                 _ = signals.terminate.recv() => self.stop(&mut game, "stopped".to_owned()).await,
                 _ = tick.tick(), if matches!(self.stage, Stage::Starting { .. }) => self.look()?,
+                _ = signals.world_full.recv() => {
+                    let limit = self.spec.limits.disk.map(|limit| limit.to_string()).unwrap_or_default();
+                    self.stop(&mut game, format!("its world grew beyond its limit of {limit}")).await;
+                }
+                _ = signals.world_near.recv() => self.console.note("> (the world has 90 % of the space that it may take)"),
+                _ = look.tick(), if self.is_measured() => {
+                    if let Some(how) = limits::beyond_memory(children(), self.spec.limits.memory) {
+                        self.stage = Stage::Stopping { how, killed: false, others_asked: true };
+                        self.deadline = None;
+                        game.signal_all(Signal::KILL);
+                    }
+                }
                 () = sleep_until(deadline), if self.deadline.is_some() => self.overdue(&mut game).await,
                 _ = hangup.recv() => {}
                 _ = interrupt.recv() => {}
@@ -128,13 +141,30 @@ impl Supervisor {
         .await;
         let is_over = matches!(self.stage, Stage::Ready) && left.is_empty();
         let good = is_over && exit.code().is_some_and(|it| self.spec.good_exits.include(it));
-        let how = self.tell(exit, &left);
+        let out_of_memory = if asked || good { None } else { self.out_of_memory() };
+        let how = out_of_memory.unwrap_or_else(|| self.tell(exit, &left));
+        if let Some(cgroup) = &self.spec.cgroup {
+            cgroup.remove();
+        }
         if matches!(self.stage, Stage::Stopping { killed: true, .. })
             && let Err(error) = ServerDir::new(self.spec.dir.clone()).note_kill(self.spec.operation)
         {
             self.console.note(&format!("> (the record that the game was killed could not be written: {error})"));
         }
         self.record.enter(Phase::Ended { how, good })
+    }
+
+    /// Returns whether the memory is measured, since no cgroup limits it.
+    fn is_measured(&self) -> bool {
+        self.spec.limits.memory.is_some() && self.spec.cgroup.is_none()
+    }
+
+    /// Returns the reason of an end by itself, if the game used up its memory.
+    fn out_of_memory(&self) -> Option<String> {
+        match &self.spec.cgroup {
+            Some(cgroup) => self.spec.limits.memory.filter(|_| cgroup.is_out_of_memory()).map(limits::out_of_memory),
+            None => limits::ended_beyond_memory(self.spec.limits.memory),
+        }
     }
 
     /// Returns how the main process ended, once the run is over. A launcher may end before the server that it started has
@@ -176,7 +206,11 @@ impl Supervisor {
     fn become_ready(&mut self) -> io::Result<()> {
         self.stage = Stage::Ready;
         self.deadline = None;
-        self.record.enter(Phase::Ready)
+        // A disk that takes no status ends no game.
+        if let Err(error) = self.record.enter(Phase::Ready) {
+            self.console.note(&format!("> (the status of the server could not be written: {error})"));
+        }
+        Ok(())
     }
 
     async fn stop(&mut self, game: &mut GameProcess, how: String) {

@@ -7,6 +7,7 @@ mod end;
 mod files;
 mod full_disk;
 mod kills;
+mod limits;
 mod ports;
 mod share;
 mod start;
