@@ -19,7 +19,7 @@ fn said_of(lines: &str) -> String {
     let has = |field: &str| lines.lines().any(|line| line.split([' ', '.']).next() == Some(field));
     let rest: String = usual
         .iter()
-        .filter(|(field, _)| !has(field) && !(*field == "port" && has("ports")))
+        .filter(|(field, _)| !(has(field) || *field == "port" && has("ports")))
         .map(|(_, line)| format!("g.{line}\n"))
         .collect();
     let lines: String = lines.lines().map(|line| format!("g.{line}\n")).collect();
