@@ -21,6 +21,8 @@ use crate::{
 
 pub(crate) const SERVERS: &str = "servers";
 const HOST_FILE: &str = "host";
+/// Mount of the cgroups; file-hierarchy(7).
+const CGROUPS: &str = "/sys/fs/cgroup";
 
 /// Values that are fixed when a host is set up.
 #[derive(Debug)]
@@ -118,7 +120,11 @@ impl HostSetup {
 
     /// Returns the mounts of a server's game; `None` for those of the machine.
     pub(crate) fn view(&self, server: ServerId, program: &Path) -> Option<View> {
-        let hidden = [SERVERS, "ports", "trash"].map(|name| self.root.join(name)).into();
+        let mut hidden = Vec::from([SERVERS, "ports", "trash"].map(|name| self.root.join(name)));
+        if self.holder == Holder::UserNamespace && self.cgroups.is_ok() {
+            // A game of the same account would leave its cgroup.
+            hidden.push(CGROUPS.into());
+        }
         let program = program.canonicalize().ok().and_then(|it| Some(it.parent()?.to_owned()));
         let kept = [Some(self.dir(server).world()), program].into_iter().flatten().collect();
         (self.holder != Holder::ProcessGroup).then_some(View { hidden, kept })

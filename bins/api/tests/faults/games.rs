@@ -121,7 +121,7 @@ async fn stop_of_a_killed_process_is_finished() {
     let operation = api.ask(id, "stop").await;
     wait::until(SOON, "the host to know of the stop", async || {
         let seen = std::fs::read_to_string(stack.server_dir(id).join("generation"));
-        seen.is_ok_and(|seen| seen == "2").then_some(())
+        seen.is_ok_and(|seen| seen.trim() == "2").then_some(())
     })
     .await;
     api.kill();
