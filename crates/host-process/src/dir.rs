@@ -135,11 +135,13 @@ impl ServerDir {
         }
     }
 
-    /// Creates the game's working directory, for its owner only. This program owns the directory above, so no game can
-    /// replace it. A world that another account wrote, such as a restored one, passes to its new owner.
+    /// Creates the game's working directory, for its owner only, and gives it its mode again if the game has changed that.
+    /// This program owns the directory above, so no game can replace it. A world that another account wrote, such as a
+    /// restored one, passes to its new owner.
     pub(crate) fn make_world(&self, owner: Option<Account>) -> io::Result<()> {
         let world = self.world();
         make_dir(&world, 0o700)?;
+        fs::set_permissions(&world, Permissions::from_mode(0o700))?;
         let Some(account) = owner else { return Ok(()) };
         let before = fs::symlink_metadata(&world)?.uid();
         if before != account.uid() {

@@ -5,7 +5,10 @@ use std::{
 };
 
 use agis_base::ServerId;
-use agis_servers::host::{Endpoint, OpenPort};
+use agis_servers::{
+    game::Size,
+    host::{Endpoint, OpenPort},
+};
 use uuid::Uuid;
 
 use crate::{
@@ -82,22 +85,13 @@ impl HostSetup {
                 (Holder::ProcessGroup, Some(reason))
             }
         };
+        let cgroups = match holder {
+            Holder::ProcessGroup if accounts.is_none() => Err("a game of the same account would leave it".to_owned()),
+            _ => Cgroups::find(),
+        };
         let ports = Ports { dir: ports, bind };
         let trash = Trash::new(trash, trash_max);
-        Ok(Self {
-            name,
-            public_address,
-            exe,
-            holder,
-            loose,
-            cgroups: Cgroups::find(),
-            accounts,
-            ports,
-            trash,
-            disk_reserve,
-            id,
-            root,
-        })
+        Ok(Self { name, public_address, exe, holder, loose, cgroups, accounts, ports, trash, disk_reserve, id, root })
     }
 
     /// Returns the account of a server's game; `None` for this program's own account.
@@ -119,7 +113,7 @@ impl HostSetup {
     }
 
     /// Returns the mounts of a server's game; `None` for those of the machine.
-    pub(crate) fn view(&self, server: ServerId, program: &Path) -> Option<View> {
+    pub(crate) fn view(&self, server: ServerId, program: &Path, memory: Option<Size>) -> Option<View> {
         let mut hidden = Vec::from([SERVERS, "ports", "trash"].map(|name| self.root.join(name)));
         if self.holder == Holder::UserNamespace && self.cgroups.is_ok() {
             // A game of the same account would leave its cgroup.
@@ -127,7 +121,7 @@ impl HostSetup {
         }
         let program = program.canonicalize().ok().and_then(|it| Some(it.parent()?.to_owned()));
         let kept = [Some(self.dir(server).world()), program].into_iter().flatten().collect();
-        (self.holder != Holder::ProcessGroup).then_some(View { hidden, kept })
+        (self.holder != Holder::ProcessGroup).then_some(View { hidden, kept, memory: memory.map(Size::bytes) })
     }
 
     pub(crate) fn dir(&self, server: ServerId) -> ServerDir {

@@ -94,7 +94,7 @@ fn prepare(
     let account = setup.account(server);
     let site = Site { dir: &dir, generation, operation, ports, bind: &setup.ports.bind, account, holder: setup.holder };
     let mut spec = launch::spec(launch, process, &site)?;
-    spec.view = spec.command.first().and_then(|program| setup.view(server, Path::new(program)));
+    spec.view = spec.command.first().and_then(|program| setup.view(server, Path::new(program), spec.limits.memory));
     if let Some(other) = setup.shares_account(server) {
         let why = format!("this server would share its account with server {other}: widen GAME_UIDS");
         return Err(HostError::Failed(why));

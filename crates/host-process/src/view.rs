@@ -15,8 +15,10 @@ use serde::{Deserialize, Serialize};
 
 /// Directories for temporary files, which are a game's own, empty at its start, and gone with it.
 const TEMPORARY: [&str; 3] = ["/tmp", "/var/tmp", "/dev/shm"];
-/// Bounds of a game's directory for temporary files. Its content is memory.
-const TEMPORARY_SIZE: &str = "mode=1777,size=1g,nr_inodes=100k";
+/// Maximum size of each, in bytes. Its content is memory.
+const TEMPORARY_BYTES: u64 = 1 << 30;
+/// Share of the game's limit of memory that each may take: without a cgroup, nobody else counts it.
+const TEMPORARY_SHARE: u64 = 4;
 /// Mode and bounds of a directory that is hidden. Only the mount points of kept directories are in it.
 const HIDDEN_SIZE: &str = "mode=755,size=64k,nr_inodes=1k";
 
@@ -27,6 +29,9 @@ pub(crate) struct View {
     pub(crate) hidden: Vec<PathBuf>,
     /// Directories that the game sees although they are below a hidden one: its world, and its program's directory.
     pub(crate) kept: Vec<PathBuf>,
+    /// Limit of the game's memory, in bytes; `None` for no limit.
+    #[serde(default)]
+    pub(crate) memory: Option<u64>,
 }
 
 impl View {
@@ -41,7 +46,9 @@ impl View {
         let flags = MountFlags::NOSUID | MountFlags::NODEV;
         mount("proc", "/proc", "proc", flags | MountFlags::NOEXEC, None)
             .map_err(|error| told("/proc", error.into()))?;
-        let temporary = TEMPORARY.iter().map(|path| (Path::new(path), TEMPORARY_SIZE));
+        let bytes = self.memory.map_or(TEMPORARY_BYTES, |memory| (memory / TEMPORARY_SHARE).min(TEMPORARY_BYTES));
+        let temporary_size = format!("mode=1777,size={bytes},nr_inodes=100k");
+        let temporary = TEMPORARY.iter().map(|path| (Path::new(path), temporary_size.as_str()));
         let hidden = self.hidden.iter().map(|path| (path.as_path(), HIDDEN_SIZE));
         for (path, size) in temporary.chain(hidden).filter(|(path, _)| path.is_dir()) {
             let size = std::ffi::CString::new(size)?;

@@ -271,6 +271,27 @@ async fn an_ordinary_account_contains_runs_too() {
 }
 
 #[tokio::test]
+async fn game_that_locks_its_world_starts_again() {
+    let bench = Bench::new();
+    let host = bench.host();
+    let locks = game("chmod 000 .; echo ready; sleep 1000");
+    for generation in [1, 2] {
+        bench.start(&host, ONE, generation, &locks).await.expect("it starts");
+    }
+}
+
+#[tokio::test]
+async fn temporary_files_count_by_the_limit_of_memory() {
+    let bench = Bench::new();
+    let host = bench.host();
+    let fills = "head -c 20000000 /dev/zero > /tmp/full; ls -l /tmp/full; echo ready; sleep 1000";
+    let settings = format!("limits = {{ memory = '64MiB' }}\n{READY}");
+    bench.start(&host, ONE, 1, &bench::script(fills, &settings)).await.expect("it starts");
+    let lines = bench.console(ONE);
+    assert!(lines.contains(" 16777216 "), "a quarter of the limit: {lines}");
+}
+
+#[tokio::test]
 async fn a_range_of_accounts_that_is_too_small_is_told() {
     let bench = Bench::new();
     let host = bench.host_with(|config| config.game_uids = 1_900_000_000..=1_900_000_000);
