@@ -141,6 +141,9 @@ impl ServerDir {
     pub(crate) fn make_world(&self, owner: Option<Account>) -> io::Result<()> {
         let world = self.world();
         make_dir(&world, 0o700)?;
+        if fs::symlink_metadata(&world)?.is_symlink() {
+            return Err(io::Error::other("its world is a link; mount the directory there instead"));
+        }
         fs::set_permissions(&world, Permissions::from_mode(0o700))?;
         let Some(account) = owner else { return Ok(()) };
         let before = fs::symlink_metadata(&world)?.uid();

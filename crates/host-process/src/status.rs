@@ -63,7 +63,10 @@ impl Status {
     /// Reads the file; `None` if it is absent.
     pub(crate) fn read(path: &Path) -> io::Result<Option<Self>> {
         match fs::read(path) {
-            Ok(text) => Ok(Some(serde_json::from_slice(&text)?)),
+            Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|error| {
+                let remedy = "remove the file once no process of this server runs";
+                io::Error::other(format!("{}: {error}; {remedy}", path.display()))
+            }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }

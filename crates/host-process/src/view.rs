@@ -70,7 +70,7 @@ impl View {
 
 /// Opens a directory, to mount it elsewhere after its path is hidden.
 fn handle(path: &Path) -> io::Result<OwnedFd> {
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     open(path, flags, Mode::empty()).map_err(|error| told(&path.display().to_string(), error.into()))
 }
 

@@ -6,7 +6,10 @@ pub(crate) mod program;
 
 use std::{
     ops::Deref,
-    os::unix::fs::PermissionsExt,
+    os::unix::{
+        fs::{MetadataExt, PermissionsExt},
+        process::CommandExt,
+    },
     path::PathBuf,
     process::{Command, ExitStatus, Stdio},
     time::Duration,
@@ -83,7 +86,24 @@ impl Stack {
 
     /// Starts a process with these settings beside the usual ones and waits until it listens.
     pub(crate) async fn api(&self, settings: &[(&str, &str)]) -> Api {
-        Api::start(self, settings).await
+        Api::start(self, self.prepare(settings)).await
+    }
+
+    /// Starts a process as an ordinary account, or as the account of this test if that is one.
+    pub(crate) async fn api_of_ordinary_account(&self) -> Api {
+        const NOBODY: u32 = 65534;
+        if std::fs::metadata("/proc/self").is_ok_and(|it| it.uid() != 0) {
+            return self.api(&[]).await;
+        }
+        // The account may not reach the folder of the build.
+        let program = self.data.path().join("agis-api");
+        std::fs::copy(program::path("agis-api"), &program).expect("a copy");
+        std::fs::create_dir(self.data_dir()).expect("a folder");
+        std::os::unix::fs::chown(self.data_dir(), Some(NOBODY), Some(NOBODY)).expect("another owner");
+        let mut command = Command::new(&program);
+        command.envs(self.prepare(&[]).get_envs().filter_map(|(key, value)| Some((key, value?))));
+        command.current_dir("/").uid(NOBODY).gid(NOBODY);
+        Api::start(self, command).await
     }
 
     /// The database's URL, for a store in the test's own process.
@@ -245,8 +265,7 @@ pub(crate) struct Api {
 }
 
 impl Api {
-    async fn start(stack: &Stack, settings: &[(&str, &str)]) -> Self {
-        let mut command = stack.prepare(settings);
+    async fn start(stack: &Stack, mut command: Command) -> Self {
         command.arg("serve");
         let (program, told) = Program::start(command, "API server listening").await;
         let url = |field: &str| format!("http://{}", told[field].as_str().expect("an address"));

@@ -62,6 +62,20 @@ async fn lost_directory_is_replaced_by_an_operator() {
 }
 
 #[tokio::test]
+async fn ordinary_account_contains_runs() {
+    let stack = Stack::start().await;
+    let api = stack.api_of_ordinary_account().await;
+    let server = api.server("sky", "demo").await;
+    api.act(server, "start").await;
+    let game = stack.process_of(server).expect("a process")["game"]["pid"].as_i64().expect("a pid");
+    let status = std::fs::read_to_string(format!("/proc/{game}/status")).expect("the game runs");
+    let numbers =
+        status.lines().find_map(|line| line.strip_prefix("NSpid:")).map_or(0, |it| it.split_whitespace().count());
+    assert!(numbers > 1, "it is in no PID namespace of its own: {status}");
+    api.act(server, "stop").await;
+}
+
+#[tokio::test]
 async fn operators_see_every_host() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
