@@ -51,7 +51,7 @@ pub(crate) struct GameOrders {
     pub(crate) pty: bool,
 }
 
-/// Becomes the game. Takes the length of the orders ([`GameOrders`]), which stand at the beginning of standard input.
+/// Becomes the game. Takes the length of the orders (`GameOrders`), which stand at the beginning of standard input.
 /// The rest of standard input is the game's console, unless that is a terminal.
 ///
 /// Returns on failure only. The reason goes to standard error, which is the server's log.
