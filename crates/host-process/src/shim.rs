@@ -46,6 +46,8 @@ pub fn main() -> ExitCode {
 fn run() -> io::Result<bool> {
     close_inherited()?;
     setsid()?;
+    // The program that a user namespace runs has another command line, and all programs of /proc/self/exe are called "exe".
+    rustix::thread::set_name(c"agis-shim")?;
     // No game of the same account traces this process.
     set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     // Processes of the game whose parents end become children of this one. The first process of a namespace has them anyway.
