@@ -2,7 +2,7 @@
 
 use agis_servers::host::{Boundary, Containment};
 
-use crate::{holder::Holder, limits::KernelLimits, setup::HostSetup};
+use crate::{holder::Holder, setup::HostSetup};
 
 /// Returns the boundaries that hold on this machine, and the reasons why others do not.
 pub(crate) fn containment(setup: &HostSetup) -> Containment {
@@ -37,7 +37,7 @@ pub(crate) fn containment(setup: &HostSetup) -> Containment {
 fn measured(report: Containment, setup: &HostSetup, shared: &str) -> Containment {
     let report =
         report.with(Boundary::Memory, "measured every 5 s, and RLIMIT_DATA of twice the limit for each process");
-    match KernelLimits::counts_alone(setup.some_account(), setup.holder) {
+    match setup.holder.counts_alone(setup.some_account()) {
         true => report.with(Boundary::Pids, "RLIMIT_NPROC"),
         false => report.without(Boundary::Pids, shared),
     }

@@ -2,6 +2,7 @@
 //! opens nothing new.
 
 mod edit;
+mod error;
 mod json;
 mod lines;
 mod yaml;
@@ -16,6 +17,8 @@ use std::{
 use agis_servers::game::{Format, Kind, Setting};
 use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
+
+use self::error::broken;
 
 /// Maximum size of a file in which keys are set, in bytes. Configuration files are far smaller.
 const FILE_BYTES: u64 = 4 * 1024 * 1024;
@@ -128,11 +131,6 @@ fn replace(path: &Path, text: impl AsRef<[u8]>, mode: u32, permissions: Option<P
         // The text is of no use any more.
         let _ = fs::remove_file(&fresh);
     })
-}
-
-/// Returns the failure of a file whose state hinders the start.
-fn broken(why: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, why)
 }
 
 #[cfg(test)]

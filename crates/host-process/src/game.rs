@@ -20,13 +20,8 @@ use rustix::{
 use tokio::{io::AsyncWriteExt, net::unix::pipe::Sender, time::timeout};
 
 use crate::{
-    GAME_EXEC,
-    game_exec::GameOrders,
-    game_output::GameOutput,
-    holder::Holder,
-    limits::KernelLimits,
-    pty::Pty,
-    spec::{OWN_PROGRAM, Spec},
+    GAME_EXEC, game_exec::GameOrders, game_output::GameOutput, holder::Holder, limits::KernelLimits,
+    program::OWN_PROGRAM, pty::Pty, spec::Spec,
 };
 
 /// Time for which a game may leave its console unread while a line is written to it.
@@ -64,7 +59,11 @@ impl GameProcess {
             view: spec.view.clone(),
             world: spec.dir.join("world"),
             cgroup: spec.cgroup.clone(),
-            limits: if spec.cgroup.is_some() { KernelLimits::default() } else { KernelLimits::of(spec) },
+            limits: if spec.cgroup.is_some() {
+                KernelLimits::default()
+            } else {
+                KernelLimits::of(&spec.limits, spec.holder.counts_alone(spec.account))
+            },
             files: spec.files.clone(),
             pty: spec.pty,
         })?;

@@ -20,8 +20,8 @@ use crate::{
     cgroup::RunCgroup,
     files::{self, FileOrder},
     limits::KernelLimits,
-    program, pty,
-    spec::OWN_PROGRAM,
+    program::{self, OWN_PROGRAM},
+    pty,
     view::View,
 };
 

@@ -21,7 +21,7 @@ use rustix::fs::{Mode, OFlags, open};
 use serde::{Deserialize, Serialize};
 use tokio::{process::Child, runtime::Handle};
 
-use crate::{GAME_EXEC, account::Account, game_exec::GameOrders, spec::OWN_PROGRAM, view::View};
+use crate::{GAME_EXEC, account::Account, game_exec::GameOrders, program::OWN_PROGRAM, view::View};
 
 /// Kernel object that holds a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,6 +76,12 @@ impl Holder {
                 command
             }
         }
+    }
+
+    /// Checks whether the kernel counts the processes of a run apart from all others: the run has an account of its own, or
+    /// a user namespace, in which the kernel counts anew.
+    pub(crate) fn counts_alone(self, account: Option<Account>) -> bool {
+        account.is_some() || self == Self::UserNamespace
     }
 
     /// Spawns the command. The child is collected by the runtime of `handle`.

@@ -14,8 +14,8 @@ use crate::{
     dir::ServerDir,
     files::FileOrder,
     holder::Holder,
-    program,
-    spec::{OWN_PROGRAM, SEARCH_PATH, Spec},
+    program::{self, OWN_PROGRAM, SEARCH_PATH},
+    spec::Spec,
 };
 
 /// Place and time of a run.

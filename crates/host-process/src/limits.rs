@@ -7,15 +7,13 @@
 
 use std::{fs, io, time::Duration};
 
-use agis_servers::game::Size;
+use agis_servers::game::{Limits, Size};
 use nix::sys::resource::{UsageWho, getrusage};
 use rustix::{
     param::page_size,
     process::{Resource, Rlimit, setrlimit},
 };
 use serde::{Deserialize, Serialize};
-
-use crate::{account::Account, holder::Holder, spec::Spec};
 
 /// Time between two looks at the memory. The run of a program that grows faster ends by RLIMIT_DATA.
 pub(crate) const LOOK: Duration = Duration::from_secs(5);
@@ -34,19 +32,13 @@ pub(crate) struct KernelLimits {
 }
 
 impl KernelLimits {
-    /// Returns the limits of a run. The number of processes can be limited only where the run has an account of its own,
-    /// or a user namespace, in which the kernel counts anew.
-    pub(crate) fn of(spec: &Spec) -> Self {
-        let counts_alone = Self::counts_alone(spec.account, spec.holder);
+    /// Returns the limits of a run. The number of processes can be limited only where the kernel counts them apart
+    /// ([`Holder::counts_alone`](crate::holder::Holder::counts_alone)).
+    pub(crate) fn of(limits: &Limits, counts_alone: bool) -> Self {
         Self {
-            data: spec.limits.memory.map(|memory| memory.bytes().saturating_mul(2)),
-            pids: spec.limits.pids.filter(|_| counts_alone).map(|pids| pids.get().into()),
+            data: limits.memory.map(|memory| memory.bytes().saturating_mul(2)),
+            pids: limits.pids.filter(|_| counts_alone).map(|pids| pids.get().into()),
         }
-    }
-
-    /// Checks whether the kernel counts the processes of a run apart from all others.
-    pub(crate) fn counts_alone(account: Option<Account>, holder: Holder) -> bool {
-        account.is_some() || holder == Holder::UserNamespace
     }
 
     /// Sets the limits for this process and all that it becomes and begins.

@@ -11,10 +11,13 @@ use agis_servers::host::Unfit;
 use rustix::fs::{Access, access};
 use thiserror::Error;
 
-use crate::{
-    account::Account,
-    spec::{OWN_PROGRAM, SEARCH_PATH},
-};
+use crate::account::Account;
+
+/// This program, even if its file is replaced or removed.
+pub(crate) const OWN_PROGRAM: &str = "/proc/self/exe";
+
+/// Directories in which a program without a slash is looked for, and the `PATH` of games.
+pub(crate) const SEARCH_PATH: &str = "/usr/local/bin:/usr/bin:/bin:/usr/local/games:/usr/games";
 
 /// Number of bytes of a file in which the kernel finds an interpreter (execve(2)).
 const HEAD: usize = 256;

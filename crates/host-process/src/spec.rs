@@ -50,9 +50,3 @@ pub(crate) struct Spec {
     #[serde(default)]
     pub(crate) limits: Limits,
 }
-
-/// This program, even if its file is replaced or removed.
-pub(crate) const OWN_PROGRAM: &str = "/proc/self/exe";
-
-/// Directories in which a program without a slash is looked for, and the `PATH` of games.
-pub(crate) const SEARCH_PATH: &str = "/usr/local/bin:/usr/bin:/bin:/usr/local/games:/usr/games";

@@ -6,7 +6,10 @@ use agis_servers::game::{Format, Setting};
 use serde_json::Value;
 use toml_edit::{DocumentMut, Item, Table};
 
-use super::{broken, json, lines, yaml};
+use super::{
+    error::{broken, misplaced, unreadable},
+    json, lines, yaml,
+};
 
 /// Mark that some editors write at the beginning of a file.
 const BYTE_ORDER_MARK: char = '\u{feff}';
@@ -40,16 +43,6 @@ fn edited(format: Format, text: &str, settings: &[Setting]) -> io::Result<String
         }),
         Format::Xml | Format::Text => Err(broken("has no format whose keys AGIS can set")),
     }
-}
-
-/// Returns the failure of a text that its format does not allow.
-pub(super) fn unreadable(format: Format, why: &str) -> io::Error {
-    broken(&format!("is no valid {} any more ({why}); repair it or remove it, and start again", format.title()))
-}
-
-/// Returns the failure of a key that cannot be set.
-pub(super) fn misplaced(setting: &Setting) -> io::Error {
-    broken(&format!("the key '{}' cannot be set, since something else is in its place", setting.path.join(".")))
 }
 
 fn in_toml(text: &str, settings: &[Setting]) -> io::Result<String> {

@@ -5,7 +5,7 @@ use std::{io, ops::Range};
 use agis_servers::game::{Format, Setting};
 use serde_json::{Map, Value};
 
-use super::edit::{misplaced, unreadable};
+use super::error::{misplaced, unreadable};
 
 pub(super) fn set(text: &str, setting: &Setting) -> io::Result<String> {
     if text.trim().is_empty() {

@@ -6,7 +6,7 @@ use std::io;
 use agis_servers::game::{Format, Setting};
 use serde_json::{Map, Value};
 
-use super::edit::{misplaced, unreadable};
+use super::error::{misplaced, unreadable};
 
 pub(super) fn set(text: &str, setting: &Setting) -> io::Result<String> {
     let Some((name, [])) = setting.path.split_first() else { return Err(misplaced(setting)) };
