@@ -212,7 +212,13 @@ impl<S: Needed, W: Where> FromRequest for May<S, W> {
 
 fn missing_scope(any_of: &[Permission]) -> Problem {
     let scopes: Vec<_> = any_of.iter().map(|scope| format!("'{scope}'")).collect();
-    let detail = format!("your API key lacks the scope {}, or has it for other servers only", scopes.join(" or "));
+    let why = match any_of {
+        [Permission::ReadHosts] => {
+            "which '*' does not include: an operator makes a key with 'agis-api keys create --scope read:hosts'"
+        }
+        _ => "or has it for other servers only",
+    };
+    let detail = format!("your API key lacks the scope {}, {why}", scopes.join(" or "));
     Problem::new(Code::MissingScope, detail)
 }
 
