@@ -33,9 +33,9 @@ const SWARM_FROM: i32 = 1000;
 
 /// Number of servers to start.
 pub(crate) struct Count {
-    /// One after the other.
+    /// Number of starts in a row, each after the end of the last.
     pub(crate) alone: i32,
-    /// At once.
+    /// Number of starts at once.
     pub(crate) swarm: i32,
 }
 

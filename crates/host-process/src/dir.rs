@@ -5,6 +5,7 @@
 //! - `status.json`: the shim's last status ([`Status`])
 //! - `asked`: operation for which the run was last asked to end
 //! - `killed`: operation for which a run had to be killed. It outlives the server, for the rest of its deletion.
+//! - `….spare`: space for the next text of these files ([`crate::replace`])
 //! - `console.in`: a FIFO that passes commands on to the shim
 //! - `port`, `world/` (the game's working directory), `console.log` (`.1`, `.2`, `.start`), `shim.log`
 

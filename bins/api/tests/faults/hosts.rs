@@ -1,4 +1,4 @@
-//! One data directory has a host, and operators see how each host is.
+//! Tests of hosts: a host belongs to one data directory, and operators see the state of each host.
 
 use agis_test_support::wait;
 use serde_json::json;

@@ -60,18 +60,22 @@ fn minetest(text: &str) -> Read {
     read
 }
 
-/// Writes the files of a built-in game for a server of this name; `None` if the name is refused.
-fn written(key: &str, name: &str, dir: &Path) -> Option<BTreeMap<String, String>> {
-    let server = ServerDir::new(dir.to_owned());
-    let site = Site {
-        dir: &server,
+fn site(dir: &ServerDir) -> Site<'_> {
+    Site {
+        dir,
         generation: 1,
         operation: OperationId::new(),
         ports: vec![],
         bind: "127.0.0.1",
         account: None,
         holder: crate::holder::Holder::Namespace,
-    };
+    }
+}
+
+/// Writes the files of a built-in game for a server of this name; `None` if the name is refused.
+fn written(key: &str, name: &str, dir: &Path) -> Option<BTreeMap<String, String>> {
+    let server = ServerDir::new(dir.to_owned());
+    let site = site(&server);
     let catalogue = Catalogue::parse(BUILT_IN).expect("our own catalogue");
     let values = Values::of(name, &site);
     let orders: Result<Vec<_>, _> =
@@ -144,15 +148,7 @@ fn a_file_of_an_earlier_version_is_mended() {
 fn a_name_is_one_argument_of_every_game() {
     let server = ServerDir::new("/".into());
     for name in HOSTILE {
-        let site = Site {
-            dir: &server,
-            generation: 1,
-            operation: OperationId::new(),
-            ports: vec![],
-            bind: "127.0.0.1",
-            account: None,
-            holder: crate::holder::Holder::Namespace,
-        };
+        let site = site(&server);
         let values = Values::of(name, &site);
         for game in Catalogue::parse(BUILT_IN).expect("our own catalogue").games() {
             for part in &game.process().expect("a process").arguments {
