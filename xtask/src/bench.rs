@@ -43,8 +43,8 @@ pub(crate) fn run(args: &Args, interrupts: &Interrupts) -> Result {
     let is_served = ["http", "rate", "due"].into_iter().any(|part| args.measures(part));
     let wrk = is_served.then(wrk).transpose()?;
     let oha = args.measures("rate").then(|| oha(&target.join("tools"), interrupts)).transpose()?;
-    step("building agis-api and agis-bench, optimised");
-    let packages = ["build", "--release", "--package", "agis-api", "--package", "agis-bench"];
+    step("building agis-api, agis-shim and agis-bench, optimised");
+    let packages = ["build", "--release", "--package", "agis-api", "--package", "agis-shim", "--package", "agis-bench"];
     run_command(cargo().args(packages), interrupts)?;
 
     let state = State::locate()?;

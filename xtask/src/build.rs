@@ -27,30 +27,32 @@ pub(crate) fn everything(interrupts: &Interrupts) -> Result {
     run_command(cargo().args(["build", "--workspace", "--all-targets"]), interrupts)
 }
 
-/// Builds `agis-api` and returns its path.
+/// Builds `agis-api`, and `agis-shim` beside it. Returns the path of the first.
 pub(crate) fn agis_api(release: bool, interrupts: &Interrupts) -> Result<PathBuf> {
-    program("agis-api", release, interrupts)
+    programs(&["agis-api", "agis-shim"], release, interrupts)
 }
 
 /// Builds `agis-bot` and returns its path.
 pub(crate) fn agis_bot(release: bool, interrupts: &Interrupts) -> Result<PathBuf> {
-    program("agis-bot", release, interrupts)
+    programs(&["agis-bot"], release, interrupts)
 }
 
 /// Builds `agis-soak` and returns its path. It only drives the other programs, so it is never optimised.
 pub(crate) fn agis_soak(interrupts: &Interrupts) -> Result<PathBuf> {
-    program("agis-soak", false, interrupts)
+    programs(&["agis-soak"], false, interrupts)
 }
 
 /// Builds the stand-in for Discord and returns its path. Nobody waits for it, so it is never optimised.
 pub(crate) fn discord_stand_in(interrupts: &Interrupts) -> Result<PathBuf> {
-    program("discord-stand-in", false, interrupts)
+    programs(&["discord-stand-in"], false, interrupts)
 }
 
-fn program(name: &str, release: bool, interrupts: &Interrupts) -> Result<PathBuf> {
-    step(format_args!("building {name}"));
-    run_command(cargo().args(selection(&[name], release)), interrupts)?;
-    Ok(state::programs()?.with_file_name(if release { "release" } else { "debug" }).join(name))
+/// Builds programs and returns the path of the first.
+fn programs(names: &[&str], release: bool, interrupts: &Interrupts) -> Result<PathBuf> {
+    step(format_args!("building {}", names.join(", ")));
+    run_command(cargo().args(selection(names, release)), interrupts)?;
+    let first = names.first().copied().unwrap_or_default();
+    Ok(state::programs()?.with_file_name(if release { "release" } else { "debug" }).join(first))
 }
 
 /// Returns cargo's arguments that build these programs.

@@ -15,12 +15,12 @@ use crate::run::{answer, cargo, run as run_command, step};
 use crate::signals::Interrupts;
 use crate::state;
 
-const PROGRAMS: [&str; 2] = ["agis-api", "agis-bot"];
+const PROGRAMS: [&str; 3] = ["agis-api", "agis-shim", "agis-bot"];
 const CONTAINERFILE: &str = "k8s/image/Containerfile";
 /// Both stand in every binary of this target: programs that need nothing of the system, and ones that do.
 const STATIC: &str = "-C target-feature=+crt-static";
 
-/// Build the image: agis-api and agis-bot, static, on an empty base, for an account that is not root
+/// Build the image: agis-api, agis-shim and agis-bot, static, on an empty base, for an account that is not root
 ///
 /// Docker builds it where its engine runs, else buildah, which is installed where the system's packages bring it. Without
 /// --release the programs are those of a plain build: good for a try.

@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::{ffi::OsString, fmt::Display, io::Write};
+use std::{fmt::Display, io::Write};
 
 use agis_base::UserId;
 use agis_program::upkeep;
@@ -43,18 +43,6 @@ pub(crate) enum Command {
     },
     /// Print the API's OpenAPI document
     Openapi,
-    #[command(name = agis_host_process::SHIM, hide = true)]
-    GameShim,
-    #[command(name = agis_host_process::GAME_EXEC, hide = true)]
-    GameExec {
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        args: Vec<OsString>,
-    },
-    #[command(name = agis_host_process::DEMO_GAME, hide = true, disable_help_flag = true)]
-    DemoGame {
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        args: Vec<OsString>,
-    },
 }
 
 #[derive(Subcommand, Clone, Copy)]

@@ -1,6 +1,7 @@
 //! Reads every setting once. `docs/CONFIGURATION.md` lists them; a test compares the two.
 
 use std::{
+    env::current_exe,
     net::{IpAddr, Ipv4Addr},
     ops::RangeInclusive,
     path::PathBuf,
@@ -167,9 +168,13 @@ fn process_host(env: &mut Env<'_>, name: String) -> agis_host_process::Config {
         game_uids: game_uids(env),
         disk_reserve: size(env, "DISK_RESERVE", 512 << 20).unwrap_or_default(),
         trash_max: size(env, "TRASH_MAX", 50 << 30),
-        // The running program, even if its file has been replaced.
-        exe: PathBuf::from("/proc/self/exe"),
+        shim: beside_this_program("agis-shim"),
     }
+}
+
+/// Returns the path of a program that is installed with this one.
+fn beside_this_program(name: &str) -> PathBuf {
+    current_exe().unwrap_or_default().with_file_name(name)
 }
 
 /// Accounts of the games if `agis-api` runs as root. The default is above the ranges that systemd, distributions and

@@ -14,7 +14,6 @@ mod unit_files;
 
 use std::process::ExitCode;
 
-use agis_host_process::{demo_game, game_exec, shim};
 use clap::Parser;
 use cli::{Cli, Command, Failure};
 use mimalloc::MiMalloc;
@@ -24,13 +23,9 @@ use mimalloc::MiMalloc;
 static MEMORY: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
-    // The hidden commands come before the runtime: a shim lives as long as its game and should stay small.
     let Cli { version, command } = Cli::parse();
     let done = match command.unwrap_or(Command::Serve) {
         _ if version => cli::answer(&cli::version()),
-        Command::GameShim => return shim::main(),
-        Command::GameExec { args } => return game_exec::main(args),
-        Command::DemoGame { args } => return demo_game::main(args),
         Command::Openapi => cli::answer(agis_http_api::openapi::text().trim_end()),
         Command::Serve => run(serve::serve()),
         Command::Migrate { direction } => run(migrate::migrate(direction)),

@@ -100,7 +100,7 @@ impl Site {
             game_uids: 1_900_000_000..=1_999_999_999,
             disk_reserve: 0,
             trash_max: None,
-            exe: api.to_owned(),
+            shim: api.with_file_name("agis-shim"),
         };
         let host = Arc::new(ProcessHost::new(config).map_err(|error| Error::new(error.to_string()))?);
         let catalogue = Catalogue::parse(BUILT_IN).map_err(|error| Error::new(error.to_string()))?;

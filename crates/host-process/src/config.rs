@@ -21,8 +21,9 @@ pub struct Config {
     pub disk_reserve: u64,
     /// Bytes that the worlds of deleted servers may take together; `None` for no limit.
     pub trash_max: Option<u64>,
-    /// Absolute path of the program with the hidden subcommands. `/proc/self/exe` survives a rebuilt or removed binary.
-    pub exe: PathBuf,
+    /// Path of `agis-shim`, the program with the three subcommands. The host holds its file open, so it runs the same
+    /// program after the file is replaced or removed.
+    pub shim: PathBuf,
 }
 
 /// Reason why the host cannot work with this configuration.
@@ -54,6 +55,14 @@ pub enum SetupError {
     Address {
         /// Configured address.
         address: String,
+        /// Reason.
+        source: io::Error,
+    },
+    /// The program that supervises games cannot be opened.
+    #[error("the supervisor of game servers, {path}: {source}; install agis-shim beside agis-api")]
+    Shim {
+        /// Path of the program.
+        path: PathBuf,
         /// Reason.
         source: io::Error,
     },

@@ -12,16 +12,15 @@ use std::{
     os::fd::{AsRawFd, OwnedFd},
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    sync::OnceLock,
     thread,
 };
 
 use nix::sched::{CloneFlags, unshare};
-use rustix::fs::{Mode, OFlags, open};
+use rustix::fs::{Access, Mode, OFlags, access, open};
 use serde::{Deserialize, Serialize};
 use tokio::{process::Child, runtime::Handle};
 
-use crate::{GAME_EXEC, account::Account, game_exec::GameOrders, program::OWN_PROGRAM, view::View};
+use crate::{GAME_EXEC, account::Account, game_exec::GameOrders, view::View};
 
 /// Kernel object that holds a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,15 +36,15 @@ pub(crate) enum Holder {
 impl Holder {
     /// Tries the strongest holder that this account may use, with the mounts of a game. Returns it, or the reason why
     /// runs are not contained.
-    pub(crate) fn probe(exe: &Path, account: Option<Account>) -> Result<Self, String> {
+    pub(crate) fn probe(shim: &ShimProgram, account: Option<Account>) -> Result<Self, String> {
         let holder = if rustix::process::geteuid().is_root() { Self::Namespace } else { Self::UserNamespace };
         let orders = GameOrders { account, view: Some(View::default()), world: "/".into(), ..GameOrders::default() };
-        holder.try_out(exe, &orders).map(|()| holder)
+        holder.try_out(shim, &orders).map(|()| holder)
     }
 
-    fn try_out(self, exe: &Path, orders: &GameOrders) -> Result<(), String> {
+    fn try_out(self, shim: &ShimProgram, orders: &GameOrders) -> Result<(), String> {
         let orders = serde_json::to_vec(orders).map_err(|error| error.to_string())?;
-        let mut command = self.command(exe);
+        let mut command = self.command(shim);
         command.args([GAME_EXEC.to_owned(), orders.len().to_string()]);
         command.env_clear().stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
         let run = self.within(move || {
@@ -65,14 +64,14 @@ impl Holder {
 
     /// Returns the command that runs the program as the first process in the holder. Complete it, and spawn it by
     /// [`Self::spawn`].
-    pub(crate) fn command(self, exe: &Path) -> Command {
+    pub(crate) fn command(self, shim: &ShimProgram) -> Command {
         match self {
-            Self::Namespace | Self::ProcessGroup => Command::new(exe),
+            Self::Namespace | Self::ProcessGroup => Command::new(shim.path()),
             // A process with several threads cannot enter a user namespace.
             Self::UserNamespace => {
                 let mut command = Command::new("unshare");
                 command.args(["--user", "--map-current-user", "--keep-caps", "--pid", "--ipc", "--fork", "--"]);
-                command.arg(if exe == Path::new(OWN_PROGRAM) { own_program() } else { exe.to_owned() });
+                command.arg(shim.path());
                 command
             }
         }
@@ -107,11 +106,21 @@ impl Holder {
     }
 }
 
-/// Returns a path at which another program finds this one, even if its file has been replaced. The program above may not
-/// be looked into (`PR_SET_DUMPABLE`), so its `/proc/<pid>/exe` is closed to the members of a user namespace. They
-/// inherit a descriptor instead, which the shim closes.
-fn own_program() -> PathBuf {
-    static OWN: OnceLock<Option<OwnedFd>> = OnceLock::new();
-    let own = OWN.get_or_init(|| open(OWN_PROGRAM, OFlags::PATH, Mode::empty()).ok());
-    own.as_ref().map_or_else(|| OWN_PROGRAM.into(), |own| format!("/proc/self/fd/{}", own.as_raw_fd()).into())
+/// Program of the supervisors, held open: a run begins with the program of this version, even if an upgrade has replaced
+/// its file.
+#[derive(Debug)]
+pub(crate) struct ShimProgram(OwnedFd);
+
+impl ShimProgram {
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        access(path, Access::EXEC_OK)?;
+        // Children inherit the descriptor, and the shim closes it. This program may not be looked into
+        // (`PR_SET_DUMPABLE`), so the members of a user namespace cannot reach its own list of descriptors.
+        Ok(Self(open(path, OFlags::PATH, Mode::empty())?))
+    }
+
+    /// Returns a path at which a child finds the program.
+    fn path(&self) -> PathBuf {
+        format!("/proc/self/fd/{}", self.0.as_raw_fd()).into()
+    }
 }

@@ -25,8 +25,8 @@
 //!
 //! [`demo_game`] is a game that needs no download.
 //!
-//! The composing program offers three hidden subcommands: [`SHIM`], [`GAME_EXEC`] and [`DEMO_GAME`]. It calls the
-//! `main` of the module of that name with the following arguments, before it starts an async runtime.
+//! The program `agis-shim` has three subcommands: [`SHIM`], [`GAME_EXEC`] and [`DEMO_GAME`]. It calls the `main` of the
+//! module of that name with the following arguments.
 
 mod account;
 mod cgroup;

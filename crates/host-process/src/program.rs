@@ -13,7 +13,7 @@ use thiserror::Error;
 
 use crate::account::Account;
 
-/// This program, even if its file is replaced or removed.
+/// The supervisor itself, even if its file is replaced or removed.
 pub(crate) const OWN_PROGRAM: &str = "/proc/self/exe";
 
 /// Directories in which a program without a slash is looked for, and the `PATH` of games.

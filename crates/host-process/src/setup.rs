@@ -16,7 +16,7 @@ use crate::{
     cgroup::Cgroups,
     config::{Config, SetupError},
     dir::{ServerDir, make_dir},
-    holder::Holder,
+    holder::{Holder, ShimProgram},
     ports::Ports,
     trash::Trash,
     view::View,
@@ -32,7 +32,8 @@ const CGROUPS: &str = "/sys/fs/cgroup";
 pub(crate) struct HostSetup {
     pub(crate) name: String,
     pub(crate) public_address: String,
-    pub(crate) exe: PathBuf,
+    /// Program of the supervisors.
+    pub(crate) shim: ShimProgram,
     /// Kernel object that holds each run.
     pub(crate) holder: Holder,
     /// Reason why no kernel object holds a run; `None` if one does.
@@ -53,8 +54,9 @@ pub(crate) struct HostSetup {
 impl HostSetup {
     /// Checks the configuration and creates the directories.
     pub(crate) fn new(config: Config) -> Result<Self, SetupError> {
-        let Config { data_dir, name, public_address, bind_address: bind, game_uids, disk_reserve, trash_max, exe } =
+        let Config { data_dir, name, public_address, bind_address: bind, game_uids, disk_reserve, trash_max, shim } =
             config;
+        let shim = ShimProgram::open(&shim).map_err(|source| SetupError::Shim { path: shim, source })?;
         let address = |source| SetupError::Address { address: bind.clone(), source };
         TcpListener::bind((bind.as_str(), 0)).map_err(address)?;
         UdpSocket::bind((bind.as_str(), 0)).map_err(address)?;
@@ -78,7 +80,7 @@ impl HostSetup {
         if let Some(accounts) = &accounts {
             accounts.check(&root.join("uid")).map_err(|source| SetupError::Accounts { first, last, source })?;
         }
-        let (holder, loose) = match Holder::probe(&exe, accounts.as_ref().map(Accounts::first)) {
+        let (holder, loose) = match Holder::probe(&shim, accounts.as_ref().map(Accounts::first)) {
             Ok(holder) => (holder, None),
             Err(reason) => {
                 tracing::warn!(reason, "game servers are not contained");
@@ -91,7 +93,7 @@ impl HostSetup {
         };
         let ports = Ports { dir: ports, bind };
         let trash = Trash::new(trash, trash_max);
-        Ok(Self { name, public_address, exe, holder, loose, cgroups, accounts, ports, trash, disk_reserve, id, root })
+        Ok(Self { name, public_address, shim, holder, loose, cgroups, accounts, ports, trash, disk_reserve, id, root })
     }
 
     /// Returns the account of a server's game; `None` for this program's own account.

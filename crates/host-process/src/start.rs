@@ -117,7 +117,7 @@ async fn spawn(setup: &HostSetup, server: ServerId, spec: &Spec) -> Result<Child
     let wrong = |error: io::Error| HostError::Unavailable(format!("a supervisor cannot be started: {error}"));
     let log = File::create(spec.dir.join("shim.log")).map_err(wrong)?;
     // The environment is empty, since this program's own one holds secrets such as the database's password.
-    let mut command = setup.holder.command(&setup.exe);
+    let mut command = setup.holder.command(&setup.shim);
     command.arg(SHIM).env_clear().current_dir("/").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log);
     if setup.holder != Holder::UserNamespace {
         command.arg0(format!("agis-shim {server}"));

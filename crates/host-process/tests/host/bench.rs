@@ -74,7 +74,7 @@ impl Bench {
             game_uids: 1_900_000_000..=1_999_999_999,
             disk_reserve: 0,
             trash_max: None,
-            exe: hidden(),
+            shim: shim_program(),
         }
     }
 
@@ -193,11 +193,11 @@ fn shim(server: &Path) -> Option<i32> {
     status["shim"]["pid"].as_i64()?.try_into().ok()
 }
 
-/// The example of this crate, which `cargo test` builds beside the tests.
-fn hidden() -> PathBuf {
+/// The program of the supervisors, which a build of the workspace leaves beside the tests.
+fn shim_program() -> PathBuf {
     let test = std::env::current_exe().expect("our own path");
-    let path = test.ancestors().nth(2).expect("target/debug").join("examples/agis-hidden");
-    assert!(path.exists(), "build it first: cargo build -p agis-host-process --examples");
+    let path = test.ancestors().nth(2).expect("target/debug").join("agis-shim");
+    assert!(path.exists(), "build it first: cargo build -p agis-shim");
     path
 }
 
