@@ -10,7 +10,7 @@ use std::{
 use agis_base::{OperationId, ServerId, UserId};
 use agis_host_process::{Config, ProcessHost};
 use agis_servers::{
-    game::{BUILT_IN, Catalogue, Game},
+    game::{Catalogue, Game},
     host::{Generation, Host, HostError, Launch, Order, Slot, Target},
 };
 use tokio::{sync::Semaphore, task::JoinSet};
@@ -103,7 +103,7 @@ impl Site {
             shim: api.with_file_name("agis-shim"),
         };
         let host = Arc::new(ProcessHost::new(config).map_err(|error| Error::new(error.to_string()))?);
-        let catalogue = Catalogue::parse(BUILT_IN).map_err(|error| Error::new(error.to_string()))?;
+        let catalogue = Catalogue::built_in().map_err(|error| Error::new(error.to_string()))?;
         let game = catalogue.get("demo").cloned().ok_or_else(|| Error::new("the catalogue has no demo"))?;
         Ok(Self { host, game, slots: Arc::new(Semaphore::new(WORKERS)) })
     }

@@ -196,24 +196,19 @@ fn catalogue(env: &mut Env<'_>, kind: game::RunsOn) -> Arc<game::Catalogue> {
 }
 
 fn read_catalogue(env: &mut Env<'_>, kind: game::RunsOn) -> Arc<game::Catalogue> {
-    let Some(file) = env.text("GAMES_FILE") else {
-        return parsed(env, "the built-in catalogue", game::BUILT_IN.as_bytes(), kind);
+    let file = env.text("GAMES_FILE");
+    let read = match &file {
+        None => game::Catalogue::built_in().map_err(|error| error.to_string()),
+        Some(file) => match game::Catalogue::load(file.as_ref()) {
+            Ok(read) => read.map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        },
     };
-    match std::fs::read(&file) {
-        Ok(bytes) => parsed(env, &file, &bytes, kind),
-        Err(error) => {
-            env.reject("GAMES_FILE", &file, &error.to_string());
-            Arc::default()
-        }
-    }
-}
-
-fn parsed(env: &mut Env<'_>, file: &str, bytes: &[u8], kind: game::RunsOn) -> Arc<game::Catalogue> {
-    let why = match game::Catalogue::parse_bytes(bytes).map(|catalogue| catalogue.only(kind)) {
+    let why = match read.map(|catalogue| catalogue.only(kind)) {
         Ok(catalogue) if catalogue.games().next().is_some() => return Arc::new(catalogue),
         Ok(_) => "has no game that this kind of AGIS_HOST can run".to_owned(),
-        Err(error) => error.to_string(),
+        Err(why) => why,
     };
-    env.reject("GAMES_FILE", file, &why);
+    env.reject("GAMES_FILE", file.as_deref().unwrap_or("the built-in catalogue"), &why);
     Arc::default()
 }

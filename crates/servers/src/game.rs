@@ -1,9 +1,10 @@
-//! Catalogue of games: which games can be played, and how each runs. One TOML file, read once at start.
+//! Catalogue of games: which games can be played, and how each runs. TOML files, read once at start.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, io, path::Path, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+mod built_in;
 mod file;
 mod format;
 mod limits;
@@ -15,9 +16,6 @@ pub use format::Format;
 pub use limits::{Cpus, Limits, Rate, Size};
 pub use reading::{CatalogueError, FIELDS, Mistake};
 pub use template::{Placeholder, fill, fill_plainly};
-
-/// Catalogue that the program carries. An operator's own file replaces it.
-pub const BUILT_IN: &str = include_str!("../games.toml");
 
 /// A game as the catalogue describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -285,20 +283,28 @@ impl Game {
 }
 
 impl Catalogue {
+    /// Reads the catalogue that comes with AGIS.
+    ///
+    /// # Errors
+    /// Returns every mistake in it, as [`Self::parse`] does.
+    pub fn built_in() -> Result<Self, CatalogueError> {
+        reading::read_built_in().map(Self)
+    }
+
+    /// Reads an operator's file, and the files that it includes.
+    ///
+    /// # Errors
+    /// Fails if the file cannot be read; else returns every mistake, as [`Self::parse`] does.
+    pub fn load(path: &Path) -> io::Result<Result<Self, CatalogueError>> {
+        Ok(reading::read_file(path)?.map(Self))
+    }
+
     /// Parses a catalogue: one table per game, under the game's key.
     ///
     /// # Errors
     /// Returns every mistake: where the text has another form, and where a game could never run.
     pub fn parse(text: &str) -> Result<Self, CatalogueError> {
         reading::read(text).map(Self)
-    }
-
-    /// Parses the content of a file as [`Self::parse`] does.
-    ///
-    /// # Errors
-    /// Fails as [`Self::parse`] does, and with the first line that is not UTF-8.
-    pub fn parse_bytes(bytes: &[u8]) -> Result<Self, CatalogueError> {
-        reading::text(bytes).and_then(Self::parse)
     }
 
     /// Keeps the games that run on this kind of host.

@@ -14,7 +14,6 @@ use crate::failure::Result;
 use crate::program::{Program, Stop, free_port};
 use crate::run::{run, step};
 use crate::signals::Interrupts;
-use crate::state::checkout;
 use crate::test::start_postgres;
 
 /// The price of an hour, and the credits of the owner of three servers beside the 100 that everybody begins with: they do not
@@ -42,7 +41,7 @@ impl<'a> Scene<'a> {
         Redis::install();
         let (cluster, redis) = (start_postgres()?, Redis::start()?);
         let catalogue = out.join("games.toml");
-        fs::write(&catalogue, priced()?)?;
+        fs::write(&catalogue, priced())?;
         let shared =
             [("REDIS_URL", redis.url().into()), ("BILLING", "on".into()), ("GAMES_FILE", catalogue.into_os_string())];
         let granter = api.clone();
@@ -70,9 +69,8 @@ impl<'a> Scene<'a> {
 }
 
 /// The games that come with AGIS; that of the scene costs something.
-fn priced() -> Result<String> {
-    let games = fs::read_to_string(checkout().join("crates/servers/games.toml"))?;
-    Ok(games.replacen("cost_per_hour = 0", &format!("cost_per_hour = {PRICE}"), 1))
+fn priced() -> String {
+    format!("extend = \"built-in\"\n[demo]\ncost_per_hour = {PRICE}\n")
 }
 
 /// One that scrapes each second what is else scraped each quarter of a minute, so that a minute shows enough.

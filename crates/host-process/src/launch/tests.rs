@@ -1,6 +1,6 @@
 use std::{collections::BTreeMap, fs};
 
-use agis_servers::game::{BUILT_IN, Catalogue};
+use agis_servers::game::Catalogue;
 
 use super::*;
 use crate::files;
@@ -76,7 +76,7 @@ fn site(dir: &ServerDir) -> Site<'_> {
 fn written(key: &str, name: &str, dir: &Path) -> Option<BTreeMap<String, String>> {
     let server = ServerDir::new(dir.to_owned());
     let site = site(&server);
-    let catalogue = Catalogue::parse(BUILT_IN).expect("our own catalogue");
+    let catalogue = Catalogue::built_in().expect("our own catalogue");
     let values = Values::of(name, &site);
     let orders: Result<Vec<_>, _> =
         catalogue.get(key).expect("a game").files.iter().map(|(path, file)| values.file(path, file)).collect();
@@ -150,7 +150,7 @@ fn a_name_is_one_argument_of_every_game() {
     for name in HOSTILE {
         let site = site(&server);
         let values = Values::of(name, &site);
-        for game in Catalogue::parse(BUILT_IN).expect("our own catalogue").games() {
+        for game in Catalogue::built_in().expect("our own catalogue").games() {
             for part in &game.process().expect("a process").arguments {
                 let filled = fill_plainly(part, |placeholder| values.of_placeholder(placeholder));
                 assert!(!part.contains("{name}") || filled == shown(name), "{}: {part}", game.key);

@@ -4,7 +4,7 @@ use std::{fs, os::unix::fs::MetadataExt};
 
 use agis_base::ServerId;
 use agis_servers::{
-    game::{BUILT_IN, Catalogue},
+    game::Catalogue,
     host::{Host, HostError, Observed, Reached},
 };
 
@@ -161,7 +161,7 @@ async fn script_leaving_its_game_is_named_so() {
 async fn catalogue_games_start_and_stop() {
     let bench = Bench::new();
     let host = bench.host();
-    let catalogue = Catalogue::parse(BUILT_IN).expect("our own catalogue");
+    let catalogue = Catalogue::built_in().expect("our own catalogue");
     for (id, game) in (1..).map(ServerId).zip(catalogue.games()) {
         for generation in [1, 3] {
             match bench.start(&host, id, generation, game).await {

@@ -3,11 +3,14 @@
 mod files;
 mod ports;
 mod rules;
+mod sources;
+mod texts;
 mod written;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt,
+    fmt, io,
+    path::Path,
     sync::Arc,
 };
 
@@ -19,7 +22,7 @@ use toml::{
     de::{DeTable, DeValue, Deserializer},
 };
 
-use self::{rules::broken_rules, written::Written};
+use self::{rules::broken_rules, sources::Sources, texts::Texts, written::Written};
 use super::Game;
 
 /// Rule of each field, as in `docs/guides/games.md`. A dot leads into a table, and `*` is any field of it.
@@ -39,6 +42,7 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("ports.*.port", "a whole number from 1 to 65535"),
     ("ports.*.offset", "a whole number"),
     ("ports.*.protocol", "`tcp` or `udp`"),
+    ("enabled", "`true` or `false`"),
     ("cost_per_hour", "a whole number of credits from 0 to 2147483647"),
     ("ready", "a table: the sign that players can join"),
     ("ready.when", "`port`, `{ log = \"…\" }` or `{ delay = seconds }`; on Agones `ready` or `pod`"),
@@ -74,6 +78,8 @@ const NEEDED: [(&str, Value); 2] =
 /// Mistake in a catalogue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistake {
+    /// File that has it; empty for the one that an operator names.
+    pub file: String,
     /// Line number, from 1.
     pub line: usize,
     /// Key of the game, and the field after a dot; empty if the text is not TOML.
@@ -84,12 +90,10 @@ pub struct Mistake {
 
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { line, field, problem } = self;
-        if field.is_empty() {
-            write!(f, "line {line}: {problem}")
-        } else {
-            write!(f, "line {line}: {field}: {problem}")
-        }
+        let Self { file, line, field, problem } = self;
+        let comma = if file.is_empty() { "" } else { ", " };
+        let colon = if field.is_empty() { "" } else { ": " };
+        write!(f, "{file}{comma}line {line}: {field}{colon}{problem}")
     }
 }
 
@@ -101,64 +105,64 @@ pub struct CatalogueError(
     pub Vec<Mistake>,
 );
 
-pub(super) fn text(bytes: &[u8]) -> Result<&str, CatalogueError> {
-    str::from_utf8(bytes).map_err(|error| {
-        let line = line(bytes, error.valid_up_to());
-        CatalogueError(vec![Mistake { line, field: String::new(), problem: "this is not UTF-8".to_owned() }])
-    })
+/// Games by their keys.
+pub(super) type Games = BTreeMap<String, Arc<Game>>;
+
+pub(super) fn read(text: &str) -> Result<Games, CatalogueError> {
+    games(Sources::of_text(text))
 }
 
-pub(super) fn read(text: &str) -> Result<BTreeMap<String, Arc<Game>>, CatalogueError> {
-    let (document, errors) = DeTable::parse_recoverable(text);
-    let mut mistakes: Vec<_> = errors
-        .iter()
-        .map(|error| {
-            let place = error.span().unwrap_or_default();
-            let problem = match (error.message(), text.get(place.clone())) {
-                ("duplicate key", Some(key)) if !key.is_empty() => format!("{key} is there twice"),
-                (message, _) => message.to_owned(),
-            };
-            Mistake { line: line(text.as_bytes(), place.start), field: String::new(), problem }
-        })
-        .collect();
+pub(super) fn read_built_in() -> Result<Games, CatalogueError> {
+    games(Sources::built_in())
+}
+
+pub(super) fn read_file(path: &Path) -> io::Result<Result<Games, CatalogueError>> {
+    Sources::of_file(path).map(games)
+}
+
+fn games(sources: Sources) -> Result<Games, CatalogueError> {
+    let (document, mut mistakes) = sources.games();
+    let texts = &sources.texts;
     let mut games = BTreeMap::new();
     // In a text that is not TOML, the parser's guesses would cause further mistakes.
     if mistakes.is_empty() {
         let mut titles: Vec<(String, usize)> = vec![];
-        let mut entries: Vec<_> = document.get_ref().iter().map(|(key, value)| Entry { text, key, value }).collect();
+        let mut entries: Vec<_> = document.iter().map(|(key, value)| Entry { texts, key, value }).collect();
+        entries.retain(Entry::is_enabled);
         entries.sort_by_key(|entry| entry.place(&["title"]));
         for entry in entries {
             let (written, found) = entry.read();
             mistakes.extend(found);
             let title = written.title.clone();
-            if let Some((other, line)) = titles.iter().find(|(other, _)| name::look_alike(other, &title)) {
-                let problem = format!("looks like {other:?} in line {line}: people choose games by their titles");
+            if let Some((other, place)) = titles.iter().find(|(other, _)| name::look_alike(other, &title)) {
+                let place = texts.name(*place);
+                let problem = format!("looks like {other:?} in {place}: people choose games by their titles");
                 mistakes.push(entry.mistake(&["title"], &problem));
             } else if !title.is_empty() {
-                titles.push((title, entry.line(&["title"])));
+                titles.push((title, entry.place(&["title"])));
             }
             games.extend(written.game(entry.key()).map(|game| (game.key.clone(), Arc::new(game))));
         }
     }
-    mistakes.sort_by_key(|mistake| mistake.line);
+    texts.sort(&mut mistakes);
     if mistakes.is_empty() { Ok(games) } else { Err(CatalogueError(mistakes)) }
-}
-
-/// Returns the line of a place, from 1.
-fn line(text: &[u8], at: usize) -> usize {
-    text.iter().take(at).filter(|byte| **byte == b'\n').count() + 1
 }
 
 type Name<'i> = Spanned<std::borrow::Cow<'i, str>>;
 
 /// Game as it stands in the text.
 struct Entry<'a, 'i> {
-    text: &'a str,
+    texts: &'a Texts,
     key: &'a Name<'i>,
     value: &'a Spanned<DeValue<'i>>,
 }
 
 impl Entry<'_, '_> {
+    fn is_enabled(&self) -> bool {
+        let enabled = self.value.get_ref().as_table().and_then(|fields| fields.get("enabled"));
+        enabled.is_none_or(|enabled| enabled.get_ref().as_bool() != Some(false))
+    }
+
     /// Returns the fields that could be read, and every mistake.
     fn read(&self) -> (Written, Vec<Mistake>) {
         let nothing = DeTable::new();
@@ -178,7 +182,7 @@ impl Entry<'_, '_> {
                     bad.insert(field.to_owned());
                     let at = error.span().filter(|span| span.start > 0).map_or(name.span().start, |span| span.start);
                     let (path, problem) = told(path_to(name, value, at).unwrap_or(vec![field]), error.message());
-                    mistakes.push(Mistake { line: line(self.text.as_bytes(), at), field: self.field(&path), problem });
+                    mistakes.push(self.texts.mistake(at, &self.field(&path), &problem));
                 }
             }
         }
@@ -215,11 +219,7 @@ impl Entry<'_, '_> {
     }
 
     fn mistake(&self, path: &[&str], problem: &str) -> Mistake {
-        Mistake { line: self.line(path), field: self.field(path), problem: problem.to_owned() }
-    }
-
-    fn line(&self, path: &[&str]) -> usize {
-        line(self.text.as_bytes(), self.place(path))
+        self.texts.mistake(self.place(path), &self.field(path), problem)
     }
 
     fn field(&self, path: &[&str]) -> String {

@@ -1,5 +1,7 @@
-use super::*;
-use crate::game::{BUILT_IN, Catalogue, Protocol};
+use std::fs;
+
+use super::{sources::tests::folder, *};
+use crate::game::{Catalogue, Protocol};
 
 /// Returns the mistakes of a text, one per line.
 fn said(text: &str) -> String {
@@ -28,7 +30,7 @@ fn said_of(lines: &str) -> String {
 
 #[test]
 fn the_built_in_catalogue_has_no_mistake() {
-    assert!(Catalogue::parse(BUILT_IN).expect("a catalogue").games().count() >= 4);
+    assert!(Catalogue::built_in().expect("a catalogue").games().count() >= 4);
 }
 
 #[test]
@@ -263,7 +265,10 @@ fn titles_that_look_alike_are_told() {
 
 #[test]
 fn non_utf_8_file_is_told_by_its_line() {
-    let error = Catalogue::parse_bytes(b"[g]\ntitle = 'Caf\xe9'\n").expect_err("Latin-1");
+    let folder = folder(&[]);
+    let file = folder.path().join("games.toml");
+    fs::write(&file, b"[g]\ntitle = 'Caf\xe9'\n").expect("a file");
+    let error = Catalogue::load(&file).expect("a file").expect_err("Latin-1");
     assert_eq!(error.to_string(), "line 2: this is not UTF-8");
 }
 

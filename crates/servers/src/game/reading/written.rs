@@ -19,6 +19,9 @@ use super::super::{
 #[serde(deny_unknown_fields)]
 pub(super) struct Written {
     pub(super) title: String,
+    /// Read by [`Entry::is_enabled`](super::Entry), before any other field.
+    #[serde(default, rename = "enabled")]
+    _enabled: Option<bool>,
     #[serde(default)]
     pub(super) command: Vec<String>,
     #[serde(default)]
