@@ -9,13 +9,14 @@ use std::{
     process::ExitCode,
 };
 
-use agis_host_process::{DEMO_GAME, GAME_EXEC, SHIM, demo_game, game_exec, shim};
+use agis_host_process::{DEMO_GAME, GAME_EXEC, SHIM, SWEEP, demo_game, game_exec, leftovers, shim};
 
 fn main() -> ExitCode {
     let mut args = args_os().skip(1);
     match args.next().as_deref().and_then(|arg| arg.to_str()) {
         Some(SHIM) => shim::main(),
         Some(GAME_EXEC) => game_exec::main(args),
+        Some(SWEEP) => leftovers::main(args),
         Some(DEMO_GAME) => demo_game::main(args),
         _ => {
             let _ = writeln!(io::stderr(), "agis-api starts this program for each game server; nobody else needs it");

@@ -5,7 +5,7 @@ use std::{fs, io};
 use agis_base::ServerId;
 use agis_servers::host::{Generation, HostError};
 
-use crate::{dir::ServerDir, setup::HostSetup};
+use crate::{dir::ServerDir, leftovers, setup::HostSetup};
 
 /// Files that outlive the server.
 const KEPT: [&str; 5] = ["generation", "generation.lock", "generation.spare", "killed", "killed.spare"];
@@ -16,6 +16,7 @@ pub(crate) fn delete(setup: &HostSetup, server: ServerId, generation: Generation
     let dir = setup.dir(server);
     let gate = dir.gate()?;
     gate.up_to_date(generation)?;
+    leftovers::sweep(&gate, setup, server)?;
     remove(setup, server, &dir).map_err(|error| dir.unavailable(&error))?;
     drop(gate);
     setup.trash.sweep();

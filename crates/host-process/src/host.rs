@@ -4,7 +4,7 @@ use agis_base::{OperationId, ServerId};
 use agis_servers::{
     console::{Begin, Console, ConsoleError, Piece},
     game::{Game, RunsOn},
-    host::{Host, HostError, HostReport, Observed, Order, Reached, Target, Unfit},
+    host::{Generation, Host, HostError, HostReport, Observed, Order, Reached, Target, Unfit},
 };
 use async_trait::async_trait;
 use uuid::Uuid;
@@ -15,7 +15,7 @@ use crate::{
     containment::containment,
     delete,
     dir::blocking,
-    program, room,
+    leftovers, program, room,
     setup::HostSetup,
     start,
     status::{Phase, Status},
@@ -99,7 +99,8 @@ impl Host for ProcessHost {
             }
             Target::Stopped => {
                 let below = generation.saturating_add(1);
-                stop::bring_down(&dir, (generation, operation), below, &order.slot).await.map(|()| Reached::Stopped)
+                stop::bring_down(&dir, (generation, operation), below, &order.slot).await?;
+                self.clear(server, generation).await.map(|()| Reached::Stopped)
             }
             Target::Deleted => {
                 stop::bring_down(&dir, (generation, operation), generation.saturating_add(1), &order.slot).await?;
@@ -149,6 +150,11 @@ impl Host for ProcessHost {
             Phase::Ready => Observed::Running { generation, endpoint: self.setup.endpoint(port, ports) },
             Phase::Ended { how, good } => Observed::Ended { generation, how, good },
         })
+    }
+
+    async fn clear(&self, server: ServerId, generation: Generation) -> Result<(), HostError> {
+        let setup = Arc::clone(&self.setup);
+        blocking(move || leftovers::clear(&setup, server, generation)).await
     }
 
     async fn changed(&self) {

@@ -4,6 +4,7 @@
 //! - [`ProcessHost`] (`host`): carries out orders; `start`, `stop` and `delete` reach the three targets
 //! - `setup`: values fixed at start; `account`: accounts of the games; `ports`: claims of ports
 //! - `holder`: PID namespace that holds a run and ends with its shim
+//! - [`leftovers`]: ends processes that outlived their shim, where no namespace holds a run
 //! - `launch`: turns an entry of the catalogue into a `spec`; `program`: checks whether a program can be run
 //! - `containment`: boundaries around games; `room`: room of the disk and the memory
 //! - `disk`: space of worlds, and the reserve; `world_watch`: measures worlds of running servers
@@ -25,7 +26,7 @@
 //!
 //! [`demo_game`] is a game that needs no download.
 //!
-//! The program `agis-shim` has three subcommands: [`SHIM`], [`GAME_EXEC`] and [`DEMO_GAME`]. It calls the `main` of the
+//! The program `agis-shim` has four subcommands: [`SHIM`], [`GAME_EXEC`], [`SWEEP`] and [`DEMO_GAME`]. It calls the `main` of the
 //! module of that name with the following arguments.
 
 mod account;
@@ -49,6 +50,7 @@ mod holder;
 mod host;
 mod identity;
 mod launch;
+pub mod leftovers;
 mod limits;
 mod line_reader;
 mod lock;
@@ -78,5 +80,7 @@ pub use host::ProcessHost;
 pub const SHIM: &str = "game-shim";
 /// Subcommand that runs [`game_exec::main`].
 pub const GAME_EXEC: &str = "game-exec";
+/// Subcommand that runs [`leftovers::main`].
+pub const SWEEP: &str = "game-sweep";
 /// Subcommand that runs [`demo_game::main`].
 pub const DEMO_GAME: &str = "demo-game";

@@ -15,6 +15,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::{
     commands::Commands,
     dir::ServerDir,
+    holder::Holder,
     identity::Process,
     spec::Spec,
     status::{Phase, Status},
@@ -126,6 +127,7 @@ fn begin(spec: &Spec) -> Result<Option<(Status, Commands)>, HostError> {
         grace_s: spec.stop.grace_s,
         shim: Process::this().map_err(wrong)?,
         disk: spec.limits.disk,
+        is_loose: spec.holder == Holder::ProcessGroup && spec.account.is_none(),
     };
     status.write(&dir.status()).map_err(wrong)?;
     Ok(Some((status, commands)))

@@ -25,6 +25,7 @@ use crate::{
     disk,
     holder::Holder,
     launch::{self, Site},
+    leftovers,
     setup::HostSetup,
     shim,
     spec::Spec,
@@ -81,6 +82,7 @@ fn prepare(
     if gate.is_held()? {
         return Err(HostError::Unavailable("what ran before is still ending".to_owned()));
     }
+    leftovers::sweep(&gate, setup, server)?;
     let wrong = |error| dir.unavailable(&error);
     let had = dir.ports().map_err(wrong)?;
     let process = launch

@@ -19,6 +19,9 @@ use crate::{identity::Process, replace::replace};
 /// End of a server whose shim could not report it.
 const UNOBSERVED: &str = "ended unobserved (the machine restarted, or its supervisor was killed)";
 
+/// Addition where nothing contained the run.
+const LOOSE: &str = "; its processes may run on, since nothing contains a game here";
+
 /// Status of a run. A server has one such file, and a new run replaces it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Status {
@@ -35,6 +38,9 @@ pub(crate) struct Status {
     pub(crate) grace_s: u32,
     /// Process of the supervisor. The run lives exactly as long ([`crate::holder`]).
     pub(crate) shim: Process,
+    /// Whether processes of the run may outlive its shim, and no account tells them from others.
+    #[serde(default)]
+    pub(crate) is_loose: bool,
     /// Limit of the world, of which the shim is told by a signal ([`crate::world_watch`]); `None` for no limit, or a shim
     /// of an older version.
     #[serde(default)]
@@ -85,7 +91,8 @@ impl Status {
             }
             // The shim may have written its last status between our reading and its death, so a second reading counts.
             if before.as_ref() == Some(&status) {
-                status.phase = Phase::Ended { how: UNOBSERVED.to_owned(), good: false };
+                let how = if status.is_loose { [UNOBSERVED, LOOSE].concat() } else { UNOBSERVED.to_owned() };
+                status.phase = Phase::Ended { how, good: false };
                 return Ok(Some((status, None)));
             }
             before = Some(status);

@@ -96,8 +96,11 @@ impl Stack {
             return self.api(&[]).await;
         }
         // The account may not reach the folder of the build.
-        let program = self.data.path().join("agis-api");
-        std::fs::copy(program::path("agis-api"), &program).expect("a copy");
+        let [program, _shim] = ["agis-api", "agis-shim"].map(|name| {
+            let copy = self.data.path().join(name);
+            std::fs::copy(program::path(name), &copy).expect("a copy");
+            copy
+        });
         std::fs::create_dir(self.data_dir()).expect("a folder");
         std::os::unix::fs::chown(self.data_dir(), Some(NOBODY), Some(NOBODY)).expect("another owner");
         let mut command = Command::new(&program);

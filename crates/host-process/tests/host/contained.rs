@@ -222,9 +222,11 @@ fn alone(test: &str, change: impl FnOnce(&mut Command) -> &mut Command) -> bool 
     if std::env::var_os("AGIS_ALONE").is_some() || !is_root() {
         return true;
     }
-    let mut command = Command::new("/proc/self/exe");
-    let run =
-        change(command.args(["--exact", test, "--nocapture"]).env("AGIS_ALONE", "1")).output().expect("this program");
+    let own = std::env::current_exe().expect("this program");
+    // Changes nothing by itself.
+    let mut command = Command::new("setpriv");
+    let command = change(&mut command).arg(own).args(["--exact", test, "--nocapture"]).env("AGIS_ALONE", "1");
+    let run = command.output().expect("setpriv of util-linux");
     let told = [run.stdout, run.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
     assert!(run.status.success() && told.contains("1 passed"), "{told}");
     false
@@ -277,6 +279,42 @@ async fn an_ordinary_account_contains_runs_too() {
         sleep(Duration::from_millis(200)).await;
         assert_eq!(fs::metadata(&beat).expect(name).len(), size, "{name}: a process lives on");
     }
+}
+
+#[tokio::test]
+async fn survivor_without_a_namespace_is_ended() {
+    let name = "contained::survivor_without_a_namespace_is_ended";
+    if !is_root() || !alone(name, |test| test.arg("--bounding-set=-sys_admin")) {
+        return;
+    }
+    // No other test has this account, all of whose processes are ended.
+    let uid = 1_800_000_000;
+    for (name, script) in escapes() {
+        for next in ["start", "stop", "delete", "clear"] {
+            let bench = Bench::new();
+            let host = bench.host_with(|config| config.game_uids = uid..=uid);
+            bench.start(&host, ONE, 1, &game(&script)).await.expect(name);
+            beats(&bench.server(ONE).join("world/beat")).await;
+            bench::kill(bench.shim(ONE));
+            eventually(async || matches!(within(host.observe(ONE)).await, Ok(Observed::Ended { .. }))).await;
+            match next {
+                "start" => drop(bench.start(&host, ONE, 2, &game("echo ready; exec sleep 1000")).await.expect(name)),
+                "stop" => assert_eq!(bench.stop(&host, ONE, 2).await, Ok(Reached::Stopped), "{name}"),
+                "delete" => assert_eq!(bench.delete(&host, ONE, 2).await, Ok(Reached::Deleted), "{name}"),
+                _ => host.clear(ONE, 1).await.expect(name),
+            }
+            assert_eq!(processes_of(uid), usize::from(next == "start"), "{name}, {next}");
+        }
+    }
+}
+
+/// Returns the number of an account's living processes.
+fn processes_of(uid: u32) -> usize {
+    let processes = fs::read_dir("/proc").expect("/proc").flatten();
+    let is_of = |status: &str| {
+        status.lines().any(|line| line.starts_with(&format!("Uid:\t{uid}\t"))) && !status.contains("State:\tZ")
+    };
+    processes.filter(|it| fs::read_to_string(it.path().join("status")).is_ok_and(|text| is_of(&text))).count()
 }
 
 #[tokio::test]
