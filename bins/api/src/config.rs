@@ -156,11 +156,15 @@ fn host_config(env: &mut Env<'_>, host: settings::Host) -> hosts::Config {
 }
 
 fn process_host(env: &mut Env<'_>, name: String) -> agis_host_process::Config {
+    agis_host_process::Config { machine: machine(env, name), shim: beside_this_program("agis-shim") }
+}
+
+fn machine(env: &mut Env<'_>, name: String) -> agis_machine::Config {
     let data_dir = PathBuf::from(env.text("AGIS_DATA_DIR").unwrap_or_else(|| "/var/lib/agis".to_owned()));
     if !data_dir.is_absolute() {
         env.reject("AGIS_DATA_DIR", &data_dir.display().to_string(), "is an absolute path");
     }
-    agis_host_process::Config {
+    agis_machine::Config {
         data_dir,
         public_address: env.text("PUBLIC_ADDRESS").unwrap_or_else(settings::machine),
         name,
@@ -168,7 +172,6 @@ fn process_host(env: &mut Env<'_>, name: String) -> agis_host_process::Config {
         game_uids: game_uids(env),
         disk_reserve: size(env, "DISK_RESERVE", 512 << 20).unwrap_or_default(),
         trash_max: size(env, "TRASH_MAX", 50 << 30),
-        shim: beside_this_program("agis-shim"),
     }
 }
 

@@ -92,7 +92,7 @@ struct Site {
 
 impl Site {
     fn new(api: &Path, data: &Path) -> Result<Self> {
-        let config = Config {
+        let machine = agis_machine::Config {
             data_dir: data.to_owned(),
             name: "bench".to_owned(),
             public_address: "localhost".to_owned(),
@@ -100,8 +100,8 @@ impl Site {
             game_uids: 1_900_000_000..=1_999_999_999,
             disk_reserve: 0,
             trash_max: None,
-            shim: api.with_file_name("agis-shim"),
         };
+        let config = Config { machine, shim: api.with_file_name("agis-shim") };
         let host = Arc::new(ProcessHost::new(config).map_err(|error| Error::new(error.to_string()))?);
         let catalogue = Catalogue::built_in().map_err(|error| Error::new(error.to_string()))?;
         let game = catalogue.get("demo").cloned().ok_or_else(|| Error::new("the catalogue has no demo"))?;

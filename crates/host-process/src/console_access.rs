@@ -6,15 +6,14 @@ use std::{
 };
 
 use agis_base::ServerId;
+use agis_machine::{
+    dir::{ServerDir, blocking},
+    host_file, server_dir,
+};
 use agis_servers::console::{Begin, Console, ConsoleError, Piece};
 use async_trait::async_trait;
 
-use crate::{
-    commands, console_reader,
-    dir::{ServerDir, blocking},
-    setup,
-    status::Status,
-};
+use crate::{commands, console_reader, status::Status};
 
 /// Consoles of another program's host, for a program of the same machine that runs no servers itself.
 #[derive(Debug)]
@@ -29,11 +28,11 @@ impl Consoles {
     /// # Errors
     /// Fails if the directory is no host's data directory, or cannot be read.
     pub fn of(data_dir: &Path) -> io::Result<Self> {
-        Ok(Self { host: fs::read_to_string(setup::host_file(data_dir))?, root: data_dir.to_owned() })
+        Ok(Self { host: fs::read_to_string(host_file(data_dir))?, root: data_dir.to_owned() })
     }
 
     fn dir(&self, server: ServerId) -> ServerDir {
-        setup::server_dir(&self.root, server)
+        server_dir(&self.root, server)
     }
 }
 

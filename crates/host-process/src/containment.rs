@@ -13,7 +13,7 @@ pub(crate) fn containment(setup: &HostSetup) -> Containment {
         Holder::Namespace | Holder::UserNamespace => report.with(Boundary::Processes, "a PID namespace for each run"),
         Holder::ProcessGroup => report.without(Boundary::Processes, loose),
     };
-    let is_root = setup.some_account().is_some();
+    let is_root = setup.machine.some_account().is_some();
     let report = match setup.holder {
         Holder::Namespace => report.with(Boundary::Files, "mounts and a user id of its own"),
         Holder::UserNamespace => report.without(Boundary::Files, "a game can read what the account of AGIS can read"),
@@ -37,7 +37,7 @@ pub(crate) fn containment(setup: &HostSetup) -> Containment {
 fn measured(report: Containment, setup: &HostSetup, shared: &str) -> Containment {
     let report =
         report.with(Boundary::Memory, "measured every 5 s, and RLIMIT_DATA of twice the limit for each process");
-    match setup.holder.counts_alone(setup.some_account()) {
+    match setup.holder.counts_alone(setup.machine.some_account()) {
         true => report.with(Boundary::Pids, "RLIMIT_NPROC"),
         false => report.without(Boundary::Pids, shared),
     }

@@ -9,6 +9,10 @@ use std::{
     process::{Command, ExitCode},
 };
 
+use agis_machine::{
+    account::Account,
+    files::{self, FileOrder},
+};
 use rustix::{
     fs::Mode,
     process::{Signal, geteuid, getppid, getuid, set_parent_process_death_signal, umask},
@@ -16,9 +20,7 @@ use rustix::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    account::Account,
     cgroup::RunCgroup,
-    files::{self, FileOrder},
     limits::KernelLimits,
     program::{self, OWN_PROGRAM},
     pty,

@@ -15,12 +15,13 @@ use std::{
     thread,
 };
 
+use agis_machine::account::Account;
 use nix::sched::{CloneFlags, unshare};
 use rustix::fs::{Access, Mode, OFlags, access, open};
 use serde::{Deserialize, Serialize};
 use tokio::{process::Child, runtime::Handle};
 
-use crate::{GAME_EXEC, account::Account, game_exec::GameOrders, view::View};
+use crate::{GAME_EXEC, game_exec::GameOrders, view::View};
 
 /// Kernel object that holds a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use agis_base::{OperationId, ServerId};
+use agis_machine::{dir::blocking, room};
 use agis_servers::{
     console::{Begin, Console, ConsoleError, Piece},
     game::{Game, RunsOn},
@@ -13,9 +14,7 @@ use crate::{
     config::{Config, SetupError},
     console_access,
     containment::containment,
-    delete,
-    dir::blocking,
-    leftovers, program, room,
+    delete, leftovers, program,
     setup::HostSetup,
     start,
     status::{Phase, Status},
@@ -42,7 +41,7 @@ impl ProcessHost {
     /// Fails if the data directory, the address or the account cannot be used.
     pub fn new(config: Config) -> Result<Self, SetupError> {
         let setup = HostSetup::new(config)?;
-        setup.trash.sweep();
+        setup.machine.trash.sweep();
         Ok(Self { setup: Arc::new(setup), watches: Watches::default(), worlds: Arc::default() })
     }
 
@@ -53,8 +52,8 @@ impl ProcessHost {
     pub async fn look_after_disk(&self) -> Result<(), HostError> {
         let (setup, worlds) = (Arc::clone(&self.setup), Arc::clone(&self.worlds));
         blocking(move || {
-            worlds.look(&setup.root);
-            setup.trash.sweep();
+            worlds.look(&setup.machine.root);
+            setup.machine.trash.sweep();
             Ok(())
         })
         .await
@@ -64,7 +63,7 @@ impl ProcessHost {
 #[async_trait]
 impl Host for ProcessHost {
     fn name(&self) -> &str {
-        &self.setup.name
+        &self.setup.machine.name
     }
 
     fn kind(&self) -> RunsOn {
@@ -72,13 +71,13 @@ impl Host for ProcessHost {
     }
 
     fn directory(&self) -> Option<Uuid> {
-        Some(self.setup.id)
+        Some(self.setup.machine.id)
     }
 
     async fn report(&self) -> HostReport {
         let setup = Arc::clone(&self.setup);
         let report = blocking(move || {
-            let (disk, memory) = (room::disk(&setup.root).ok(), room::memory().ok());
+            let (disk, memory) = (room::disk(&setup.machine.root).ok(), room::memory().ok());
             Ok(HostReport { containment: containment(&setup), disk, memory })
         });
         report.await.unwrap_or_default()
@@ -86,7 +85,7 @@ impl Host for ProcessHost {
 
     async fn apply(&self, order: &Order) -> Result<Reached, HostError> {
         let Order { server, generation, operation, .. } = *order;
-        let dir = self.setup.dir(server);
+        let dir = self.setup.machine.dir(server);
         let fence = dir.clone();
         blocking(move || fence.raise(generation)).await?;
         tracing::debug!(%server, %operation, generation, "order accepted");
@@ -111,7 +110,7 @@ impl Host for ProcessHost {
     }
 
     async fn had_to_kill(&self, server: ServerId, operation: OperationId) -> Option<bool> {
-        let dir = self.setup.dir(server);
+        let dir = self.setup.machine.dir(server);
         let killed = blocking(move || dir.killed_for().map_err(|error| dir.unavailable(&error))).await;
         match killed {
             Ok(killed) => Some(killed == Some(operation)),
@@ -123,7 +122,7 @@ impl Host for ProcessHost {
     }
 
     async fn unfit(&self, game: &Arc<Game>) -> Option<Unfit> {
-        let (game, account) = (game.clone(), self.setup.some_account());
+        let (game, account) = (game.clone(), self.setup.machine.some_account());
         let found = blocking(move || {
             // A program whose path has a placeholder is known only when its server starts.
             let named = game.process().map(|process| &process.program).filter(|it| !it.contains('{'));
@@ -133,7 +132,7 @@ impl Host for ProcessHost {
     }
 
     async fn observe(&self, server: ServerId) -> Result<Observed, HostError> {
-        let dir = self.setup.dir(server);
+        let dir = self.setup.machine.dir(server);
         let standing =
             blocking(move || Status::standing(&dir.status()).map_err(|error| dir.unavailable(&error))).await?;
         let Some((status, shim)) = standing else {
@@ -147,7 +146,7 @@ impl Host for ProcessHost {
         let Status { generation, phase, port, ports, .. } = status;
         Ok(match phase {
             Phase::Starting => Observed::Starting { generation },
-            Phase::Ready => Observed::Running { generation, endpoint: self.setup.endpoint(port, ports) },
+            Phase::Ready => Observed::Running { generation, endpoint: self.setup.machine.endpoint(port, ports) },
             Phase::Ended { how, good } => Observed::Ended { generation, how, good },
         })
     }
@@ -165,14 +164,14 @@ impl Host for ProcessHost {
 #[async_trait]
 impl Console for ProcessHost {
     fn host(&self) -> &str {
-        &self.setup.name
+        &self.setup.machine.name
     }
 
     async fn lines(&self, server: ServerId, begin: &Begin, limit: u32) -> Result<Piece, ConsoleError> {
-        console_access::lines(self.setup.dir(server), begin.clone(), limit).await
+        console_access::lines(self.setup.machine.dir(server), begin.clone(), limit).await
     }
 
     async fn tell(&self, server: ServerId, command: &str) -> Result<(), ConsoleError> {
-        console_access::tell(self.setup.dir(server), command.to_owned()).await
+        console_access::tell(self.setup.machine.dir(server), command.to_owned()).await
     }
 }

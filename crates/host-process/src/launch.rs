@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use agis_base::OperationId;
+use agis_machine::{account::Account, dir::ServerDir, files::FileOrder};
 use agis_servers::{
     game::{Format, Game, GameFile, Placeholder, Process, Setting, fill, fill_plainly},
     host::{Generation, HostError, Launch, OpenPort},
@@ -10,9 +11,6 @@ use agis_servers::{
 use serde_json::Value;
 
 use crate::{
-    account::Account,
-    dir::ServerDir,
-    files::FileOrder,
     holder::Holder,
     program::{self, OWN_PROGRAM, SEARCH_PATH},
     spec::Spec,

@@ -11,10 +11,11 @@ use std::{
 };
 
 use agis_base::ServerId;
+use agis_machine::{account::Account, dir::Gate};
 use agis_servers::host::{Generation, HostError};
 use nix::sys::signal::{Signal, kill};
 
-use crate::{SWEEP, account::Account, dir::Gate, holder::Holder, setup::HostSetup};
+use crate::{SWEEP, holder::Holder, setup::HostSetup, status::Status};
 
 /// Time for which the kernel may take to end killed processes.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -25,9 +26,9 @@ pub(crate) fn clear(setup: &HostSetup, server: ServerId, generation: Generation)
     if account(setup, server).is_none() {
         return Ok(());
     }
-    let dir = setup.dir(server);
+    let dir = setup.machine.dir(server);
     let gate = dir.gate()?;
-    if dir.seen()?.is_some_and(|seen| seen > generation) || gate.is_held()? {
+    if dir.seen()?.is_some_and(|seen| seen > generation) || Status::is_held(&gate)? {
         return Ok(());
     }
     sweep(&gate, setup, server)
@@ -51,7 +52,7 @@ pub(crate) fn sweep(_gate: &Gate<'_>, setup: &HostSetup, server: ServerId) -> Re
 
 /// Returns the account that tells what is left of a server; `None` if nothing can be left, or no account tells it.
 fn account(setup: &HostSetup, server: ServerId) -> Option<Account> {
-    setup.account(server).filter(|_| setup.holder == Holder::ProcessGroup)
+    setup.machine.account(server).filter(|_| setup.holder == Holder::ProcessGroup)
 }
 
 /// Ends all other processes of the account that the argument names. Errors go to standard error.

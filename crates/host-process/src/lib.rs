@@ -2,26 +2,24 @@
 //!
 //! The host's half runs inside the program that serves people:
 //! - [`ProcessHost`] (`host`): carries out orders; `start`, `stop` and `delete` reach the three targets
-//! - `setup`: values fixed at start; `account`: accounts of the games; `ports`: claims of ports
+//! - `setup`: values fixed at start
 //! - `holder`: PID namespace that holds a run and ends with its shim
 //! - [`leftovers`]: ends processes that outlived their shim, where no namespace holds a run
 //! - `launch`: turns an entry of the catalogue into a `spec`; `program`: checks whether a program can be run
-//! - `containment`: boundaries around games; `room`: room of the disk and the memory
-//! - `disk`: space of worlds, and the reserve; `world_watch`: measures worlds of running servers
-//! - `watch`: notices the end of a server without an order; `trash`: keeps worlds of deleted servers
+//! - `containment`: boundaries around games; `world_watch`: measures worlds of running servers
+//! - `watch`: notices the end of a server without an order
 //! - `console_reader`: reads a console; `console_access`: gives access to the consoles of a data directory
 //!
 //! The shim's half is one process per running server. It outlives the program that began it:
 //! - [`shim`]: becomes the server's run, or refuses; `supervise`: from start to end; `game`: the process and its pipes, or its `pty`
 //! - `game_output`: reads the game's output, no faster than `console_rate`; `console_writer`: writes the console
-//! - `ready`: checks for players' entry
-//! - [`game_exec`]: takes the last step before the game: `view`, its mounts, its account, and `files`, which it writes
+//! - [`game_exec`]: takes the last step before the game: `view`, its mounts, its account, and its files
 //! - `cgroup`: limits of a run where cgroups are delegated; `limits`: limits elsewhere
 //! - `commands`: passes typed lines from the host's half to the shim's; `line_reader`: reads them
 //!
 //! Both halves, and every other program on the same data directory, agree on these:
-//! - `dir`: a server's directory and its generation fence; `lock`: flock(2); `status`: the shim's last status
-//! - `replace`: replaces small files, on a full disk too
+//! - [`agis_machine`]: directories, ports and files of a server, and its generation fence
+//! - `status`: the shim's last status
 //! - `identity`: a process by pidfd and start time; `spec`: the shim's orders
 //!
 //! [`demo_game`] is a game that needs no download.
@@ -29,7 +27,6 @@
 //! The program `agis-shim` has four subcommands: [`SHIM`], [`GAME_EXEC`], [`SWEEP`] and [`DEMO_GAME`]. It calls the `main` of the
 //! module of that name with the following arguments.
 
-mod account;
 mod cgroup;
 mod commands;
 mod config;
@@ -40,9 +37,6 @@ mod console_writer;
 mod containment;
 mod delete;
 pub mod demo_game;
-mod dir;
-mod disk;
-mod files;
 mod game;
 pub mod game_exec;
 mod game_output;
@@ -53,13 +47,8 @@ mod launch;
 pub mod leftovers;
 mod limits;
 mod line_reader;
-mod lock;
-mod ports;
 mod program;
 mod pty;
-mod ready;
-mod replace;
-mod room;
 mod setup;
 pub mod shim;
 mod spec;
@@ -67,7 +56,6 @@ mod start;
 mod status;
 mod stop;
 mod supervise;
-mod trash;
 mod view;
 mod watch;
 mod world_watch;

@@ -7,11 +7,10 @@ use std::{
     path::Path,
 };
 
+use agis_machine::account::Account;
 use agis_servers::host::Unfit;
 use rustix::fs::{Access, access};
 use thiserror::Error;
-
-use crate::account::Account;
 
 /// The supervisor itself, even if its file is replaced or removed.
 pub(crate) const OWN_PROGRAM: &str = "/proc/self/exe";

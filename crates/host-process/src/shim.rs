@@ -8,13 +8,13 @@ use std::{
     process::ExitCode,
 };
 
+use agis_machine::dir::ServerDir;
 use agis_servers::host::HostError;
 use rustix::process::{DumpableBehavior, getpid, set_child_subreaper, set_dumpable_behavior, setsid};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
     commands::Commands,
-    dir::ServerDir,
     holder::Holder,
     identity::Process,
     spec::Spec,
@@ -107,10 +107,12 @@ fn begin(spec: &Spec) -> Result<Option<(Status, Commands)>, HostError> {
     let dir = ServerDir::new(spec.dir.clone());
     let wrong = |error: io::Error| dir.unavailable(&error);
     let gate = dir.gate()?;
-    if dir.seen()? != Some(spec.generation) || gate.status()?.is_some_and(|last| last.generation >= spec.generation) {
+    if dir.seen()? != Some(spec.generation)
+        || Status::behind(&gate)?.is_some_and(|last| last.generation >= spec.generation)
+    {
         return Ok(None);
     }
-    if gate.is_held()? {
+    if Status::is_held(&gate)? {
         return Ok(None);
     }
     // The FIFO comes before the status, since every reader of the status may send a command.

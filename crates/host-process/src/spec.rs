@@ -3,13 +3,14 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use agis_base::OperationId;
+use agis_machine::{account::Account, files::FileOrder};
 use agis_servers::{
     game::{GoodExits, Limits, Protocol, Ready, Stop},
     host::{Generation, OpenPort},
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{account::Account, cgroup::RunCgroup, files::FileOrder, holder::Holder, view::View};
+use crate::{cgroup::RunCgroup, holder::Holder, view::View};
 
 /// Orders for one run of one server.
 #[derive(Debug, Serialize, Deserialize)]

@@ -11,6 +11,10 @@ use std::{
 };
 
 use agis_base::{OperationId, ServerId};
+use agis_machine::{
+    dir::{ServerDir, blocking},
+    disk,
+};
 use agis_servers::host::{Generation, HostError, Launch, OpenPort, Reached, Slot};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -21,8 +25,6 @@ use tokio::{
 
 use crate::{
     SHIM,
-    dir::{ServerDir, blocking},
-    disk,
     holder::Holder,
     launch::{self, Site},
     leftovers,
@@ -48,7 +50,7 @@ pub(crate) async fn running(
     launch: &Launch,
     slot: &Slot,
 ) -> Result<Reached, HostError> {
-    let (dir, generation) = (setup.dir(server), order.0);
+    let (dir, generation) = (setup.machine.dir(server), order.0);
     // Does nothing if this generation has begun already, here or from another program.
     stop::bring_down(&dir, order, generation, slot).await?;
     // The wait for the end of the old run took no slot. The start takes one.
@@ -61,7 +63,7 @@ pub(crate) async fn running(
     let patience = launch.game.ready.within() + launch.game.stop.grace() + SLACK;
     slot.leave();
     Ok(match until_ready(&dir, generation, shim, patience).await? {
-        Ready::At(port, ports) => Reached::Running(setup.endpoint(port, ports)),
+        Ready::At(port, ports) => Reached::Running(setup.machine.endpoint(port, ports)),
         Ready::Before(how) => Reached::Ended(how),
     })
 }
@@ -73,13 +75,13 @@ fn prepare(
     (generation, operation): (Generation, OperationId),
     launch: &Launch,
 ) -> Result<Option<Spec>, HostError> {
-    let dir = setup.dir(server);
+    let dir = setup.machine.dir(server);
     let gate = dir.gate()?;
     gate.up_to_date(generation)?;
-    if gate.status()?.is_some_and(|status| status.generation >= generation) {
+    if Status::behind(&gate)?.is_some_and(|status| status.generation >= generation) {
         return Ok(None);
     }
-    if gate.is_held()? {
+    if Status::is_held(&gate)? {
         return Err(HostError::Unavailable("what ran before is still ending".to_owned()));
     }
     leftovers::sweep(&gate, setup, server)?;
@@ -89,22 +91,30 @@ fn prepare(
         .game
         .process()
         .ok_or_else(|| HostError::Failed(format!("the game '{}' does not run as a process", launch.game.key)))?;
-    disk::check_reserve(&setup.root, setup.disk_reserve)?;
+    disk::check_reserve(&setup.machine.root, setup.machine.disk_reserve)?;
     disk::check_world(&dir.world(), process.limits.disk)?;
-    let ports = setup.ports.claim(server, had.first().copied(), &process.ports)?;
+    let ports = setup.machine.ports.claim(server, had.first().copied(), &process.ports)?;
     let claimed: Vec<_> = ports.iter().map(|port| port.port).collect();
-    let account = setup.account(server);
-    let site = Site { dir: &dir, generation, operation, ports, bind: &setup.ports.bind, account, holder: setup.holder };
+    let account = setup.machine.account(server);
+    let site = Site {
+        dir: &dir,
+        generation,
+        operation,
+        ports,
+        bind: &setup.machine.ports.bind,
+        account,
+        holder: setup.holder,
+    };
     let mut spec = launch::spec(launch, process, &site)?;
     spec.view = spec.command.first().and_then(|program| setup.view(server, Path::new(program), spec.limits.memory));
-    if let Some(other) = setup.shares_account(server) {
+    if let Some(other) = setup.machine.shares_account(server) {
         let why = format!("this server would share its account with server {other}: widen GAME_UIDS");
         return Err(HostError::Failed(why));
     }
     dir.keep_ports(&claimed).map_err(wrong)?;
     // The catalogue may name fewer ports than before.
     for port in had.iter().filter(|port| !claimed.contains(port)) {
-        setup.ports.release(server, *port).map_err(wrong)?;
+        setup.machine.ports.release(server, *port).map_err(wrong)?;
     }
     dir.make_world(account).map_err(wrong)?;
     if let Ok(cgroups) = &setup.cgroups {

@@ -1,20 +1,15 @@
 //! Last status that a shim wrote about its server.
 
-use std::{
-    fs::{self, File},
-    io::{self, Write},
-    os::fd::OwnedFd,
-    path::Path,
-    sync::atomic::{AtomicU32, Ordering},
-};
+use std::{fs, io, os::fd::OwnedFd, path::Path};
 
+use agis_machine::{dir::Gate, replace::replace};
 use agis_servers::{
     game::Size,
-    host::{Generation, OpenPort},
+    host::{Generation, HostError, OpenPort},
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{identity::Process, replace::replace};
+use crate::identity::Process;
 
 /// End of a server whose shim could not report it.
 const UNOBSERVED: &str = "ended unobserved (the machine restarted, or its supervisor was killed)";
@@ -99,22 +94,19 @@ impl Status {
         }
     }
 
+    /// Returns the last status of the latest shim. The gate is held, so no other run begins meanwhile.
+    pub(crate) fn behind(gate: &Gate<'_>) -> Result<Option<Self>, HostError> {
+        Self::read(&gate.dir().status()).map_err(|error| gate.dir().unavailable(&error))
+    }
+
+    /// Checks whether a run is alive: its shim is.
+    pub(crate) fn is_held(gate: &Gate<'_>) -> Result<bool, HostError> {
+        let Some(status) = Self::behind(gate)? else { return Ok(false) };
+        status.shim.open().map(|shim| shim.is_some()).map_err(|error| gate.dir().unavailable(&error))
+    }
+
     /// Replaces the file.
     pub(crate) fn write(&self, path: &Path) -> io::Result<()> {
         replace(path, &serde_json::to_vec(self)?)
     }
-}
-
-/// Replaces a file, so every reader, and the next boot, sees either the old text or the new one.
-pub(crate) fn write_atomically(path: &Path, text: &[u8]) -> io::Result<()> {
-    static DRAFTS: AtomicU32 = AtomicU32::new(0);
-    let draft = DRAFTS.fetch_add(1, Ordering::Relaxed);
-    let fresh = path.with_extension(format!("new-{}-{draft}", std::process::id()));
-    let mut file = File::create(&fresh)?;
-    let written = file.write_all(text).and_then(|()| file.sync_data()).and_then(|()| fs::rename(&fresh, path));
-    if written.is_err() {
-        // A part of it would keep what little space a full disk has.
-        let _ = fs::remove_file(&fresh);
-    }
-    written
 }

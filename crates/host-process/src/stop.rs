@@ -6,6 +6,7 @@ use std::{
 };
 
 use agis_base::OperationId;
+use agis_machine::dir::{Gate, ServerDir, blocking};
 use agis_servers::host::{Generation, HostError, Slot};
 use rustix::{
     io::Errno,
@@ -14,7 +15,6 @@ use rustix::{
 use tokio::time::timeout;
 
 use crate::{
-    dir::{Gate, ServerDir, blocking},
     identity,
     status::{Phase, Status},
 };
@@ -67,7 +67,9 @@ impl Ending {
     /// Returns the status and the shim of the run that must end; `None` if none is left.
     fn remains(&self, gate: &Gate<'_>) -> Result<Option<(Status, OwnedFd)>, HostError> {
         gate.up_to_date(self.generation)?;
-        let Some(status) = gate.status()?.filter(|status| status.generation < self.below) else { return Ok(None) };
+        let Some(status) = Status::behind(gate)?.filter(|status| status.generation < self.below) else {
+            return Ok(None);
+        };
         let shim = status.shim.open().map_err(|error| self.dir.unavailable(&error))?;
         Ok(shim.map(|shim| (status, shim)))
     }

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use agis_machine::{dir::ServerDir, ready};
 use agis_servers::game::ReadyWhen;
 use rustix::process::Signal;
 use tokio::time::{Instant, interval, sleep, sleep_until, timeout};
@@ -14,10 +15,9 @@ use tokio::time::{Instant, interval, sleep, sleep_until, timeout};
 use crate::{
     commands::Commands,
     console_writer::{ConsoleWriter, FILE_BYTES},
-    dir::ServerDir,
     game::{GameProcess, children, describe},
     game_output::Heard,
-    limits, ready,
+    limits,
     shim::Signals,
     spec::Spec,
     status::{Phase, Status},

@@ -3,13 +3,10 @@
 use std::{collections::HashSet, fs, path::Path, sync::Mutex};
 
 use agis_base::ServerId;
+use agis_machine::{SERVERS, disk::usage, server_dir};
 use rustix::process::{Signal, pidfd_send_signal};
 
-use crate::{
-    disk::usage,
-    setup::{SERVERS, server_dir},
-    status::Status,
-};
+use crate::status::Status;
 
 /// Servers whose owners were warned.
 #[derive(Debug, Default)]

@@ -1,9 +1,9 @@
 use std::{collections::BTreeMap, fs};
 
+use agis_machine::files;
 use agis_servers::game::Catalogue;
 
 use super::*;
-use crate::files;
 
 /// Names that are syntax for some reader of configurations.
 const HOSTILE: [&str; 15] = [

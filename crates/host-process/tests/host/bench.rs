@@ -55,7 +55,9 @@ impl Bench {
     }
 
     pub(crate) fn host_called(&self, name: &str) -> Result<ProcessHost, SetupError> {
-        ProcessHost::new(Config { name: name.to_owned(), ..self.config() })
+        let mut config = self.config();
+        config.machine.name = name.to_owned();
+        ProcessHost::new(config)
     }
 
     /// A host with another configuration.
@@ -66,7 +68,7 @@ impl Bench {
     }
 
     fn config(&self) -> Config {
-        Config {
+        let machine = agis_machine::Config {
             data_dir: self.data.path().to_owned(),
             name: "here".to_owned(),
             public_address: "games.example.org".to_owned(),
@@ -74,8 +76,8 @@ impl Bench {
             game_uids: 1_900_000_000..=1_999_999_999,
             disk_reserve: 0,
             trash_max: None,
-            shim: shim_program(),
-        }
+        };
+        Config { machine, shim: shim_program() }
     }
 
     pub(crate) async fn start(

@@ -292,7 +292,7 @@ async fn survivor_without_a_namespace_is_ended() {
     for (name, script) in escapes() {
         for next in ["start", "stop", "delete", "clear"] {
             let bench = Bench::new();
-            let host = bench.host_with(|config| config.game_uids = uid..=uid);
+            let host = bench.host_with(|config| config.machine.game_uids = uid..=uid);
             bench.start(&host, ONE, 1, &game(&script)).await.expect(name);
             beats(&bench.server(ONE).join("world/beat")).await;
             bench::kill(bench.shim(ONE));
@@ -354,7 +354,7 @@ async fn a_range_of_accounts_that_is_too_small_is_told() {
         return;
     }
     let bench = Bench::new();
-    let host = bench.host_with(|config| config.game_uids = 1_900_000_000..=1_900_000_000);
+    let host = bench.host_with(|config| config.machine.game_uids = 1_900_000_000..=1_900_000_000);
     bench.start(&host, ONE, 1, &bench::demo("")).await.expect("it starts");
     let refused = bench.start(&host, TWO, 1, &bench::demo("")).await;
     let why = "this server would share its account with server 1: widen GAME_UIDS";

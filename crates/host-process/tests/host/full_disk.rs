@@ -118,7 +118,7 @@ async fn game_becomes_ready_on_a_full_disk() {
 async fn start_below_the_reserve_is_refused() {
     let disk = SmallDisk::new();
     let bench = Bench::within(disk.path());
-    let host = bench.host_with(|config| config.disk_reserve = 1 << 30);
+    let host = bench.host_with(|config| config.machine.disk_reserve = 1 << 30);
     let Err(HostError::Failed(why)) = bench.start(&host, ONE, 1, &demo("")).await else { panic!("it started") };
     assert!(why.contains("MiB left") && why.contains("below 1.0 GiB (DISK_RESERVE)"), "{why}");
     assert_eq!(bench.stop(&host, ONE, 2).await, Ok(Reached::Stopped));

@@ -38,7 +38,7 @@ async fn memory_of_all_processes_counts_together() {
 async fn fork_bomb_stays_within_its_number() {
     let bench = Bench::new();
     // The kernel counts by account, and other tests have server 1 too.
-    let host = bench.host_with(|config| config.game_uids = 1_899_999_000..=1_899_999_999);
+    let host = bench.host_with(|config| config.machine.game_uids = 1_899_999_000..=1_899_999_999);
     let bomb = "while :; do sleep 1000 & done; wait";
     let game = script(bomb, "limits = { pids = 20 }\nready = { when = { delay = 0 } }");
     let begun = bench.begin(&host, ONE, 1, &game).await;

@@ -8,24 +8,26 @@ use serde::{Deserialize, Serialize};
 
 /// Unprivileged account: a user, and the group of the same number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Account(u32);
+pub struct Account(u32);
 
 impl Account {
-    #[cfg(test)]
-    pub(crate) fn numbered(number: u32) -> Self {
+    /// Returns the account of this number.
+    pub fn numbered(number: u32) -> Self {
         Self(number)
     }
 
-    pub(crate) fn uid(self) -> u32 {
+    /// Returns the number of the user.
+    pub fn uid(self) -> u32 {
         self.0
     }
 
-    pub(crate) fn gid(self) -> u32 {
+    /// Returns the number of the group.
+    pub fn gid(self) -> u32 {
         self.0
     }
 
     /// Turns this process into one of the account, without supplementary groups and for good.
-    pub(crate) fn become_it(self) -> io::Result<()> {
+    pub fn become_it(self) -> io::Result<()> {
         let wrong = |error: nix::Error| {
             io::Error::new(io::Error::from(error).kind(), format!("the account {} of GAME_UIDS: {error}", self.0))
         };
@@ -37,17 +39,17 @@ impl Account {
 
 /// Accounts of the servers of a host that root runs.
 #[derive(Debug, Clone)]
-pub(crate) struct Accounts(RangeInclusive<u32>);
+pub struct Accounts(RangeInclusive<u32>);
 
 impl Accounts {
     /// Returns the accounts to switch to; `None` unless this process is root.
-    pub(crate) fn for_games(uids: RangeInclusive<u32>) -> Option<Self> {
+    pub fn for_games(uids: RangeInclusive<u32>) -> Option<Self> {
         rustix::process::geteuid().is_root().then_some(Self(uids))
     }
 
     /// Checks that this machine has the accounts: a container may have few. Writes and removes a file at `path`, unless the
     /// disk is full.
-    pub(crate) fn check(&self, path: &Path) -> io::Result<()> {
+    pub fn check(&self, path: &Path) -> io::Result<()> {
         if fs::write(path, "").is_err() {
             return Ok(());
         }
@@ -58,23 +60,23 @@ impl Accounts {
     }
 
     /// Returns the account of some server.
-    pub(crate) fn first(&self) -> Account {
+    pub fn first(&self) -> Account {
         Account(*self.0.start())
     }
 
     /// Returns the account of a server. The range begins again after its end.
-    pub(crate) fn of(&self, server: ServerId) -> Account {
+    pub fn of(&self, server: ServerId) -> Account {
         let place = i64::from(server.0).saturating_sub(1).rem_euclid(self.size());
         Account(self.0.start().saturating_add(u32::try_from(place).unwrap_or_default()))
     }
 
     /// Returns whether both servers have one account, since the range is small.
-    pub(crate) fn are_shared(&self, server: ServerId, other: ServerId) -> bool {
+    pub fn are_shared(&self, server: ServerId, other: ServerId) -> bool {
         server != other && self.of(server) == self.of(other)
     }
 
     /// Returns whether the range has begun again before this server.
-    pub(crate) fn may_share(&self, server: ServerId) -> bool {
+    pub fn may_share(&self, server: ServerId) -> bool {
         i64::from(server.0) > self.size()
     }
 

@@ -25,21 +25,24 @@ const FILE_BYTES: u64 = 4 * 1024 * 1024;
 
 /// File to write before a game begins. Its placeholders are filled in.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct FileOrder {
+pub struct FileOrder {
     /// Path in the working directory.
-    pub(crate) path: PathBuf,
+    pub path: PathBuf,
     /// Whole text, or its beginning if keys are set.
-    pub(crate) text: String,
-    pub(crate) format: Format,
-    pub(crate) kind: Kind,
-    pub(crate) set: Vec<Setting>,
+    pub text: String,
+    /// Format of the file.
+    pub format: Format,
+    /// Whether the file is written once or at every start.
+    pub kind: Kind,
+    /// Keys to set; empty if the text is the whole file.
+    pub set: Vec<Setting>,
 }
 
 /// Writes the files in their order.
 ///
 /// # Errors
 /// Fails with a sentence that names the file, and says what is wrong with it.
-pub(crate) fn write(orders: &[FileOrder]) -> io::Result<()> {
+pub fn write(orders: &[FileOrder]) -> io::Result<()> {
     for order in orders {
         order
             .carry_out()

@@ -9,18 +9,17 @@ use std::{
     io::{self, Write},
     os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU32, Ordering},
 };
 
 use rustix::fs::{CWD, FlockOperation, OFlags, RenameFlags, flock, renameat_with};
-
-use crate::status::write_atomically;
 
 /// Size of each file: its text, and line feeds up to a block, which stays allocated.
 const BLOCK: usize = 4096;
 
 /// Replaces a file, so every reader, and the next boot, sees either the old text or the new one. Line feeds follow the
 /// text.
-pub(crate) fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
+pub fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
     let mut padded = text.to_vec();
     padded.resize(text.len().max(BLOCK), b'\n');
     if exchange(path, &padded).is_ok() {
@@ -32,7 +31,7 @@ pub(crate) fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
 }
 
 /// Returns the path of a file's spare.
-pub(crate) fn spare(path: &Path) -> PathBuf {
+fn spare(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".spare");
     name.into()
@@ -68,6 +67,20 @@ fn exchange(path: &Path, text: &[u8]) -> io::Result<()> {
 fn write(mut file: File, text: &[u8]) -> io::Result<()> {
     file.write_all(text)?;
     file.sync_data()
+}
+
+/// Replaces a file, so every reader, and the next boot, sees either the old text or the new one.
+pub fn write_atomically(path: &Path, text: &[u8]) -> io::Result<()> {
+    static DRAFTS: AtomicU32 = AtomicU32::new(0);
+    let draft = DRAFTS.fetch_add(1, Ordering::Relaxed);
+    let fresh = path.with_extension(format!("new-{}-{draft}", std::process::id()));
+    let mut file = File::create(&fresh)?;
+    let written = file.write_all(text).and_then(|()| file.sync_data()).and_then(|()| fs::rename(&fresh, path));
+    if written.is_err() {
+        // A part of it would keep what little space a full disk has.
+        let _ = fs::remove_file(&fresh);
+    }
+    written
 }
 
 #[cfg(test)]

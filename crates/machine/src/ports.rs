@@ -21,21 +21,17 @@ const RANGE: u16 = 1000;
 
 /// Claims of ports on this machine.
 #[derive(Debug, Clone)]
-pub(crate) struct Ports {
-    pub(crate) dir: PathBuf,
+pub struct Ports {
+    /// Directory of the claims.
+    pub dir: PathBuf,
     /// Address on which games listen.
-    pub(crate) bind: String,
+    pub bind: String,
 }
 
 impl Ports {
     /// Claims the ports of a server together. A server that had a first port keeps it; another gets the first place from
     /// the game's own ports upwards where all are free. The caller holds the server's gate.
-    pub(crate) fn claim(
-        &self,
-        server: ServerId,
-        had: Option<u16>,
-        ports: &[GamePort],
-    ) -> Result<Vec<OpenPort>, HostError> {
+    pub fn claim(&self, server: ServerId, had: Option<u16>, ports: &[GamePort]) -> Result<Vec<OpenPort>, HostError> {
         match had {
             Some(first) => self.keep(server, first, ports),
             None => self.find(server, ports),
@@ -43,7 +39,7 @@ impl Ports {
     }
 
     /// Releases a port if this server holds it.
-    pub(crate) fn release(&self, server: ServerId, port: u16) -> io::Result<()> {
+    pub fn release(&self, server: ServerId, port: u16) -> io::Result<()> {
         if self.holder(port)? == Some(server) { fs::remove_file(self.file(port)) } else { Ok(()) }
     }
 

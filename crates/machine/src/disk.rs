@@ -11,7 +11,7 @@ const ENTRIES: usize = 1_000_000;
 
 /// Returns the bytes that a directory takes on its disk, by what this process can see. Follows no link and leaves the disk
 /// at no mount.
-pub(crate) fn usage(dir: &Path) -> u64 {
+pub fn usage(dir: &Path) -> u64 {
     let Ok(top) = fs::symlink_metadata(dir) else { return 0 };
     let (mut bytes, mut entries, mut open) = (0_u64, 0, vec![dir.to_owned()]);
     while let Some(dir) = open.pop() {
@@ -32,7 +32,7 @@ pub(crate) fn usage(dir: &Path) -> u64 {
 }
 
 /// Refuses a start that leaves the disk of this path without its reserve: stops and other servers need it.
-pub(crate) fn check_reserve(path: &Path, reserve: u64) -> Result<(), HostError> {
+pub fn check_reserve(path: &Path, reserve: u64) -> Result<(), HostError> {
     // A disk that cannot be asked refuses nothing.
     let Some(free) = room::disk(path).ok().map(|room| room.free).filter(|free| *free < reserve) else { return Ok(()) };
     let [free, reserve] = [free, reserve].map(in_words);
@@ -42,7 +42,7 @@ pub(crate) fn check_reserve(path: &Path, reserve: u64) -> Result<(), HostError> 
 }
 
 /// Refuses a start of a server whose world is larger than its limit.
-pub(crate) fn check_world(world: &Path, limit: Option<Size>) -> Result<(), HostError> {
+pub fn check_world(world: &Path, limit: Option<Size>) -> Result<(), HostError> {
     let Some(limit) = limit else { return Ok(()) };
     let bytes = usage(world);
     if bytes <= limit.bytes() {
@@ -56,7 +56,7 @@ pub(crate) fn check_world(world: &Path, limit: Option<Size>) -> Result<(), HostE
 
 /// Writes a size for people, to the tenth.
 #[expect(clippy::cast_precision_loss, reason = "a tenth of a unit is shown")]
-pub(crate) fn in_words(bytes: u64) -> String {
+pub fn in_words(bytes: u64) -> String {
     let mut unit = (bytes as f64, "B");
     for next in ["KiB", "MiB", "GiB", "TiB"] {
         if unit.0 >= 1024.0 {

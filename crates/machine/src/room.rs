@@ -6,13 +6,13 @@ use agis_servers::host::Room;
 use rustix::fs::statvfs;
 
 /// Returns the room of the disk that holds this path, for programs that are not root.
-pub(crate) fn disk(path: &Path) -> io::Result<Room> {
+pub fn disk(path: &Path) -> io::Result<Room> {
     let disk = statvfs(path)?;
     Ok(Room { free: disk.f_bavail.saturating_mul(disk.f_frsize), size: disk.f_blocks.saturating_mul(disk.f_frsize) })
 }
 
 /// Returns the memory of this machine.
-pub(crate) fn memory() -> io::Result<Room> {
+pub fn memory() -> io::Result<Room> {
     let text = fs::read_to_string("/proc/meminfo")?;
     let field = |name| field(&text, name).ok_or_else(|| io::Error::other(format!("/proc/meminfo has no {name}")));
     Ok(Room { free: field("MemAvailable")?, size: field("MemTotal")? })

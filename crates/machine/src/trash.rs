@@ -16,19 +16,20 @@ const KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// Worlds of deleted servers, each in `<server>-<seconds since 1970>`.
 #[derive(Debug)]
-pub(crate) struct Trash {
+pub struct Trash {
     path: PathBuf,
     /// Bytes that all worlds together may take; `None` for no limit.
     max: Option<u64>,
 }
 
 impl Trash {
-    pub(crate) fn new(path: PathBuf, max: Option<u64>) -> Self {
+    /// Returns the trash in a directory.
+    pub fn new(path: PathBuf, max: Option<u64>) -> Self {
         Self { path, max }
     }
 
     /// Moves a world into the trash.
-    pub(crate) fn take(&self, server: ServerId, world: &Path) -> io::Result<()> {
+    pub fn take(&self, server: ServerId, world: &Path) -> io::Result<()> {
         match fs::rename(world, self.path.join(format!("{server}-{}", now().as_secs()))) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             moved => moved,
@@ -37,7 +38,7 @@ impl Trash {
 
     /// Deletes worlds that were kept long enough, and the oldest of those that take too much space. Logs those that cannot
     /// be deleted; the next sweep tries them again.
-    pub(crate) fn sweep(&self) {
+    pub fn sweep(&self) {
         let entries = fs::read_dir(&self.path).into_iter().flatten().flatten();
         let worlds =
             entries.filter_map(|entry| Some((deleted_at(&entry.file_name().to_string_lossy())?, entry.path())));

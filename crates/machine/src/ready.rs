@@ -6,12 +6,12 @@ use agis_servers::game::Protocol;
 
 /// Checks whether a process of this machine's network listens on the port. Sends nothing to the game, since some games
 /// count a connection as a player.
-pub(crate) fn is_open(port: u16, protocol: Protocol) -> bool {
+pub fn is_open(port: u16, protocol: Protocol) -> bool {
     socket(port, protocol).is_some()
 }
 
 /// Names the program that listens on the port, for people; `None` if this process may not see it.
-pub(crate) fn listener(port: u16, protocol: Protocol) -> Option<String> {
+pub fn listener(port: u16, protocol: Protocol) -> Option<String> {
     let socket = format!("socket:[{}]", socket(port, protocol)?);
     let processes = fs::read_dir("/proc").ok()?.flatten();
     let has_socket = |process: &fs::DirEntry| {
@@ -46,7 +46,7 @@ fn find<'a>(table: &'a str, port: u16, state: Option<&str>) -> Option<&'a str> {
 }
 
 /// Checks whether a line of the console is the sign. A tab in the sign stands for blanks, since the console has none.
-pub(crate) fn is_sign(line: &str, sign: &str) -> bool {
+pub fn is_sign(line: &str, sign: &str) -> bool {
     let blanks = |text: &str| text.split([' ', '\t']).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
     line.contains(sign) || sign.contains('\t') && blanks(line).contains(&blanks(sign))
 }

@@ -2,7 +2,7 @@
 //!
 //! - `generation`: highest ordered generation. It outlives the server, so no late order revives it.
 //! - `generation.lock`: the gate. A program holds it for a moment to read or change the following files.
-//! - `status.json`: the shim's last status ([`Status`])
+//! - `status.json`: the shim's last status, on the host of processes
 //! - `asked`: operation for which the run was last asked to end
 //! - `killed`: operation for which a run had to be killed. It outlives the server, for the rest of its deletion.
 //! - `….spare`: space for the next text of these files ([`crate::replace`])
@@ -23,8 +23,7 @@ use agis_servers::host::{Generation, HostError};
 use crate::{
     account::Account,
     lock::Brief,
-    replace::replace,
-    status::{self, Status},
+    replace::{replace, write_atomically},
 };
 
 /// Maximum wait for the gate, far longer than any work behind it.
@@ -32,48 +31,53 @@ const GATE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Directory of a server. Its path is canonical, so it can be compared with descriptors in `/proc`.
 #[derive(Debug, Clone)]
-pub(crate) struct ServerDir(PathBuf);
+pub struct ServerDir(PathBuf);
 
 /// Right to decide about a server, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Gate<'a> {
+pub struct Gate<'a> {
     dir: &'a ServerDir,
     _lock: Brief,
 }
 
 impl ServerDir {
-    pub(crate) fn new(path: PathBuf) -> Self {
+    /// Returns the directory at a canonical path.
+    pub fn new(path: PathBuf) -> Self {
         Self(path)
     }
 
-    pub(crate) fn path(&self) -> &Path {
+    /// Returns its path.
+    pub fn path(&self) -> &Path {
         &self.0
     }
 
-    pub(crate) fn file(&self, name: &str) -> PathBuf {
+    /// Returns the path of a file in it.
+    pub fn file(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
 
-    pub(crate) fn world(&self) -> PathBuf {
+    /// Returns the path of the game's working directory.
+    pub fn world(&self) -> PathBuf {
         self.file("world")
     }
 
-    pub(crate) fn status(&self) -> PathBuf {
+    /// Returns the path of the run's last status.
+    pub fn status(&self) -> PathBuf {
         self.file("status.json")
     }
 
-    /// Returns the path of the console; see [`crate::console_writer`].
-    pub(crate) fn console(&self) -> PathBuf {
+    /// Returns the path of the console; written by the host's supervisor.
+    pub fn console(&self) -> PathBuf {
         self.file("console.log")
     }
 
-    /// Returns the path of the FIFO for commands; see [`crate::commands`].
-    pub(crate) fn commands(&self) -> PathBuf {
+    /// Returns the path of the FIFO for commands.
+    pub fn commands(&self) -> PathBuf {
         self.file("console.in")
     }
 
     /// Persists the generation of an order, and refuses one that has been overtaken.
-    pub(crate) fn raise(&self, generation: Generation) -> Result<(), HostError> {
+    pub fn raise(&self, generation: Generation) -> Result<(), HostError> {
         make_dir(&self.0, 0o711).map_err(|error| self.unavailable(&error))?;
         let gate = self.gate()?;
         if gate.up_to_date(generation)? < Some(generation) {
@@ -84,13 +88,13 @@ impl ServerDir {
     }
 
     /// Waits for the gate.
-    pub(crate) fn gate(&self) -> Result<Gate<'_>, HostError> {
+    pub fn gate(&self) -> Result<Gate<'_>, HostError> {
         let lock = Brief::within(&self.file("generation.lock"), GATE_PATIENCE);
         Ok(Gate { dir: self, _lock: lock.map_err(|error| self.unavailable(&error))? })
     }
 
     /// Returns the highest ordered generation.
-    pub(crate) fn seen(&self) -> Result<Option<Generation>, HostError> {
+    pub fn seen(&self) -> Result<Option<Generation>, HostError> {
         match fs::read_to_string(self.file("generation")) {
             Ok(text) => match text.trim().parse() {
                 Ok(generation) => Ok(Some(generation)),
@@ -103,7 +107,7 @@ impl ServerDir {
     }
 
     /// Returns the ports of the server's last start, the one for players first.
-    pub(crate) fn ports(&self) -> io::Result<Vec<u16>> {
+    pub fn ports(&self) -> io::Result<Vec<u16>> {
         match fs::read_to_string(self.file("port")) {
             Ok(text) => Ok(text.lines().filter_map(|line| line.parse().ok()).collect()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(vec![]),
@@ -112,18 +116,18 @@ impl ServerDir {
     }
 
     /// Keeps the ports, one on a line. An earlier version reads the file of a server with a single port.
-    pub(crate) fn keep_ports(&self, ports: &[u16]) -> io::Result<()> {
+    pub fn keep_ports(&self, ports: &[u16]) -> io::Result<()> {
         let lines: Vec<_> = ports.iter().map(u16::to_string).collect();
-        status::write_atomically(&self.file("port"), lines.join("\n").as_bytes())
+        write_atomically(&self.file("port"), lines.join("\n").as_bytes())
     }
 
     /// Returns the operation for which a run of this server had to be killed last.
-    pub(crate) fn killed_for(&self) -> io::Result<Option<OperationId>> {
+    pub fn killed_for(&self) -> io::Result<Option<OperationId>> {
         self.operation("killed")
     }
 
     /// Records that the run had to be killed for the operation that asked it to end, or for the one that began it.
-    pub(crate) fn note_kill(&self, began: OperationId) -> io::Result<()> {
+    pub fn note_kill(&self, began: OperationId) -> io::Result<()> {
         let operation = self.operation("asked")?.unwrap_or(began);
         replace(&self.file("killed"), operation.to_string().as_bytes())
     }
@@ -139,7 +143,7 @@ impl ServerDir {
     /// Creates the game's working directory, for its owner only, and gives it its mode again if the game has changed that.
     /// This program owns the directory above, so no game can replace it. A world that another account wrote, such as a
     /// restored one, passes to its new owner.
-    pub(crate) fn make_world(&self, owner: Option<Account>) -> io::Result<()> {
+    pub fn make_world(&self, owner: Option<Account>) -> io::Result<()> {
         let world = self.world();
         make_dir(&world, 0o700)?;
         if fs::symlink_metadata(&world)?.is_symlink() {
@@ -155,37 +159,31 @@ impl ServerDir {
     }
 
     /// Turns a failure of the machine into an answer to an order.
-    pub(crate) fn unavailable(&self, error: &io::Error) -> HostError {
+    pub fn unavailable(&self, error: &io::Error) -> HostError {
         HostError::Unavailable(format!("{}: {error}", self.0.display()))
     }
 }
 
 impl Gate<'_> {
+    /// Returns the directory of the server.
+    pub fn dir(&self) -> &ServerDir {
+        self.dir
+    }
+
     /// Checks that no generation above this one was ordered. Otherwise the caller has been overtaken.
-    pub(crate) fn up_to_date(&self, generation: Generation) -> Result<Option<Generation>, HostError> {
+    pub fn up_to_date(&self, generation: Generation) -> Result<Option<Generation>, HostError> {
         match self.dir.seen()? {
             Some(seen) if seen > generation => Err(HostError::Stale { seen }),
             seen => Ok(seen),
         }
     }
 
-    /// Checks whether a run is alive: its shim is.
-    pub(crate) fn is_held(&self) -> Result<bool, HostError> {
-        let Some(status) = self.status()? else { return Ok(false) };
-        status.shim.open().map(|shim| shim.is_some()).map_err(|error| self.dir.unavailable(&error))
-    }
-
     /// Records the operation for which the run is asked to end; `None` when the run begins.
-    pub(crate) fn note_asked(&self, operation: Option<OperationId>) -> Result<(), HostError> {
+    pub fn note_asked(&self, operation: Option<OperationId>) -> Result<(), HostError> {
         let file = self.dir.file("asked");
         // The file of a run that begins is empty, and has the space of the next record.
         let text = operation.map(|operation| operation.to_string()).unwrap_or_default();
         replace(&file, text.as_bytes()).map_err(|error| self.dir.unavailable(&error))
-    }
-
-    /// Returns the last status of the latest shim.
-    pub(crate) fn status(&self) -> Result<Option<Status>, HostError> {
-        Status::read(&self.dir.status()).map_err(|error| self.dir.unavailable(&error))
     }
 }
 
@@ -204,7 +202,7 @@ fn hand_over(dir: &Path, before: u32, account: Account) -> io::Result<()> {
 }
 
 /// Creates a directory of that mode if it is absent, whatever the umask.
-pub(crate) fn make_dir(path: &Path, mode: u32) -> io::Result<()> {
+pub fn make_dir(path: &Path, mode: u32) -> io::Result<()> {
     match fs::DirBuilder::new().mode(mode).create(path) {
         Ok(()) => fs::set_permissions(path, Permissions::from_mode(mode)),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
@@ -213,7 +211,7 @@ pub(crate) fn make_dir(path: &Path, mode: u32) -> io::Result<()> {
 }
 
 /// Runs blocking work off the async threads, within the current tracing span.
-pub(crate) async fn blocking<T: Send + 'static>(
+pub async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, HostError> + Send + 'static,
 ) -> Result<T, HostError> {
     let span = tracing::Span::current();
