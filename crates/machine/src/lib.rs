@@ -4,7 +4,7 @@
 //! - [`dir`]: a server's directory and its generation fence; `lock`: flock(2)
 //! - [`replace`]: replaces small files, on a full disk too
 //! - [`account`]: accounts of the games; [`ports`]: claims of ports
-//! - [`files`]: writes files of the catalogue into a working directory
+//! - [`values`]: fills placeholders of the catalogue in; [`files`]: writes its files into a working directory
 //! - [`ready`]: checks for players' entry
 //! - [`room`]: room of the disk and the memory; [`disk`]: space of worlds, and the reserve
 //! - [`trash`]: keeps worlds of deleted servers
@@ -21,6 +21,7 @@ pub mod ready;
 pub mod replace;
 pub mod room;
 pub mod trash;
+pub mod values;
 
 pub use config::{Config, SetupError};
 pub use machine::{Machine, SERVERS, host_file, server_dir};

@@ -1,9 +1,9 @@
-use std::{collections::BTreeMap, fs};
+use std::{collections::BTreeMap, fs, path::Path};
 
-use agis_machine::files;
 use agis_servers::game::Catalogue;
 
 use super::*;
+use crate::files;
 
 /// Names that are syntax for some reader of configurations.
 const HOSTILE: [&str; 15] = [
@@ -60,27 +60,14 @@ fn minetest(text: &str) -> Read {
     read
 }
 
-fn site(dir: &ServerDir) -> Site<'_> {
-    Site {
-        dir,
-        generation: 1,
-        operation: OperationId::new(),
-        ports: vec![],
-        bind: "127.0.0.1",
-        account: None,
-        holder: crate::holder::Holder::Namespace,
-    }
+fn values(name: &str) -> Values<'_> {
+    Values::new(name, &[], "127.0.0.1", "agis")
 }
 
 /// Writes the files of a built-in game for a server of this name; `None` if the name is refused.
 fn written(key: &str, name: &str, dir: &Path) -> Option<BTreeMap<String, String>> {
-    let server = ServerDir::new(dir.to_owned());
-    let site = site(&server);
     let catalogue = Catalogue::built_in().expect("our own catalogue");
-    let values = Values::of(name, &site);
-    let orders: Result<Vec<_>, _> =
-        catalogue.get(key).expect("a game").files.iter().map(|(path, file)| values.file(path, file)).collect();
-    let mut orders = match orders {
+    let mut orders = match values(name).files(catalogue.get(key).expect("a game")) {
         Ok(orders) => orders,
         Err(HostError::Failed(why)) => {
             assert!(why.contains("rename the server"), "{why}");
@@ -146,13 +133,11 @@ fn a_file_of_an_earlier_version_is_mended() {
 
 #[test]
 fn a_name_is_one_argument_of_every_game() {
-    let server = ServerDir::new("/".into());
     for name in HOSTILE {
-        let site = site(&server);
-        let values = Values::of(name, &site);
+        let values = values(name);
         for game in Catalogue::built_in().expect("our own catalogue").games() {
             for part in &game.process().expect("a process").arguments {
-                let filled = fill_plainly(part, |placeholder| values.of_placeholder(placeholder));
+                let filled = values.fill(part);
                 assert!(!part.contains("{name}") || filled == shown(name), "{}: {part}", game.key);
             }
         }
