@@ -145,7 +145,7 @@ fn host_config(env: &mut Env<'_>, host: settings::Host) -> hosts::Config {
     let fence_namespace = env.text("AGONES_FENCES_NAMESPACE").unwrap_or_else(|| format!("{namespace}-fences"));
     let process = process_host(env, host.name.clone());
     match host.kind {
-        RunsOn::Process => hosts::Config::Process(process),
+        RunsOn::Process | RunsOn::Container => hosts::Config::Process(process),
         RunsOn::Agones => hosts::Config::Agones(agis_host_agones::Config {
             name: host.name,
             namespace,

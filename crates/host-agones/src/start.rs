@@ -54,7 +54,9 @@ impl Start<'_> {
         match &game.runs {
             Runs::Fleet(fleet) => self.allocated(fleet, standing).await,
             Runs::GameServer { yaml, world } => self.created(yaml, world.as_ref()).await,
-            Runs::Process(_) => Err(HostError::Failed(format!("the game '{}' is not made for Agones", game.key))),
+            Runs::Process(_) | Runs::Container(_) => {
+                Err(HostError::Failed(format!("the game '{}' is not made for Agones", game.key)))
+            }
         }
     }
 

@@ -105,7 +105,7 @@ pub(crate) fn check<'a>(games: impl Iterator<Item = &'a Game>) -> Result<(), Vec
     let wrong: Vec<_> = games
         .filter_map(|game| match &game.runs {
             Runs::GameServer { yaml, .. } => Some((game.key.clone(), Template::parse(yaml).err()?)),
-            Runs::Process(_) | Runs::Fleet(_) => None,
+            Runs::Process(_) | Runs::Container(_) | Runs::Fleet(_) => None,
         })
         .collect();
     if wrong.is_empty() { Ok(()) } else { Err(wrong) }

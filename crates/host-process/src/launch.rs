@@ -45,10 +45,10 @@ pub(crate) fn spec(launch: &Launch, process: &Process, site: &Site<'_>) -> Resul
         generation: site.generation,
         operation: site.operation,
         port: values.port(),
-        protocol: game.protocol,
+        protocol: game.protocol(),
         ports: site.ports.clone(),
         command: [program].into_iter().chain(process.arguments.iter().map(|part| values.fill(part))).collect(),
-        env: environment(game, process, &site.dir.world()),
+        env: environment(game, &site.dir.world()),
         account: site.account,
         files: values.files(game)?,
         holder: site.holder,
@@ -57,16 +57,16 @@ pub(crate) fn spec(launch: &Launch, process: &Process, site: &Site<'_>) -> Resul
         ready: game.ready.clone(),
         stop: game.stop.clone(),
         good_exits: game.good_exits.clone(),
-        pty: process.pty,
-        limits: process.limits,
+        pty: game.pty,
+        limits: game.limits,
     })
 }
 
-fn environment(game: &Game, process: &Process, world: &Path) -> BTreeMap<String, String> {
+fn environment(game: &Game, world: &Path) -> BTreeMap<String, String> {
     let own =
         [("HOME", world.to_string_lossy().into_owned()), ("PATH", SEARCH_PATH.into()), ("LANG", "C.UTF-8".into())];
     let mut env: BTreeMap<_, _> = own.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
-    if process.pty {
+    if game.pty {
         env.insert("TERM".to_owned(), "dumb".to_owned());
     }
     env.extend(game.env.clone());

@@ -92,8 +92,8 @@ fn prepare(
         .process()
         .ok_or_else(|| HostError::Failed(format!("the game '{}' does not run as a process", launch.game.key)))?;
     disk::check_reserve(&setup.machine.root, setup.machine.disk_reserve)?;
-    disk::check_world(&dir.world(), process.limits.disk)?;
-    let ports = setup.machine.ports.claim(server, had.first().copied(), &process.ports)?;
+    disk::check_world(&dir.world(), launch.game.limits.disk)?;
+    let ports = setup.machine.ports.claim(server, had.first().copied(), &launch.game.ports)?;
     let claimed: Vec<_> = ports.iter().map(|port| port.port).collect();
     let account = setup.machine.account(server);
     let site = Site {

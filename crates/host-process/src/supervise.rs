@@ -195,8 +195,8 @@ impl Supervisor {
     fn look(&mut self) -> io::Result<()> {
         let Stage::Starting { since } = self.stage else { return Ok(()) };
         let ready = match self.spec.ready.when {
-            // The catalogue allows the last two on Agones only.
-            ReadyWhen::Log(_) | ReadyWhen::Ready | ReadyWhen::Pod => false,
+            // The catalogue allows the last three for other kinds of hosts only.
+            ReadyWhen::Log(_) | ReadyWhen::Ready | ReadyWhen::Pod | ReadyWhen::Health => false,
             ReadyWhen::Port => ready::is_open(self.spec.port, self.spec.protocol),
             ReadyWhen::Delay(seconds) => since.elapsed() >= Duration::from_secs(seconds.into()),
         };

@@ -62,13 +62,13 @@ pub(crate) async fn list(
     let games = services.servers.catalogue().games();
     let games = games
         .filter(|game| after.as_ref().is_none_or(|after| game.key > *after))
-        .filter(|game| protocol.is_none_or(|protocol| game.protocol == protocol))
+        .filter(|game| protocol.is_none_or(|protocol| game.protocol() == protocol))
         .take(limit as usize)
         .map(|game| GameDto {
             game_type: game.key.clone(),
             title: game.title.clone(),
-            port: game.port,
-            protocol: game.protocol.as_str(),
+            port: game.port(),
+            protocol: game.protocol().as_str(),
             cost_per_hour: game.cost_per_hour,
             unavailable: unavailable.remove(&game.key),
         });

@@ -204,7 +204,7 @@ fn read_catalogue(env: &mut Env<'_>, kind: game::RunsOn) -> Arc<game::Catalogue>
             Err(error) => Err(error.to_string()),
         },
     };
-    let why = match read.map(|catalogue| catalogue.only(kind)) {
+    let why = match read.map(|catalogue| catalogue.only(&[kind])) {
         Ok(catalogue) if catalogue.games().next().is_some() => return Arc::new(catalogue),
         Ok(_) => "has no game that this kind of AGIS_HOST can run".to_owned(),
         Err(why) => why,

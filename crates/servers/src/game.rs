@@ -5,12 +5,14 @@ use std::{collections::BTreeMap, io, path::Path, sync::Arc, time::Duration};
 use serde::{Deserialize, Serialize};
 
 mod built_in;
+mod container;
 mod file;
 mod format;
 mod limits;
 mod reading;
 mod template;
 
+pub use container::{Container, ContainerUser, Mount};
 pub use file::{GameFile, Kind, Setting};
 pub use format::Format;
 pub use limits::{Cpus, Limits, Rate, Size};
@@ -26,10 +28,13 @@ pub struct Game {
     pub title: String,
     /// How the game runs.
     pub runs: Runs,
-    /// First port, which the list of games shows; `None` if the catalogue names none. Agones assigns its own ports.
-    pub port: Option<u16>,
-    /// Protocol of the first port.
-    pub protocol: Protocol,
+    /// Ports, at least one on a machine. The first is the one that players connect to. A server on a machine gets these
+    /// ports, or all of them moved up by as much. Agones assigns its own ones.
+    pub ports: Vec<GamePort>,
+    /// Whether the game has a terminal as its console, not pipes. Agones' template says so itself.
+    pub pty: bool,
+    /// Most that a run may use. Agones' template says so itself.
+    pub limits: Limits,
     /// Price in credits per hour.
     pub cost_per_hour: i32,
     /// Sign that players can join.
@@ -44,11 +49,13 @@ pub struct Game {
     pub files: BTreeMap<String, GameFile>,
 }
 
-/// How a game runs. The catalogue says so by exactly one of `command`, `gameserver` and `fleet`.
+/// How a game runs. The catalogue says so by exactly one of `command`, `container`, `gameserver` and `fleet`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Runs {
     /// As a process on a machine.
     Process(Process),
+    /// As a container: of a machine's engine, or of a GameServer that is made from it.
+    Container(Container),
     /// On Agones, in a GameServer of its own.
     GameServer {
         /// GameServer as YAML, as `kubectl create -f` takes it. Its containers get the server's name as
@@ -69,13 +76,6 @@ pub struct Process {
     pub program: String,
     /// Arguments of the program.
     pub arguments: Vec<String>,
-    /// Ports, at least one. The first is the one that players connect to. A server gets these ports, or all of them
-    /// moved up by as much.
-    pub ports: Vec<GamePort>,
-    /// Whether the game has a terminal as its console, not pipes.
-    pub pty: bool,
-    /// Most that a run may use.
-    pub limits: Limits,
 }
 
 /// Port of a game.
@@ -112,6 +112,8 @@ agis_base::words! {
     RunsOn {
         /// Machine that runs games as processes.
         Process = "process",
+        /// Machine whose engine, Docker or Podman, runs games as containers.
+        Container = "container",
         /// Cluster with Agones.
         Agones = "agones",
     }
@@ -166,16 +168,8 @@ pub enum ReadyWhen {
     Ready,
     /// The game's pod is ready. For a game that does not know Agones' SDK.
     Pod,
-}
-
-impl ReadyWhen {
-    /// Returns the kind of host that knows this sign.
-    fn seen_on(&self) -> RunsOn {
-        match self {
-            Self::Log(_) | Self::Port | Self::Delay(_) => RunsOn::Process,
-            Self::Ready | Self::Pod => RunsOn::Agones,
-        }
-    }
+    /// The health check of the container's image succeeds.
+    Health,
 }
 
 /// Way to ask a game to end, and the time to wait before it is killed.
@@ -268,17 +262,39 @@ impl Default for Stop {
 pub struct Catalogue(BTreeMap<String, Arc<Game>>);
 
 impl Game {
-    /// Returns the kind of host on which the game runs.
-    pub fn runs_on(&self) -> RunsOn {
-        if self.process().is_some() { RunsOn::Process } else { RunsOn::Agones }
+    /// Checks whether the game can run on this kind of host.
+    pub fn runs_on(&self, kind: RunsOn) -> bool {
+        match self.runs {
+            Runs::Process(_) => kind == RunsOn::Process,
+            Runs::Container(_) => kind == RunsOn::Container,
+            Runs::GameServer { .. } | Runs::Fleet(_) => kind == RunsOn::Agones,
+        }
     }
 
-    /// Returns how the game runs as a process; `None` if it runs on Agones.
+    /// Returns how the game runs as a process; `None` if it runs in another way.
     pub fn process(&self) -> Option<&Process> {
         match &self.runs {
             Runs::Process(process) => Some(process),
-            Runs::GameServer { .. } | Runs::Fleet(_) => None,
+            Runs::Container(_) | Runs::GameServer { .. } | Runs::Fleet(_) => None,
         }
+    }
+
+    /// Returns how the game runs as a container; `None` if it runs in another way.
+    pub fn container(&self) -> Option<&Container> {
+        match &self.runs {
+            Runs::Container(container) => Some(container),
+            Runs::Process(_) | Runs::GameServer { .. } | Runs::Fleet(_) => None,
+        }
+    }
+
+    /// Returns the number of the first port, which the list of games shows; `None` if the catalogue names none.
+    pub fn port(&self) -> Option<u16> {
+        self.ports.first().map(|port| port.number)
+    }
+
+    /// Returns the protocol of the first port.
+    pub fn protocol(&self) -> Protocol {
+        self.ports.first().map(|port| port.protocol).unwrap_or_default()
     }
 }
 
@@ -307,13 +323,14 @@ impl Catalogue {
         reading::read(text).map(Self)
     }
 
-    /// Keeps the games that run on this kind of host.
+    /// Keeps the games that can run on one of these kinds of hosts.
     #[must_use]
-    pub fn only(self, kind: RunsOn) -> Self {
-        Self(self.0.into_iter().filter(|(_, game)| game.runs_on() == kind).collect())
+    pub fn only(self, kinds: &[RunsOn]) -> Self {
+        let can_run = |game: &Game| kinds.iter().any(|kind| game.runs_on(*kind));
+        Self(self.0.into_iter().filter(|(_, game)| can_run(game)).collect())
     }
 
-    /// Gives each game that runs as a process the default limits in place of those that it does not name.
+    /// Gives each game that runs as a process or a container the default limits in place of those that it does not name.
     ///
     /// # Errors
     /// Returns each limit of a game that is above the maximum.
@@ -321,10 +338,10 @@ impl Catalogue {
         let mut beyond = vec![];
         let within = |(key, game): (String, Arc<Game>)| {
             let mut game = Arc::unwrap_or_clone(game);
-            if let Runs::Process(process) = &mut game.runs {
-                let problems = process.limits.beyond(&max).into_iter();
+            if game.process().is_some() || game.container().is_some() {
+                let problems = game.limits.beyond(&max).into_iter();
                 beyond.extend(problems.map(|(field, problem)| format!("{key}.limits.{field}: {problem}")));
-                process.limits = process.limits.or(default.at_most(max));
+                game.limits = game.limits.or(default.at_most(max));
             }
             (key, Arc::new(game))
         };

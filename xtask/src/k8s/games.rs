@@ -103,7 +103,7 @@ fn too_large(objects: &[Value], memory: f64, storage: f64) -> Vec<String> {
     let catalogue = catalogue(objects).unwrap_or_default();
     let worlds = catalogue.games().filter_map(|game| match &game.runs {
         Runs::GameServer { world, .. } => Some((&game.key, world.as_ref()?)),
-        Runs::Process(_) | Runs::Fleet(_) => None,
+        Runs::Process(_) | Runs::Container(_) | Runs::Fleet(_) => None,
     });
     let large = worlds.filter(|(_, world)| amount(&world.size.clone().into()) > storage);
     faults.extend(large.map(|(key, _)| format!("games.toml: {key}: its world is larger than one may be")));

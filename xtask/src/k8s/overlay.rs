@@ -201,7 +201,7 @@ fn catalogue_is_right(objects: &[Value]) -> Vec<String> {
     };
     let there: BTreeMap<_, _> = objects.iter().map(|object| (name(object), object)).collect();
     let faults = catalogue.games().filter_map(|game| match &game.runs {
-        Runs::Process(_) => Some(format!("{} runs as a process, not on Agones", game.key)),
+        Runs::Process(_) | Runs::Container(_) => Some(format!("{} does not run on Agones", game.key)),
         Runs::Fleet(fleet) if !there.contains_key(&format!("Fleet/{fleet}")) => {
             Some(format!("there is no Fleet/{fleet}"))
         }

@@ -1,10 +1,7 @@
 //! Rules for a game's ports.
 
 use super::{
-    super::{
-        RunsOn,
-        template::{Placeholder, is_port_name, placeholders},
-    },
+    super::template::{Placeholder, is_port_name, placeholders},
     rules::Broken,
     written::Written,
 };
@@ -18,18 +15,18 @@ pub(super) fn broken_rules(game: &Written) -> Vec<Broken> {
     let mut say = |path: &[&str], problem: &str| {
         broken.push((path.iter().map(|part| (*part).to_owned()).collect(), problem.to_owned()));
     };
-    let is_process = game.runs_on() == RunsOn::Process;
+    let is_ours = game.is_ours();
     if game.port == Some(0) {
         say(&["port"], "must be 1 to 65535");
     }
     let Some(ports) = &game.ports else {
-        if is_process && game.port.is_none() {
-            say(&["port"], "is missing: a game with a `command` needs one, or `ports`");
+        if is_ours && game.port.is_none() {
+            say(&["port"], "is missing: a game with a `command` or a `container` needs one, or `ports`");
         }
         return broken;
     };
-    if !is_process {
-        say(&["ports"], "must not be there without a `command`: a GameServer names its own ports");
+    if !is_ours {
+        say(&["ports"], "must not be there without a `command` or a `container`: a GameServer names its own ports");
     }
     if game.port.is_some() || game.protocol.is_some() {
         say(&["ports"], "must not be there beside `port` or `protocol`, which are short for a single port");

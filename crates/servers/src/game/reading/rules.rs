@@ -8,7 +8,8 @@ use std::{
 use agis_base::name;
 
 use super::{
-    super::{Placeholder, ReadyWhen, RunsOn, StopHow},
+    super::{Placeholder, ReadyWhen, StopHow},
+    container,
     ports::{self, unknown_port},
     written::Written,
 };
@@ -27,10 +28,13 @@ pub(super) fn broken_rules(key: &str, game: &Written) -> Vec<Broken> {
     let mut rules = Rules::default();
     rules.names(key, game);
     rules.ways(game);
+    rules.0.extend(container::broken_rules(game));
     rules.0.extend(ports::broken_rules(game));
     rules.start(game);
     rules.stop(game);
-    rules.environment(game);
+    for (name, value) in &game.env {
+        rules.environment(&["env", name], name, value);
+    }
     rules.paths(game);
     rules.0.extend(super::files::broken_rules(game));
     rules.0
@@ -38,10 +42,10 @@ pub(super) fn broken_rules(key: &str, game: &Written) -> Vec<Broken> {
 
 /// Broken rules of a game, in the order of their fields.
 #[derive(Default)]
-struct Rules(Vec<Broken>);
+pub(super) struct Rules(pub(super) Vec<Broken>);
 
 impl Rules {
-    fn check(&mut self, is_broken: bool, path: &[&str], problem: &str) {
+    pub(super) fn check(&mut self, is_broken: bool, path: &[&str], problem: &str) {
         if is_broken {
             self.0.push((path.iter().map(|part| (*part).to_owned()).collect(), problem.to_owned()));
         }
@@ -62,9 +66,13 @@ impl Rules {
     fn ways(&mut self, game: &Written) {
         match game.ways().as_slice() {
             [_] => {}
-            [] => self.check(true, &["command"], "must be there and not be empty, or else a `gameserver` or a `fleet`"),
+            [] => self.check(
+                true,
+                &["command"],
+                "must be there and not be empty, or else a `container`, a `gameserver` or a `fleet`",
+            ),
             [_, rest @ ..] => {
-                let problem = "must not be there: a game has a `command`, a `gameserver` or a `fleet`, one of them";
+                let problem = "must not be there: a game has a `command`, a `container`, a `gameserver` or a `fleet`, one of them";
                 rest.iter().for_each(|way| self.check(true, &[way], problem));
             }
         }
@@ -73,11 +81,11 @@ impl Rules {
         for (place, part) in game.command.iter().enumerate() {
             self.part_of_command(game, place, part);
         }
-        let problem = "must be there with a `command` only; on Agones set `resources.limits` in the `gameserver`";
-        let is_process = game.runs_on() == RunsOn::Process;
-        self.check(!is_process && game.limits.is_some() && !game.ways().is_empty(), &["limits"], problem);
-        let problem = "must be there with a `command` only; on Agones set `tty` in the `gameserver`";
-        self.check(!is_process && game.console.is_some() && !game.ways().is_empty(), &["console"], problem);
+        let problem = "must be there with a `command` or a `container` only; on Agones set `resources.limits` in the `gameserver`";
+        let is_ours = game.is_ours();
+        self.check(!is_ours && game.limits.is_some() && !game.ways().is_empty(), &["limits"], problem);
+        let problem = "must be there with a `command` or a `container` only; on Agones set `tty` in the `gameserver`";
+        self.check(!is_ours && game.console.is_some() && !game.ways().is_empty(), &["console"], problem);
         if let Some(world) = &game.world {
             self.check(game.gameserver.is_none(), &["world"], "must not be there without a `gameserver`");
             self.check(world.size.trim().is_empty(), &["world", "size"], "must not be empty");
@@ -103,12 +111,17 @@ impl Rules {
     }
 
     fn start(&mut self, game: &Written) {
-        let fits = game.ready.when.seen_on() == game.runs_on();
-        let signs = match game.runs_on() {
-            RunsOn::Process => "must be `port`, a `log` or a `delay`",
-            RunsOn::Agones => "must be `ready` or `pod`, on Agones",
+        let sign = &game.ready.when;
+        let is_plain = matches!(sign, ReadyWhen::Log(_) | ReadyWhen::Port | ReadyWhen::Delay(_));
+        let (fits, signs) = match game.ways().first() {
+            Some(&"command") => (is_plain, "must be `port`, a `log` or a `delay`"),
+            Some(&"container") => {
+                (is_plain || *sign == ReadyWhen::Health, "must be `port`, `health`, a `log` or a `delay`")
+            }
+            Some(_) => (matches!(sign, ReadyWhen::Ready | ReadyWhen::Pod), "must be `ready` or `pod`, on Agones"),
+            None => (true, ""),
         };
-        self.check(!fits && !game.ways().is_empty(), &["ready", "when"], signs);
+        self.check(!fits, &["ready", "when"], signs);
         self.check(game.ready.within_s == 0, &["ready", "within_s"], "must be at least 1");
         match &game.ready.when {
             ReadyWhen::Log(text) => {
@@ -120,7 +133,7 @@ impl Rules {
                 let is_long = *delay >= game.ready.within_s;
                 self.check(is_long, &["ready", "when", "delay"], "must be shorter than `within_s`");
             }
-            ReadyWhen::Port | ReadyWhen::Ready | ReadyWhen::Pod => {}
+            ReadyWhen::Port | ReadyWhen::Ready | ReadyWhen::Pod | ReadyWhen::Health => {}
         }
     }
 
@@ -139,15 +152,13 @@ impl Rules {
         );
     }
 
-    fn environment(&mut self, game: &Written) {
-        for (name, value) in &game.env {
-            self.check(
-                name.is_empty() || name.contains(['=', '\0']),
-                &["env", name],
-                "must be the name of an environment variable, without `=`: `NAME = \"value\"`",
-            );
-            self.check(value.contains('\0'), &["env", name], "must not contain a NUL: no program can be given one");
-        }
+    pub(super) fn environment(&mut self, path: &[&str], name: &str, value: &str) {
+        self.check(
+            name.is_empty() || name.contains(['=', '\0']),
+            path,
+            "must be the name of an environment variable, without `=`: `NAME = \"value\"`",
+        );
+        self.check(value.contains('\0'), path, "must not contain a NUL: no program can be given one");
     }
 
     fn paths(&mut self, game: &Written) {
@@ -179,7 +190,7 @@ fn is_on_one_line(text: &str) -> bool {
 }
 
 /// Returns each `{word}` in a part of a command that is not a placeholder. `${word}` belongs to a shell.
-fn unknown_placeholders(part: &str) -> impl Iterator<Item = &str> {
+pub(super) fn unknown_placeholders(part: &str) -> impl Iterator<Item = &str> {
     part.match_indices('{').filter_map(|(at, _)| {
         let end = at + part[at..].find('}')? + 1;
         let (word, name) = (&part[at..end], &part[at + 1..end - 1]);

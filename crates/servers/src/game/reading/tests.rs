@@ -1,12 +1,80 @@
 use std::fs;
 
 use super::{sources::tests::folder, *};
-use crate::game::{Catalogue, Protocol};
+use crate::game::{Catalogue, Container, ContainerUser, Mount, Protocol, RunsOn};
 
 /// Returns the mistakes of a text, one per line.
 fn said(text: &str) -> String {
     let error = Catalogue::parse(text).expect_err("it has mistakes");
     error.0.iter().map(|mistake| format!("{mistake}\n")).collect()
+}
+
+/// A game that runs as a container, by these lines.
+fn container(lines: &str) -> String {
+    let text = "[g]\ntitle = 'G'\nport = 7\ncost_per_hour = 0\nready.when = 'health'\n[g.container]\n";
+    text.to_owned() + lines
+}
+
+#[test]
+fn container_is_read_with_its_defaults() {
+    let read = |lines: &str| Catalogue::parse(&container(lines)).expect("a catalogue").get("g").expect("it").clone();
+    let plain = read("image = 'a/b:1'\nworld = '/data'");
+    let expected = Container {
+        image: "a/b:1".to_owned(),
+        entrypoint: vec![],
+        command: vec![],
+        user: None,
+        mounts: vec![Mount { folder: String::new(), path: "/data".to_owned() }],
+        capabilities: vec![],
+        is_read_only: true,
+        temporary: vec!["/tmp".to_owned()],
+        has_public_ports: false,
+    };
+    assert_eq!(plain.container(), Some(&expected));
+    assert!(plain.runs_on(RunsOn::Container) && !plain.runs_on(RunsOn::Process));
+    let full = read(
+        "image = 'a:1'\nworld = { save = '/s', mods = '/m' }\nuser = '7:8'\nread_only = false\ntmp = []\n\
+         public_ports = true\ncapabilities = ['SYS_NICE']\nenv = { A = '{port}' }\ncommand = ['x']",
+    );
+    let mount = |folder: &str, path: &str| Mount { folder: folder.to_owned(), path: path.to_owned() };
+    let expected = Container {
+        image: "a:1".to_owned(),
+        entrypoint: vec![],
+        command: vec!["x".to_owned()],
+        user: Some(ContainerUser { uid: 7, gid: 8 }),
+        mounts: vec![mount("mods", "/m"), mount("save", "/s")],
+        capabilities: vec!["SYS_NICE".to_owned()],
+        is_read_only: false,
+        temporary: vec![],
+        has_public_ports: true,
+    };
+    assert_eq!((full.container(), full.env["A"].as_str()), (Some(&expected), "{port}"));
+}
+
+#[test]
+fn each_rule_of_a_container_names_its_field() {
+    for (lines, field, says) in [
+        ("image = 'a'", "g.container.image", "with a tag or a digest"),
+        ("image = 'a:1'\nuser = 'root'", "g.container.user", "1000:1000"),
+        ("image = 'a:1'\nworld = 'data'", "g.container.world", "absolute"),
+        ("image = 'a:1'\nworld = 5", "g.container.world: must be an absolute path", ""),
+        ("image = 'a:1'\nworld = { '../x' = '/x' }", "g.container.world.\"../x\"", "name of a folder"),
+        ("image = 'a:1'\nworld = { a = '/x', b = '/x/y' }", "g.container.world.b", "in, or above, `/x`"),
+        ("image = 'a:1'\nworld = '/x'\ntmp = ['/x']", "g.container.tmp.0", "in, or above, `/x`"),
+        ("image = 'a:1'\ntmp = ['/proc']", "g.container.tmp.0", "/proc"),
+        ("image = 'a:1'\ncapabilities = ['SYS_ADMIN']", "g.container.capabilities.0", "one of CHOWN"),
+        ("image = 'a:1'\nenv = { 'A=' = '' }", "g.container.env.\"A=\"", "without `=`"),
+        ("image = 'a:1'\nenv = { A = '{port.x}' }", "g.container.env.A", "no port"),
+        ("image = 'a:1'\nenv = { A = '{world}' }", "g.container.env.A", "not a placeholder"),
+        ("image = 'a:1'\nentrypoint = ['{agis}']", "g.container.entrypoint.0", "does not have"),
+        ("image = 'a:1'\ncommand = [\"\\u0000\"]", "g.container.command.0", "NUL"),
+        ("image = 'a:1'\nprivileged = true", "g.container.privileged: unknown field", ""),
+        ("image = 'a:1'\n[g.env]\nA = 'b'", "g.env", "`container.env`"),
+    ] {
+        let said = said(&container(lines));
+        assert!(said.contains(&format!(": {field}")) && said.contains(says), "{lines}: {said}");
+        assert_eq!(said.lines().count(), 1, "{lines}: {said}");
+    }
 }
 
 /// Returns the mistakes of a process game with these lines in place of, or beside, the usual ones. The first is line 1.
@@ -199,7 +267,7 @@ fn each_rule_names_its_field() {
         assert_eq!(said.lines().count(), 1, "{lines}: {said}");
     }
     let said = said("[g]\ntitle = 'G'\ncommand = ['g']\ncost_per_hour = 0\nready = { when = 'port' }");
-    assert_eq!(said, "line 1: g.port: is missing: a game with a `command` needs one, or `ports`\n");
+    assert_eq!(said, "line 1: g.port: is missing: a game with a `command` or a `container` needs one, or `ports`\n");
 }
 
 /// The names in the answer to an unknown field are the code's own list.
@@ -286,8 +354,8 @@ fn ports_follow_the_first() {
             format!("[g]\ntitle = 'G'\ncommand = ['g', '{{port}}']\ncost_per_hour = 0\nready.when = 'port'\n{lines}");
         let catalogue = Catalogue::parse(&text).expect("a catalogue");
         let game = catalogue.get("g").expect("the game").clone();
-        let ports = game.process().expect("a process").ports.iter();
-        (game.port, game.protocol, ports.map(|it| (it.name.clone(), it.number, it.protocol)).collect::<Vec<_>>())
+        let ports = game.ports.iter();
+        (game.port(), game.protocol(), ports.map(|it| (it.name.clone(), it.number, it.protocol)).collect::<Vec<_>>())
     };
     let port = |name: &str, number, protocol| (name.to_owned(), number, protocol);
     let short = game("port = 7\nprotocol = 'udp'");

@@ -9,10 +9,10 @@ use serde::{
 use serde_json::{Map, Value};
 
 use super::super::{
-    Format, Game, GameFile, GamePort, GoodExits, Kind, Limits, Process, Protocol, Ready, Runs, RunsOn, Setting, Stop,
-    World,
+    Format, Game, GameFile, GamePort, GoodExits, Kind, Limits, Process, Protocol, Ready, Runs, Setting, Stop, World,
     template::{Placeholder, placeholders},
 };
+use super::container::WrittenContainer;
 
 /// Fields of a game as the catalogue writes them.
 #[derive(Default, Deserialize)]
@@ -24,6 +24,8 @@ pub(super) struct Written {
     _enabled: Option<bool>,
     #[serde(default)]
     pub(super) command: Vec<String>,
+    #[serde(default)]
+    pub(super) container: Option<WrittenContainer>,
     #[serde(default)]
     pub(super) gameserver: Option<String>,
     #[serde(default)]
@@ -179,21 +181,24 @@ impl Written {
     pub(super) fn ways(&self) -> Vec<&'static str> {
         let ways = [
             ("command", !self.command.is_empty()),
+            ("container", self.container.is_some()),
             ("gameserver", self.gameserver.is_some()),
             ("fleet", self.fleet.is_some()),
         ];
         ways.into_iter().filter_map(|(way, has)| has.then_some(way)).collect()
     }
 
-    pub(super) fn runs_on(&self) -> RunsOn {
-        if self.command.is_empty() { RunsOn::Agones } else { RunsOn::Process }
+    /// Checks whether AGIS itself gives the game its ports, limits and console. Agones' templates say these themselves.
+    pub(super) fn is_ours(&self) -> bool {
+        !self.command.is_empty() || self.container.is_some()
     }
 
     /// Returns the ports; `None` if these fields break a rule about them.
     fn game_ports(&self) -> Option<Vec<GamePort>> {
         let Some(ports) = &self.ports else {
             let protocol = self.protocol.unwrap_or_default();
-            return Some(vec![GamePort { name: GamePort::ONLY.to_owned(), number: self.port?, protocol }]);
+            let only = |number| GamePort { name: GamePort::ONLY.to_owned(), number, protocol };
+            return Some(self.port.map(only).into_iter().collect());
         };
         let port = |port: &WrittenPort| {
             Some(GamePort { name: port.name.clone(), number: port.number(ports)?, protocol: port.protocol })
@@ -210,25 +215,23 @@ impl Written {
 
     /// Returns the game; `None` if these fields break a rule about how it runs.
     pub(super) fn game(self, key: &str) -> Option<Game> {
-        let ports = self.game_ports();
-        let Self { title, protocol, port, cost_per_hour, ready, stop, good_exits, env, files, .. } = self;
+        let ports = self.game_ports()?;
+        let Self { title, cost_per_hour, ready, stop, good_exits, mut env, files, .. } = self;
         let mut command = self.command.into_iter();
-        let runs = match (command.next(), self.gameserver, self.fleet) {
-            (Some(program), None, None) => {
-                let pty = self.console.unwrap_or_default().pty;
-                let limits = self.limits.unwrap_or_default();
-                Runs::Process(Process { program, arguments: command.collect(), ports: ports?, pty, limits })
+        let runs = match (command.next(), self.container, self.gameserver, self.fleet) {
+            (Some(program), None, None, None) => Runs::Process(Process { program, arguments: command.collect() }),
+            (None, Some(container), None, None) => {
+                let runs = Runs::Container(container.container()?);
+                env = container.env;
+                runs
             }
-            (None, Some(yaml), None) => Runs::GameServer { yaml, world: self.world },
-            (None, None, Some(fleet)) => Runs::Fleet(fleet),
+            (None, None, Some(yaml), None) => Runs::GameServer { yaml, world: self.world },
+            (None, None, None, Some(fleet)) => Runs::Fleet(fleet),
             _ => return None,
         };
-        let (port, protocol) = match &runs {
-            Runs::Process(Process { ports, .. }) => (ports.first().map(|first| first.number), ports.first()?.protocol),
-            Runs::GameServer { .. } | Runs::Fleet(_) => (port, protocol.unwrap_or_default()),
-        };
+        let (pty, limits) = (self.console.unwrap_or_default().pty, self.limits.unwrap_or_default());
         let files = files.into_iter().map(|(path, file)| (path.clone(), file.file(&path))).collect();
         let key = key.to_owned();
-        Some(Game { key, title, runs, port, protocol, cost_per_hour, ready, stop, good_exits, env, files })
+        Some(Game { key, title, runs, ports, pty, limits, cost_per_hour, ready, stop, good_exits, env, files })
     }
 }

@@ -124,8 +124,8 @@ fn built_in_games_are_extended_field_by_field() {
     let [ours, theirs] = [&catalogue, &built_in].map(|it| it.get("bzflag").expect("the game").as_ref().clone());
     assert_eq!((ours.cost_per_hour, &ours.title, &ours.stop), (7, &theirs.title, &theirs.stop));
     let (Runs::Process(our), Runs::Process(their)) = (ours.runs, theirs.runs) else { panic!("processes") };
-    assert_eq!(our.limits.memory.map(|memory| memory.bytes()), Some(512 << 20));
-    assert_eq!((our.ports, our.arguments), (their.ports, their.arguments));
+    assert_eq!(ours.limits.memory.map(|memory| memory.bytes()), Some(512 << 20));
+    assert_eq!((ours.ports, our.arguments), (theirs.ports, their.arguments));
     assert!(catalogue.get("openttd").is_none() && catalogue.get("own").is_some());
     assert_eq!(keys(&catalogue).len(), keys(&built_in).len());
 }
