@@ -110,7 +110,12 @@ impl Site {
 
     fn running(&self) -> Target {
         let owner = UserId::from_stored("1");
-        Target::Running(Launch { game: Arc::clone(&self.game), server_name: "bench".to_owned(), owner })
+        Target::Running(Launch {
+            game: Arc::clone(&self.game),
+            server_name: "bench".to_owned(),
+            owner,
+            settings: Default::default(),
+        })
     }
 
     fn order(

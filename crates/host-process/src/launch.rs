@@ -29,15 +29,15 @@ pub(crate) struct Site<'a> {
 
 impl Site<'_> {
     /// Returns the values of the placeholders.
-    fn values(&self, server_name: &str) -> Values<'_> {
-        Values::new(server_name, &self.ports, self.bind, OWN_PROGRAM)
+    fn values<'a>(&'a self, launch: &'a Launch) -> Values<'a> {
+        Values::new(launch, &self.ports, self.bind, OWN_PROGRAM)
     }
 }
 
 /// Fills the placeholders in and finds the program.
 pub(crate) fn spec(launch: &Launch, process: &Process, site: &Site<'_>) -> Result<Spec, HostError> {
     let game = &launch.game;
-    let values = site.values(&launch.server_name);
+    let values = site.values(launch);
     let program = program::find(&values.fill(&process.program), site.account)
         .map_err(|why| HostError::Failed(format!("{} cannot be run on this host: {why}", game.key)))?;
     Ok(Spec {
@@ -48,7 +48,7 @@ pub(crate) fn spec(launch: &Launch, process: &Process, site: &Site<'_>) -> Resul
         protocol: game.protocol(),
         ports: site.ports.clone(),
         command: [program].into_iter().chain(process.arguments.iter().map(|part| values.fill(part))).collect(),
-        env: environment(game, &site.dir.world()),
+        env: environment(game, &site.dir.world(), &values),
         account: site.account,
         files: values.files(game)?,
         holder: site.holder,
@@ -62,13 +62,13 @@ pub(crate) fn spec(launch: &Launch, process: &Process, site: &Site<'_>) -> Resul
     })
 }
 
-fn environment(game: &Game, world: &Path) -> BTreeMap<String, String> {
+fn environment(game: &Game, world: &Path, values: &Values<'_>) -> BTreeMap<String, String> {
     let own =
         [("HOME", world.to_string_lossy().into_owned()), ("PATH", SEARCH_PATH.into()), ("LANG", "C.UTF-8".into())];
     let mut env: BTreeMap<_, _> = own.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
     if game.pty {
         env.insert("TERM".to_owned(), "dumb".to_owned());
     }
-    env.extend(game.env.clone());
+    env.extend(game.env.iter().map(|(name, value)| (name.clone(), values.fill(value))));
     env
 }

@@ -1,8 +1,8 @@
 //! Fills the placeholders of the catalogue in, for one server on this machine.
 
 use agis_servers::{
-    game::{Format, Game, GameFile, Placeholder, Setting, fill, fill_plainly},
-    host::{HostError, OpenPort},
+    game::{Format, Game, GameFile, Placeholder, Setting, SettingValue, SettingValues, fill, fill_plainly},
+    host::{HostError, Launch, OpenPort},
 };
 use serde_json::Value;
 
@@ -16,16 +16,29 @@ pub struct Values<'a> {
     ports: &'a [OpenPort],
     bind: &'a str,
     agis: &'a str,
+    settings: &'a SettingValues,
+}
+
+/// Text that its format cannot hold.
+struct Unheld {
+    /// Text in words, for people.
+    what: String,
+    /// Reason. The words follow the name of the text.
+    why: &'static str,
+    /// Remedy, for people.
+    remedy: &'static str,
 }
 
 impl<'a> Values<'a> {
-    /// Returns the values for a server of this name with these ports. Its game listens on the address `bind`; `agis` is the
-    /// program that has the demo game.
-    pub fn new(name: &str, ports: &'a [OpenPort], bind: &'a str, agis: &'a str) -> Self {
+    /// Returns the values for the start of a server with these ports. Its game listens on the address `bind`; `agis` is
+    /// the program that has the demo game.
+    pub fn new(launch: &'a Launch, ports: &'a [OpenPort], bind: &'a str, agis: &'a str) -> Self {
         // A control character could end a line of a configuration file, or a C string. Names of earlier versions may
         // hold some.
-        let name = name.replace(|letter: char| letter.is_control() || matches!(letter, '\u{2028}' | '\u{2029}'), " ");
-        Self { name: name.trim().to_owned(), ports, bind, agis }
+        let name = launch
+            .server_name
+            .replace(|letter: char| letter.is_control() || matches!(letter, '\u{2028}' | '\u{2029}'), " ");
+        Self { name: name.trim().to_owned(), ports, bind, agis, settings: &launch.settings }
     }
 
     /// Returns the port for players.
@@ -45,7 +58,7 @@ impl<'a> Values<'a> {
     /// Fills in the files of a game, in the order of their paths.
     ///
     /// # Errors
-    /// Fails if a format cannot hold the server's name.
+    /// Fails if a format cannot hold the server's name or a setting.
     pub fn files(&self, game: &Game) -> Result<Vec<FileOrder>, HostError> {
         game.files.iter().map(|(path, file)| self.file(path, file)).collect()
     }
@@ -58,27 +71,39 @@ impl<'a> Values<'a> {
             Placeholder::NamedPort(name) => self.port_of(name).to_string(),
             Placeholder::Bind => self.bind.to_owned(),
             Placeholder::Agis => self.agis.to_owned(),
+            // A start has a value for every setting of the catalogue.
+            Placeholder::Setting(name) => self.settings.get(name).map(SettingValue::expose_text).unwrap_or_default(),
         }
     }
 
-    fn file(&self, path: &str, file: &GameFile) -> Result<FileOrder, HostError> {
-        let held = |placeholder: Placeholder<'_>, before: &str| match placeholder {
-            Placeholder::Name => file.format.hold(before, &self.name),
-            other => Ok(self.of_placeholder(other)),
+    /// Returns the value of a placeholder in the form in which the format holds it.
+    fn held(&self, placeholder: Placeholder<'_>, format: Format, before: &str) -> Result<String, Unheld> {
+        let text = self.of_placeholder(placeholder);
+        let (what, remedy) = match placeholder {
+            Placeholder::Name => ("the server's name".to_owned(), "rename the server"),
+            // The catalogue lets only choices and numbers stand in plain text.
+            Placeholder::Setting(_) if format == Format::Text => return Ok(text),
+            Placeholder::Setting(name) => (format!("the setting '{name}'"), "change the setting"),
+            _ => return Ok(text),
         };
+        format.hold(before, &text).map_err(|why| Unheld { what, why, remedy })
+    }
+
+    fn file(&self, path: &str, file: &GameFile) -> Result<FileOrder, HostError> {
         let filled = || {
-            let text = fill(file.text.as_deref().unwrap_or_default(), held)?;
+            let template = file.text.as_deref().unwrap_or_default();
+            let text = fill(template, |placeholder, before| self.held(placeholder, file.format, before))?;
             let set = file.set.iter().map(|setting| self.setting(file.format, setting)).collect::<Result<_, _>>()?;
             Ok(FileOrder { path: path.into(), text, format: file.format, kind: file.kind, set })
         };
-        filled().map_err(|why: &str| {
+        filled().map_err(|Unheld { what, why, remedy }| {
             HostError::Failed(format!(
-                "the server's name cannot be written into {path}, since it {why}; rename the server, and start it again"
+                "{what} cannot be written into {path}, since it {why}; {remedy}, and start it again"
             ))
         })
     }
 
-    fn setting(&self, format: Format, setting: &Setting) -> Result<Setting, &'static str> {
+    fn setting(&self, format: Format, setting: &Setting) -> Result<Setting, Unheld> {
         let value = match &setting.value {
             Value::String(template) => self.value(format, template)?,
             other => other.clone(),
@@ -87,13 +112,21 @@ impl<'a> Values<'a> {
     }
 
     /// Fills in a value, which is escaped as a whole when it is written. Only INI has no escapes.
-    fn value(&self, format: Format, template: &str) -> Result<Value, &'static str> {
-        let text = fill(template, |placeholder, before| match placeholder {
-            Placeholder::Name if format == Format::Ini => format.hold(&format!("key = {before}"), &self.name),
-            other => Ok(self.of_placeholder(other)),
+    fn value(&self, format: Format, template: &str) -> Result<Value, Unheld> {
+        let text = fill(template, |placeholder, before| match format {
+            Format::Ini => self.held(placeholder, format, &format!("key = {before}")),
+            _ => Ok(self.of_placeholder(placeholder)),
         })?;
-        let is_port = matches!(Placeholder::alone(template), Some(Placeholder::Port | Placeholder::NamedPort(_)));
-        Ok(text.parse::<u16>().ok().filter(|_| is_port).map_or(Value::String(text), Value::from))
+        Ok(match Placeholder::alone(template) {
+            Some(Placeholder::Port | Placeholder::NamedPort(_)) => {
+                text.parse::<u16>().map_or(Value::String(text), Value::from)
+            }
+            Some(Placeholder::Setting(name)) => match self.settings.get(name).map(SettingValue::expose) {
+                Some(value @ (Value::Number(_) | Value::Bool(_))) => value.clone(),
+                _ => Value::String(text),
+            },
+            _ => Value::String(text),
+        })
     }
 }
 

@@ -9,14 +9,21 @@ mod container;
 mod file;
 mod format;
 mod limits;
+mod pattern;
 mod reading;
+mod setting;
 mod template;
 
 pub use container::{Container, ContainerUser, Mount};
 pub use file::{GameFile, Kind, Setting};
 pub use format::Format;
 pub use limits::{Cpus, Limits, Rate, Size};
+pub use pattern::Pattern;
 pub use reading::{CatalogueError, FIELDS, Mistake};
+pub use setting::{
+    GameSetting, SETTING_PORTS_MAX, SettingBy, SettingChoice, SettingForm, SettingProblem, SettingType, SettingValue,
+    SettingValues, TextForm,
+};
 pub use template::{Placeholder, fill, fill_plainly};
 
 /// A game as the catalogue describes it.
@@ -43,10 +50,13 @@ pub struct Game {
     pub stop: Stop,
     /// Exit statuses of a game that has ended well. On Agones, a game that shuts itself down by the SDK has also ended well.
     pub good_exits: GoodExits,
-    /// Environment variables. A game inherits no others, but gets `HOME` (its working directory), `PATH` and `LANG`.
+    /// Environment variables, whose values may hold [`Placeholder`]s. A game inherits no others, but gets `HOME` (its
+    /// working directory), `PATH` and `LANG`.
     pub env: BTreeMap<String, String>,
     /// Files in the working directory, by path.
     pub files: BTreeMap<String, GameFile>,
+    /// Settings of its servers, in the order of the catalogue.
+    pub settings: Vec<GameSetting>,
 }
 
 /// How a game runs. The catalogue says so by exactly one of `command`, `container`, `gameserver` and `fleet`.

@@ -16,7 +16,7 @@ use uuid::Uuid;
 pub use self::report::{Boundary, Contained, Containment, HostReport, Room, Uncontained};
 use crate::{
     console::ConsoleError,
-    game::{Game, Protocol, RunsOn},
+    game::{Game, Protocol, RunsOn, SettingValues},
 };
 
 mod report;
@@ -161,6 +161,8 @@ pub struct Launch {
     pub server_name: String,
     /// Owner of the server.
     pub owner: UserId,
+    /// Value of each setting of the game.
+    pub settings: SettingValues,
 }
 
 /// Result of an order.

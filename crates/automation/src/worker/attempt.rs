@@ -9,6 +9,7 @@ use std::{
 use agis_base::{Reason, StoreError};
 use agis_servers::{
     Action, State, Status,
+    game::SettingValues,
     host::{Host, HostError, Launch, Order, Reached, Slot, Target},
     operation,
     store::{Claim, Outcome},
@@ -63,7 +64,7 @@ impl Attempt {
         let apply = async {
             match self.target() {
                 Ok(target) => self.host.apply(&self.order(target)).await,
-                Err(why) => self.without_its_game(why).await,
+                Err(why) => self.without_launch(why).await,
             }
         };
         let end = tokio::select! {
@@ -101,7 +102,9 @@ impl Attempt {
                 let game = self.shared.catalogue.get(&server.game_type).ok_or_else(|| {
                     format!("the game '{}' is not in the catalogue of this installation", server.game_type)
                 })?;
+                let settings = game.setting_values(&SettingValues::new())?;
                 Target::Running(Launch {
+                    settings,
                     game: game.clone(),
                     server_name: server.name.clone(),
                     owner: server.owner.clone(),
@@ -123,9 +126,9 @@ impl Attempt {
         }
     }
 
-    /// The server's game has left the catalogue, so nothing can be started. A server that runs as asked runs on. Of any other an
+    /// The server's game has left the catalogue, or a setting does not fit it, so nothing can be started. A server that runs as asked runs on. Of any other an
     /// earlier run may still be there: shown as failed it would go on unseen and unpaid, so it is stopped first.
-    async fn without_its_game(&self, why: String) -> Result<Reached, HostError> {
+    async fn without_launch(&self, why: String) -> Result<Reached, HostError> {
         let server = &self.claim.server;
         if let (true, Status::Running, Some(endpoint)) = (self.had_run(), server.status, &server.endpoint) {
             return Ok(Reached::Running(endpoint.clone()));

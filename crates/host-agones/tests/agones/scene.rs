@@ -187,7 +187,12 @@ impl Scene {
 
     pub(crate) fn start(&self, generation: i64, game: &str) -> Order {
         let game = self.catalogue.get(game).expect("a game").clone();
-        let launch = Launch { game, server_name: "Sunday's game".into(), owner: UserId::from_stored("42") };
+        let launch = Launch {
+            game,
+            server_name: "Sunday's game".into(),
+            owner: UserId::from_stored("42"),
+            settings: Default::default(),
+        };
         self.order(generation, Target::Running(launch))
     }
 

@@ -175,7 +175,8 @@ pub(crate) fn running(game: &Arc<Game>) -> Target {
 /// As [`running`], for a server of that name.
 pub(crate) fn running_as(game: &Arc<Game>, server_name: &str) -> Target {
     let server_name = server_name.to_owned();
-    Target::Running(Launch { game: Arc::clone(game), server_name, owner: UserId::from_stored("1") })
+    let settings = game.setting_values(&Default::default()).expect("a default of each setting");
+    Target::Running(Launch { game: Arc::clone(game), server_name, owner: UserId::from_stored("1"), settings })
 }
 
 impl Drop for Bench {

@@ -1,5 +1,6 @@
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
+use agis_base::UserId;
 use agis_servers::game::Catalogue;
 
 use super::*;
@@ -60,14 +61,25 @@ fn minetest(text: &str) -> Read {
     read
 }
 
-fn values(name: &str) -> Values<'_> {
-    Values::new(name, &[], "127.0.0.1", "agis")
+/// Returns the start of a server of this name.
+fn launch(game: &Arc<Game>, name: &str, settings: SettingValues) -> Launch {
+    Launch { game: Arc::clone(game), server_name: name.to_owned(), owner: UserId::from_stored("1"), settings }
+}
+
+fn defaults(game: &Game) -> SettingValues {
+    game.setting_values(&SettingValues::new()).expect("a default of each setting")
+}
+
+fn values(launch: &Launch) -> Values<'_> {
+    Values::new(launch, &[], "127.0.0.1", "agis")
 }
 
 /// Writes the files of a built-in game for a server of this name; `None` if the name is refused.
 fn written(key: &str, name: &str, dir: &Path) -> Option<BTreeMap<String, String>> {
     let catalogue = Catalogue::built_in().expect("our own catalogue");
-    let mut orders = match values(name).files(catalogue.get(key).expect("a game")) {
+    let game = catalogue.get(key).expect("a game");
+    let launch = launch(game, name, defaults(game));
+    let mut orders = match values(&launch).files(game) {
         Ok(orders) => orders,
         Err(HostError::Failed(why)) => {
             assert!(why.contains("rename the server"), "{why}");
@@ -134,12 +146,88 @@ fn a_file_of_an_earlier_version_is_mended() {
 #[test]
 fn a_name_is_one_argument_of_every_game() {
     for name in HOSTILE {
-        let values = values(name);
         for game in Catalogue::built_in().expect("our own catalogue").games() {
+            let launch = launch(game, name, defaults(game));
+            let values = values(&launch);
             for part in &game.process().expect("a process").arguments {
                 let filled = values.fill(part);
                 assert!(!part.contains("{name}") || filled == shown(name), "{}: {part}", game.key);
             }
         }
     }
+}
+
+/// A game with a setting of each kind in files of each format.
+const SETTLED: &str = r#"
+[g]
+title = "G"
+command = ["g", "--motd={settings.motd}"]
+port = 1
+cost_per_hour = 0
+ready = { when = "port" }
+env = { MOTD = "{settings.motd} {port}", PLAIN = "{ settings.motd }" }
+[g.settings]
+motd = { type = "text", title = "Message", default = "Hi" }
+slots = { type = "int", title = "Slots", default = 8, min = 1, max = 64 }
+pace = { type = "float", title = "Pace", default = 1.5 }
+pvp = { type = "bool", title = "PvP", default = false }
+mode = { type = "choice", title = "Mode", default = "a b", choices = ["a b", { value = "2", title = "Two" }] }
+[g.files]
+"a.properties" = "motd={settings.motd}\nslots={settings.slots}"
+"a.json" = '{ "motd": "{settings.motd}", "slots": {settings.slots}, "pvp": {settings.pvp}, "mode": "{settings.mode}" }'
+"a.yaml" = "motd: \"{settings.motd}\"\npace: {settings.pace}"
+"a.toml" = "motd = \"{settings.motd}\"\nslots = {settings.slots}"
+"a.xml" = "<a motd='{settings.motd}'>{settings.mode}</a>"
+"a.txt" = "slots {settings.slots} mode {settings.mode}"
+"set.json" = { set = { motd = "{settings.motd}", slots = "{settings.slots}", pvp = "{settings.pvp}", as = "{settings.slots}x" } }
+"#;
+
+#[test]
+fn a_setting_is_data_in_every_format() {
+    let catalogue = Catalogue::parse(SETTLED).expect("a catalogue");
+    let game = catalogue.get("g").expect("the game");
+    for motd in HOSTILE.iter().copied().filter(|motd| !motd.contains('\n')).chain([
+        "</a>'\"",
+        "{port}{settings.slots}",
+        "a\u{7}",
+    ]) {
+        let mut settings = defaults(game);
+        settings.insert("motd".to_owned(), Value::from(motd).into());
+        let launch = launch(game, "x", settings);
+        let files: BTreeMap<_, _> = values(&launch)
+            .files(game)
+            .expect("every format but INI holds it")
+            .into_iter()
+            .map(|file| (file.path.display().to_string(), file))
+            .collect();
+        let text = |path: &str| files[path].text.as_str();
+        for (path, format, expected) in [
+            ("a.json", Format::Json, serde_json::json!({ "motd": motd, "slots": 8, "pvp": false, "mode": "a b" })),
+            ("a.yaml", Format::Yaml, serde_json::json!({ "motd": motd, "pace": 1.5 })),
+            ("a.toml", Format::Toml, serde_json::json!({ "motd": motd, "slots": 8 })),
+        ] {
+            assert_eq!(format.read(text(path)), Ok(expected), "{motd}");
+        }
+        assert_eq!(text("a.properties").lines().count(), 2, "{motd}");
+        assert_eq!(text("a.xml").matches(['<', '\'']).count(), 4, "{motd}");
+        assert_eq!(text("a.txt"), "slots 8 mode a b");
+        let set: BTreeMap<_, _> = files["set.json"].set.iter().map(|set| (set.path[0].as_str(), &set.value)).collect();
+        let expected = [("as", "8x".into()), ("motd", motd.into()), ("pvp", false.into()), ("slots", 8.into())];
+        assert_eq!(set, expected.iter().map(|(key, value): &(&str, Value)| (*key, value)).collect(), "{motd}");
+        assert_eq!(values(&launch).fill("--motd={settings.motd}"), format!("--motd={motd}"));
+    }
+}
+
+#[test]
+fn a_setting_that_ini_cannot_hold_is_named() {
+    let text = SETTLED.replace("a.properties", "a.ini");
+    let catalogue = Catalogue::parse(&text).expect("a catalogue");
+    let game = catalogue.get("g").expect("the game");
+    let mut settings = defaults(game);
+    settings.insert("motd".to_owned(), Value::from("\"\"\"").into());
+    let launch = launch(game, "x", settings);
+    let Err(HostError::Failed(why)) = values(&launch).files(game) else { panic!("some readers misread it") };
+    assert!(why.starts_with("the setting 'motd' cannot be written into a.ini, since it begins with"), "{why}");
+    assert!(why.ends_with("change the setting, and start it again") && !why.contains("\"\"\""), "{why}");
+    assert!(!format!("{launch:?}").contains("\\\""), "{launch:?}");
 }

@@ -28,6 +28,9 @@ pub enum Format {
     Text,
 }
 
+/// Returns a value of a placeholder, to check a template with; `None` if people type it.
+type Sample<'a> = dyn Fn(Placeholder<'_>) -> Option<String> + 'a;
+
 /// Name that holds a piece of every format's syntax.
 const HOSTILE: &str = r#""""'''\ [x] {y}: <z>&#;, - = %s ${a} é"#;
 /// Name without any syntax. A number also stands where no quotes are, so that the mistake is told as such.
@@ -89,38 +92,38 @@ impl Format {
         }
     }
 
-    /// Returns the reason why a server's name would not be a piece of data in this file; `None` if it is.
-    pub(super) fn misuses_name(self, template: &str) -> Option<String> {
-        let mut places = placeholders(template).filter(|(_, placeholder)| *placeholder == Placeholder::Name).peekable();
-        places.peek()?;
+    /// Returns the reason why a text that people type would not be a piece of data in this file; `None` if it is.
+    /// `sample` is a value of a placeholder, or `None` if people type it.
+    pub(super) fn misuses_typed(self, template: &str, sample: &Sample<'_>) -> Option<String> {
+        let typed = || placeholders(template).filter(|(_, placeholder)| sample(*placeholder).is_none());
+        let (first, _) = typed().next()?;
+        let word = &template[first];
         match self {
-            Self::Text => Some(
-                "`{name}` must not stand in plain text, since AGIS cannot write it as data there: say the `format` of \
-                 the file, or pass `{name}` in the `command`"
-                    .to_owned(),
-            ),
-            Self::Ini => places
-                .any(|(place, _)| !is_ini_value(&template[..place.start], &template[place.end..]))
-                .then(|| "`{name}` must end a line `key = {name}`, or stand between double quotes".to_owned()),
-            Self::Json | Self::Toml | Self::Yaml => self.changes_with_name(template),
+            Self::Text => Some(format!(
+                "`{word}` must not stand in plain text, since AGIS cannot write it as data there: say the `format` of \
+                 the file, or pass `{word}` in the `command`"
+            )),
+            Self::Ini => {
+                let (wrong, _) =
+                    typed().find(|(place, _)| !is_ini_value(&template[..place.start], &template[place.end..]))?;
+                let word = &template[wrong];
+                Some(format!("`{word}` must end a line `key = {word}`, or stand between double quotes"))
+            }
+            Self::Json | Self::Toml | Self::Yaml => self.changes_with_typed(template, word, sample),
             Self::Properties | Self::Xml => None,
         }
     }
 
-    /// Compares the documents that a harmless and a hostile name give.
-    fn changes_with_name(self, template: &str) -> Option<String> {
-        let filled = |name: &str| {
-            let text = template::fill_plainly(template, |placeholder| match placeholder {
-                Placeholder::Name => between_quotes(name),
-                Placeholder::Port | Placeholder::NamedPort(_) => "1".to_owned(),
-                Placeholder::Bind | Placeholder::Agis => "0.0.0.0".to_owned(),
-            });
-            self.read(&text)
+    /// Compares the documents that a harmless and a hostile text give. `word` is the first placeholder for one.
+    fn changes_with_typed(self, template: &str, word: &str, sample: &Sample<'_>) -> Option<String> {
+        let filled = |typed: &str| {
+            let value = |placeholder: Placeholder<'_>| sample(placeholder).unwrap_or_else(|| between_quotes(typed));
+            self.read(&template::fill_plainly(template, value))
         };
         match (filled(HARMLESS), filled(HOSTILE)) {
             (Err(why), _) => Some(format!("is not {}: {why}", self.title())),
             (Ok(harmless), Ok(hostile)) if renamed(harmless.clone()) == hostile => None,
-            _ => Some("`{name}` must stand in a text between double quotes".to_owned()),
+            _ => Some(format!("`{word}` must stand in a text between double quotes")),
         }
     }
 }
@@ -207,6 +210,11 @@ mod tests {
     const NAMES: [&str; 9] =
         [r#"""""#, "'''", r"a\", "}]>-->", "a: b #c", "{port}", "name\": 1, \"x", "&amp;<b>", "é🚂\u{7f}"];
 
+    fn misused(format: Format, template: &str) -> Option<String> {
+        let sample = |placeholder: Placeholder<'_>| (placeholder != Placeholder::Name).then(|| "1".to_owned());
+        format.misuses_typed(template, &sample)
+    }
+
     #[test]
     fn a_name_is_data_in_every_parsed_format() {
         for (format, template) in [
@@ -214,7 +222,7 @@ mod tests {
             (Format::Toml, "name = \"{name}\"\nport = {port}"),
             (Format::Yaml, "name: \"{name}\"\nport: {port}"),
         ] {
-            assert_eq!(format.misuses_name(template), None);
+            assert_eq!(misused(format, template), None);
             for name in NAMES.map(|name| name.replace('\u{7f}', " ")) {
                 let text = template::fill(template, |placeholder, before| match placeholder {
                     Placeholder::Name => format.hold(before, &name),
@@ -243,7 +251,7 @@ mod tests {
             (Format::Ini, "; {name}"),
             (Format::Text, "{name}"),
         ] {
-            let problem = format.misuses_name(template).unwrap_or_default();
+            let problem = misused(format, template).unwrap_or_default();
             assert!(problem.starts_with("`{name}` must"), "{template}: {problem}");
         }
         for (format, template) in [
@@ -253,9 +261,9 @@ mod tests {
             (Format::Text, "{port} {names}"),
             (Format::Xml, "<a b='{name}'>{name}</a>"),
         ] {
-            assert_eq!(format.misuses_name(template), None, "{template}");
+            assert_eq!(misused(format, template), None, "{template}");
         }
-        assert!(Format::Json.misuses_name("{ \"{name}\" ").is_some_and(|problem| problem.starts_with("is not JSON: ")));
+        assert!(misused(Format::Json, "{ \"{name}\" ").is_some_and(|problem| problem.starts_with("is not JSON: ")));
     }
 
     #[test]

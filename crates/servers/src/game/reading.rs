@@ -4,6 +4,7 @@ mod container;
 mod files;
 mod ports;
 mod rules;
+mod settings;
 mod sources;
 mod texts;
 mod written;
@@ -84,6 +85,19 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("files.*.format", "`ini`, `properties`, `toml`, `json`, `yaml`, `xml` or `text`"),
     ("files.*.kind", "`managed` or `initial`"),
     ("files.*.set", "a table: the value of each key, a text, a number, `true` or `false`"),
+    ("settings", "a table: each setting by its name of 1 to 20 small letters, digits, `_` and `-`"),
+    ("settings.*", "a table: a setting"),
+    ("settings.*.type", "`text`, `int`, `float`, `bool`, `choice`, `secret` or `ports`"),
+    ("settings.*.title", "a text of 1 to 45 characters on one line"),
+    ("settings.*.help", "a text of at most 200 characters on one line"),
+    ("settings.*.default", "a value of the type; for a `secret` `\"\"` or nothing"),
+    ("settings.*.pattern", "a regular expression of at most 200 bytes"),
+    ("settings.*.min_length", "a whole number of characters"),
+    ("settings.*.max_length", "a whole number of characters, at most 1000"),
+    ("settings.*.min", "a number"),
+    ("settings.*.max", "a number"),
+    ("settings.*.choices", "a list of 1 to 25 texts, or tables with a `value` and a `title`"),
+    ("settings.*.by", "`owner` or `operator`"),
 ];
 
 type Value = fn() -> DeValue<'static>;

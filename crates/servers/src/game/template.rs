@@ -15,6 +15,8 @@ pub enum Placeholder<'a> {
     Bind,
     /// Path of this program.
     Agis,
+    /// Setting of this name.
+    Setting(&'a str),
 }
 
 impl<'a> Placeholder<'a> {
@@ -25,7 +27,11 @@ impl<'a> Placeholder<'a> {
             "port" => Some(Self::Port),
             "bind" => Some(Self::Bind),
             "agis" => Some(Self::Agis),
-            _ => word.strip_prefix("port.").filter(|name| is_port_name(name)).map(Self::NamedPort),
+            _ => match word.split_once('.')? {
+                ("port", name) if is_port_name(name) => Some(Self::NamedPort(name)),
+                ("settings", name) => Some(Self::Setting(name)),
+                _ => None,
+            },
         }
     }
 
@@ -35,7 +41,7 @@ impl<'a> Placeholder<'a> {
     }
 }
 
-/// Checks whether a text can name a port: small letters, digits, `_` and `-`, at most 20 of them.
+/// Checks whether a text can name a port or a setting: small letters, digits, `_` and `-`, at most 20 of them.
 pub(super) fn is_port_name(text: &str) -> bool {
     let is_part = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte);
     (1..=20).contains(&text.len()) && text.bytes().all(is_part)
@@ -80,7 +86,7 @@ mod tests {
         let value = |placeholder: Placeholder<'_>| match placeholder {
             Placeholder::Name => "{port} {".to_owned(),
             Placeholder::Port => "7".to_owned(),
-            Placeholder::NamedPort(name) => format!("<{name}>"),
+            Placeholder::NamedPort(name) | Placeholder::Setting(name) => format!("<{name}>"),
             Placeholder::Bind | Placeholder::Agis => String::new(),
         };
         assert_eq!(fill_plainly("{name}:{port} {other} {", value), "{port} {:7 {other} {");

@@ -9,8 +9,7 @@ use serde::Deserialize;
 
 use super::{
     super::{Container, ContainerUser, Mount, Placeholder, template::placeholders},
-    ports::unknown_port,
-    rules::{Broken, Rules, unknown_placeholders},
+    rules::{Broken, Rules, unknown_placeholders, unknown_value},
     written::Written,
 };
 
@@ -70,6 +69,16 @@ enum WrittenMounts {
 }
 
 impl WrittenContainer {
+    /// Returns every text whose placeholders a host fills in.
+    pub(super) fn texts(&self) -> impl Iterator<Item = &String> {
+        self.entrypoint.iter().chain(&self.command).chain(self.env.values())
+    }
+
+    /// Returns the program; `None` if the image names it.
+    pub(super) fn program(&self) -> Option<&String> {
+        self.entrypoint.first()
+    }
+
     /// Returns the container; `None` if its account breaks a rule.
     pub(super) fn container(&self) -> Option<Container> {
         let user = match &self.user {
@@ -149,7 +158,7 @@ pub(super) fn broken_rules(game: &Written) -> Vec<Broken> {
 
 /// Checks a text of a container, which may hold placeholders.
 fn text(rules: &mut Rules, game: &Written, path: &[&str], text: &str) {
-    if let Some(problem) = unknown_port(game, text) {
+    if let Some(problem) = unknown_value(game, text) {
         rules.check(true, path, &problem);
     }
     for word in unknown_placeholders(text) {

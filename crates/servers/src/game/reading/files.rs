@@ -4,8 +4,7 @@ use serde_json::Value;
 
 use super::{
     super::{Format, Kind, Setting},
-    ports::unknown_port,
-    rules::Broken,
+    rules::{Broken, unknown_value},
     written::{Written, WrittenFile},
 };
 
@@ -15,10 +14,10 @@ pub(super) fn broken_rules(game: &Written) -> Vec<Broken> {
     for (path, file) in &game.files {
         let at = |below: &[&str]| [&["files", path.as_str()], below].concat().into_iter().map(str::to_owned).collect();
         let format = file.format(path);
-        if let Some(problem) = file.text.as_deref().and_then(|text| format.misuses_name(text)) {
+        if let Some(problem) = file.text.as_deref().and_then(|text| format.misuses_typed(text, &|it| game.sample(it))) {
             broken.push((at(&[]), problem));
         }
-        if let Some(problem) = file.text.as_deref().and_then(|text| unknown_port(game, text)) {
+        if let Some(problem) = file.text.as_deref().and_then(|text| unknown_value(game, text)) {
             broken.push((at(&[]), problem));
         }
         if file.text.is_none() && file.set.is_empty() {
@@ -28,8 +27,8 @@ pub(super) fn broken_rules(game: &Written) -> Vec<Broken> {
             broken.push((at(&["set"]), problem));
         }
         for setting in file.settings() {
-            let unknown = setting.value.as_str().and_then(|text| unknown_port(game, text));
-            if let Some(problem) = mistake(&setting, format).or(unknown) {
+            let unknown = setting.value.as_str().and_then(|text| unknown_value(game, text));
+            if let Some(problem) = mistake(game, &setting, format).or(unknown) {
                 let below: Vec<_> = ["set"].into_iter().chain(setting.path.iter().map(String::as_str)).collect();
                 broken.push((at(&below), problem));
             }
@@ -50,7 +49,7 @@ fn misuse_of_set(file: &WrittenFile, format: Format) -> Option<String> {
         .then(|| "needs a `format` whose keys AGIS can set: `ini`, `properties`, `toml`, `json` or `yaml`".to_owned())
 }
 
-fn mistake(setting: &Setting, format: Format) -> Option<String> {
+fn mistake(game: &Written, setting: &Setting, format: Format) -> Option<String> {
     let Setting { path, value } = setting;
     let deepest = match format {
         Format::Properties | Format::Yaml => 1,
@@ -69,7 +68,7 @@ fn mistake(setting: &Setting, format: Format) -> Option<String> {
             if text.contains(char::is_control) {
                 return Some("must be on one line: no value of INI has more".to_owned());
             }
-            format.misuses_name(&format!("key = {text}"))
+            format.misuses_typed(&format!("key = {text}"), &|it| game.sample(it))
         }
         Value::String(_) | Value::Number(_) | Value::Bool(_) => None,
         Value::Null | Value::Array(_) | Value::Object(_) => {

@@ -11,6 +11,7 @@ use super::{
     super::{Placeholder, ReadyWhen, StopHow},
     container,
     ports::{self, unknown_port},
+    settings::{self, unknown_setting},
     written::Written,
 };
 use crate::console::COMMAND_MAX;
@@ -34,9 +35,13 @@ pub(super) fn broken_rules(key: &str, game: &Written) -> Vec<Broken> {
     rules.stop(game);
     for (name, value) in &game.env {
         rules.environment(&["env", name], name, value);
+        if let Some(problem) = unknown_value(game, value) {
+            rules.check(true, &["env", name], &problem);
+        }
     }
     rules.paths(game);
     rules.0.extend(super::files::broken_rules(game));
+    rules.0.extend(settings::broken_rules(game));
     rules.0
 }
 
@@ -97,7 +102,7 @@ impl Rules {
         let number = place.to_string();
         let path = ["command", number.as_str()];
         self.check(part.contains('\0'), &path, "must not contain a NUL: no program can be given one");
-        if let Some(problem) = unknown_port(game, part) {
+        if let Some(problem) = unknown_value(game, part) {
             self.check(true, &path, &problem);
         }
         for word in unknown_placeholders(part) {
@@ -183,6 +188,11 @@ impl Rules {
             paths.insert(parts, path);
         }
     }
+}
+
+/// Returns the reason why a placeholder in this text is no port or setting of the game; `None` if there is none.
+pub(super) fn unknown_value(game: &Written, template: &str) -> Option<String> {
+    unknown_port(game, template).or_else(|| unknown_setting(game, template))
 }
 
 fn is_on_one_line(text: &str) -> bool {

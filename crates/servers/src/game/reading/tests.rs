@@ -261,10 +261,65 @@ fn each_rule_names_its_field() {
         ("files = { 'a.ini' = { set = { b = '({name})' } } }", "g.files.\"a.ini\".set.b: `{name}` must end", "quotes"),
         ("files = { 'a.json' = { set = { b = [1] } } }", "g.files.\"a.json\".set.b", "a text, a number"),
         ("unheard = 1", "g.unheard", "unknown field"),
+        ("command = ['g', '{settings.a}']", "g.command.1: `{settings.a}` is no setting of this game", ""),
+        ("env = { A = '{settings.a}' }", "g.env.A: `{settings.a}` is no setting", ""),
+        ("files = { a = '{settings.B}' }", "g.files.a: `{settings.B}` is no setting", ""),
+        ("env = { A = '{port.query}' }", "g.env.A: `{port.query}` names no port", ""),
+        ("settings = 1", "g.settings: must be a table", "integer"),
+        ("settings = { a = 1 }", "g.settings.a: must be a table", "integer"),
     ] {
         let said = said_of(lines);
         assert!(said.starts_with(&format!("line 1: {field}")) && said.contains(says), "{lines}: {said}");
         assert_eq!(said.lines().count(), 1, "{lines}: {said}");
+    }
+    for (setting, field, says) in [
+        ("type = 'word', title = 'A'", "a.type: must be `text`", "word"),
+        ("title = 'A'", "a.type: is missing", ""),
+        ("type = 'text'", "a.title: is missing", ""),
+        ("type = 'text', title = 'A', kind = 1", "a.kind: unknown field", "`default`"),
+        ("type = 'text', title = ''", "a.title: must be a text", "45"),
+        ("type = 'text', title = 'A', help = \"a\\nb\"", "a.help: must be a text", "one line"),
+        ("type = 'text', title = 'A', default = 1", "a.default: must be a text of 0 to 200 characters", ""),
+        ("type = 'text', title = 'A', default = 'ab', max_length = 1", "a.default: must be a text of 0 to 1", ""),
+        ("type = 'text', title = 'A', default = 'a', pattern = '[0-9]+'", "a.default: must be a text", "`[0-9]+`"),
+        ("type = 'text', title = 'A', pattern = '('", "a.pattern: is no regular expression", ""),
+        ("type = 'text', title = 'A', pattern = 'a)(b'", "a.pattern: is no regular expression", ""),
+        ("type = 'text', title = 'A', pattern = '(a{900}){900}'", "a.pattern: is no regular expression", "size"),
+        ("type = 'text', title = 'A', max_length = 1001", "a.max_length: must be from `min_length` to 1000", ""),
+        ("type = 'text', title = 'A', min_length = 9, max_length = 8", "a.max_length: must be from", ""),
+        ("type = 'text', title = 'A', min = 9", "a.min: must be there with the type `int` or `float` only", ""),
+        ("type = 'int', title = 'A', pattern = ''", "a.pattern: must be there with the type `text` or `secret`", ""),
+        ("type = 'int', title = 'A', default = 1.5", "a.default: must be a whole number", ""),
+        ("type = 'int', title = 'A', min = 0.5", "a.min: must be a whole number", ""),
+        ("type = 'int', title = 'A', min = 'a'", "a.min: must be a number", "string"),
+        ("type = 'int', title = 'A', min = 2, max = 1", "a.max: must not be below `min`", ""),
+        ("type = 'float', title = 'A', default = nan", "a.default: must be a number from", ""),
+        ("type = 'float', title = 'A', min = 1, max = 0.5", "a.max: must not be below `min`", ""),
+        ("type = 'bool', title = 'A', default = 'yes'", "a.default: must be true or false", ""),
+        ("type = 'choice', title = 'A'", "a.choices: must be 1 to 25 choices", ""),
+        ("type = 'choice', title = 'A', choices = ['a', 'a']", "a.choices: must be 1 to 25 choices", "another value"),
+        ("type = 'choice', title = 'A', choices = ['']", "a.choices: must be 1 to 25 choices", ""),
+        ("type = 'choice', title = 'A', choices = [1]", "a.choices: must be a list of 1 to 25 texts", "integer"),
+        ("type = 'choice', title = 'A', choices = ['a'], default = 'b'", "a.default: must be one of: a", ""),
+        ("type = 'secret', title = 'A', default = 'hunter2'", "a.default: must be \"\" or not be there", ""),
+        ("type = 'ports', title = 'A', default = [0]", "a.default: must be a list of at most 16 port numbers", ""),
+        ("type = 'text', title = 'A', by = 'me'", "a.by: must be `owner` or `operator`", "me"),
+    ] {
+        let lines = format!("settings.a = {{ {setting} }}\nenv.A = '{{settings.a}}'");
+        let said = said_of(&lines);
+        assert!(said.starts_with(&format!("line 1: g.settings.{field}")) && said.contains(says), "{lines}: {said}");
+        // A setting that cannot be read is also unknown.
+        assert!(said.lines().all(|line| line.starts_with("line 1: ")), "{lines}: {said}");
+    }
+    let text = "type = 'text', title = 'A'";
+    for (lines, says) in [
+        (format!("settings.a = {{ {text} }}"), "g.settings.a: has no effect: no `{settings.a}` stands"),
+        (format!("settings.A = {{ {text} }}"), "g.settings.A: must have a name of 1 to 20 small letters"),
+        (format!("command = ['{{settings.a}}']\nsettings.a = {{ {text} }}"), "g.command.0: must not be a text that"),
+        (format!("files.f = '{{settings.a}}'\nsettings.a = {{ {text} }}"), "g.files.f: `{settings.a}` must not stand"),
+    ] {
+        let said = said_of(&lines);
+        assert!(said.contains(says), "{lines}: {said}");
     }
     let said = said("[g]\ntitle = 'G'\ncommand = ['g']\ncost_per_hour = 0\nready = { when = 'port' }");
     assert_eq!(said, "line 1: g.port: is missing: a game with a `command` or a `container` needs one, or `ports`\n");
@@ -280,6 +335,7 @@ fn every_field_is_listed() {
         ("stop.", "stop = { none = 1 }"),
         ("files.*.", "files.a = { none = 1 }"),
         ("ports.*.", "ports = [{ none = 1 }]"),
+        ("settings.*.", "settings.a = { none = 1 }"),
     ] {
         let said = said_of(lines);
         let (_, names) = said.split_once("expected ").expect("a list of fields");

@@ -8,11 +8,15 @@ use serde::{
 };
 use serde_json::{Map, Value};
 
-use super::super::{
-    Format, Game, GameFile, GamePort, GoodExits, Kind, Limits, Process, Protocol, Ready, Runs, Setting, Stop, World,
-    template::{Placeholder, placeholders},
-};
 use super::container::WrittenContainer;
+use super::{
+    super::{
+        Format, Game, GameFile, GamePort, GoodExits, Kind, Limits, Process, Protocol, Ready, Runs, Setting, Stop,
+        World,
+        template::{Placeholder, placeholders},
+    },
+    settings::WrittenSettings,
+};
 
 /// Fields of a game as the catalogue writes them.
 #[derive(Default, Deserialize)]
@@ -53,6 +57,8 @@ pub(super) struct Written {
     pub(super) env: BTreeMap<String, String>,
     #[serde(default)]
     pub(super) files: BTreeMap<String, WrittenFile>,
+    #[serde(default)]
+    pub(super) settings: WrittenSettings,
 }
 
 /// Console of a process.
@@ -146,12 +152,12 @@ impl WrittenFile {
         self.kind.unwrap_or(default)
     }
 
-    /// Returns the keys to set. A reader whom a name misleads reads everything behind the name as something else, so
-    /// names come first.
+    /// Returns the keys to set. A reader whom a typed text misleads reads everything behind it as something else, so
+    /// names and settings come first.
     pub(super) fn settings(&self) -> Vec<Setting> {
         let mut settings = vec![];
         flatten(&mut vec![], &self.set, &mut settings);
-        settings.sort_by_key(|setting| !has_name(&setting.value));
+        settings.sort_by_key(|setting| !has_typed(&setting.value));
         settings
     }
 
@@ -172,8 +178,9 @@ fn flatten(path: &mut Vec<String>, table: &Map<String, Value>, settings: &mut Ve
     }
 }
 
-fn has_name(value: &Value) -> bool {
-    value.as_str().is_some_and(|text| placeholders(text).any(|(_, placeholder)| placeholder == Placeholder::Name))
+fn has_typed(value: &Value) -> bool {
+    let is_typed = |placeholder| matches!(placeholder, Placeholder::Name | Placeholder::Setting(_));
+    value.as_str().is_some_and(|text| placeholders(text).any(|(_, placeholder)| is_typed(placeholder)))
 }
 
 impl Written {
@@ -215,7 +222,7 @@ impl Written {
 
     /// Returns the game; `None` if these fields break a rule about how it runs.
     pub(super) fn game(self, key: &str) -> Option<Game> {
-        let ports = self.game_ports()?;
+        let (ports, settings) = (self.game_ports()?, self.game_settings());
         let Self { title, cost_per_hour, ready, stop, good_exits, mut env, files, .. } = self;
         let mut command = self.command.into_iter();
         let runs = match (command.next(), self.container, self.gameserver, self.fleet) {
@@ -232,6 +239,20 @@ impl Written {
         let (pty, limits) = (self.console.unwrap_or_default().pty, self.limits.unwrap_or_default());
         let files = files.into_iter().map(|(path, file)| (path.clone(), file.file(&path))).collect();
         let key = key.to_owned();
-        Some(Game { key, title, runs, ports, pty, limits, cost_per_hour, ready, stop, good_exits, env, files })
+        Some(Game {
+            key,
+            title,
+            runs,
+            ports,
+            pty,
+            limits,
+            cost_per_hour,
+            ready,
+            stop,
+            good_exits,
+            env,
+            files,
+            settings,
+        })
     }
 }
