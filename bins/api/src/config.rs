@@ -16,7 +16,10 @@ use agis_program::{
     settings::{self, seconds},
 };
 use agis_runtime::{ConfigErrors, Env};
-use agis_servers::game::{RunsOn, Size};
+use agis_servers::{
+    Home,
+    game::{RunsOn, Size},
+};
 use agis_storage::{DatabaseUrl, DbConfig};
 use chrono::{NaiveDate, NaiveTime};
 
@@ -33,7 +36,7 @@ pub(crate) struct Config {
     pub(crate) metrics_address: IpAddr,
     pub(crate) metrics_port: u16,
     pub(crate) network: Network,
-    pub(crate) host: hosts::Config,
+    pub(crate) hosts: Vec<hosts::Config>,
     pub(crate) stop_games: bool,
     /// Time for which requests are still served after readiness has failed.
     pub(crate) shutdown_delay: Duration,
@@ -45,8 +48,8 @@ pub(crate) struct Config {
 
 pub(crate) fn read(get: &dyn Fn(&str) -> Option<String>) -> Result<Config, ConfigErrors> {
     let mut env = Env::new(get);
-    let host = settings::host(&mut env);
-    let rules = Rules::read(&mut env, &host);
+    let homes = settings::homes(&mut env);
+    let rules = Rules::read(&mut env, &homes);
     let config = Config {
         database: settings::database(&mut env),
         bind: env.or("BIND_ADDRESS", IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
@@ -54,13 +57,13 @@ pub(crate) fn read(get: &dyn Fn(&str) -> Option<String>) -> Result<Config, Confi
         metrics_address: settings::metrics_address(&mut env),
         metrics_port: env.or("METRICS_PORT", 8081),
         network: network(&mut env),
-        stop_games: stop_games(&mut env, host.kind),
+        stop_games: stop_games(&mut env, &homes),
         shutdown_delay: seconds(&mut env, "SHUTDOWN_DELAY_SECONDS", 0, 0..=300),
         workers: env.number("OPERATION_WORKERS", 16, 1..=1000) as usize,
         lease: seconds(&mut env, "OPERATION_LEASE_SECONDS", 30, 2..=3600),
         edge: edge(&mut env, &rules.keys),
         rules,
-        host: host_config(&mut env, host),
+        hosts: host_configs(&mut env, &homes),
     };
     env.finish().map(|()| config)
 }
@@ -132,34 +135,46 @@ fn legacy(env: &mut Env<'_>, rate_limit: u32) -> Option<LegacyPolicy> {
 }
 
 /// Reads whether a shutdown stops the games. Other processes serve a cluster's games too, so there it is refused.
-fn stop_games(env: &mut Env<'_>, kind: RunsOn) -> bool {
+fn stop_games(env: &mut Env<'_>, homes: &[Home]) -> bool {
     let stop = env.word("GAMES_ON_SHUTDOWN", &["leave", "stop"]) == "stop";
-    if stop && kind == RunsOn::Agones {
-        env.reject("GAMES_ON_SHUTDOWN", "stop", "needs AGIS_HOST=process: other processes serve a cluster's games too");
+    if stop && homes.iter().any(|home| home.kind == RunsOn::Agones) {
+        env.reject(
+            "GAMES_ON_SHUTDOWN",
+            "stop",
+            "needs a host of this machine in AGIS_HOST: other processes serve a cluster's games too",
+        );
     }
     stop
 }
 
-fn host_config(env: &mut Env<'_>, host: settings::Host) -> hosts::Config {
+/// Reads the configuration of each host. A setting of a host that is not served is checked too.
+fn host_configs(env: &mut Env<'_>, homes: &[Home]) -> Vec<hosts::Config> {
+    let (machine, agones) = (machine(env), agones_host(env));
+    let config = |home: &Home| match home.kind {
+        RunsOn::Process => {
+            let machine = agis_machine::Config { name: home.name.clone(), ..machine.clone() };
+            Some(hosts::Config::Process(agis_host_process::Config { machine, shim: beside_this_program("agis-shim") }))
+        }
+        RunsOn::Container => {
+            env.reject("AGIS_HOST", "container", "cannot be served by this version");
+            None
+        }
+        RunsOn::Agones => {
+            Some(hosts::Config::Agones(agis_host_agones::Config { name: home.name.clone(), ..agones.clone() }))
+        }
+    };
+    homes.iter().filter_map(config).collect()
+}
+
+fn agones_host(env: &mut Env<'_>) -> agis_host_agones::Config {
     let namespace = env.text("AGONES_NAMESPACE").unwrap_or_else(|| "agones-dev".to_owned());
     let fence_namespace = env.text("AGONES_FENCES_NAMESPACE").unwrap_or_else(|| format!("{namespace}-fences"));
-    let process = process_host(env, host.name.clone());
-    match host.kind {
-        RunsOn::Process | RunsOn::Container => hosts::Config::Process(process),
-        RunsOn::Agones => hosts::Config::Agones(agis_host_agones::Config {
-            name: host.name,
-            namespace,
-            fence_namespace,
-            pace: agis_host_agones::Pace::default(),
-        }),
-    }
+    let pace = agis_host_agones::Pace::default();
+    agis_host_agones::Config { name: String::new(), namespace, fence_namespace, pace }
 }
 
-fn process_host(env: &mut Env<'_>, name: String) -> agis_host_process::Config {
-    agis_host_process::Config { machine: machine(env, name), shim: beside_this_program("agis-shim") }
-}
-
-fn machine(env: &mut Env<'_>, name: String) -> agis_machine::Config {
+/// Reads what the hosts of this machine share. Each adds its name.
+fn machine(env: &mut Env<'_>) -> agis_machine::Config {
     let data_dir = PathBuf::from(env.text("AGIS_DATA_DIR").unwrap_or_else(|| "/var/lib/agis".to_owned()));
     if !data_dir.is_absolute() {
         env.reject("AGIS_DATA_DIR", &data_dir.display().to_string(), "is an absolute path");
@@ -167,7 +182,7 @@ fn machine(env: &mut Env<'_>, name: String) -> agis_machine::Config {
     agis_machine::Config {
         data_dir,
         public_address: env.text("PUBLIC_ADDRESS").unwrap_or_else(settings::machine),
-        name,
+        name: String::new(),
         bind_address: env.or("GAME_BIND_ADDRESS", IpAddr::V4(Ipv4Addr::UNSPECIFIED)).to_string(),
         game_uids: game_uids(env),
         disk_reserve: size(env, "DISK_RESERVE", 512 << 20).unwrap_or_default(),

@@ -10,11 +10,11 @@ use agis_storage::Db;
 /// A shutdown polls: the workers listen to the bell of the operations, and a shutdown lasts only seconds.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// Asks every server of this host to stop, and waits until they have stopped or `within` is over.
-pub(crate) async fn stop(db: &Db, services: &Services, host: &str, within: Duration) {
+/// Asks every server of these hosts to stop, and waits until they have stopped or `within` is over.
+pub(crate) async fn stop(db: &Db, services: &Services, hosts: &[String], within: Duration) {
     let until = Instant::now() + within;
     let operations = loop {
-        match ask(db, services, host).await {
+        match ask(db, services, hosts).await {
             Ok(operations) => break operations,
             Err(error) if Instant::now() >= until => {
                 return tracing::warn!(%error, "games could not be stopped and run on");
@@ -34,8 +34,8 @@ pub(crate) async fn stop(db: &Db, services: &Services, host: &str, within: Durat
     tracing::warn!("games did not stop in time and run on");
 }
 
-async fn ask(db: &Db, services: &Services, host: &str) -> Result<Vec<OperationId>, agis_base::StoreError> {
-    let servers = db.wanted(&[host.to_owned()]).await?;
+async fn ask(db: &Db, services: &Services, hosts: &[String]) -> Result<Vec<OperationId>, agis_base::StoreError> {
+    let servers = db.wanted(hosts).await?;
     let stop = |server| Request::of_operator(server, Action::Stop, UserId::from_stored("operator"));
     let requests: Vec<_> = servers.into_iter().map(stop).collect();
     let answers = services.servers.request_all(&requests).await?;

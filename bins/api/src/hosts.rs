@@ -1,4 +1,4 @@
-//! The host that this process serves.
+//! The hosts that this process serves.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,52 +16,99 @@ const DISK: Duration = Duration::from_secs(60);
 /// Interval between two checks of the cluster.
 const PING: Duration = Duration::from_secs(5);
 
-/// The host of the games. The program fills it from its environment.
+/// A host of games. The program fills it from its environment.
 pub(crate) enum Config {
     Process(agis_host_process::Config),
     Agones(agis_host_agones::Config),
 }
 
-/// The host, by the traits that it implements.
-pub(crate) struct Hosts {
-    pub(crate) host: Arc<dyn Host>,
-    pub(crate) consoles: Vec<Arc<dyn Console>>,
-    agones: Option<Arc<AgonesHost>>,
-    process: Option<Arc<ProcessHost>>,
+/// A served host, by the kinds that differ in their loops.
+enum Served {
+    Process(Arc<ProcessHost>),
+    Agones(Arc<AgonesHost>),
 }
 
-impl Hosts {
-    /// # Errors
-    /// The configuration cannot be used.
-    pub(crate) async fn new(config: &Config, catalogue: &Catalogue) -> Result<Self, Failure> {
+/// Every host that this process serves, in the order of the setting.
+pub(crate) struct Hosts(Vec<Served>);
+
+impl Served {
+    async fn new(config: &Config, catalogue: &Catalogue) -> Result<Self, Failure> {
         match config {
-            Config::Process(config) => {
-                let host = Arc::new(ProcessHost::new(config.clone()).map_err(Failure::from_display)?);
-                Ok(Self { host: host.clone(), consoles: vec![host.clone()], agones: None, process: Some(host) })
-            }
+            Config::Process(config) => ProcessHost::new(config.clone())
+                .map(|host| Self::Process(Arc::new(host)))
+                .map_err(Failure::from_display),
             Config::Agones(config) => {
                 // Libraries would each choose a TLS provider of their own; the process has one.
                 let _ = rustls::crypto::ring::default_provider().install_default();
                 let client = agis_host_agones::connect().await.map_err(Failure::from_display)?;
                 let host = AgonesHost::new(client, config.clone(), catalogue).map_err(Failure::from_display)?;
-                let host = Arc::new(host);
-                Ok(Self { host: host.clone(), consoles: vec![host.clone()], agones: Some(host), process: None })
+                Ok(Self::Agones(Arc::new(host)))
             }
         }
     }
 
-    /// Returns the loops that a host needs.
-    pub(crate) fn start(&self, tasks: &mut JoinSet<()>, health: &Health, stop: &CancellationToken) {
-        if let Some(host) = self.process.clone() {
-            // A look at large worlds takes long, and the looks take a fiftieth of the time at most.
-            let look = Loop::new("look after the disk", DISK).rest(DISK, 50);
-            tasks.spawn(look.run(stop.clone(), async move || host.look_after_disk().await));
+    fn host(&self) -> Arc<dyn Host> {
+        match self {
+            Self::Process(host) => host.clone(),
+            Self::Agones(host) => host.clone(),
         }
-        let Some(host) = &self.agones else { return };
-        let (watching, stopping) = (host.clone(), stop.clone());
-        tasks.spawn(async move { watching.run(stopping).await });
-        let (host, cluster) = (host.clone(), health.component("cluster", PING * 5));
-        let ping = Loop::new("ping the cluster", PING).component(cluster);
-        tasks.spawn(ping.run(stop.clone(), async move || host.ping().await));
+    }
+
+    fn console(&self) -> Arc<dyn Console> {
+        match self {
+            Self::Process(host) => host.clone(),
+            Self::Agones(host) => host.clone(),
+        }
+    }
+
+    /// Starts the loops that this kind of host needs.
+    fn start(&self, tasks: &mut JoinSet<()>, health: &Health, stop: &CancellationToken) {
+        match self {
+            Self::Process(host) => {
+                let host = host.clone();
+                // A look at large worlds takes long, and the looks take a fiftieth of the time at most.
+                let look = Loop::new("look after the disk", DISK).rest(DISK, 50);
+                tasks.spawn(look.run(stop.clone(), async move || host.look_after_disk().await));
+            }
+            Self::Agones(host) => {
+                let (watching, stopping) = (host.clone(), stop.clone());
+                tasks.spawn(async move { watching.run(stopping).await });
+                let (host, cluster) = (host.clone(), health.component("cluster", PING * 5));
+                let ping = Loop::new("ping the cluster", PING).component(cluster);
+                tasks.spawn(ping.run(stop.clone(), async move || host.ping().await));
+            }
+        }
+    }
+}
+
+impl Hosts {
+    /// # Errors
+    /// A configuration cannot be used.
+    pub(crate) async fn new(configs: &[Config], catalogue: &Catalogue) -> Result<Self, Failure> {
+        let mut served = vec![];
+        for config in configs {
+            served.push(Served::new(config, catalogue).await?);
+        }
+        Ok(Self(served))
+    }
+
+    /// Returns every host.
+    pub(crate) fn all(&self) -> Vec<Arc<dyn Host>> {
+        self.0.iter().map(Served::host).collect()
+    }
+
+    /// Returns the console of every host.
+    pub(crate) fn consoles(&self) -> Vec<Arc<dyn Console>> {
+        self.0.iter().map(Served::console).collect()
+    }
+
+    /// Returns the names of the hosts.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.0.iter().map(|served| served.host().name().to_owned()).collect()
+    }
+
+    /// Starts the loops that the hosts need.
+    pub(crate) fn start(&self, tasks: &mut JoinSet<()>, health: &Health, stop: &CancellationToken) {
+        self.0.iter().for_each(|served| served.start(tasks, health, stop));
     }
 }

@@ -28,7 +28,7 @@ use agis_runtime::{
     shutdown::{API_JOBS, Signals},
     telemetry,
 };
-use agis_servers::{host::Host, store::Billing};
+use agis_servers::{game::RunsOn, host::Host, store::Billing};
 use agis_storage::{Db, notify::Bells};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::task::JoinSet;
@@ -69,9 +69,9 @@ pub(crate) async fn serve() -> Result<(), Failure> {
     let health = Health::default();
     let db = Arc::new(Db::new(&config.database).map_err(Failure::from_display)?);
     let cache = KeyCache::default();
-    let hosts = Hosts::new(&config.host, &config.rules.catalogue).await?;
+    let hosts = Hosts::new(&config.hosts, &config.rules.catalogue).await?;
     let limits = Limits::new(&config.rules, &health).await;
-    let domain = Domain::new(&config.rules, &db, cache.clone(), limits.clone(), hosts.consoles.clone());
+    let domain = Domain::new(&config.rules, &db, cache.clone(), limits.clone(), hosts.consoles());
     let services = services(domain, config.edge.clone());
 
     let metrics_address = ops.local_addr().map_err(Failure::from_display)?;
@@ -80,7 +80,7 @@ pub(crate) async fn serve() -> Result<(), Failure> {
     let mut loops = Loops::default();
     limits.start(&mut loops.tasks, &loops.working);
     loops.start_jobs(&config, &db, &services, &health, metrics);
-    loops.start_automation(&config, &db, &services, &hosts.host, &health, cache);
+    loops.start_automation(&config, &db, &services, &hosts, &health, cache);
     hosts.start(&mut loops.tasks, &health, &loops.working);
 
     let address = api.local_addr().map_err(Failure::from_display)?;
@@ -89,7 +89,8 @@ pub(crate) async fn serve() -> Result<(), Failure> {
     let api = api.map_err(Failure::from_display)?;
     let handle = api.handle();
     let api = tokio::spawn(api);
-    tracing::info!(%address, %metrics_address, host = hosts.host.name(), time_zones = zones(), "API server listening");
+    let names = hosts.names();
+    tracing::info!(%address, %metrics_address, host = names.join(", "), time_zones = zones(), "API server listening");
 
     loops.until_shutdown(&mut signals).await?;
     tracing::info!("shutting down");
@@ -103,7 +104,7 @@ pub(crate) async fn serve() -> Result<(), Failure> {
         let _ = api.await;
         loops.firing.cancel();
         if config.stop_games {
-            games::stop(&db, &services, hosts.host.name(), GAMES).await;
+            games::stop(&db, &services, &names, GAMES).await;
         }
         loops.end().await;
         tracing::info!("shut down");
@@ -141,6 +142,24 @@ const REST: Chosen = Chosen { address: "BIND_ADDRESS", port: "API_PORT" };
 
 fn bind(address: IpAddr, port: u16, chosen: Chosen) -> Result<TcpListener, Failure> {
     agis_runtime::listen(SocketAddr::new(address, port), chosen).map_err(Failure::new)
+}
+
+/// Names of a host's components in readiness.
+struct Components {
+    host: &'static str,
+    workers: &'static str,
+}
+
+impl Components {
+    /// Returns the names for the host at this place of the setting. Alerts and dashboards know those of the first.
+    fn of(place: usize, kind: RunsOn) -> Self {
+        match kind {
+            _ if place == 0 => Self { host: "host", workers: "workers" },
+            RunsOn::Process => Self { host: "process_host", workers: "process_workers" },
+            RunsOn::Container => Self { host: "container_host", workers: "container_workers" },
+            RunsOn::Agones => Self { host: "agones_host", workers: "agones_workers" },
+        }
+    }
 }
 
 /// The background loops. They end in this order: the scheduler, the workers, the periodic jobs.
@@ -203,17 +222,36 @@ impl Loops {
         config: &Config,
         db: &Arc<Db>,
         services: &Services,
-        host: &Arc<dyn Host>,
+        hosts: &Hosts,
         health: &Health,
         keys: KeyCache,
     ) {
         let bells = Bells { keys, ..Bells::default() };
         self.start_scheduler(db, services, health, &bells);
-        let component = health.component("host", SILENCE);
-        let claim = self.start_reports(db, host, &component);
-        self.start_workers(config, db, host, health, &bells, &claim);
-        self.start_watcher(config, db, host, component, &claim);
+        for (place, host) in hosts.all().iter().enumerate() {
+            self.start_host(config, db, host, health, &bells, Components::of(place, host.kind()));
+        }
         self.start_billing(config, db, services, health);
+        let (url, health, stop) = (config.database.url.clone(), health.clone(), self.working.clone());
+        self.tasks.spawn(async move {
+            stop.run_until_cancelled(hear(url, bells, &health)).await;
+        });
+    }
+
+    /// Starts the work on a host.
+    fn start_host(
+        &mut self,
+        config: &Config,
+        db: &Arc<Db>,
+        host: &Arc<dyn Host>,
+        health: &Health,
+        bells: &Bells,
+        names: Components,
+    ) {
+        let component = health.component(names.host, SILENCE);
+        let claim = self.start_reports(db, host, &component);
+        self.start_workers(config, db, host, health.component(names.workers, SILENCE), bells, &claim);
+        self.start_watcher(config, db, host, component, &claim);
         let offered = Games {
             store: db.clone(),
             host: host.clone(),
@@ -222,10 +260,6 @@ impl Loops {
         };
         let look = Loop::new("look at the games", offered::INTERVAL);
         self.spawn_for_host(&claim, look.run(self.working.clone(), async move || offered.round().await));
-        let (url, health, stop) = (config.database.url.clone(), health.clone(), self.working.clone());
-        self.tasks.spawn(async move {
-            stop.run_until_cancelled(hear(url, bells, &health)).await;
-        });
     }
 
     fn start_scheduler(&mut self, db: &Arc<Db>, services: &Services, health: &Health, bells: &Bells) {
@@ -290,13 +324,13 @@ impl Loops {
         });
     }
 
-    /// Starts the workers, which pace themselves: a lane waits for free places as well as for a bell.
+    /// Starts the workers of a host, which pace themselves: a lane waits for free places as well as for a bell.
     fn start_workers(
         &mut self,
         config: &Config,
         db: &Arc<Db>,
         host: &Arc<dyn Host>,
-        health: &Health,
+        component: Component,
         bells: &Bells,
         claim: &Claim,
     ) {
@@ -309,7 +343,6 @@ impl Loops {
             billing: config.rules.servers.billing,
             bell: bells.operations.subscribe(),
         };
-        let component = health.component("workers", SILENCE);
         self.spawn_for_host(
             claim,
             workers.run(self.working.clone(), move |round| match round {

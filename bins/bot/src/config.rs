@@ -28,11 +28,11 @@ pub(crate) struct Discord {
 
 pub(crate) fn read(get: &dyn Fn(&str) -> Option<String>) -> Result<Config, ConfigErrors> {
     let mut env = Env::new(get);
-    let host = settings::host(&mut env);
+    let homes = settings::homes(&mut env);
     let config = Config {
         database: settings::database(&mut env),
         metrics: SocketAddr::new(settings::metrics_address(&mut env), env.or("METRICS_PORT", 8081)),
-        rules: Rules::read(&mut env, &host),
+        rules: Rules::read(&mut env, &homes),
         data_dir: env.text("AGIS_DATA_DIR").map(PathBuf::from),
         discord: discord(&mut env),
         settings: Settings {

@@ -31,7 +31,7 @@ impl Games {
     /// The store's; it is told the next time.
     pub async fn round(&self) -> Result<(), StoreError> {
         let mut found = vec![];
-        for game in self.catalogue.games() {
+        for game in self.catalogue.games().filter(|game| game.runs_on(self.host.kind())) {
             let unfit = self.host.unfit(game).await;
             self.log(&game.key, unfit.as_ref().map(|unfit| unfit.detail.as_str()));
             found.push((game.key.clone(), unfit.map(|unfit| unfit.reason.into())));

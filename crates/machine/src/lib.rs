@@ -1,4 +1,4 @@
-//! Which directories and ports of this machine belong to a server? Every host of a machine agrees on these. Linux only.
+//! Directories and ports of the servers on this machine. Every host of a machine agrees on these. Linux only.
 //!
 //! - [`Machine`] (`machine`): the data directory, with values that are fixed at start; [`Config`], [`SetupError`]
 //! - [`dir`]: a server's directory and its generation fence; `lock`: flock(2)

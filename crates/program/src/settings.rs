@@ -13,7 +13,11 @@ use agis_apikeys as apikeys;
 use agis_limiter_redis::{Files, RedisUrl, UrlError};
 use agis_runtime::{ConfigErrors, Env, telemetry::LogFormat};
 use agis_scheduler::{store as scheduler, zone::ZoneData};
-use agis_servers::{self as servers, game, store::Billing};
+use agis_servers::{
+    self as servers, Home,
+    game::{self, RunsOn},
+    store::Billing,
+};
 use agis_storage::{DatabaseUrl, DbConfig};
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 
@@ -35,16 +39,16 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// Reads the rules. New servers live on this host; the catalogue holds the games that it can run.
-    pub fn read(env: &mut Env<'_>, host: &Host) -> Self {
+    /// Reads the rules. New servers live on these hosts; the catalogue holds the games that they can run.
+    pub fn read(env: &mut Env<'_>, homes: &[Home]) -> Self {
         let servers = servers::Policy {
-            host: host.name.clone(),
+            homes: homes.to_vec(),
             servers_per_user: env.number("SERVERS_PER_USER", 20, 1..=100_000),
             billing: if env.word("BILLING", &["off", "on"]) == "on" { Billing::On } else { Billing::Off },
         };
         Self {
             servers,
-            catalogue: catalogue(env, host.kind),
+            catalogue: catalogue(env, &homes.iter().map(|home| home.kind).collect::<Vec<_>>()),
             schedules: schedules(env),
             keys: keys(env),
             buckets: env.number("RATE_LIMIT_BUCKETS", 100_000, 64..=100_000_000) as usize,
@@ -131,22 +135,36 @@ pub fn machine() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
-/// Host on which new servers live.
-#[derive(Debug, Clone)]
-pub struct Host {
-    /// Kind of host.
-    pub kind: game::RunsOn,
-    /// Name of the host.
-    pub name: String,
+/// Reads the hosts on which new servers live, at least one and at most one of each kind.
+pub fn homes(env: &mut Env<'_>) -> Vec<Home> {
+    let text = env.text("AGIS_HOST").unwrap_or_else(|| RunsOn::Process.as_str().to_owned());
+    let words: Vec<_> = text.split(',').map(str::trim).collect();
+    let mut kinds: Vec<_> = words.iter().filter_map(|word| RunsOn::from_word(word)).collect();
+    let is_alone = kinds.len() == 1;
+    if kinds.len() != words.len() {
+        env.reject("AGIS_HOST", &text, "is process, container or agones, or several with commas between them");
+    } else if (1..kinds.len()).any(|place| kinds[..place].contains(&kinds[place])) {
+        env.reject("AGIS_HOST", &text, "names each kind once");
+    } else if kinds.contains(&RunsOn::Agones) && !is_alone {
+        env.reject("AGIS_HOST", &text, "has agones alone: a pod has no place for other games");
+        kinds.retain(|kind| *kind != RunsOn::Agones);
+    }
+    if kinds.is_empty() {
+        kinds.push(RunsOn::Process);
+    }
+    let default = || if kinds == [RunsOn::Agones] { "agones".to_owned() } else { machine() };
+    let name = env.text("AGIS_HOST_NAME").unwrap_or_else(default);
+    let home = |kind: &RunsOn| Home { kind: *kind, name: host_name(*kind, &name) };
+    kinds.iter().map(home).collect()
 }
 
-/// Reads the host on which new servers live.
-pub fn host(env: &mut Env<'_>) -> Host {
-    let (kind, name) = match env.word("AGIS_HOST", &["process", "agones"]) {
-        "agones" => (game::RunsOn::Agones, "agones".to_owned()),
-        _ => (game::RunsOn::Process, machine()),
-    };
-    Host { kind, name: env.text("AGIS_HOST_NAME").unwrap_or(name) }
+/// Returns the name of a host of this machine, or of this cluster. It depends on no other kind that is served, so that no
+/// server changes its host with the list.
+fn host_name(kind: RunsOn, name: &str) -> String {
+    match kind {
+        RunsOn::Process | RunsOn::Agones => name.to_owned(),
+        RunsOn::Container => format!("{name}-container"),
+    }
 }
 
 /// Reads the rules about keys.
@@ -184,8 +202,8 @@ pub fn seconds(env: &mut Env<'_>, key: &str, default: u32, bounds: RangeInclusiv
 const LIMITS: &str = r#"{ memory = "4GiB", pids = 1024, console = "1MiB/s" }"#;
 
 /// Reads the games, with the limits of this installation.
-fn catalogue(env: &mut Env<'_>, kind: game::RunsOn) -> Arc<game::Catalogue> {
-    let read = read_catalogue(env, kind);
+fn catalogue(env: &mut Env<'_>, kinds: &[RunsOn]) -> Arc<game::Catalogue> {
+    let read = read_catalogue(env, kinds);
     let usual: game::Limits = LIMITS.parse().unwrap_or_default();
     let default = env.or("AGIS_LIMITS_DEFAULT", usual);
     let max: game::Limits = env.or("AGIS_LIMITS_MAX", game::Limits::default());
@@ -195,7 +213,7 @@ fn catalogue(env: &mut Env<'_>, kind: game::RunsOn) -> Arc<game::Catalogue> {
     })
 }
 
-fn read_catalogue(env: &mut Env<'_>, kind: game::RunsOn) -> Arc<game::Catalogue> {
+fn read_catalogue(env: &mut Env<'_>, kinds: &[RunsOn]) -> Arc<game::Catalogue> {
     let file = env.text("GAMES_FILE");
     let read = match &file {
         None => game::Catalogue::built_in().map_err(|error| error.to_string()),
@@ -204,11 +222,55 @@ fn read_catalogue(env: &mut Env<'_>, kind: game::RunsOn) -> Arc<game::Catalogue>
             Err(error) => Err(error.to_string()),
         },
     };
-    let why = match read.map(|catalogue| catalogue.only(&[kind])) {
+    let why = match read.map(|catalogue| catalogue.only(kinds)) {
         Ok(catalogue) if catalogue.games().next().is_some() => return Arc::new(catalogue),
-        Ok(_) => "has no game that this kind of AGIS_HOST can run".to_owned(),
+        Ok(_) => "has no game that the hosts of AGIS_HOST can run".to_owned(),
         Err(why) => why,
     };
     env.reject("GAMES_FILE", file.as_deref().unwrap_or("the built-in catalogue"), &why);
     Arc::default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn homes_of(hosts: &str) -> Result<Vec<(RunsOn, String)>, ConfigErrors> {
+        let get = |key: &str| match key {
+            "AGIS_HOST" => Some(hosts.to_owned()),
+            "AGIS_HOST_NAME" => Some("box".to_owned()),
+            _ => None,
+        };
+        let mut env = Env::new(&get);
+        let homes = homes(&mut env).into_iter().map(|home| (home.kind, home.name)).collect();
+        env.finish().map(|()| homes)
+    }
+
+    #[test]
+    fn name_of_a_host_depends_on_no_other() {
+        let home = |kind, name: &str| (kind, name.to_owned());
+        let (process, container) = (home(RunsOn::Process, "box"), home(RunsOn::Container, "box-container"));
+        for (hosts, expected) in [
+            ("process", vec![process.clone()]),
+            ("container", vec![container.clone()]),
+            ("process,container", vec![process.clone(), container.clone()]),
+            (" container , process ", vec![container, process]),
+            ("agones", vec![home(RunsOn::Agones, "box")]),
+        ] {
+            assert_eq!(homes_of(hosts).expect(hosts), expected);
+        }
+    }
+
+    #[test]
+    fn wrong_list_of_hosts_says_what_to_write() {
+        for (hosts, says) in [
+            ("docker", "is process, container or agones"),
+            ("process,", "is process, container or agones"),
+            ("process,process", "names each kind once"),
+            ("process,agones", "has agones alone"),
+        ] {
+            let errors = homes_of(hosts).expect_err(hosts).to_string();
+            assert!(errors.contains(says), "{hosts}: {errors}");
+        }
+    }
 }

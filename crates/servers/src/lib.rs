@@ -24,5 +24,5 @@ pub mod store;
 pub use access::{Access, Grantee, Permission, Permissions, Share};
 pub use operation::{Action, Operation, Origin, Request, State};
 pub use server::{NewServer, Server, ServerChange, Status};
-pub use service::{Policy, Servers, ServersError};
+pub use service::{Home, Policy, Servers, ServersError};
 pub use sharing::SharingError;

@@ -8,7 +8,7 @@ use thiserror::Error;
 use crate::{
     access::{Access, Needed, Permission},
     console::{COMMAND_MAX, Command, Console, ConsoleError, ServerConsole},
-    game::Catalogue,
+    game::{Catalogue, Game, RunsOn},
     operation::{self, Operation, Refusal, Request},
     server::{NewServer, Server, ServerChange},
     store::{
@@ -22,12 +22,28 @@ const DESCRIPTION_MAX: usize = 1000;
 /// Operator's decisions about servers.
 #[derive(Debug, Clone)]
 pub struct Policy {
-    /// Host on which new servers are created.
-    pub host: String,
+    /// Hosts on which new servers are created: each on the first that can run its game.
+    pub homes: Vec<Home>,
     /// Maximum number of servers per user.
     pub servers_per_user: u32,
     /// Whether servers that cost something have to be paid for.
     pub billing: Billing,
+}
+
+/// Host on which new servers are created.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Home {
+    /// Kind of the host.
+    pub kind: RunsOn,
+    /// Name of the host, as in `game_servers.host`.
+    pub name: String,
+}
+
+impl Policy {
+    /// Returns the name of the host on which new servers of this game are created.
+    fn home(&self, game: &Game) -> Option<&str> {
+        self.homes.iter().find(|home| game.runs_on(home.kind)).map(|home| home.name.as_str())
+    }
 }
 
 /// Applies the rules about servers, for every transport.
@@ -127,7 +143,14 @@ impl Servers {
     /// # Errors
     /// Fails if the store does.
     pub async fn unavailable_games(&self) -> Result<BTreeMap<String, String>, StoreError> {
-        self.games.unavailable_games(&self.policy.host).await
+        let mut unavailable = BTreeMap::new();
+        for Home { name, .. } in &self.policy.homes {
+            let is_at_home =
+                |game: &str| self.catalogue.get(game).is_some_and(|game| self.policy.home(game) == Some(name.as_str()));
+            let found = self.games.unavailable_games(name).await?;
+            unavailable.extend(found.into_iter().filter(|(game, _)| is_at_home(game)));
+        }
+        Ok(unavailable)
     }
 
     /// Adds a stopped server. Returns the existing one if the request has added it already.
@@ -144,11 +167,11 @@ impl Servers {
             let keys: Vec<_> = self.catalogue.games().map(|game| game.key.as_str()).collect();
             return Err(invalid("game_type", format!("is one of: {}", keys.join(", "))));
         };
-        let terms = Terms {
-            host: self.policy.host.clone(),
-            cost_per_hour: game.cost_per_hour,
-            limit: self.policy.servers_per_user,
+        let Some(host) = self.policy.home(game) else {
+            return Err(invalid("game_type", "is a game that no host here can run; choose another".to_owned()));
         };
+        let terms =
+            Terms { host: host.to_owned(), cost_per_hour: game.cost_per_hour, limit: self.policy.servers_per_user };
         self.servers.create(owner, &new, &terms, once).await.map_err(|error| self.refused(error))
     }
 

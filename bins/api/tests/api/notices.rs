@@ -18,7 +18,7 @@ async fn notice_names_the_channel_of_its_operation() {
     let stack = Stack::start().await;
     let (api, db) = (stack.api(&[]).await, database(&stack));
     let server = api.server("late", "unready").await;
-    let policy = Policy { host: "nobody".to_owned(), servers_per_user: 10, billing: Billing::Off };
+    let policy = Policy { homes: vec![], servers_per_user: 10, billing: Billing::Off };
     let catalogue = Arc::new(Catalogue::parse("").expect("a catalogue"));
     let rules = Servers::new(db.clone(), db.clone(), db.clone(), db.clone(), catalogue, policy, vec![]);
     let channel = ChannelId::from_stored("400000000000000001");

@@ -15,7 +15,7 @@ const ROLE: &str = "300000000000000002";
 /// The rules on the stack's database, as the bot has them.
 fn rules(stack: &Stack) -> Servers {
     let db = Arc::new(Db::new(&DbConfig { url: stack.database_url(), connections: 4 }).expect("a pool"));
-    let policy = Policy { host: "nobody".to_owned(), servers_per_user: 10, billing: Billing::Off };
+    let policy = Policy { homes: vec![], servers_per_user: 10, billing: Billing::Off };
     Servers::new(
         db.clone(),
         db.clone(),

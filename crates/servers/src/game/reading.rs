@@ -106,6 +106,9 @@ type Value = fn() -> DeValue<'static>;
 const NEEDED: [(&str, Value); 2] =
     [("title", || DeValue::String("".into())), ("cost_per_hour", || DeValue::Integer(Default::default()))];
 
+/// Fields that say how a game runs, beside `command`.
+const WAYS: [&str; 3] = ["container", "gameserver", "fleet"];
+
 /// Mistake in a catalogue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistake {
@@ -226,8 +229,12 @@ impl Entry<'_, '_> {
         let read = written(self.value, good).unwrap_or_default();
         if fields.is_some() {
             let broken = broken_rules(self.key(), &read);
-            // Ports that could not be read are not missing.
-            let is_known = |field: &String| bad.contains(field) || field == "port" && bad.contains("ports");
+            // Ports that could not be read are not missing, nor is a way to run.
+            let is_known = |field: &String| {
+                bad.contains(field)
+                    || field == "port" && bad.contains("ports")
+                    || field == "command" && WAYS.iter().any(|way| bad.contains(*way))
+            };
             let news = broken.into_iter().filter(|(path, _)| !path.first().is_some_and(is_known));
             mistakes.extend(news.map(|(path, problem)| {
                 let path: Vec<_> = path.iter().map(String::as_str).collect();

@@ -37,7 +37,7 @@ impl Scene {
 /// Returns the rules about servers on this database, with a catalogue of no games.
 pub(crate) fn servers(db: &Arc<Db>, billing: Billing) -> Servers {
     let catalogue = Arc::new(Catalogue::parse("").expect("a catalogue"));
-    let policy = Policy { host: "nobody".to_owned(), servers_per_user: 10, billing };
+    let policy = Policy { homes: vec![], servers_per_user: 10, billing };
     Servers::new(db.clone(), db.clone(), db.clone(), db.clone(), catalogue, policy, vec![])
 }
 

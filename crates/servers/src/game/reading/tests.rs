@@ -54,6 +54,7 @@ fn container_is_read_with_its_defaults() {
 #[test]
 fn each_rule_of_a_container_names_its_field() {
     for (lines, field, says) in [
+        ("command = ['x']", "g.container.image: is missing", ""),
         ("image = 'a'", "g.container.image", "with a tag or a digest"),
         ("image = 'a:1'\nuser = 'root'", "g.container.user", "1000:1000"),
         ("image = 'a:1'\nworld = 'data'", "g.container.world", "absolute"),
