@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::{fmt::Display, io::Write};
+use std::{fmt::Display, io::Write, path::PathBuf};
 
 use agis_base::UserId;
 use agis_program::upkeep;
@@ -41,6 +41,11 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: Option<HostsCommand>,
     },
+    /// List the games that this installation can run
+    Games {
+        #[command(subcommand)]
+        command: Option<GamesCommand>,
+    },
     /// Print the API's OpenAPI document
     Openapi,
 }
@@ -61,6 +66,15 @@ pub(crate) enum Direction {
 pub(crate) enum KeysCommand {
     /// Create a key, and its user if needed; prints only the key, once, to standard output
     Create(CreateKey),
+}
+
+#[derive(Subcommand)]
+pub(crate) enum GamesCommand {
+    /// Check a catalogue; prints each mistake with its file and line, or else the games
+    Check {
+        /// The file, as GAMES_FILE names it
+        file: PathBuf,
+    },
 }
 
 #[derive(Subcommand)]

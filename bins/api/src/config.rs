@@ -18,7 +18,7 @@ use agis_program::{
 use agis_runtime::{ConfigErrors, Env};
 use agis_servers::{
     Home,
-    game::{RunsOn, Size},
+    game::{Catalogue, RunsOn, Size},
 };
 use agis_storage::{DatabaseUrl, DbConfig};
 use chrono::{NaiveDate, NaiveTime};
@@ -72,6 +72,14 @@ pub(crate) fn database_url(get: &dyn Fn(&str) -> Option<String>) -> Result<Datab
     let mut env = Env::new(get);
     let url = settings::database_url(&mut env);
     env.finish().map(|()| url)
+}
+
+/// Reads the games that this installation can run.
+pub(crate) fn catalogue(get: &dyn Fn(&str) -> Option<String>) -> Result<Arc<Catalogue>, ConfigErrors> {
+    let mut env = Env::new(get);
+    let homes = settings::homes(&mut env);
+    let catalogue = settings::catalogue(&mut env, &homes);
+    env.finish().map(|()| catalogue)
 }
 
 /// Reads the operator's settings about keys, which `agis-api keys create` obeys too.

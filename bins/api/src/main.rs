@@ -4,6 +4,7 @@ mod cli;
 mod config;
 mod credits;
 mod games;
+mod games_command;
 mod hosts;
 mod hosts_command;
 mod keys;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         Command::Serve => run(serve::serve()),
         Command::Migrate { direction } => run(migrate::migrate(direction)),
         Command::Credits { command } => run(credits::credits(command)),
+        Command::Games { command } => games_command::games(command),
         Command::Hosts { command } => run(hosts_command::hosts(command)),
         Command::Keys { command } => run(keys::keys(command)),
     };

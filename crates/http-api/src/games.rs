@@ -1,7 +1,7 @@
 //! `/games`
 
 use actix_web::web::{Data, Json, Query};
-use agis_servers::game::Protocol;
+use agis_servers::game::{Protocol, Tried};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -17,7 +17,8 @@ use crate::{
 #[derive(Serialize, ToSchema)]
 #[schema(as = Game, examples(json!({
     "game_type": "openttd", "title": "OpenTTD", "port": 3979, "protocol": "tcp", "cost_per_hour": 20,
-    "unavailable": null
+    "unavailable": null, "documentation": "https://wiki.openttd.org/en/Manual/Dedicated%20server", "eula": null,
+    "tried": "run"
 })))]
 pub(crate) struct GameDto {
     /// The key of the game, as in `game_type` of a server.
@@ -34,6 +35,12 @@ pub(crate) struct GameDto {
     cost_per_hour: i32,
     /// Why no server can be created for it at the moment, for people. Null where no reason is known.
     unavailable: Option<String>,
+    /// The page that its entry in the catalogue follows.
+    documentation: Option<String>,
+    /// The licence that the owner of a server has to accept before its first start.
+    eula: Option<String>,
+    #[schema(value_type = Option<words::Tried>)]
+    tried: Option<&'static str>,
 }
 
 list_query! {
@@ -71,6 +78,9 @@ pub(crate) async fn list(
             protocol: game.protocol().as_str(),
             cost_per_hour: game.cost_per_hour,
             unavailable: unavailable.remove(&game.key),
+            documentation: game.about.documentation.clone(),
+            eula: game.about.eula.clone(),
+            tried: game.about.tried.map(Tried::as_str),
         });
     Ok(Json(List::new(games.collect(), limit, |game| game.game_type.clone())))
 }

@@ -57,6 +57,8 @@ words! {
     RunState: scheduler::RunState::ALL;
     /// The transport protocol of the game.
     Protocol: servers::game::Protocol::ALL;
+    /// Whether somebody ran the game's entry in the catalogue. `untried`: the entry follows its documentation alone.
+    Tried: servers::game::Tried::ALL;
 }
 
 /// A permission of a key: `write:x` includes `read:x`, and `*` includes everything but `read:hosts`, which is for

@@ -48,7 +48,7 @@ impl Rules {
         };
         Self {
             servers,
-            catalogue: catalogue(env, &homes.iter().map(|home| home.kind).collect::<Vec<_>>()),
+            catalogue: catalogue(env, homes),
             schedules: schedules(env),
             keys: keys(env),
             buckets: env.number("RATE_LIMIT_BUCKETS", 100_000, 64..=100_000_000) as usize,
@@ -202,8 +202,8 @@ pub fn seconds(env: &mut Env<'_>, key: &str, default: u32, bounds: RangeInclusiv
 const LIMITS: &str = r#"{ memory = "4GiB", pids = 1024, console = "1MiB/s" }"#;
 
 /// Reads the games, with the limits of this installation.
-fn catalogue(env: &mut Env<'_>, kinds: &[RunsOn]) -> Arc<game::Catalogue> {
-    let read = read_catalogue(env, kinds);
+pub fn catalogue(env: &mut Env<'_>, homes: &[Home]) -> Arc<game::Catalogue> {
+    let read = read_catalogue(env, &homes.iter().map(|home| home.kind).collect::<Vec<_>>());
     let usual: game::Limits = LIMITS.parse().unwrap_or_default();
     let default = env.or("AGIS_LIMITS_DEFAULT", usual);
     let max: game::Limits = env.or("AGIS_LIMITS_MAX", game::Limits::default());

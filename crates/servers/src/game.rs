@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, io, path::Path, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+mod about;
 mod built_in;
 mod container;
 mod file;
@@ -14,6 +15,7 @@ mod reading;
 mod setting;
 mod template;
 
+pub use about::{About, Query, QueryKind, Tried};
 pub use container::{Container, ContainerUser, Mount};
 pub use file::{GameFile, Kind, Setting};
 pub use format::Format;
@@ -57,6 +59,10 @@ pub struct Game {
     pub files: BTreeMap<String, GameFile>,
     /// Settings of its servers, in the order of the catalogue.
     pub settings: Vec<GameSetting>,
+    /// Protocol that tells who plays; `None` if the catalogue names none.
+    pub query: Option<Query>,
+    /// Facts about the entry.
+    pub about: About,
 }
 
 /// How a game runs. The catalogue says so by exactly one of `command`, `container`, `gameserver` and `fleet`.

@@ -123,3 +123,42 @@ async fn stale_or_foreign_reports_block_no_game() {
     let kept: i64 = sql.query_one("select count(*) from unavailable_games", &[]).await.expect("a count").get(0);
     assert_eq!(kept, 2, "what others say is left alone");
 }
+
+#[tokio::test]
+async fn checked_catalogue_is_told_by_file_and_line() {
+    let stack = Stack::start().await;
+    let folder = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| folder.path().join(name).to_str().expect("text").to_owned();
+    let check = || {
+        let output = stack.output(&[], &["games", "check", &path("games.toml")]);
+        (
+            output.status.code(),
+            String::from_utf8(output.stdout).expect("text"),
+            String::from_utf8(output.stderr).expect("text"),
+        )
+    };
+    let (status, _, error) = check();
+    assert!(status == Some(1) && error.contains("cannot be read: No such file"), "{error}");
+
+    fs::write(path("games.toml"), "include = ['more.toml']\n[one]\ntitle = 1\n").expect("a file");
+    fs::write(path("more.toml"), "[two]\ntitle = 'Two'\nfleet = 'two'\ncost_per_hour = -1\n").expect("a file");
+    let (status, told, error) = check();
+    let lines: Vec<_> = told.lines().collect();
+    assert!(lines[0].starts_with(&format!("{}:2: one.cost_per_hour: is missing", path("games.toml"))), "{told}");
+    assert_eq!(lines.last(), Some(&&*format!("{}:4: two.cost_per_hour: must not be negative", path("more.toml"))));
+    assert_eq!((status, error), (Some(1), format!("agis-api: {} has {} mistakes\n", path("games.toml"), lines.len())));
+
+    fs::write(
+        path("games.toml"),
+        "extend = 'built-in'\ninclude = ['more.toml']\n[demo]\nports = [{ name = 'game', port = 27600 }]\n",
+    )
+    .expect("a file");
+    fs::write(path("more.toml"), "[two]\ntitle = 'Two'\nfleet = 'two'\ncost_per_hour = 1\n").expect("a file");
+    let (status, told, error) = check();
+    assert_eq!((status, &*error), (Some(0), ""), "{told}");
+    let line = |key: &str| told.lines().find(|line| line.starts_with(key)).expect("the game").to_owned();
+    assert!(line("demo ").contains("process") && line("demo ").contains("27600/tcp"), "{told}");
+    assert!(line("two ").contains("agones"), "{told}");
+    let listed = stack.command(&["games"]);
+    assert!(listed.lines().any(|line| line.starts_with("sleeper ")), "{listed}");
+}

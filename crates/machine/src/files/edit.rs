@@ -41,7 +41,7 @@ fn edited(format: Format, text: &str, settings: &[Setting]) -> io::Result<String
             Format::Json => json::set(&text, setting),
             _ => yaml::set(&text, setting),
         }),
-        Format::Xml | Format::Text => Err(broken("has no format whose keys AGIS can set")),
+        Format::Xml | Format::Cfg | Format::Text => Err(broken("has no format whose keys AGIS can set")),
     }
 }
 

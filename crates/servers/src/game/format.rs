@@ -24,6 +24,8 @@ pub enum Format {
     Yaml,
     /// XML.
     Xml,
+    /// Commands of a game's console, as Quake, Source and Teeworlds read them.
+    Cfg,
     /// Anything else. Holds no typed text.
     Text,
 }
@@ -60,6 +62,7 @@ impl Format {
             Self::Json => "JSON",
             Self::Yaml => "YAML",
             Self::Xml => "XML",
+            Self::Cfg => "console commands",
             Self::Text => "plain text",
         }
     }
@@ -75,6 +78,7 @@ impl Format {
             Self::Properties => Ok(property(text)),
             Self::Toml | Self::Json | Self::Yaml => Ok(between_quotes(text)),
             Self::Xml => Ok(text.chars().map(entity).collect()),
+            Self::Cfg => command(text),
             Self::Text => Err("cannot stand in plain text"),
         }
     }
@@ -88,7 +92,7 @@ impl Format {
             Self::Json => serde_json::from_str(text).map_err(|error| error.to_string()),
             Self::Toml => toml::from_str(text).map_err(|error| error.message().to_owned()),
             Self::Yaml => serde_saphyr::from_str(text).map_err(|error| error.to_string()),
-            Self::Ini | Self::Properties | Self::Xml | Self::Text => Ok(Value::Null),
+            Self::Ini | Self::Properties | Self::Xml | Self::Cfg | Self::Text => Ok(Value::Null),
         }
     }
 
@@ -108,6 +112,11 @@ impl Format {
                     typed().find(|(place, _)| !is_ini_value(&template[..place.start], &template[place.end..]))?;
                 let word = &template[wrong];
                 Some(format!("`{word}` must end a line `key = {word}`, or stand between double quotes"))
+            }
+            Self::Cfg => {
+                let (wrong, _) =
+                    typed().find(|(place, _)| !is_quoted(&template[..place.start], &template[place.end..]))?;
+                Some(format!("`{}` must stand between double quotes", &template[wrong]))
             }
             Self::Json | Self::Toml | Self::Yaml => self.changes_with_typed(template, word, sample),
             Self::Properties | Self::Xml => None,
@@ -138,6 +147,12 @@ fn renamed(document: Value) -> Value {
     }
 }
 
+/// Checks whether a place is between double quotes of its line.
+fn is_quoted(before: &str, after: &str) -> bool {
+    let before = before.rsplit('\n').next().unwrap_or_default();
+    before.matches('"').count() % 2 == 1 && after.split('\n').next().unwrap_or_default().contains('"')
+}
+
 /// Checks whether a place in an INI file is a whole value up to the end of its line, or between double quotes.
 fn is_ini_value(before: &str, after: &str) -> bool {
     let before = before.rsplit('\n').next().unwrap_or_default();
@@ -162,6 +177,17 @@ fn ini(before: &str, text: &str) -> Result<String, &'static str> {
     }
     if text.contains([' ', '\t']) && text.split([' ', '\t']).skip(1).any(|word| word.starts_with(';')) {
         return Err("holds a ; behind a space");
+    }
+    if text.contains(char::is_control) {
+        return Err("has more than one line");
+    }
+    Ok(text.to_owned())
+}
+
+/// Consoles of games have no escapes in common, and none of them shows a name with a semicolon.
+fn command(text: &str) -> Result<String, &'static str> {
+    if text.contains(['"', '\\', ';']) {
+        return Err("holds one of \" \\ ;");
     }
     if text.contains(char::is_control) {
         return Err("has more than one line");
@@ -249,6 +275,9 @@ mod tests {
             (Format::Ini, "[{name}]"),
             (Format::Ini, "a = (name={name},port={port})"),
             (Format::Ini, "; {name}"),
+            (Format::Cfg, "sv_name {name}"),
+            (Format::Cfg, "sv_name \"\" {name}"),
+            (Format::Cfg, "sv_name \"{name}"),
             (Format::Text, "{name}"),
         ] {
             let problem = misused(format, template).unwrap_or_default();
@@ -258,6 +287,7 @@ mod tests {
             (Format::Ini, "a = {name}"),
             (Format::Ini, "[s]\na=Welcome to {name} \nb = (name=\"{name}\",port={port})"),
             (Format::Toml, "a = \"\"\"\nWelcome to {name}\n\"\"\""),
+            (Format::Cfg, "bind {port}\nsv_name \"the {name}\""),
             (Format::Text, "{port} {names}"),
             (Format::Xml, "<a b='{name}'>{name}</a>"),
         ] {
@@ -286,6 +316,14 @@ mod tests {
         for name in ["Team #1", "#1 Server", "Bob's \"best\" server", "a=b", "100% {fun} [EU] \\o/", "a;b"] {
             assert_eq!(Format::Ini.hold("a = ", name).as_deref(), Ok(name));
         }
+    }
+
+    #[test]
+    fn console_commands_refuse_what_ends_a_text() {
+        for name in ["the \"best\"", "a\\", "x; quit", "x\nquit"] {
+            assert!(Format::Cfg.hold("sv_name \"", name).is_err(), "{name}");
+        }
+        assert_eq!(Format::Cfg.hold("sv_name \"", "Bob's #1 // +set é").as_deref(), Ok("Bob's #1 // +set é"));
     }
 
     #[test]

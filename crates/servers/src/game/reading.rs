@@ -3,6 +3,7 @@
 mod container;
 mod files;
 mod ports;
+mod query;
 mod rules;
 mod settings;
 mod sources;
@@ -82,7 +83,7 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("files", "a table: each file by its path"),
     ("files.*", "a text, or a table"),
     ("files.*.text", "a text"),
-    ("files.*.format", "`ini`, `properties`, `toml`, `json`, `yaml`, `xml` or `text`"),
+    ("files.*.format", "`ini`, `properties`, `toml`, `json`, `yaml`, `xml`, `cfg` or `text`"),
     ("files.*.kind", "`managed` or `initial`"),
     ("files.*.set", "a table: the value of each key, a text, a number, `true` or `false`"),
     ("settings", "a table: each setting by its name of 1 to 20 small letters, digits, `_` and `-`"),
@@ -98,6 +99,13 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("settings.*.max", "a number"),
     ("settings.*.choices", "a list of 1 to 25 texts, or tables with a `value` and a `title`"),
     ("settings.*.by", "`owner` or `operator`"),
+    ("query", "`a2s`, `minecraft`, `bedrock`, `quake3` or `luanti`, or a table"),
+    ("query.kind", "`a2s`, `minecraft`, `bedrock`, `quake3` or `luanti`"),
+    ("query.port", "the name of a port of this game"),
+    ("about", "a table: facts about the entry"),
+    ("about.documentation", "an address that begins with `https://`"),
+    ("about.eula", "an address that begins with `https://`"),
+    ("about.tried", "`run` or `untried`"),
 ];
 
 type Value = fn() -> DeValue<'static>;

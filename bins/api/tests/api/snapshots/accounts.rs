@@ -94,34 +94,46 @@ async fn the_user_and_the_games() {
       "items": [
         {
           "cost_per_hour": 0,
+          "documentation": null,
+          "eula": null,
           "game_type": "demo",
           "port": "[port]",
           "protocol": "tcp",
           "title": "Demo",
+          "tried": null,
           "unavailable": null
         },
         {
           "cost_per_hour": 0,
+          "documentation": null,
+          "eula": null,
           "game_type": "sleeper",
           "port": "[port]",
           "protocol": "tcp",
           "title": "Sleeper",
+          "tried": null,
           "unavailable": null
         },
         {
           "cost_per_hour": 0,
+          "documentation": null,
+          "eula": null,
           "game_type": "slow",
           "port": "[port]",
           "protocol": "tcp",
           "title": "Never ready",
+          "tried": null,
           "unavailable": null
         },
         {
           "cost_per_hour": 5,
+          "documentation": null,
+          "eula": null,
           "game_type": "unready",
           "port": "[port]",
           "protocol": "tcp",
           "title": "Not ready in time",
+          "tried": null,
           "unavailable": null
         }
       ],

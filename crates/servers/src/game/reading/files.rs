@@ -44,7 +44,7 @@ fn misuse_of_set(file: &WrittenFile, format: Format) -> Option<String> {
     if file.kind() == Kind::Initial {
         return Some("must not be there with `kind = \"initial\"`: AGIS sets keys at every start".to_owned());
     }
-    let can_set = !matches!(format, Format::Xml | Format::Text);
+    let can_set = !matches!(format, Format::Xml | Format::Cfg | Format::Text);
     (!can_set)
         .then(|| "needs a `format` whose keys AGIS can set: `ini`, `properties`, `toml`, `json` or `yaml`".to_owned())
 }
@@ -54,7 +54,7 @@ fn mistake(game: &Written, setting: &Setting, format: Format) -> Option<String> 
     let deepest = match format {
         Format::Properties | Format::Yaml => 1,
         Format::Ini => 2,
-        Format::Toml | Format::Json | Format::Xml | Format::Text => usize::MAX,
+        Format::Toml | Format::Json | Format::Xml | Format::Cfg | Format::Text => usize::MAX,
     };
     if path.len() > deepest {
         let depth = if deepest == 1 { "at its top" } else { "at its top and in its sections" };

@@ -8,7 +8,7 @@ use std::{
 use agis_base::name;
 
 use super::{
-    super::{Placeholder, ReadyWhen, StopHow},
+    super::{About, Placeholder, ReadyWhen, StopHow},
     container,
     ports::{self, unknown_port},
     settings::{self, unknown_setting},
@@ -18,6 +18,8 @@ use crate::console::COMMAND_MAX;
 
 /// Maximum length of a file's name on Linux, in bytes.
 const FILE_NAME_MAX: usize = 255;
+/// Maximum length of an address, in bytes.
+const ADDRESS_MAX: usize = 500;
 /// Maximum length of `game_servers.game_type`, in characters.
 const KEY_MAX: usize = 50;
 
@@ -40,6 +42,7 @@ pub(super) fn broken_rules(key: &str, game: &Written) -> Vec<Broken> {
         }
     }
     rules.paths(game);
+    rules.about(game);
     rules.0.extend(super::files::broken_rules(game));
     rules.0.extend(settings::broken_rules(game));
     rules.0
@@ -166,6 +169,23 @@ impl Rules {
         self.check(value.contains('\0'), path, "must not contain a NUL: no program can be given one");
     }
 
+    fn about(&mut self, game: &Written) {
+        let About { documentation, eula, .. } = &game.about;
+        for (field, address) in [("documentation", documentation), ("eula", eula)] {
+            let is_address = address.as_deref().is_none_or(is_address);
+            self.check(
+                !is_address,
+                &["about", field],
+                "must be an address: `https://`, and at most 500 visible characters",
+            );
+        }
+        if let Some(port) = game.query.as_ref().and_then(|query| query.port.as_deref()) {
+            let names = game.port_names();
+            let problem = format!("must be the name of a port of this game, which has {}", names.join(", "));
+            self.check(!names.contains(&port), &["query", "port"], &problem);
+        }
+    }
+
     fn paths(&mut self, game: &Written) {
         let mut paths: BTreeMap<Vec<Component<'_>>, &str> = BTreeMap::new();
         for path in game.files.keys() {
@@ -188,6 +208,12 @@ impl Rules {
             paths.insert(parts, path);
         }
     }
+}
+
+fn is_address(text: &str) -> bool {
+    text.strip_prefix("https://").is_some_and(|rest| !rest.is_empty())
+        && text.len() <= ADDRESS_MAX
+        && text.bytes().all(|byte| byte.is_ascii_graphic() && !b"<>\"`".contains(&byte))
 }
 
 /// Returns the reason why a placeholder in this text is no port or setting of the game; `None` if there is none.

@@ -261,6 +261,14 @@ fn each_rule_names_its_field() {
         ("files = { 'a.ini' = { set = { 'b=c' = 1 } } }", "g.files.\"a.ini\".set.\"b=c\"", "no name of a key"),
         ("files = { 'a.ini' = { set = { b = '({name})' } } }", "g.files.\"a.ini\".set.b: `{name}` must end", "quotes"),
         ("files = { 'a.json' = { set = { b = [1] } } }", "g.files.\"a.json\".set.b", "a text, a number"),
+        ("query = 'gamespy'", "g.query: must be `a2s`", "gamespy"),
+        ("query = { kind = 'a2s', port = 'query' }", "g.query.port: must be the name of a port", "game"),
+        ("query = { port = 'game' }", "g.query.kind: is missing", ""),
+        ("query = { kind = 'a2s', ports = 1 }", "g.query.ports: unknown field", "`port`"),
+        ("about = { documentation = 'http://x.org' }", "g.about.documentation: must be an address", "https"),
+        ("about = { eula = 'https://x.org/ y' }", "g.about.eula: must be an address", "visible"),
+        ("about = { tried = 'yes' }", "g.about.tried: must be `run` or `untried`", "yes"),
+        ("enabled = 'no'", "g.enabled: must be `true` or `false`", "string"),
         ("unheard = 1", "g.unheard", "unknown field"),
         ("command = ['g', '{settings.a}']", "g.command.1: `{settings.a}` is no setting of this game", ""),
         ("env = { A = '{settings.a}' }", "g.env.A: `{settings.a}` is no setting", ""),
@@ -337,6 +345,8 @@ fn every_field_is_listed() {
         ("files.*.", "files.a = { none = 1 }"),
         ("ports.*.", "ports = [{ none = 1 }]"),
         ("settings.*.", "settings.a = { none = 1 }"),
+        ("query.", "query = { none = 1 }"),
+        ("about.", "about = { none = 1 }"),
     ] {
         let said = said_of(lines);
         let (_, names) = said.split_once("expected ").expect("a list of fields");

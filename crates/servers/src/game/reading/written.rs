@@ -11,10 +11,11 @@ use serde_json::{Map, Value};
 use super::container::WrittenContainer;
 use super::{
     super::{
-        Format, Game, GameFile, GamePort, GoodExits, Kind, Limits, Process, Protocol, Ready, Runs, Setting, Stop,
-        World,
+        About, Format, Game, GameFile, GamePort, GoodExits, Kind, Limits, Process, Protocol, Ready, Runs, Setting,
+        Stop, World,
         template::{Placeholder, placeholders},
     },
+    query::WrittenQuery,
     settings::WrittenSettings,
 };
 
@@ -59,6 +60,10 @@ pub(super) struct Written {
     pub(super) files: BTreeMap<String, WrittenFile>,
     #[serde(default)]
     pub(super) settings: WrittenSettings,
+    #[serde(default)]
+    pub(super) query: Option<WrittenQuery>,
+    #[serde(default)]
+    pub(super) about: About,
 }
 
 /// Console of a process.
@@ -223,7 +228,8 @@ impl Written {
     /// Returns the game; `None` if these fields break a rule about how it runs.
     pub(super) fn game(self, key: &str) -> Option<Game> {
         let (ports, settings) = (self.game_ports()?, self.game_settings());
-        let Self { title, cost_per_hour, ready, stop, good_exits, mut env, files, .. } = self;
+        let first = self.port_names().first().copied().unwrap_or(GamePort::ONLY).to_owned();
+        let Self { title, cost_per_hour, ready, stop, good_exits, mut env, files, query, about, .. } = self;
         let mut command = self.command.into_iter();
         let runs = match (command.next(), self.container, self.gameserver, self.fleet) {
             (Some(program), None, None, None) => Runs::Process(Process { program, arguments: command.collect() }),
@@ -238,6 +244,7 @@ impl Written {
         };
         let (pty, limits) = (self.console.unwrap_or_default().pty, self.limits.unwrap_or_default());
         let files = files.into_iter().map(|(path, file)| (path.clone(), file.file(&path))).collect();
+        let query = query.map(|query| query.query(first));
         let key = key.to_owned();
         Some(Game {
             key,
@@ -253,6 +260,8 @@ impl Written {
             env,
             files,
             settings,
+            query,
+            about,
         })
     }
 }
