@@ -1,7 +1,7 @@
 mod clock;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use agis_local_services::postgres::{Cluster, Options};
@@ -17,6 +17,16 @@ use crate::state::State;
 
 /// cargo-nextest's number of tests at a time. Most tests wait for most of their time, so it is twice that of the processors.
 const THREADS: &str = "NEXTEST_TEST_THREADS";
+/// Packages of games that tests start, each with a program of its own in `/usr/games`.
+const GAMES: [(&str, &str); 5] = [
+    ("openttd", "openttd"),
+    ("openttd-opengfx", "openttd"),
+    ("bzflag-server", "bzfs"),
+    ("minetest-server", "minetestserver"),
+    ("teeworlds-server", "teeworlds-server"),
+];
+/// Game whose data are 420 MB.
+const LARGE_GAME: (&str, &str) = ("openarena-server", "openarena-server");
 /// IANA's 2026f.
 const ZONES: &str = "tzdata==2026.6";
 
@@ -32,6 +42,9 @@ pub(crate) struct Args {
     /// (one hour before the next change of the machine's zone). Several clocks give one run each
     #[arg(long = "clock", value_name = "WHEN", conflicts_with = "agones")]
     clocks: Vec<Clock>,
+    /// Install OpenArena too, with 420 MB of data, for the test of the games that Debian packages
+    #[arg(long)]
+    games: bool,
     /// Passed on to the test runner (cargo-nextest where it is installed, else cargo test), such as a filter or
     /// `-p agis-scheduler`
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -39,6 +52,9 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, interrupts: &Interrupts) -> Result {
+    if args.games {
+        provide_games(&[LARGE_GAME]);
+    }
     match (args.agones, &*args.clocks) {
         (true, _) => on_cluster(&args.args, interrupts),
         (false, []) => all(&args.args, interrupts),
@@ -99,6 +115,7 @@ fn on_clock(args: &[String], clock: &[(&'static str, OsString)], interrupts: &In
     if scope.is_some() {
         // Tests run programs of other packages too, which the runner would not build for them.
         build::everything(interrupts)?;
+        provide_games(&GAMES);
     }
     let zones = newest_zones(interrupts);
     step("running tests");
@@ -160,6 +177,15 @@ pub(crate) fn provide(programs: &[&str]) -> Result {
     match missing().join(" ") {
         none if none.is_empty() => Ok(()),
         still => Err(Failure::new(format!("this needs {still}: apt-get install {still}"))),
+    }
+}
+
+/// Installs games that are missing. Without them their test says what it did not try.
+fn provide_games(games: &[(&'static str, &str)]) {
+    let is_missing = |program: &str| !Path::new("/usr/games").join(program).exists();
+    let wanted: Vec<_> = games.iter().filter(|(_, program)| is_missing(program)).map(|(package, _)| *package).collect();
+    if !wanted.is_empty() {
+        agis_local_services::apt::install(&wanted);
     }
 }
 

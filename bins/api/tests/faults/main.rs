@@ -6,6 +6,7 @@ mod billing;
 #[path = "../common/mod.rs"]
 mod common;
 mod database;
+mod debian;
 mod exactly_once;
 mod expiry;
 mod fleet;

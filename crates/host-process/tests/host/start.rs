@@ -3,10 +3,7 @@
 use std::{fs, os::unix::fs::MetadataExt};
 
 use agis_base::ServerId;
-use agis_servers::{
-    game::Catalogue,
-    host::{Host, HostError, Observed, Reached},
-};
+use agis_servers::host::{Host, HostError, Observed};
 
 use crate::{
     ONE,
@@ -152,24 +149,5 @@ async fn script_leaving_its_game_is_named_so() {
         let refused = bench.start(&host, id, 1, &game).await;
         let says = "left the game in the background (sleep)";
         assert!(matches!(&refused, Err(HostError::Failed(why)) if why.contains(says)), "{script}: {refused:?}");
-    }
-}
-
-/// Starts the demo always, and the other games that this machine has. Starts each twice, since a second start finds a
-/// world.
-#[tokio::test]
-async fn catalogue_games_start_and_stop() {
-    let bench = Bench::new();
-    let host = bench.host();
-    let catalogue = Catalogue::built_in().expect("our own catalogue");
-    for (id, game) in (1..).map(ServerId).zip(catalogue.games()) {
-        for generation in [1, 3] {
-            match bench.start(&host, id, generation, game).await {
-                Ok(_) => assert_eq!(bench.stop(&host, id, generation + 1).await, Ok(Reached::Stopped), "{}", game.key),
-                Err(HostError::Failed(why)) if why.contains("was not found") && game.key != "demo" => break,
-                Err(error) => panic!("{}: {error}\n{}", game.key, bench.console(id)),
-            }
-            assert_eq!(within(host.observe(id)).await, Ok(ended(generation, "stopped")), "{}", game.key);
-        }
     }
 }

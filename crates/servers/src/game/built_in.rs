@@ -8,7 +8,8 @@ macro_rules! files {
 }
 
 /// Name and text of each file.
-pub(super) const FILES: &[(&str, &str)] = files!["bzflag.toml", "demo.toml", "minetest.toml", "openttd.toml",];
+pub(super) const FILES: &[(&str, &str)] =
+    files!["bzflag.toml", "demo.toml", "minetest.toml", "openarena.toml", "openttd.toml", "teeworlds.toml",];
 
 #[cfg(test)]
 mod tests {

@@ -1,0 +1,135 @@
+//! Games that Debian packages: each runs, answers by its own protocol, and stops.
+
+use std::{io, path::Path, time::Duration};
+
+use agis_test_support::wait;
+use futures_util::future::join_all;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpStream, UdpSocket},
+    time::timeout,
+};
+
+use crate::{
+    common::{Api, SOON, Stack},
+    fleet,
+};
+
+/// Names that are syntax for some reader of configurations, and that every game shows.
+const NAME: &str = "Bob's [EU] #1 {port}";
+/// Time for one answer. A game that still loads may lose a question.
+const ANSWER: Duration = Duration::from_secs(1);
+
+/// Game of the built-in catalogue.
+struct Packaged {
+    key: &'static str,
+    program: &'static str,
+    /// Asks the game at this port what people would see.
+    ask: AsyncFn,
+    /// Part of the answer.
+    says: &'static str,
+}
+
+type AsyncFn = fn(u16) -> std::pin::Pin<Box<dyn Future<Output = io::Result<Vec<u8>>> + Send>>;
+
+const GAMES: [Packaged; 5] = [
+    Packaged { key: "openttd", program: "openttd", ask: |port| Box::pin(openttd(port)), says: NAME },
+    Packaged { key: "bzflag", program: "bzfs", ask: |port| Box::pin(bzflag(port)), says: "BZFS" },
+    Packaged { key: "minetest", program: "minetestserver", ask: |port| Box::pin(luanti(port)), says: "OEt\u{3}" },
+    Packaged { key: "teeworlds", program: "teeworlds-server", ask: |port| Box::pin(teeworlds(port)), says: NAME },
+    Packaged { key: "openarena", program: "openarena-server", ask: |port| Box::pin(quake3(port)), says: NAME },
+];
+
+#[tokio::test]
+async fn packaged_games_answer_and_stop() {
+    let is_there = |game: &&Packaged| Path::new("/usr/games").join(game.program).exists();
+    let (there, missing): (Vec<_>, Vec<_>) = GAMES.iter().partition(is_there);
+    for game in missing {
+        untried(game.key);
+    }
+    let stack = Stack::start().await;
+    fleet::own_ids(&stack.sql().await).await;
+    let api = stack.api(&[("GAMES_FILE", "")]).await;
+    join_all(there.iter().map(|game| plays(&stack, &api, game))).await;
+}
+
+/// Plays twice: the second start finds a world, and the files that the game wrote.
+async fn plays(stack: &Stack, api: &Api, game: &Packaged) {
+    let id = api.server(&format!("{NAME} of {}", game.key), game.key).await;
+    for _ in 0..2 {
+        api.act(id, "start").await;
+        let running = api.until_status(id, "running").await;
+        let port = u16::try_from(running["port"].as_u64().expect("a port")).expect("a port");
+        wait::until(SOON, &format!("{} to answer", game.key), async || {
+            let answer = timeout(ANSWER, (game.ask)(port)).await.ok()?.ok()?;
+            String::from_utf8_lossy(&answer).contains(game.says).then_some(())
+        })
+        .await;
+        let operation = api.ended(&api.ask(id, "stop").await).await;
+        let outcome = (&operation["state"], &operation["killed_after_grace"]);
+        assert_eq!(outcome, (&"succeeded".into(), &false.into()), "{}: {operation}", game.key);
+        fleet::assert_no_copy(stack, id);
+        assert!(
+            (game.ask)(port).await.is_err() || timeout(ANSWER, (game.ask)(port)).await.is_err(),
+            "{} is gone",
+            game.key
+        );
+    }
+}
+
+async fn udp(port: u16) -> io::Result<UdpSocket> {
+    let socket = UdpSocket::bind("127.0.0.1:0").await?;
+    socket.connect(("127.0.0.1", port)).await?;
+    Ok(socket)
+}
+
+async fn told(socket: &UdpSocket, question: &[u8]) -> io::Result<Vec<u8>> {
+    socket.send(question).await?;
+    let mut answer = vec![0; 4096];
+    let length = socket.recv(&mut answer).await?;
+    answer.truncate(length);
+    Ok(answer)
+}
+
+async fn tcp(port: u16, question: &[u8]) -> io::Result<Vec<u8>> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+    stream.write_all(question).await?;
+    let mut answer = vec![0; 4096];
+    let length = stream.read(&mut answer).await?;
+    answer.truncate(length);
+    Ok(answer)
+}
+
+/// Asks for the status, as server browsers do.
+async fn quake3(port: u16) -> io::Result<Vec<u8>> {
+    told(&udp(port).await?, b"\xff\xff\xff\xffgetstatus\n").await
+}
+
+/// Asks for a token, and with it for the server's info.
+async fn teeworlds(port: u16) -> io::Result<Vec<u8>> {
+    const OURS: &[u8] = &[1, 2, 3, 4];
+    let socket = udp(port).await?;
+    let question = [&[4, 0, 0], b"\xff\xff\xff\xff".as_slice(), &[5], OURS, &[0; 512]].concat();
+    let answer = told(&socket, &question).await?;
+    let theirs = answer.get(8..12).ok_or(io::ErrorKind::InvalidData)?;
+    told(&socket, &[&[0x21], theirs, OURS, b"\xff\xff\xff\xffgie3\x05"].concat()).await
+}
+
+/// Says hello, as a client does that has no number yet.
+async fn luanti(port: u16) -> io::Result<Vec<u8>> {
+    told(&udp(port).await?, b"OEt\x03\x00\x00\x00\x01").await
+}
+
+/// Asks for the game's info: the size of the packet, and its kind.
+async fn openttd(port: u16) -> io::Result<Vec<u8>> {
+    tcp(port, &[3, 0, 7]).await
+}
+
+async fn bzflag(port: u16) -> io::Result<Vec<u8>> {
+    tcp(port, b"BZFLAG\r\n\r\n").await
+}
+
+#[expect(clippy::print_stderr, reason = "whoever runs the tests shall know what was not tried")]
+fn untried(game: &str) {
+    eprintln!("not tried: {game} is not installed (cargo xtask test --games)");
+}
