@@ -63,6 +63,8 @@ pub struct Game {
     pub query: Option<Query>,
     /// Facts about the entry.
     pub about: About,
+    /// Whether the entry is AGIS' own, and no operator's file changes it.
+    pub is_built_in: bool,
 }
 
 /// How a game runs. The catalogue says so by exactly one of `command`, `container`, `gameserver` and `fleet`.
@@ -348,16 +350,18 @@ impl Catalogue {
 
     /// Gives each game that runs as a process or a container the default limits in place of those that it does not name.
     ///
+    /// Limits of a built-in game are advice, so those above the maximum are cut.
+    ///
     /// # Errors
-    /// Returns each limit of a game that is above the maximum.
+    /// Returns each limit of any other game that is above the maximum.
     pub fn within(self, default: Limits, max: Limits) -> Result<Self, Vec<String>> {
         let mut beyond = vec![];
         let within = |(key, game): (String, Arc<Game>)| {
             let mut game = Arc::unwrap_or_clone(game);
             if game.process().is_some() || game.container().is_some() {
-                let problems = game.limits.beyond(&max).into_iter();
+                let problems = game.limits.beyond(&max).into_iter().filter(|_| !game.is_built_in);
                 beyond.extend(problems.map(|(field, problem)| format!("{key}.limits.{field}: {problem}")));
-                game.limits = game.limits.or(default.at_most(max));
+                game.limits = game.limits.or(default).at_most(max);
             }
             (key, Arc::new(game))
         };

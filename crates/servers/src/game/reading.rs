@@ -183,7 +183,8 @@ fn games(sources: Sources) -> Result<Games, CatalogueError> {
             } else if !title.is_empty() {
                 titles.push((title, entry.place(&["title"])));
             }
-            games.extend(written.game(entry.key()).map(|game| (game.key.clone(), Arc::new(game))));
+            let is_built_in = sources.is_built_in(entry.place(&[]));
+            games.extend(written.game(entry.key(), is_built_in).map(|game| (game.key.clone(), Arc::new(game))));
         }
     }
     texts.sort(&mut mistakes);

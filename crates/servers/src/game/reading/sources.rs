@@ -107,6 +107,11 @@ impl Sources {
         (games, mistakes)
     }
 
+    /// Checks whether a place is in a file that comes with AGIS.
+    pub(super) fn is_built_in(&self, place: usize) -> bool {
+        self.texts.file(place) >= Some(self.own)
+    }
+
     fn include(&mut self, path: &Path, place: usize) {
         let shown = path.display();
         let problem = if self.read.len() >= FILES_MAX {

@@ -65,10 +65,14 @@ impl Texts {
         mistakes.sort_by_key(|mistake| (file(mistake), mistake.line));
     }
 
+    /// Returns the number of the file that has a place; `None` without files.
+    pub(super) fn file(&self, at: usize) -> Option<usize> {
+        self.files.iter().rposition(|(_, start)| *start <= at)
+    }
+
     /// Returns the file and the line of a place, from 1.
     fn line(&self, at: usize) -> (&str, usize) {
-        let (file, start) =
-            self.files.iter().rfind(|(_, start)| *start <= at).map_or(("", 0), |(file, at)| (file, *at));
+        let (file, start) = self.file(at).map_or(("", 0), |file| (&*self.files[file].0, self.files[file].1));
         let before = self.joined.as_bytes().get(start..at).unwrap_or_default();
         (file, before.iter().filter(|byte| **byte == b'\n').count() + 1)
     }

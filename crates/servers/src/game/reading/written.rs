@@ -226,7 +226,7 @@ impl Written {
     }
 
     /// Returns the game; `None` if these fields break a rule about how it runs.
-    pub(super) fn game(self, key: &str) -> Option<Game> {
+    pub(super) fn game(self, key: &str, is_built_in: bool) -> Option<Game> {
         let (ports, settings) = (self.game_ports()?, self.game_settings());
         let first = self.port_names().first().copied().unwrap_or(GamePort::ONLY).to_owned();
         let Self { title, cost_per_hour, ready, stop, good_exits, mut env, files, query, about, .. } = self;
@@ -262,6 +262,7 @@ impl Written {
             settings,
             query,
             about,
+            is_built_in,
         })
     }
 }

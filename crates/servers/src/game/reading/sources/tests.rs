@@ -1,6 +1,6 @@
 use std::fs;
 
-use crate::game::{Catalogue, Runs};
+use crate::game::{Catalogue, Limits, Runs};
 
 /// Returns a folder with these files. The first is the one that an operator names.
 pub(in super::super) fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
@@ -114,7 +114,7 @@ fn directives_in_the_wrong_form_or_place_are_told() {
 #[test]
 fn built_in_games_are_extended_field_by_field() {
     let own =
-        "extend = 'built-in'\n[bzflag]\ncost_per_hour = 7\nlimits.memory = '512MiB'\n[openttd]\nenabled = false\n";
+        "extend = 'built-in'\n[bzflag]\ncost_per_hour = 7\nlimits.memory = '300MiB'\n[openttd]\nenabled = false\n";
     let catalogue = load(&[(
         "games.toml",
         &(own.to_owned() + &format!("[own]\n{}", "title = 'Own'\nfleet = 'f'\ncost_per_hour = 1")),
@@ -124,10 +124,23 @@ fn built_in_games_are_extended_field_by_field() {
     let [ours, theirs] = [&catalogue, &built_in].map(|it| it.get("bzflag").expect("the game").as_ref().clone());
     assert_eq!((ours.cost_per_hour, &ours.title, &ours.stop), (7, &theirs.title, &theirs.stop));
     let (Runs::Process(our), Runs::Process(their)) = (ours.runs, theirs.runs) else { panic!("processes") };
-    assert_eq!(ours.limits.memory.map(|memory| memory.bytes()), Some(512 << 20));
+    assert_eq!(ours.limits.memory.map(|memory| memory.bytes()), Some(300 << 20));
     assert_eq!((ours.ports, our.arguments), (theirs.ports, their.arguments));
     assert!(catalogue.get("openttd").is_none() && catalogue.get("own").is_some());
     assert_eq!(keys(&catalogue).len(), keys(&built_in).len());
+}
+
+#[test]
+fn limits_of_built_in_games_are_cut_to_the_maximum() {
+    let max: Limits = "{ memory = '1MiB' }".parse().expect("limits");
+    let within = |text: &str| {
+        let catalogue = load(&[("games.toml", &format!("extend = 'built-in'\n{text}"))]).expect("a catalogue");
+        catalogue.within(Limits::default(), max)
+    };
+    let catalogue = within("").expect("a catalogue");
+    assert!(catalogue.games().all(|game| game.limits.memory == max.memory));
+    let beyond = within("[openttd]\nlimits.memory = '2MiB'").expect_err("a limit of the operator's own");
+    assert_eq!(beyond, ["openttd.limits.memory: 2 MiB is above the maximum of this installation, 1 MiB"]);
 }
 
 #[test]
