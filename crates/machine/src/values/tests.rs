@@ -224,10 +224,10 @@ fn a_setting_that_ini_cannot_hold_is_named() {
     let catalogue = Catalogue::parse(&text).expect("a catalogue");
     let game = catalogue.get("g").expect("the game");
     let mut settings = defaults(game);
-    settings.insert("motd".to_owned(), Value::from("\"\"\"").into());
+    settings.insert("motd".to_owned(), Value::from("\"\"\"hunter2").into());
     let launch = launch(game, "x", settings);
     let Err(HostError::Failed(why)) = values(&launch).files(game) else { panic!("some readers misread it") };
     assert!(why.starts_with("the setting 'motd' cannot be written into a.ini, since it begins with"), "{why}");
-    assert!(why.ends_with("change the setting, and start it again") && !why.contains("\"\"\""), "{why}");
-    assert!(!format!("{launch:?}").contains("\\\""), "{launch:?}");
+    assert!(why.ends_with("change the setting, and start it again") && !why.contains("hunter2"), "{why}");
+    assert!(!format!("{launch:?}").contains("hunter2"), "{launch:?}");
 }
