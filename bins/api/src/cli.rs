@@ -46,6 +46,8 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: Option<GamesCommand>,
     },
+    /// Show the settings of a server, and change them, also those of the operator
+    Settings(SettingsCommand),
     /// Print the API's OpenAPI document
     Openapi,
 }
@@ -117,6 +119,18 @@ pub(crate) struct Entry {
     /// An id of your own for this entry, such as an order number; a repeated entry with the same id is made once
     #[arg(long)]
     pub(crate) id: Option<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct SettingsCommand {
+    /// The number of the server
+    pub(crate) server: i32,
+    /// New values; they apply to the next start
+    #[arg(value_name = "NAME=VALUE")]
+    pub(crate) assignments: Vec<String>,
+    /// A setting that goes back to its default; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub(crate) reset: Vec<String>,
 }
 
 #[derive(Args)]

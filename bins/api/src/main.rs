@@ -10,6 +10,7 @@ mod hosts_command;
 mod keys;
 mod migrate;
 mod serve;
+mod settings;
 #[cfg(test)]
 mod unit_files;
 
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         Command::Games { command } => games_command::games(command),
         Command::Hosts { command } => run(hosts_command::hosts(command)),
         Command::Keys { command } => run(keys::keys(command)),
+        Command::Settings(command) => run(settings::settings(command)),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

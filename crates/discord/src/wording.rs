@@ -132,6 +132,13 @@ impl From<ServersError> for Refusal {
                 "You may see this server, but not do this with it. Ask its owner to `/server share` it with you."
                     .to_owned()
             }
+            ServersError::InvalidSettings(problems) => {
+                let each: Vec<_> = problems.iter().map(|it| format!("{}: {}.", it.setting, it.problem)).collect();
+                plain(&each.join(" "))
+            }
+            ServersError::OperatorSetting(name) => {
+                format!("The setting `{name}` belongs to the operator; ask one to change it.")
+            }
             ServersError::Invalid { field, rule } => invalid(field, &rule),
             ServersError::GameUnavailable(why) => {
                 format!(

@@ -29,12 +29,13 @@ struct Options {
     bind: String,
     port: u16,
     name: String,
+    greeting: String,
     exit_after: Option<Duration>,
     never_ready: bool,
     ignore_sigterm: bool,
 }
 
-/// Plays until it is told to end. Takes `--bind ADDRESS --port PORT --name NAME`. For tests of a host, it also takes
+/// Plays until it is told to end. Takes `--bind ADDRESS --port PORT --name NAME --greeting TEXT`. For tests of a host, it also takes
 /// `--exit-after MILLISECONDS` (with status 1), `--never-ready` (prints nothing), and `--ignore-sigterm`.
 ///
 /// Call this before any async runtime starts. It starts one.
@@ -58,6 +59,7 @@ fn parse(mut args: impl Iterator<Item = OsString>) -> io::Result<Options> {
             "--bind" => options.bind = value(),
             "--port" => options.port = value().parse().map_err(io::Error::other)?,
             "--name" => options.name = value(),
+            "--greeting" => options.greeting = value(),
             "--exit-after" => {
                 options.exit_after = Some(Duration::from_millis(value().parse().map_err(io::Error::other)?))
             }
@@ -74,6 +76,9 @@ async fn play(options: Arc<Options>) -> io::Result<ExitCode> {
     let mut console = console();
     let listener = TcpListener::bind((options.bind.as_str(), options.port)).await?;
     let early = options.exit_after.unwrap_or(Duration::MAX);
+    if !options.greeting.is_empty() {
+        say(&options.greeting);
+    }
     if !options.never_ready {
         say(&format!("ready for players on {}", listener.local_addr()?));
     }

@@ -44,6 +44,7 @@ mod schedules;
 mod server;
 mod servers;
 mod services;
+mod settings;
 mod users;
 mod wording;
 mod words;

@@ -15,7 +15,7 @@ use actix_web::{
 use agis_apikeys::{Beyond, KeysError, service::AuthError};
 use agis_base::StoreError;
 use agis_scheduler::{SchedulesError, TimingError};
-use agis_servers::{ServersError, console::ConsoleError};
+use agis_servers::{ServersError, console::ConsoleError, game::SettingProblem};
 use serde::Serialize;
 
 pub(crate) use self::code::Code;
@@ -35,6 +35,8 @@ pub(crate) struct Problem {
     retry_after: Option<u64>,
     /// The id of the subject, where the caller cannot know it otherwise.
     id: Option<String>,
+    /// Problems of single settings.
+    errors: Vec<SettingProblem>,
     allow: Option<String>,
 }
 
@@ -47,12 +49,20 @@ struct Body<'a> {
     detail: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<SettingError<'a>>,
     request_id: &'a str,
+}
+
+#[derive(Serialize)]
+struct SettingError<'a> {
+    setting: &'a str,
+    problem: &'a str,
 }
 
 impl Problem {
     pub(crate) fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), retry_after: None, id: None, allow: None }
+        Self { code, detail: detail.into(), retry_after: None, id: None, errors: vec![], allow: None }
     }
 
     pub(crate) fn code(&self) -> Code {
@@ -132,6 +142,7 @@ impl ResponseError for Problem {
             code: self.code.as_str(),
             detail: &self.detail,
             id: self.id.as_deref(),
+            errors: self.errors.iter().map(|it| SettingError { setting: &it.setting, problem: &it.problem }).collect(),
             request_id: request_id.as_ref().map_or("", RequestId::as_str),
         });
         // Strings and a number can always be serialized.
@@ -210,6 +221,8 @@ impl From<ServersError> for Problem {
             ServersError::NotFound(_) => Self::not_found(&detail),
             ServersError::NotAllowed => Self::new(Code::NotAllowed, detail),
             ServersError::Invalid { field, rule } => Self::invalid_value(field, rule),
+            ServersError::InvalidSettings(errors) => Self { errors, ..Self::new(Code::InvalidSettings, detail) },
+            ServersError::OperatorSetting(_) => Self::new(Code::NotAllowed, detail),
             ServersError::NameTaken => Self::new(Code::NameTaken, detail),
             ServersError::GameUnavailable(_) => Self::new(Code::GameUnavailable, detail),
             ServersError::TooMany(_) => Self::new(Code::TooManyServers, detail),

@@ -2,7 +2,9 @@
 
 use utoipa::OpenApi;
 
-use crate::{console, games, hosts, keys, operations, problem::Code, resource::Table, schedules, servers, users};
+use crate::{
+    console, games, hosts, keys, operations, problem::Code, resource::Table, schedules, servers, settings, users,
+};
 
 /// Lists each route: the handler, whose attribute describes it, and the problems of this route alone.
 macro_rules! routes {
@@ -31,13 +33,15 @@ routes! {
         KeyAlreadyShown Conflict InvalidValue;
 
     servers::list: ;
-    servers::create: NotFound NameTaken GameUnavailable TooManyServers Conflict InvalidValue;
+    servers::create: NotFound NotAllowed NameTaken GameUnavailable TooManyServers Conflict InvalidValue InvalidSettings;
     servers::get: ;
     servers::change: NotAllowed NameTaken Conflict InvalidValue;
     servers::delete: InsufficientCredits NotAllowed Deleting NoHost Conflict;
     servers::start: InsufficientCredits NotAllowed Deleting NoHost Conflict;
     servers::stop: InsufficientCredits NotAllowed Deleting NoHost Conflict;
     servers::restart: InsufficientCredits NotAllowed Deleting NoHost Conflict;
+    settings::get: NotAllowed;
+    settings::change: NotAllowed Conflict InvalidValue InvalidSettings;
     console::logs: NotAllowed NoHost HostElsewhere ConsoleUnavailable TooManyFollowers FollowersFull;
     console::command: NotAllowed NoHost NotRunning NoConsole OutcomeUnknown InvalidValue HostElsewhere ConsoleBusy
         ConsoleUnavailable;

@@ -1,5 +1,7 @@
 //! `/servers`
 
+use std::collections::BTreeMap;
+
 use actix_web::{
     HttpRequest, HttpResponse,
     web::{Data, Json, Query},
@@ -13,6 +15,7 @@ use agis_servers::{
     store::{Page, ServerFilter},
 };
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::{
@@ -24,7 +27,7 @@ use crate::{
     page::{List, list_query, text, word, yes_or_no},
     problem::Problem,
     services::Services,
-    words,
+    settings, words,
 };
 
 /// A server to create.
@@ -50,6 +53,9 @@ pub(crate) struct CreateServer {
     /// Whether everybody may see the server.
     #[schema(default = false)]
     is_public: Option<bool>,
+    /// Values of settings of its game by their names. `PATCH /servers/{id}/settings` changes them.
+    #[schema(value_type = Option<BTreeMap<String, Value>>)]
+    settings: Option<BTreeMap<String, Option<Value>>>,
 }
 
 /// The fields to change; absent fields stay as they are.
@@ -193,8 +199,11 @@ pub(crate) async fn create(
     asking: Asking,
     body: Body<CreateServer>,
 ) -> Result<HttpResponse, Problem> {
-    let CreateServer { name, game_type, description, is_public } = body.0;
-    let new = NewServer { name, game_type, description, is_public: is_public.unwrap_or_default() };
+    let CreateServer { name, game_type, description, is_public, settings } = body.0;
+    // Null stands for the default.
+    let settings = settings::values(settings.unwrap_or_default());
+    let settings = settings.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+    let new = NewServer { name, game_type, description, is_public: is_public.unwrap_or_default(), settings };
     let server = services.servers.create(caller.user(), new, asking.once()).await?;
     Ok(HttpResponse::Created()
         .insert_header(("Location", format!("/api/v1/servers/{}", server.id)))

@@ -59,6 +59,13 @@ words! {
     Protocol: servers::game::Protocol::ALL;
     /// Whether somebody ran the game's entry in the catalogue. `untried`: the entry follows its documentation alone.
     Tried: servers::game::Tried::ALL;
+    /// The type of a setting. `ports`: a list of port numbers.
+    SettingType: servers::game::SettingType::ALL;
+    /// Who may change a setting.
+    SettingBy: servers::game::SettingBy::ALL;
+    /// When the value of a setting takes effect. `now`: the running server has it. `next_start`: the server does not run,
+    /// or runs with another value.
+    TakesEffect: servers::settings::TakesEffect::ALL;
 }
 
 /// A permission of a key: `write:x` includes `read:x`, and `*` includes everything but `read:hosts`, which is for

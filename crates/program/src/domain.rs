@@ -41,7 +41,16 @@ impl Domain {
         Self {
             keys: ApiKeys::new(db.clone(), cache, rules.keys.clone()),
             limits,
-            servers: Servers::new(db.clone(), db.clone(), db.clone(), db.clone(), catalogue, servers, consoles),
+            servers: Servers::new(
+                db.clone(),
+                db.clone(),
+                db.clone(),
+                db.clone(),
+                db.clone(),
+                catalogue,
+                servers,
+                consoles,
+            ),
             hosts: db.clone(),
             schedules: Schedules::new(db.clone(), rules.schedules),
             accounts: Accounts::new(db.clone()),

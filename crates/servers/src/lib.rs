@@ -8,7 +8,8 @@
 //! - [`host`]: the trait of places that run servers
 //! - [`console`]: lines that a server writes, and commands that are typed
 //! - [`store`]: the promises of a database
-//! - [`service`]: the rules that both transports share; `sharing`: the rules about shares
+//! - [`service`]: the rules that both transports share; `sharing`: the rules about shares; [`settings`]: those about
+//!   settings
 
 pub mod access;
 pub mod console;
@@ -18,6 +19,7 @@ pub mod operation;
 pub mod power;
 pub mod server;
 pub mod service;
+pub mod settings;
 mod sharing;
 pub mod store;
 

@@ -2,7 +2,10 @@
 
 use agis_base::{ServerId, Timestamp, UserId, words};
 
-use crate::host::{Endpoint, Generation};
+use crate::{
+    game::SettingValues,
+    host::{Endpoint, Generation},
+};
 
 /// A game server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,6 +85,8 @@ pub struct NewServer {
     pub description: Option<String>,
     /// Whether everybody may see it.
     pub is_public: bool,
+    /// Values of its settings that differ from the defaults.
+    pub settings: SettingValues,
 }
 
 /// Change of a server by its owner; `None` leaves a field as it is.

@@ -8,12 +8,13 @@ use thiserror::Error;
 use crate::{
     access::{Access, Needed, Permission},
     console::{COMMAND_MAX, Command, Console, ConsoleError, ServerConsole},
-    game::{Catalogue, Game, RunsOn},
+    game::{Catalogue, Game, RunsOn, SettingBy, SettingProblem},
     operation::{self, Operation, Refusal, Request},
     server::{NewServer, Server, ServerChange},
+    settings,
     store::{
-        Billing, GameStore, OperationFilter, OperationStore, Page, ServerFilter, ServerStore, ShareStore, Terms,
-        WriteError,
+        Billing, GameStore, OperationFilter, OperationStore, Page, ServerFilter, ServerStore, SettingStore, ShareStore,
+        Terms, WriteError,
     },
 };
 
@@ -52,8 +53,9 @@ pub struct Servers {
     servers: Arc<dyn ServerStore>,
     operations: Arc<dyn OperationStore>,
     pub(crate) shares: Arc<dyn ShareStore>,
+    pub(crate) settings: Arc<dyn SettingStore>,
     games: Arc<dyn GameStore>,
-    catalogue: Arc<Catalogue>,
+    pub(crate) catalogue: Arc<Catalogue>,
     policy: Policy,
     consoles: Vec<Arc<dyn Console>>,
 }
@@ -75,6 +77,12 @@ pub enum ServersError {
         /// Rule for the value.
         rule: String,
     },
+    /// Values of settings do not fit, or the game has no such settings.
+    #[error("{}", told(.0))]
+    InvalidSettings(Vec<SettingProblem>),
+    /// Only an operator may change this setting.
+    #[error("the setting '{0}' belongs to the operator; ask for another value, or leave it out")]
+    OperatorSetting(String),
     /// The server's future host cannot run the game for now.
     #[error("this game cannot be played here at the moment: {0}; choose another game, or ask an operator")]
     GameUnavailable(String),
@@ -125,12 +133,13 @@ impl Servers {
         servers: Arc<dyn ServerStore>,
         operations: Arc<dyn OperationStore>,
         shares: Arc<dyn ShareStore>,
+        settings: Arc<dyn SettingStore>,
         games: Arc<dyn GameStore>,
         catalogue: Arc<Catalogue>,
         policy: Policy,
         consoles: Vec<Arc<dyn Console>>,
     ) -> Self {
-        Self { servers, operations, shares, games, catalogue, policy, consoles }
+        Self { servers, operations, shares, settings, games, catalogue, policy, consoles }
     }
 
     /// Returns the games that can be played.
@@ -170,6 +179,8 @@ impl Servers {
         let Some(host) = self.policy.home(game) else {
             return Err(invalid("game_type", "is a game that no host here can run; choose another".to_owned()));
         };
+        let chosen = new.settings.iter().map(|(name, value)| (name.as_str(), Some(value)));
+        settings::check(Some(game), chosen, SettingBy::Owner)?;
         let terms =
             Terms { host: host.to_owned(), cost_per_hour: game.cost_per_hour, limit: self.policy.servers_per_user };
         self.servers.create(owner, &new, &terms, once).await.map_err(|error| self.refused(error))
@@ -344,6 +355,12 @@ impl Servers {
             WriteError::Store(error) => ServersError::Store(error),
         }
     }
+}
+
+/// Returns the problems in one sentence.
+fn told(problems: &[SettingProblem]) -> String {
+    let each: Vec<_> = problems.iter().map(|it| format!("settings.{}: {}", it.setting, it.problem)).collect();
+    each.join("; ")
 }
 
 pub(crate) fn invalid(field: &'static str, rule: String) -> ServersError {

@@ -1,6 +1,6 @@
 //! Promises of a database. Every method is one whole decision; no transaction crosses these traits.
 //!
-//! - `servers`, `shares`, `operations`, `games`: for requests
+//! - `servers`, `settings`, `shares`, `operations`, `games`: for requests
 //! - `leases`: for workers, which carry out operations
 //! - `observations`: for watchers, which compare a host with its rows
 //! - `counts`: for dashboards; `hosts`: for operators
@@ -16,6 +16,7 @@ mod operations;
 mod page;
 mod retention;
 mod servers;
+mod settings;
 mod shares;
 
 pub use self::{
@@ -29,5 +30,6 @@ pub use self::{
     page::Page,
     retention::RetentionStore,
     servers::{ServerFilter, ServerStore, Terms, WriteError},
+    settings::{SETTINGS_BYTES, SettingStore, SettingsWriteError, StoredSettings},
     shares::{ShareError, ShareLimits, ShareStore},
 };

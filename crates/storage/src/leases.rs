@@ -33,8 +33,11 @@ use crate::{
     operations,
     schema::{game_servers, now, operations as ops},
     servers,
+    settings::SettingsColumn,
     word::{Stored, every, stored},
 };
+
+type ClaimRow = (operations::OperationRow, servers::ServerRow, i32, Generation, SettingsColumn);
 
 #[async_trait]
 impl LeaseStore for Db {
@@ -84,7 +87,7 @@ impl LeaseStore for Db {
             if ids.is_empty() {
                 return Ok(vec![]);
             }
-            let rows: Vec<(operations::OperationRow, servers::ServerRow, i32, Generation)> = ops::table
+            let rows: Vec<ClaimRow> = ops::table
                 .inner_join(game_servers::table)
                 .filter(ops::id.eq_any(ids))
                 .order(ops::id)
@@ -93,18 +96,14 @@ impl LeaseStore for Db {
                     servers::ServerRow::as_select(),
                     ops::attempt,
                     game_servers::status_generation,
+                    game_servers::launch_settings,
                 ))
                 .load(conn)
                 .await?;
-            let claim = |(operation, server, attempt, published): (
-                operations::OperationRow,
-                servers::ServerRow,
-                i32,
-                Generation,
-            )| {
+            let claim = |(operation, server, attempt, published, settings): ClaimRow| {
                 let (operation, mut server) = (operation.into_operation()?, server.into_server()?);
                 server.status = power::status_while(operation.action, operation.generation, server.status, published);
-                Ok::<_, Fault<StoreError>>(Claim { operation, server, published, attempt })
+                Ok::<_, Fault<StoreError>>(Claim { operation, server, settings: settings.0, published, attempt })
             };
             let claims = understood(rows.into_iter().map(claim))?;
             let servers: Vec<_> = claims.iter().map(|claim| claim.server.id.0).collect();

@@ -40,6 +40,7 @@ mod retention;
 mod schedules;
 mod schema;
 mod servers;
+mod settings;
 mod shares;
 mod stats;
 mod users;

@@ -30,6 +30,8 @@ diesel::table! {
         address -> Nullable<Text>,
         port -> Nullable<Integer>,
         ports -> Nullable<Jsonb>,
+        settings -> Jsonb,
+        launch_settings -> Jsonb,
         error_message -> Nullable<Text>,
         cost_per_hour -> Integer,
         created_at -> Timestamptz,

@@ -24,6 +24,7 @@ use crate::{
     games, once,
     ports::StoredPorts,
     schema::{game_servers, now, server_grants},
+    settings::SettingsColumn,
     shares::{self, Granted},
     stats, users,
     word::{Stored, every, stored},
@@ -114,6 +115,7 @@ impl ServerStore for Db {
                     game_servers::status.eq(stored(Status::Stopped)),
                     game_servers::cost_per_hour.eq(terms.cost_per_hour),
                     game_servers::host.eq(&terms.host),
+                    game_servers::settings.eq(SettingsColumn(new.settings.clone())),
                 ))
                 .returning(ServerRow::as_returning())
                 .get_result(conn)

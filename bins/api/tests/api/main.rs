@@ -23,6 +23,7 @@ mod retention;
 mod runbook;
 mod schedules;
 mod servers;
+mod settings;
 mod sharing;
 mod snapshots;
 mod stats;

@@ -207,11 +207,12 @@ fn catalogue() -> String {
         r#"
         [demo]
         title = "Demo"
-        command = ["{{agis}}", "demo-game", "--bind", "{{bind}}", "--port", "{{port}}", "--name", "{{name}}"]
+        command = ["{{agis}}", "demo-game", "--bind", "{{bind}}", "--port", "{{port}}", "--name", "{{name}}", "--greeting", "{{settings.greeting}}"]
         port = {port}
         cost_per_hour = 0
         ready = {{ when = {{ log = "ready for players" }}, within_s = 30 }}
         stop = {{ how = {{ signal = "SIGTERM" }}, grace_s = 10 }}
+        settings.greeting = {{ type = "text", title = "Greeting", default = "" }}
 
         [slow]
         title = "Never ready"

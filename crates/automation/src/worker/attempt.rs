@@ -9,7 +9,6 @@ use std::{
 use agis_base::{Reason, StoreError};
 use agis_servers::{
     Action, State, Status,
-    game::SettingValues,
     host::{Host, HostError, Launch, Order, Reached, Slot, Target},
     operation,
     store::{Claim, Outcome},
@@ -96,13 +95,13 @@ impl Attempt {
     }
 
     fn target(&self) -> Result<Target, String> {
-        let Claim { operation, server, .. } = &self.claim;
+        let Claim { operation, server, settings, .. } = &self.claim;
         Ok(match operation.action {
             Action::Start | Action::Restart => {
                 let game = self.shared.catalogue.get(&server.game_type).ok_or_else(|| {
                     format!("the game '{}' is not in the catalogue of this installation", server.game_type)
                 })?;
-                let settings = game.setting_values(&SettingValues::new())?;
+                let settings = game.setting_values(settings)?;
                 Target::Running(Launch {
                     settings,
                     game: game.clone(),

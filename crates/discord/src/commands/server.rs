@@ -6,6 +6,7 @@ use agis_servers::{
     Action, NewServer,
     access::{Access, Needed, Permission},
     console::Begin,
+    game::SettingValues,
     store::{OperationFilter, Page, ServerFilter},
 };
 
@@ -50,6 +51,7 @@ pub(crate) async fn create(context: &Context, call: &Call, args: &Args) -> Resul
         game_type: game(context, &args.needed("game")?)?,
         description: args.text("description"),
         is_public: args.flag("public"),
+        settings: SettingValues::new(),
     };
     let server = once(&context.services, call, "server create", |once| async move {
         Ok(servers.create(&call.user, new, Some(&once)).await?)

@@ -96,6 +96,18 @@ pub(super) fn schema() -> Value {
             "code": { "type": "string", "pattern": "^[a-z_]+$", "description": codes },
             "detail": { "type": "string", "description": "The cause and the remedy, for people." },
             "id": { "type": "string", "description": "The id of the subject, where the caller cannot know it otherwise." },
+            "errors": {
+                "type": "array",
+                "description": "With `invalid_settings`: each setting whose value was refused.",
+                "items": {
+                    "type": "object",
+                    "required": ["setting", "problem"],
+                    "properties": {
+                        "setting": { "type": "string", "description": "The name of the setting." },
+                        "problem": { "type": "string", "description": "The rule that its value breaks, for people." },
+                    },
+                },
+            },
             "request_id": { "type": "string", "description": "The id of the request in the logs." },
         },
         "examples": [example(Code::NotFound)],

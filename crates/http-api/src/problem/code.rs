@@ -101,6 +101,8 @@ codes! {
     NotJson = "not_json", UNSUPPORTED_MEDIA_TYPE, "The `Content-Type` is not `application/json`.";
 
     InvalidValue = "invalid_value", UNPROCESSABLE_ENTITY, "A field has an invalid value; `detail` names it.";
+    InvalidSettings = "invalid_settings", UNPROCESSABLE_ENTITY,
+        "Settings have values that do not fit, or the game has no such settings; `errors` names each.";
     InvalidCron = "invalid_cron", UNPROCESSABLE_ENTITY, "The cron expression is invalid.";
     InvalidTimezone = "invalid_timezone", UNPROCESSABLE_ENTITY, "The time zone is not an IANA name.";
     NeverFires = "never_fires", UNPROCESSABLE_ENTITY, "No day matches the cron expression.";

@@ -5,6 +5,7 @@ use async_trait::async_trait;
 
 use super::billing::Billing;
 use crate::{
+    game::SettingValues,
     host::{Endpoint, Generation},
     operation::{Action, Operation, State},
     server::{Server, Status},
@@ -78,6 +79,8 @@ pub struct Claim {
     pub operation: Operation,
     /// Its server.
     pub server: Server,
+    /// Values that people chose for its settings, as they were when the generation began.
+    pub settings: SettingValues,
     /// Generation at which an operation that ended last published the server's status.
     pub published: Generation,
     /// Number of this attempt, from 1. It fences: after a takeover the earlier attempt changes nothing.

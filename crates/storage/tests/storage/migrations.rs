@@ -44,7 +44,7 @@ async fn the_names_that_operators_know_are_there() {
 }
 
 /// Counts of the rows in `migrations/rows.sql`.
-const COUNTED: [(&str, &str); 25] = [
+const COUNTED: [(&str, &str); 26] = [
     ("users", "users"),
     ("totals", "user_stats where total_commands_used = 5"),
     ("servers", "game_servers where deleted_at is null"),
@@ -70,11 +70,14 @@ const COUNTED: [(&str, &str); 25] = [
     ("unavailable games", "unavailable_games"),
     ("owed answers", "deferrals"),
     ("hosts", "hosts"),
+    ("settings", "game_servers where settings <> '{}'"),
 ];
 
 /// Losses of each migration that can be reverted, from the newest to the oldest. docs/operations/rollback.md tells of
 /// them.
-const LOST: [(&str, &[&str]); 26] = [
+const LOST: [(&str, &[&str]); 28] = [
+    ("settings_checked", &[]),
+    ("settings", &["settings"]),
     ("ports", &["ports"]),
     ("hosts", &["hosts"]),
     ("deferrals", &["owed answers"]),

@@ -30,7 +30,7 @@ async fn unreadable_body_is_refused_by_field() {
     ];
     insta::assert_snapshot!(problems(&api, &requests).await, @r#"
     POST /api/v1/servers {"colour":"red","game_type":"demo","name":"a"}
-      400 invalid_body: colour: is unknown; the fields are: name, game_type, description, is_public
+      400 invalid_body: colour: is unknown; the fields are: name, game_type, description, is_public, settings
     POST /api/v1/servers {"game_type":"demo","is_public":"yes","name":"a"}
       400 invalid_body: is_public: is true or false
     POST /api/v1/servers {"game_type":"demo","name":7}

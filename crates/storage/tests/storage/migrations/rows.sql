@@ -45,3 +45,4 @@ insert into credit_ledger (discord_id, amount, balance, kind, server_id, game_ty
 insert into credit_ledger (discord_id, amount, balance, kind, reason, command_id) values
     ('1', 20, 120, 'grant', 'a prize', 'prize 1'), ('1', -20, 100, 'correction', 'not them', 'prize 1, back');
 insert into hosts (name, kind, directory, report) values ('here', 'process', gen_random_uuid(), '{}');
+update game_servers set settings = '{"difficulty": "hard"}' where id = 7;

@@ -1,0 +1,102 @@
+//! Settings of servers in columns of JSON.
+
+use std::io::Write;
+
+use agis_base::{ServerId, StoreError, UserId};
+use agis_servers::{
+    game::{SettingValue, SettingValues},
+    store::{SETTINGS_BYTES, SettingStore, SettingsWriteError, StoredSettings},
+};
+use async_trait::async_trait;
+use diesel::{
+    deserialize::{self, FromSql, FromSqlRow},
+    expression::AsExpression,
+    pg::{Pg, PgValue},
+    prelude::*,
+    serialize::{self, IsNull, Output, ToSql},
+    sql_types::Jsonb,
+};
+use diesel_async::RunQueryDsl;
+
+use crate::{
+    db::Db,
+    error::Fault,
+    schema::{game_servers, now},
+    servers::ServerRow,
+};
+
+/// Version of PostgreSQL's binary form of `jsonb`, which precedes the text.
+const BINARY_FORM: u8 = 1;
+
+/// Values of settings.
+#[derive(Debug, Clone, FromSqlRow, AsExpression)]
+#[diesel(sql_type = Jsonb)]
+pub(crate) struct SettingsColumn(pub(crate) SettingValues);
+
+impl FromSql<Jsonb, Pg> for SettingsColumn {
+    fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {
+        let text = value.as_bytes().strip_prefix(&[BINARY_FORM]).unwrap_or_default();
+        Ok(Self(serde_json::from_slice(text)?))
+    }
+}
+
+impl ToSql<Jsonb, Pg> for SettingsColumn {
+    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Pg>) -> serialize::Result {
+        out.write_all(&[BINARY_FORM])?;
+        serde_json::to_writer(out, &self.0)?;
+        Ok(IsNull::No)
+    }
+}
+
+#[async_trait]
+impl SettingStore for Db {
+    async fn settings(&self, id: ServerId) -> Result<Option<StoredSettings>, StoreError> {
+        self.read(async |mut conn| {
+            let row = game_servers::table
+                .filter(game_servers::id.eq(id.0).and(game_servers::deleted_at.is_null()))
+                .select((ServerRow::as_select(), game_servers::settings, game_servers::launch_settings));
+            let row: Option<SettingsRow> = row.first(&mut conn).await.optional()?;
+            row.map(stored_settings).transpose()
+        })
+        .await
+    }
+
+    async fn change_settings(
+        &self,
+        id: ServerId,
+        owner: Option<&UserId>,
+        change: &[(String, Option<SettingValue>)],
+    ) -> Result<Option<StoredSettings>, SettingsWriteError> {
+        self.transaction(async |conn| {
+            let row = game_servers::table
+                .filter(game_servers::id.eq(id.0).and(game_servers::deleted_at.is_null()))
+                .select((game_servers::discord_id, game_servers::settings))
+                .for_no_key_update();
+            let row: Option<(String, SettingsColumn)> = row.first(conn).await.optional()?;
+            let is_theirs = |(found, _): &(String, _)| owner.is_none_or(|owner| owner.as_str() == found);
+            let Some((_, SettingsColumn(mut settings))) = row.filter(is_theirs) else { return Ok(None) };
+            for (name, value) in change {
+                match value {
+                    Some(value) => drop(settings.insert(name.clone(), value.clone())),
+                    None => drop(settings.remove(name)),
+                }
+            }
+            if serde_json::to_vec(&settings).map_or(usize::MAX, |json| json.len()) > SETTINGS_BYTES {
+                return Err(Fault::Refused(SettingsWriteError::TooLarge));
+            }
+            let row: SettingsRow = diesel::update(game_servers::table.find(id.0))
+                .set((game_servers::settings.eq(SettingsColumn(settings)), game_servers::updated_at.eq(now())))
+                .returning((ServerRow::as_returning(), game_servers::settings, game_servers::launch_settings))
+                .get_result(conn)
+                .await?;
+            stored_settings(row).map(Some)
+        })
+        .await
+    }
+}
+
+type SettingsRow = (ServerRow, SettingsColumn, SettingsColumn);
+
+fn stored_settings<R>((row, chosen, launched): SettingsRow) -> Result<StoredSettings, Fault<R>> {
+    Ok(StoredSettings { server: row.into_server()?, chosen: chosen.0, launched: launched.0 })
+}

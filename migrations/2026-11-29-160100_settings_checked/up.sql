@@ -1,0 +1,1 @@
+alter table game_servers validate constraint game_servers_settings;
