@@ -4,6 +4,7 @@
 //! - `slots`: the places among the orders that keep a host busy
 //! - `attempt`: one try at one operation
 //! - `leases`: keeps the leases of all attempts
+//! - `progress`: stores how an attempt goes on
 //! - `shared`: what all attempts of a process share
 //!
 //! A place is for what keeps a host busy. An attempt that only waits for its server takes none: it is a task, which
@@ -12,6 +13,7 @@
 mod attempt;
 mod lane;
 mod leases;
+mod progress;
 mod shared;
 mod slots;
 
@@ -73,6 +75,7 @@ impl Workers {
             billing: self.billing,
             catalogue: self.catalogue,
             writes: Semaphore::new(WRITES),
+            tells: Semaphore::new(1),
             beat: Box::new(beat),
         });
         let mut lanes = JoinSet::new();

@@ -11,7 +11,7 @@ use agis_base::{OperationId, ServerId, UserId};
 use agis_host_process::{Config, ProcessHost};
 use agis_servers::{
     game::{Catalogue, Game},
-    host::{Generation, Host, HostError, Launch, Order, Slot, Target},
+    host::{Generation, Host, HostError, Launch, Order, Progress, Slot, Target},
 };
 use tokio::{sync::Semaphore, task::JoinSet};
 
@@ -131,7 +131,8 @@ impl Site {
                 async move { slots.acquire_owned().await }
             };
             let slot = Slot::held(take().await, take);
-            let order = Order { server: ServerId(server), operation: OperationId::new(), generation, target, slot };
+            let (operation, progress) = (OperationId::new(), Progress::default());
+            let order = Order { server: ServerId(server), operation, generation, target, slot, progress };
             host.apply(&order).await.map(|_| ()).map_err(|error: HostError| Error::new(error.to_string()))
         }
     }

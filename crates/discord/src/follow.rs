@@ -18,6 +18,8 @@ pub(crate) const LONGEST: Duration = Duration::from_secs(14 * 60);
 const QUICK: Duration = Duration::from_secs(1);
 const SLOW: Duration = Duration::from_secs(3);
 const NEW: Duration = Duration::from_secs(60);
+/// Shortest time between two edits that tell the progress: Discord counts edits.
+const PROGRESS: Duration = Duration::from_secs(5);
 
 impl Follow {
     /// Returns the first message.
@@ -46,7 +48,7 @@ impl Follow {
     /// Returns the last message, and the reason of a failure for the caller alone.
     async fn outcome(self, context: &Context, held: &Held, longest: Duration) -> (Message, Option<Message>) {
         let ended = match context.followed.clone().try_acquire_owned() {
-            Ok(_place) => self.end(context, longest).await,
+            Ok(_place) => self.end(context, held.token().reveal(), longest).await,
             Err(_) => Err(Unfollowed::Full),
         };
         let operation = match ended {
@@ -61,14 +63,24 @@ impl Follow {
         (page::ended(&server, &operation), why)
     }
 
-    async fn end(&self, context: &Context, longest: Duration) -> Result<Operation, Unfollowed> {
+    /// Waits for the end of the operation, and shows its progress meanwhile.
+    async fn end(&self, context: &Context, token: &str, longest: Duration) -> Result<Operation, Unfollowed> {
         let began = Instant::now();
+        let (mut shown, mut next) = (self.operation.progress.clone(), began);
         loop {
             // Asks again if the database does not answer.
             let found = context.services.servers.operations(&[self.operation.id]).await.ok();
             let operation = found.and_then(|mut operations| operations.pop());
-            if let Some(operation) = operation.filter(|operation| operation.state.is_final()) {
-                return Ok(operation);
+            match operation {
+                Some(operation) if operation.state.is_final() => return Ok(operation),
+                Some(operation) if operation.progress != shown && Instant::now() >= next => {
+                    next = Instant::now() + PROGRESS;
+                    // The next edit shows what this one did not.
+                    if context.replies.edit(token, &page::progress(&self.server, &operation)).await.is_ok() {
+                        shown = operation.progress;
+                    }
+                }
+                _ => {}
             }
             if began.elapsed() >= longest {
                 return Err(Unfollowed::TooLong);

@@ -22,7 +22,8 @@ use crate::{
 #[derive(Serialize, ToSchema)]
 #[schema(as = Operation, examples(json!({
     "id": "0199d3a0-4b5c-7def-8123-456789abcdef", "server_id": 7, "action": "start", "state": "succeeded",
-    "origin": "rest", "actor": "123456789012345678", "error": null, "killed_after_grace": false,
+    "origin": "rest", "actor": "123456789012345678", "error": null,
+    "progress": null, "image": null, "killed_after_grace": false,
     "created_at": "2026-11-22T19:00:00Z", "finished_at": "2026-11-22T19:00:12Z"
 })))]
 pub(crate) struct OperationDto {
@@ -41,6 +42,13 @@ pub(crate) struct OperationDto {
     actor: UserId,
     /// Why it failed. Null unless it failed.
     error: Option<String>,
+    /// How it goes on, for people, such as `pulling image: 120 of 480 MB`. Null unless it runs, and where there is
+    /// nothing to say.
+    #[schema(max_length = 200)]
+    progress: Option<String>,
+    /// The image that it runs, with its digest. Null before AGIS knows the image, and for games without one.
+    #[schema(max_length = 500)]
+    image: Option<String>,
     /// Whether the game was killed because it did not end within its grace period; its unsaved data is lost. Null
     /// before the end, and where the host cannot know (Agones).
     killed_after_grace: Option<bool>,
@@ -72,6 +80,8 @@ impl From<Operation> for OperationDto {
             origin: operation.origin.as_str(),
             actor: operation.actor,
             error: operation.error,
+            progress: operation.progress,
+            image: operation.image,
             killed_after_grace: operation.killed_after_grace,
             created_at: operation.created_at,
             finished_at: operation.finished_at,

@@ -13,12 +13,14 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use uuid::Uuid;
 
+pub use self::progress::{IMAGE_MAX, PROGRESS_MAX, Progress, Told};
 pub use self::report::{Boundary, Contained, Containment, HostReport, Room, Uncontained};
 use crate::{
     console::ConsoleError,
     game::{Game, Protocol, RunsOn, SettingValues},
 };
 
+mod progress;
 mod report;
 
 /// Number of changes of a server's desired state. The transaction that accepts an operation decides it. A host persists
@@ -88,6 +90,8 @@ pub struct Order {
     pub target: Target,
     /// Slot that the order occupies; a host gives it up once it only waits.
     pub slot: Slot,
+    /// Listener to whom the host says how the order goes on.
+    pub progress: Progress,
 }
 
 /// Slot among the orders that keep a host busy at once. There are few, so an order that only waits (until a server is

@@ -89,6 +89,10 @@ pub struct Operation {
     pub generation: Generation,
     /// Reason why it failed, was superseded or expired, for people.
     pub error: Option<String>,
+    /// How the operation goes on, in the words of its host. `None` unless it runs and its host says something.
+    pub progress: Option<String>,
+    /// Image that the operation runs, with its digest. `None` before the host knows it, and for games without an image.
+    pub image: Option<String>,
     /// Whether the operation had to kill a run that outlasted the grace of its game. `None` before the end, and if the
     /// host cannot know.
     pub killed_after_grace: Option<bool>,

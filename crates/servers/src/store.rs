@@ -24,7 +24,7 @@ pub use self::{
     counts::CountStore,
     games::{GameStore, UNAVAILABLE_FOR},
     hosts::{HostState, HostStore, LetGo, SERVED_FOR},
-    leases::{Claim, Due, Held, LeaseStore, Outcome},
+    leases::{Claim, Due, Facts, Held, LeaseStore, Outcome},
     observations::{ObservationStore, Published},
     operations::{Accepted, OperationFilter, OperationStore},
     page::Page,

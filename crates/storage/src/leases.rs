@@ -8,11 +8,11 @@ use agis_base::{OperationId, Reason, StoreError, UserId};
 use agis_notices::Kind;
 use agis_servers::{
     Action, Origin, State, Status,
-    host::Generation,
+    host::{Generation, Told},
     operation::SUPERSEDED,
     power,
     server::Desired,
-    store::{Billing, Claim, Due, Held, LeaseStore, Outcome},
+    store::{Billing, Claim, Due, Facts, Held, LeaseStore, Outcome},
 };
 use async_trait::async_trait;
 use chrono::TimeDelta;
@@ -160,6 +160,20 @@ impl LeaseStore for Db {
         .await
     }
 
+    async fn tell(&self, held: Held, told: &Told) -> Result<(), StoreError> {
+        self.run(async |conn| {
+            diesel::update(end::ours(held))
+                .set((
+                    ops::progress.eq(told.progress.as_deref()),
+                    told.image.as_deref().map(|image| ops::image.eq(image)),
+                ))
+                .execute(conn)
+                .await?;
+            Ok(())
+        })
+        .await
+    }
+
     async fn hand_back(&self, held: &[Held], why: &Reason) -> Result<Vec<Action>, StoreError> {
         #[derive(QueryableByName)]
         struct Ended {
@@ -213,10 +227,10 @@ impl LeaseStore for Db {
         &self,
         claim: &Claim,
         outcome: &Outcome,
-        killed: Option<bool>,
+        facts: &Facts,
         billing: Billing,
     ) -> Result<Option<State>, StoreError> {
-        self.transaction(async |conn| end::finish(conn, claim, outcome, killed, billing).await).await
+        self.transaction(async |conn| end::finish(conn, claim, outcome, facts, billing).await).await
     }
 
     async fn revive(&self, claim: &Claim, how: &Reason, good: bool) -> Result<bool, StoreError> {
@@ -271,7 +285,7 @@ async fn lease_rows(
                     and not exists (select from operations r where r.server_id = o.server_id and r.state = 'running')
                  or o.state = 'running' and o.lease_until <= now())
              for no key update skip locked)
-         update operations o set state = 'running', attempt = attempt + 1, error = null,
+         update operations o set state = 'running', attempt = attempt + 1, error = null, progress = null,
                 lease_until = clock_timestamp() + make_interval(secs => $2)
          from due where o.id = due.id returning o.id",
     )

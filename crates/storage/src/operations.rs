@@ -37,19 +37,24 @@ pub(crate) struct OperationRow {
     request_id: Option<String>,
     trace_id: Option<String>,
     killed_after_grace: Option<bool>,
+    progress: Option<String>,
+    image: Option<String>,
 }
 
 impl OperationRow {
     pub(crate) fn into_operation<R>(self) -> Result<Operation, Fault<R>> {
+        let state = self.state.known("operations.state")?;
         Ok(Operation {
             id: OperationId(self.id),
             server: ServerId(self.server_id),
             action: self.action.known("operations.action")?,
-            state: self.state.known("operations.state")?,
+            state,
             origin: self.origin.known("operations.origin")?,
             actor: UserId::from_stored(&self.actor),
             generation: self.generation,
             error: self.error,
+            progress: self.progress.filter(|_| state == State::Running),
+            image: self.image,
             killed_after_grace: self.killed_after_grace,
             trace: Trace {
                 request_id: self.request_id.unwrap_or_else(|| self.id.to_string()),

@@ -85,6 +85,8 @@ diesel::table! {
         request_id -> Nullable<Text>,
         trace_id -> Nullable<Text>,
         killed_after_grace -> Nullable<Bool>,
+        progress -> Nullable<Text>,
+        image -> Nullable<Text>,
     }
 }
 

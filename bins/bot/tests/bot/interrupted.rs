@@ -145,6 +145,31 @@ async fn waiting_start(scene: &Scene, ann: &Person) -> Reply {
 }
 
 #[tokio::test]
+async fn progress_is_shown_until_the_end() {
+    let scene = Scene::open().await;
+    let reply = waiting_start(&scene, &scene.ann()).await;
+    let sql = scene.stack.sql().await;
+    sql.batch_execute(
+        "update operations set state = 'running', attempt = 1, lease_until = now() + interval '1 hour',
+                progress = 'pulling *image*: 120 of 480 MB'",
+    )
+    .await
+    .expect("a pull");
+    let shown = |message: &Message| message.text().contains("pulling \\*image\\*\\: 120 of 480 MB");
+    let message = reply.until("the progress", shown).await;
+    assert_eq!(message.edits, 1);
+    sql.batch_execute(
+        "update operations set state = 'failed', lease_until = null, finished_at = now(), error = 'no room'",
+    )
+    .await
+    .expect("an end");
+    let ended = reply.until("the end", |message| message.text().contains("could not be started")).await;
+    assert!(!shown(&ended) && ended.edits == 2, "{}", ended.text());
+    scene.api.thaw();
+    scene.assert_clean();
+}
+
+#[tokio::test]
 async fn start_is_followed_by_another_bot() {
     let scene = Scene::open().await;
     let reply = waiting_start(&scene, &scene.ann()).await;

@@ -9,14 +9,14 @@ use std::{
 use agis_base::{Reason, StoreError};
 use agis_servers::{
     Action, State, Status,
-    host::{Host, HostError, Launch, Order, Reached, Slot, Target},
+    host::{Host, HostError, Launch, Order, Progress, Reached, Slot, Target},
     operation,
-    store::{Claim, Outcome},
+    store::{Claim, Facts, Outcome},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::Span;
 
-use super::{leases::RETRY, shared::Shared};
+use super::{leases::RETRY, progress, shared::Shared};
 
 /// The longest wait before an operation that its host could not take is tried again.
 const POSTPONE_MAX: Duration = Duration::from_secs(30);
@@ -31,6 +31,7 @@ pub(super) struct Attempt {
     /// From before it was claimed.
     began: Instant,
     slot: Slot,
+    progress: Progress,
 }
 
 enum End {
@@ -42,7 +43,7 @@ enum End {
 
 impl Attempt {
     pub(super) fn new(shared: Arc<Shared>, host: Arc<dyn Host>, claim: Claim, began: Instant, slot: Slot) -> Self {
-        Self { shared, host, claim, began, slot }
+        Self { shared, host, claim, began, slot, progress: Progress::default() }
     }
 
     /// Returns the fields of each line that is logged meanwhile, here and by the host.
@@ -66,7 +67,9 @@ impl Attempt {
                 Err(why) => self.without_launch(why).await,
             }
         };
+        let told = progress::keep(&self.shared, self.claim.held(), self.progress.heard());
         let end = tokio::select! {
+            never = told => match never {},
             applied = apply => End::Applied(applied),
             () = hold.lost() => End::Lost,
             () = stop.cancelled() => End::Stopped,
@@ -122,6 +125,7 @@ impl Attempt {
             generation: operation.generation,
             target,
             slot: self.slot.clone(),
+            progress: self.progress.clone(),
         }
     }
 
@@ -141,8 +145,9 @@ impl Attempt {
         let until = Instant::now() + self.shared.leases.term();
         let mut refused = false;
         let killed = self.host.had_to_kill(self.claim.server.id, self.claim.operation.id).await;
+        let facts = Facts { killed, image: self.progress.heard().borrow().image.clone() };
         loop {
-            match self.write(&outcome, killed).await {
+            match self.write(&outcome, &facts).await {
                 Ok(Some(state)) => return self.ended(&outcome, state, killed == Some(true)),
                 Ok(None) => return,
                 // The same again would be refused again.
@@ -159,10 +164,10 @@ impl Attempt {
         }
     }
 
-    async fn write(&self, outcome: &Outcome, killed: Option<bool>) -> Result<Option<State>, StoreError> {
+    async fn write(&self, outcome: &Outcome, facts: &Facts) -> Result<Option<State>, StoreError> {
         // Never closed.
         let _turn = self.shared.writes.acquire().await;
-        self.shared.store.finish(&self.claim, outcome, killed, self.shared.billing).await
+        self.shared.store.finish(&self.claim, outcome, facts, self.shared.billing).await
     }
 
     fn ended(&self, outcome: &Outcome, state: State, killed_after_grace: bool) {

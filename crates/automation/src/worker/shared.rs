@@ -19,5 +19,7 @@ pub(super) struct Shared {
     pub(super) leases: Leases,
     pub(super) billing: Billing,
     pub(super) writes: Semaphore,
+    /// Turn to write about the progress of an order. There is one, so that talkative hosts keep no connections from others.
+    pub(super) tells: Semaphore,
     pub(super) beat: Beat,
 }

@@ -2,5 +2,6 @@
 
 mod billing;
 mod fairness;
+mod progress;
 #[path = "../../../storage/tests/storage/scene.rs"]
 mod scene;

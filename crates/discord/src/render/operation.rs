@@ -29,7 +29,8 @@ pub(crate) fn progress(server: &Server, operation: &Operation) -> Message {
     if operation.state.is_final() {
         return ended(server, operation);
     }
-    let text = format!("Asked by {}. This message tells how it goes.", person(&operation.actor));
+    let now = operation.progress.as_deref().map(|text| format!("{}\n", plain(text))).unwrap_or_default();
+    let text = format!("{now}Asked by {}. This message tells how it goes.", person(&operation.actor));
     let card = Card::new(Colour::Moving).titled(&title(doing(operation.action), server)).says(&text);
     card.buttons(meanwhile(server, operation.action)).into_message()
 }

@@ -47,6 +47,8 @@ fn operation(action: Action, state: State, error: &str) -> Operation {
         actor: UserId::from_stored("2"),
         generation: 1,
         error: Some(error.to_owned()),
+        progress: None,
+        image: None,
         killed_after_grace: None,
         trace: Trace::ours(1),
         created_at: Default::default(),

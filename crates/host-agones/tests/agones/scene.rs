@@ -12,7 +12,7 @@ use agis_base::{OperationId, ServerId, UserId};
 use agis_host_agones::{AgonesHost, Config, Pace};
 use agis_servers::{
     game::Catalogue,
-    host::{Endpoint, Host, HostError, Launch, Observed, Order, Reached, Slot, Target},
+    host::{Endpoint, Host, HostError, Launch, Observed, Order, Progress, Reached, Slot, Target},
 };
 use agis_test_support::wait;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod};
@@ -182,7 +182,14 @@ impl Scene {
     }
 
     pub(crate) fn order(&self, generation: i64, target: Target) -> Order {
-        Order { server: self.server, operation: OperationId::new(), generation, target, slot: Slot::default() }
+        Order {
+            server: self.server,
+            operation: OperationId::new(),
+            generation,
+            target,
+            slot: Slot::default(),
+            progress: Progress::default(),
+        }
     }
 
     pub(crate) fn start(&self, generation: i64, game: &str) -> Order {

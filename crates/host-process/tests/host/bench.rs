@@ -12,7 +12,7 @@ use agis_base::{OperationId, ServerId, UserId};
 use agis_host_process::{Config, ProcessHost, SetupError};
 use agis_servers::{
     game::{Catalogue, Game},
-    host::{Endpoint, Generation, Host, HostError, Launch, Observed, Order, Reached, Slot, Target},
+    host::{Endpoint, Generation, Host, HostError, Launch, Observed, Order, Progress, Reached, Slot, Target},
 };
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::{
@@ -147,7 +147,7 @@ impl Bench {
         target: Target,
         slot: Slot,
     ) -> Result<Reached, HostError> {
-        within(host.apply(&Order { server, operation, generation, target, slot })).await
+        within(host.apply(&Order { server, operation, generation, target, slot, progress: Progress::default() })).await
     }
 
     pub(crate) fn console(&self, server: ServerId) -> String {

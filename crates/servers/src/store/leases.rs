@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use super::billing::Billing;
 use crate::{
     game::SettingValues,
-    host::{Endpoint, Generation},
+    host::{Endpoint, Generation, Told},
     operation::{Action, Operation, State},
     server::{Server, Status},
 };
@@ -29,6 +29,9 @@ pub trait LeaseStore: Send + Sync {
     /// Returns the operations that these attempts have lost: they have ended, or other attempts have them.
     async fn lost(&self, held: &[Held]) -> Result<Vec<OperationId>, StoreError>;
 
+    /// Stores the facts that the host told so far about an attempt. An attempt that has lost its operation stores nothing.
+    async fn tell(&self, held: Held, told: &Told) -> Result<(), StoreError>;
+
     /// Gives operations back, so that another worker can claim them at once, or ends them if a newer one waits. Returns the
     /// actions of the superseded ones.
     async fn hand_back(&self, held: &[Held], why: &Reason) -> Result<Vec<Action>, StoreError>;
@@ -38,13 +41,12 @@ pub trait LeaseStore: Send + Sync {
     async fn postpone(&self, claim: &Claim, delay: Duration, why: &Reason) -> Result<Option<State>, StoreError>;
 
     /// Ends an operation and publishes its outcome, in one transaction. Returns the state in which it ended; `None` if the
-    /// attempt has lost it: then nothing is published. `killed` is the host's answer for
-    /// [`Operation::killed_after_grace`]. A stop that is [stale](Outcome::Stale) may be queued again instead.
+    /// attempt has lost it: then nothing is published. A stop that is [stale](Outcome::Stale) may be queued again instead.
     async fn finish(
         &self,
         claim: &Claim,
         outcome: &Outcome,
-        killed: Option<bool>,
+        facts: &Facts,
         billing: Billing,
     ) -> Result<Option<State>, StoreError>;
 
@@ -92,6 +94,15 @@ impl Claim {
     pub fn held(&self) -> Held {
         Held { operation: self.operation.id, attempt: self.attempt }
     }
+}
+
+/// Facts about an operation that has ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// See [`Operation::killed_after_grace`].
+    pub killed: Option<bool>,
+    /// See [`Operation::image`]; `None` leaves the image that is stored.
+    pub image: Option<Reason>,
 }
 
 /// Outcome of an operation.

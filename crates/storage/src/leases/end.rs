@@ -5,7 +5,7 @@ use agis_servers::{
     Action, Operation, State,
     host::Generation,
     operation::SUPERSEDED,
-    store::{Billing, Claim, Outcome},
+    store::{Billing, Claim, Facts, Held, Outcome},
 };
 use chrono::TimeDelta;
 use diesel::{dsl::exists, prelude::*};
@@ -33,7 +33,7 @@ pub(super) async fn finish(
     conn: &mut AsyncPgConnection,
     claim: &Claim,
     outcome: &Outcome,
-    killed: Option<bool>,
+    facts: &Facts,
     billing: Billing,
 ) -> Result<Option<State>, Fault<StoreError>> {
     let generation = desired::lock(conn, claim.server.id).await?;
@@ -48,7 +48,7 @@ pub(super) async fn finish(
         Outcome::Failed(why) => (State::Failed, Some(&**why)),
         _ => (outcome.state(), None),
     };
-    if !end(conn, claim, state, error, killed).await? {
+    if !end(conn, claim, state, error, facts).await? {
         return Ok(None);
     }
     if state != State::Superseded {
@@ -72,11 +72,11 @@ pub(super) async fn requeue(
 ) -> Result<Option<State>, Fault<StoreError>> {
     let newer = ops::table.filter(ops::server_id.eq(claim.server.id.0).and(ops::state.eq(stored(State::Queued))));
     if diesel::select(exists(newer)).get_result(conn).await? {
-        let ended = end(conn, claim, State::Superseded, Some(SUPERSEDED), None).await?;
+        let ended = end(conn, claim, State::Superseded, Some(SUPERSEDED), &Facts::default()).await?;
         return Ok(ended.then_some(State::Superseded));
     }
     let at: Timestamp = diesel::select(now()).get_result(conn).await?;
-    let updated = diesel::update(ours(claim))
+    let updated = diesel::update(ours(claim.held()))
         .set((
             ops::state.eq(stored(State::Queued)),
             ops::lease_until.eq(None::<Timestamp>),
@@ -113,9 +113,9 @@ async fn go_above(
 
 /// The operation, if this attempt still has it.
 #[diesel::dsl::auto_type(no_type_alias)]
-fn ours<'a>(claim: &'a Claim) -> _ {
-    let id: Uuid = claim.operation.id.0;
-    let attempt: i32 = claim.attempt;
+pub(super) fn ours(held: Held) -> _ {
+    let id: Uuid = held.operation.0;
+    let attempt: i32 = held.attempt;
     let running: Stored<State> = stored(State::Running);
     ops::table.filter(ops::id.eq(id).and(ops::attempt.eq(attempt)).and(ops::state.eq(running)))
 }
@@ -125,14 +125,16 @@ async fn end(
     claim: &Claim,
     state: State,
     error: Option<&str>,
-    killed: Option<bool>,
+    facts: &Facts,
 ) -> Result<bool, Fault<StoreError>> {
-    let ended = diesel::update(ours(claim))
+    let ended = diesel::update(ours(claim.held()))
         .set((
             ops::state.eq(stored(state)),
             ops::lease_until.eq(None::<Timestamp>),
             ops::error.eq(error),
-            ops::killed_after_grace.eq(killed),
+            ops::progress.eq(None::<&str>),
+            facts.image.as_deref().map(|image| ops::image.eq(image)),
+            ops::killed_after_grace.eq(facts.killed),
             ops::finished_at.eq(now().nullable()),
         ))
         .execute(conn)

@@ -5,6 +5,7 @@ mod migrations;
 mod notices;
 mod planning;
 mod ports;
+mod progress;
 mod retention;
 mod scene;
 mod shares;

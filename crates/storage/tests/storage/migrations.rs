@@ -44,7 +44,7 @@ async fn the_names_that_operators_know_are_there() {
 }
 
 /// Counts of the rows in `migrations/rows.sql`.
-const COUNTED: [(&str, &str); 26] = [
+const COUNTED: [(&str, &str); 27] = [
     ("users", "users"),
     ("totals", "user_stats where total_commands_used = 5"),
     ("servers", "game_servers where deleted_at is null"),
@@ -71,11 +71,13 @@ const COUNTED: [(&str, &str); 26] = [
     ("owed answers", "deferrals"),
     ("hosts", "hosts"),
     ("settings", "game_servers where settings <> '{}'"),
+    ("progress and images", "operations where progress is not null and image is not null"),
 ];
 
 /// Losses of each migration that can be reverted, from the newest to the oldest. docs/operations/rollback.md tells of
 /// them.
-const LOST: [(&str, &[&str]); 28] = [
+const LOST: [(&str, &[&str]); 29] = [
+    ("progress", &["progress and images"]),
     ("settings_checked", &[]),
     ("settings", &["settings"]),
     ("ports", &["ports"]),

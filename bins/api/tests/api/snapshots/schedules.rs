@@ -146,8 +146,10 @@ async fn a_schedule() {
       "error": null,
       "finished_at": null,
       "id": "[id]",
+      "image": null,
       "killed_after_grace": null,
       "origin": "rest",
+      "progress": null,
       "server_id": "[id]",
       "state": "queued"
     }

@@ -77,8 +77,10 @@ async fn a_server() {
       "error": null,
       "finished_at": null,
       "id": "[id]",
+      "image": null,
       "killed_after_grace": null,
       "origin": "rest",
+      "progress": null,
       "server_id": "[id]",
       "state": "queued"
     }
@@ -165,8 +167,10 @@ async fn a_server() {
       "error": null,
       "finished_at": null,
       "id": "[id]",
+      "image": null,
       "killed_after_grace": null,
       "origin": "rest",
+      "progress": null,
       "server_id": "[id]",
       "state": "queued"
     }
@@ -189,8 +193,10 @@ async fn an_operation() {
       "error": "not ready within 1 s",
       "finished_at": "[time]",
       "id": "[id]",
+      "image": null,
       "killed_after_grace": false,
       "origin": "rest",
+      "progress": null,
       "server_id": "[id]",
       "state": "failed"
     }
@@ -208,8 +214,10 @@ async fn an_operation() {
           "error": null,
           "finished_at": "[time]",
           "id": "[id]",
+          "image": null,
           "killed_after_grace": false,
           "origin": "rest",
+          "progress": null,
           "server_id": "[id]",
           "state": "succeeded"
         }

@@ -17,7 +17,8 @@ insert into operations (id, server_id, action, state, origin, actor, idempotency
     ('0199d3a0-0000-7000-8000-000000000001', 7, 'start', 'succeeded', 'discord', '1', 'interaction', 2, 1, null, now(), '9'),
     ('0199d3a0-0000-7000-8000-000000000002', 7, 'restart', 'running', 'schedule', '1', null, 3, 1, now(), null, null),
     ('0199d3a0-0000-7000-8000-000000000003', 7, 'stop', 'queued', 'rest', '1', 'header', 3, 0, null, null, null);
-update operations set request_id = 'request', trace_id = repeat('7', 32), killed_after_grace = true;
+update operations set request_id = 'request', trace_id = repeat('7', 32), killed_after_grace = true,
+                      progress = 'pulling image: 120 of 480 MB', image = 'docker.io/x/y@sha256:7';
 insert into unavailable_games (host, game_type, reason) values ('here', 'demo', 'it was not found');
 insert into schedule_runs (schedule_id, slot, action, state, finished_at, operation_id) values
     (1, '2026-11-01 05:00Z', 'restart', 'succeeded', now(), '0199d3a0-0000-7000-8000-000000000009'),

@@ -1,0 +1,1 @@
+alter table operations drop column progress, drop column image;
