@@ -35,8 +35,10 @@ pub(crate) fn containment(setup: &HostSetup) -> Containment {
 
 /// Adds the limits that hold without a cgroup.
 fn measured(report: Containment, setup: &HostSetup, shared: &str) -> Containment {
-    let report =
-        report.with(Boundary::Memory, "measured every 5 s, and RLIMIT_DATA of twice the limit for each process");
+    let report = report.with(
+        Boundary::Memory,
+        "measured every 5 s without files in memory, and RLIMIT_DATA of twice the limit for each process",
+    );
     match setup.holder.counts_alone(setup.machine.some_account()) {
         true => report.with(Boundary::Pids, "RLIMIT_NPROC"),
         false => report.without(Boundary::Pids, shared),

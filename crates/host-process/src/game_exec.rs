@@ -113,6 +113,7 @@ fn read(length: u32) -> io::Result<GameOrders> {
 
 /// Drops root and every capability for good, and ties the process to the shim's life.
 fn drop_rights(orders: &GameOrders) -> io::Result<()> {
+    KernelLimits::offer_to_kernel();
     if let Some(account) = orders.account {
         account.become_it()?;
     }

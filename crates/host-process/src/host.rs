@@ -86,10 +86,12 @@ impl Host for ProcessHost {
     async fn apply(&self, order: &Order) -> Result<Reached, HostError> {
         let Order { server, generation, operation, .. } = *order;
         let dir = self.setup.machine.dir(server);
-        let fence = dir.clone();
-        blocking(move || fence.raise(generation)).await?;
+        let (setup, begins) = (Arc::clone(&self.setup), matches!(order.target, Target::Running(_)));
+        let has_directory = blocking(move || setup.machine.raise(server, generation, begins)).await?;
         tracing::debug!(%server, %operation, generation, "order accepted");
         match &order.target {
+            Target::Stopped if !has_directory => Ok(Reached::Stopped),
+            Target::Deleted if !has_directory => Ok(Reached::Deleted),
             Target::Running(launch) => {
                 let reached = start::running(&self.setup, server, (generation, operation), launch, &order.slot).await?;
                 // From now on the watch notices the server's end at once. The server runs, whatever this call returns.

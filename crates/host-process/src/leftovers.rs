@@ -1,10 +1,13 @@
 //! Processes of a game that outlived their shim. They exist only where no kernel object holds a run ([`crate::holder`]).
-//! An account of the server's own finds all of them, and kill(2) ends all processes of an account at once.
+//! An account of the server's own finds all of them, and kill(2) ends all processes of an account at once. Without such
+//! accounts their environment finds most.
 
 use std::{
     ffi::OsString,
     fs,
     io::{self, Write},
+    os::unix::ffi::OsStrExt,
+    path::Path,
     process::{ExitCode, Stdio},
     thread,
     time::{Duration, Instant},
@@ -14,6 +17,7 @@ use agis_base::ServerId;
 use agis_machine::{account::Account, dir::Gate};
 use agis_servers::host::{Generation, HostError};
 use nix::sys::signal::{Signal, kill};
+use rustix::process::{Pid, PidfdFlags, pidfd_open, pidfd_send_signal};
 
 use crate::{SWEEP, holder::Holder, setup::HostSetup, status::Status};
 
@@ -23,7 +27,7 @@ const POLL: Duration = Duration::from_millis(10);
 
 /// Ends what is left of a run that is over at this generation. Leaves every other run alone.
 pub(crate) fn clear(setup: &HostSetup, server: ServerId, generation: Generation) -> Result<(), HostError> {
-    if account(setup, server).is_none() {
+    if setup.holder != Holder::ProcessGroup {
         return Ok(());
     }
     let dir = setup.machine.dir(server);
@@ -39,8 +43,14 @@ pub(crate) fn clear(setup: &HostSetup, server: ServerId, generation: Generation)
 /// # Errors
 /// Fails if something of them is left.
 pub(crate) fn sweep(_gate: &Gate<'_>, setup: &HostSetup, server: ServerId) -> Result<(), HostError> {
-    let Some(account) = account(setup, server) else { return Ok(()) };
+    if setup.holder != Holder::ProcessGroup {
+        return Ok(());
+    }
     let left = |why: String| HostError::Unavailable(format!("processes of an earlier run cannot be ended: {why}"));
+    let Some(account) = setup.machine.account(server) else {
+        let world = setup.machine.dir(server).world();
+        return end_by_environment(&world).map_err(|error| left(error.to_string()));
+    };
     let mut command = setup.holder.command(&setup.shim);
     command.args([SWEEP, &account.uid().to_string()]).env_clear().current_dir("/");
     let swept = command.stdin(Stdio::null()).output().map_err(|error| left(error.to_string()))?;
@@ -50,9 +60,35 @@ pub(crate) fn sweep(_gate: &Gate<'_>, setup: &HostSetup, server: ServerId) -> Re
     Err(left(String::from_utf8_lossy(&swept.stderr).trim().to_owned()))
 }
 
-/// Returns the account that tells what is left of a server; `None` if nothing can be left, or no account tells it.
-fn account(setup: &HostSetup, server: ServerId) -> Option<Account> {
-    setup.machine.account(server).filter(|_| setup.holder == Holder::ProcessGroup)
+/// Ends the processes that have the environment of the server's game, where all games share one account. A game that
+/// changes its environment is not found; [`crate::containment`] says that nothing contains games there.
+fn end_by_environment(world: &Path) -> io::Result<()> {
+    let home = [b"HOME=", world.as_os_str().as_bytes()].concat();
+    let is_left = |pid: i32| {
+        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        environment.split(|byte| *byte == 0).any(|variable| variable == home)
+    };
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let all = fs::read_dir("/proc")?.flatten().filter_map(|it| it.file_name().to_str()?.parse().ok());
+        let left: Vec<i32> = all.filter(|pid| is_left(*pid)).collect();
+        if left.is_empty() {
+            return Ok(());
+        }
+        if Instant::now() > until {
+            return Err(io::Error::other(format!("process {} does not end, although it was killed", left[0])));
+        }
+        for pid in left {
+            let Some(process) = Pid::from_raw(pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()) else {
+                continue;
+            };
+            // The number may have passed to another process before it was opened.
+            if is_left(pid) {
+                let _ = pidfd_send_signal(&process, rustix::process::Signal::KILL);
+            }
+        }
+        thread::sleep(POLL);
+    }
 }
 
 /// Ends all other processes of the account that the argument names. Errors go to standard error.

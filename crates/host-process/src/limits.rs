@@ -41,10 +41,15 @@ impl KernelLimits {
         }
     }
 
+    /// Makes this process, and all that it becomes and begins, the kernel's first choice when the machine runs out of
+    /// memory. Otherwise the kernel may choose AGIS. Call this before the account changes: then root has the file.
+    pub(crate) fn offer_to_kernel() {
+        // A kernel that does not offer this refuses no game.
+        let _ = fs::write("/proc/self/oom_score_adj", FIRST_TO_GO);
+    }
+
     /// Sets the limits for this process and all that it becomes and begins.
     pub(crate) fn set(self) -> io::Result<()> {
-        // Without it, the kernel may choose AGIS. A kernel that does not offer this refuses no game.
-        let _ = fs::write("/proc/self/oom_score_adj", FIRST_TO_GO);
         for (resource, limit) in [(Resource::Data, self.data), (Resource::Nproc, self.pids)] {
             if limit.is_some() {
                 setrlimit(resource, Rlimit { current: limit, maximum: limit })?;

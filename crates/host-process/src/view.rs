@@ -14,7 +14,7 @@ use rustix::{
 use serde::{Deserialize, Serialize};
 
 /// Directories for temporary files, which are a game's own, empty at its start, and gone with it.
-const TEMPORARY: [&str; 3] = ["/tmp", "/var/tmp", "/dev/shm"];
+const TEMPORARY: [&str; 5] = ["/tmp", "/var/tmp", "/dev/shm", "/dev/mqueue", "/run/lock"];
 /// Maximum size of each, in bytes. Its content is memory.
 const TEMPORARY_BYTES: u64 = 1 << 30;
 /// Share of the game's limit of memory that each may take: without a cgroup, nobody else counts it.

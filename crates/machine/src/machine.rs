@@ -5,15 +5,17 @@ use std::{
 };
 
 use agis_base::ServerId;
-use agis_servers::host::{Endpoint, HostError, OpenPort};
+use agis_servers::host::{Endpoint, Generation, HostError, OpenPort};
 use uuid::Uuid;
 
 use crate::{
     account::{Account, Accounts},
     config::{Config, SetupError},
     dir::{Gate, ServerDir, make_dir},
+    disk,
     ports::Ports,
-    trash::Trash,
+    room,
+    trash::{TRASH, Trash},
 };
 
 /// Name of the directory that holds the servers' directories.
@@ -55,7 +57,7 @@ impl Machine {
         let wrong = |source| SetupError::Directory { path: data_dir.clone(), source };
         fs::create_dir_all(&data_dir).map_err(wrong)?;
         let root = data_dir.canonicalize().map_err(wrong)?;
-        let [servers, ports, trash] = [SERVERS, "ports", "trash"].map(|name| root.join(name));
+        let [servers, ports, trash] = [SERVERS, "ports", TRASH].map(|name| root.join(name));
         // Games pass through `servers` to their worlds. Nobody else may look at deleted worlds.
         for (path, mode) in [(&servers, 0o711), (&ports, 0o700), (&trash, 0o700)] {
             make_dir(path, mode).map_err(wrong)?;
@@ -74,6 +76,24 @@ impl Machine {
         let ports = Ports { dir: ports, bind };
         let trash = Trash::new(trash, trash_max);
         Ok(Self { name, public_address, accounts, ports, trash, disk_reserve, id, root })
+    }
+
+    /// Persists the generation of an order, and refuses one that has been overtaken. Returns whether the server has a
+    /// directory: on a full disk, a server that never started gets none, and nothing of it runs.
+    ///
+    /// # Errors
+    /// Fails as [`ServerDir::raise`] does, and if an order that begins something finds the disk below its reserve.
+    pub fn raise(&self, server: ServerId, generation: Generation, begins: bool) -> Result<bool, HostError> {
+        let dir = self.dir(server);
+        if begins && dir.seen()?.is_none() {
+            disk::check_reserve(&self.root, self.disk_reserve)?;
+        }
+        match dir.raise(generation) {
+            Err(HostError::Unavailable(_)) if !begins && dir.seen()?.is_none() && room::is_full(&self.root) => {
+                Ok(false)
+            }
+            raised => raised.map(|()| true),
+        }
     }
 
     /// Returns the account of a server's game; `None` for this program's own account.

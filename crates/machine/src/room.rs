@@ -11,6 +11,11 @@ pub fn disk(path: &Path) -> io::Result<Room> {
     Ok(Room { free: disk.f_bavail.saturating_mul(disk.f_frsize), size: disk.f_blocks.saturating_mul(disk.f_frsize) })
 }
 
+/// Checks whether the disk of this path has no room for another file.
+pub fn is_full(path: &Path) -> bool {
+    statvfs(path).is_ok_and(|disk| disk.f_bavail == 0 || disk.f_files > 0 && disk.f_favail == 0)
+}
+
 /// Returns the memory of this machine.
 pub fn memory() -> io::Result<Room> {
     let text = fs::read_to_string("/proc/meminfo")?;

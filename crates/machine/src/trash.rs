@@ -9,7 +9,10 @@ use std::{
 
 use agis_base::ServerId;
 
-use crate::disk::{in_words, usage};
+use crate::disk::{in_words, measure, open_unlocked, usage};
+
+/// Name of the directory within the data directory.
+pub(crate) const TRASH: &str = "trash";
 
 /// Time for which the world of a deleted server is kept.
 const KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -30,6 +33,8 @@ impl Trash {
 
     /// Moves a world into the trash.
     pub fn take(&self, server: ServerId, world: &Path) -> io::Result<()> {
+        // A directory moves only if this account may write to it, and the game may have locked it.
+        let _ = open_unlocked(rustix::fs::CWD, world);
         match fs::rename(world, self.path.join(format!("{server}-{}", now().as_secs()))) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             moved => moved,
@@ -62,6 +67,8 @@ impl Trash {
 }
 
 fn remove(path: &Path) {
+    // Opens what a game of this account has locked.
+    measure(path);
     if let Err(error) = fs::remove_dir_all(path) {
         tracing::warn!(path = %path.display(), %error, "expired world could not be deleted");
     }

@@ -195,6 +195,7 @@ pub enum ReadyWhen {
 #[serde(deny_unknown_fields)]
 pub struct Stop {
     /// Way to ask.
+    #[serde(default = "Stop::default_how")]
     pub how: StopHow,
     /// Seconds until SIGKILL.
     #[serde(default = "Stop::default_grace_s")]
@@ -259,6 +260,10 @@ impl Default for Ready {
 }
 
 impl Stop {
+    fn default_how() -> StopHow {
+        StopHow::Signal(StopSignal::Term)
+    }
+
     fn default_grace_s() -> u32 {
         30
     }
@@ -271,7 +276,7 @@ impl Stop {
 
 impl Default for Stop {
     fn default() -> Self {
-        Self { how: StopHow::Signal(StopSignal::Term), grace_s: Self::default_grace_s() }
+        Self { how: Self::default_how(), grace_s: Self::default_grace_s() }
     }
 }
 

@@ -291,21 +291,53 @@ async fn survivor_without_a_namespace_is_ended() {
     let uid = 1_800_000_000;
     for (name, script) in escapes() {
         for next in ["start", "stop", "delete", "clear"] {
-            let bench = Bench::new();
-            let host = bench.host_with(|config| config.machine.game_uids = uid..=uid);
-            bench.start(&host, ONE, 1, &game(&script)).await.expect(name);
-            beats(&bench.server(ONE).join("world/beat")).await;
-            bench::kill(bench.shim(ONE));
-            eventually(async || matches!(within(host.observe(ONE)).await, Ok(Observed::Ended { .. }))).await;
-            match next {
-                "start" => drop(bench.start(&host, ONE, 2, &game("echo ready; exec sleep 1000")).await.expect(name)),
-                "stop" => assert_eq!(bench.stop(&host, ONE, 2).await, Ok(Reached::Stopped), "{name}"),
-                "delete" => assert_eq!(bench.delete(&host, ONE, 2).await, Ok(Reached::Deleted), "{name}"),
-                _ => host.clear(ONE, 1).await.expect(name),
-            }
+            let host = |bench: &Bench| bench.host_with(|config| config.machine.game_uids = uid..=uid);
+            let _bench = survive(name, &script, next, host).await;
             assert_eq!(processes_of(uid), usize::from(next == "start"), "{name}, {next}");
         }
     }
+}
+
+#[tokio::test]
+async fn survivor_of_one_account_is_ended() {
+    // The last word of a user namespace: it holds no other.
+    let none = "echo 0 > /proc/sys/user/max_user_namespaces && exec setpriv --ambient-caps=-all \"$@\"";
+    let refused = ["unshare", "--user", "--map-current-user", "--keep-caps", "sh", "-c", none, "sh"];
+    let name = "contained::survivor_of_one_account_is_ended";
+    if !alone(name, |test| test.args(refused).uid(65534).gid(65534)) {
+        return;
+    }
+    // A chain of forks may outrun a look at all processes.
+    for (name, script) in escapes().into_iter().filter(|it| it.0 != "a chain of forks") {
+        for next in ["start", "stop"] {
+            let beat = survive(name, &script, next, Bench::host).await;
+            is_still(&beat.1).await;
+        }
+    }
+}
+
+/// Kills the supervisor of a game that outlives it, and does what comes next. Returns the bench, and the file that the
+/// survivors write.
+async fn survive(
+    name: &str,
+    script: &str,
+    next: &str,
+    host: impl Fn(&Bench) -> agis_host_process::ProcessHost,
+) -> (Bench, std::path::PathBuf) {
+    let bench = Bench::new();
+    let host = host(&bench);
+    bench.start(&host, ONE, 1, &game(script)).await.expect(name);
+    let beat = bench.server(ONE).join("world/beat");
+    beats(&beat).await;
+    bench::kill(bench.shim(ONE));
+    eventually(async || matches!(within(host.observe(ONE)).await, Ok(Observed::Ended { .. }))).await;
+    match next {
+        "start" => drop(bench.start(&host, ONE, 2, &game("echo ready; exec sleep 1000")).await.expect(name)),
+        "stop" => assert_eq!(bench.stop(&host, ONE, 2).await, Ok(Reached::Stopped), "{name}"),
+        "delete" => assert_eq!(bench.delete(&host, ONE, 2).await, Ok(Reached::Deleted), "{name}"),
+        _ => host.clear(ONE, 1).await.expect(name),
+    }
+    (bench, beat)
 }
 
 /// Returns the number of an account's living processes.
@@ -318,13 +350,26 @@ fn processes_of(uid: u32) -> usize {
 }
 
 #[tokio::test]
-async fn game_that_locks_its_world_starts_again() {
+async fn locked_world_starts_again_and_is_deleted() {
+    // Root may enter whatever is locked.
+    if !alone("contained::locked_world_starts_again_and_is_deleted", |test| test.uid(65534).gid(65534)) {
+        return;
+    }
     let bench = Bench::new();
     let host = bench.host();
-    let locks = game("chmod 000 .; echo ready; sleep 1000");
+    let locks = game("mkdir -p deep; echo x > deep/file; chmod 000 deep .; echo ready; sleep 1000");
     for generation in [1, 2] {
         bench.start(&host, ONE, generation, &locks).await.expect("it starts");
     }
+    assert_eq!(bench.delete(&host, ONE, 3).await, Ok(Reached::Deleted));
+}
+
+#[tokio::test]
+async fn kernel_ends_a_game_before_agis() {
+    let bench = Bench::new();
+    let lines = told(&bench, ONE, "cat /proc/self/oom_score_adj; touch /run/lock/mine && echo writes").await;
+    assert!(lines.contains(" 500\n") && lines.contains(" writes\n"), "{lines}");
+    assert!(!std::path::Path::new("/run/lock/mine").exists(), "the machine's folder is the machine's");
 }
 
 #[tokio::test]

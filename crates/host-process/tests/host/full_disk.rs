@@ -26,7 +26,7 @@ impl SmallDisk {
     fn new() -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=8m,mode=0711", "tmpfs"]).arg(dir.path());
+        mount.args(["-t", "tmpfs", "-o", "size=8m,nr_inodes=5000,mode=0711", "tmpfs"]).arg(dir.path());
         let mounted = mount.status().expect("mount runs");
         assert!(mounted.success(), "this test needs the right to mount a tmpfs: run it as root, as CI does");
         Self(dir)
@@ -112,6 +112,33 @@ async fn game_becomes_ready_on_a_full_disk() {
     assert!(matches!(within(host.observe(ONE)).await, Ok(Observed::Running { generation: 1, .. })));
     assert_eq!(bench.stop(&host, ONE, 2).await, Ok(Reached::Stopped));
     drop(filler);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn server_without_a_directory_ends_on_a_full_disk() {
+    let disk = SmallDisk::new();
+    let bench = Bench::within(disk.path());
+    let host = bench.host_with(|config| config.machine.disk_reserve = 1 << 20);
+    let filler = disk.fill();
+    let refused = bench.start(&host, ONE, 1, &demo("")).await;
+    assert!(matches!(&refused, Err(HostError::Failed(why)) if why.contains("(DISK_RESERVE)")), "{refused:?}");
+    assert_eq!(bench.stop(&host, ONE, 2).await, Ok(Reached::Stopped));
+    assert_eq!(bench.delete(&host, ONE, 3).await, Ok(Reached::Deleted));
+    drop(filler);
+    bench.start(&host, ONE, 4, &demo("")).await.expect("it starts");
+}
+
+#[tokio::test]
+async fn start_without_room_for_files_is_refused() {
+    let disk = SmallDisk::new();
+    let bench = Bench::within(disk.path());
+    let host = bench.host();
+    let many = disk.path().join("many");
+    fs::create_dir(&many).expect("a directory");
+    (0..4_500).for_each(|file| fs::write(many.join(file.to_string()), "").expect("an empty file"));
+    let refused = bench.start(&host, ONE, 1, &demo("")).await;
+    assert!(matches!(&refused, Err(HostError::Failed(why)) if why.contains("room for 4")), "{refused:?}");
+    assert_eq!(bench.stop(&host, ONE, 2).await, Ok(Reached::Stopped));
 }
 
 #[tokio::test]

@@ -11,6 +11,8 @@ pub(super) fn broken(why: &str) -> io::Error {
 
 /// Returns the failure of a text that its format does not allow.
 pub(super) fn unreadable(format: Format, why: &str) -> io::Error {
+    // A library may add the lines around the mistake, and only the last lines of a console are told.
+    let why = why.lines().next().unwrap_or_default();
     broken(&format!("is no valid {} any more ({why}); repair it or remove it, and start again", format.title()))
 }
 
