@@ -94,6 +94,15 @@ fn written(key: &str, name: &str, dir: &Path) -> Option<BTreeMap<String, String>
     Some(orders.iter().map(|order| (named(order), text(order))).collect())
 }
 
+/// Asserts that a file has these values, and no keys but those that the catalogue sets.
+fn assert_set(key: &str, path: &str, read: &Read, expected: &Read) {
+    let catalogue = Catalogue::built_in().expect("our own catalogue");
+    assert_eq!(read.len(), catalogue.get(key).expect("a game").files[path].set.len(), "{read:?}");
+    for (at, value) in expected {
+        assert_eq!(read.get(at), Some(value), "{at:?}");
+    }
+}
+
 fn shown(name: &str) -> String {
     name.replace(['\n', '\u{85}', '\u{2028}'], " ").trim().to_owned()
 }
@@ -115,7 +124,7 @@ fn a_name_is_data_in_the_files_of_every_game() {
             (at("network", "server_game_type"), "local".to_owned()),
             (at("gui", "autosave_on_exit"), "true".to_owned()),
         ]);
-        assert_eq!(openttd(&files["openttd.cfg"]), expected, "{name}");
+        assert_set("openttd", "openttd.cfg", &openttd(&files["openttd.cfg"]), &expected);
         let expected = Read::from([
             (at("network", "max_clients"), "3".to_owned()),
             (at("network", "server_name"), shown(name)),
@@ -126,10 +135,10 @@ fn a_name_is_data_in_the_files_of_every_game() {
         let files = written("minetest", name, dir.path()).expect("both formats are the same");
         let expected = Read::from([
             (at("", "server_name"), shown(name)),
-            (at("", "max_users"), "3".to_owned()),
+            (at("", "max_users"), "15".to_owned()),
             (at("", "bind_address"), "127.0.0.1".to_owned()),
         ]);
-        assert_eq!(minetest(&files["minetest.conf"]), expected, "{name}");
+        assert_set("minetest", "minetest.conf", &minetest(&files["minetest.conf"]), &expected);
     }
     assert_eq!(held, 6, "some names are refused");
 }
@@ -146,7 +155,8 @@ fn a_file_of_an_earlier_version_is_mended() {
 #[test]
 fn a_name_is_one_argument_of_every_game() {
     for name in HOSTILE {
-        for game in Catalogue::built_in().expect("our own catalogue").games() {
+        let catalogue = Catalogue::built_in().expect("our own catalogue");
+        for game in catalogue.games().filter(|game| game.process().is_some()) {
             let launch = launch(game, name, defaults(game));
             let values = values(&launch);
             for part in game.process().into_iter().flat_map(|process| &process.arguments) {

@@ -262,7 +262,7 @@ impl Game {
     /// Returns a sentence for people about the first setting that has no value that fits.
     pub fn setting_values(&self, chosen: &SettingValues) -> Result<SettingValues, String> {
         let value = |setting: &GameSetting| {
-            let GameSetting { name, title, form, default, .. } = setting;
+            let GameSetting { name, title, help, form, default, .. } = setting;
             match chosen.get(name).or(default.as_ref()) {
                 Some(value) if form.fits(value) => Ok((name.clone(), value.clone())),
                 Some(_) => Err(format!(
@@ -270,10 +270,12 @@ impl Game {
                      and start the server again",
                     form.rule()
                 )),
-                None => Err(format!(
-                    "the setting '{name}' ({title}) needs a value, which {}; choose one, and start the server again",
-                    form.rule()
-                )),
+                None => {
+                    let rule = form.rule();
+                    let needs = format!("the setting '{name}' ({title}) needs a value, which {rule}");
+                    let why = if help.is_empty() { String::new() } else { format!(" ({help})") };
+                    Err(format!("{needs}{why}; choose one, and start the server again"))
+                }
             }
         };
         self.settings.iter().map(value).collect()

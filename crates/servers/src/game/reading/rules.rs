@@ -179,6 +179,11 @@ impl Rules {
                 "must be an address: `https://`, and at most 500 visible characters",
             );
         }
+        self.check(
+            eula.as_deref().is_some_and(is_address) && !game.settings.contains_key("eula"),
+            &["about", "eula"],
+            "needs a setting `eula`, by which the owner of a server accepts the licence",
+        );
         if let Some(port) = game.query.as_ref().and_then(|query| query.port.as_deref()) {
             let names = game.port_names();
             let problem = format!("must be the name of a port of this game, which has {}", names.join(", "));

@@ -266,6 +266,7 @@ fn each_rule_names_its_field() {
         ("query = { kind = 'a2s', ports = 1 }", "g.query.ports: unknown field", "`port`"),
         ("about = { documentation = 'http://x.org' }", "g.about.documentation: must be an address", "https"),
         ("about = { eula = 'https://x.org/ y' }", "g.about.eula: must be an address", "visible"),
+        ("about = { eula = 'https://x.org/y' }", "g.about.eula: needs a setting `eula`", "licence"),
         ("about = { tried = 'yes' }", "g.about.tried: must be `run` or `untried`", "yes"),
         ("enabled = 'no'", "g.enabled: must be `true` or `false`", "string"),
         ("unheard = 1", "g.unheard", "unknown field"),
