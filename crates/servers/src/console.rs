@@ -8,6 +8,7 @@ use thiserror::Error;
 
 mod encoding;
 mod screen;
+pub mod stamped;
 mod terminal;
 
 pub use screen::Output;
