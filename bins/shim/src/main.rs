@@ -10,6 +10,7 @@ use std::{
 };
 
 use agis_host_process::{DEMO_GAME, GAME_EXEC, SHIM, SWEEP, demo_game, game_exec, leftovers, shim};
+use agis_machine::within::{self, PREPARE};
 
 fn main() -> ExitCode {
     let mut args = args_os().skip(1);
@@ -17,6 +18,7 @@ fn main() -> ExitCode {
         Some(SHIM) => shim::main(),
         Some(GAME_EXEC) => game_exec::main(args),
         Some(SWEEP) => leftovers::main(args),
+        Some(PREPARE) => within::main(),
         Some(DEMO_GAME) => demo_game::main(args),
         _ => {
             let _ = writeln!(io::stderr(), "agis-api starts this program for each game server; nobody else needs it");

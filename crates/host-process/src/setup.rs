@@ -2,7 +2,7 @@ use std::path::Path;
 
 use agis_base::ServerId;
 use agis_machine::{Machine, SERVERS};
-use agis_servers::game::Size;
+use agis_servers::game::{RunsOn, Size};
 
 use crate::{
     cgroup::Cgroups,
@@ -33,7 +33,7 @@ impl HostSetup {
     pub(crate) fn new(config: Config) -> Result<Self, SetupError> {
         let Config { machine, shim } = config;
         let shim = ShimProgram::open(&shim).map_err(|source| SetupError::Shim { path: shim, source })?;
-        let machine = Machine::new(machine)?;
+        let machine = Machine::new(machine, RunsOn::Process)?;
         let (holder, loose) = match Holder::probe(&shim, machine.some_account()) {
             Ok(holder) => (holder, None),
             Err(reason) => {

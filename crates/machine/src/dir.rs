@@ -126,6 +126,14 @@ impl ServerDir {
         self.operation("killed")
     }
 
+    /// Returns the operation for which the run was last asked to end; `None` if it was not.
+    ///
+    /// # Errors
+    /// Fails if the record cannot be read.
+    pub fn asked_for(&self) -> io::Result<Option<OperationId>> {
+        self.operation("asked")
+    }
+
     /// Records that the run had to be killed for the operation that asked it to end, or for the one that began it.
     pub fn note_kill(&self, began: OperationId) -> io::Result<()> {
         let operation = self.operation("asked")?.unwrap_or(began);

@@ -5,6 +5,7 @@
 //! - [`replace`]: replaces small files, on a full disk too
 //! - [`account`]: accounts of the games; [`ports`]: claims of ports
 //! - [`values`]: fills placeholders of the catalogue in; [`files`]: writes its files into a working directory
+//! - [`within`]: prepares a world by a child that reaches nothing else
 //! - [`ready`]: checks for players' entry
 //! - [`room`]: room of the disk and the memory; [`disk`]: space of worlds, and the reserve
 //! - [`trash`]: keeps worlds of deleted servers
@@ -22,6 +23,7 @@ pub mod replace;
 pub mod room;
 pub mod trash;
 pub mod values;
+pub mod within;
 
 pub use config::{Config, SetupError};
 pub use machine::{Machine, SERVERS, host_file, server_dir};

@@ -5,7 +5,10 @@ use std::{
 };
 
 use agis_base::ServerId;
-use agis_servers::host::{Endpoint, Generation, HostError, OpenPort};
+use agis_servers::{
+    game::RunsOn,
+    host::{Endpoint, Generation, HostError, OpenPort},
+};
 use uuid::Uuid;
 
 use crate::{
@@ -21,6 +24,8 @@ use crate::{
 /// Name of the directory that holds the servers' directories.
 pub const SERVERS: &str = "servers";
 const HOST_FILE: &str = "host";
+/// Name of a machine's host of containers has this behind the name of the machine.
+const CONTAINER: &str = "-container";
 /// Files that outlive the server.
 const KEPT: [&str; 5] = ["generation", "generation.lock", "generation.spare", "killed", "killed.spare"];
 
@@ -44,11 +49,11 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Checks the configuration and creates the directories.
+    /// Checks the configuration and creates the directories, for a host of this kind. Several kinds may share a directory.
     ///
     /// # Errors
     /// Fails if the data directory, the address or the accounts cannot be used.
-    pub fn new(config: Config) -> Result<Self, SetupError> {
+    pub fn new(config: Config, kind: RunsOn) -> Result<Self, SetupError> {
         let Config { data_dir, name, public_address, bind_address: bind, game_uids, disk_reserve, trash_max } = config;
         let address = |source| SetupError::Address { address: bind.clone(), source };
         TcpListener::bind((bind.as_str(), 0)).map_err(address)?;
@@ -62,9 +67,14 @@ impl Machine {
         for (path, mode) in [(&servers, 0o711), (&ports, 0o700), (&trash, 0o700)] {
             make_dir(path, mode).map_err(wrong)?;
         }
-        let owner = settled(&root, HOST_FILE, &name).map_err(wrong)?;
+        let own = if kind == RunsOn::Container { [HOST_FILE, CONTAINER].concat() } else { HOST_FILE.to_owned() };
+        let owner = settled(&root, &own, &name).map_err(wrong)?;
         if owner != name {
-            return Err(SetupError::Owner { path: data_dir, owner, name });
+            let named = |name: String| match kind {
+                RunsOn::Container => name.strip_suffix(CONTAINER).unwrap_or(&name).to_owned(),
+                RunsOn::Process | RunsOn::Agones => name,
+            };
+            return Err(SetupError::Owner { path: data_dir, owner: named(owner), name: named(name) });
         }
         let id = settled(&root, "id", &Uuid::now_v7().to_string()).map_err(wrong)?;
         let id = id.parse().map_err(|_| wrong(io::Error::other("its file 'id' holds no id")))?;

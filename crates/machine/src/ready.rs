@@ -10,6 +10,12 @@ pub fn is_open(port: u16, protocol: Protocol) -> bool {
     socket(port, protocol).is_some()
 }
 
+/// Checks whether a process listens on the port in the network of process `pid`, which a container has of its own. False if
+/// that process has ended.
+pub fn is_open_to(pid: i32, port: u16, protocol: Protocol) -> bool {
+    socket_of(&pid.to_string(), port, protocol).is_some()
+}
+
 /// Names the program that listens on the port, for people; `None` if this process may not see it.
 pub fn listener(port: u16, protocol: Protocol) -> Option<String> {
     let socket = format!("socket:[{}]", socket(port, protocol)?);
@@ -27,11 +33,16 @@ pub fn listener(port: u16, protocol: Protocol) -> Option<String> {
 
 /// Returns the inode of a socket that listens on the port.
 fn socket(port: u16, protocol: Protocol) -> Option<String> {
+    socket_of("self", port, protocol)
+}
+
+fn socket_of(process: &str, port: u16, protocol: Protocol) -> Option<String> {
     let (tables, state) = match protocol {
-        Protocol::Tcp => (["/proc/net/tcp", "/proc/net/tcp6"], Some("0A")),
-        Protocol::Udp => (["/proc/net/udp", "/proc/net/udp6"], None),
+        Protocol::Tcp => (["tcp", "tcp6"], Some("0A")),
+        Protocol::Udp => (["udp", "udp6"], None),
     };
-    tables.iter().find_map(|table| find(&fs::read_to_string(table).ok()?, port, state).map(str::to_owned))
+    let read = |table: &&str| fs::read_to_string(format!("/proc/{process}/net/{table}")).ok();
+    tables.iter().filter_map(read).find_map(|text| find(&text, port, state).map(str::to_owned))
 }
 
 /// Finds the port in the text of `/proc/net/tcp` (proc(5)). A heading comes first. Each line holds a number, the local
