@@ -2,6 +2,7 @@
 //!
 //! - [`postgres`]: a private PostgreSQL cluster, found or fetched, never run as root
 //! - [`redis`]: a private Redis
+//! - [`engine`]: a private container engine, Docker or Podman
 //! - [`certificates`]: CAs, certificates and keys, for services with TLS
 //! - [`sql`]: one statement on a connection of its own
 //! - [`apt`]: the packages of the system's package manager
@@ -12,6 +13,7 @@
 pub mod account;
 pub mod apt;
 pub mod certificates;
+pub mod engine;
 mod error;
 pub mod leash;
 pub mod postgres;
