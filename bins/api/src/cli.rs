@@ -77,6 +77,11 @@ pub(crate) enum GamesCommand {
         /// The file, as GAMES_FILE names it
         file: PathBuf,
     },
+    /// Pull the newest images of games that run as containers; their servers get them at their next start
+    Pull {
+        /// Keys of the games; every game if none is named
+        games: Vec<String>,
+    },
 }
 
 #[derive(Subcommand)]

@@ -82,6 +82,16 @@ pub(crate) fn catalogue(get: &dyn Fn(&str) -> Option<String>) -> Result<Arc<Cata
     env.finish().map(|()| catalogue)
 }
 
+/// Reads the games and the address of the container engine; `None` for the usual sockets.
+pub(crate) fn containers(
+    get: &dyn Fn(&str) -> Option<String>,
+) -> Result<(Arc<Catalogue>, Option<agis_host_container::Address>), ConfigErrors> {
+    let mut env = Env::new(get);
+    let homes = settings::homes(&mut env);
+    let read = (settings::catalogue(&mut env, &homes), engine(&mut env, &homes));
+    env.finish().map(|()| read)
+}
+
 /// Reads the operator's settings about keys, which `agis-api keys create` obeys too.
 pub(crate) fn keys_policy(get: &dyn Fn(&str) -> Option<String>) -> Result<apikeys::Policy, ConfigErrors> {
     let mut env = Env::new(get);
@@ -157,21 +167,31 @@ fn stop_games(env: &mut Env<'_>, homes: &[Home]) -> bool {
 
 /// Reads the configuration of each host. A setting of a host that is not served is checked too.
 fn host_configs(env: &mut Env<'_>, homes: &[Home]) -> Vec<hosts::Config> {
-    let (machine, agones) = (machine(env), agones_host(env));
+    let (machine, agones, engine) = (machine(env), agones_host(env), engine(env, homes));
+    let shim = beside_this_program("agis-shim");
     let config = |home: &Home| match home.kind {
         RunsOn::Process => {
             let machine = agis_machine::Config { name: home.name.clone(), ..machine.clone() };
-            Some(hosts::Config::Process(agis_host_process::Config { machine, shim: beside_this_program("agis-shim") }))
+            hosts::Config::Process(agis_host_process::Config { machine, shim: shim.clone() })
         }
         RunsOn::Container => {
-            env.reject("AGIS_HOST", "container", "cannot be served by this version");
-            None
+            let machine = agis_machine::Config { name: home.name.clone(), ..machine.clone() };
+            let pace = agis_host_container::Pace::default();
+            let (engine, shim) = (engine.clone(), shim.clone());
+            hosts::Config::Container(agis_host_container::Config { machine, engine, shim, pace })
         }
-        RunsOn::Agones => {
-            Some(hosts::Config::Agones(agis_host_agones::Config { name: home.name.clone(), ..agones.clone() }))
-        }
+        RunsOn::Agones => hosts::Config::Agones(agis_host_agones::Config { name: home.name.clone(), ..agones.clone() }),
     };
-    homes.iter().filter_map(config).collect()
+    homes.iter().map(config).collect()
+}
+
+/// Reads the address of the container engine; `None` for the usual sockets. Other programs of this account have the same
+/// variables, so they may name any engine where AGIS has no use for one.
+fn engine(env: &mut Env<'_>, homes: &[Home]) -> Option<agis_host_container::Address> {
+    let [podman, docker] = ["CONTAINER_HOST", "DOCKER_HOST"].map(|key| Some((key, env.text(key)?)));
+    let is_used = homes.iter().any(|home| home.kind == RunsOn::Container);
+    let (key, text) = podman.or(docker).filter(|_| is_used)?;
+    text.parse().map_err(|why: String| env.reject(key, &text, &why)).ok()
 }
 
 fn agones_host(env: &mut Env<'_>) -> agis_host_agones::Config {

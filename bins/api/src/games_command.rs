@@ -8,12 +8,14 @@ use agis_servers::game::{Catalogue, Game, GamePort, Mistake, RunsOn};
 use crate::{
     cli::{Failure, GamesCommand, answer},
     config,
+    pull::pull,
 };
 
 pub(crate) fn games(command: Option<GamesCommand>) -> Result<(), Failure> {
     match command {
         None => list(config::catalogue(&settings::environment).map_err(Failure::from_display)?.as_ref()),
         Some(GamesCommand::Check { file }) => check(&file),
+        Some(GamesCommand::Pull { games }) => crate::run(pull(&games)),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use agis_host_agones::AgonesHost;
+use agis_host_container::ContainerHost;
 use agis_host_process::ProcessHost;
 use agis_runtime::{Health, Loop};
 use agis_servers::{console::Console, game::Catalogue, host::Host};
@@ -19,12 +20,14 @@ const PING: Duration = Duration::from_secs(5);
 /// A host of games. The program fills it from its environment.
 pub(crate) enum Config {
     Process(agis_host_process::Config),
+    Container(agis_host_container::Config),
     Agones(agis_host_agones::Config),
 }
 
 /// A served host, by the kinds that differ in their loops.
 enum Served {
     Process(Arc<ProcessHost>),
+    Container(Arc<ContainerHost>),
     Agones(Arc<AgonesHost>),
 }
 
@@ -36,6 +39,9 @@ impl Served {
         match config {
             Config::Process(config) => ProcessHost::new(config.clone())
                 .map(|host| Self::Process(Arc::new(host)))
+                .map_err(Failure::from_display),
+            Config::Container(config) => ContainerHost::new(config.clone())
+                .map(|host| Self::Container(Arc::new(host)))
                 .map_err(Failure::from_display),
             Config::Agones(config) => {
                 // Libraries would each choose a TLS provider of their own; the process has one.
@@ -50,6 +56,7 @@ impl Served {
     fn host(&self) -> Arc<dyn Host> {
         match self {
             Self::Process(host) => host.clone(),
+            Self::Container(host) => host.clone(),
             Self::Agones(host) => host.clone(),
         }
     }
@@ -57,6 +64,7 @@ impl Served {
     fn console(&self) -> Arc<dyn Console> {
         match self {
             Self::Process(host) => host.clone(),
+            Self::Container(host) => host.clone(),
             Self::Agones(host) => host.clone(),
         }
     }
@@ -69,6 +77,16 @@ impl Served {
                 // A look at large worlds takes long, and the looks take a fiftieth of the time at most.
                 let look = Loop::new("look after the disk", DISK).rest(DISK, 50);
                 tasks.spawn(look.run(stop.clone(), async move || host.look_after_disk().await));
+            }
+            Self::Container(host) => {
+                let (watching, stopping) = (host.clone(), stop.clone());
+                tasks.spawn(async move { watching.run(stopping).await });
+                let disk = host.clone();
+                let look = Loop::new("look after the disk", DISK).rest(DISK, 50);
+                tasks.spawn(look.run(stop.clone(), async move || disk.look_after_disk().await));
+                let (host, engine) = (host.clone(), health.component("container engine", PING * 5));
+                let ping = Loop::new("ping the container engine", PING).component(engine);
+                tasks.spawn(ping.run(stop.clone(), async move || host.ping().await));
             }
             Self::Agones(host) => {
                 let (watching, stopping) = (host.clone(), stop.clone());

@@ -9,6 +9,7 @@ mod hosts;
 mod hosts_command;
 mod keys;
 mod migrate;
+mod pull;
 mod serve;
 mod settings;
 #[cfg(test)]

@@ -11,7 +11,7 @@ pub struct Container {
     pub entrypoint: Vec<String>,
     /// Arguments, in place of the image's `CMD`; empty for that.
     pub command: Vec<String>,
-    /// Account in the container; `None` for the image's own.
+    /// Account in the container; `None` for one of the server's own on a machine, and the image's own on Agones.
     pub user: Option<ContainerUser>,
     /// Folders of the server's world, and where the container has them.
     pub mounts: Vec<Mount>,

@@ -1,0 +1,170 @@
+//! Calls to the engine. Each has a deadline, since an engine that hangs must not hold up a worker, and each may be
+//! repeated, since its answer may be lost.
+
+use std::time::Duration;
+
+use agis_servers::host::HostError;
+use bollard::{API_DEFAULT_VERSION, Docker, errors::Error, models::SystemInfo};
+use tokio::{sync::OnceCell, time::timeout};
+
+use crate::{
+    address::{self, Address},
+    config::Pace,
+};
+
+/// Status codes of the engine's answers.
+pub(crate) const GONE: u16 = 404;
+
+/// Engine of this machine. It may be absent when this program starts, and may come and go.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    address: Option<Address>,
+    pub(crate) pace: Pace,
+    connection: OnceCell<Connection>,
+}
+
+/// Way to an engine that has answered once.
+#[derive(Debug)]
+struct Connection {
+    docker: Docker,
+    brand: Brand,
+}
+
+/// Make of an engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Brand {
+    Docker,
+    Podman,
+}
+
+/// Reason why a call did not succeed.
+#[derive(Debug, Clone)]
+pub(crate) enum Trouble {
+    /// The engine has refused the call, with this status.
+    Refused { code: u16, why: String },
+    /// The engine has not answered. It may have done the work.
+    Silent(String),
+    /// The engine's answer has an unknown form. Podman has a state between two others for which its API has no word.
+    Unreadable(String),
+}
+
+impl Trouble {
+    /// Returns whether the engine says that the object of the call does not exist.
+    pub(crate) fn is_gone(&self) -> bool {
+        matches!(self, Self::Refused { code: GONE, .. })
+    }
+}
+
+impl From<Trouble> for HostError {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Refused { why, .. } => Self::Unavailable(format!("the container engine refused: {why}")),
+            Trouble::Silent(why) => Self::Unavailable(format!("the container engine does not answer: {why}")),
+            Trouble::Unreadable(why) => {
+                Self::Unavailable(format!("the container engine gives a strange answer: {why}"))
+            }
+        }
+    }
+}
+
+impl From<Error> for Trouble {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::DockerResponseServerError { status_code, message } => {
+                Self::Refused { code: status_code, why: message }
+            }
+            Error::JsonDataError { message, .. } => Self::Unreadable(message),
+            // The rest is about the way to the engine, or about an answer that is none.
+            error => Self::Silent(chain(&error)),
+        }
+    }
+}
+
+/// Returns the texts of an error and of its causes. The cause says more than "client error (Connect)".
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let why = error.to_string();
+        if !text.contains(&why) {
+            text = format!("{text}: {why}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+impl Engine {
+    pub(crate) fn new(address: Option<Address>, pace: Pace) -> Self {
+        Self { address, pace, connection: OnceCell::new() }
+    }
+
+    /// Returns what the engine says about itself.
+    pub(crate) async fn info(&self) -> Result<SystemInfo, Trouble> {
+        self.call(async |docker| docker.info().await).await
+    }
+
+    /// Returns the make of the engine.
+    pub(crate) async fn brand(&self) -> Result<Brand, Trouble> {
+        Ok(self.within(self.pace.call, self.connected()).await?.brand)
+    }
+
+    /// Makes a call that the engine answers at once.
+    pub(crate) async fn call<T>(&self, call: impl AsyncFnOnce(Docker) -> Result<T, Error>) -> Result<T, Trouble> {
+        self.calling(self.pace.call, call).await
+    }
+
+    /// Makes a call for which the engine works.
+    pub(crate) async fn work<T>(&self, call: impl AsyncFnOnce(Docker) -> Result<T, Error>) -> Result<T, Trouble> {
+        self.calling(self.pace.work, call).await
+    }
+
+    async fn calling<T>(
+        &self,
+        patience: Duration,
+        call: impl AsyncFnOnce(Docker) -> Result<T, Error>,
+    ) -> Result<T, Trouble> {
+        let asking = async {
+            let connection = self.connected().await?;
+            Ok(call(connection.docker.clone()).await?)
+        };
+        self.within(patience, asking).await
+    }
+
+    async fn within<T>(
+        &self,
+        patience: Duration,
+        work: impl Future<Output = Result<T, Trouble>>,
+    ) -> Result<T, Trouble> {
+        let late = |_| Err(Trouble::Silent(format!("no answer within {} s", patience.as_secs())));
+        timeout(patience, work).await.unwrap_or_else(late)
+    }
+
+    /// Returns a client for streams, which have deadlines of their own.
+    pub(crate) async fn docker(&self) -> Result<Docker, Trouble> {
+        Ok(self.within(self.pace.call, self.connected()).await?.docker.clone())
+    }
+
+    /// Finds the engine, and agrees on a version with it.
+    async fn connected(&self) -> Result<&Connection, Trouble> {
+        self.connection.get_or_try_init(|| self.connect()).await
+    }
+
+    async fn connect(&self) -> Result<Connection, Trouble> {
+        let none =
+            || Trouble::Silent("there is no socket of Docker or Podman; set DOCKER_HOST or CONTAINER_HOST".to_owned());
+        let address = self.address.clone().or_else(address::usual).ok_or_else(none)?;
+        // Streams of logs and events may be silent for long. The calls have shorter deadlines.
+        let seconds = self.pace.pull.as_secs();
+        let docker = match &address {
+            Address::Socket(path) => Docker::connect_with_unix(&path.to_string_lossy(), seconds, API_DEFAULT_VERSION),
+            Address::Tcp(address) => Docker::connect_with_http(address, seconds, API_DEFAULT_VERSION),
+        };
+        let docker = docker?.negotiate_version().await?;
+        let version = docker.version().await?;
+        let is_podman = version.components.iter().flatten().any(|it| it.name.contains("Podman"));
+        let brand = if is_podman { Brand::Podman } else { Brand::Docker };
+        tracing::info!(?address, ?brand, version = version.version, "container engine found");
+        Ok(Connection { docker, brand })
+    }
+}

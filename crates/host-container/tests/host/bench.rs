@@ -1,0 +1,216 @@
+//! An engine and a data directory for one test.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use agis_base::{OperationId, ServerId, UserId};
+use agis_host_container::{Address, Config, ContainerHost, Pace};
+use agis_local_services::engine::{Engine, Make};
+use agis_servers::{
+    console::{Begin, Console},
+    game::{Catalogue, Game, SettingValues},
+    host::{Endpoint, Generation, Host, HostError, Launch, Observed, Order, Progress, Reached, Slot, Target},
+};
+use bollard::{API_DEFAULT_VERSION, Docker};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::{sleep, timeout},
+};
+
+/// Longer than anything here takes, on a busy machine too.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Image of the demo game, and of a shell.
+pub(crate) const IMAGE: &str = "docker.io/agis-test/demo:1";
+
+pub(crate) struct Bench {
+    pub(crate) engine: Engine,
+    pub(crate) data: tempfile::TempDir,
+}
+
+impl Bench {
+    pub(crate) fn new() -> Self {
+        let make = std::env::var("AGIS_TEST_ENGINE").unwrap_or_else(|_| "podman".to_owned());
+        let make = Make::named(&make).expect("docker or podman");
+        make.install();
+        let engine = Engine::start(make).expect("an engine");
+        engine.build(IMAGE, &[&shim_program()], "WORKDIR /data").expect("an image");
+        Self { engine, data: tempfile::tempdir().expect("a directory") }
+    }
+
+    pub(crate) fn host(&self) -> ContainerHost {
+        self.host_at(&self.engine.socket())
+    }
+
+    /// A host that finds the engine at another socket.
+    pub(crate) fn host_at(&self, socket: &Path) -> ContainerHost {
+        let pace = Pace {
+            call: Duration::from_secs(3),
+            work: Duration::from_secs(20),
+            reap: Duration::from_millis(200),
+            ..Pace::default()
+        };
+        let machine = agis_machine::Config {
+            data_dir: self.data.path().to_owned(),
+            name: "here".to_owned(),
+            public_address: "games.example.org".to_owned(),
+            bind_address: "127.0.0.1".to_owned(),
+            game_uids: 1_900_000_000..=1_999_999_999,
+            disk_reserve: 0,
+            trash_max: None,
+        };
+        let engine = Some(Address::Socket(socket.to_owned()));
+        ContainerHost::new(Config { machine, engine, shim: shim_program(), pace }).expect("a host")
+    }
+
+    /// The engine itself, for what somebody does by hand.
+    pub(crate) fn docker(&self) -> Docker {
+        Docker::connect_with_unix(&self.engine.socket().to_string_lossy(), 60, API_DEFAULT_VERSION).expect("a client")
+    }
+
+    pub(crate) fn world(&self, server: ServerId) -> PathBuf {
+        self.data.path().join(format!("servers/{server}/world"))
+    }
+
+    /// Names of all containers.
+    pub(crate) async fn containers(&self) -> Vec<String> {
+        let docker = self.docker().negotiate_version().await.expect("an engine");
+        let options = bollard::query_parameters::ListContainersOptionsBuilder::default().all(true).build();
+        let found = docker.list_containers(Some(options)).await.expect("a list");
+        found.into_iter().filter_map(|it| it.names?.into_iter().next()).collect()
+    }
+
+    /// Removes the only container, as somebody does by hand.
+    pub(crate) async fn remove_by_hand(&self) {
+        let docker = self.docker().negotiate_version().await.expect("an engine");
+        let name = self.containers().await.pop().expect("a container");
+        let options = bollard::query_parameters::RemoveContainerOptionsBuilder::default().force(true).build();
+        docker.remove_container(name.trim_start_matches('/'), Some(options)).await.expect("removed");
+    }
+}
+
+pub(crate) async fn start(
+    host: &ContainerHost,
+    server: ServerId,
+    generation: Generation,
+    game: &Arc<Game>,
+) -> Result<Endpoint, HostError> {
+    match begin(host, server, generation, game).await? {
+        Reached::Running(endpoint) => Ok(endpoint),
+        other => panic!("a start led to {other:?}"),
+    }
+}
+
+/// As [`start`], whatever it leads to.
+pub(crate) async fn begin(
+    host: &ContainerHost,
+    server: ServerId,
+    generation: Generation,
+    game: &Arc<Game>,
+) -> Result<Reached, HostError> {
+    apply(host, server, generation, running(game)).await
+}
+
+pub(crate) async fn stop(host: &ContainerHost, server: ServerId, n: Generation) -> Result<Reached, HostError> {
+    apply(host, server, n, Target::Stopped).await
+}
+
+pub(crate) async fn apply(
+    host: &ContainerHost,
+    server: ServerId,
+    generation: Generation,
+    target: Target,
+) -> Result<Reached, HostError> {
+    order(host, server, (generation, OperationId::new()), target).await
+}
+
+/// On behalf of that operation.
+pub(crate) async fn order(
+    host: &ContainerHost,
+    server: ServerId,
+    (generation, operation): (Generation, OperationId),
+    target: Target,
+) -> Result<Reached, HostError> {
+    let order = Order { server, operation, generation, target, slot: Slot::default(), progress: Progress::default() };
+    within(host.apply(&order)).await
+}
+
+/// The target of a start or a restart.
+pub(crate) fn running(game: &Arc<Game>) -> Target {
+    Target::Running(Launch {
+        game: Arc::clone(game),
+        server_name: "Friday {port} night; $(reboot)".to_owned(),
+        owner: UserId::from_stored("1"),
+        settings: SettingValues::new(),
+    })
+}
+
+/// The program of the supervisors, which a build of the workspace leaves beside the tests.
+fn shim_program() -> PathBuf {
+    let test = std::env::current_exe().expect("our own path");
+    let path = test.ancestors().nth(2).expect("target/debug").join("agis-shim");
+    assert!(path.exists(), "build it first: cargo build -p agis-shim");
+    path
+}
+
+/// The demo, with further arguments and settings.
+pub(crate) fn demo(args: &[&str], settings: &str) -> Arc<Game> {
+    let args: String = args.iter().map(|arg| format!(", '{arg}'")).collect();
+    let ready = "ready = { when = { log = 'ready for players' }, within_s = 30 }";
+    let ready = if settings.contains("ready =") { "" } else { ready };
+    game(&format!(
+        "{ready}\n{settings}\n[game.container]\nimage = '{IMAGE}'\nworld = '/data'\n\
+         command = ['agis-shim', 'demo-game', '--bind', '{{bind}}', '--port', '{{port}}', '--name', '{{name}}'{args}]"
+    ))
+}
+
+/// A shell script as a game.
+pub(crate) fn script(script: &str, settings: &str, container: &str) -> Arc<Game> {
+    game(&format!(
+        "{settings}\n[game.container]\nimage = '{IMAGE}'\ncommand = ['sh', '-c', '''{script}''']\n{container}"
+    ))
+}
+
+/// A game at a port that was free a moment ago.
+pub(crate) fn game(settings: &str) -> Arc<Game> {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port");
+    let text = format!("[game]\ntitle = 'Game'\nport = {}\ncost_per_hour = 0\n{settings}", free.port());
+    Arc::clone(Catalogue::parse(&text).expect("a catalogue").get("game").expect("the game"))
+}
+
+pub(crate) fn ended(generation: Generation, how: &str) -> Observed {
+    Observed::Ended { generation, how: how.to_owned(), good: false }
+}
+
+/// The lines of a console.
+pub(crate) async fn lines(host: &ContainerHost, server: ServerId) -> Vec<String> {
+    let begin = Begin::Recent { tail: None, since: None };
+    let piece = host.lines(server, &begin, 1000).await.expect("a console");
+    piece.lines.into_iter().map(|line| line.text).collect()
+}
+
+/// Asks a demo game how it is.
+pub(crate) async fn query(port: u16) -> serde_json::Value {
+    let answer = within(async {
+        let mut game = TcpStream::connect(("127.0.0.1", port)).await?;
+        game.write_all(b"status\n").await?;
+        let mut answer = String::new();
+        game.read_to_string(&mut answer).await.map(|_| answer)
+    });
+    serde_json::from_str(&answer.await.expect("an answer")).expect("JSON")
+}
+
+pub(crate) async fn within<T>(work: impl Future<Output = T>) -> T {
+    timeout(PATIENCE, work).await.expect("it takes too long")
+}
+
+pub(crate) async fn eventually(mut holds: impl AsyncFnMut() -> bool) {
+    let until = Instant::now() + PATIENCE;
+    while !holds().await {
+        assert!(Instant::now() < until, "it takes too long");
+        sleep(Duration::from_millis(50)).await;
+    }
+}

@@ -1,0 +1,80 @@
+use agis_base::OperationId;
+use agis_servers::host::{Host, HostError, Observed, Reached, Target};
+
+use crate::{
+    ONE,
+    bench::{Bench, begin, demo, ended, eventually, order, script, start, stop},
+};
+
+#[tokio::test]
+async fn ends_say_how() {
+    let bench = Bench::new();
+    let host = bench.host();
+    let ready = "ready = { when = { log = 'up' } }";
+    let crash = script("echo up; sleep 1; exit 3", ready, "");
+    start(&host, ONE, 1, &crash).await.expect("a start");
+    eventually(async || host.observe(ONE).await == Ok(ended(1, "exited with status 3"))).await;
+    // An end of this generation is not repeated.
+    assert_eq!(begin(&host, ONE, 1, &crash).await, Err(HostError::Failed("exited with status 3".to_owned())));
+
+    let over = script("echo up; sleep 1", ready, "");
+    start(&host, ONE, 2, &over).await.expect("a start");
+    let good = Observed::Ended { generation: 2, how: "exited with status 0".to_owned(), good: true };
+    eventually(async || host.observe(ONE).await.as_ref() == Ok(&good)).await;
+    assert_eq!(begin(&host, ONE, 2, &over).await, Ok(Reached::Ended("exited with status 0".to_owned())));
+
+    let early = script("echo no map found; exit 4", ready, "");
+    let why = "exited with status 4 before it was ready; its last words: no map found".to_owned();
+    assert_eq!(begin(&host, ONE, 3, &early).await, Err(HostError::Failed(why)));
+
+    let absent = script("", ready, "entrypoint = ['/bin/nothing']");
+    let Err(HostError::Failed(why)) = begin(&host, ONE, 4, &absent).await else { panic!("there is no such program") };
+    assert!(why.contains("/bin/nothing"), "{why}");
+}
+
+#[tokio::test]
+async fn want_of_memory_is_named() {
+    let bench = Bench::new();
+    let host = bench.host();
+    let script = script(
+        "echo up; sleep 1; a=x; while true; do a=$a$a$a; done",
+        "ready = { when = { log = 'up' } }\nlimits = { memory = '16MiB' }",
+        "",
+    );
+    start(&host, ONE, 1, &script).await.expect("a start");
+    eventually(async || {
+        matches!(host.observe(ONE).await, Ok(Observed::Ended { how, .. }) if how.contains("16 MiB") && how.contains("memory"))
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn game_that_does_not_end_is_killed() {
+    let bench = Bench::new();
+    let host = bench.host();
+    let game = demo(&["--ignore-sigterm"], "stop = { how = { signal = 'SIGTERM' }, grace_s = 1 }");
+    start(&host, ONE, 1, &game).await.expect("a start");
+    let operation = OperationId::new();
+    assert_eq!(order(&host, ONE, (2, operation), Target::Stopped).await, Ok(Reached::Stopped));
+    assert_eq!(host.had_to_kill(ONE, operation).await, Some(true));
+    assert_eq!(host.observe(ONE).await, Ok(ended(1, "stopped (killed: it did not end within 1 s)")));
+
+    start(&host, ONE, 3, &demo(&[], "stop = { how = { console = 'stop' } }")).await.expect("a start");
+    let operation = OperationId::new();
+    order(&host, ONE, (4, operation), Target::Stopped).await.expect("a stop");
+    assert_eq!(host.had_to_kill(ONE, operation).await, Some(false));
+    assert!(bench.world(ONE).join("world.json").exists());
+}
+
+#[tokio::test]
+async fn overtaken_start_leaves_nothing() {
+    let bench = Bench::new();
+    let host = bench.host();
+    let game = demo(&["--never-ready"], "");
+    let (began, stopped) = tokio::join!(begin(&host, ONE, 1, &game), async {
+        eventually(async || matches!(host.observe(ONE).await, Ok(Observed::Starting { generation: 1 }))).await;
+        stop(&host, ONE, 2).await
+    });
+    assert_eq!((began, stopped), (Err(HostError::Stale { seen: 2 }), Ok(Reached::Stopped)));
+    assert!(!matches!(host.observe(ONE).await, Ok(Observed::Starting { .. } | Observed::Running { .. })));
+}
