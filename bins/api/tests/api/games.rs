@@ -162,3 +162,36 @@ async fn checked_catalogue_is_told_by_file_and_line() {
     let listed = stack.command(&["games"]);
     assert!(listed.lines().any(|line| line.starts_with("sleeper ")), "{listed}");
 }
+
+#[tokio::test]
+async fn no_server_starts_before_its_licence_is_accepted() {
+    let stack = Stack::start().await;
+    stack.add_game(
+        r#"
+        [licensed]
+        title = "Licensed"
+        command = ["sleep", "100000"]
+        env = { EULA = "{settings.eula}" }
+        port = 31900
+        cost_per_hour = 0
+        ready = { when = { delay = 0 } }
+        about = { eula = "https://example.org/licence" }
+        [licensed.settings.eula]
+        type = "choice"
+        title = "Licence"
+        help = "Accept https://example.org/licence"
+        choices = [{ value = "true", title = "I accept the licence" }]
+        "#,
+    );
+    let api = stack.api(&[]).await;
+    let games = api.get("/api/v1/games?limit=100").await.expect(200);
+    let licensed = games["items"].as_array().expect("a list").iter().find(|game| game["game_type"] == "licensed");
+    assert_eq!(licensed.expect("the game")["eula"], "https://example.org/licence");
+    let id = api.server("strict", "licensed").await;
+    let failed = api.ended(&api.ask(id, "start").await).await;
+    let error = failed["error"].as_str().unwrap_or_default();
+    assert!(failed["state"] == "failed" && error.contains("https://example.org/licence"), "{failed}");
+    let accept = json!({ "eula": "true" });
+    api.call("PATCH", &format!("/api/v1/servers/{id}/settings"), Some(accept)).await.expect(200);
+    api.act(id, "start").await;
+}
