@@ -61,7 +61,7 @@ words! {
     Tried: servers::game::Tried::ALL;
     /// The type of a setting. `ports`: a list of port numbers.
     SettingType: servers::game::SettingType::ALL;
-    /// Who may change a setting.
+    /// The person who may change a setting.
     SettingBy: servers::game::SettingBy::ALL;
     /// When the value of a setting takes effect. `now`: the running server has it. `next_start`: the server does not run,
     /// or runs with another value.

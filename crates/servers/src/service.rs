@@ -129,6 +129,7 @@ impl From<Refusal> for ServersError {
 
 impl Servers {
     /// Creates the service over these stores, and the hosts whose consoles this process can reach.
+    #[expect(clippy::too_many_arguments, reason = "there is a store for each subject")]
     pub fn new(
         servers: Arc<dyn ServerStore>,
         operations: Arc<dyn OperationStore>,
