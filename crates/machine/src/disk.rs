@@ -212,7 +212,7 @@ mod tests {
         let locked = dir.path().join("locked");
         fs::create_dir(&locked).expect("a directory");
         fs::write(locked.join("large"), vec![1; 1 << 20]).expect("a file");
-        fs::set_permissions(&locked, fs::Permissions::from_mode(0)).expect("its mode");
+        fs::set_permissions(&locked, fs::Permissions::from_mode(0o000)).expect("its mode");
         assert!(usage(dir.path()) > 1 << 20);
     }
 
