@@ -108,6 +108,9 @@ impl Servers {
     ) -> Result<ServerSettings, ServersError> {
         let not_found = || ServersError::NotFound("server");
         let stored = self.settings.settings(id).await?.ok_or_else(not_found)?;
+        if change.is_empty() {
+            return Ok(self.server_settings(stored));
+        }
         let by = if owner.is_some() { SettingBy::Owner } else { SettingBy::Operator };
         // A value of an earlier catalogue may be removed.
         let is_left = |name: &str, value: Option<&SettingValue>| value.is_none() && stored.chosen.contains_key(name);
