@@ -25,7 +25,7 @@ use toml::{
     de::{DeTable, DeValue, Deserializer},
 };
 
-use self::{rules::broken_rules, sources::Sources, texts::Texts, written::Written};
+use self::{rules::broken_rules, sources::Sources, written::Written};
 use super::Game;
 
 /// Rule of each field, as in `docs/guides/games.md`. A dot leads into a table, and `*` is any field of it.
@@ -169,7 +169,7 @@ fn games(sources: Sources) -> Result<Games, CatalogueError> {
     // In a text that is not TOML, the parser's guesses would cause further mistakes.
     if mistakes.is_empty() {
         let mut titles: Vec<(String, usize)> = vec![];
-        let mut entries: Vec<_> = document.iter().map(|(key, value)| Entry { texts, key, value }).collect();
+        let mut entries: Vec<_> = document.iter().map(|(key, value)| Entry { sources: &sources, key, value }).collect();
         entries.retain(Entry::is_enabled);
         entries.sort_by_key(|entry| entry.place(&["title"]));
         for entry in entries {
@@ -195,7 +195,7 @@ type Name<'i> = Spanned<std::borrow::Cow<'i, str>>;
 
 /// Game as it stands in the text.
 struct Entry<'a, 'i> {
-    texts: &'a Texts,
+    sources: &'a Sources,
     key: &'a Name<'i>,
     value: &'a Spanned<DeValue<'i>>,
 }
@@ -225,7 +225,7 @@ impl Entry<'_, '_> {
                     bad.insert(field.to_owned());
                     let at = error.span().filter(|span| span.start > 0).map_or(name.span().start, |span| span.start);
                     let (path, problem) = told(path_to(name, value, at).unwrap_or(vec![field]), error.message());
-                    mistakes.push(self.texts.mistake(at, &self.field(&path), &problem));
+                    mistakes.push(self.sources.texts.mistake(at, &self.field(&path), &problem));
                 }
             }
         }
@@ -235,7 +235,10 @@ impl Entry<'_, '_> {
                 mistakes.push(self.mistake(&[field], "is missing"));
             }
         }
-        let read = written(self.value, good).unwrap_or_default();
+        let mut read = written(self.value, good).unwrap_or_default();
+        if !self.sources.is_built_in(self.key.span().start) {
+            read.drop_unused_settings(|place| self.sources.is_built_in(place));
+        }
         if fields.is_some() {
             let broken = broken_rules(self.key(), &read);
             // Ports that could not be read are not missing, nor is a way to run.
@@ -266,7 +269,7 @@ impl Entry<'_, '_> {
     }
 
     fn mistake(&self, path: &[&str], problem: &str) -> Mistake {
-        self.texts.mistake(self.place(path), &self.field(path), problem)
+        self.sources.texts.mistake(self.place(path), &self.field(path), problem)
     }
 
     fn field(&self, path: &[&str]) -> String {

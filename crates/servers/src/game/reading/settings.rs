@@ -217,7 +217,7 @@ pub(super) fn broken_rules(game: &Written) -> Vec<Broken> {
             say(&["settings", name], "must have a name of 1 to 20 small letters, digits, `_` and `-`".to_owned());
         } else if let Err((field, problem)) = setting.get_ref().setting(name) {
             say(&["settings", name, field], problem);
-        } else if !game.texts().any(|text| uses(text, name)) {
+        } else if !game.uses(name) {
             let problem =
                 format!("has no effect: no `{{settings.{name}}}` stands in its command, environment or files");
             say(&["settings", name], problem);
@@ -232,10 +232,6 @@ pub(super) fn broken_rules(game: &Written) -> Vec<Broken> {
         }
     }
     broken
-}
-
-fn uses(text: &str, setting: &str) -> bool {
-    placeholders(text).any(|(_, placeholder)| placeholder == Placeholder::Setting(setting))
 }
 
 /// Returns the reason why a placeholder in this text is no setting of the game; `None` if there is none.
@@ -254,6 +250,21 @@ impl Written {
             self.files.values().flat_map(|file| file.text.iter().map(String::as_str).chain(texts_in(&file.set)));
         let container = self.container.iter().flat_map(WrittenContainer::texts);
         self.command.iter().chain(self.env.values()).chain(container).map(String::as_str).chain(files)
+    }
+
+    fn uses(&self, setting: &str) -> bool {
+        let is_it = |(_, placeholder)| placeholder == Placeholder::Setting(setting);
+        self.texts().any(|text| placeholders(text).any(is_it))
+    }
+
+    /// Drops the settings of a built-in game whose places an operator's file has replaced: nobody can take them out of
+    /// the game in another way.
+    pub(super) fn drop_unused_settings(&mut self, is_built_in: impl Fn(usize) -> bool) {
+        let is_replaced = |(name, setting): (&String, &Spanned<WrittenSetting>)| {
+            (is_built_in(setting.span().start) && !self.uses(name)).then(|| name.clone())
+        };
+        let replaced: Vec<_> = self.settings.iter().filter_map(is_replaced).collect();
+        self.settings.retain(|name, _| !replaced.contains(name));
     }
 
     /// Returns the settings in the order of the text; those that break a rule are left out.

@@ -144,6 +144,19 @@ fn limits_of_built_in_games_are_cut_to_the_maximum() {
 }
 
 #[test]
+fn replaced_settings_leave_a_built_in_game() {
+    let games = |text: &str| [("games.toml", format!("extend = 'built-in'\n[minetest]\n{text}"))];
+    let fixed = "files.'minetest.conf'.set.max_users = 5\n";
+    let [(name, text)] = games(fixed);
+    let catalogue = load(&[(name, &text)]).expect("a catalogue");
+    let game = catalogue.get("minetest").expect("the game");
+    assert!(game.setting("max-users").is_none() && game.setting("motd").is_some());
+    let [(name, text)] = games(&(fixed.to_owned() + "settings.max-users.default = 7"));
+    let said = said(&[(name, &text)]);
+    assert!(said.starts_with("line 4: minetest.settings.max-users: has no effect"), "{said}");
+}
+
+#[test]
 fn mistakes_of_an_extension_name_its_lines() {
     let files = [
         (
