@@ -118,6 +118,16 @@ impl Discord {
         self.ask(&person, 1, |state| Asking::control(state, &person, message, control, values)).await
     }
 
+    pub(crate) async fn submit(
+        &self,
+        person: &Person,
+        modal: &Value,
+        source: Option<u64>,
+        filled: &[(&str, &str)],
+    ) -> Result<Reply, Refusal> {
+        self.ask(person, 1, |_| Asking::modal(modal, source, filled)).await
+    }
+
     async fn ask(
         &self,
         person: &Person,

@@ -58,6 +58,22 @@ impl Asking {
         Ok(Self { kind: Kind::Component, data, source: Some(message.id), place: String::new() })
     }
 
+    /// A modal, filled in: the texts by the labels of its fields. Other fields keep what they had.
+    pub(crate) fn modal(modal: &Value, source: Option<u64>, filled: &[(&str, &str)]) -> Result<Self, Refusal> {
+        let labels = modal["components"].as_array().map_or(&[] as &[_], Vec::as_slice);
+        if let Some((unknown, _)) = filled.iter().find(|(name, _)| labels.iter().all(|label| label["label"] != *name)) {
+            return Err(Refusal::new(format!("the form has no field `{unknown}`")));
+        }
+        let component = |(place, label): (usize, &Value)| {
+            let text = filled.iter().find(|(name, _)| label["label"] == *name).map(|(_, text)| *text);
+            let component = filled_in(&label["component"], text, place * 2 + 2)?;
+            Ok(json!({"type": 18, "id": place * 2 + 1, "component": component}))
+        };
+        let components = labels.iter().enumerate().map(component).collect::<Result<Vec<_>, Refusal>>()?;
+        let data = json!({"custom_id": modal["custom_id"], "components": components});
+        Ok(Self { kind: Kind::Modal, data, source, place: String::new() })
+    }
+
     /// Sends it to the sessions that it is for, `times` to each. The answer is its id, and whether any of them was
     /// connected.
     pub(crate) fn send(self, state: &mut State, person: &Person, times: usize) -> Result<(u64, bool), Refusal> {
@@ -161,6 +177,31 @@ pub(crate) fn shown(state: &State, user: u64, guild: Option<u64>) -> Vec<&Value>
         fits && guild.is_none_or(|guild| needed.is_none_or(|needed| state.world.may(guild, user, needed)))
     };
     here.chain(everywhere).filter(is_shown).collect()
+}
+
+/// A control of a modal with what a person typed or chose, as Discord's client sends it.
+fn filled_in(control: &Value, text: Option<&str>, id: usize) -> Result<Value, Refusal> {
+    let (kind, name) = (&control["type"], &control["custom_id"]);
+    if *kind == 3 {
+        let options = control["options"].as_array().map_or(&[] as &[_], Vec::as_slice);
+        let chosen = |option: &&Value| match text {
+            Some(text) => option["label"] == text,
+            None => option["default"] == true,
+        };
+        let Some(option) = options.iter().find(chosen) else {
+            return Err(Refusal::new(format!("{name}: nothing is chosen, or there is no {text:?}")));
+        };
+        return Ok(json!({"type": kind, "id": id, "custom_id": name, "values": [option["value"]]}));
+    }
+    let text = text.or_else(|| control["value"].as_str()).unwrap_or_default();
+    let length = text.chars().count() as u64;
+    let most = control["max_length"].as_u64().unwrap_or(4000);
+    let least = control["min_length"].as_u64().unwrap_or_default();
+    let may_be_empty = control["required"] == false;
+    if length > most || (length < least || length == 0) && !(length == 0 && may_be_empty) {
+        return Err(Refusal::new(format!("{name} takes {least} to {most} characters")));
+    }
+    Ok(json!({"type": kind, "id": id, "custom_id": name, "value": text}))
 }
 
 fn find<'a>(message: &'a Message, name: &str) -> Result<&'a Value, Refusal> {

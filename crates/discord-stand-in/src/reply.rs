@@ -5,7 +5,10 @@ use serde_json::Value;
 
 use crate::observe::PATIENCE;
 use crate::state::{Interaction, State};
-use crate::{Discord, Message, Person};
+use crate::{Discord, Message, Person, Refusal};
+
+/// The type of an answer that opens a modal.
+const MODAL: u64 = 9;
 
 /// The bot's answer to an interaction; it changes as the bot edits it.
 #[derive(Debug, Clone)]
@@ -35,8 +38,18 @@ impl Reply {
         self.look(|_, interaction| Some(interaction.is_late())).unwrap_or(true)
     }
 
+    /// Fills in the modal that answers, by the labels of its fields, and sends it. Other fields keep what they had.
+    ///
+    /// # Errors
+    /// Fails if no modal was opened, or Discord's client would not send it.
+    pub async fn try_submit(&self, person: &Person, filled: &[(&str, &str)]) -> Result<Self, Refusal> {
+        let modal = self.modal().ok_or_else(|| Refusal::new("no modal was opened"))?;
+        let source = self.look(|_, interaction| interaction.source);
+        self.discord.submit(person, &modal, source, filled).await
+    }
+
     /// The type of the first answer, as Discord counts them: 4 a message, 5 a deferral, 6 and 7 the same for the message
-    /// whose button was pressed, 8 suggestions.
+    /// whose button was pressed, 8 suggestions, 9 a modal.
     #[must_use]
     pub fn kind(&self) -> Option<u64> {
         self.look(|_, interaction| interaction.answer.as_ref().map(|answer| answer.kind))
@@ -44,6 +57,19 @@ impl Reply {
 
     pub(crate) fn data(&self) -> Option<Value> {
         self.look(|_, interaction| interaction.answer.as_ref().map(|answer| answer.data.clone()))
+    }
+
+    /// The modal that answers.
+    #[must_use]
+    pub fn modal(&self) -> Option<Value> {
+        self.data().filter(|_| self.kind() == Some(MODAL))
+    }
+
+    /// The labels of the modal that answers.
+    #[must_use]
+    pub fn fields(&self) -> Vec<String> {
+        let labels = self.modal().and_then(|modal| modal["components"].as_array().cloned()).unwrap_or_default();
+        labels.iter().filter_map(|label| label["label"].as_str()).map(ToOwned::to_owned).collect()
     }
 
     /// The message that answers, as it is now.

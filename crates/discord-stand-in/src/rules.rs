@@ -11,6 +11,8 @@ const CHOICE: usize = 100;
 const COMMANDS: usize = 100;
 const COMMAND_TEXT: usize = 8000;
 const ROWS: usize = 5;
+const MODAL_TITLE: usize = 45;
+const HINT: usize = 100;
 /// With this flag a message consists of components alone.
 const COMPONENTS_ONLY: u64 = 1 << 15;
 
@@ -51,6 +53,40 @@ fn components(body: &Value) -> Vec<String> {
         }
         if is_button && length(&control["label"]) == 0 && control["emoji"].is_null() {
             wrong.push("components: a button needs a label or an emoji".to_owned());
+        }
+    }
+    wrong
+}
+
+/// Finds faults of a modal.
+pub(crate) fn modal(data: &Value) -> Vec<String> {
+    let mut wrong = Vec::new();
+    if !(1..=MODAL_TITLE).contains(&length(&data["title"])) || length(&data["custom_id"]) == 0 {
+        wrong.push(format!("a modal needs a custom_id, and a title of 1 to {MODAL_TITLE} characters"));
+    }
+    let labels = items(&data["components"]);
+    if !(1..=ROWS).contains(&labels.len()) {
+        wrong.push(format!("a modal has 1 to {ROWS} components"));
+    }
+    let mut ids = HashSet::new();
+    for label in labels {
+        let control = &label["component"];
+        if label["type"] != 18 || !matches!(control["type"].as_u64(), Some(3 | 4)) {
+            wrong.push("a modal: only text inputs and menus in labels are known here".to_owned());
+        }
+        if !(1..=MODAL_TITLE).contains(&length(&label["label"])) || length(&label["description"]) > HINT {
+            wrong.push(format!("a modal: the label {} is empty or too long", label["label"]));
+        }
+        if !control["custom_id"].as_str().is_some_and(|id| !id.is_empty() && ids.insert(id)) {
+            wrong.push("a modal: a custom_id is missing, or is there twice".to_owned());
+        }
+        if control["type"] == 4 && (control["label"].is_string() || length(&control["placeholder"]) > HINT) {
+            wrong.push("a modal: a text input in a label has no label, and a short placeholder".to_owned());
+        }
+        if control["type"] == 3
+            && (control["disabled"] == true || !(1..=25).contains(&items(&control["options"]).len()))
+        {
+            wrong.push("a modal: a menu has 1 to 25 options, and is not disabled".to_owned());
         }
     }
     wrong

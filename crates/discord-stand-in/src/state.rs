@@ -66,6 +66,7 @@ pub(crate) enum Kind {
     Command = 2,
     Component = 3,
     Autocomplete = 4,
+    Modal = 5,
 }
 
 impl Interaction {

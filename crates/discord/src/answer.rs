@@ -21,16 +21,27 @@ pub(crate) struct Message {
     pub(crate) rows: Vec<Component>,
 }
 
+/// Form that a user fills in.
+pub(crate) struct Modal {
+    /// Code of the form, which comes back with what was typed.
+    pub(crate) code: String,
+    pub(crate) title: String,
+    pub(crate) components: Vec<Component>,
+}
+
 /// Result of a command or a press.
 pub(crate) struct Answer {
+    /// Message of the answer. With a modal, only if it is too late for that.
     pub(crate) message: Message,
+    /// Modal to open instead.
+    pub(crate) modal: Option<Modal>,
     /// Operation that the message follows from then on.
     pub(crate) follow: Option<Follow>,
 }
 
 impl From<Message> for Answer {
     fn from(message: Message) -> Self {
-        Self { message, follow: None }
+        Self { message, modal: None, follow: None }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Carries out presses of buttons.
+//! Carries out presses of buttons, and takes modals.
 
 use agis_base::{Reach, ServerId};
 use agis_servers::Action;
@@ -9,7 +9,7 @@ use crate::{
     answer::Follow,
     call::Call,
     code::{Code, Listed, Loss, check},
-    commands::{apikey, schedule, server},
+    commands::{apikey, schedule, server, settings},
     context::Context,
     once,
     render::{self, text::plain},
@@ -28,6 +28,7 @@ pub(crate) async fn press(
     };
     match code {
         Code::Act(action, server) => act(context, call, server, action).await,
+        Code::Settings(server, page) => settings::open(context, call, server, page).await,
         Code::Turn(list, page) => turn(context, call, list, page).await,
         Code::Keep(who) => {
             check(call, &who)?;
@@ -47,6 +48,19 @@ pub(crate) async fn press(
             }
             lost
         }
+    }
+}
+
+/// Takes a modal that was filled in: the texts by the names of its fields.
+pub(crate) async fn submit(
+    context: &Context,
+    call: &Call,
+    code: &str,
+    typed: Vec<(String, String)>,
+) -> Result<Answer, Refusal> {
+    match Code::parse(code) {
+        Some(Code::Settings(server, _)) => settings::submit(context, call, server, typed).await,
+        _ => Err(Refusal::refused("This form is of another version. Type the command anew.")),
     }
 }
 

@@ -7,6 +7,7 @@ use twilight_model::{
     application::interaction::{
         Interaction, InteractionDataResolved,
         application_command::{CommandData, CommandDataOption, CommandOptionValue},
+        modal::ModalInteractionComponent,
     },
     channel::Channel,
     id::{
@@ -155,6 +156,23 @@ impl Args {
             _ => None,
         })
     }
+}
+
+/// Returns what was typed and chosen in a modal, by the names of its fields. Invisible characters count as blank.
+pub(crate) fn typed(components: Vec<ModalInteractionComponent>) -> Vec<(String, String)> {
+    let field = |component: ModalInteractionComponent| {
+        let ModalInteractionComponent::Label(label) = component else { return None };
+        match *label.component {
+            ModalInteractionComponent::TextInput(input) => {
+                Some((input.custom_id, input.value.replace(char::is_control, " ").trim().to_owned()))
+            }
+            ModalInteractionComponent::StringSelect(select) => {
+                Some((select.custom_id, select.values.into_iter().next()?))
+            }
+            _ => None,
+        }
+    };
+    components.into_iter().filter_map(field).collect()
 }
 
 /// Removes quotes that belong together.

@@ -1,6 +1,7 @@
 //! Codes of buttons.
 //!
 //! A code is `v1:<verb>:<id>`, or `v1:<list>:<page>` (with a server behind it if the list is about one), or
+//! `v1:settings:<server>:<page>`, also of a modal, or
 //! `v1:<verb>:<id>:<user>:<deadline>` for a confirmation. It says what was offered. Whether the user may do it is decided
 //! at the press.
 
@@ -27,6 +28,8 @@ pub(crate) enum Code {
     Keep(Confirmation),
     /// Shows another page of a list. Only the user who asked for the list sees it.
     Turn(Listed, u32),
+    /// Opens a page of the settings of a server; of a modal, the page that was filled in.
+    Settings(ServerId, u32),
 }
 
 /// Thing that a confirmation deletes.
@@ -56,6 +59,7 @@ impl Code {
             Self::Confirm(Loss::Schedule(id), who) => confirmed("delete-schedule", id.0, who),
             Self::Confirm(Loss::Key(id), who) => confirmed("revoke-key", id.0, who),
             Self::Keep(who) => confirmed("keep", 0, who),
+            Self::Settings(server, page) => format!("v1:settings:{server}:{page}"),
             Self::Turn(Listed::Servers, page) => format!("v1:servers:{page}"),
             Self::Turn(Listed::Keys, page) => format!("v1:keys:{page}"),
             Self::Turn(Listed::Schedules(None), page) => format!("v1:schedules:{page}"),
@@ -73,6 +77,10 @@ impl Code {
             ["v1", "schedules", page, server] => {
                 let server = ServerId(i32::try_from(number(server)?).ok()?);
                 return Some(Self::Turn(Listed::Schedules(Some(server)), u32::try_from(number(page)?).ok()?));
+            }
+            ["v1", "settings", server, page] => {
+                let server = ServerId(i32::try_from(number(server)?).ok()?);
+                return Some(Self::Settings(server, u32::try_from(number(page)?).ok()?));
             }
             ["v1", verb, id] => (*verb, number(id)?, None),
             ["v1", verb, id, user, until] => {
@@ -157,6 +165,7 @@ mod tests {
             Code::Confirm(Loss::Schedule(ScheduleId(i32::MAX)), who()),
             Code::Confirm(Loss::Key(KeyId(7)), who()),
             Code::Keep(who()),
+            Code::Settings(ServerId(i32::MAX), 7),
             Code::Turn(Listed::Servers, 0),
             Code::Turn(Listed::Keys, 99),
             Code::Turn(Listed::Schedules(None), 1),

@@ -5,6 +5,7 @@ pub(crate) mod help;
 pub(crate) mod profile;
 pub(crate) mod schedule;
 pub(crate) mod server;
+pub(crate) mod settings;
 pub(crate) mod share;
 
 use crate::{
@@ -26,6 +27,7 @@ pub(crate) async fn run(context: &Context, call: &Call, verb: Verb, args: &Args)
         Verb::ServerStop => server::act(context, call, args, Action::Stop).await,
         Verb::ServerRestart => server::act(context, call, args, Action::Restart).await,
         Verb::ServerDelete => server::ask_to_delete(context, call, args).await,
+        Verb::ServerSettings => settings::show(context, call, args).await,
         Verb::ServerLogs => server::logs(context, call, args).await,
         Verb::ServerShare => share::share(context, call, args).await,
         Verb::ServerUnshare => share::unshare(context, call, args).await,

@@ -40,6 +40,7 @@ pub(crate) fn definitions() -> Vec<Command> {
                 sub("stop", "Stop a server", vec![server_option()]),
                 sub("restart", "Stop a server and start it again", vec![server_option()]),
                 sub("delete", "Delete a server, after a confirmation", vec![server_option()]),
+                sub("settings", "Show and change the settings of a server", vec![server_option()]),
                 sub(
                     "logs",
                     "Show the last lines of a server's console",

@@ -27,7 +27,7 @@ impl Follow {
         let message = page::progress(&self.server, &self.operation);
         // Some operations end at their acceptance.
         let goes_on = !self.operation.state.is_final();
-        Answer { message, follow: goes_on.then_some(self) }
+        Answer { message, modal: None, follow: goes_on.then_some(self) }
     }
 
     /// Edits the message until the operation has ended, or the time is over. If Discord does not accept the last edit,

@@ -12,7 +12,7 @@ use twilight_http::Client;
 use twilight_model::{
     application::interaction::{
         Interaction, InteractionData, InteractionType, application_command::CommandData,
-        message_component::MessageComponentInteractionData,
+        message_component::MessageComponentInteractionData, modal::ModalInteractionData,
     },
     id::{
         Id,
@@ -24,7 +24,7 @@ use crate::{
     admission::Admission,
     answer::Style,
     autocomplete, buttons,
-    call::{Args, Call},
+    call::{Args, Call, typed},
     commands,
     context::{Context, Services, Settings},
     follow::LONGEST,
@@ -105,6 +105,9 @@ impl Handler {
             (InteractionType::MessageComponent, Some(InteractionData::MessageComponent(data))) => {
                 self.button(&call, &data, message).await;
             }
+            (InteractionType::ModalSubmit, Some(InteractionData::ModalSubmit(data))) => {
+                self.modal(&call, *data, message.is_some()).await;
+            }
             (kind, _) => tracing::debug!(kind = kind.kind(), "unknown kind of interaction"),
         }
     }
@@ -136,6 +139,19 @@ impl Handler {
         };
         let delivered = context.replies.deliver(call, Style::Update, true, work).await;
         self.ended("button", began, delivered);
+    }
+
+    /// `has_message` says whether a button of a message opened the modal.
+    async fn modal(&self, call: &Call, data: ModalInteractionData, has_message: bool) {
+        let context = &*self.0.context;
+        let began = Instant::now();
+        let style = if has_message { Style::Update } else { Style::Private };
+        let work = async {
+            let _room = self.0.admission.command(context, call).await?;
+            buttons::submit(context, call, &data.custom_id, typed(data.components)).await
+        };
+        let delivered = context.replies.deliver(call, style, true, work).await;
+        self.ended("modal", began, delivered);
     }
 
     async fn suggest(&self, call: &Call, data: CommandData) {

@@ -6,6 +6,7 @@ pub(crate) mod notice;
 pub(crate) mod operation;
 pub(crate) mod schedule;
 pub(crate) mod server;
+pub(crate) mod settings;
 #[cfg(test)]
 mod tests;
 pub(crate) mod text;

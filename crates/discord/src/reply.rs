@@ -139,6 +139,17 @@ impl Replies {
         changes: bool,
         outcome: &Result<Answer, Refusal>,
     ) -> Result<(), Unsent> {
+        if let Ok(Answer { modal: Some(modal), .. }) = outcome {
+            let data = InteractionResponseData {
+                components: Some(modal.components.clone()),
+                custom_id: Some(modal.code.clone()),
+                title: Some(modal.title.clone()),
+                ..InteractionResponseData::default()
+            };
+            return self
+                .callback(call, &InteractionResponse { kind: InteractionResponseType::Modal, data: Some(data) })
+                .await;
+        }
         let (message, style) = match outcome {
             Ok(answer) => (answer.message.clone(), style),
             Err(refusal) => match refusal.sentence(changes) {

@@ -41,6 +41,7 @@ verbs! {
     ServerStop = "server stop",
     ServerRestart = "server restart",
     ServerDelete = "server delete",
+    ServerSettings = "server settings",
     ServerLogs = "server logs",
     ServerShare = "server share",
     ServerUnshare = "server unshare",

@@ -14,6 +14,7 @@ mod pages;
 mod scene;
 mod schedules;
 mod secrets;
+mod settings;
 mod sharing;
 mod suggestions;
 mod talk;

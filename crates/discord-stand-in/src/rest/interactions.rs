@@ -12,6 +12,7 @@ const DEFERRED_MESSAGE: u64 = 5;
 const DEFERRED_UPDATE: u64 = 6;
 const UPDATE: u64 = 7;
 const SUGGESTIONS: u64 = 8;
+const MODAL: u64 = 9;
 
 pub(super) fn callback(state: &mut State, call: &Call, id: &str, token: &str) -> Answer {
     let unknown = || Answer::refused(404, 10062, "Unknown interaction");
@@ -26,8 +27,12 @@ pub(super) fn callback(state: &mut State, call: &Call, id: &str, token: &str) ->
         return unknown();
     }
     let (kind, data) = (call.body()["type"].as_u64().unwrap_or_default(), call.body()["data"].clone());
-    if !fits(interaction.kind, kind) {
+    if !fits(&interaction, kind) {
         return Answer::invalid(vec![format!("an answer of type {kind} to a {:?}", interaction.kind)]);
+    }
+    let wrong = if kind == MODAL { rules::modal(&data) } else { vec![] };
+    if !wrong.is_empty() {
+        return Answer::invalid(wrong);
     }
     if kind == MESSAGE && rules::is_empty(&data) {
         return Answer::empty_message();
@@ -47,10 +52,15 @@ pub(super) fn callback(state: &mut State, call: &Call, id: &str, token: &str) ->
     if call.asks("with_response") { Answer::ok(response(state, id, kind, original)) } else { Answer::nothing() }
 }
 
-fn fits(asked: Kind, answer: u64) -> bool {
-    match asked {
-        Kind::Command => matches!(answer, MESSAGE | DEFERRED_MESSAGE),
-        Kind::Component => matches!(answer, MESSAGE | DEFERRED_MESSAGE | DEFERRED_UPDATE | UPDATE),
+fn fits(interaction: &state::Interaction, answer: u64) -> bool {
+    match interaction.kind {
+        Kind::Command => matches!(answer, MESSAGE | DEFERRED_MESSAGE | MODAL),
+        Kind::Component => matches!(answer, MESSAGE | DEFERRED_MESSAGE | DEFERRED_UPDATE | UPDATE | MODAL),
+        // A modal opens no other.
+        Kind::Modal => {
+            matches!(answer, MESSAGE | DEFERRED_MESSAGE)
+                || interaction.source.is_some() && matches!(answer, DEFERRED_UPDATE | UPDATE)
+        }
         Kind::Autocomplete => answer == SUGGESTIONS,
     }
 }

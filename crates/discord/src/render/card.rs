@@ -15,6 +15,9 @@ const FIELDS_MAX: usize = 25;
 const NAME_MAX: usize = 256;
 const VALUE_MAX: usize = 1024;
 const FOOTER_MAX: usize = 2048;
+/// Maximum number of buttons in a row, and of rows.
+const IN_A_ROW: usize = 5;
+const ROWS_MAX: usize = 5;
 /// Maximum length of all texts of an embed together.
 const ALL_MAX: usize = 6000;
 /// Placeholder for an empty text, which Discord refuses.
@@ -125,10 +128,9 @@ impl Card {
 
     pub(crate) fn into_message(mut self) -> Message {
         fit(&mut self.embed);
-        let buttons: Vec<_> = self.buttons.into_iter().take(5).map(Component::Button).collect();
-        let row = Component::ActionRow(ActionRow { id: None, components: buttons });
-        let rows =
-            if matches!(&row, Component::ActionRow(row) if row.components.is_empty()) { vec![] } else { vec![row] };
+        let buttons: Vec<_> = self.buttons.into_iter().map(Component::Button).collect();
+        let row = |buttons: &[Component]| Component::ActionRow(ActionRow { id: None, components: buttons.to_vec() });
+        let rows = buttons.chunks(IN_A_ROW).take(ROWS_MAX).map(row).collect();
         Message { embed: self.embed, rows }
     }
 }
