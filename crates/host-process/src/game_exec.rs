@@ -28,7 +28,8 @@ use crate::{
 };
 
 /// Orders for the last step before a game.
-#[derive(Debug, Default, Serialize, Deserialize)]
+// Holds secrets of settings, so it cannot be printed.
+#[derive(Default, Serialize, Deserialize)]
 pub(crate) struct GameOrders {
     /// Process id of the shim, as its child sees it; 0 for a parent in another PID namespace.
     pub(crate) shim: u32,

@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 use crate::{cgroup::RunCgroup, holder::Holder, view::View};
 
 /// Orders for one run of one server.
-#[derive(Debug, Serialize, Deserialize)]
+// Holds secrets of settings, so it cannot be printed.
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Spec {
     /// Directory of the server.
     pub(crate) dir: PathBuf,

@@ -8,6 +8,7 @@ mod lines;
 mod yaml;
 
 use std::{
+    fmt,
     fs::{self, File, OpenOptions, Permissions},
     io::{self, Read, Write},
     os::unix::fs::{OpenOptionsExt, PermissionsExt},
@@ -24,7 +25,7 @@ use self::error::broken;
 const FILE_BYTES: u64 = 4 * 1024 * 1024;
 
 /// File to write before a game begins. Its placeholders are filled in.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct FileOrder {
     /// Path in the working directory.
     pub path: PathBuf,
@@ -36,6 +37,13 @@ pub struct FileOrder {
     pub kind: Kind,
     /// Keys to set; empty if the text is the whole file.
     pub set: Vec<Setting>,
+}
+
+impl fmt::Debug for FileOrder {
+    /// Leaves out the text and the keys, which hold secrets of settings.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FileOrder").field("path", &self.path).finish_non_exhaustive()
+    }
 }
 
 /// Writes the files in their order.

@@ -195,3 +195,29 @@ async fn no_answer_and_no_log_holds_a_secret() {
     let log = api.log();
     assert!(!log.is_empty() && log.iter().all(|line| !line.to_string().contains(SECRET)), "the log holds the secret");
 }
+
+#[tokio::test]
+async fn the_operator_changes_any_setting_of_any_server() {
+    let stack = Stack::start().await;
+    stack.add_game(GAME);
+    let api = stack.api(&[]).await;
+    let server = api.server("a", "castles").await;
+    change(&api, server, json!({ "key": SECRET })).await;
+    let id = server.to_string();
+    let shown = stack.command(&["settings", &id, "memory=4096", "motd=a=b", "slots=9"]);
+    assert!(shown.contains("memory=4096\toperator\tnext_start") && shown.contains("motd=a=b\towner"), "{shown}");
+    assert!(shown.contains("key=\towner") && !shown.contains(SECRET), "{shown}");
+    assert_eq!(item(&api.get(&path(server)).await.expect(200), "memory")["value"], 4096);
+    let shown = stack.command(&["settings", &id, "--reset", "memory"]);
+    assert!(shown.contains("memory=1024") && shown.contains("slots=9"), "{shown}");
+    for (arguments, says) in [
+        (vec!["settings", &id, "slots=65"], "settings.slots: must be a whole number from 1 to 64"),
+        (vec!["settings", &id, "nothing=1"], "has no setting 'nothing'"),
+        (vec!["settings", &id, "slots"], "'slots' is not NAME=VALUE"),
+        (vec!["settings", "999999", "slots=1"], "no such server"),
+    ] {
+        let output = stack.output(&[], &arguments);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && said.contains(says), "{arguments:?}: {said}");
+    }
+}
