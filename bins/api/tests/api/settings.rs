@@ -74,7 +74,7 @@ async fn settings_take_effect_at_the_next_start() {
     api.act(server, "restart").await;
     let said = console(&api, server).await;
     assert!(
-        said.contains(&json!(format!("mode=1 slots=9 motd={motd} key")).to_string().trim_matches('"')[..]),
+        said.contains(json!(format!("mode=1 slots=9 motd={motd} key")).to_string().trim_matches('"')),
         "{said}"
     );
     let settings = change(&api, server, json!({ "motd": null, "slots": 9 })).await;
