@@ -14,19 +14,6 @@ use crate::{
 };
 
 #[tokio::test]
-async fn older_order_is_refused_whatever_it_asks() {
-    let scene = Scene::new().await;
-    let process = scene.process();
-    process.running(&scene.start(5, "sdk")).await;
-    for older in [scene.start(4, "sdk"), scene.stop(4), scene.order(4, Target::Deleted)] {
-        assert_eq!(process.apply(&older).await, Err(HostError::Stale { seen: 5 }));
-    }
-    assert_eq!(scene.the_one().await.labels()["agis.wtg.cluster/generation"], "5");
-    // Also by a process that has seen nothing of it.
-    assert_eq!(scene.process().apply(&scene.stop(1)).await, Err(HostError::Stale { seen: 5 }));
-}
-
-#[tokio::test]
 async fn overtaken_zombie_leaves_nothing() {
     for game in ["sdk", "fleet"] {
         let scene = Scene::of(game).await;

@@ -5,6 +5,7 @@
 //! is Agones' own example. Each test has a host's name and a server's number of its own.
 
 mod blind;
+mod contract;
 mod crashes;
 mod faults;
 mod fences;

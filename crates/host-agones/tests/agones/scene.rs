@@ -11,7 +11,7 @@ use agis_agones_stand_in::Cluster;
 use agis_base::{OperationId, ServerId, UserId};
 use agis_host_agones::{AgonesHost, Config, Pace};
 use agis_servers::{
-    game::Catalogue,
+    game::{Catalogue, Game},
     host::{Endpoint, Host, HostError, Launch, Observed, Order, Progress, Reached, Slot, Target},
 };
 use agis_test_support::wait;
@@ -192,8 +192,12 @@ impl Scene {
         }
     }
 
+    pub(crate) fn game(&self, key: &str) -> Arc<Game> {
+        self.catalogue.get(key).expect("a game").clone()
+    }
+
     pub(crate) fn start(&self, generation: i64, game: &str) -> Order {
-        let game = self.catalogue.get(game).expect("a game").clone();
+        let game = self.game(game);
         let launch = Launch {
             game,
             server_name: "Sunday's game".into(),
@@ -410,6 +414,11 @@ world = {{ size = "1Gi", mount = "/data" }}
 title = "Stuck"
 cost_per_hour = 0
 ready = {{ when = "ready", within_s = 2 }}
+{stuck}
+[waits]
+title = "Waits"
+cost_per_hour = 0
+ready = {{ when = "ready", within_s = 50 }}
 {stuck}
 [world]
 title = "World"

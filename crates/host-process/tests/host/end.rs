@@ -222,13 +222,3 @@ async fn deleted_server_leaves_world_and_fence() {
     let next = bench.start(&host, TWO, 1, &game).await.expect("it starts");
     assert_eq!(next.port, endpoint.port, "the port was given back");
 }
-
-#[tokio::test]
-async fn unstarted_server_can_be_stopped_and_deleted() {
-    let bench = Bench::new();
-    let host = bench.host();
-    assert_eq!(within(host.observe(ONE)).await, Ok(Observed::Absent));
-    assert_eq!(bench.stop(&host, ONE, 1).await, Ok(Reached::Stopped));
-    assert_eq!(bench.delete(&host, ONE, 2).await, Ok(Reached::Deleted));
-    assert_eq!(within(host.observe(ONE)).await, Ok(Observed::Absent));
-}

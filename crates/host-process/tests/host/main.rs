@@ -3,6 +3,7 @@
 mod bench;
 mod console;
 mod contained;
+mod contract;
 mod end;
 mod files;
 mod full_disk;

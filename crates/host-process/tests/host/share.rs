@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use agis_servers::host::{Host, HostError, Observed, Reached};
+use agis_servers::host::{Host, Observed, Reached};
 
 use crate::{
     ONE,
-    bench::{self, Bench, demo, ended, eventually, within},
+    bench::{self, Bench, demo, ended, within},
 };
 
 #[tokio::test]
@@ -21,32 +21,6 @@ async fn many_workers_start_one_process() {
     }
     let began = bench.console(ONE).matches("ready for players").count();
     assert_eq!(began, 2, "one for each generation");
-}
-
-#[tokio::test]
-async fn overtaken_order_has_no_effect() {
-    let bench = Bench::new();
-    let host = bench.host();
-    bench.start(&host, ONE, 5, &demo("")).await.expect("it starts");
-    let stale = HostError::Stale { seen: 5 };
-    assert_eq!(bench.start(&host, ONE, 4, &demo("")).await, Err(stale.clone()));
-    assert_eq!(bench.stop(&host, ONE, 4).await, Err(stale.clone()));
-    assert_eq!(bench.delete(&host, ONE, 4).await, Err(stale));
-    assert!(matches!(within(host.observe(ONE)).await, Ok(Observed::Running { generation: 5, .. })));
-}
-
-#[tokio::test]
-async fn a_stop_interrupts_a_start() {
-    let bench = Bench::new();
-    let (host, other) = (bench.host(), bench.host());
-    let game = demo("args = --never-ready\nready = { when = { log = 'ready' }, within_s = 60 }");
-    let stop = async {
-        eventually(async || matches!(other.observe(ONE).await, Ok(Observed::Starting { generation: 1 }))).await;
-        bench.stop(&other, ONE, 2).await
-    };
-    let (started, stopped) = tokio::join!(bench.start(&host, ONE, 1, &game), stop);
-    assert_eq!(started, Err(HostError::Stale { seen: 2 }));
-    assert_eq!(stopped, Ok(Reached::Stopped));
 }
 
 #[tokio::test]
@@ -74,13 +48,6 @@ async fn the_next_program_adopts_what_runs() {
     bench::kill(bench.game(ONE));
     within(next.changed()).await;
     assert_eq!(within(next.observe(ONE)).await, Ok(ended(1, "killed by signal 9")));
-}
-
-#[tokio::test]
-async fn the_fence_needs_no_server() {
-    let bench = Bench::new();
-    assert_eq!(bench.stop(&bench.host(), ONE, 7).await, Ok(Reached::Stopped));
-    assert_eq!(bench.stop(&bench.host(), ONE, 6).await, Err(HostError::Stale { seen: 7 }));
 }
 
 #[test]
