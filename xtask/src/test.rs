@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use agis_local_services::engine::Make;
 use agis_local_services::postgres::{Cluster, Options};
 
 use self::clock::Clock;
@@ -38,6 +39,10 @@ pub(crate) struct Args {
     /// SDK when it is ready; the default is Agones' own example
     #[arg(long)]
     agones: bool,
+    /// Test host-container on each engine, Podman and Docker. Needs root; installs the engines where they are missing. The usual
+    /// run has Podman alone
+    #[arg(long, conflicts_with_all = ["agones", "clocks"])]
+    engines: bool,
     /// Run the tests with the clock moved, by libfaketime: days from now as in +400d, a day as in 2028-02-29, or zone-change
     /// (one hour before the next change of the machine's zone). Several clocks give one run each
     #[arg(long = "clock", value_name = "WHEN", conflicts_with = "agones")]
@@ -54,6 +59,9 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, interrupts: &Interrupts) -> Result {
     if args.games {
         provide_games(&[LARGE_GAME]);
+    }
+    if args.engines {
+        return on_engines(&args.args, interrupts);
     }
     match (args.agones, &*args.clocks) {
         (true, _) => on_cluster(&args.args, interrupts),
@@ -90,6 +98,18 @@ fn on_cluster(args: &[String], interrupts: &Interrupts) -> Result {
     let mut tests = runner();
     tests.args(["--package", "agis-host-agones", "--test", "agones"]).args(args);
     run_command(tests.env("AGIS_TEST_KUBECONFIG", kubeconfig), interrupts)
+}
+
+fn on_engines(args: &[String], interrupts: &Interrupts) -> Result {
+    build::everything(interrupts)?;
+    for make in Make::ALL {
+        step(format_args!("running the tests of host-container on {}", make.as_str()));
+        make.install();
+        let mut tests = runner();
+        tests.args(["--package", "agis-host-container", "--test", "host"]).args(args);
+        run_command(tests.env("AGIS_TEST_ENGINE", make.as_str()), interrupts)?;
+    }
+    Ok(())
 }
 
 fn runner() -> Command {

@@ -62,13 +62,21 @@ impl Start<'_> {
         self.ending("stopped").bring_down(self.generation, self.slot).await?;
         // The wait for the end of the old run took no slot. The start takes one.
         self.slot.take_again().await;
-        let recorded = self.setup.record(self.server).await?.filter(|run| run.generation >= self.generation);
-        let run = match recorded {
+        let run = match self.recorded().await? {
             Some(run) => run,
-            None => self.create().await?,
+            None => match self.create().await {
+                Ok(run) => run,
+                // Another program with the same order may have been faster, and its container has the ports.
+                Err(error) => self.recorded().await?.ok_or(error)?,
+            },
         };
         self.slot.leave();
         self.until_ready(run).await
+    }
+
+    /// Returns the record of this run, once one program has begun it.
+    async fn recorded(&self) -> Result<Option<Run>, HostError> {
+        Ok(self.setup.record(self.server).await?.filter(|run| run.generation >= self.generation))
     }
 
     fn ending<'b>(&'b self, why: &'b str) -> Ending<'b> {
@@ -143,6 +151,9 @@ impl Start<'_> {
             let dir = machine.dir(server);
             let gate = dir.gate()?;
             gate.up_to_date(generation)?;
+            if Run::read(&dir)?.is_some_and(|run| run.generation >= generation) {
+                return Err(HostError::Unavailable("another program has begun this start".to_owned()));
+            }
             let wrong = |error| dir.unavailable(&error);
             disk::check_world(&dir.world(), launch.game.limits.disk)?;
             if let Some(other) =

@@ -63,7 +63,7 @@ impl Make {
         let is_there = |program: &str| {
             succeeds(Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()))
         };
-        if !is_there(self.program()) || !is_there("busybox") || !is_there("runc") {
+        if !is_there(self.program()) || !Path::new("/bin/busybox").exists() || !is_there("runc") {
             crate::apt::install(match self {
                 Self::Docker => &["docker.io", "iptables", "tini", "busybox-static"],
                 Self::Podman => {

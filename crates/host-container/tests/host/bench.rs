@@ -47,12 +47,12 @@ impl Bench {
 
     /// A host that finds the engine at another socket.
     pub(crate) fn host_at(&self, socket: &Path) -> ContainerHost {
-        let pace = Pace {
-            call: Duration::from_secs(3),
-            work: Duration::from_secs(20),
-            reap: Duration::from_millis(200),
-            ..Pace::default()
-        };
+        self.host_with(socket, Pace::default().call)
+    }
+
+    /// A host that waits this long for an answer.
+    pub(crate) fn host_with(&self, socket: &Path, call: Duration) -> ContainerHost {
+        let pace = Pace { call, reap: Duration::from_millis(200), ..Pace::default() };
         let machine = agis_machine::Config {
             data_dir: self.data.path().to_owned(),
             name: "here".to_owned(),

@@ -27,9 +27,10 @@ async fn engine_that_hangs_is_unavailable() {
     let host = bench.host();
     let endpoint = start(&host, ONE, 1, &demo(&[], "")).await.expect("a start");
     bench.engine.freeze();
-    assert!(matches!(host.observe(ONE).await, Err(HostError::Unavailable(_))));
-    assert!(matches!(stop(&host, ONE, 2).await, Err(HostError::Unavailable(_))));
-    assert!(host.ping().await.is_err());
+    let hasty = bench.host_with(&bench.engine.socket(), Duration::from_millis(500));
+    assert!(matches!(hasty.observe(ONE).await, Err(HostError::Unavailable(_))));
+    assert!(matches!(stop(&hasty, ONE, 2).await, Err(HostError::Unavailable(_))));
+    assert!(hasty.ping().await.is_err());
     bench.engine.thaw();
     assert_eq!(host.observe(ONE).await, Ok(Observed::Running { generation: 1, endpoint }));
     assert_eq!(stop(&host, ONE, 2).await, Ok(Reached::Stopped));

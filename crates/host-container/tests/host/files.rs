@@ -12,7 +12,7 @@ async fn files_of_the_game_stay_within_its_world() {
     let bench = Bench::new();
     let host = bench.host();
     let game = script(
-        "cat /config/server.properties; echo up; sleep 100",
+        "cat /config/server.properties; echo; echo up; sleep 100",
         "ready = { when = { log = 'up' } }\nfiles = { 'config/server.properties' = 'name={name}' }",
         "[game.container.world]\nconfig = '/config'\nsaves = '/saves'",
     );
