@@ -73,10 +73,7 @@ async fn settings_take_effect_at_the_next_start() {
     assert_eq!(item(&api.get(&path(server)).await.expect(200), "motd")["takes_effect"], "next_start");
     api.act(server, "restart").await;
     let said = console(&api, server).await;
-    assert!(
-        said.contains(json!(format!("mode=1 slots=9 motd={motd} key")).to_string().trim_matches('"')),
-        "{said}"
-    );
+    assert!(said.contains(json!(format!("mode=1 slots=9 motd={motd} key")).to_string().trim_matches('"')), "{said}");
     let settings = change(&api, server, json!({ "motd": null, "slots": 9 })).await;
     assert_eq!((&item(&settings, "motd")["value"], &item(&settings, "motd")["is_set"]), (&json!("Hi"), &json!(false)));
     assert_eq!(item(&settings, "slots")["takes_effect"], "now");
