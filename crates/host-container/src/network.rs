@@ -22,8 +22,14 @@ pub(crate) async fn ensure(setup: &Setup, server: ServerId) -> Result<String, Ho
         ..NetworkCreateRequest::default()
     };
     let created = setup.engine.work(async |docker| docker.create_network(request).await).await;
-    // Another program may have created one meanwhile, so all choose the same.
-    match (find(setup, server).await?.into_iter().next(), created) {
+    // Another program may have created one of the same name meanwhile, which Docker allows. All keep the same one: a
+    // container does not start with a name that two networks have.
+    let mut found = find(setup, server).await?.into_iter();
+    let first = found.next();
+    for other in found {
+        let _ = setup.engine.work(async |docker| docker.remove_network(&other).await).await;
+    }
+    match (first, created) {
         (Some(id), _) => Ok(id),
         (None, Err(Trouble::Refused { why, .. })) => Err(HostError::Unavailable(format!(
             "the container engine has no network for this server: {why}; each running server needs one \
