@@ -75,14 +75,14 @@ impl Served {
             Self::Process(host) => {
                 let host = host.clone();
                 // A look at large worlds takes long, and the looks take a fiftieth of the time at most.
-                let look = Loop::new("look after the disk", DISK).rest(DISK, 50);
+                let look = Loop::new("look after the disk", DISK).rest(Duration::ZERO, 50);
                 tasks.spawn(look.run(stop.clone(), async move || host.look_after_disk().await));
             }
             Self::Container(host) => {
                 let (watching, stopping) = (host.clone(), stop.clone());
                 tasks.spawn(async move { watching.run(stopping).await });
                 let disk = host.clone();
-                let look = Loop::new("look after the disk", DISK).rest(DISK, 50);
+                let look = Loop::new("look after the disk", DISK).rest(Duration::ZERO, 50);
                 tasks.spawn(look.run(stop.clone(), async move || disk.look_after_disk().await));
                 let (host, engine) = (host.clone(), health.component("container engine", PING * 5));
                 let ping = Loop::new("ping the container engine", PING).component(engine);
