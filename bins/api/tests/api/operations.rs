@@ -123,7 +123,8 @@ async fn unready_server_is_taken_down_with_a_reason() {
     assert_eq!((&late["status"], &late["error"]), (&json!("failed"), &json!(why)));
     // The game is gone when its supervisor is.
     let shim = stack.process_of(id).expect("a status")["shim"]["pid"].as_i64().expect("a pid");
-    assert!(!is_alive(shim), "nothing is left running");
+    // The supervisor writes its last status, and ends.
+    wait::until(SOON, "the supervisor to end", async || (!is_alive(shim)).then_some(())).await;
     assert_eq!(api.metric(r#"agis_bot_operations_total{action="start",status="failed"}"#).await, 1.0);
 
     api.act(id, "stop").await;
