@@ -1,6 +1,6 @@
 //! Address of a container engine.
 
-use std::{env, path::PathBuf, str::FromStr};
+use std::{path::PathBuf, str::FromStr};
 
 /// Address of a container engine on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,17 +35,12 @@ impl FromStr for Address {
 
 /// Returns the first of the usual sockets that exists: Docker's and Podman's for root, then those of this account.
 pub(crate) fn usual() -> Option<Address> {
-    let runtime = env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).or_else(|| {
-        let uid = rustix::process::getuid().as_raw();
-        Some(PathBuf::from(format!("/run/user/{uid}")))
-    });
-    let home = env::var_os("HOME").map(PathBuf::from);
+    let uid = rustix::process::getuid().as_raw();
     let for_all = ["/run/docker.sock", "/var/run/docker.sock", "/run/podman/podman.sock"].map(PathBuf::from);
-    let own = ["docker.sock", "podman/podman.sock"].into_iter().filter_map(|it| Some(runtime.as_ref()?.join(it)));
-    let at_home = [".docker/run/docker.sock"].into_iter().filter_map(|it| Some(home.as_ref()?.join(it)));
+    let own = ["docker.sock", "podman/podman.sock"].map(|it| PathBuf::from(format!("/run/user/{uid}")).join(it));
     // An account that may not open a socket passes on to its own one.
     let usable = |path: &PathBuf| rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_ok();
-    for_all.into_iter().chain(own).chain(at_home).find(usable).map(Address::Socket)
+    for_all.into_iter().chain(own).find(usable).map(Address::Socket)
 }
 
 #[cfg(test)]
