@@ -24,7 +24,7 @@ pub enum Behaviour {
     Fails,
 }
 
-/// What only a kind of host knows.
+/// Parts that only a kind of host knows.
 #[async_trait]
 pub trait Stage: Sync {
     /// Server of this stage, which no other test has.

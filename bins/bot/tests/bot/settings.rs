@@ -50,7 +50,7 @@ async fn settings_are_changed_in_a_modal() {
     assert_eq!(done.id, said.id, "the list itself changes");
     assert!(done.buttons().contains(&"Restart".to_owned()), "{:?}", done.buttons());
 
-    // What is left as it is, and a secret that is not typed again, stays.
+    // A value that is left as it is stays, and so does a secret that is not typed again.
     let form = list.press(&ann, "Change 1–5").await;
     let modal = form.modal().expect("a modal").to_string();
     assert!(modal.contains("leave it empty to keep it") && !modal.contains("hunter2"), "{modal}");
@@ -94,7 +94,7 @@ async fn few_settings_open_a_modal_at_once() {
     let done = form.try_submit(&ann, &[("Greeting", "Welcome")]).await.expect("it is sent").answered().await;
     assert!(done.is_ephemeral() && done.text().contains("**Greeting**: Welcome"), "{}", done.text());
     assert_eq!(done.buttons(), ["Change"]);
-    // Whoever sends the form is checked anew.
+    // The sender of the form is checked anew.
     let why = refusal(&form.try_submit(&ben, &[("Greeting", "Mine")]).await.expect("it is sent")).await;
     assert!(why.contains("There is no such server"), "{why}");
     scene.assert_clean();
