@@ -104,7 +104,7 @@ fn host_config(game: &Game, container: &Container, site: &Site<'_>) -> Result<Ho
         memory_swap: memory,
         nano_cpus: limits.cpu.map(|cpu| i64::from(cpu.thousandths()) * 1_000_000),
         pids_limit: limits.pids.map(|pids| pids.get().into()),
-        ulimits: Some(ulimits(limits.pids.map(|pids| pids.get().into()))),
+        ulimits: Some(ulimits()),
         // The first process of a container collects the others, which games seldom do.
         init: Some(true),
         // AGIS alone decides about starts.
@@ -152,15 +152,13 @@ fn exposed(port: &OpenPort) -> String {
 }
 
 /// Returns limits that the engine can set: an engine in a container may not exceed those of this program.
-fn ulimits(pids: Option<u64>) -> Vec<ResourcesUlimits> {
+fn ulimits() -> Vec<ResourcesUlimits> {
     let limit = |name: &str, resource: Resource, max: u64| {
         let most = getrlimit(resource).maximum.map_or(max, |own| own.min(max));
         ResourcesUlimits { name: Some(name.to_owned()), soft: Some(signed(most)), hard: Some(signed(most)) }
     };
-    vec![
-        limit("nofile", Resource::Nofile, FILES_MAX),
-        limit("nproc", Resource::Nproc, pids.unwrap_or(PROCESSES_MAX).max(1)),
-    ]
+    // The kernel counts processes by account, and several containers may share one: the engine's own limit counts each.
+    vec![limit("nofile", Resource::Nofile, FILES_MAX), limit("nproc", Resource::Nproc, PROCESSES_MAX)]
 }
 
 fn signed(number: u64) -> i64 {

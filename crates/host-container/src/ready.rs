@@ -15,6 +15,8 @@ use crate::{
     seen::{Live, Seen},
 };
 
+/// Pieces of the console that one look reads.
+const PIECES: usize = 4;
 /// Lines that one look reads.
 const LINES: u32 = 5000;
 
@@ -47,8 +49,9 @@ impl Sign {
         })
     }
 
+    /// Reads some pieces of the console. A game may write faster than they are read, and the deadline counts.
     async fn read_on(&mut self, setup: &Setup, seen: &Seen, sign: &str) -> Result<bool, HostError> {
-        loop {
+        for _ in 0..PIECES {
             let begin = match &self.read {
                 Some(position) => Begin::Behind(position.clone()),
                 None => Begin::Recent { tail: None, since: None },
@@ -61,8 +64,9 @@ impl Sign {
             }
             self.read = Some(piece.end);
             if !piece.more {
-                return Ok(false);
+                break;
             }
         }
+        Ok(false)
     }
 }

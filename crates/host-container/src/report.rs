@@ -46,6 +46,9 @@ fn containment((brand, is_rootless): (Brand, bool), is_root: bool, info: &System
         _ => report.without(boundary, format!("the engine has no cgroup controller '{controller}'")),
     });
     report
-        .with(Boundary::Disk, "measured at each start and every minute, or less often where that takes long")
+        .with(
+            Boundary::Disk,
+            "the world alone, measured at each start and every minute, or less often where that takes long",
+        )
         .without(Boundary::Console, "the engine reads at any rate, and keeps the last 18 MB")
 }

@@ -91,10 +91,13 @@ impl Start<'_> {
             .container()
             .ok_or_else(|| HostError::Failed(format!("the game '{}' does not run as a container", game.key)))?;
         disk::check_reserve(&self.setup.machine.root, self.setup.machine.disk_reserve)?;
+        // A pull may take an hour, and only waits.
+        self.slot.leave();
         let image = {
             let say = |pull: PullProgress| self.progress.say(pull.to_string());
             self.setup.images.ensure(&container.image, &say).await?
         };
+        self.slot.take_again().await;
         self.progress.image(image.digest.clone());
         let engine = self.setup.rootless().await?;
         let run_as = user::of(&self.setup.machine, self.server, container, engine)?;
@@ -274,8 +277,13 @@ impl Start<'_> {
     /// Has the engine start the container. A call that comes late finds the container removed or running.
     async fn begin(&self, id: &str, run: &Run) -> Result<(), HostError> {
         let started = self.setup.engine.work(async |docker| docker.start_container(id, None).await).await;
+        // "Not found" may be about a part of the container, such as its network, which never comes back.
+        let is_there = match &started {
+            Err(Trouble::Refused { .. }) => self.look(run).await?.is_some(),
+            _ => false,
+        };
         match started {
-            Err(Trouble::Refused { code, why }) if code != crate::engine::GONE => {
+            Err(Trouble::Refused { why, .. }) if is_there => {
                 let how = refusal("start", &why);
                 let dir = self.setup.machine.dir(self.server);
                 let (generation, end) = (run.generation, End { how: how.clone(), good: false });

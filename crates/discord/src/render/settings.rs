@@ -178,6 +178,8 @@ fn text_input(name: &str, form: &SettingForm, current: Option<String>, is_chosen
         placeholder: Some(bare(&placeholder, HINT_MAX)),
         required: Some(required),
         style: TextInputStyle::Short,
-        value: current.filter(|text| !text.is_empty()),
+        // Discord refuses a form with a value that is too long; the catalogue may have been changed.
+        value: current
+            .filter(|text| !text.is_empty() && max.is_none_or(|max| text.chars().count() <= usize::from(max))),
     }
 }
