@@ -1,4 +1,4 @@
-//! Processes of a game that outlived their shim. They exist only where no kernel object holds a run ([`crate::holder`]).
+//! Processes of a game that outlived their shim. They exist only where no kernel object holds a run (`holder`).
 //! An account of the server's own finds all of them, and kill(2) ends all processes of an account at once. Without such
 //! accounts their environment finds most.
 
@@ -61,7 +61,7 @@ pub(crate) fn sweep(_gate: &Gate<'_>, setup: &HostSetup, server: ServerId) -> Re
 }
 
 /// Ends the processes that have the environment of the server's game, where all games share one account. A game that
-/// changes its environment is not found; [`crate::containment`] says that nothing contains games there.
+/// changes its environment is not found; `containment` says that nothing contains games there.
 fn end_by_environment(world: &Path) -> io::Result<()> {
     let home = [b"HOME=", world.as_os_str().as_bytes()].concat();
     let is_left = |pid: i32| {
