@@ -49,7 +49,7 @@ impl ToSchema for ChangeSettings {
     }
 }
 
-/// One of the values of a `choice`.
+/// Value of a `choice`.
 #[derive(Serialize, ToSchema)]
 #[schema(as = SettingChoice)]
 pub(crate) struct ChoiceDto {

@@ -33,7 +33,7 @@ words! {
         Float = "float",
         /// Truth value.
         Bool = "bool",
-        /// One of several texts.
+        /// Text among several.
         Choice = "choice",
         /// Text that nobody is shown.
         Secret = "secret",
@@ -85,7 +85,7 @@ pub enum SettingForm {
     },
     /// Truth value.
     Bool,
-    /// One of several texts.
+    /// Text among several.
     Choice(Vec<SettingChoice>),
     /// List of port numbers.
     Ports,
@@ -102,7 +102,7 @@ pub struct TextForm {
     pub pattern: Option<Pattern>,
 }
 
-/// One of the values that people choose from.
+/// Value that people can choose.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SettingChoice {
     /// Text that the game gets.
