@@ -75,7 +75,7 @@ impl Reporter {
     /// # Errors
     /// Fails if the store does; the claim runs out meanwhile.
     pub async fn round(&mut self) -> Result<Reported, StoreError> {
-        let report = self.host.report().await;
+        let report = HostReport { abilities: self.host.abilities(), ..self.host.report().await };
         self.tell(&report);
         let asked = Instant::now();
         let (host, kind, directory) = (self.host.name(), self.host.kind(), self.host.directory());

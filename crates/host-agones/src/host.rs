@@ -7,7 +7,10 @@ use agis_base::ServerId;
 use agis_servers::{
     console::{Begin, Console, ConsoleError, Piece},
     game::{Catalogue, RunsOn},
-    host::{Boundary, Containment, Generation, Host, HostError, HostReport, Observed, Order, Reached, Target},
+    host::{
+        Abilities, Ability, Boundary, Containment, Generation, Host, HostError, HostReport, Observed, Order, Reached,
+        Target,
+    },
 };
 use async_trait::async_trait;
 use chrono::Utc;
@@ -152,6 +155,18 @@ impl Host for AgonesHost {
 
     fn kind(&self) -> RunsOn {
         RunsOn::Agones
+    }
+
+    fn abilities(&self) -> Abilities {
+        let commands = "a cluster passes no commands on; use the game's own remote console, if it has one";
+        let past =
+            "a cluster keeps a console only as long as its game runs; the cluster's own log collection may have it";
+        let files = "a cluster writes no files of the catalogue; choose a game whose image takes settings as variables";
+        Abilities::default()
+            .with(Ability::Console)
+            .without(Ability::PastConsole, past)
+            .without(Ability::Commands, commands)
+            .without(Ability::Files, files)
     }
 
     async fn report(&self) -> HostReport {

@@ -9,7 +9,7 @@ use agis_machine::{Machine, SetupError, dir::blocking};
 use agis_servers::{
     console::{Begin, Console, ConsoleError, Piece},
     game::{Game, RunsOn},
-    host::{Generation, Host, HostError, HostReport, Observed, Order, Reached, Target, Unfit},
+    host::{Abilities, Generation, Host, HostError, HostReport, Observed, Order, Reached, Target, Unfit},
 };
 use async_trait::async_trait;
 use tokio::{sync::Notify, time::sleep};
@@ -187,6 +187,10 @@ impl Host for ContainerHost {
 
     fn directory(&self) -> Option<Uuid> {
         Some(self.setup.machine.id)
+    }
+
+    fn abilities(&self) -> Abilities {
+        Abilities::all()
     }
 
     async fn report(&self) -> HostReport {

@@ -18,7 +18,7 @@ pub(crate) async fn report(setup: &Arc<Setup>) -> HostReport {
     let machine = Arc::clone(setup);
     let rooms = blocking(move || Ok((room::disk(&machine.machine.root).ok(), room::memory().ok())));
     let (disk, memory) = rooms.await.unwrap_or_default();
-    HostReport { containment, disk, memory }
+    HostReport { containment, disk, memory, ..HostReport::default() }
 }
 
 fn unknown(why: &str) -> Containment {

@@ -5,7 +5,7 @@ use agis_machine::{dir::blocking, room};
 use agis_servers::{
     console::{Begin, Console, ConsoleError, Piece},
     game::{Game, RunsOn},
-    host::{Generation, Host, HostError, HostReport, Observed, Order, Reached, Target, Unfit},
+    host::{Abilities, Generation, Host, HostError, HostReport, Observed, Order, Reached, Target, Unfit},
 };
 use async_trait::async_trait;
 use uuid::Uuid;
@@ -74,11 +74,15 @@ impl Host for ProcessHost {
         Some(self.setup.machine.id)
     }
 
+    fn abilities(&self) -> Abilities {
+        Abilities::all()
+    }
+
     async fn report(&self) -> HostReport {
         let setup = Arc::clone(&self.setup);
         let report = blocking(move || {
             let (disk, memory) = (room::disk(&setup.machine.root).ok(), room::memory().ok());
-            Ok(HostReport { containment: containment(&setup), disk, memory })
+            Ok(HostReport { containment: containment(&setup), disk, memory, ..HostReport::default() })
         });
         report.await.unwrap_or_default()
     }

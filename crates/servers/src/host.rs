@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use uuid::Uuid;
 
+pub use self::ability::{Abilities, Ability, Inability};
 pub use self::progress::{IMAGE_MAX, PROGRESS_MAX, Progress, Told};
 pub use self::report::{Boundary, Contained, Containment, HostReport, Room, Uncontained};
 use crate::{
@@ -20,6 +21,7 @@ use crate::{
     game::{Game, Protocol, RunsOn, SettingValues},
 };
 
+mod ability;
 mod progress;
 mod report;
 
@@ -41,6 +43,9 @@ pub trait Host: Send + Sync {
     fn directory(&self) -> Option<Uuid> {
         None
     }
+
+    /// Declares what this host can do, of that in which kinds differ.
+    fn abilities(&self) -> Abilities;
 
     /// Reports the boundaries around games here, and the room that is left.
     async fn report(&self) -> HostReport;

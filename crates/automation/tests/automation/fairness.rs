@@ -11,7 +11,7 @@ use agis_base::{ServerId, UserId};
 use agis_servers::{
     Action, Origin, Request,
     game::{Catalogue, RunsOn},
-    host::{Host, HostError, HostReport, Observed, Order, Reached, Target},
+    host::{Abilities, Host, HostError, HostReport, Observed, Order, Reached, Target},
     operation::Identity,
     store::{Billing, OperationStore},
 };
@@ -67,6 +67,10 @@ impl Host for Endless {
 
     fn kind(&self) -> RunsOn {
         RunsOn::Process
+    }
+
+    fn abilities(&self) -> Abilities {
+        Abilities::default()
     }
 
     async fn report(&self) -> HostReport {

@@ -7,7 +7,7 @@ use agis_base::ServerId;
 use agis_servers::{
     Operation, State,
     game::{Catalogue, RunsOn},
-    host::{Endpoint, Host, HostError, HostReport, Observed, Order, Reached},
+    host::{Abilities, Endpoint, Host, HostError, HostReport, Observed, Order, Reached},
     store::{Billing, OperationFilter, OperationStore, Page},
 };
 use agis_storage::Db;
@@ -34,6 +34,10 @@ impl Host for Talker {
 
     fn kind(&self) -> RunsOn {
         RunsOn::Container
+    }
+
+    fn abilities(&self) -> Abilities {
+        Abilities::default()
     }
 
     async fn report(&self) -> HostReport {

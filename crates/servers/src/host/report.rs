@@ -5,6 +5,8 @@ use std::fmt;
 use agis_base::{Reason, words};
 use serde::{Deserialize, Serialize};
 
+use super::Abilities;
+
 words! {
     /// Boundary around a game. Another game, AGIS and the machine are on the other side.
     Boundary {
@@ -36,6 +38,9 @@ pub struct HostReport {
     pub disk: Option<Room>,
     /// Memory of the machine; `None` if the host cannot know.
     pub memory: Option<Room>,
+    /// Declared abilities, which the reporter adds; empty in a report of an earlier version.
+    #[serde(default)]
+    pub abilities: Abilities,
 }
 
 /// Boundaries that a host draws around each game, and those that it does not draw.
