@@ -69,6 +69,10 @@ fn page(host: &HostState) -> String {
     ];
     let rooms = [("disk", report.disk), ("memory", report.memory)];
     lines.extend(rooms.iter().filter_map(|(what, room)| Some(format!("  {what:<9} {}", described((*room)?)))));
+    if !report.abilities.able.is_empty() {
+        lines.push(format!("  can       {}", report.abilities.able.join(", ")));
+    }
+    lines.extend(report.abilities.unable.iter().map(|it| format!("  CANNOT    {}: {}", it.what, it.why)));
     lines.extend(report.containment.contained.iter().map(|it| format!("  contained {}: {}", it.what, it.by)));
     lines.extend(report.containment.missing.iter().map(|it| format!("  MISSING   {it}")));
     lines.join("\n")

@@ -171,6 +171,9 @@ impl From<ServersError> for Refusal {
                                                over the REST API: `/apikey create` gives you a key, `/help` says where."
                     .to_owned()
             }
+            ServersError::Unable { ability, why } => {
+                format!("This is not possible here, since {}: {}.", ability.refusal(), plain(&why))
+            }
             ServersError::Console(error) => return error.into(),
             ServersError::Store(error) => return error.into(),
         };

@@ -3,7 +3,7 @@
 use actix_web::web::{Data, Json, Query};
 use agis_base::Timestamp;
 use agis_servers::{
-    host::{Contained, Room, Uncontained},
+    host::{Contained, Inability, Room, Uncontained},
     store::HostState,
 };
 use serde::Serialize;
@@ -23,14 +23,15 @@ use crate::{
     "servers": { "running": 3, "total": 5 },
     "disk": { "free": 12884901888_u64, "size": 42949672960_u64 },
     "memory": { "free": 4294967296_u64, "size": 8589934592_u64 },
+    "abilities": ["console", "past_console", "commands", "files"], "inabilities": [],
     "contained": [{ "what": "processes", "by": "a PID namespace for each run" }],
     "missing": [{ "what": "account", "why": "AGIS is not root, so games run under its account" }]
 })))]
 pub(crate) struct HostDto {
     /// The name, as in `AGIS_HOST_NAME`.
     name: String,
-    /// The kind: `process` for a machine, `agones` for a cluster; later versions may add others. Null before the first
-    /// report.
+    /// The kind: `process` for a machine, `container` for the container engine of a machine, `agones` for a cluster;
+    /// later versions may add others. Null before the first report.
     kind: Option<String>,
     /// Whether a process serves the host: it has reported the host within the last 15 seconds.
     served: bool,
@@ -42,6 +43,13 @@ pub(crate) struct HostDto {
     disk: Option<RoomDto>,
     /// The memory of the machine. Null where the host cannot know.
     memory: Option<RoomDto>,
+    /// The abilities of the host, of those in which kinds of hosts differ: `console` (the console of a run can be read),
+    /// `past_console` (also when the run has ended), `commands` (a line can be typed) and `files` (the files of a game's
+    /// entry are written before each start); later versions may add others. One that is in neither list is unknown: an
+    /// earlier version serves the host, or none has yet.
+    abilities: Vec<String>,
+    /// The abilities that the host lacks.
+    inabilities: Vec<InabilityDto>,
     /// The boundaries that hold around each game.
     contained: Vec<ContainedDto>,
     /// The boundaries that do not hold.
@@ -70,6 +78,22 @@ struct RoomDto {
     /// Bytes in all.
     #[schema(minimum = 0)]
     size: u64,
+}
+
+/// An ability that a host or a server lacks.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Inability)]
+pub(crate) struct InabilityDto {
+    /// The ability.
+    what: String,
+    /// The reason, and what to do instead.
+    why: String,
+}
+
+impl From<Inability> for InabilityDto {
+    fn from(Inability { what, why }: Inability) -> Self {
+        Self { what, why }
+    }
 }
 
 /// A boundary around each game that holds.
@@ -108,6 +132,8 @@ impl From<HostState> for HostDto {
             servers: HostServersDto { running, total: servers },
             disk: report.disk.map(room),
             memory: report.memory.map(room),
+            abilities: report.abilities.able,
+            inabilities: report.abilities.unable.into_iter().map(InabilityDto::from).collect(),
             contained: report.containment.contained.into_iter().map(contained).collect(),
             missing: report.containment.missing.into_iter().map(missing).collect(),
         }

@@ -230,6 +230,8 @@ impl From<ServersError> for Problem {
             ServersError::NoHost => Self::new(Code::NoHost, detail),
             ServersError::CannotPay(_) => Self::new(Code::InsufficientCredits, detail),
             ServersError::HostElsewhere(_) => Self::new(Code::HostElsewhere, detail),
+            // The only abilities that requests need are those of consoles.
+            ServersError::Unable { .. } => Self::new(Code::NoConsole, detail),
             ServersError::Console(error) => error.into(),
             ServersError::Store(error) => error.into(),
         }

@@ -42,7 +42,7 @@ routes! {
     servers::restart: InsufficientCredits NotAllowed Deleting NoHost Conflict;
     settings::get: NotAllowed;
     settings::change: NotAllowed Conflict InvalidValue InvalidSettings;
-    console::logs: NotAllowed NoHost HostElsewhere ConsoleUnavailable TooManyFollowers FollowersFull;
+    console::logs: NotAllowed NoHost NoConsole HostElsewhere ConsoleUnavailable TooManyFollowers FollowersFull;
     console::command: NotAllowed NoHost NotRunning NoConsole OutcomeUnknown InvalidValue HostElsewhere ConsoleBusy
         ConsoleUnavailable;
 

@@ -10,7 +10,7 @@ use agis_base::{ServerId, Timestamp, UserId};
 use agis_servers::{
     Access, Action, NewServer, Origin, Permission, Request, Server, ServerChange, Status,
     game::Protocol,
-    host::{Endpoint, OpenPort},
+    host::{Abilities, Endpoint, OpenPort},
     operation::Identity,
     store::{Page, ServerFilter},
 };
@@ -22,6 +22,7 @@ use crate::{
     auth::{Caller, Here, May, ReadServers, Somewhere, WriteServers},
     body::{Body, nullable},
     current,
+    hosts::InabilityDto,
     idempotency::{self, Asking},
     operations::OperationDto,
     page::{List, list_query, text, word, yes_or_no},
@@ -104,7 +105,8 @@ impl From<OpenPort> for PortDto {
     "id": 7, "owner_id": "123456789012345678", "access": "owner",
     "permissions": ["read", "start", "stop", "restart", "schedule"],
     "name": "Tuesday railways", "game_type": "openttd", "status": "running", "address": "203.0.113.7",
-    "port": 3979, "ports": [{ "name": "game", "port": 3979, "protocol": "tcp" }], "error": null, "cost_per_hour": 20, "is_public": false, "description": "Whitelist; ask in #join",
+    "port": 3979, "ports": [{ "name": "game", "port": 3979, "protocol": "tcp" }], "error": null, "abilities": ["console", "past_console", "commands"],
+    "inabilities": [], "cost_per_hour": 20, "is_public": false, "description": "Whitelist; ask in #join",
     "created_at": "2026-11-22T19:00:00Z", "updated_at": "2026-11-22T19:05:00Z"
 })))]
 pub(crate) struct ServerDto {
@@ -130,6 +132,12 @@ pub(crate) struct ServerDto {
     ports: Vec<PortDto>,
     /// Why it crashed or failed. Null for callers who may not read its console.
     error: Option<String>,
+    /// What can be done with the server, of that in which hosts differ: `console` (its console can be read), `past_console`
+    /// (also when it does not run) and `commands` (a line can be typed); later versions may add others. One that is in
+    /// neither list is unknown: nobody serves its host, or an earlier version does.
+    abilities: Vec<String>,
+    /// What cannot be done with the server.
+    inabilities: Vec<InabilityDto>,
     /// Credits per hour.
     #[schema(minimum = 0)]
     cost_per_hour: i32,
@@ -159,8 +167,8 @@ list_query! {
     }
 }
 
-impl From<(Server, Access)> for ServerDto {
-    fn from((server, access): (Server, Access)) -> Self {
+impl From<(Server, Access, Abilities)> for ServerDto {
+    fn from((server, access, abilities): (Server, Access, Abilities)) -> Self {
         let (address, port, ports) = match server.endpoint {
             Some(Endpoint { address, port, ports }) => (Some(address), Some(port), ports),
             None => (None, None, vec![]),
@@ -177,6 +185,8 @@ impl From<(Server, Access)> for ServerDto {
             port,
             ports: ports.into_iter().map(PortDto::from).collect(),
             error: server.error,
+            abilities: abilities.able,
+            inabilities: abilities.unable.into_iter().map(InabilityDto::from).collect(),
             cost_per_hour: server.cost_per_hour,
             is_public: server.is_public,
             description: server.description,
@@ -184,6 +194,20 @@ impl From<(Server, Access)> for ServerDto {
             updated_at: server.updated_at,
         }
     }
+}
+
+/// Completes servers by their abilities.
+async fn completed(services: &Services, servers: Vec<(Server, Access)>) -> Result<Vec<ServerDto>, Problem> {
+    let of: Vec<_> = servers.iter().map(|(server, _)| server).collect();
+    let abilities = services.servers.abilities(&of).await?;
+    let complete = |((server, access), abilities)| ServerDto::from((server, access, abilities));
+    Ok(servers.into_iter().zip(abilities).map(complete).collect())
+}
+
+/// Completes a server that the caller has just changed. The change is told even if the abilities cannot be read.
+async fn changed(services: &Services, server: Server) -> ServerDto {
+    let abilities = services.servers.abilities(&[&server]).await.unwrap_or_default().pop();
+    ServerDto::from((server, Access::Owner, abilities.unwrap_or_default()))
 }
 
 /// Create a server
@@ -207,7 +231,7 @@ pub(crate) async fn create(
     let server = services.servers.create(caller.user(), new, asking.once()).await?;
     Ok(HttpResponse::Created()
         .insert_header(("Location", format!("/api/v1/servers/{}", server.id)))
-        .json(ServerDto::from((server, Access::Owner))))
+        .json(changed(&services, server).await))
 }
 
 /// List your servers
@@ -231,7 +255,7 @@ pub(crate) async fn list(
         owned: yes_or_no("owned", query.owned.as_ref())?,
     };
     let servers = services.servers.list(caller.user(), caller.reach(), &filter, Page { after, limit }).await?;
-    let servers = servers.into_iter().map(ServerDto::from).collect();
+    let servers = completed(&services, servers).await?;
     Ok(Json(List::new(servers, limit, |server: &ServerDto| server.id)))
 }
 
@@ -243,7 +267,9 @@ pub(crate) async fn list(
     responses((status = 200, description = "The server.", body = ServerDto)),
 )]
 pub(crate) async fn get(caller: May<ReadServers, Here>, services: Data<Services>) -> Result<Json<ServerDto>, Problem> {
-    Ok(Json(services.servers.get(caller.user(), caller.server()).await?.into()))
+    let (server, access) = services.servers.get(caller.user(), caller.server()).await?;
+    let abilities = services.servers.abilities(&[&server]).await?.pop().unwrap_or_default();
+    Ok(Json(ServerDto::from((server, access, abilities))))
 }
 
 /// Change a server
@@ -259,7 +285,7 @@ pub(crate) async fn change(
     let ChangeServer { name, description, is_public } = body.0;
     let change = ServerChange { name, description, is_public };
     let server = services.servers.change(caller.user(), caller.server(), change).await?;
-    Ok(Json((server, Access::Owner).into()))
+    Ok(Json(changed(&services, server).await))
 }
 
 macro_rules! actions {

@@ -47,6 +47,7 @@ impl Domain {
                 db.clone(),
                 db.clone(),
                 db.clone(),
+                db.clone(),
                 catalogue,
                 servers,
                 consoles,

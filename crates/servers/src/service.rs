@@ -1,6 +1,9 @@
 //! Rules about servers, for both transports.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use agis_base::{Once, OperationId, Reach, ServerId, StoreError, UserId, name};
 use thiserror::Error;
@@ -9,12 +12,13 @@ use crate::{
     access::{Access, Needed, Permission},
     console::{COMMAND_MAX, Command, Console, ConsoleError, ServerConsole},
     game::{Catalogue, Game, RunsOn, SettingBy, SettingProblem},
+    host::{Abilities, Ability},
     operation::{self, Operation, Refusal, Request},
     server::{NewServer, Server, ServerChange},
     settings,
     store::{
-        Billing, GameStore, OperationFilter, OperationStore, Page, ServerFilter, ServerStore, SettingStore, ShareStore,
-        Terms, WriteError,
+        Billing, GameStore, HostStore, OperationFilter, OperationStore, Page, ServerFilter, ServerStore, SettingStore,
+        ShareStore, Terms, WriteError,
     },
 };
 
@@ -55,6 +59,7 @@ pub struct Servers {
     pub(crate) shares: Arc<dyn ShareStore>,
     pub(crate) settings: Arc<dyn SettingStore>,
     games: Arc<dyn GameStore>,
+    hosts: Arc<dyn HostStore>,
     pub(crate) catalogue: Arc<Catalogue>,
     policy: Policy,
     consoles: Vec<Arc<dyn Console>>,
@@ -107,6 +112,14 @@ pub enum ServersError {
     /// The server lives on a host that this process does not serve.
     #[error("this server lives on the host '{0}', which this process does not serve; ask one that does")]
     HostElsewhere(String),
+    /// The server lacks an ability.
+    #[error("{}: {why}", .ability.refusal())]
+    Unable {
+        /// Ability that is missing.
+        ability: Ability,
+        /// Reason, and the way out.
+        why: String,
+    },
     /// The server's console failed.
     #[error(transparent)]
     Console(#[from] ConsoleError),
@@ -136,11 +149,12 @@ impl Servers {
         shares: Arc<dyn ShareStore>,
         settings: Arc<dyn SettingStore>,
         games: Arc<dyn GameStore>,
+        hosts: Arc<dyn HostStore>,
         catalogue: Arc<Catalogue>,
         policy: Policy,
         consoles: Vec<Arc<dyn Console>>,
     ) -> Self {
-        Self { servers, operations, shares, settings, games, catalogue, policy, consoles }
+        Self { servers, operations, shares, settings, games, hosts, catalogue, policy, consoles }
     }
 
     /// Returns the games that can be played.
@@ -214,6 +228,27 @@ impl Servers {
         let (server, access) = self.get(caller, id).await?;
         access.check(needed.into())?;
         Ok(server)
+    }
+
+    /// Returns the abilities of each of these servers, in their order: those of its host.
+    ///
+    /// # Errors
+    /// Fails if the store does.
+    pub async fn abilities(&self, servers: &[&Server]) -> Result<Vec<Abilities>, StoreError> {
+        let hosts: BTreeSet<_> = servers.iter().filter_map(|server| server.host.as_deref()).collect();
+        let hosts: Vec<_> = hosts.into_iter().collect();
+        let reported = if hosts.is_empty() { BTreeMap::new() } else { self.hosts.abilities(&hosts).await? };
+        let of = |server: &&Server| server.host.as_ref().and_then(|host| reported.get(host)).cloned();
+        Ok(servers.iter().map(|server| of(server).unwrap_or_default().of_a_server()).collect())
+    }
+
+    /// Refuses a server that surely lacks this ability.
+    async fn check(&self, server: &Server, ability: Ability) -> Result<(), ServersError> {
+        let abilities = self.abilities(&[server]).await?;
+        match abilities.iter().find_map(|it| it.why_not(ability)) {
+            Some(why) => Err(ServersError::Unable { ability, why: why.to_owned() }),
+            None => Ok(()),
+        }
     }
 
     /// Returns the caller's own servers, then those that are shared with the caller, within reach, with the relation to
@@ -319,9 +354,11 @@ impl Servers {
     /// Returns the console of a server that the caller may read.
     ///
     /// # Errors
-    /// Fails as [`Self::allowed`] does, and if no host of this process has the server.
+    /// Fails as [`Self::allowed`] does, if the server lacks the ability, and if no host of this process has the server.
     pub async fn console(&self, caller: &UserId, id: ServerId) -> Result<ServerConsole, ServersError> {
-        self.console_of(self.allowed(caller, id, Permission::Read).await?)
+        let server = self.allowed(caller, id, Permission::Read).await?;
+        self.check(&server, Ability::Console).await?;
+        self.console_of(server)
     }
 
     /// Prepares a line, without its end, for the console of a server. Only the server's owner may type.
@@ -335,7 +372,9 @@ impl Servers {
                 format!("has 1 to {COMMAND_MAX} characters, none of them a control character"),
             ));
         }
-        let console = self.console_of(self.allowed(caller, id, Needed::Ownership).await?)?;
+        let server = self.allowed(caller, id, Needed::Ownership).await?;
+        self.check(&server, Ability::Commands).await?;
+        let console = self.console_of(server)?;
         Ok(Command { console, line: line.to_owned() })
     }
 

@@ -1,17 +1,17 @@
 //! Hosts, as the processes report them that serve them.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use agis_base::{StoreError, Timestamp};
 use agis_servers::{
     game::RunsOn,
-    host::HostReport,
+    host::{Abilities, HostReport},
     store::{HostState, HostStore, LetGo, SERVED_FOR},
 };
 use async_trait::async_trait;
 use diesel::{
     prelude::*,
-    sql_types::{BigInt, Bool, Double, Nullable, Text, Timestamptz, Uuid as SqlUuid},
+    sql_types::{Array, BigInt, Bool, Double, Nullable, Text, Timestamptz, Uuid as SqlUuid},
 };
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
@@ -93,6 +93,28 @@ impl HostStore for Db {
             .get_results(conn)
             .await?;
             Ok(rows.into_iter().map(HostState::from).collect())
+        })
+        .await
+    }
+
+    async fn abilities(&self, hosts: &[&str]) -> Result<BTreeMap<String, Abilities>, StoreError> {
+        #[derive(QueryableByName)]
+        struct AbilitiesRow {
+            #[diesel(sql_type = Text)]
+            name: String,
+            #[diesel(sql_type = Nullable<Text>)]
+            abilities: Option<String>,
+        }
+        self.read(async |mut conn| {
+            let rows: Vec<AbilitiesRow> =
+                diesel::sql_query("select name, report->>'abilities' as abilities from hosts where name = any($1)")
+                    .bind::<Array<Text>, _>(hosts)
+                    .load(&mut conn)
+                    .await?;
+            // An earlier version reports none, and of a newer one's form nothing is known.
+            let read = |text: String| serde_json::from_str(&text).ok();
+            let named = |row: AbilitiesRow| (row.name, row.abilities.and_then(read).unwrap_or_default());
+            Ok(rows.into_iter().map(named).collect())
         })
         .await
     }

@@ -130,7 +130,15 @@ async fn server_lives_on_a_cluster() {
     let lines = logs["items"].as_array().expect("lines");
     assert!(lines.iter().any(|line| line["text"] == "ready for players"), "{logs}");
     let told = api.post(&format!("/api/v1/servers/{id}/command"), json!({ "command": "say hello" })).await;
-    assert_eq!(told.expect(409)["code"], "no_console");
+    let refused = told.expect(409);
+    assert_eq!(refused["code"], "no_console");
+    let [past, commands] = server["inabilities"].as_array().expect("inabilities").as_slice() else {
+        panic!("{server}")
+    };
+    assert_eq!((&past["what"], &commands["what"]), (&json!("past_console"), &json!("commands")), "told before a try");
+    let detail = refused["detail"].as_str().expect("a detail");
+    assert_eq!(Some(detail.replace("this server takes no commands: ", "").as_str()), commands["why"].as_str());
+    assert_eq!(server["abilities"], json!(["console"]));
 
     let first = scene.the_one();
     api.act(id, "restart").await;

@@ -93,6 +93,9 @@ async fn operators_see_every_host() {
     assert_eq!(elsewhere["servers"], json!({ "running": 0, "total": 1 }));
     assert_eq!((&here["kind"], &here["served"]), (&json!("process"), &json!(true)), "{here}");
     assert_eq!(here["servers"], json!({ "running": 1, "total": 1 }));
+    let abilities = json!(["console", "past_console", "commands", "files"]);
+    assert_eq!((&here["abilities"], &here["inabilities"]), (&abilities, &json!([])));
+    assert_eq!(elsewhere["abilities"], json!([]), "nobody has told");
     for room in ["disk", "memory"] {
         assert!(here[room]["free"].as_u64() <= here[room]["size"].as_u64(), "{here}");
         assert!(here[room]["size"].as_u64() > Some(0), "{here}");
@@ -104,5 +107,6 @@ async fn operators_see_every_host() {
 
     let told = stack.command(&["hosts"]);
     assert!(told.contains("elsewhere (unknown kind): NOT SERVED, never reported"), "{told}");
+    assert!(told.contains("  can       console, past_console, commands, files\n"), "{told}");
     assert!(told.contains("(process): served\n  servers   1 running of 1\n  disk "), "{told}");
 }

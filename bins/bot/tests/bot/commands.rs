@@ -94,6 +94,27 @@ async fn unreachable_console_is_read_elsewhere() {
 }
 
 #[tokio::test]
+async fn missing_abilities_are_told_before_and_after() {
+    let scene = Scene::open().await;
+    let ann = scene.ann();
+    scene.server(&ann, "Sky", "demo").await;
+    let info = scene.look(&ann, "/server info server:Sky").await;
+    assert!(!info.contains("Not possible here"), "{info}");
+    let report = r#"{"containment": {"contained": [], "missing": []}, "disk": null, "memory": null, "abilities": {
+        "able": [], "unable": [{"what": "console", "why": "use **the** cluster's own logs"}]}}"#;
+    let sql = scene.stack.sql().await;
+    let insert = "insert into hosts (name, kind, report) values ('elsewhere', 'agones', $1::text::jsonb)";
+    sql.execute(insert, &[&report]).await.expect("a host");
+    sql.execute("update game_servers set host = 'elsewhere'", &[]).await.expect("a server there");
+    let told = "the console of this server cannot be read: use \\*\\*the\\*\\* cluster's own logs";
+    let info = scene.look(&ann, "/server info server:Sky").await;
+    assert!(info.contains("Not possible here") && info.contains(told), "{info}");
+    let refused = scene.refused(&ann, "/server logs server:Sky").await;
+    assert!(refused.contains(&format!("This is not possible here, since {told}.")), "{refused}");
+    scene.assert_clean();
+}
+
+#[tokio::test]
 async fn server_mistake_is_told_in_private() {
     let scene = Scene::open().await;
     let (ann, ben) = (scene.ann(), scene.ben());

@@ -3,10 +3,11 @@
 use agis_base::Reach;
 use agis_scheduler::store::Query;
 use agis_servers::{
-    Action, NewServer,
+    Action, NewServer, Server,
     access::{Access, Needed, Permission},
     console::Begin,
     game::SettingValues,
+    host::Abilities,
     store::{OperationFilter, Page, ServerFilter},
 };
 
@@ -97,9 +98,20 @@ pub(crate) async fn info(context: &Context, call: &Call, args: &Args) -> Result<
         shares = services.servers.shares(&call.user, server.id).await?;
     }
     let catalogue = services.servers.catalogue();
-    let info =
-        page::Info { server: &server, access: &access, catalogue, history: &history, schedules, shares: &shares };
+    let info = page::Info {
+        server: &server,
+        access: &access,
+        catalogue,
+        abilities: &abilities(context, &server).await?,
+        history: &history,
+        schedules,
+        shares: &shares,
+    };
     Ok(page::info(&info).into())
+}
+
+async fn abilities(context: &Context, server: &Server) -> Result<Abilities, Refusal> {
+    Ok(context.services.servers.abilities(&[server]).await?.pop().unwrap_or_default())
 }
 
 /// Requests an operation. The transaction that accepts it checks the caller's permission.
@@ -127,5 +139,6 @@ pub(crate) async fn logs(context: &Context, call: &Call, args: &Args) -> Result<
     let begin = Begin::Recent { tail: Some(lines), since: None };
     let console = services.servers.console(&call.user, server.id).await?;
     let piece = console.lines(&begin, lines).await.map_err(agis_servers::ServersError::from)?;
-    Ok(page::console(&server, &piece.lines).into())
+    let abilities = abilities(context, &server).await?;
+    Ok(page::console(&server, &piece.lines, &abilities).into())
 }

@@ -5,7 +5,7 @@ use agis_servers::{
     access::{Access, Grantee, Permission, Permissions, Share},
     console::Line,
     game::Catalogue,
-    host::{Endpoint, OpenPort},
+    host::{Abilities, Ability, Endpoint, Inability, OpenPort},
 };
 use twilight_model::channel::message::component::{Button, ButtonStyle};
 
@@ -56,6 +56,8 @@ pub(crate) struct Info<'a> {
     pub(crate) server: &'a Server,
     pub(crate) access: &'a Access,
     pub(crate) catalogue: &'a Catalogue,
+    /// Abilities, of those in which hosts differ.
+    pub(crate) abilities: &'a Abilities,
     /// Latest operations; empty for readers who may not see them.
     pub(crate) history: &'a [Operation],
     /// Number of schedules that the reader sees, and whether there are more.
@@ -83,6 +85,8 @@ pub(crate) fn info(info: &Info<'_>) -> Message {
     if let Some(error) = &server.error {
         card = card.field("Why", &cut(&plain(error), REASON_MAX));
     }
+    let lacking: Vec<_> = info.abilities.unable.iter().map(lacks).collect();
+    card = card.field_of("Not possible here", &lacking);
     if *info.access != Access::Public {
         card = card.fact("Schedules", &info.schedules.to_string());
     }
@@ -91,6 +95,12 @@ pub(crate) fn info(info: &Info<'_>) -> Message {
     card = card.field_of("Who did what", &history).field_of("Shared with", &shares);
     let footer = format!("Number {} · {} an hour", server.id, many(server.cost_per_hour, "credit"));
     card.footer(&footer).buttons(offered(server, info.access)).into_message()
+}
+
+/// Describes what a server cannot do, before somebody tries.
+fn lacks(Inability { what, why }: &Inability) -> String {
+    let refusal = Ability::from_word(what).map_or(what.as_str(), |it| it.refusal());
+    format!("{}: {}", plain(refusal), plain(why))
 }
 
 fn told(operation: &Operation) -> String {
@@ -138,7 +148,7 @@ pub(crate) fn permissions(held: Permissions) -> String {
 }
 
 /// Shows the last lines of a console.
-pub(crate) fn console(server: &Server, lines: &[Line]) -> Message {
+pub(crate) fn console(server: &Server, lines: &[Line], abilities: &Abilities) -> Message {
     /// Maximum length of an embed's description, minus the marks of the block.
     const ALL: usize = 3900;
     let card = Card::new(Colour::Calm).titled(&format!("Console of {}", plain(&server.name)));
@@ -152,7 +162,14 @@ pub(crate) fn console(server: &Server, lines: &[Line]) -> Message {
         kept.push(text);
     }
     kept.reverse();
-    let Some(last) = lines.last() else { return card.says("It is empty.").into_message() };
+    let Some(last) = lines.last() else {
+        let lost = abilities.why_not(Ability::PastConsole).filter(|_| server.status != Status::Running);
+        let text = match lost {
+            Some(why) => format!("It is empty, since {}: {}.", Ability::PastConsole.refusal(), plain(why)),
+            None => "It is empty.".to_owned(),
+        };
+        return card.says(&text).into_message();
+    };
     let text = format!("{}\nUp to {}, {}", block(&kept.join("\n")), full(last.at), relative(last.at));
     let lines = i64::try_from(kept.len()).unwrap_or(i64::MAX);
     card.says(&text).footer(&format!("The last {}", many(lines, "line"))).into_message()

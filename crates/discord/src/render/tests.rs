@@ -5,7 +5,7 @@ use agis_servers::{
     Action, Operation, Origin, Server, State, Status,
     access::Access,
     game::{Catalogue, Protocol},
-    host::{Endpoint, OpenPort},
+    host::{Abilities, Ability, Endpoint, OpenPort},
     server::Desired,
 };
 use proptest::prelude::*;
@@ -70,7 +70,16 @@ fn pages(name: &str) -> Vec<Message> {
             let history = [operation];
             let (access, schedules, shares) = (&Access::Owner, 3, &[][..]);
             let catalogue = &catalogue;
-            pages.push(info(&Info { server: &server, access, catalogue, history: &history, schedules, shares }));
+            let abilities = &Abilities::all().without(Ability::Commands, name);
+            pages.push(info(&Info {
+                server: &server,
+                access,
+                catalogue,
+                abilities,
+                history: &history,
+                schedules,
+                shares,
+            }));
         }
     }
     pages

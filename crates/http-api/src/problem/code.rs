@@ -85,7 +85,8 @@ codes! {
 
     NotRunning = "not_running", CONFLICT, "The server does not run, so it takes no commands.";
     NoConsole = "no_console", CONFLICT,
-        "The server takes no commands: its host passes none on, or an earlier version that passed none on started it; a restart helps then.";
+        "The server takes no commands, or its console cannot be read: its host lacks the ability, which `inabilities` of the \
+         server says, or an earlier version that passed no commands on started it; a restart helps then.";
 
     IdempotencyInFlight = "idempotency_in_flight", CONFLICT,
         "The first request with this `Idempotency-Key` is still running, or was lost with its process; `Retry-After` says \

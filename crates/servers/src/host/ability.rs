@@ -18,6 +18,18 @@ words! {
     }
 }
 
+impl Ability {
+    /// Returns the refusal of a request that needs this ability, for people; the reason follows it.
+    pub fn refusal(self) -> &'static str {
+        match self {
+            Self::Console => "the console of this server cannot be read",
+            Self::PastConsole => "the console of this server can be read only while it runs",
+            Self::Commands => "this server takes no commands",
+            Self::Files => "the host of this server writes no files",
+        }
+    }
+}
+
 /// Abilities of a host, or of a server. An ability that is in neither list is unknown: an earlier version reported the
 /// host, or nobody has yet.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,6 +79,13 @@ impl Abilities {
     /// Returns the reason why an ability is missing; `None` if it is there or unknown.
     pub fn why_not(&self, ability: Ability) -> Option<&str> {
         self.unable.iter().find(|it| it.what == ability.as_str()).map(|it| it.why.as_str())
+    }
+
+    /// Returns those of them that matter to the people who have a server. The catalogue sees to the others.
+    #[must_use]
+    pub(crate) fn of_a_server(mut self) -> Self {
+        self.forget(Ability::Files);
+        self
     }
 
     fn forget(&mut self, ability: Ability) {

@@ -1,10 +1,13 @@
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use agis_base::{StoreError, Timestamp};
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use crate::{game::RunsOn, host::HostReport};
+use crate::{
+    game::RunsOn,
+    host::{Abilities, HostReport},
+};
 
 /// Time for which a host counts as served after a report, by the database's clock.
 pub const SERVED_FOR: Duration = Duration::from_secs(15);
@@ -26,6 +29,9 @@ pub trait HostStore: Send + Sync {
 
     /// Returns the hosts that ever reported or have servers, by name, after the host `after`.
     async fn hosts(&self, after: Option<&str>, limit: u32) -> Result<Vec<HostState>, StoreError>;
+
+    /// Returns the abilities that these hosts have reported, by name. Hosts that never reported are absent.
+    async fn abilities(&self, hosts: &[&str]) -> Result<BTreeMap<String, Abilities>, StoreError>;
 
     /// Lets the next data directory that reports have the host.
     async fn let_go(&self, host: &str) -> Result<LetGo, StoreError>;

@@ -1,7 +1,8 @@
+use agis_test_support::wait;
 use serde_json::{Value, json};
 
 use super::{id_of_the_newest, shot};
-use crate::common::Stack;
+use crate::common::{SOON, Stack};
 
 const NOTHING: Value = Value::Null;
 
@@ -9,11 +10,18 @@ const NOTHING: Value = Value::Null;
 async fn a_server() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
+    // Abilities are known once the host has reported.
+    wait::until(SOON, "readiness", async || (api.ready().await.status == 200).then_some(())).await;
     let body = json!({ "name": " My world ", "game_type": "demo", "description": "For friends", "is_public": true });
     insta::assert_snapshot!(shot(&api, "POST", "/api/v1/servers", body).await, @r#"
     201 Created
     Location: /api/v1/servers/[id]
     {
+      "abilities": [
+        "console",
+        "past_console",
+        "commands"
+      ],
       "access": "owner",
       "address": null,
       "cost_per_hour": 0,
@@ -22,6 +30,7 @@ async fn a_server() {
       "error": null,
       "game_type": "demo",
       "id": "[id]",
+      "inabilities": [],
       "is_public": true,
       "name": "My world",
       "owner_id": "100000000000000001",
@@ -43,6 +52,11 @@ async fn a_server() {
     insta::assert_snapshot!(shot(&api, "PATCH", &path, json!({ "name": "Ours", "description": null })).await, @r#"
     200 OK
     {
+      "abilities": [
+        "console",
+        "past_console",
+        "commands"
+      ],
       "access": "owner",
       "address": null,
       "cost_per_hour": 0,
@@ -51,6 +65,7 @@ async fn a_server() {
       "error": null,
       "game_type": "demo",
       "id": "[id]",
+      "inabilities": [],
       "is_public": true,
       "name": "Ours",
       "owner_id": "100000000000000001",
@@ -89,6 +104,11 @@ async fn a_server() {
     insta::assert_snapshot!(shot(&api, "GET", &path, NOTHING).await, @r#"
     200 OK
     {
+      "abilities": [
+        "console",
+        "past_console",
+        "commands"
+      ],
       "access": "owner",
       "address": "127.0.0.1",
       "cost_per_hour": 0,
@@ -97,6 +117,7 @@ async fn a_server() {
       "error": null,
       "game_type": "demo",
       "id": "[id]",
+      "inabilities": [],
       "is_public": true,
       "name": "Ours",
       "owner_id": "100000000000000001",
@@ -124,6 +145,11 @@ async fn a_server() {
     {
       "items": [
         {
+          "abilities": [
+            "console",
+            "past_console",
+            "commands"
+          ],
           "access": "owner",
           "address": "127.0.0.1",
           "cost_per_hour": 0,
@@ -132,6 +158,7 @@ async fn a_server() {
           "error": null,
           "game_type": "demo",
           "id": "[id]",
+          "inabilities": [],
           "is_public": true,
           "name": "Ours",
           "owner_id": "100000000000000001",
