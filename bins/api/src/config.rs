@@ -82,14 +82,15 @@ pub(crate) fn catalogue(get: &dyn Fn(&str) -> Option<String>) -> Result<Arc<Cata
     env.finish().map(|()| catalogue)
 }
 
-/// Reads the games and the address of the container engine; `None` for the usual sockets.
+/// Reads the games, and the images of the container engine.
 pub(crate) fn containers(
     get: &dyn Fn(&str) -> Option<String>,
-) -> Result<(Arc<Catalogue>, Option<agis_host_container::Address>), ConfigErrors> {
+) -> Result<(Arc<Catalogue>, Arc<agis_host_container::Images>), ConfigErrors> {
     let mut env = Env::new(get);
     let homes = settings::homes(&mut env);
-    let read = (settings::catalogue(&mut env, &homes), engine(&mut env, &homes));
-    env.finish().map(|()| read)
+    let (catalogue, engines) = (settings::catalogue(&mut env, &homes), engines(&mut env, &homes));
+    let data_dir = data_dir(&mut env);
+    env.finish().map(|()| (catalogue, agis_host_container::Images::of(engines, &data_dir)))
 }
 
 /// Reads the operator's settings about keys, which `agis-api keys create` obeys too.
@@ -167,7 +168,7 @@ fn stop_games(env: &mut Env<'_>, homes: &[Home]) -> bool {
 
 /// Reads the configuration of each host. A setting of a host that is not served is checked too.
 fn host_configs(env: &mut Env<'_>, homes: &[Home]) -> Vec<hosts::Config> {
-    let (machine, agones, engine) = (machine(env), agones_host(env), engine(env, homes));
+    let (machine, agones, engines) = (machine(env), agones_host(env), engines(env, homes));
     let shim = beside_this_program("agis-shim");
     let config = |home: &Home| match home.kind {
         RunsOn::Process => {
@@ -177,21 +178,21 @@ fn host_configs(env: &mut Env<'_>, homes: &[Home]) -> Vec<hosts::Config> {
         RunsOn::Container => {
             let machine = agis_machine::Config { name: home.name.clone(), ..machine.clone() };
             let pace = agis_host_container::Pace::default();
-            let (engine, shim) = (engine.clone(), shim.clone());
-            hosts::Config::Container(agis_host_container::Config { machine, engine, shim, pace })
+            let (engines, shim) = (engines.clone(), shim.clone());
+            hosts::Config::Container(agis_host_container::Config { machine, engines, shim, pace })
         }
         RunsOn::Agones => hosts::Config::Agones(agis_host_agones::Config { name: home.name.clone(), ..agones.clone() }),
     };
     homes.iter().map(config).collect()
 }
 
-/// Reads the address of the container engine; `None` for the usual sockets. Other programs of this account have the same
+/// Reads the address of the container engine; none for the usual sockets. Other programs of this account have the same
 /// variables, so they may name any engine where AGIS has no use for one.
-fn engine(env: &mut Env<'_>, homes: &[Home]) -> Option<agis_host_container::Address> {
+fn engines(env: &mut Env<'_>, homes: &[Home]) -> Vec<agis_host_container::Address> {
     let [podman, docker] = ["CONTAINER_HOST", "DOCKER_HOST"].map(|key| Some((key, env.text(key)?)));
     let is_used = homes.iter().any(|home| home.kind == RunsOn::Container);
-    let (key, text) = podman.or(docker).filter(|_| is_used)?;
-    text.parse().map_err(|why: String| env.reject(key, &text, &why)).ok()
+    let Some((key, text)) = podman.or(docker).filter(|_| is_used) else { return vec![] };
+    text.parse().map_err(|why: String| env.reject(key, &text, &why)).into_iter().collect()
 }
 
 fn agones_host(env: &mut Env<'_>) -> agis_host_agones::Config {
@@ -203,12 +204,8 @@ fn agones_host(env: &mut Env<'_>) -> agis_host_agones::Config {
 
 /// Reads what the hosts of this machine share. Each adds its name.
 fn machine(env: &mut Env<'_>) -> agis_machine::Config {
-    let data_dir = PathBuf::from(env.text("AGIS_DATA_DIR").unwrap_or_else(|| "/var/lib/agis".to_owned()));
-    if !data_dir.is_absolute() {
-        env.reject("AGIS_DATA_DIR", &data_dir.display().to_string(), "is an absolute path");
-    }
     agis_machine::Config {
-        data_dir,
+        data_dir: data_dir(env),
         public_address: env.text("PUBLIC_ADDRESS").unwrap_or_else(settings::machine),
         name: String::new(),
         bind_address: env.or("GAME_BIND_ADDRESS", IpAddr::V4(Ipv4Addr::UNSPECIFIED)).to_string(),
@@ -216,6 +213,14 @@ fn machine(env: &mut Env<'_>) -> agis_machine::Config {
         disk_reserve: size(env, "DISK_RESERVE", 512 << 20).unwrap_or_default(),
         trash_max: size(env, "TRASH_MAX", 50 << 30),
     }
+}
+
+fn data_dir(env: &mut Env<'_>) -> PathBuf {
+    let path = PathBuf::from(env.text("AGIS_DATA_DIR").unwrap_or_else(|| "/var/lib/agis".to_owned()));
+    if !path.is_absolute() {
+        env.reject("AGIS_DATA_DIR", &path.display().to_string(), "is an absolute path");
+    }
+    path
 }
 
 /// Returns the path of a program that is installed with this one.

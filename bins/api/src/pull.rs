@@ -5,7 +5,7 @@ use std::{
     io::{self, IsTerminal, Write},
 };
 
-use agis_host_container::{Images, PullProgress};
+use agis_host_container::PullProgress;
 use agis_program::settings;
 use agis_servers::game::Catalogue;
 
@@ -19,9 +19,8 @@ const BAR: u64 = 30;
 
 /// Pulls the newest images of these games, or of every game that runs as a container.
 pub(crate) async fn pull(games: &[String]) -> Result<(), Failure> {
-    let (catalogue, engine) = config::containers(&settings::environment).map_err(Failure::from_display)?;
+    let (catalogue, images) = config::containers(&settings::environment).map_err(Failure::from_display)?;
     let wanted = wanted(&catalogue, games)?;
-    let images = Images::of(engine);
     let mut failed = 0;
     for image in &wanted {
         let pulled = images.pull(image, &|progress| show(image, progress)).await;

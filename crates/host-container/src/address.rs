@@ -1,6 +1,6 @@
 //! Address of a container engine.
 
-use std::{path::PathBuf, str::FromStr};
+use std::{fmt, path::PathBuf, str::FromStr};
 
 /// Address of a container engine on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,14 +33,22 @@ impl FromStr for Address {
     }
 }
 
-/// Returns the first of the usual sockets that exists: Docker's and Podman's for root, then those of this account.
-pub(crate) fn usual() -> Option<Address> {
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Socket(path) => write!(f, "unix://{}", path.display()),
+            Self::Tcp(address) => write!(f, "tcp://{address}"),
+        }
+    }
+}
+
+/// Returns the usual sockets that this account may open: Docker's and Podman's for root, then those of this account.
+pub(crate) fn usual() -> Vec<Address> {
     let uid = rustix::process::getuid().as_raw();
     let for_all = ["/run/docker.sock", "/var/run/docker.sock", "/run/podman/podman.sock"].map(PathBuf::from);
     let own = ["docker.sock", "podman/podman.sock"].map(|it| PathBuf::from(format!("/run/user/{uid}")).join(it));
-    // An account that may not open a socket passes on to its own one.
     let usable = |path: &PathBuf| rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_ok();
-    for_all.into_iter().chain(own).find(usable).map(Address::Socket)
+    for_all.into_iter().chain(own).filter(usable).map(Address::Socket).collect()
 }
 
 #[cfg(test)]

@@ -7,8 +7,9 @@ use crate::address::Address;
 pub struct Config {
     /// Configuration that the hosts of a machine share.
     pub machine: agis_machine::Config,
-    /// Address of the engine; `None` for the first of the usual sockets that exists.
-    pub engine: Option<Address>,
+    /// Addresses at which the engine may be, the first one first; empty for the usual sockets. Once the data directory has
+    /// an engine, any other one is passed over.
+    pub engines: Vec<Address>,
     /// Path of `agis-shim`, which writes the games' files.
     pub shim: PathBuf,
     /// Deadlines, and times between looks.

@@ -70,12 +70,14 @@ pub(crate) async fn lines(setup: &Setup, server: ServerId, begin: &Begin, limit:
 
 /// Returns the last lines, at most `limit` of them.
 async fn last(setup: &Setup, seen: &Seen, from: Mark, tail: u32, limit: u32) -> Result<Piece, ConsoleError> {
-    // Podman counts parts of lines as lines when it looks for the last ones. Its logs are small, so all of it is read.
-    let (lines, bytes) = match setup.engine.brand().await? {
-        Brand::Podman => (None, BYTES_OF_A_SECOND),
-        Brand::Docker => (Some(tail.saturating_add(BEFORE)), BYTES),
+    let mut part = match setup.engine.brand().await? {
+        // Podman counts parts of lines as lines when it looks for the last ones. Its logs are small, so all of it is read.
+        Brand::Podman => {
+            let _permit = LARGE.acquire().await;
+            fetch(setup, seen, from, None, BYTES_OF_A_SECOND).await?
+        }
+        Brand::Docker => fetch(setup, seen, from, Some(tail.saturating_add(BEFORE)), BYTES).await?,
     };
-    let mut part = fetch(setup, seen, from, lines, bytes).await?;
     if part.is_cut {
         let _permit = LARGE.acquire().await;
         part = fetch(setup, seen, from, Some(tail), BYTES_OF_A_SECOND).await?;

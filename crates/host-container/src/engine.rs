@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use agis_servers::host::HostError;
 use bollard::{API_DEFAULT_VERSION, Docker, errors::Error, models::SystemInfo};
-use tokio::{sync::OnceCell, time::timeout};
+use tokio::{sync::Mutex, time::timeout};
 
 use crate::{
     address::{self, Address},
     config::Pace,
+    pin::Pin,
 };
 
 /// Status codes of the engine's answers.
@@ -18,13 +19,16 @@ pub(crate) const GONE: u16 = 404;
 /// Engine of this machine. It may be absent when this program starts, and may come and go.
 #[derive(Debug)]
 pub(crate) struct Engine {
-    address: Option<Address>,
+    /// Addresses at which the engine may be; empty for the usual sockets.
+    addresses: Vec<Address>,
+    /// Engine of the data directory; `None` for any engine.
+    pin: Option<Pin>,
     pub(crate) pace: Pace,
-    connection: OnceCell<Connection>,
+    connection: Mutex<Option<Connection>>,
 }
 
-/// Way to an engine that has answered once.
-#[derive(Debug)]
+/// Way to an engine that has answered.
+#[derive(Debug, Clone)]
 struct Connection {
     docker: Docker,
     brand: Brand,
@@ -46,6 +50,8 @@ pub(crate) enum Trouble {
     Silent(String),
     /// The engine's answer has an unknown form. Podman has a state between two others for which its API has no word.
     Unreadable(String),
+    /// The engine may not be used: it is not the one of the data directory.
+    Foreign(String),
 }
 
 impl Trouble {
@@ -59,6 +65,7 @@ impl From<Trouble> for HostError {
     fn from(trouble: Trouble) -> Self {
         match trouble {
             Trouble::Refused { why, .. } => Self::Unavailable(format!("the container engine refused: {why}")),
+            Trouble::Foreign(why) => Self::Unavailable(why),
             Trouble::Silent(why) => Self::Unavailable(format!("the container engine does not answer: {why}")),
             Trouble::Unreadable(why) => {
                 Self::Unavailable(format!("the container engine gives a strange answer: {why}"))
@@ -95,8 +102,13 @@ fn chain(error: &dyn std::error::Error) -> String {
 }
 
 impl Engine {
-    pub(crate) fn new(address: Option<Address>, pace: Pace) -> Self {
-        Self { address, pace, connection: OnceCell::new() }
+    pub(crate) fn new(addresses: Vec<Address>, pin: Option<Pin>, pace: Pace) -> Self {
+        Self { addresses, pin, pace, connection: Mutex::default() }
+    }
+
+    /// Looks for the engine again at the next call, since another one may listen in its place.
+    pub(crate) async fn forget(&self) {
+        *self.connection.lock().await = None;
     }
 
     /// Returns what the engine says about itself.
@@ -126,7 +138,7 @@ impl Engine {
     ) -> Result<T, Trouble> {
         let asking = async {
             let connection = self.connected().await?;
-            Ok(call(connection.docker.clone()).await?)
+            Ok(call(connection.docker).await?)
         };
         self.within(patience, asking).await
     }
@@ -142,21 +154,41 @@ impl Engine {
 
     /// Returns a client for streams, which have deadlines of their own.
     pub(crate) async fn docker(&self) -> Result<Docker, Trouble> {
-        Ok(self.within(self.pace.call, self.connected()).await?.docker.clone())
+        Ok(self.within(self.pace.call, self.connected()).await?.docker)
     }
 
-    /// Finds the engine, and agrees on a version with it.
-    async fn connected(&self) -> Result<&Connection, Trouble> {
-        self.connection.get_or_try_init(|| self.connect()).await
+    /// Returns the way to the engine, which is looked for at the first call.
+    async fn connected(&self) -> Result<Connection, Trouble> {
+        let mut connection = self.connection.lock().await;
+        match &*connection {
+            Some(known) => Ok(known.clone()),
+            None => Ok(connection.insert(self.find().await?).clone()),
+        }
     }
 
-    async fn connect(&self) -> Result<Connection, Trouble> {
-        let none =
-            || Trouble::Silent("there is no socket of Docker or Podman; set DOCKER_HOST or CONTAINER_HOST".to_owned());
-        let address = self.address.clone().or_else(address::usual).ok_or_else(none)?;
+    /// Returns the first engine that answers and may be used.
+    async fn find(&self) -> Result<Connection, Trouble> {
+        let addresses = if self.addresses.is_empty() { address::usual() } else { self.addresses.clone() };
+        // An engine that hangs leaves time for the others, and for the call.
+        let patience = self.pace.call / u32::try_from(addresses.len() + 1).unwrap_or(u32::MAX);
+        let mut troubles = vec![];
+        for address in &addresses {
+            match self.within(patience, self.connect(address)).await {
+                Ok(connection) => return Ok(connection),
+                Err(trouble) => troubles.push(trouble),
+            }
+        }
+        // An engine that may not be used explains more than an absent one.
+        let worst = troubles.iter().position(|it| matches!(it, Trouble::Foreign(_))).unwrap_or_default();
+        let none = "there is no socket of Docker or Podman; set DOCKER_HOST or CONTAINER_HOST";
+        Err(troubles.into_iter().nth(worst).unwrap_or_else(|| Trouble::Silent(none.to_owned())))
+    }
+
+    /// Agrees on a version with an engine, and checks that it may be used.
+    async fn connect(&self, address: &Address) -> Result<Connection, Trouble> {
         // Streams of logs and events may be silent for long. The calls have shorter deadlines.
         let seconds = self.pace.pull.as_secs();
-        let docker = match &address {
+        let docker = match address {
             Address::Socket(path) => Docker::connect_with_unix(&path.to_string_lossy(), seconds, API_DEFAULT_VERSION),
             Address::Tcp(address) => Docker::connect_with_http(address, seconds, API_DEFAULT_VERSION),
         };
@@ -164,6 +196,9 @@ impl Engine {
         let version = docker.version().await?;
         let is_podman = version.components.iter().flatten().any(|it| it.name.contains("Podman"));
         let brand = if is_podman { Brand::Podman } else { Brand::Docker };
+        if let Some(pin) = &self.pin {
+            pin.check(address, brand, docker.info().await?).await?;
+        }
         tracing::info!(?address, ?brand, version = version.version, "container engine found");
         Ok(Connection { docker, brand })
     }

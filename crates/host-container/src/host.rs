@@ -21,7 +21,9 @@ use crate::{
     console,
     engine::{Brand, Engine, Trouble},
     image::Images,
-    names, network, reaper,
+    names, network,
+    pin::Pin,
+    reaper,
     record::Run,
     report,
     seen::{Seen, State},
@@ -61,10 +63,10 @@ impl ContainerHost {
     /// # Errors
     /// Fails if the data directory, the address or the accounts cannot be used.
     pub fn new(config: Config) -> Result<Self, SetupError> {
-        let Config { machine, engine, shim, pace } = config;
+        let Config { machine, engines, shim, pace } = config;
         let machine = Machine::new(machine, RunsOn::Container)?;
         machine.trash.sweep();
-        let engine = Arc::new(Engine::new(engine, pace));
+        let engine = Arc::new(Engine::new(engines, Some(Pin::of(machine.root.clone())), pace));
         let setup = Setup {
             machine,
             images: Images::new(Arc::clone(&engine)),
@@ -214,7 +216,7 @@ impl Host for ContainerHost {
             Target::Deleted if !has_directory => Ok(Reached::Deleted),
             Target::Stopped => {
                 ending.bring_down(generation.saturating_add(1), &order.slot).await?;
-                network::remove(setup, server).await;
+                network::remove(setup, server, generation).await;
                 Ok(Reached::Stopped)
             }
             Target::Deleted => {
@@ -222,7 +224,7 @@ impl Host for ContainerHost {
                 if let Some(seen) = setup.look(server).await?.filter(|seen| seen.generation <= generation) {
                     remove(setup, &seen.id).await?;
                 }
-                network::remove(setup, server).await;
+                network::remove(setup, server, generation).await;
                 let setup = Arc::clone(setup);
                 blocking(move || delete(&setup.machine, server, generation)).await.map(|()| Reached::Deleted)
             }
@@ -243,8 +245,11 @@ impl Host for ContainerHost {
 
     async fn unfit(&self, _: &Arc<Game>) -> Option<Unfit> {
         let trouble = self.setup.engine.call(async |docker| docker.ping().await).await.err()?;
-        let reason = "the container engine of its host does not answer".to_owned();
-        Some(Unfit { reason, detail: HostError::from(trouble).to_string() })
+        let reason = match &trouble {
+            Trouble::Foreign(_) => "its host has another container engine than its servers",
+            _ => "the container engine of its host does not answer",
+        };
+        Some(Unfit { reason: reason.to_owned(), detail: HostError::from(trouble).to_string() })
     }
 
     async fn observe(&self, server: ServerId) -> Result<Observed, HostError> {

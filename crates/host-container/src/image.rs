@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     fmt,
+    path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -20,6 +21,7 @@ use crate::{
     address::Address,
     config::Pace,
     engine::{Engine, Trouble},
+    pin::Pin,
 };
 
 /// Time between two texts about a pull.
@@ -69,9 +71,10 @@ impl fmt::Display for PullProgress {
 }
 
 impl Images {
-    /// Returns the images of the engine at this address; `None` for the usual sockets.
-    pub fn of(address: Option<Address>) -> Arc<Self> {
-        Self::new(Arc::new(Engine::new(address, Pace::default())))
+    /// Returns the images of the engine of this data directory; if that has none yet, of the first engine at these addresses
+    /// that answers. No address means the usual sockets.
+    pub fn of(addresses: Vec<Address>, data_dir: &Path) -> Arc<Self> {
+        Self::new(Arc::new(Engine::new(addresses, Pin::existing(data_dir.to_owned()), Pace::default())))
     }
 
     pub(crate) fn new(engine: Arc<Engine>) -> Arc<Self> {

@@ -17,24 +17,23 @@ const OPERATION: &str = "agis.operation";
 /// Labels, as the engine holds them.
 pub(crate) type Labels = HashMap<String, String>;
 
-/// Returns the name of a server's container, and of its network.
+/// Returns the name of a server's container.
 pub(crate) fn name(directory: Uuid, server: ServerId) -> String {
     // The first digits of such an id are a time, which two directories may share.
     let id = directory.simple().to_string();
     format!("agis-{}-{server}", &id[24..])
 }
 
-/// Returns the labels of a server's container.
+/// Returns the labels of the container of a run.
 pub(crate) fn labels(directory: Uuid, server: ServerId, generation: Generation, operation: OperationId) -> Labels {
-    let mut labels = of_server(directory, server);
-    labels.insert(GENERATION.to_owned(), generation.to_string());
+    let mut labels = of_run(directory, server, generation);
     labels.insert(OPERATION.to_owned(), operation.to_string());
     labels
 }
 
-/// Returns the labels of a server's network.
-pub(crate) fn of_server(directory: Uuid, server: ServerId) -> Labels {
-    [(DIRECTORY, directory.to_string()), (SERVER, server.to_string())]
+/// Returns the labels of the network of a run.
+pub(crate) fn of_run(directory: Uuid, server: ServerId, generation: Generation) -> Labels {
+    [(DIRECTORY, directory.to_string()), (SERVER, server.to_string()), (GENERATION, generation.to_string())]
         .map(|(label, value)| (label.to_owned(), value))
         .into()
 }

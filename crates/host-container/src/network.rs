@@ -1,30 +1,38 @@
-//! A network for each server, so no game reaches the network of another one. A bridge of the engine, with translated
-//! ports.
+//! A network for each run, so no game reaches the network of another one. A bridge of the engine, with translated ports.
 
 use agis_base::ServerId;
-use agis_servers::host::HostError;
+use agis_servers::host::{Generation, HostError};
 use bollard::{
-    models::{Network, NetworkCreateRequest},
+    models::{Network as Found, NetworkCreateRequest},
     query_parameters::ListNetworksOptionsBuilder,
 };
 
 use crate::{engine::Trouble, host::Setup, names};
 
-/// Returns the id of a server's network, which it creates if there is none.
-pub(crate) async fn ensure(setup: &Setup, server: ServerId) -> Result<String, HostError> {
-    if let Some(id) = find(setup, server).await?.into_iter().next() {
+/// Network of a run. No order of another generation uses it, so a late one takes away nobody else's.
+#[derive(Debug, Clone)]
+pub(crate) struct Network {
+    pub(crate) server: ServerId,
+    pub(crate) id: String,
+    /// Generation of the run; `None` for a network that an earlier version made for all runs.
+    pub(crate) generation: Option<Generation>,
+}
+
+/// Returns the id of the network of a run, which it creates if there is none.
+pub(crate) async fn ensure(setup: &Setup, server: ServerId, generation: Generation) -> Result<String, HostError> {
+    if let Some(id) = find(setup, server, generation).await?.into_iter().next() {
         return Ok(id);
     }
     let request = NetworkCreateRequest {
-        name: names::name(setup.machine.id, server),
+        name: format!("{}-{generation}", setup.name_of(server)),
         driver: Some("bridge".to_owned()),
-        labels: Some(names::of_server(setup.machine.id, server)),
+        labels: Some(names::of_run(setup.machine.id, server, generation)),
         ..NetworkCreateRequest::default()
     };
     let created = setup.engine.work(async |docker| docker.create_network(request).await).await;
     // Another program may have created one of the same name meanwhile, which Docker allows. All keep the same one: a
     // container does not start with a name that two networks have.
-    let mut found = find(setup, server).await?.into_iter();
+    let mut found = find(setup, server, generation).await?.into_iter();
     let first = found.next();
     for other in found {
         let _ = setup.engine.work(async |docker| docker.remove_network(&other).await).await;
@@ -40,31 +48,42 @@ pub(crate) async fn ensure(setup: &Setup, server: ServerId) -> Result<String, Ho
     }
 }
 
-/// Removes a server's networks. A network that is in use stays, and so does one that an engine in trouble does not give
-/// up: the search for orphans tries again.
-pub(crate) async fn remove(setup: &Setup, server: ServerId) {
-    let Ok(all) = find(setup, server).await else { return };
-    for id in all {
-        let removed = setup.engine.work(async |docker| docker.remove_network(&id).await).await;
+/// Removes a server's networks of this generation and of earlier ones. A network that is in use stays, and so does one that
+/// an engine in trouble does not give up: the search for orphans tries again.
+pub(crate) async fn remove(setup: &Setup, server: ServerId, up_to: Generation) {
+    let Ok(all) = all(setup).await else { return };
+    for network in all.into_iter().filter(|it| it.server == server && it.generation <= Some(up_to)) {
+        network.remove(setup).await;
+    }
+}
+
+impl Network {
+    /// Removes the network, unless it is in use.
+    pub(crate) async fn remove(&self, setup: &Setup) {
+        let removed = setup.engine.work(async |docker| docker.remove_network(&self.id).await).await;
         if let Err(trouble) = removed.or_else(|it| if it.is_gone() { Ok(()) } else { Err(it) }) {
-            tracing::debug!(%server, ?trouble, "network stays for now");
+            tracing::debug!(server = %self.server, ?trouble, "network stays for now");
         }
     }
 }
 
-/// Returns the ids of a server's networks.
-async fn find(setup: &Setup, server: ServerId) -> Result<Vec<String>, Trouble> {
-    let ids = all(setup).await?.into_iter().filter(|(of, _)| *of == server).map(|(_, id)| id);
-    let mut ids: Vec<_> = ids.collect();
+/// Returns the ids of the networks of a run.
+async fn find(setup: &Setup, server: ServerId, generation: Generation) -> Result<Vec<String>, Trouble> {
+    let is_its = |it: &Network| it.server == server && it.generation == Some(generation);
+    let mut ids: Vec<_> = all(setup).await?.into_iter().filter(is_its).map(|it| it.id).collect();
     ids.sort_unstable();
     Ok(ids)
 }
 
-/// Returns the networks of all servers, and their ids.
-pub(crate) async fn all(setup: &Setup) -> Result<Vec<(ServerId, String)>, Trouble> {
+/// Returns the networks of all servers.
+pub(crate) async fn all(setup: &Setup) -> Result<Vec<Network>, Trouble> {
     let directory = setup.machine.id;
     let options = ListNetworksOptionsBuilder::default().filters(&names::of_directory(directory)).build();
     let found = setup.engine.call(async |docker| docker.list_networks(Some(options)).await).await?;
-    let ours = |network: Network| Some((names::server(directory, &network.labels?)?, network.id?));
+    let ours = |found: Found| {
+        let labels = found.labels?;
+        let (server, generation) = (names::server(directory, &labels)?, names::generation(&labels));
+        Some(Network { server, id: found.id?, generation })
+    };
     Ok(found.into_iter().filter_map(ours).collect())
 }

@@ -1,13 +1,10 @@
 //! Takes away what no order wants any more: containers that an overtaken process created or a late call started, and
-//! networks without a container.
+//! networks whose run is over.
 //!
-//! Two rounds have to agree before anything happens. One reading cannot tell an orphan from a container that is about to
+//! Two rounds have to agree before a container goes. One reading cannot tell an orphan from a container that is about to
 //! be recorded or replaced.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::PoisonError,
-};
+use std::{collections::HashSet, sync::PoisonError};
 
 use agis_base::ServerId;
 use agis_machine::dir::blocking;
@@ -18,7 +15,13 @@ use bollard::{
 };
 use tokio::time::sleep;
 
-use crate::{host::Setup, names, network, record::Run, stop::remove};
+use crate::{
+    host::Setup,
+    names,
+    network::{self, Network},
+    record::Run,
+    stop::remove,
+};
 
 /// Makes rounds for ever. The next round makes up for a failed one.
 pub(crate) async fn run(setup: &Setup) {
@@ -59,16 +62,10 @@ async fn round(setup: &Setup, before: &HashSet<String>) -> Result<HashSet<String
         }
         suspects.insert(id);
     }
-    let used: HashMap<ServerId, ()> = containers
-        .iter()
-        .filter(|(_, it)| !matches!(it.state, Some(Status::EXITED)))
-        .map(|(it, _)| (*it, ()))
-        .collect();
-    for (server, id) in networks.into_iter().filter(|(server, _)| !used.contains_key(server)) {
-        if before.contains(&id) {
-            network::remove(setup, server).await;
+    for network in networks {
+        if is_idle(setup, &network).await.unwrap_or(false) {
+            network.remove(setup).await;
         }
-        suspects.insert(id);
     }
     Ok(suspects)
 }
@@ -95,6 +92,17 @@ async fn is_orphan(setup: &Setup, server: ServerId, container: &ContainerSummary
             // A start of the newest order is about to record it.
             None => is_running || is_over || generation.is_none() || generation < seen,
         })
+    })
+    .await
+}
+
+/// Checks whether the run of a network is over. A start of the newest order is about to use its network.
+async fn is_idle(setup: &Setup, network: &Network) -> Result<bool, HostError> {
+    let (dir, generation) = (setup.machine.dir(network.server), network.generation);
+    blocking(move || {
+        let (seen, run) = (dir.seen()?, Run::read(&dir)?);
+        let is_over = |run: Run| Some(run.generation) == generation && run.end.is_some();
+        Ok(generation.is_none() || generation < seen || run.is_some_and(is_over))
     })
     .await
 }

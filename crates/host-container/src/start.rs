@@ -103,7 +103,7 @@ impl Start<'_> {
         let run_as = user::of(&self.setup.machine, self.server, container, engine)?;
         let prepared = self.prepare(container, run_as).await?;
         self.make_room().await?;
-        let network = network::ensure(self.setup, self.server).await?;
+        let network = network::ensure(self.setup, self.server, self.generation).await?;
         let site = Site {
             setup: self.setup,
             server: self.server,
@@ -137,12 +137,13 @@ impl Start<'_> {
         .await
     }
 
-    /// Removes the ended container of the last run, which has the name.
+    /// Removes the ended container of the last run, which has the name, and its network.
     async fn make_room(&self) -> Result<(), HostError> {
-        match self.setup.look(self.server).await? {
-            Some(seen) if seen.generation < self.generation => Ok(remove(self.setup, &seen.id).await?),
-            _ => Ok(()),
+        if let Some(seen) = self.setup.look(self.server).await?.filter(|seen| seen.generation < self.generation) {
+            remove(self.setup, &seen.id).await?;
         }
+        network::remove(self.setup, self.server, self.generation.saturating_sub(1)).await;
+        Ok(())
     }
 
     /// Claims the ports and prepares the world, behind the gate.

@@ -51,13 +51,16 @@ impl Ending<'_> {
     /// not end the run.
     pub(crate) async fn bring_down(&self, below: Generation, slot: &Slot) -> Result<(), HostError> {
         let Some((seen, run)) = self.remains(below).await? else { return Ok(()) };
+        if let Some(run) = &run {
+            let asked = run.asked.clone().unwrap_or_else(|| self.why.to_owned());
+            self.note(seen.generation, move |run| run.asked = Some(asked)).await?;
+            self.note_asked().await?;
+        }
         let (State::Running(live), Some(run)) = (&seen.state, &run) else {
-            // A container that was never recorded has never run. A late call must not start it.
-            return remove(self.setup, &seen.id).await.map_err(HostError::from);
+            // Nothing has run yet, and a late call must not start it.
+            remove(self.setup, &seen.id).await?;
+            return self.settle_absent(below).await;
         };
-        let asked = run.asked.clone().unwrap_or_else(|| self.why.to_owned());
-        self.note(seen.generation, move |run| run.asked = Some(asked)).await?;
-        self.note_asked().await?;
         if live.is_paused {
             // A frozen program hears nothing.
             let _ = self.setup.engine.call(async |docker| docker.unpause_container(&seen.id).await).await;

@@ -22,6 +22,7 @@ pub(crate) async fn run(setup: &Setup) {
         if listen(setup).await {
             pause = PAUSE;
         }
+        setup.engine.forget().await;
         // Changes may have been missed.
         setup.changed.notify_one();
         sleep(pause).await;

@@ -26,4 +26,4 @@ pub mod values;
 pub mod within;
 
 pub use config::{Config, SetupError};
-pub use machine::{Machine, SERVERS, host_file, server_dir};
+pub use machine::{Machine, SERVERS, host_file, server_dir, settled};

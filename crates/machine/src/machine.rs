@@ -170,13 +170,14 @@ pub fn host_file(root: &Path) -> PathBuf {
     root.join(HOST_FILE)
 }
 
-/// Returns the text of a file that the first program on a data directory settles for all times.
+/// Returns the text of a file that the first program on a data directory settles.
 ///
 /// - `host` names the host. Otherwise a renamed machine would find none of its servers, and two hosts in one directory
 ///   would each claim the other's servers.
 /// - `id` tells the directory from every other one. Otherwise a process on another directory would take the name of a
 ///   host, and find none of its servers.
-fn settled(root: &Path, name: &str, text: &str) -> io::Result<String> {
+/// - `engine` names the container engine, if the directory has a host of containers.
+pub fn settled(root: &Path, name: &str, text: &str) -> io::Result<String> {
     let file = root.join(name);
     // Reads first: a program starts on a full disk too.
     match fs::read_to_string(&file) {

@@ -50,8 +50,17 @@ impl Bench {
         self.host_with(socket, Pace::default().call)
     }
 
+    /// A host that finds the engine at one of these sockets.
+    pub(crate) fn host_among(&self, sockets: &[PathBuf]) -> ContainerHost {
+        self.host_of(sockets, Pace::default().call)
+    }
+
     /// A host that waits this long for an answer.
     pub(crate) fn host_with(&self, socket: &Path, call: Duration) -> ContainerHost {
+        self.host_of(&[socket.to_owned()], call)
+    }
+
+    fn host_of(&self, sockets: &[PathBuf], call: Duration) -> ContainerHost {
         let pace = Pace { call, reap: Duration::from_millis(200), ..Pace::default() };
         let machine = agis_machine::Config {
             data_dir: self.data.path().to_owned(),
@@ -62,8 +71,8 @@ impl Bench {
             disk_reserve: 0,
             trash_max: None,
         };
-        let engine = Some(Address::Socket(socket.to_owned()));
-        ContainerHost::new(Config { machine, engine, shim: shim_program(), pace }).expect("a host")
+        let engines = sockets.iter().cloned().map(Address::Socket).collect();
+        ContainerHost::new(Config { machine, engines, shim: shim_program(), pace }).expect("a host")
     }
 
     /// The engine itself, for what somebody does by hand.
@@ -81,6 +90,18 @@ impl Bench {
         let options = bollard::query_parameters::ListContainersOptionsBuilder::default().all(true).build();
         let found = docker.list_containers(Some(options)).await.expect("a list");
         found.into_iter().filter_map(|it| it.names?.into_iter().next()).collect()
+    }
+
+    /// Names of the networks of AGIS.
+    pub(crate) async fn networks(&self) -> Vec<String> {
+        let docker = self.docker().negotiate_version().await.expect("an engine");
+        let found = docker.list_networks(None).await.expect("a list");
+        found.into_iter().filter_map(|it| it.name).filter(|name| name.starts_with("agis-")).collect()
+    }
+
+    /// Id of the data directory.
+    pub(crate) fn directory(&self) -> String {
+        std::fs::read_to_string(self.data.path().join("id")).expect("an id")
     }
 
     /// Removes the only container, as somebody does by hand.
