@@ -81,6 +81,18 @@ pub fn checked(text: &str) -> Result<String, BadName> {
     if name.contains(seen) { Ok(name.to_owned()) } else { Err(BadName::Blank) }
 }
 
+/// Returns a name from outside, such as a game's name of a player, as it can be stored and shown on one line: without
+/// anything invisible, and cut where [`checked`] would refuse it. Nothing may be left.
+pub fn shown(text: &str) -> String {
+    let mut marks = 0;
+    let is_shown = |letter: &char| {
+        marks = if letter.general_category_group() == GeneralCategoryGroup::Mark { marks + 1 } else { 0 };
+        marks <= MARKS_MAX && !letter.is_control() && !is_unseen(*letter)
+    };
+    let name: String = text.trim().chars().filter(is_shown).take(NAME_MAX).collect();
+    name.trim().to_owned()
+}
+
 /// Returns whether readers take one name for the other: they differ only in case, in characters that look the same
 /// (Unicode Technical Standard 39), or in invisible characters.
 pub fn look_alike(one: &str, other: &str) -> bool {
@@ -142,6 +154,21 @@ mod tests {
     fn name_has_one_to_a_hundred_characters() {
         for text in ["", "  ", "\u{3000}", "a\nb", "a\tb", "a\0b", "a\u{7f}b", "a\u{85}b", &"n".repeat(NAME_MAX + 1)] {
             assert_eq!(checked(text), Err(BadName::Length), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn shown_name_is_whatever_can_be_seen() {
+        for (text, name) in [
+            (" Ann ", "Ann"),
+            ("A\0n\u{1b}[1mn\r\n", "An[1mn"),
+            ("\u{202e}nnA\u{200b}", "nnA"),
+            ("\u{fffd}\u{3000}x", "\u{fffd}\u{3000}x"),
+            ("\u{200b}\u{3000}\0", ""),
+            (&format!("a{}", "\u{301}".repeat(9)), "a\u{301}\u{301}\u{301}\u{301}"),
+            (&"n".repeat(NAME_MAX + 1), &"n".repeat(NAME_MAX)),
+        ] {
+            assert_eq!(shown(text), name, "{text:?}");
         }
     }
 

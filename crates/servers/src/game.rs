@@ -11,16 +11,18 @@ mod file;
 mod format;
 mod limits;
 mod pattern;
+mod query;
 mod reading;
 mod setting;
 mod template;
 
-pub use about::{About, Query, QueryKind, Tried};
+pub use about::{About, Tried};
 pub use container::{Container, ContainerUser, Mount};
 pub use file::{GameFile, Kind, Setting};
 pub use format::Format;
 pub use limits::{Cpus, Limits, Rate, Size};
 pub use pattern::Pattern;
+pub use query::{LogQuery, Query, QueryProtocol};
 pub use reading::{CatalogueError, FIELDS, Mistake};
 pub use setting::{
     GameSetting, SETTING_PORTS_MAX, SettingBy, SettingChoice, SettingForm, SettingProblem, SettingType, SettingValue,
@@ -59,7 +61,7 @@ pub struct Game {
     pub files: BTreeMap<String, GameFile>,
     /// Settings of its servers, in the order of the catalogue.
     pub settings: Vec<GameSetting>,
-    /// Protocol that tells who plays; `None` if the catalogue names none.
+    /// Way to learn who plays; `None` if the catalogue names none.
     pub query: Option<Query>,
     /// Facts about the entry.
     pub about: About,

@@ -6,6 +6,7 @@
 //! - [`power`]: decides whether an operation is accepted (pure)
 //! - [`game`]: the catalogue
 //! - [`host`]: the trait of places that run servers
+//! - [`players`]: who plays on a server
 //! - [`console`]: lines that a server writes, and commands that are typed
 //! - [`store`]: the promises of a database
 //! - [`service`]: the rules that both transports share; `sharing`: the rules about shares; [`settings`]: those about
@@ -16,6 +17,7 @@ pub mod console;
 pub mod game;
 pub mod host;
 pub mod operation;
+pub mod players;
 pub mod power;
 pub mod server;
 pub mod service;

@@ -1,4 +1,4 @@
-//! Facts about a game's entry in the catalogue, and the protocol that tells who plays.
+//! Facts about a game's entry in the catalogue.
 
 use serde::Deserialize;
 
@@ -23,32 +23,5 @@ agis_base::words! {
         Run = "run",
         /// The entry follows its documentation, and nobody ran it.
         Untried = "untried",
-    }
-}
-
-/// Protocol that tells who plays, and the port that speaks it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Query {
-    /// Protocol.
-    pub kind: QueryKind,
-    /// Name of the port.
-    pub port: String,
-}
-
-agis_base::words! {
-    /// Protocol by which a game tells who plays.
-    #[derive(Deserialize)]
-    #[serde(rename_all = "lowercase")]
-    QueryKind {
-        /// Valve's A2S, of games with Steam.
-        A2s = "a2s",
-        /// Status of Minecraft's Java edition.
-        Minecraft = "minecraft",
-        /// Status of Minecraft's Bedrock edition.
-        Bedrock = "bedrock",
-        /// `getstatus` of Quake 3 and its relatives.
-        Quake3 = "quake3",
-        /// Luanti, formerly Minetest.
-        Luanti = "luanti",
     }
 }

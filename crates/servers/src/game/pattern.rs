@@ -35,6 +35,16 @@ impl Pattern {
         self.regex.is_match(text)
     }
 
+    /// Returns the first group of a text that matches as a whole; `None` if it does not, or has none.
+    pub fn group<'a>(&self, text: &'a str) -> Option<&'a str> {
+        Some(self.regex.captures(text)?.get(1)?.as_str())
+    }
+
+    /// Checks whether a match has a group.
+    pub fn has_group(&self) -> bool {
+        self.regex.captures_len() > 1
+    }
+
     /// Returns the regular expression.
     pub fn as_str(&self) -> &str {
         &self.text

@@ -7,28 +7,94 @@ use serde::{
     de::{Error, IntoDeserializer, MapAccess, Visitor, value::MapAccessDeserializer},
 };
 
-use super::super::{Query, QueryKind};
+use super::{
+    super::{LogQuery, Pattern, Query, QueryProtocol},
+    rules::Rules,
+    written::Written,
+};
 
 /// Query as the catalogue writes it: a word, or a table.
-pub(super) struct WrittenQuery {
-    kind: QueryKind,
-    /// Name of the port; `None` for the first one.
-    pub(super) port: Option<String>,
+pub(super) enum WrittenQuery {
+    /// Protocol, and the name of its port; `None` for the first one.
+    Network(QueryProtocol, Option<String>),
+    Log(WrittenLog),
 }
 
 /// Table of a query.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct QueryTable {
-    kind: QueryKind,
-    #[serde(default)]
+    kind: Option<WrittenKind>,
     port: Option<String>,
+    log: Option<WrittenLog>,
+}
+
+/// Word of a query.
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum WrittenKind {
+    A2s,
+    Minecraft,
+    Bedrock,
+    Quake3,
+    Luanti,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WrittenLog {
+    join: String,
+    leave: String,
 }
 
 impl WrittenQuery {
-    /// Returns the query; `first` is the name of the first port.
-    pub(super) fn query(self, first: String) -> Query {
-        Query { kind: self.kind, port: self.port.unwrap_or(first) }
+    fn new(kind: WrittenKind, port: Option<String>) -> Self {
+        let protocol = match kind {
+            WrittenKind::A2s => QueryProtocol::A2s,
+            WrittenKind::Minecraft => QueryProtocol::Minecraft,
+            WrittenKind::Bedrock => QueryProtocol::Bedrock,
+            WrittenKind::Quake3 => QueryProtocol::Quake3,
+            WrittenKind::Luanti => {
+                let (join, leave) = LogQuery::LUANTI;
+                return Self::Log(WrittenLog { join: join.to_owned(), leave: leave.to_owned() });
+            }
+        };
+        Self::Network(protocol, port)
+    }
+
+    /// Returns the query; `first` is the name of the first port. `None` if a pattern cannot be used.
+    pub(super) fn query(self, first: String) -> Option<Query> {
+        Some(match self {
+            Self::Network(protocol, port) => Query::Network { protocol, port: port.unwrap_or(first) },
+            Self::Log(WrittenLog { join, leave }) => {
+                Query::Log(LogQuery { join: Pattern::new(&join).ok()?, leave: Pattern::new(&leave).ok()? })
+            }
+        })
+    }
+}
+
+/// Adds the broken rules of the query.
+pub(super) fn check(rules: &mut Rules, game: &Written) {
+    match &game.query {
+        Some(WrittenQuery::Network(_, Some(port))) => {
+            let names = game.port_names();
+            let problem = format!("must be the name of a port of this game, which has {}", names.join(", "));
+            rules.check(!names.contains(&port.as_str()), &["query", "port"], &problem);
+        }
+        Some(WrittenQuery::Log(WrittenLog { join, leave })) => {
+            for (field, pattern) in [("join", join), ("leave", leave)] {
+                let path = ["query", "log", field];
+                match Pattern::new(pattern) {
+                    Err(problem) => rules.check(true, &path, &problem),
+                    Ok(pattern) => rules.check(
+                        !pattern.has_group(),
+                        &path,
+                        "must have a group that is the player's name, as in `(\\S+) joined`",
+                    ),
+                }
+            }
+        }
+        Some(WrittenQuery::Network(_, None)) | None => {}
     }
 }
 
@@ -44,12 +110,19 @@ impl<'de> Deserialize<'de> for WrittenQuery {
             }
 
             fn visit_str<E: Error>(self, word: &str) -> Result<WrittenQuery, E> {
-                Ok(WrittenQuery { kind: QueryKind::deserialize(word.into_deserializer())?, port: None })
+                Ok(WrittenQuery::new(WrittenKind::deserialize(word.into_deserializer())?, None))
             }
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<WrittenQuery, A::Error> {
-                let QueryTable { kind, port } = QueryTable::deserialize(MapAccessDeserializer::new(map))?;
-                Ok(WrittenQuery { kind, port })
+                match QueryTable::deserialize(MapAccessDeserializer::new(map))? {
+                    QueryTable { kind: None, port: None, log: Some(log) } => Ok(WrittenQuery::Log(log)),
+                    QueryTable { log: Some(_), .. } => Err(A::Error::custom("`log` stands alone")),
+                    QueryTable { kind: Some(WrittenKind::Luanti), port: Some(_), .. } => {
+                        Err(A::Error::custom("`luanti` is read from the console, and needs no `port`"))
+                    }
+                    QueryTable { kind: Some(kind), port, .. } => Ok(WrittenQuery::new(kind, port)),
+                    QueryTable { kind: None, .. } => Err(A::Error::missing_field("kind")),
+                }
             }
         }
 

@@ -11,6 +11,7 @@ use super::{
     super::{About, Placeholder, ReadyWhen, StopHow},
     container,
     ports::{self, unknown_port},
+    query,
     settings::{self, unknown_setting},
     written::Written,
 };
@@ -43,6 +44,7 @@ pub(super) fn broken_rules(key: &str, game: &Written) -> Vec<Broken> {
     }
     rules.paths(game);
     rules.about(game);
+    query::check(&mut rules, game);
     rules.0.extend(super::files::broken_rules(game));
     rules.0.extend(settings::broken_rules(game));
     rules.0
@@ -184,11 +186,6 @@ impl Rules {
             &["about", "eula"],
             "needs a setting `eula`, by which the owner of a server accepts the licence",
         );
-        if let Some(port) = game.query.as_ref().and_then(|query| query.port.as_deref()) {
-            let names = game.port_names();
-            let problem = format!("must be the name of a port of this game, which has {}", names.join(", "));
-            self.check(!names.contains(&port), &["query", "port"], &problem);
-        }
     }
 
     fn paths(&mut self, game: &Written) {

@@ -244,7 +244,7 @@ impl Written {
         };
         let (pty, limits) = (self.console.unwrap_or_default().pty, self.limits.unwrap_or_default());
         let files = files.into_iter().map(|(path, file)| (path.clone(), file.file(&path))).collect();
-        let query = query.map(|query| query.query(first));
+        let query = query.and_then(|query| query.query(first));
         let key = key.to_owned();
         Some(Game {
             key,
