@@ -170,7 +170,8 @@ impl Host for AgonesHost {
     }
 
     async fn report(&self) -> HostReport {
-        let limits = "AGIS sets no limits on a cluster: set resources.limits in the GameServer";
+        let limits =
+            "AGIS sets the limits of a `container` alone: set resources.limits in a GameServer of the catalogue";
         let containment = Containment::default()
             .with(Boundary::Processes, "a pod for each run")
             .with(Boundary::Files, "a container for each run")

@@ -4,7 +4,8 @@
 //! - [`AgonesHost`] (`host`): carries out orders by `start`, `stop` and `world`
 //! - `fence`: a ConfigMap with the highest generation of a server, and its GameServer
 //! - `former`: moves the fences of older versions, which stood beside the games
-//! - `gameserver`: reads Agones' status; `template`: turns an entry of the catalogue into a GameServer
+//! - `gameserver`: reads Agones' status; `template`: turns an entry of the catalogue into a GameServer; `entry`: writes the
+//!   template of an entry that describes a container
 //! - `fleet`: allocates a GameServer from a Fleet
 //! - `console`: reads a console
 //! - `view`: reports of the watches, `follow`: the watches, `sight`: their freshness; `reaper`: takes away unwanted
@@ -19,6 +20,7 @@
 mod cluster;
 mod config;
 mod console;
+mod entry;
 mod fence;
 mod fleet;
 mod follow;

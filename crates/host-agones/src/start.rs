@@ -11,6 +11,7 @@ use kube::{ResourceExt, api::PostParams};
 
 use crate::{
     cluster::{CONFLICT, Cluster, Trouble, ask},
+    entry,
     fence::{Chosen, Fence, Held},
     fleet::{self, Allocator},
     gameserver::{self, End, GameServer, Phase, is_going},
@@ -53,10 +54,16 @@ impl Start<'_> {
         let game = &self.launch.game;
         match &game.runs {
             Runs::Fleet(fleet) => self.allocated(fleet, standing).await,
-            Runs::GameServer { yaml, world } => self.created(yaml, world.as_ref()).await,
-            Runs::Process(_) | Runs::Container(_) => {
-                Err(HostError::Failed(format!("the game '{}' is not made for Agones", game.key)))
+            Runs::GameServer { yaml, world } => {
+                let template = Template::parse(yaml)
+                    .map_err(|why| HostError::Failed(format!("the gameserver of the game '{}' {why}", game.key)))?;
+                self.created(template.with_world(world.as_ref(), self.server), world.as_ref()).await
             }
+            Runs::Container(container) => {
+                let template = entry::template(self.launch, container, self.server);
+                self.created(template, entry::world(game, container).as_ref()).await
+            }
+            Runs::Process(_) => Err(HostError::Failed(format!("the game '{}' is not made for Agones", game.key))),
         }
     }
 
@@ -77,13 +84,11 @@ impl Start<'_> {
         }
     }
 
-    async fn created(&self, yaml: &str, world: Option<&World>) -> Result<GameServer, HostError> {
-        let template = Template::parse(yaml)
-            .map_err(|why| HostError::Failed(format!("the gameserver of the game '{}' {why}", self.launch.game.key)))?;
+    async fn created(&self, template: Template, world: Option<&World>) -> Result<GameServer, HostError> {
         if let Some(world) = world {
             self.cluster.keep_world(self.server, world).await?;
         }
-        let gameserver = template.gameserver(self.launch, world, self.server, self.generation, self.labels());
+        let gameserver = template.gameserver(self.launch, self.server, self.generation, self.labels());
         let api = &self.cluster.gameservers;
         match ask(api.create(&PostParams::default(), &gameserver)).await {
             Ok(made) => Ok(made),

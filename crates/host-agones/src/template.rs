@@ -37,6 +37,11 @@ struct Metadata {
 }
 
 impl Template {
+    /// Returns the template of a GameServer's `spec`.
+    pub(crate) fn of(spec: Value) -> Self {
+        Self { api_version: None, kind: None, metadata: Metadata::default(), spec }
+    }
+
     /// Parses a template.
     ///
     /// # Errors
@@ -55,11 +60,19 @@ impl Template {
         Ok(template)
     }
 
+    /// Mounts the world of a server, if its game keeps one.
+    #[must_use]
+    pub(crate) fn with_world(mut self, world: Option<&World>, server: ServerId) -> Self {
+        if let Some(world) = world {
+            mount(&mut self.spec, world, server);
+        }
+        self
+    }
+
     /// Returns the GameServer of a generation.
     pub(crate) fn gameserver(
         self,
         launch: &Launch,
-        world: Option<&World>,
         server: ServerId,
         generation: Generation,
         labels: Words,
@@ -67,7 +80,8 @@ impl Template {
         let Metadata { labels: mut all, annotations: mut notes } = self.metadata;
         all.extend(labels.clone());
         all.extend(v1_7(launch));
-        let by = if launch.game.ready.when == ReadyWhen::Pod { "pod" } else { "sdk" };
+        let is_ready_by_pod = is_ready_by_pod(&launch.game);
+        let by = if is_ready_by_pod { "pod" } else { "sdk" };
         notes.insert(names::READY.to_owned(), by.to_owned());
         // A list of small numbers is always valid JSON.
         notes.extend(serde_json::to_string(&launch.game.good_exits).ok().map(|it| (names::GOOD_EXITS.to_owned(), it)));
@@ -76,11 +90,8 @@ impl Template {
         if let Some(container) = container(&mut spec) {
             tell_names(container, launch, server);
         }
-        if launch.game.ready.when == ReadyWhen::Pod {
+        if is_ready_by_pod {
             end_with_its_game(&mut spec);
-        }
-        if let Some(world) = world {
-            mount(&mut spec, world, server);
         }
         let resource = gameserver::resource();
         GameServer {
@@ -95,6 +106,11 @@ impl Template {
             status: None,
         }
     }
+}
+
+/// Checks whether a game's pod says that it is ready. An image that other hosts run does not know Agones' SDK.
+fn is_ready_by_pod(game: &Game) -> bool {
+    game.ready.when == ReadyWhen::Pod || game.container().is_some()
 }
 
 /// Checks the template of each game.
@@ -219,7 +235,13 @@ spec:
         let launch =
             Launch { game, server_name: name.into(), owner: UserId::from_stored("42"), settings: Default::default() };
         let labels = names::of_generation("agones", ServerId(7), 3, OperationId::default());
-        serde_json::to_value(template.gameserver(&launch, world.as_ref(), ServerId(7), 3, labels)).expect("JSON")
+        serde_json::to_value(template.with_world(world.as_ref(), ServerId(7)).gameserver(
+            &launch,
+            ServerId(7),
+            3,
+            labels,
+        ))
+        .expect("JSON")
     }
 
     #[test]

@@ -33,12 +33,7 @@ impl<'a> Values<'a> {
     /// Returns the values for the start of a server with these ports. Its game listens on the address `bind`; `agis` is
     /// the program that has the demo game.
     pub fn new(launch: &'a Launch, ports: &'a [OpenPort], bind: &'a str, agis: &'a str) -> Self {
-        // A control character could end a line of a configuration file, or a C string. Names of earlier versions may
-        // hold some.
-        let name = launch
-            .server_name
-            .replace(|letter: char| letter.is_control() || matches!(letter, '\u{2028}' | '\u{2029}'), " ");
-        Self { name: name.trim().to_owned(), ports, bind, agis, settings: &launch.settings }
+        Self { name: launch.name_on_one_line(), ports, bind, agis, settings: &launch.settings }
     }
 
     /// Returns the port for players.

@@ -222,13 +222,28 @@ fn read_catalogue(env: &mut Env<'_>, kinds: &[RunsOn]) -> Arc<game::Catalogue> {
             Err(error) => Err(error.to_string()),
         },
     };
-    let why = match read.map(|catalogue| catalogue.only(kinds)) {
+    let why = match read.and_then(|catalogue| fits(catalogue, kinds)).map(|catalogue| catalogue.only(kinds)) {
         Ok(catalogue) if catalogue.games().next().is_some() => return Arc::new(catalogue),
         Ok(_) => "has no game that the hosts of AGIS_HOST can run".to_owned(),
         Err(why) => why,
     };
     env.reject("GAMES_FILE", file.as_deref().unwrap_or("the built-in catalogue"), &why);
     Arc::default()
+}
+
+/// Refuses containers of the operator's own that an installation on a cluster alone could never run. Without a word they
+/// would be missing.
+fn fits(catalogue: game::Catalogue, kinds: &[RunsOn]) -> Result<game::Catalogue, String> {
+    if kinds != [RunsOn::Agones] {
+        return Ok(catalogue);
+    }
+    let own = catalogue.games().filter(|game| !game.is_built_in && game.container().is_some());
+    let unfit = own.filter_map(|game| {
+        let why = game.why_not_on(RunsOn::Agones)?;
+        Some(format!("game '{}' cannot run on Agones for {why}; change it, or say `enabled = false`", game.key))
+    });
+    let unfit: Vec<_> = unfit.collect();
+    if unfit.is_empty() { Ok(catalogue) } else { Err(unfit.join("; ")) }
 }
 
 #[cfg(test)]
@@ -272,5 +287,23 @@ mod tests {
             let errors = homes_of(hosts).expect_err(hosts).to_string();
             assert!(errors.contains(says), "{hosts}: {errors}");
         }
+    }
+
+    #[test]
+    fn own_container_that_no_cluster_can_run_is_told() {
+        let game = |key: &str, when: &str| {
+            format!(
+                "[{key}]\ntitle = '{key}'\ncost_per_hour = 0\nport = 7\nready = {{ when = {when} }}\n\
+                 container = {{ image = 'g:1' }}\n"
+            )
+        };
+        let read = |text: &str| game::Catalogue::parse(text).expect("a catalogue");
+        let both = read(&[game("fits", "'port'"), game("odd", "{ log = 'up' }")].concat());
+        let why = fits(both.clone(), &[RunsOn::Agones]).expect_err("one cannot run");
+        assert!(why.starts_with("game 'odd' cannot run on Agones for its `ready.when`"), "{why}");
+        assert!(fits(both, &[RunsOn::Container]).is_ok());
+        assert!(fits(read(&game("fits", "'port'")), &[RunsOn::Agones]).is_ok());
+        let built_in = game::Catalogue::built_in().expect("the catalogue");
+        assert!(fits(built_in, &[RunsOn::Agones]).is_ok(), "it is left out without a word");
     }
 }

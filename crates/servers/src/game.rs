@@ -9,6 +9,7 @@ mod built_in;
 mod container;
 mod file;
 mod format;
+mod kinds;
 mod limits;
 mod pattern;
 mod query;
@@ -287,15 +288,6 @@ impl Default for Stop {
 pub struct Catalogue(BTreeMap<String, Arc<Game>>);
 
 impl Game {
-    /// Checks whether the game can run on this kind of host.
-    pub fn runs_on(&self, kind: RunsOn) -> bool {
-        match self.runs {
-            Runs::Process(_) => kind == RunsOn::Process,
-            Runs::Container(_) => kind == RunsOn::Container,
-            Runs::GameServer { .. } | Runs::Fleet(_) => kind == RunsOn::Agones,
-        }
-    }
-
     /// Returns how the game runs as a process; `None` if it runs in another way.
     pub fn process(&self) -> Option<&Process> {
         match &self.runs {

@@ -174,6 +174,15 @@ pub struct Launch {
     pub settings: SettingValues,
 }
 
+impl Launch {
+    /// Returns the server's name on one line. A control character could end a line of a configuration file, or a C
+    /// string. Names of earlier versions may hold some.
+    pub fn name_on_one_line(&self) -> String {
+        let breaks = |letter: char| letter.is_control() || matches!(letter, '\u{2028}' | '\u{2029}');
+        self.server_name.replace(breaks, " ").trim().to_owned()
+    }
+}
+
 /// Result of an order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reached {

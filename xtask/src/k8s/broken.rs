@@ -143,7 +143,8 @@ const TOGETHER: &[Broken] = &[
     ("catalogue_is_right", FLEET, |it| it["metadata"]["name"] = json!("other")),
     ("catalogue_is_right", CATALOGUE, |it| games(it, "title", "name")),
     ("catalogue_is_right", CATALOGUE, |it| games(it, r#"fleet = "arena""#, "")),
-    ("catalogue_is_right", CATALOGUE, |it| games(it, r#"when = "pod""#, r#"when = "port""#)),
+    ("catalogue_is_right", CATALOGUE, |it| games(it, r#"when = "port""#, "when = { delay = 5 }")),
+    ("catalogue_is_right", CATALOGUE, |it| games(it, r#"when = "ready""#, r#"when = "port""#)),
     ("catalogue_is_right", CATALOGUE, |it| {
         games(it, r#"fleet = "arena""#, "fleet = \"arena\"\nworld = { size = \"1Gi\", mount = \"/data\" }");
     }),
@@ -164,7 +165,8 @@ const TOGETHER: &[Broken] = &[
     ("games_have_limits", LIMITS, |it| remove(&mut it["spec"]["limits"][0], "max")),
     ("games_have_limits", LIMITS, |it| it["spec"]["limits"][0]["max"]["memory"] = json!("1Gi")),
     ("games_have_limits", LIMITS, |it| drop(list(&mut it["spec"]["limits"]).pop())),
-    ("games_have_limits", CATALOGUE, |it| games(it, r#"size = "5Gi""#, r#"size = "1Ti""#)),
+    ("games_have_limits", CATALOGUE, |it| games(it, r#"disk = "5GiB""#, r#"disk = "1TiB""#)),
+    ("games_have_limits", CATALOGUE, |it| games(it, r#"memory = "2GiB""#, r#"memory = "20GiB""#)),
 ];
 
 fn pod(object: &mut Value) -> &mut Value {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use agis_servers::game::Runs;
+use agis_servers::game::{Runs, Size};
 use ipnet::IpNet;
 use serde_json::{Value, json};
 
@@ -100,14 +100,25 @@ fn too_large(objects: &[Value], memory: f64, storage: f64) -> Vec<String> {
     let large = containers.filter(|(_, container)| amount(&container["resources"]["limits"]["memory"]) > memory);
     let mut faults: Vec<_> =
         large.map(|(game, _)| format!("{}: takes more memory than one game may", name(game))).collect();
-    let catalogue = catalogue(objects).unwrap_or_default();
-    let worlds = catalogue.games().filter_map(|game| match &game.runs {
-        Runs::GameServer { world, .. } => Some((&game.key, world.as_ref()?)),
-        Runs::Process(_) | Runs::Container(_) | Runs::Fleet(_) => None,
-    });
-    let large = worlds.filter(|(_, world)| amount(&world.size.clone().into()) > storage);
-    faults.extend(large.map(|(key, _)| format!("games.toml: {key}: its world is larger than one may be")));
+    for game in catalogue(objects).unwrap_or_default().games() {
+        let (wants, size) = match &game.runs {
+            Runs::GameServer { world, .. } => (None, world.as_ref().map(|world| amount(&world.size.clone().into()))),
+            Runs::Container(_) => (game.limits.memory.map(bytes), game.limits.disk.map(bytes)),
+            Runs::Process(_) | Runs::Fleet(_) => (None, None),
+        };
+        if wants.is_some_and(|wants| wants > memory) {
+            faults.push(format!("games.toml: {}: takes more memory than one game may", game.key));
+        }
+        if size.is_some_and(|size| size > storage) {
+            faults.push(format!("games.toml: {}: its world is larger than one may be", game.key));
+        }
+    }
     faults
+}
+
+#[expect(clippy::cast_precision_loss, reason = "limits are compared")]
+fn bytes(size: Size) -> f64 {
+    size.bytes() as f64
 }
 
 /// Returns a quantity as a number. No number at all is more than every limit.

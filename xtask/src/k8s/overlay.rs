@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use agis_runtime::shutdown;
-use agis_servers::game::{Catalogue, Runs};
+use agis_servers::game::{Catalogue, Runs, RunsOn};
 use serde_json::{Value, json};
 
 use super::object::{containers, has, is, is_ours, list, map, name, namespace, plain, pod, pod_spec, text, written};
@@ -201,7 +201,9 @@ fn catalogue_is_right(objects: &[Value]) -> Vec<String> {
     };
     let there: BTreeMap<_, _> = objects.iter().map(|object| (name(object), object)).collect();
     let faults = catalogue.games().filter_map(|game| match &game.runs {
-        Runs::Process(_) | Runs::Container(_) => Some(format!("{} does not run on Agones", game.key)),
+        Runs::Process(_) | Runs::Container(_) => {
+            game.why_not_on(RunsOn::Agones).map(|why| format!("{} does not run on Agones for {why}", game.key))
+        }
         Runs::Fleet(fleet) if !there.contains_key(&format!("Fleet/{fleet}")) => {
             Some(format!("there is no Fleet/{fleet}"))
         }

@@ -5,6 +5,7 @@ use std::{pin::pin, sync::Arc, time::Duration};
 use agis_agones_stand_in::Fault;
 use agis_servers::{
     console::{Begin, Console, ConsoleError},
+    game::Protocol,
     host::{Host, HostError, Observed, Order, Reached, Slot, Target},
 };
 use agis_test_support::wait;
@@ -17,8 +18,8 @@ use tokio::sync::Semaphore;
 
 use crate::scene::{SOON, Scene};
 
-/// Each kind of game: of its own, without the SDK, with a volume, from a fleet.
-const GAMES: [&str; 4] = ["sdk", "quiet", "world", "fleet"];
+/// Each kind of game: of its own, without the SDK, with a volume, from a fleet, from a container's entry.
+const GAMES: [&str; 5] = ["sdk", "quiet", "world", "fleet", "entry"];
 
 #[tokio::test]
 async fn restart_leaves_its_slot_for_the_grace() {
@@ -79,6 +80,22 @@ async fn a_server_starts_restarts_and_stops() {
         assert_eq!(process.apply(&scene.stop(3)).await, Ok(Reached::Stopped), "{game}");
         scene.until_observed(&process, game, |it| *it == Observed::Absent).await;
     }
+}
+
+#[tokio::test]
+async fn containers_entry_runs_with_its_settings_and_world() {
+    let scene = Scene::new().await;
+    let process = scene.process();
+    let endpoint = process.running(&scene.start(1, "entry")).await;
+    let [port] = endpoint.ports.as_slice() else { panic!("{endpoint:?}") };
+    assert_eq!((port.name.as_str(), port.port, port.protocol), ("game", endpoint.port, Some(Protocol::Tcp)));
+    let pod = scene.the_one().await.data["spec"]["template"]["spec"].clone();
+    let env = pod["containers"][0]["env"].as_array().expect("variables").clone();
+    let greeting = env.iter().find(|it| it["name"] == "GREETING").expect("a greeting");
+    assert_eq!(greeting["value"], "Sunday's game for friends");
+    let world = scene.worlds().get(&format!("agis-{}-world", scene.server)).await.expect("a volume");
+    let asked = world.spec.and_then(|it| it.resources?.requests).expect("a size");
+    assert_eq!(asked["storage"].0, "1024Mi");
 }
 
 #[tokio::test]

@@ -198,12 +198,8 @@ impl Scene {
 
     pub(crate) fn start(&self, generation: i64, game: &str) -> Order {
         let game = self.game(game);
-        let launch = Launch {
-            game,
-            server_name: "Sunday's game".into(),
-            owner: UserId::from_stored("42"),
-            settings: Default::default(),
-        };
+        let settings = game.setting_values(&Default::default()).expect("a default of each setting");
+        let launch = Launch { game, server_name: "Sunday's game".into(), owner: UserId::from_stored("42"), settings };
         self.order(generation, Target::Running(launch))
     }
 
@@ -426,6 +422,21 @@ cost_per_hour = 0
 ready = {{ when = "ready", within_s = 50 }}
 world = {{ size = "1Gi", mount = "/data" }}
 {sdk}
+[entry]
+title = "Entry"
+cost_per_hour = 0
+ports = [{{ name = "game", port = 7654 }}]
+ready = {{ when = "port", within_s = 50 }}
+limits = {{ memory = "128MiB", cpu = 0.2, disk = "1GiB" }}
+[entry.container]
+image = "{image}"
+user = "1000:1000"
+world = "/data"
+env = {{ AGIS_TEST_GAME = "silent", TCP = "TRUE", GREETING = "{{name}} for {{settings.who}}" }}
+[entry.settings.who]
+title = "Who"
+type = "text"
+default = "friends"
 [broken]
 title = "Broken"
 cost_per_hour = 0
