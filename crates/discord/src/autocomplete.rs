@@ -3,7 +3,10 @@
 use agis_apikeys::KeyState;
 use agis_base::Reach;
 use agis_scheduler::{Timing, Zone, store::Query, zone};
-use agis_servers::store::{Page, ServerFilter};
+use agis_servers::{
+    access::Needed,
+    store::{Page, ServerFilter},
+};
 use chrono::Utc;
 use twilight_model::application::command::CommandOptionChoice;
 
@@ -12,8 +15,10 @@ use crate::{
     commands::schedule::named,
     context::Services,
     definitions::choice,
+    find,
     render::{
         schedule::{doing, words},
+        settings::own_settings,
         text::bare,
     },
     wording::Refusal,
@@ -75,6 +80,7 @@ pub(crate) async fn choices(services: &Services, call: &Call, command: &str, arg
     match option {
         "server" => servers(services, call, command, &typed).await,
         "game" => games(services, &typed).await,
+        "reset" => chosen_settings(services, call, args, &typed).await,
         "schedule" => schedules(services, call, command, &typed).await,
         "key" => keys(services, call, &typed).await,
         "cron" => Ok(crons(&typed, args.text("timezone").as_deref())),
@@ -118,6 +124,19 @@ async fn games(services: &Services, typed: &str) -> Result<Choices, Refusal> {
         choice(&format!("{title}{UNAVAILABLE}"), &game.key)
     });
     Ok(first.chain(last).take(CHOICES_MAX).collect())
+}
+
+/// Suggests the settings that the caller has chosen a value for, on the server that the command names.
+async fn chosen_settings(services: &Services, call: &Call, args: &Args, typed: &str) -> Result<Choices, Refusal> {
+    let Some(server) = args.text("server") else { return Ok(vec![]) };
+    let (server, access) = find::server(services, call, &server).await?;
+    if access.check(Needed::Ownership).is_err() {
+        return Ok(vec![]);
+    }
+    let settings = services.servers.settings(&call.user, server.id).await?;
+    let chosen = own_settings(&settings).filter(|it| it.is_chosen).map(|it| &it.setting);
+    let matching = chosen.filter(|setting| has(&setting.title, typed) || has(&setting.name, typed));
+    Ok(matching.map(|setting| choice(&bare(&setting.title, CHOICE_MAX), &setting.name)).take(CHOICES_MAX).collect())
 }
 
 /// Suggests schedules. Those that the command would change come first: `enable` wants disabled ones.

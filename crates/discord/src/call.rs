@@ -158,13 +158,14 @@ impl Args {
     }
 }
 
-/// Returns what was typed and chosen in a modal, by the names of its fields. Invisible characters count as blank.
+/// Returns what was typed and chosen in a modal, by the names of its fields. Invisible characters count as blank; blanks
+/// around a text stay, since they may be meant.
 pub(crate) fn typed(components: Vec<ModalInteractionComponent>) -> Vec<(String, String)> {
     let field = |component: ModalInteractionComponent| {
         let ModalInteractionComponent::Label(label) = component else { return None };
         match *label.component {
             ModalInteractionComponent::TextInput(input) => {
-                Some((input.custom_id, input.value.replace(char::is_control, " ").trim().to_owned()))
+                Some((input.custom_id, input.value.replace(char::is_control, " ")))
             }
             ModalInteractionComponent::StringSelect(select) => {
                 Some((select.custom_id, select.values.into_iter().next()?))

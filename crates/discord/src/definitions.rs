@@ -40,7 +40,11 @@ pub(crate) fn definitions() -> Vec<Command> {
                 sub("stop", "Stop a server", vec![server_option()]),
                 sub("restart", "Stop a server and start it again", vec![server_option()]),
                 sub("delete", "Delete a server, after a confirmation", vec![server_option()]),
-                sub("settings", "Show and change the settings of a server", vec![server_option()]),
+                sub(
+                    "settings",
+                    "Show and change the settings of a server",
+                    vec![server_option(), text("reset", "A setting that goes back to its default").completed()],
+                ),
                 sub(
                     "logs",
                     "Show the last lines of a server's console",

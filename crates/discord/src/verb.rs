@@ -79,6 +79,7 @@ impl Verb {
                 | ServerStart
                 | ServerStop
                 | ServerRestart
+                | ServerSettings
                 | ServerShare
                 | ServerUnshare
                 | ServerLeave

@@ -1,10 +1,9 @@
 //! Fills the placeholders of the catalogue in, for one server on this machine.
 
 use agis_servers::{
-    game::{Format, Game, GameFile, Placeholder, Setting, SettingValue, SettingValues, fill, fill_plainly},
+    game::{Game, GameFile, Placeholder, SettingValue, SettingValues, fill_plainly},
     host::{HostError, Launch, OpenPort},
 };
-use serde_json::Value;
 
 use crate::files::FileOrder;
 
@@ -17,16 +16,6 @@ pub struct Values<'a> {
     bind: &'a str,
     agis: &'a str,
     settings: &'a SettingValues,
-}
-
-/// Text that its format cannot hold.
-struct Unheld {
-    /// Text in words, for people.
-    what: String,
-    /// Reason. The words follow the name of the text.
-    why: &'static str,
-    /// Remedy, for people.
-    remedy: &'static str,
 }
 
 impl<'a> Values<'a> {
@@ -55,7 +44,15 @@ impl<'a> Values<'a> {
     /// # Errors
     /// Fails if a format cannot hold the server's name or a setting.
     pub fn files(&self, game: &Game) -> Result<Vec<FileOrder>, HostError> {
-        game.files.iter().map(|(path, file)| self.file(path, file)).collect()
+        let order = |(path, file): (&String, &GameFile)| {
+            let filled = file.filled(path, self.settings, |placeholder| self.of_placeholder(placeholder));
+            let GameFile { text, format, kind, set } = filled.map_err(|unheld| {
+                let each: Vec<_> = unheld.iter().map(ToString::to_string).collect();
+                HostError::Failed(each.join("; "))
+            })?;
+            Ok(FileOrder { path: path.into(), text: text.unwrap_or_default(), format, kind, set })
+        };
+        game.files.iter().map(order).collect()
     }
 
     fn of_placeholder(&self, placeholder: Placeholder<'_>) -> String {
@@ -69,59 +66,6 @@ impl<'a> Values<'a> {
             // A start has a value for every setting of the catalogue.
             Placeholder::Setting(name) => self.settings.get(name).map(SettingValue::expose_text).unwrap_or_default(),
         }
-    }
-
-    /// Returns the value of a placeholder in the form in which the format holds it.
-    fn held(&self, placeholder: Placeholder<'_>, format: Format, before: &str) -> Result<String, Unheld> {
-        let text = self.of_placeholder(placeholder);
-        let (what, remedy) = match placeholder {
-            Placeholder::Name => ("the server's name".to_owned(), "rename the server"),
-            // The catalogue lets only choices and numbers stand in plain text.
-            Placeholder::Setting(_) if format == Format::Text => return Ok(text),
-            Placeholder::Setting(name) => (format!("the setting '{name}'"), "change the setting"),
-            _ => return Ok(text),
-        };
-        format.hold(before, &text).map_err(|why| Unheld { what, why, remedy })
-    }
-
-    fn file(&self, path: &str, file: &GameFile) -> Result<FileOrder, HostError> {
-        let filled = || {
-            let template = file.text.as_deref().unwrap_or_default();
-            let text = fill(template, |placeholder, before| self.held(placeholder, file.format, before))?;
-            let set = file.set.iter().map(|setting| self.setting(file.format, setting)).collect::<Result<_, _>>()?;
-            Ok(FileOrder { path: path.into(), text, format: file.format, kind: file.kind, set })
-        };
-        filled().map_err(|Unheld { what, why, remedy }| {
-            HostError::Failed(format!(
-                "{what} cannot be written into {path}, since it {why}; {remedy}, and start it again"
-            ))
-        })
-    }
-
-    fn setting(&self, format: Format, setting: &Setting) -> Result<Setting, Unheld> {
-        let value = match &setting.value {
-            Value::String(template) => self.value(format, template)?,
-            other => other.clone(),
-        };
-        Ok(Setting { path: setting.path.clone(), value })
-    }
-
-    /// Fills in a value, which is escaped as a whole when it is written. Only INI has no escapes.
-    fn value(&self, format: Format, template: &str) -> Result<Value, Unheld> {
-        let text = fill(template, |placeholder, before| match format {
-            Format::Ini => self.held(placeholder, format, &format!("key = {before}")),
-            _ => Ok(self.of_placeholder(placeholder)),
-        })?;
-        Ok(match Placeholder::alone(template) {
-            Some(Placeholder::Port | Placeholder::NamedPort(_)) => {
-                text.parse::<u16>().map_or(Value::String(text), Value::from)
-            }
-            Some(Placeholder::Setting(name)) => match self.settings.get(name).map(SettingValue::expose) {
-                Some(value @ (Value::Number(_) | Value::Bool(_))) => value.clone(),
-                _ => Value::String(text),
-            },
-            _ => Value::String(text),
-        })
     }
 }
 

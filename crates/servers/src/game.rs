@@ -8,6 +8,7 @@ mod about;
 mod built_in;
 mod container;
 mod file;
+mod filled;
 mod format;
 mod kinds;
 mod limits;
@@ -20,6 +21,7 @@ mod template;
 pub use about::{About, Tried};
 pub use container::{Container, ContainerUser, Mount};
 pub use file::{GameFile, Kind, Setting};
+pub use filled::Unheld;
 pub use format::Format;
 pub use limits::{Cpus, Limits, Rate, Size};
 pub use pattern::Pattern;
@@ -29,7 +31,7 @@ pub use setting::{
     GameSetting, SETTING_PORTS_MAX, SettingBy, SettingChoice, SettingForm, SettingProblem, SettingType, SettingValue,
     SettingValues, TextForm,
 };
-pub use template::{Placeholder, fill, fill_plainly};
+pub use template::{Placeholder, fill_plainly};
 
 /// A game as the catalogue describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use thiserror::Error;
 use crate::{
     access::{Access, Needed, Permission},
     console::{COMMAND_MAX, Command, Console, ConsoleError, ServerConsole},
-    game::{Catalogue, Game, RunsOn, SettingBy, SettingProblem},
+    game::{Catalogue, Game, RunsOn, SettingBy, SettingProblem, SettingValues},
     host::{Abilities, Ability},
     operation::{self, Operation, Refusal, Request},
     server::{NewServer, Server, ServerChange},
@@ -196,6 +196,8 @@ impl Servers {
         };
         let chosen = new.settings.iter().map(|(name, value)| (name.as_str(), Some(value)));
         settings::check(Some(game), chosen, SettingBy::Owner)?;
+        settings::held(game.unheld_settings(&new.name, &new.settings))?;
+        check_name_in_files(game, &new.name)?;
         let terms =
             Terms { host: host.to_owned(), cost_per_hour: game.cost_per_hour, limit: self.policy.servers_per_user };
         self.servers.create(owner, &new, &terms, once).await.map_err(|error| self.refused(error))
@@ -282,6 +284,9 @@ impl Servers {
             },
             ..change
         };
+        if let (Some(name), Some(game)) = (&change.name, self.catalogue.get(&server.game_type)) {
+            check_name_in_files(game, name)?;
+        }
         let changed = self.servers.change(caller, id, &change).await.map_err(|error| self.refused(error))?;
         changed.ok_or(ServersError::NotFound("server"))
     }
@@ -409,6 +414,12 @@ pub(crate) fn invalid(field: &'static str, rule: String) -> ServersError {
 
 fn checked_name(text: &str) -> Result<String, ServersError> {
     name::checked(text).map_err(|bad| invalid("name", bad.to_string()))
+}
+
+/// Checks whether the game's files can hold the name of a server.
+fn check_name_in_files(game: &Game, name: &str) -> Result<(), ServersError> {
+    let unheld = game.unheld(name, &SettingValues::new()).into_iter().find(|unheld| unheld.setting.is_none());
+    unheld.map_or(Ok(()), |unheld| Err(invalid("name", unheld.rule())))
 }
 
 fn checked_description(text: &str) -> Result<String, ServersError> {

@@ -119,6 +119,9 @@ impl Servers {
         let checked = change.iter().map(|(name, value)| (name.as_str(), value.as_ref()));
         let checked = checked.filter(|(name, value)| is_known(name) || !is_left(name, *value));
         check(game.map(|game| &**game), checked, by)?;
+        if let Some(game) = game {
+            check_files(game, &stored, &change)?;
+        }
         let change: Vec<_> = change.into_iter().collect();
         let changed = self.settings.change_settings(id, owner, &change).await.map_err(|error| match error {
             SettingsWriteError::TooLarge => {
@@ -131,14 +134,16 @@ impl Servers {
     }
 
     fn server_settings(&self, StoredSettings { server, chosen, launched }: StoredSettings) -> ServerSettings {
-        let settings = self.catalogue.get(&server.game_type).into_iter().flat_map(|game| &game.settings);
-        let settings = settings.map(|setting| {
+        let game = self.catalogue.get(&server.game_type);
+        let unheld = game.map(|game| game.unheld_settings(&server.name, &chosen)).unwrap_or_default();
+        let settings = game.into_iter().flat_map(|game| &game.settings).map(|setting| {
             let of = |values: &SettingValues| values.get(&setting.name).or(setting.default.as_ref()).cloned();
             let value = of(&chosen);
             let is_in_use = runs(&server) && value == of(&launched);
             ServerSetting {
                 is_chosen: chosen.contains_key(&setting.name),
-                fits: value.as_ref().is_some_and(|value| setting.form.fits(value)),
+                fits: value.as_ref().is_some_and(|value| setting.form.fits(value))
+                    && unheld.iter().all(|problem| problem.setting != setting.name),
                 value,
                 takes_effect: if is_in_use { TakesEffect::Now } else { TakesEffect::NextStart },
                 setting: setting.clone(),
@@ -152,6 +157,29 @@ impl Servers {
 /// Returns whether a start has given the server its values.
 fn runs(server: &Server) -> bool {
     matches!(server.status, Status::Running | Status::Starting)
+}
+
+/// Checks whether the game's files can hold the new values.
+///
+/// # Errors
+/// Returns every value that a file cannot hold. A value of before that did not fit is no reason to refuse others.
+fn check_files(game: &Game, stored: &StoredSettings, change: &SettingsChange) -> Result<(), ServersError> {
+    let StoredSettings { server, chosen, .. } = stored;
+    let mut after = chosen.clone();
+    for (name, value) in change {
+        match value {
+            Some(value) => drop(after.insert(name.clone(), value.clone())),
+            None => drop(after.remove(name)),
+        }
+    }
+    let before = game.unheld_settings(&server.name, chosen);
+    let is_new = |problem: &SettingProblem| change.contains_key(&problem.setting) || !before.contains(problem);
+    held(game.unheld_settings(&server.name, &after).into_iter().filter(is_new).collect())
+}
+
+/// Returns an error unless there is no problem.
+pub(crate) fn held(problems: Vec<SettingProblem>) -> Result<(), ServersError> {
+    if problems.is_empty() { Ok(()) } else { Err(ServersError::InvalidSettings(problems)) }
 }
 
 /// Checks new values of settings.

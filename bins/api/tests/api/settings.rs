@@ -218,3 +218,45 @@ async fn the_operator_changes_any_setting_of_any_server() {
         assert!(!output.status.success() && said.contains(says), "{arguments:?}: {said}");
     }
 }
+
+/// A game whose files are INI, which has no escapes.
+const INI: &str = r#"
+[ponds]
+title = "Ponds"
+command = ["sh", "-c", "echo up; exec sleep 100000"]
+port = 31700
+cost_per_hour = 0
+ready = { when = { log = "up" }, within_s = 60 }
+[ponds.settings]
+motd = { type = "text", title = "Message", default = "Hi" }
+depth = { type = "int", title = "Depth", default = 3 }
+[ponds.files]
+"ponds.ini" = "name = {name}\nmotd = {settings.motd}\ndepth = {settings.depth}\n"
+"#;
+
+#[tokio::test]
+async fn text_that_a_file_cannot_hold_is_refused_at_once() {
+    let stack = Stack::start().await;
+    stack.add_game(INI);
+    let api = stack.api(&[]).await;
+    let new = |name: &str, motd: &str| json!({ "name": name, "game_type": "ponds", "settings": { "motd": motd } });
+    let says = "settings.motd: cannot be written into ponds.ini, since it ";
+    let answer = api.post("/api/v1/servers", new("a", "'''x")).await.expect(422);
+    assert_eq!(answer["errors"][0]["setting"], "motd", "{answer}");
+    assert!(answer["detail"].as_str().is_some_and(|it| it.starts_with(says)), "{answer}");
+    let answer = api.post("/api/v1/servers", new("[a", "Hi")).await.expect(422);
+    assert!(answer["detail"].as_str().is_some_and(|it| it.contains("cannot be written into ponds.ini")), "{answer}");
+
+    let server = api.post("/api/v1/servers", new("a", "x \"y\" z")).await.expect(201)["id"].as_i64().expect("an id");
+    let refused = api.call("PATCH", &path(server), Some(json!({ "motd": "x ;y", "depth": 4 }))).await.expect(422);
+    assert_eq!(refused["errors"].as_array().map(Vec::len), Some(1), "{refused}");
+    let rename = Some(json!({ "name": "a ;b" }));
+    api.call("PATCH", &format!("/api/v1/servers/{server}"), rename).await.expect(422);
+    change(&api, server, json!({ "depth": 4 })).await;
+
+    // A value of an earlier version stays, says that it does not fit, and hinders no other change.
+    let value = r#"update game_servers set settings = '{"motd": "{x"}'"#;
+    stack.sql().await.batch_execute(value).await.expect("a value of before");
+    assert_eq!(item(&change(&api, server, json!({ "depth": 5 })).await, "motd")["fits"], false);
+    assert_eq!(item(&change(&api, server, json!({ "motd": null })).await, "motd")["fits"], true);
+}

@@ -63,6 +63,39 @@ async fn settings_are_changed_in_a_modal() {
 }
 
 #[tokio::test]
+async fn settings_are_reset_to_their_defaults() {
+    let scene = scene().await;
+    let (ann, ben) = (scene.ann(), scene.ben());
+    scene.server(&ann, "Sky", "castles").await;
+    let list = scene.discord.command(&ann, "/server settings server:Sky").await;
+    list.answered().await;
+    let form = list.press(&ann, "Change 1–5").await;
+    let filled = [("Mode", "Hard"), ("Message", "  Hi  you "), ("Slots", " 9 "), ("Password", "hunter2")];
+    let text = form.try_submit(&ann, &filled).await.expect("it is sent").answered().await.text();
+    assert!(text.contains("with `reset` sets a setting back"), "{text}");
+    let kept = r#"'{"key": "hunter2", "mode": "1", "motd": "  Hi  you ", "slots": 9}'"#;
+    assert_eq!(scene.count(&format!("game_servers where settings = {kept}")).await, 1, "spaces are kept");
+
+    let offered = scene.offered(&ann, "/server settings server:Sky reset:").await;
+    let titles: Vec<_> = offered.iter().map(|(title, _)| title.as_str()).collect();
+    assert_eq!(titles, ["Mode", "Message", "Slots", "Password"], "those that have a value");
+    let text = scene.look(&ann, "/server settings server:Sky reset:Password").await;
+    assert!(text.contains("**Password** is back at its default") && text.contains("**Password**: none"), "{text}");
+    let text = scene.look(&ann, "/server settings server:Sky reset:motd").await;
+    assert!(text.contains("**Message**: empty"), "{text}");
+    let row = r#"game_servers where settings = '{"mode": "1", "slots": 9}'"#;
+    assert_eq!(scene.count(row).await, 1);
+
+    let why = scene.refused(&ann, "/server settings server:Sky reset:doom").await;
+    assert!(why.contains("no setting “doom”"), "{why}");
+    scene.look(&ann, "/server share server:Sky with:Ben may:read").await;
+    scene.refused(&ben, "/server settings server:Sky reset:slots").await;
+    assert!(scene.offered(&ben, "/server settings server:Sky reset:").await.is_empty());
+    assert_eq!(scene.count(row).await, 1);
+    scene.assert_clean();
+}
+
+#[tokio::test]
 async fn refused_settings_are_explained() {
     let scene = scene().await;
     let (ann, ben) = (scene.ann(), scene.ben());

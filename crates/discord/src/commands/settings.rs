@@ -2,7 +2,7 @@
 
 use agis_base::ServerId;
 use agis_servers::{
-    game::SettingForm,
+    game::{GameSetting, SettingForm},
     settings::{ServerSettings, SettingsChange},
 };
 
@@ -11,17 +11,40 @@ use crate::{
     call::{Args, Call},
     context::Context,
     find,
-    render::settings as page,
+    render::{
+        settings as page,
+        text::{cut, plain},
+    },
     wording::Refusal,
 };
 
 /// Opens the modal, or lists the settings if they do not fit into one modal, or are not the caller's to change.
 pub(crate) async fn show(context: &Context, call: &Call, args: &Args) -> Result<Answer, Refusal> {
     let (server, _) = find::server(&context.services, call, &args.needed("server")?).await?;
+    if let Some(setting) = args.text("reset") {
+        return reset(context, call, server.id, &setting).await;
+    }
     let settings = context.services.servers.settings(&call.user, server.id).await?;
     let is_owner = settings.server.owner == call.user;
     let modal = page::modal(&settings, 0).filter(|_| is_owner && page::pages(&settings).len() == 1);
     Ok(Answer { modal, ..page::list(&settings, is_owner, "").into() })
+}
+
+/// Sets a setting back to its default. Its name, or its title, is typed.
+async fn reset(context: &Context, call: &Call, server: ServerId, typed: &str) -> Result<Answer, Refusal> {
+    let servers = &context.services.servers;
+    let before = servers.settings(&call.user, server).await?;
+    let is_meant = |text: &str| text.to_lowercase() == typed.to_lowercase();
+    let meant = before.settings.iter().find(|it| is_meant(&it.setting.name) || is_meant(&it.setting.title));
+    let Some(GameSetting { name, title, .. }) = meant.map(|it| &it.setting) else {
+        let sentence = format!(
+            "This server has no setting “{}”. Choose one from the list that appears as you type.",
+            cut(&plain(typed), 100)
+        );
+        return Err(Refusal::Refused(sentence));
+    };
+    let settings = servers.change_settings(&call.user, server, [(name.clone(), None)].into()).await?;
+    Ok(page::list(&settings, true, &format!("**{}** is back at its default.", plain(title))).into())
 }
 
 /// Opens the modal of a page.

@@ -28,9 +28,14 @@ const HINT_MAX: usize = 100;
 /// Maximum length of a value in a list.
 const SHOWN_MAX: usize = 100;
 
+/// Returns the settings that the owner changes.
+pub(crate) fn own_settings(settings: &ServerSettings) -> impl Iterator<Item = &ServerSetting> {
+    settings.settings.iter().filter(|setting| setting.setting.by == SettingBy::Owner)
+}
+
 /// Returns the settings that the owner changes, by the pages of the modal.
 pub(crate) fn pages(settings: &ServerSettings) -> Vec<Vec<&ServerSetting>> {
-    let own: Vec<_> = settings.settings.iter().filter(|setting| setting.setting.by == SettingBy::Owner).collect();
+    let own: Vec<_> = own_settings(settings).collect();
     own.chunks(ON_A_PAGE).map(<[_]>::to_vec).collect()
 }
 
@@ -48,6 +53,11 @@ pub(crate) fn list(settings: &ServerSettings, is_owner: bool, begin: &str) -> Me
         true => "Changes take effect at the next start: restart the server to play with them.".to_owned(),
         false => "Changes take effect at the next start.".to_owned(),
     });
+    if is_owner && own_settings(settings).any(|setting| setting.is_chosen) {
+        lines.push(
+            "`/server settings` with `reset` sets a setting back to its default, and clears a secret.".to_owned(),
+        );
+    }
     let mut buttons = if is_owner { page_buttons(settings) } else { vec![] };
     if waits && is_owner {
         buttons.push(button(ButtonStyle::Primary, "Restart", Code::Act(Action::Restart, server.id).text()));

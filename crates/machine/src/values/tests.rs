@@ -1,7 +1,8 @@
 use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
 use agis_base::UserId;
-use agis_servers::game::Catalogue;
+use agis_servers::game::{Catalogue, Format};
+use serde_json::Value;
 
 use super::*;
 use crate::files;

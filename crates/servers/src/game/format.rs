@@ -251,10 +251,10 @@ mod tests {
             assert_eq!(misused(format, template), None);
             for name in NAMES.map(|name| name.replace('\u{7f}', " ")) {
                 let text = template::fill(template, |placeholder, before| match placeholder {
-                    Placeholder::Name => format.hold(before, &name),
-                    _ => Ok("7".to_owned()),
+                    Placeholder::Name => format.hold(before, &name).expect("it is held"),
+                    _ => "7".to_owned(),
                 });
-                let document = format.read(&text.expect("it is held"));
+                let document = format.read(&text);
                 assert_eq!(document, Ok(serde_json::json!({ "name": name, "port": 7 })), "{format:?}");
             }
         }

@@ -218,18 +218,30 @@ impl Entry<'_, '_> {
             mistakes.push(self.mistake(&[], "must be a table: `[name]`, and the fields of the game below it"));
         }
         let (mut good, mut bad) = (self.needed(), BTreeSet::new());
+        let mut unread_settings = BTreeSet::new();
         for (name, value) in fields.unwrap_or(&nothing) {
             let field = name.get_ref().as_ref();
-            let mut alone = self.needed();
-            alone.insert(name.clone(), value.clone());
-            match written(self.value, alone) {
-                Ok(_) => drop(good.insert(name.clone(), value.clone())),
-                Err(error) => {
-                    bad.insert(field.to_owned());
-                    let at = error.span().filter(|span| span.start > 0).map_or(name.span().start, |span| span.start);
-                    let (path, problem) = told(path_to(name, value, at).unwrap_or(vec![field]), error.message());
-                    mistakes.push(self.sources.texts.mistake(at, &self.field(&path), &problem));
+            let mut kept = DeTable::new();
+            let parts = parts(field, value);
+            for (below, part) in &parts {
+                let mut alone = self.needed();
+                alone.insert(name.clone(), part.clone());
+                let Err(error) = written(self.value, alone) else {
+                    kept.extend(part.get_ref().as_table().cloned().unwrap_or_default());
+                    continue;
+                };
+                match below {
+                    Some(below) if field == "settings" => drop(unread_settings.insert((*below).to_owned())),
+                    _ => drop(bad.insert(field.to_owned())),
                 }
+                let at = error.span().filter(|span| span.start > 0).map_or(name.span().start, |span| span.start);
+                let (path, problem) = told(path_to(name, value, at).unwrap_or(vec![field]), error.message());
+                mistakes.push(self.sources.texts.mistake(at, &self.field(&path), &problem));
+            }
+            if parts.iter().any(|(below, _)| below.is_some()) {
+                good.insert(name.clone(), Spanned::new(value.span(), DeValue::Table(kept)));
+            } else if !bad.contains(field) {
+                good.insert(name.clone(), value.clone());
             }
         }
         for (field, _) in NEEDED {
@@ -239,6 +251,10 @@ impl Entry<'_, '_> {
             }
         }
         let mut read = written(self.value, good).unwrap_or_default();
+        read.unread_settings = unread_settings;
+        if bad.contains("settings") {
+            read.unread_settings.extend(read.used_settings());
+        }
         if !self.sources.is_built_in(self.key.span().start) {
             read.drop_unused_settings(|place| self.sources.is_built_in(place));
         }
@@ -303,6 +319,18 @@ impl Entry<'_, '_> {
         }
         at
     }
+}
+
+/// Returns the parts of a field that are read one by one, so that a mistake in one hides none in the others: each
+/// setting with its name; else the whole field.
+fn parts<'a, 'i>(field: &str, value: &'a Spanned<DeValue<'i>>) -> Vec<(Option<&'a str>, Spanned<DeValue<'i>>)> {
+    let settings = value.get_ref().as_table().filter(|table| field == "settings" && !table.is_empty());
+    let Some(settings) = settings else { return vec![(None, value.clone())] };
+    let alone = |(name, setting): (&'a Name<'i>, &Spanned<DeValue<'i>>)| {
+        let table = DeTable::from_iter([(name.clone(), setting.clone())]);
+        (Some(name.get_ref().as_ref()), Spanned::new(value.span(), DeValue::Table(table)))
+    };
+    settings.iter().map(alone).collect()
 }
 
 /// Returns the names that lead from this field to the field at a place.

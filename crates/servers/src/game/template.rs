@@ -1,6 +1,6 @@
 //! Placeholders in the texts of a catalogue.
 
-use std::{convert::Infallible, ops::Range};
+use std::ops::Range;
 
 /// Part of a text that is replaced when a server starts. Its spelling is its word in braces: `{port}`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,23 +58,20 @@ pub(super) fn placeholders(template: &str) -> impl Iterator<Item = (Range<usize>
 
 /// Replaces each placeholder once. A placeholder in a value stays. `value` also gets the part of the line before the
 /// placeholder.
-///
-/// # Errors
-/// Fails as `value` does.
-pub fn fill<E>(template: &str, value: impl Fn(Placeholder<'_>, &str) -> Result<String, E>) -> Result<String, E> {
+pub(super) fn fill(template: &str, mut value: impl FnMut(Placeholder<'_>, &str) -> String) -> String {
     let (mut filled, mut done) = (String::with_capacity(template.len()), 0);
     for (place, placeholder) in placeholders(template) {
         let before = &template[..place.start];
         filled.push_str(&before[done..]);
-        filled += &value(placeholder, before.rsplit('\n').next().unwrap_or_default())?;
+        filled += &value(placeholder, before.rsplit('\n').next().unwrap_or_default());
         done = place.end;
     }
-    Ok(filled + &template[done..])
+    filled + &template[done..]
 }
 
-/// Replaces each placeholder as [`fill`] does, with values that fit everywhere.
+/// Replaces each placeholder once, with values that fit everywhere. A placeholder in a value stays.
 pub fn fill_plainly(template: &str, value: impl Fn(Placeholder<'_>) -> String) -> String {
-    fill(template, |placeholder, _| Ok::<_, Infallible>(value(placeholder))).unwrap_or_else(|never| match never {})
+    fill(template, |placeholder, _| value(placeholder))
 }
 
 #[cfg(test)]
@@ -91,7 +88,7 @@ mod tests {
         };
         assert_eq!(fill_plainly("{name}:{port} {other} {", value), "{port} {:7 {other} {");
         assert_eq!(fill_plainly("{{port}} {port.query} {port.} {port.A}", value), "{7} <query> {port.} {port.A}");
-        let lines = fill("a\nb = \"{name}\"", |_, before| Ok::<_, ()>(before.to_owned()));
-        assert_eq!(lines.as_deref(), Ok("a\nb = \"b = \"\""));
+        let lines = fill("a\nb = \"{name}\"", |_, before| before.to_owned());
+        assert_eq!(lines, "a\nb = \"b = \"\"");
     }
 }

@@ -182,7 +182,7 @@ impl Rules {
             );
         }
         self.check(
-            eula.as_deref().is_some_and(is_address) && !game.settings.contains_key("eula"),
+            eula.as_deref().is_some_and(is_address) && !game.has_setting("eula"),
             &["about", "eula"],
             "needs a setting `eula`, by which the owner of a server accepts the licence",
         );

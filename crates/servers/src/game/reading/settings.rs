@@ -12,7 +12,7 @@ use toml::Spanned;
 
 use super::{
     super::{
-        GameSetting, SettingBy, SettingChoice, SettingForm, SettingType, TextForm,
+        GameSetting, SettingBy, SettingChoice, SettingForm, SettingType, SettingValue, TextForm,
         pattern::Pattern,
         template::{Placeholder, is_port_name, placeholders},
     },
@@ -105,45 +105,55 @@ impl WrittenSetting {
     /// Returns the setting.
     ///
     /// # Errors
-    /// Returns the first rule that it breaks.
-    pub(super) fn setting(&self, name: &str) -> Result<GameSetting, Wrong> {
-        let is_short = self.title.chars().count() <= TITLE_MAX;
-        if !is_short || self.title.trim() != self.title || name::checked(&self.title).is_err() {
-            return Err(("title", format!("must be a text of 1 to {TITLE_MAX} characters on one line")));
-        }
-        if self.help.chars().count() > HELP_MAX || self.help.contains(char::is_control) {
-            return Err(("help", format!("must be a text of at most {HELP_MAX} characters on one line")));
-        }
-        self.has_no_other_fields()?;
-        let form = self.form()?;
-        let default = self.default.clone().map(Into::into);
-        if default.as_ref().is_some_and(|default| !form.fits(default)) {
-            return Err(("default", form.rule()));
-        }
-        if self.r#type == SettingType::Secret && self.default.as_ref().is_some_and(|default| *default != "") {
+    /// Returns every rule that it breaks.
+    pub(super) fn setting(&self, name: &str) -> Result<GameSetting, Vec<Wrong>> {
+        let mut wrong = self.wrong_words();
+        wrong.extend(self.other_fields());
+        let form = self.form().map_err(|problem| wrong.push(problem)).ok();
+        let default: Option<SettingValue> = self.default.clone().map(Into::into);
+        let rule = form.as_ref().zip(default.as_ref()).filter(|(form, default)| !form.fits(default));
+        if let Some((form, _)) = rule {
+            wrong.push(("default", form.rule()));
+        } else if self.r#type == SettingType::Secret && self.default.as_ref().is_some_and(|default| *default != "") {
             let problem = "must be \"\" or not be there: a secret that stands in a catalogue is none";
-            return Err(("default", problem.to_owned()));
+            wrong.push(("default", problem.to_owned()));
         }
         let by = self.by.unwrap_or(SettingBy::Owner);
-        Ok(GameSetting { name: name.to_owned(), title: self.title.clone(), help: self.help.clone(), form, default, by })
+        let (name, title, help) = (name.to_owned(), self.title.clone(), self.help.clone());
+        match form {
+            Some(form) if wrong.is_empty() => Ok(GameSetting { name, title, help, form, default, by }),
+            _ => Err(wrong),
+        }
     }
 
-    fn has_no_other_fields(&self) -> Result<(), Wrong> {
+    fn wrong_words(&self) -> Vec<Wrong> {
+        let mut wrong = vec![];
+        let is_short = self.title.chars().count() <= TITLE_MAX;
+        if !is_short || self.title.trim() != self.title || name::checked(&self.title).is_err() {
+            wrong.push(("title", format!("must be a text of 1 to {TITLE_MAX} characters on one line")));
+        }
+        if self.help.chars().count() > HELP_MAX || self.help.contains(char::is_control) {
+            wrong.push(("help", format!("must be a text of at most {HELP_MAX} characters on one line")));
+        }
+        wrong
+    }
+
+    /// Returns a mistake for each field that belongs to other types.
+    fn other_fields(&self) -> impl Iterator<Item = Wrong> {
         use SettingType::{Choice, Float, Int, Secret, Text};
-        for (field, is_there, of) in [
+        let fields = [
             ("pattern", self.pattern.is_some(), [Text, Secret].as_slice()),
             ("min_length", self.min_length.is_some(), &[Text, Secret]),
             ("max_length", self.max_length.is_some(), &[Text, Secret]),
             ("min", self.min.is_some(), &[Int, Float]),
             ("max", self.max.is_some(), &[Int, Float]),
             ("choices", self.choices.is_some(), &[Choice]),
-        ] {
-            if is_there && !of.contains(&self.r#type) {
-                let of: Vec<_> = of.iter().map(|of| format!("`{of}`")).collect();
-                return Err((field, format!("must be there with the type {} only", of.join(" or "))));
-            }
-        }
-        Ok(())
+        ];
+        let is_other = |(_, is_there, of): &(_, bool, &[SettingType])| *is_there && !of.contains(&self.r#type);
+        fields.into_iter().filter(is_other).map(|(field, _, of)| {
+            let of: Vec<_> = of.iter().map(|of| format!("`{of}`")).collect();
+            (field, format!("must be there with the type {} only", of.join(" or ")))
+        })
     }
 
     fn form(&self) -> Result<SettingForm, Wrong> {
@@ -215,8 +225,8 @@ pub(super) fn broken_rules(game: &Written) -> Vec<Broken> {
     for (name, setting) in &game.settings {
         if !is_port_name(name) {
             say(&["settings", name], "must have a name of 1 to 20 small letters, digits, `_` and `-`".to_owned());
-        } else if let Err((field, problem)) = setting.get_ref().setting(name) {
-            say(&["settings", name, field], problem);
+        } else if let Err(wrong) = setting.get_ref().setting(name) {
+            wrong.into_iter().for_each(|(field, problem)| say(&["settings", name, field], problem));
         } else if !game.uses(name) {
             let problem =
                 format!("has no effect: no `{{settings.{name}}}` stands in its command, environment or files");
@@ -237,7 +247,7 @@ pub(super) fn broken_rules(game: &Written) -> Vec<Broken> {
 /// Returns the reason why a placeholder in this text is no setting of the game; `None` if there is none.
 pub(super) fn unknown_setting(game: &Written, template: &str) -> Option<String> {
     let unknown = placeholders(template).find_map(|(place, placeholder)| match placeholder {
-        Placeholder::Setting(name) if !game.settings.contains_key(name) => Some(&template[place]),
+        Placeholder::Setting(name) if !game.has_setting(name) => Some(&template[place]),
         _ => None,
     })?;
     Some(format!("`{unknown}` is no setting of this game"))
@@ -252,9 +262,22 @@ impl Written {
         self.command.iter().chain(self.env.values()).chain(container).map(String::as_str).chain(files)
     }
 
+    /// Returns the names of the settings whose values the game gets.
+    pub(super) fn used_settings(&self) -> BTreeSet<String> {
+        let used = self.texts().flat_map(placeholders).filter_map(|(_, placeholder)| match placeholder {
+            Placeholder::Setting(name) => Some(name.to_owned()),
+            _ => None,
+        });
+        used.collect()
+    }
+
     fn uses(&self, setting: &str) -> bool {
-        let is_it = |(_, placeholder)| placeholder == Placeholder::Setting(setting);
-        self.texts().any(|text| placeholders(text).any(is_it))
+        self.used_settings().contains(setting)
+    }
+
+    /// Returns whether the text has this setting, readable or not.
+    pub(super) fn has_setting(&self, name: &str) -> bool {
+        self.settings.contains_key(name) || self.unread_settings.contains(name)
     }
 
     /// Drops the settings of a built-in game whose places an operator's file has replaced: nobody can take them out of

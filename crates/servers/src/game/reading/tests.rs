@@ -16,6 +16,29 @@ fn container(lines: &str) -> String {
 }
 
 #[test]
+fn mistakes_of_a_setting_hide_no_others() {
+    let lines = "settings.a = { type = 'number', title = 'A' }\n\
+         settings.b = { type = 'int', title = '', help = 'x\\ty', min = 'low', choices = ['x'] }\n\
+         settings.c = { type = 'int', title = ' C', min = 3, max = 1, choices = ['x'], default = 2 }\n\
+         settings.d = { type = 'text', title = 'D' }\n\
+         env.A = '{settings.a} {settings.b} {settings.c} {settings.d}'\nenv.B = '{settings.e}'";
+    let text = format!("[g]\ntitle = 'G'\ncommand = ['g']\nport = 7\ncost_per_hour = 0\nready.when = 'port'\n{lines}");
+    let said = said(&text);
+    let begins = [
+        "line 7: g.settings.a.type: must be `text`, `int`",
+        "line 8: g.settings.b.min: must be a number",
+        "line 9: g.settings.c.title: must be a text of 1 to 45",
+        "line 9: g.settings.c.choices: must be there with the type `choice` only",
+        "line 9: g.settings.c.max: must not be below `min`",
+        "line 12: g.env.B: `{settings.e}` is no setting of this game",
+    ];
+    assert_eq!(said.lines().count(), begins.len(), "{said}");
+    for begin in begins {
+        assert!(said.lines().any(|line| line.starts_with(begin)), "{begin}: {said}");
+    }
+}
+
+#[test]
 fn container_is_read_with_its_defaults() {
     let read = |lines: &str| Catalogue::parse(&container(lines)).expect("a catalogue").get("g").expect("it").clone();
     let plain = read("image = 'a/b:1'\nworld = '/data'");

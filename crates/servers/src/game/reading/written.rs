@@ -1,6 +1,9 @@
 //! Games as the catalogue writes them.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use serde::{
     Deserialize, Deserializer,
@@ -60,6 +63,9 @@ pub(super) struct Written {
     pub(super) files: BTreeMap<String, WrittenFile>,
     #[serde(default)]
     pub(super) settings: WrittenSettings,
+    /// Names of the settings that could not be read.
+    #[serde(skip)]
+    pub(super) unread_settings: BTreeSet<String>,
     #[serde(default)]
     pub(super) query: Option<WrittenQuery>,
     #[serde(default)]
