@@ -42,6 +42,7 @@ pub(crate) struct Config {
     pub(crate) shutdown_delay: Duration,
     pub(crate) rules: Rules,
     pub(crate) workers: usize,
+    pub(crate) boot_concurrency: u32,
     pub(crate) lease: Duration,
     pub(crate) edge: Edge,
 }
@@ -60,6 +61,7 @@ pub(crate) fn read(get: &dyn Fn(&str) -> Option<String>) -> Result<Config, Confi
         stop_games: stop_games(&mut env, &homes),
         shutdown_delay: seconds(&mut env, "SHUTDOWN_DELAY_SECONDS", 0, 0..=300),
         workers: env.number("OPERATION_WORKERS", 16, 1..=1000) as usize,
+        boot_concurrency: env.number("BOOT_CONCURRENCY", 4, 1..=1000) as u32,
         lease: seconds(&mut env, "OPERATION_LEASE_SECONDS", 30, 2..=3600),
         edge: edge(&mut env, &rules.keys),
         rules,

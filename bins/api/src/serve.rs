@@ -10,9 +10,9 @@ use std::{
 use agis_accounts::LedgerStore;
 use agis_apikeys::KeyCache;
 use agis_automation::{
-    Biller, Games, Housekeeping, Scheduler, Settler, Watcher, Workers, biller, games as offered,
+    Biller, Games, Housekeeping, Scheduler, Settler, Supervisor, Watcher, Workers, biller, games as offered,
     hosts::{self as reports, Claim, Reported, Reporter},
-    housekeeping, scheduler, settle, watcher,
+    housekeeping, scheduler, settle, supervisor, watcher,
 };
 use agis_base::StoreError;
 use agis_http_api::{Edge, Followers, Services};
@@ -252,6 +252,7 @@ impl Loops {
         let claim = self.start_reports(db, host, &component);
         self.start_workers(config, db, host, health.component(names.workers, SILENCE), bells, &claim);
         self.start_watcher(config, db, host, component, &claim);
+        self.start_supervisor(config, db, host, bells, &claim);
         let offered = Games {
             store: db.clone(),
             host: host.clone(),
@@ -360,7 +361,8 @@ impl Loops {
         component: Component,
         claim: &Claim,
     ) {
-        let mut watcher = Watcher::new(db.clone(), host.clone(), config.rules.servers.billing);
+        let mut watcher =
+            Watcher::new(db.clone(), host.clone(), config.rules.catalogue.clone(), config.rules.servers.billing);
         let (host, claimed) = (host.clone(), claim.clone());
         let watches = Loop::new("watcher", watcher::PERIOD)
             .rest(watcher::PAUSE, 0)
@@ -377,6 +379,25 @@ impl Loops {
                 component.note("unseen_why", unseen.why);
                 Ok::<_, StoreError>(())
             }),
+        );
+    }
+
+    /// Starts the restarts of servers that ended by themselves.
+    fn start_supervisor(&mut self, config: &Config, db: &Arc<Db>, host: &Arc<dyn Host>, bells: &Bells, claim: &Claim) {
+        let (at_once, billing) = (config.boot_concurrency, config.rules.servers.billing);
+        let supervisor = Supervisor::new(db.clone(), host.name().to_owned(), at_once, billing);
+        let (mut bell, claimed) = (bells.operations.subscribe(), claim.clone());
+        let restarts = Loop::new("supervisor", supervisor::PERIOD)
+            .rest(supervisor::PAUSE, 0)
+            .bell(async move || rung(&mut bell).await);
+        self.spawn_for_host(
+            claim,
+            restarts.run(
+                self.working.clone(),
+                async move || {
+                    if claimed.holds() { supervisor.round().await } else { Ok(None) }
+                },
+            ),
         );
     }
 

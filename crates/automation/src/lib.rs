@@ -4,6 +4,7 @@
 //! - [`settle`]: ended operations end their firings
 //! - [`worker`]: operations are carried out on hosts
 //! - [`watcher`]: servers that end by themselves are published as stopped or crashed
+//! - [`supervisor`]: servers that ended by themselves are started again
 //! - [`biller`]: servers that run are paid for
 //! - [`games`]: which games the host can run
 //! - [`hosts`]: the host is reported, and claimed for its data directory
@@ -18,6 +19,7 @@ pub mod hosts;
 pub mod housekeeping;
 pub mod scheduler;
 pub mod settle;
+pub mod supervisor;
 pub mod watcher;
 pub mod worker;
 
@@ -26,5 +28,6 @@ pub use games::Games;
 pub use housekeeping::Housekeeping;
 pub use scheduler::Scheduler;
 pub use settle::Settler;
+pub use supervisor::Supervisor;
 pub use watcher::{Unseen, Watcher};
 pub use worker::Workers;

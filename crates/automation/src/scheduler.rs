@@ -185,6 +185,7 @@ fn skipped(refusal: Refusal) -> End {
         Refusal::NotFound | Refusal::NotAllowed => "not_allowed",
         Refusal::Deleting => "server_deleted",
         Refusal::NoHost => "no_host",
+        Refusal::Overtaken => "overtaken",
         Refusal::CannotPay { .. } => "insufficient_credits",
     };
     End { state: RunState::Skipped, reason: Some(reason.to_owned()) }

@@ -4,9 +4,14 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use agis_base::{Reason, ServerId, StoreError};
 use agis_servers::{
+    RestartOn,
+    game::Catalogue,
     host::{Generation, Host, Observed},
+    restart::{EndedBy, Plan},
     store::{Billing, ObservationStore, Published},
 };
+
+use crate::supervisor;
 
 /// Longest pause between two rounds: what no notice told of, or ended while nobody watched, is found by then.
 pub const PERIOD: Duration = Duration::from_secs(10);
@@ -39,17 +44,23 @@ type Ahead = HashMap<(ServerId, Generation), bool>;
 pub struct Watcher {
     store: Arc<dyn ObservationStore>,
     host: Arc<dyn Host>,
+    catalogue: Arc<Catalogue>,
     billing: Billing,
     ahead: Ahead,
 }
 
 impl Watcher {
     /// Creates the watcher of this host. It records that servers run only if they have to be paid for.
-    pub fn new(store: Arc<dyn ObservationStore>, host: Arc<dyn Host>, billing: Billing) -> Self {
+    pub fn new(
+        store: Arc<dyn ObservationStore>,
+        host: Arc<dyn Host>,
+        catalogue: Arc<Catalogue>,
+        billing: Billing,
+    ) -> Self {
         // A counter that begins with its first event hides that event from rates and alerts.
         metrics::counter!("agis_bot_server_crashes_total").increment(0);
         metrics::counter!(CORRECTED).increment(0);
-        Self { store, host, billing, ahead: Ahead::new() }
+        Self { store, host, catalogue, billing, ahead: Ahead::new() }
     }
 
     /// Publishes the servers that have ended by themselves, and returns those that nobody can see. The first round adopts
@@ -134,24 +145,30 @@ impl Watcher {
     }
 
     async fn publish(&self, published: &Published, how: &Reason, good: bool) -> Result<(), StoreError> {
-        let Published { server, generation, .. } = *published;
-        if good {
+        let Published { server, generation, ref game_type, restart_choice, .. } = *published;
+        let policy = self.catalogue.restart_policy(game_type, restart_choice);
+        if good && policy.on != RestartOn::Always {
             if self.store.ended_well(server, generation).await? {
                 tracing::info!(server_id = server.0, %how, "server ended by itself");
             }
             return Ok(());
         }
-        let is_news = match self.store.crashed(server, generation, how).await {
+        let by = if good { EndedBy::GoodEnd } else { EndedBy::Crash };
+        let plan = match self.store.crashed(server, generation, how, by, &policy).await {
             Err(StoreError::Refused(why)) => {
                 tracing::error!(server_id = server.0, why, "end of a server was refused by the database");
                 let how = "how it ended cannot be stored; an operator finds the reason in the log".into();
-                self.store.crashed(server, generation, &how).await?
+                self.store.crashed(server, generation, &how, by, &policy).await?
             }
             told => told?,
         };
-        if is_news {
+        if let Some(plan) = plan {
             tracing::warn!(server_id = server.0, %how, "server crashed");
             metrics::counter!("agis_bot_server_crashes_total").increment(1);
+            if plan == Plan::GiveUp {
+                supervisor::count("given_up", 1);
+                tracing::warn!(server_id = server.0, max = policy.max, within = %policy.within, "server was started again too often and stays down");
+            }
         }
         Ok(())
     }

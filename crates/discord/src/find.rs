@@ -135,6 +135,8 @@ mod tests {
             host: None,
             endpoint: None,
             error: None,
+            restart_choice: Default::default(),
+            restart: None,
             cost_per_hour: 0,
             created_at: Default::default(),
             updated_at: Default::default(),

@@ -39,6 +39,7 @@ mod page;
 mod path;
 mod problem;
 mod resource;
+mod restarts;
 mod routes;
 mod schedules;
 mod server;

@@ -8,7 +8,7 @@ use actix_web::{
 };
 use agis_base::{ServerId, Timestamp, UserId};
 use agis_servers::{
-    Access, Action, NewServer, Origin, Permission, Request, Server, ServerChange, Status,
+    Access, Action, NewServer, Origin, Permission, Request, Server, ServerChange, Servers, Status,
     game::Protocol,
     host::{Abilities, Endpoint, OpenPort},
     operation::Identity,
@@ -27,6 +27,7 @@ use crate::{
     operations::OperationDto,
     page::{List, list_query, text, word, yes_or_no},
     problem::Problem,
+    restarts::{ChangeRestartPolicy, RestartDto, RestartPolicyDto},
     services::Services,
     settings, words,
 };
@@ -78,6 +79,10 @@ pub(crate) struct ChangeServer {
     description: Option<Option<String>>,
     /// Whether everybody may see the server.
     is_public: Option<bool>,
+    /// Absent fields of it stay as they are. Null goes back to the policy of the game.
+    #[serde(default, deserialize_with = "nullable")]
+    #[schema(value_type = Option<ChangeRestartPolicy>)]
+    restart_policy: Option<Option<ChangeRestartPolicy>>,
 }
 
 /// A port of a server.
@@ -105,7 +110,8 @@ impl From<OpenPort> for PortDto {
     "id": 7, "owner_id": "123456789012345678", "access": "owner",
     "permissions": ["read", "start", "stop", "restart", "schedule"],
     "name": "Tuesday railways", "game_type": "openttd", "status": "running", "address": "203.0.113.7",
-    "port": 3979, "ports": [{ "name": "game", "port": 3979, "protocol": "tcp" }], "error": null, "abilities": ["console", "past_console", "commands"],
+    "port": 3979, "ports": [{ "name": "game", "port": 3979, "protocol": "tcp" }], "error": null, "restart": null,
+    "restart_policy": { "on": "crash", "max": 5, "within": "10m", "stable_after": "5m" }, "abilities": ["console", "past_console", "commands"],
     "inabilities": [], "cost_per_hour": 20, "is_public": false, "description": "Whitelist; ask in #join",
     "created_at": "2026-11-22T19:00:00Z", "updated_at": "2026-11-22T19:05:00Z"
 })))]
@@ -138,6 +144,11 @@ pub(crate) struct ServerDto {
     abilities: Vec<String>,
     /// What cannot be done with the server.
     inabilities: Vec<InabilityDto>,
+    /// What follows the end of a server that ended by itself and that its restart policy wants to run. Null for every other
+    /// server.
+    #[schema(value_type = Option<RestartDto>)]
+    restart: Option<RestartDto>,
+    restart_policy: RestartPolicyDto,
     /// Credits per hour.
     #[schema(minimum = 0)]
     cost_per_hour: i32,
@@ -167,8 +178,9 @@ list_query! {
     }
 }
 
-impl From<(Server, Access, Abilities)> for ServerDto {
-    fn from((server, access, abilities): (Server, Access, Abilities)) -> Self {
+impl ServerDto {
+    fn of(servers: &Servers, (server, access, abilities): (Server, Access, Abilities)) -> Self {
+        let restart_policy = servers.restart_policy(&server).into();
         let (address, port, ports) = match server.endpoint {
             Some(Endpoint { address, port, ports }) => (Some(address), Some(port), ports),
             None => (None, None, vec![]),
@@ -187,6 +199,8 @@ impl From<(Server, Access, Abilities)> for ServerDto {
             error: server.error,
             abilities: abilities.able,
             inabilities: abilities.unable.into_iter().map(InabilityDto::from).collect(),
+            restart: server.restart.map(RestartDto::from),
+            restart_policy,
             cost_per_hour: server.cost_per_hour,
             is_public: server.is_public,
             description: server.description,
@@ -200,14 +214,14 @@ impl From<(Server, Access, Abilities)> for ServerDto {
 async fn completed(services: &Services, servers: Vec<(Server, Access)>) -> Result<Vec<ServerDto>, Problem> {
     let of: Vec<_> = servers.iter().map(|(server, _)| server).collect();
     let abilities = services.servers.abilities(&of).await?;
-    let complete = |((server, access), abilities)| ServerDto::from((server, access, abilities));
+    let complete = |((server, access), abilities)| ServerDto::of(&services.servers, (server, access, abilities));
     Ok(servers.into_iter().zip(abilities).map(complete).collect())
 }
 
 /// Completes a server that the caller has just changed. The change is told even if the abilities cannot be read.
 async fn changed(services: &Services, server: Server) -> ServerDto {
     let abilities = services.servers.abilities(&[&server]).await.unwrap_or_default().pop();
-    ServerDto::from((server, Access::Owner, abilities.unwrap_or_default()))
+    ServerDto::of(&services.servers, (server, Access::Owner, abilities.unwrap_or_default()))
 }
 
 /// Create a server
@@ -269,7 +283,7 @@ pub(crate) async fn list(
 pub(crate) async fn get(caller: May<ReadServers, Here>, services: Data<Services>) -> Result<Json<ServerDto>, Problem> {
     let (server, access) = services.servers.get(caller.user(), caller.server()).await?;
     let abilities = services.servers.abilities(&[&server]).await?.pop().unwrap_or_default();
-    Ok(Json(ServerDto::from((server, access, abilities))))
+    Ok(Json(ServerDto::of(&services.servers, (server, access, abilities))))
 }
 
 /// Change a server
@@ -282,8 +296,10 @@ pub(crate) async fn change(
     services: Data<Services>,
     body: Body<ChangeServer>,
 ) -> Result<Json<ServerDto>, Problem> {
-    let ChangeServer { name, description, is_public } = body.0;
-    let change = ServerChange { name, description, is_public };
+    let ChangeServer { name, description, is_public, restart_policy } = body.0;
+    let restart_choice =
+        restart_policy.map(|policy| policy.map(ChangeRestartPolicy::choice).transpose()).transpose()?;
+    let change = ServerChange { name, description, is_public, restart_choice };
     let server = services.servers.change(caller.user(), caller.server(), change).await?;
     Ok(Json(changed(&services, server).await))
 }

@@ -41,6 +41,9 @@ words! {
     Access: servers::Access::SEEN;
     /// A permission that an owner can share. Each includes to read.
     Permission: servers::Permission::ALL;
+    /// The ends after which a server is started again. `crash`: the game ended by itself, and not well. `always`: also a good
+    /// end, and a start that did not become ready.
+    RestartOn: servers::RestartOn::ALL;
     /// An action on a server.
     ServerAction: servers::operation::Action::ALL;
     /// The state of an operation; the last four are final. `superseded`: a newer operation on the same server replaced

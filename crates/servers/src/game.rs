@@ -4,6 +4,8 @@ use std::{collections::BTreeMap, io, path::Path, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+use crate::restart::{RestartChoice, RestartPolicy};
+
 mod about;
 mod built_in;
 mod container;
@@ -57,6 +59,8 @@ pub struct Game {
     pub stop: Stop,
     /// Exit statuses of a game that has ended well. On Agones, a game that shuts itself down by the SDK has also ended well.
     pub good_exits: GoodExits,
+    /// Rule by which a server of this game is started again, unless its owner chose another one.
+    pub restart: RestartPolicy,
     /// Environment variables, whose values may hold [`Placeholder`]s. A game inherits no others, but gets `HOME` (its
     /// working directory), `PATH` and `LANG`.
     pub env: BTreeMap<String, String>,
@@ -340,6 +344,12 @@ impl Catalogue {
     /// Returns every mistake: where the text has another form, and where a game could never run.
     pub fn parse(text: &str) -> Result<Self, CatalogueError> {
         reading::read(text).map(Self)
+    }
+
+    /// Returns the restart policy of a server of this game, whose owner chose this. A game that has left the catalogue has
+    /// AGIS' default.
+    pub fn restart_policy(&self, game: &str, choice: RestartChoice) -> RestartPolicy {
+        choice.of(self.get(game).map(|game| game.restart).unwrap_or_default())
     }
 
     /// Keeps the games that can run on one of these kinds of hosts.

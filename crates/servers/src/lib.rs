@@ -4,6 +4,7 @@
 //! - [`access`]: who may do what on it (pure)
 //! - [`operation`]: start, stop, restart, delete as durable requests
 //! - [`power`]: decides whether an operation is accepted (pure)
+//! - [`restart`]: decides whether and when a server that ended by itself is started again (pure)
 //! - [`game`]: the catalogue
 //! - [`host`]: the trait of places that run servers
 //! - [`players`]: who plays on a server
@@ -19,6 +20,7 @@ pub mod host;
 pub mod operation;
 pub mod players;
 pub mod power;
+pub mod restart;
 pub mod server;
 pub mod service;
 pub mod settings;
@@ -27,6 +29,7 @@ pub mod store;
 
 pub use access::{Access, Grantee, Permission, Permissions, Share};
 pub use operation::{Action, Operation, Origin, Request, State};
+pub use restart::{Restart, RestartChoice, RestartOn, RestartPolicy};
 pub use server::{NewServer, Server, ServerChange, Status};
 pub use service::{Home, Policy, Servers, ServersError};
 pub use sharing::SharingError;

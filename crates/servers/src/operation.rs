@@ -18,6 +18,13 @@ words! {
     }
 }
 
+impl Action {
+    /// Returns whether the action begins a run.
+    pub fn begins(self) -> bool {
+        matches!(self, Self::Start | Self::Restart)
+    }
+}
+
 impl From<PowerAction> for Action {
     fn from(action: PowerAction) -> Self {
         match action {
@@ -67,6 +74,8 @@ words! {
         Schedule = "schedule",
         /// An operator, or the program on an operator's behalf.
         Operator = "operator",
+        /// The supervisor, which starts a server again that ended by itself.
+        Supervisor = "supervisor",
     }
 }
 
@@ -145,6 +154,12 @@ pub enum Identity {
         /// Time at which it was due. An older one never supersedes the operation of a newer one.
         slot: Timestamp,
     },
+    /// Restart of a server that ended by itself. It is refused if anything was asked of the server since, so each end has
+    /// one restart.
+    Restart {
+        /// Generation of the run that ended.
+        ended: Generation,
+    },
 }
 
 /// Reason why a request for an operation was not accepted.
@@ -156,6 +171,8 @@ pub enum Refusal {
     NotAllowed,
     /// The server is being deleted.
     Deleting,
+    /// Something was asked of the server since the end that this restart follows.
+    Overtaken,
     /// AGIS has no host for this server: it was taken over from the Go version and can only be deleted.
     NoHost,
     /// The server's owner cannot pay its first hour beside those that other starts have reserved.

@@ -12,7 +12,7 @@ use agis_base::Timestamp;
 use crate::{
     access::{self, Access},
     host::Generation,
-    operation::{Action, Origin, Refusal, Request},
+    operation::{Action, Identity, Origin, Refusal, Request},
     server::{Desired, Server, Status},
 };
 
@@ -46,6 +46,12 @@ pub fn accept(server: &Server, access: Access, request: &Request, credits: Optio
     if server.desired == Desired::Deleted && request.action != Action::Delete {
         return Err(Refusal::Deleting);
     }
+    let ended = matches!(server.status, Status::Crashed | Status::Failed);
+    if let Identity::Restart { ended: at } = request.identity
+        && !(ended && server.desired == Desired::Running && server.generation == at)
+    {
+        return Err(Refusal::Overtaken);
+    }
     let at_once = server.host.is_none();
     if at_once && request.action != Action::Delete {
         return Err(Refusal::NoHost);
@@ -55,7 +61,6 @@ pub fn accept(server: &Server, access: Access, request: &Request, credits: Optio
         Action::Stop => Desired::Stopped,
         Action::Delete => Desired::Deleted,
     };
-    let ended = matches!(server.status, Status::Crashed | Status::Failed);
     let runs = server.desired == Desired::Running && !ended;
     let holds = match request.action {
         Action::Start => runs,
@@ -116,6 +121,8 @@ pub(crate) mod tests {
             host: Some("here".into()),
             endpoint: None,
             error: None,
+            restart_choice: Default::default(),
+            restart: None,
             cost_per_hour: 0,
             created_at: Default::default(),
             updated_at: Default::default(),

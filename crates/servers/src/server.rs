@@ -5,6 +5,7 @@ use agis_base::{ServerId, Timestamp, UserId, words};
 use crate::{
     game::SettingValues,
     host::{Endpoint, Generation},
+    restart::{Restart, RestartChoice},
 };
 
 /// A game server.
@@ -34,6 +35,10 @@ pub struct Server {
     pub endpoint: Option<Endpoint>,
     /// Reason why it is `failed` or `crashed`, for people.
     pub error: Option<String>,
+    /// Parts of its restart policy that its owner chose.
+    pub restart_choice: RestartChoice,
+    /// Its next restart, or that there is none any more; `None` unless it ended by itself and its policy wants it to run.
+    pub restart: Option<Restart>,
     /// Price in credits per hour.
     pub cost_per_hour: i32,
     /// Time of creation.
@@ -98,4 +103,6 @@ pub struct ServerChange {
     pub description: Option<Option<String>>,
     /// Whether everybody may see it.
     pub is_public: Option<bool>,
+    /// Choices about its restart policy, beside those that its owner made before; `Some(None)` takes all of them back.
+    pub restart_choice: Option<Option<RestartChoice>>,
 }

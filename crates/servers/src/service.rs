@@ -14,6 +14,7 @@ use crate::{
     game::{Catalogue, Game, RunsOn, SettingBy, SettingProblem, SettingValues},
     host::{Abilities, Ability},
     operation::{self, Operation, Refusal, Request},
+    restart::{InvalidPolicy, RestartChoice, RestartPolicy},
     server::{NewServer, Server, ServerChange},
     settings,
     store::{
@@ -135,6 +136,10 @@ impl From<Refusal> for ServersError {
             Refusal::NotAllowed => Self::NotAllowed,
             Refusal::Deleting => Self::Deleting,
             Refusal::NoHost => Self::NoHost,
+            // Only the supervisor follows an end.
+            Refusal::Overtaken => {
+                StoreError::Conflict("something else was asked of the server meanwhile".into()).into()
+            }
             Refusal::CannotPay { price } => Self::CannotPay(price),
         }
     }
@@ -282,6 +287,10 @@ impl Servers {
                 Some(Some(text)) => Some(Some(checked_description(&text)?)),
                 other => other,
             },
+            restart_choice: match change.restart_choice {
+                Some(Some(choice)) => Some(Some(self.checked_choice(&server, choice)?)),
+                other => other,
+            },
             ..change
         };
         if let (Some(name), Some(game)) = (&change.name, self.catalogue.get(&server.game_type)) {
@@ -289,6 +298,19 @@ impl Servers {
         }
         let changed = self.servers.change(caller, id, &change).await.map_err(|error| self.refused(error))?;
         changed.ok_or(ServersError::NotFound("server"))
+    }
+
+    /// Returns the rule by which a server is started again.
+    pub fn restart_policy(&self, server: &Server) -> RestartPolicy {
+        self.catalogue.restart_policy(&server.game_type, server.restart_choice)
+    }
+
+    /// Returns a choice with those that were made before.
+    fn checked_choice(&self, server: &Server, choice: RestartChoice) -> Result<RestartChoice, ServersError> {
+        let choice = choice.or(server.restart_choice);
+        let policy = self.catalogue.restart_policy(&server.game_type, choice);
+        policy.check().map_err(|InvalidPolicy { field, rule }| invalid("restart_policy", format!("{field} {rule}")))?;
+        Ok(choice)
     }
 
     /// Requests an operation.

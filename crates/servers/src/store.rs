@@ -3,6 +3,7 @@
 //! - `servers`, `settings`, `shares`, `operations`, `games`: for requests
 //! - `leases`: for workers, which carry out operations
 //! - `observations`: for watchers, which compare a host with its rows
+//! - `restarts`: for the supervisor, which starts servers again that ended by themselves
 //! - `counts`: for dashboards; `hosts`: for operators
 //! - `retention`: ends and forgets what is old
 
@@ -14,6 +15,7 @@ mod leases;
 mod observations;
 mod operations;
 mod page;
+mod restarts;
 mod retention;
 mod servers;
 mod settings;
@@ -28,6 +30,7 @@ pub use self::{
     observations::{ObservationStore, Published},
     operations::{Accepted, OperationFilter, OperationStore},
     page::Page,
+    restarts::{RestartStore, Restarted},
     retention::RetentionStore,
     servers::{ServerFilter, ServerStore, Terms, WriteError},
     settings::{SETTINGS_BYTES, SettingStore, SettingsWriteError, StoredSettings},

@@ -8,6 +8,7 @@ use agis_base::{OperationId, Reason, StoreError, UserId};
 use agis_notices::Kind;
 use agis_servers::{
     Action, Origin, State, Status,
+    game::SettingValues,
     host::{Generation, Told},
     operation::SUPERSEDED,
     power,
@@ -28,16 +29,16 @@ use crate::{
     db::{Db, column},
     desired,
     error::{Fault, understood},
+    json::Json,
     notices,
     notify::{OPERATIONS, ring},
     operations,
     schema::{game_servers, now, operations as ops},
     servers,
-    settings::SettingsColumn,
     word::{Stored, every, stored},
 };
 
-type ClaimRow = (operations::OperationRow, servers::ServerRow, i32, Generation, SettingsColumn);
+type ClaimRow = (operations::OperationRow, servers::ServerRow, i32, Generation, Json<SettingValues>);
 
 #[async_trait]
 impl LeaseStore for Db {

@@ -5,7 +5,7 @@
 //!   collected
 //! - [`migrations`]: up, down, status
 //! - [`notify`]: notifications of Postgres
-//! - `schema`: the tables; `word`, `ports`: values of the domains in columns
+//! - `schema`: the tables; `word`, `json`: values of the domains in columns
 //! - `desired`, `once`, `purses`, `stats`: parts of transactions of several modules
 //! - a module per table, or per view of it, implementing that domain's trait
 //!
@@ -23,6 +23,7 @@ mod firings;
 mod games;
 mod gather;
 mod hosts;
+mod json;
 mod keys;
 mod leases;
 mod ledger;
@@ -32,10 +33,10 @@ pub mod notify;
 mod observations;
 mod once;
 mod operations;
-mod ports;
 mod purses;
 mod readers;
 mod replies;
+mod restarts;
 mod retention;
 mod schedules;
 mod schema;

@@ -3,8 +3,9 @@
 use agis_base::{Reason, ServerId, StoreError, Timestamp};
 use agis_notices::Kind;
 use agis_servers::{
-    Status,
+    RestartChoice, Status,
     host::Generation,
+    restart::{EndedBy, Plan, RestartPolicy},
     server::Desired,
     store::{ObservationStore, Published},
 };
@@ -15,24 +16,33 @@ use diesel_async::RunQueryDsl;
 use crate::{
     db::Db,
     desired,
+    json::{IfReadable, Json},
     ledger::confirm,
-    notices,
+    notices, restarts,
     schema::{game_servers, now},
     word::stored,
 };
 
 /// Id, generation and host of a server as it is published, and the time of the read.
-type PublishedColumns = (i32, i64, Option<String>, Timestamp);
+type PublishedColumns = (i32, i64, Option<String>, String, Option<Json<IfReadable<RestartChoice>>>, Timestamp);
 
 macro_rules! published {
     () => {
-        (game_servers::id, game_servers::status_generation, game_servers::host, now())
+        (
+            game_servers::id,
+            game_servers::status_generation,
+            game_servers::host,
+            game_servers::game_type,
+            game_servers::restart_policy,
+            now(),
+        )
     };
 }
 
 fn known(rows: Vec<PublishedColumns>) -> Vec<Published> {
-    let known = |(id, generation, host, at): PublishedColumns| {
-        host.map(|host| Published { server: ServerId(id), generation, host, at })
+    let known = |(id, generation, host, game_type, choice, at): PublishedColumns| {
+        let restart_choice = choice.and_then(|Json(IfReadable(choice))| choice).unwrap_or_default();
+        host.map(|host| Published { server: ServerId(id), generation, host, game_type, restart_choice, at })
     };
     rows.into_iter().filter_map(known).collect()
 }
@@ -73,6 +83,7 @@ impl ObservationStore for Db {
                     game_servers::status.eq(stored(Status::Running)),
                     game_servers::error_message.eq(None::<String>),
                     game_servers::stopped_at.eq(None::<Timestamp>),
+                    game_servers::restart_at.eq(None::<Timestamp>),
                     game_servers::updated_at.eq(now()),
                 ))
                 .execute(conn)
@@ -89,7 +100,14 @@ impl ObservationStore for Db {
         self.run(async |conn| confirm::confirm(conn, running).await).await
     }
 
-    async fn crashed(&self, server: ServerId, generation: Generation, how: &Reason) -> Result<bool, StoreError> {
+    async fn crashed(
+        &self,
+        server: ServerId,
+        generation: Generation,
+        how: &Reason,
+        by: EndedBy,
+        policy: &RestartPolicy,
+    ) -> Result<Option<Plan>, StoreError> {
         self.transaction(async |conn| {
             let as_published =
                 game_servers::status.eq(stored(Status::Running)).and(game_servers::status_generation.eq(generation));
@@ -103,10 +121,17 @@ impl ObservationStore for Db {
                 ))
                 .execute(conn)
                 .await?;
-            if updated == 1 {
-                notices::tell(conn, server, Kind::ServerCrashed, Some(generation), how).await?;
+            if updated == 0 {
+                return Ok(None);
             }
-            Ok(updated == 1)
+            let plan = restarts::plan(conn, server, generation, by, policy).await?;
+            let told = match plan {
+                Plan::Restart { .. } => return Ok(Some(plan)),
+                Plan::GiveUp => restarts::given_up(how, policy),
+                Plan::Leave => how.to_string(),
+            };
+            notices::tell(conn, server, Kind::ServerCrashed, Some(generation), &told).await?;
+            Ok(Some(plan))
         })
         .await
     }

@@ -33,11 +33,12 @@ impl RetentionStore for Db {
         let age = TimeDelta::from_std(age).unwrap_or(TimeDelta::MAX);
         self.transaction(async |conn| {
             let at: Timestamp = diesel::select(now()).get_result(conn).await?;
-            // The program's own requests have to be carried out, however late: stops of unpaid servers, or those below.
+            // The program's own requests have to be carried out, however late: stops of unpaid servers, or those below, and
+            // restarts after an outage of the host.
             let old = ops::state
                 .eq(stored(State::Queued))
                 .and(ops::created_at.lt(at - age))
-                .and(ops::origin.ne(stored(Origin::Operator)))
+                .and(ops::origin.ne_all([Origin::Operator, Origin::Supervisor].map(stored)))
                 .and(ops::action.eq_any(every::<Action>()))
                 .and(ops::origin.eq_any(every::<Origin>()));
             let waiting: Vec<(Uuid, i32)> = ops::table

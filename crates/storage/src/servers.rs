@@ -5,8 +5,8 @@ use agis_base::{
     name::{look_alike, shape},
 };
 use agis_servers::{
-    Access, NewServer, Permission, Permissions, Server, ServerChange, Status,
-    host::Endpoint,
+    Access, NewServer, Permission, Permissions, Restart, RestartChoice, Server, ServerChange, Status,
+    host::{Endpoint, OpenPort},
     server::Desired,
     store::{Page, ServerFilter, ServerStore, Terms, WriteError},
 };
@@ -21,10 +21,10 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use crate::{
     db::Db,
     error::Fault,
-    games, once,
-    ports::StoredPorts,
+    games,
+    json::{IfReadable, Json},
+    once,
     schema::{game_servers, now, server_grants},
-    settings::SettingsColumn,
     shares::{self, Granted},
     stats, users,
     word::{Stored, every, stored},
@@ -45,8 +45,13 @@ pub(crate) struct ServerRow {
     host: Option<String>,
     address: Option<String>,
     port: Option<i32>,
-    ports: Option<StoredPorts>,
+    ports: Option<Json<IfReadable<Vec<OpenPort>>>>,
     error_message: Option<String>,
+    restart_policy: Option<Json<IfReadable<RestartChoice>>>,
+    restarts: Vec<Timestamp>,
+    restart_max: Option<i32>,
+    restart_generation: Option<i64>,
+    restart_at: Option<Timestamp>,
     cost_per_hour: i32,
     created_at: Timestamp,
     updated_at: Timestamp,
@@ -55,6 +60,16 @@ pub(crate) struct ServerRow {
 impl ServerRow {
     pub(crate) fn into_server<R>(self) -> Result<Server, Fault<R>> {
         let port = self.port.and_then(|port| u16::try_from(port).ok());
+        let status = self.status.known("game_servers.status")?;
+        let waits = self.restart_generation == Some(self.generation);
+        let restart = match (status, self.restart_max) {
+            (Status::Crashed | Status::Failed, Some(of)) if waits => {
+                let restarts = u32::try_from(self.restarts.len()).unwrap_or(u32::MAX);
+                let attempt = restarts + u32::from(self.restart_at.is_some());
+                Some(Restart { at: self.restart_at, attempt, of: of.unsigned_abs() })
+            }
+            _ => None,
+        };
         Ok(Server {
             id: ServerId(self.id),
             owner: UserId::from_stored(&self.discord_id),
@@ -62,20 +77,28 @@ impl ServerRow {
             game_type: self.game_type,
             description: self.description,
             is_public: self.is_public,
-            status: self.status.known("game_servers.status")?,
+            status,
             desired: self.desired.known("game_servers.desired")?,
             generation: self.generation,
             host: self.host,
             endpoint: self.address.zip(port).map(|(address, port)| {
-                let ports = self.ports.map(|ports| ports.led_by(port)).unwrap_or_default();
-                Endpoint { address, port, ports }
+                let ports = self.ports.and_then(|Json(IfReadable(ports))| ports).filter(|ports| is_led_by(ports, port));
+                Endpoint { address, port, ports: ports.unwrap_or_default() }
             }),
             error: self.error_message,
+            restart_choice: self.restart_policy.and_then(|Json(IfReadable(choice))| choice).unwrap_or_default(),
+            restart,
             cost_per_hour: self.cost_per_hour,
             created_at: self.created_at,
             updated_at: self.updated_at,
         })
     }
+}
+
+/// Checks whether this is the first of these ports. An earlier version, which runs beside this one during an update,
+/// publishes the first port only.
+fn is_led_by(ports: &[OpenPort], port: u16) -> bool {
+    matches!(ports, [first, ..] if first.port == port)
 }
 
 #[async_trait]
@@ -115,7 +138,7 @@ impl ServerStore for Db {
                     game_servers::status.eq(stored(Status::Stopped)),
                     game_servers::cost_per_hour.eq(terms.cost_per_hour),
                     game_servers::host.eq(&terms.host),
-                    game_servers::settings.eq(SettingsColumn(new.settings.clone())),
+                    game_servers::settings.eq(Json(new.settings.clone())),
                 ))
                 .returning(ServerRow::as_returning())
                 .get_result(conn)
@@ -236,6 +259,7 @@ impl ServerStore for Db {
                         .map(|name| (game_servers::name.eq(name), game_servers::name_shape.eq(shape(name)))),
                     change.description.as_ref().map(|text| game_servers::description.eq(text)),
                     change.is_public.map(|public| game_servers::is_public.eq(public)),
+                    change.restart_choice.map(|choice| game_servers::restart_policy.eq(choice.map(Json))),
                     game_servers::updated_at.eq(now()),
                 ))
                 .returning(ServerRow::as_returning())

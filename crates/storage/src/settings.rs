@@ -1,52 +1,21 @@
 //! Settings of servers in columns of JSON.
 
-use std::io::Write;
-
 use agis_base::{ServerId, StoreError, UserId};
 use agis_servers::{
     game::{SettingValue, SettingValues},
     store::{SETTINGS_BYTES, SettingStore, SettingsWriteError, StoredSettings},
 };
 use async_trait::async_trait;
-use diesel::{
-    deserialize::{self, FromSql, FromSqlRow},
-    expression::AsExpression,
-    pg::{Pg, PgValue},
-    prelude::*,
-    serialize::{self, IsNull, Output, ToSql},
-    sql_types::Jsonb,
-};
+use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 use crate::{
     db::Db,
     error::Fault,
+    json::Json,
     schema::{game_servers, now},
     servers::ServerRow,
 };
-
-/// Version of PostgreSQL's binary form of `jsonb`, which precedes the text.
-const BINARY_FORM: u8 = 1;
-
-/// Values of settings.
-#[derive(Debug, Clone, FromSqlRow, AsExpression)]
-#[diesel(sql_type = Jsonb)]
-pub(crate) struct SettingsColumn(pub(crate) SettingValues);
-
-impl FromSql<Jsonb, Pg> for SettingsColumn {
-    fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {
-        let text = value.as_bytes().strip_prefix(&[BINARY_FORM]).unwrap_or_default();
-        Ok(Self(serde_json::from_slice(text)?))
-    }
-}
-
-impl ToSql<Jsonb, Pg> for SettingsColumn {
-    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Pg>) -> serialize::Result {
-        out.write_all(&[BINARY_FORM])?;
-        serde_json::to_writer(out, &self.0)?;
-        Ok(IsNull::No)
-    }
-}
 
 #[async_trait]
 impl SettingStore for Db {
@@ -72,9 +41,9 @@ impl SettingStore for Db {
                 .filter(game_servers::id.eq(id.0).and(game_servers::deleted_at.is_null()))
                 .select((game_servers::discord_id, game_servers::settings))
                 .for_no_key_update();
-            let row: Option<(String, SettingsColumn)> = row.first(conn).await.optional()?;
+            let row: Option<(String, Json<SettingValues>)> = row.first(conn).await.optional()?;
             let is_theirs = |(found, _): &(String, _)| owner.is_none_or(|owner| owner.as_str() == found);
-            let Some((_, SettingsColumn(mut settings))) = row.filter(is_theirs) else { return Ok(None) };
+            let Some((_, Json(mut settings))) = row.filter(is_theirs) else { return Ok(None) };
             for (name, value) in change {
                 match value {
                     Some(value) => drop(settings.insert(name.clone(), value.clone())),
@@ -85,7 +54,7 @@ impl SettingStore for Db {
                 return Err(Fault::Refused(SettingsWriteError::TooLarge));
             }
             let row: SettingsRow = diesel::update(game_servers::table.find(id.0))
-                .set((game_servers::settings.eq(SettingsColumn(settings)), game_servers::updated_at.eq(now())))
+                .set((game_servers::settings.eq(Json(settings)), game_servers::updated_at.eq(now())))
                 .returning((ServerRow::as_returning(), game_servers::settings, game_servers::launch_settings))
                 .get_result(conn)
                 .await?;
@@ -95,7 +64,7 @@ impl SettingStore for Db {
     }
 }
 
-type SettingsRow = (ServerRow, SettingsColumn, SettingsColumn);
+type SettingsRow = (ServerRow, Json<SettingValues>, Json<SettingValues>);
 
 fn stored_settings<R>((row, chosen, launched): SettingsRow) -> Result<StoredSettings, Fault<R>> {
     Ok(StoredSettings { server: row.into_server()?, chosen: chosen.0, launched: launched.0 })

@@ -200,7 +200,8 @@ pub(crate) fn is_alive(pid: i64) -> bool {
     std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
 }
 
-/// Games for tests: ports differ between test processes, which run at the same time.
+/// Games for tests: ports differ between test processes, which run at the same time. Their servers stay down after a crash,
+/// so that tests see it.
 fn catalogue() -> String {
     let port = 10_000 + std::process::id() * 41 % 18_000;
     format!(
@@ -209,6 +210,7 @@ fn catalogue() -> String {
         title = "Demo"
         command = ["{{agis}}", "demo-game", "--bind", "{{bind}}", "--port", "{{port}}", "--name", "{{name}}", "--greeting", "{{settings.greeting}}"]
         port = {port}
+        restart = {{ on = "never" }}
         cost_per_hour = 0
         ready = {{ when = {{ log = "ready for players" }}, within_s = 30 }}
         stop = {{ how = {{ signal = "SIGTERM" }}, grace_s = 10 }}
@@ -218,6 +220,7 @@ fn catalogue() -> String {
         title = "Never ready"
         command = ["{{agis}}", "demo-game", "--bind", "{{bind}}", "--port", "{{port}}", "--name", "{{name}}", "--never-ready"]
         port = {port}
+        restart = {{ on = "never" }}
         cost_per_hour = 0
         ready = {{ when = {{ log = "ready for players" }}, within_s = 60 }}
 
@@ -225,6 +228,7 @@ fn catalogue() -> String {
         title = "Not ready in time"
         command = ["{{agis}}", "demo-game", "--bind", "{{bind}}", "--port", "{{port}}", "--name", "{{name}}", "--never-ready"]
         port = {port}
+        restart = {{ on = "never" }}
         cost_per_hour = 5
         ready = {{ when = {{ log = "ready for players" }}, within_s = 1 }}
 
@@ -232,6 +236,7 @@ fn catalogue() -> String {
         title = "Sleeper"
         command = ["sleep", "100000"]
         port = {port}
+        restart = {{ on = "never" }}
         cost_per_hour = 0
         ready = {{ when = {{ delay = 0 }}, within_s = 30 }}
         stop = {{ how = {{ signal = "SIGTERM" }}, grace_s = 5 }}

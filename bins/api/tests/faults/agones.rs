@@ -15,6 +15,7 @@ const GAMES: &str = r#"
 [survival]
 title = "Survival"
 cost_per_hour = 30
+restart = { on = "never" }
 ready = { when = "ready", within_s = 60 }
 world = { size = "1Gi", mount = "/data" }
 gameserver = """

@@ -18,6 +18,7 @@ mod missed;
 mod notices;
 mod recovery;
 mod redis;
+mod restarts;
 mod rolling;
 mod tls;
 mod zones;

@@ -8,7 +8,7 @@ use std::{
 
 use agis_base::{Reason, StoreError};
 use agis_servers::{
-    Action, State, Status,
+    Action, RestartOn, RestartPolicy, State, Status,
     host::{Host, HostError, Launch, Order, Progress, Reached, Slot, Target},
     operation,
     store::{Claim, Facts, Outcome},
@@ -88,6 +88,10 @@ impl Attempt {
     async fn conclude(&self, applied: Result<Reached, HostError>) {
         match applied {
             Ok(Reached::Ended(how)) if self.had_run() => self.revive(&how.into(), true).await,
+            // Its policy wants it to run on, so this is no success.
+            Ok(Reached::Ended(how)) if self.policy().on == RestartOn::Always => {
+                self.finish(Outcome::Failed(how.into())).await
+            }
             Ok(reached) => self.finish(outcome(reached)).await,
             Err(HostError::Failed(how)) if self.had_run() => self.revive(&how.into(), false).await,
             Err(HostError::Failed(why)) => self.finish(Outcome::Failed(why.into())).await,
@@ -115,6 +119,11 @@ impl Attempt {
             Action::Stop => Target::Stopped,
             Action::Delete => Target::Deleted,
         })
+    }
+
+    fn policy(&self) -> RestartPolicy {
+        let server = &self.claim.server;
+        self.shared.catalogue.restart_policy(&server.game_type, server.restart_choice)
     }
 
     fn order(&self, target: Target) -> Order {
@@ -145,7 +154,8 @@ impl Attempt {
         let until = Instant::now() + self.shared.leases.term();
         let mut refused = false;
         let killed = self.host.had_to_kill(self.claim.server.id, self.claim.operation.id).await;
-        let facts = Facts { killed, image: self.progress.heard().borrow().image.clone() };
+        let image = self.progress.heard().borrow().image.clone();
+        let facts = Facts { killed, image, restart: self.policy() };
         loop {
             match self.write(&outcome, &facts).await {
                 Ok(Some(state)) => return self.ended(&outcome, state, killed == Some(true)),

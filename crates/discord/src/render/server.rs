@@ -118,6 +118,7 @@ fn told(operation: &Operation) -> String {
         Origin::Rest => " over REST",
         Origin::Schedule => " by schedule",
         Origin::Operator => " by the operator",
+        Origin::Supervisor => " after it had ended",
     };
     let mark = if went_wrong(operation.state) { "⚠️ " } else { "" };
     let (who, when) = (person(&operation.actor), relative(operation.created_at));

@@ -31,6 +31,8 @@ fn server(name: &str) -> Server {
         host: Some("here".to_owned()),
         endpoint: Some(Endpoint { address: "203.0.113.7".to_owned(), port: 3979, ports: vec![port.clone(), port] }),
         error: Some(name.to_owned()),
+        restart_choice: Default::default(),
+        restart: None,
         cost_per_hour: 0,
         created_at: Default::default(),
         updated_at: Default::default(),

@@ -8,6 +8,7 @@ use crate::{
     game::SettingValues,
     host::{Endpoint, Generation, Told},
     operation::{Action, Operation, State},
+    restart::RestartPolicy,
     server::{Server, Status},
 };
 
@@ -103,6 +104,8 @@ pub struct Facts {
     pub killed: Option<bool>,
     /// See [`Operation::image`]; `None` leaves the image that is stored.
     pub image: Option<Reason>,
+    /// Rule by which the server is started again if its start failed.
+    pub restart: RestartPolicy,
 }
 
 /// Outcome of an operation.

@@ -1,7 +1,10 @@
 use agis_base::{Reason, ServerId, StoreError, Timestamp};
 use async_trait::async_trait;
 
-use crate::host::Generation;
+use crate::{
+    host::Generation,
+    restart::{EndedBy, Plan, RestartChoice, RestartPolicy},
+};
 
 /// Published servers, for those who compare them with their hosts.
 #[async_trait]
@@ -13,8 +16,16 @@ pub trait ObservationStore: Send + Sync {
     /// is left alone.
     async fn confirm(&self, running: &[Published]) -> Result<(), StoreError>;
 
-    /// Records that a running server has ended by itself at this generation; returns false if that is no news.
-    async fn crashed(&self, server: ServerId, generation: Generation, how: &Reason) -> Result<bool, StoreError>;
+    /// Records that a running server has ended by itself at this generation, and plans its restart by this policy, in one
+    /// transaction. Its owner is told unless it is started again. Returns the plan; `None` if that is no news.
+    async fn crashed(
+        &self,
+        server: ServerId,
+        generation: Generation,
+        how: &Reason,
+        by: EndedBy,
+        policy: &RestartPolicy,
+    ) -> Result<Option<Plan>, StoreError>;
 
     /// Returns the servers of these hosts that are published as crashed, although nothing was asked of them since. Their host
     /// may see them running: it could not say at the time.
@@ -41,6 +52,10 @@ pub struct Published {
     pub generation: Generation,
     /// Host of the server.
     pub host: String,
+    /// Key of its game.
+    pub game_type: String,
+    /// See [`Server::restart_choice`](crate::Server::restart_choice).
+    pub restart_choice: RestartChoice,
     /// Time of this read, by the database's clock.
     pub at: Timestamp,
 }

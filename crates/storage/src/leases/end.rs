@@ -5,6 +5,7 @@ use agis_servers::{
     Action, Operation, State,
     host::Generation,
     operation::SUPERSEDED,
+    restart::{EndedBy, Plan},
     store::{Billing, Claim, Facts, Held, Outcome},
 };
 use chrono::TimeDelta;
@@ -15,10 +16,11 @@ use uuid::Uuid;
 use crate::{
     desired,
     error::Fault,
+    json::Json,
     ledger::confirm,
     notices,
     notify::{OPERATIONS, ring},
-    ports::StoredPorts,
+    restarts,
     schema::{game_servers, now, operations as ops},
     word::{Stored, stored},
 };
@@ -56,7 +58,14 @@ pub(super) async fn finish(
     }
     // The next operation on the server can begin.
     ring(conn, OPERATIONS).await?;
-    if state == State::Failed {
+    let plan = match outcome {
+        Outcome::Failed(_) if claim.operation.action.begins() => {
+            restarts::plan(conn, claim.server.id, claim.operation.generation, EndedBy::FailedStart, &facts.restart)
+                .await?
+        }
+        _ => Plan::Leave,
+    };
+    if state == State::Failed && !matches!(plan, Plan::Restart { .. }) {
         notices::tell_of_operations(conn, &[claim.operation.id.0]).await?;
     }
     Ok(Some(state))
@@ -160,7 +169,7 @@ async fn publish(
             let address = (
                 game_servers::address.eq(&endpoint.address),
                 game_servers::port.eq(i32::from(endpoint.port)),
-                game_servers::ports.eq(StoredPorts(endpoint.ports.clone())),
+                game_servers::ports.eq(Json(&endpoint.ports)),
                 game_servers::error_message.eq(None::<String>),
             );
             diesel::update(server).set((common, address)).execute(conn).await?;

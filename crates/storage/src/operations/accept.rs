@@ -97,7 +97,7 @@ async fn known(
     let (mut keys, mut firings) = (vec![], HashMap::new());
     for request in requests {
         match &request.identity {
-            Identity::None => {}
+            Identity::None | Identity::Restart { .. } => {}
             Identity::Key(key) => keys.push(key),
             Identity::Firing { operation, .. } => drop(firings.insert(*operation, &request.identity)),
         }

@@ -119,7 +119,7 @@ impl Draft {
             self.gone.insert(server.id);
         }
         let (id, key) = match &request.identity {
-            Identity::None => (OperationId::new(), None),
+            Identity::None | Identity::Restart { .. } => (OperationId::new(), None),
             Identity::Key(key) => (OperationId::new(), Some(key.clone())),
             Identity::Firing { operation, .. } => (*operation, None),
         };

@@ -57,6 +57,7 @@ pub(super) async fn update_servers(conn: &mut AsyncPgConnection, draft: &Draft) 
     // diesel joins no `unnest`.
     diesel::sql_query(
         "update game_servers s set desired = u.desired, generation = u.generation, latest_slot = u.slot,
+                restart_at = null,
                 updated_at = now()
          from unnest($1, $2, $3, $4) as u(id, desired, generation, slot) where s.id = u.id",
     )

@@ -43,7 +43,7 @@ async fn lost_attempt_tells_nothing() {
     assert_eq!((shown.progress, shown.image.as_deref()), (None, Some("x@sha256:1")));
 
     db.tell(second.held(), &told("starting", None)).await.expect("told");
-    let facts = Facts { killed: Some(false), image: Some("x@sha256:3".into()) };
+    let facts = Facts { killed: Some(false), image: Some("x@sha256:3".into()), ..Facts::default() };
     db.finish(&second, &Outcome::Failed("it broke".into()), &facts, Billing::Off).await.expect("an end").expect("ours");
     db.tell(second.held(), &told("late", Some("x@sha256:4"))).await.expect("nothing");
     let shown = operation(db, id).await;

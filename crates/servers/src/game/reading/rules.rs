@@ -15,7 +15,7 @@ use super::{
     settings::{self, unknown_setting},
     written::Written,
 };
-use crate::console::COMMAND_MAX;
+use crate::{console::COMMAND_MAX, restart::InvalidPolicy};
 
 /// Maximum length of a file's name on Linux, in bytes.
 const FILE_NAME_MAX: usize = 255;
@@ -36,6 +36,9 @@ pub(super) fn broken_rules(key: &str, game: &Written) -> Vec<Broken> {
     rules.0.extend(ports::broken_rules(game));
     rules.start(game);
     rules.stop(game);
+    if let Err(InvalidPolicy { field, rule }) = game.restart.check() {
+        rules.check(true, &["restart", field], rule);
+    }
     for (name, value) in &game.env {
         rules.environment(&["env", name], name, value);
         if let Some(problem) = unknown_value(game, value) {

@@ -21,6 +21,7 @@ use super::{
     query::WrittenQuery,
     settings::WrittenSettings,
 };
+use crate::restart::RestartPolicy;
 
 /// Fields of a game as the catalogue writes them.
 #[derive(Default, Deserialize)]
@@ -53,6 +54,8 @@ pub(super) struct Written {
     pub(super) stop: Stop,
     #[serde(default)]
     pub(super) good_exits: GoodExits,
+    #[serde(default)]
+    pub(super) restart: RestartPolicy,
     #[serde(default)]
     pub(super) console: Option<WrittenConsole>,
     #[serde(default)]
@@ -235,7 +238,7 @@ impl Written {
     pub(super) fn game(self, key: &str, is_built_in: bool) -> Option<Game> {
         let (ports, settings) = (self.game_ports()?, self.game_settings());
         let first = self.port_names().first().copied().unwrap_or(GamePort::ONLY).to_owned();
-        let Self { title, cost_per_hour, ready, stop, good_exits, mut env, files, query, about, .. } = self;
+        let Self { title, cost_per_hour, ready, stop, good_exits, restart, mut env, files, query, about, .. } = self;
         let mut command = self.command.into_iter();
         let runs = match (command.next(), self.container, self.gameserver, self.fleet) {
             (Some(program), None, None, None) => Runs::Process(Process { program, arguments: command.collect() }),
@@ -263,6 +266,7 @@ impl Written {
             ready,
             stop,
             good_exits,
+            restart,
             env,
             files,
             settings,

@@ -1,0 +1,64 @@
+//! Lengths of time as people write them: `90s`, `10m`, `1h 30m`.
+
+use std::{fmt, str::FromStr, time::Duration};
+
+use jiff::SignedDuration;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use thiserror::Error;
+
+/// Longest text that is read.
+const TEXT_MAX: usize = 40;
+
+/// Length of time in whole seconds, written by jiff's "friendly" format or ISO 8601.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Span(u32);
+
+/// Error: a text is no length of time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("must be a time in whole seconds, such as `90s`, `10m` or `2h`")]
+pub struct InvalidSpan;
+
+impl Span {
+    /// Creates a span of so many minutes.
+    pub const fn of_minutes(minutes: u32) -> Self {
+        Self(minutes.saturating_mul(60))
+    }
+
+    /// Returns the length.
+    pub const fn duration(self) -> Duration {
+        Duration::from_secs(self.0 as u64)
+    }
+}
+
+impl FromStr for Span {
+    type Err = InvalidSpan;
+
+    fn from_str(text: &str) -> Result<Self, InvalidSpan> {
+        if text.len() > TEXT_MAX {
+            return Err(InvalidSpan);
+        }
+        let span: SignedDuration = text.trim().parse().map_err(|_| InvalidSpan)?;
+        if span.subsec_nanos() != 0 {
+            return Err(InvalidSpan);
+        }
+        u32::try_from(span.as_secs()).map(Self).map_err(|_| InvalidSpan)
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#}", SignedDuration::from_secs(self.0.into()))
+    }
+}
+
+impl Serialize for Span {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}

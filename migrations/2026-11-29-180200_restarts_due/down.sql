@@ -1,0 +1,1 @@
+drop index concurrently if exists idx_game_servers_restart_at;
