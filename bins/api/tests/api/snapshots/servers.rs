@@ -43,6 +43,13 @@ async fn a_server() {
       ],
       "port": null,
       "ports": [],
+      "restart": null,
+      "restart_policy": {
+        "max": 5,
+        "on": "never",
+        "stable_after": "5m",
+        "within": "10m"
+      },
       "status": "stopped",
       "updated_at": "[time]"
     }
@@ -78,6 +85,13 @@ async fn a_server() {
       ],
       "port": null,
       "ports": [],
+      "restart": null,
+      "restart_policy": {
+        "max": 5,
+        "on": "never",
+        "stable_after": "5m",
+        "within": "10m"
+      },
       "status": "stopped",
       "updated_at": "[time]"
     }

@@ -46,4 +46,5 @@ insert into credit_ledger (discord_id, amount, balance, kind, server_id, game_ty
 insert into credit_ledger (discord_id, amount, balance, kind, reason, command_id) values
     ('1', 20, 120, 'grant', 'a prize', 'prize 1'), ('1', -20, 100, 'correction', 'not them', 'prize 1, back');
 insert into hosts (name, kind, directory, report) values ('here', 'process', gen_random_uuid(), '{}');
-update game_servers set settings = '{"difficulty": "hard"}' where id = 7;
+update game_servers set settings = '{"difficulty": "hard"}', restart_policy = '{"on": "always"}', restarts = array[now()],
+                        restart_max = 5, restart_generation = 1, restart_at = now() where id = 7;
