@@ -34,12 +34,17 @@ pub struct Pace {
 
 impl Default for Pace {
     fn default() -> Self {
-        Self {
-            call: Duration::from_secs(15),
-            work: Duration::from_secs(120),
-            pull: Duration::from_secs(60 * 60),
-            stall: Duration::from_secs(120),
-            reap: Duration::from_secs(30),
-        }
+        Self::DEFAULT
     }
+}
+
+impl Pace {
+    /// Pace of a machine of an operator.
+    pub const DEFAULT: Self = Self {
+        call: Duration::from_secs(15),
+        work: Duration::from_secs(120),
+        pull: Duration::from_secs(60 * 60),
+        stall: Duration::from_secs(120),
+        reap: Duration::from_secs(30),
+    };
 }

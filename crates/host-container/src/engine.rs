@@ -34,6 +34,11 @@ struct Connection {
     brand: Brand,
 }
 
+/// Returns whether the engine has no rights of root.
+pub(crate) fn is_rootless(info: &SystemInfo) -> bool {
+    info.security_options.iter().flatten().any(|it| it.starts_with("name=rootless"))
+}
+
 /// Make of an engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Brand {

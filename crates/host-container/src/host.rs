@@ -19,7 +19,7 @@ use uuid::Uuid;
 use crate::{
     config::Config,
     console,
-    engine::{Brand, Engine, Trouble},
+    engine::{Engine, Trouble, is_rootless},
     image::Images,
     names, network,
     pin::Pin,
@@ -29,7 +29,7 @@ use crate::{
     seen::{Seen, State},
     start::Start,
     stop::{Ending, remove},
-    watch,
+    user, watch,
 };
 
 /// Time between two looks at a container that is in a state without a word.
@@ -141,12 +141,6 @@ impl Setup {
         blocking(move || Run::read(&dir)).await
     }
 
-    /// Returns the make of the engine, and whether it has no rights of root.
-    pub(crate) async fn rootless(&self) -> Result<(Brand, bool), HostError> {
-        let (brand, info) = (self.engine.brand().await?, self.engine.info().await?);
-        Ok((brand, info.security_options.iter().flatten().any(|it| it.starts_with("name=rootless"))))
-    }
-
     pub(crate) async fn observe(&self, server: ServerId) -> Result<Observed, HostError> {
         // The record comes first: a container that is recorded existed at that moment.
         let run = self.record(server).await?;
@@ -243,13 +237,21 @@ impl Host for ContainerHost {
         }
     }
 
-    async fn unfit(&self, _: &Arc<Game>) -> Option<Unfit> {
-        let trouble = self.setup.engine.call(async |docker| docker.ping().await).await.err()?;
-        let reason = match &trouble {
-            Trouble::Foreign(_) => "its host has another container engine than its servers",
-            _ => "the container engine of its host does not answer",
+    async fn unfit(&self, game: &Arc<Game>) -> Option<Unfit> {
+        let (reason, detail) = match self.setup.engine.info().await {
+            Ok(info) => {
+                let why = user::why_not(game.container()?, is_rootless(&info))?;
+                ("the container engine of its host is rootless".to_owned(), why)
+            }
+            Err(trouble @ Trouble::Foreign(_)) => (
+                "its host has another container engine than its servers".to_owned(),
+                HostError::from(trouble).to_string(),
+            ),
+            Err(trouble) => {
+                ("the container engine of its host does not answer".to_owned(), HostError::from(trouble).to_string())
+            }
         };
-        Some(Unfit { reason: reason.to_owned(), detail: HostError::from(trouble).to_string() })
+        Some(Unfit { reason, detail })
     }
 
     async fn observe(&self, server: ServerId) -> Result<Observed, HostError> {

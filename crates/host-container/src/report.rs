@@ -3,17 +3,19 @@
 use std::sync::Arc;
 
 use agis_machine::{dir::blocking, room};
-use agis_servers::host::{Boundary, Containment, HostReport};
+use agis_servers::host::{Boundary, Containment, HostError, HostReport};
 use bollard::models::SystemInfo;
 
-use crate::{engine::Brand, host::Setup};
+use crate::{
+    engine::{Brand, is_rootless},
+    host::Setup,
+};
 
 /// Returns what holds on this machine, and why other boundaries do not.
 pub(crate) async fn report(setup: &Arc<Setup>) -> HostReport {
-    let containment = match (setup.rootless().await, setup.engine.info().await) {
-        (Ok(engine), Ok(info)) => containment(engine, setup.machine.some_account().is_some(), &info),
-        (Err(error), _) => unknown(&error.to_string()),
-        (_, Err(trouble)) => unknown(&agis_servers::host::HostError::from(trouble).to_string()),
+    let containment = match (setup.engine.brand().await, setup.engine.info().await) {
+        (Ok(brand), Ok(info)) => containment(brand, setup.machine.some_account().is_some(), &info),
+        (Err(trouble), _) | (_, Err(trouble)) => unknown(&HostError::from(trouble).to_string()),
     };
     let machine = Arc::clone(setup);
     let rooms = blocking(move || Ok((room::disk(&machine.machine.root).ok(), room::memory().ok())));
@@ -27,11 +29,11 @@ fn unknown(why: &str) -> Containment {
         .fold(Containment::default(), |report, boundary| report.without(boundary, why))
 }
 
-fn containment((brand, is_rootless): (Brand, bool), is_root: bool, info: &SystemInfo) -> Containment {
+fn containment(brand: Brand, is_root: bool, info: &SystemInfo) -> Containment {
     let report = Containment::default()
         .with(Boundary::Processes, "a container for each run")
         .with(Boundary::Files, "a container with its own world alone, and a network of its own");
-    let report = match (is_rootless, is_root, brand) {
+    let report = match (is_rootless(info), is_root, brand) {
         (false, true, _) => report.with(Boundary::Account, "GAME_UIDS, or the user that the catalogue names"),
         (true, _, _) => report.without(Boundary::Account, "the engine is rootless, so games run under its account"),
         (false, false, _) => report.without(Boundary::Account, "AGIS is not root, so games run under its account"),

@@ -21,7 +21,7 @@ use tokio::time::sleep;
 use crate::{
     container::{self, Site},
     ending::End,
-    engine::Trouble,
+    engine::{Trouble, is_rootless},
     host::Setup,
     image::PullProgress,
     network,
@@ -90,7 +90,12 @@ impl Start<'_> {
         let container = game
             .container()
             .ok_or_else(|| HostError::Failed(format!("the game '{}' does not run as a container", game.key)))?;
-        disk::check_reserve(&self.setup.machine.root, self.setup.machine.disk_reserve)?;
+        let (machine, info) = (&self.setup.machine, self.setup.engine.info().await?);
+        disk::check_reserve(&machine.root, machine.disk_reserve)?;
+        let engine_root = info.docker_root_dir.clone().unwrap_or_default();
+        disk::check_other(engine_root.as_ref(), "the container engine", machine.disk_reserve)?;
+        let engine = (self.setup.engine.brand().await?, is_rootless(&info));
+        let run_as = user::of(machine, self.server, container, engine)?;
         // A pull may take an hour, and only waits.
         self.slot.leave();
         let image = {
@@ -99,8 +104,6 @@ impl Start<'_> {
         };
         self.slot.take_again().await;
         self.progress.image(image.digest.clone());
-        let engine = self.setup.rootless().await?;
-        let run_as = user::of(&self.setup.machine, self.server, container, engine)?;
         let prepared = self.prepare(container, run_as).await?;
         self.make_room().await?;
         let network = network::ensure(self.setup, self.server, self.generation).await?;

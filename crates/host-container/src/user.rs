@@ -20,19 +20,38 @@ pub(crate) struct RunAs {
     pub(crate) owner: Option<Account>,
 }
 
+/// Capabilities by which a program makes files that belong to somebody else.
+const GIVING: [&str; 3] = ["CHOWN", "SETUID", "SETGID"];
+
+/// Returns the reason why a rootless engine must not run this container: files of the engine's further accounts would be in
+/// its world, and AGIS could neither read nor delete them.
+pub(crate) fn why_not(container: &Container, is_rootless: bool) -> Option<String> {
+    let giving: Vec<_> = container.capabilities.iter().map(String::as_str).filter(|it| GIVING.contains(it)).collect();
+    (is_rootless && !giving.is_empty()).then(|| {
+        format!(
+            "its image gives files to other accounts ({}), which AGIS could not delete under a rootless engine: use an engine \
+             of root, or an image that needs no capabilities",
+            giving.join(", ")
+        )
+    })
+}
+
 /// Returns the account of a server's container.
 ///
 /// As root, each server has an account of its own, or that of the catalogue. Otherwise its files belong to the account of
 /// this program, whatever the container calls it: so the world can be measured, kept and deleted.
 ///
 /// # Errors
-/// Fails if this program cannot give files to the account of the catalogue.
+/// Fails if this program cannot give files to the account of the catalogue, or could not delete those of the game.
 pub(crate) fn of(
     machine: &Machine,
     server: ServerId,
     container: &Container,
     (brand, is_rootless): (Brand, bool),
 ) -> Result<RunAs, HostError> {
+    if let Some(why) = why_not(container, is_rootless) {
+        return Err(HostError::Failed(why));
+    }
     let this = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
     let text = |uid: u32, gid: u32| format!("{uid}:{gid}");
     match (is_rootless, brand, machine.account(server), container.user) {
@@ -57,5 +76,29 @@ pub(crate) fn of(
             text(this.0, this.1)
         ))),
         (false, _, None, _) => Ok(RunAs { inside: text(this.0, this.1), namespace: None, owner: None }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rootless_engine_gives_no_files_away() {
+        let container = |capabilities: &[&str]| Container {
+            image: "docker.io/x/y:1".to_owned(),
+            entrypoint: vec![],
+            command: vec![],
+            user: None,
+            mounts: vec![],
+            capabilities: capabilities.iter().map(|it| (*it).to_owned()).collect(),
+            is_read_only: true,
+            temporary: vec![],
+            has_public_ports: false,
+        };
+        assert_eq!(why_not(&container(&["SYS_NICE"]), true), None);
+        assert_eq!(why_not(&container(&["CHOWN", "SETUID"]), false), None);
+        let why = why_not(&container(&["KILL", "CHOWN", "SETUID"]), true).expect("a reason");
+        assert!(why.contains("(CHOWN, SETUID)"), "{why}");
     }
 }

@@ -4,30 +4,49 @@
 //! - `stage`: what only the kind knows, and orders
 //! - `orders`: promises about orders: once, in their order, by many processes
 //! - `ends`: promises about the ends of runs
-//! - `abilities`: promises about that in which kinds differ
+//! - `consoles`, `worlds`: promises about lines, commands and files, of hosts that have them
 
-mod abilities;
+mod consoles;
 mod ends;
 mod orders;
 mod stage;
+mod worlds;
 
-pub use abilities::*;
+pub use consoles::*;
 pub use ends::*;
 pub use orders::*;
 pub use stage::{Behaviour, Stage};
+pub use worlds::*;
 
-/// Makes a test of every promise, each on a stage of its own. `$stage` is an expression that is awaited.
+/// Makes a test of every promise, each on a stage of its own. `$stage` is an expression that is awaited. Where a stage
+/// stands on something dear, `$ground = …;` before it makes that once, and one test has every promise.
 #[macro_export]
 macro_rules! promises {
-    ($stage:expr) => {
-        $crate::promises!($stage;
+    ($($stage:tt)*) => {
+        $crate::promises_of!([$($stage)*];
             same_order_twice_is_done_once, lower_generation_is_refused, fence_needs_no_server, stop_interrupts_start,
             processes_start_one_server, next_process_adopts_what_runs, deletion_frees_the_server,
             unready_server_is_taken_down, killed_run_has_ended_with_a_reason, good_end_is_no_crash,
-            clearing_spares_other_generations, every_ability_is_declared
+            clearing_spares_other_generations, console_gives_each_line_once, commands_reach_a_run_alone,
+            world_outlives_runs_and_is_kept
         );
     };
-    ($stage:expr; $($promise:ident),*) => {
+}
+
+/// See [`promises!`].
+#[macro_export]
+macro_rules! promises_of {
+    ([$ground:ident = $made:expr; $stage:expr]; $($promise:ident),*) => {
+        #[tokio::test]
+        async fn every_promise_is_kept() {
+            let $ground = $made;
+            $(
+                eprintln!(stringify!($promise));
+                Box::pin($crate::$promise(&$stage.await)).await;
+            )*
+        }
+    };
+    ([$stage:expr]; $($promise:ident),*) => {
         $(
             #[tokio::test]
             async fn $promise() {

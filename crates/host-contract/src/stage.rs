@@ -1,9 +1,10 @@
 //! A place for one test: a server, and processes that serve its host one after the other or at once.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use agis_base::{OperationId, ServerId, UserId};
 use agis_servers::{
+    console::Console,
     game::Game,
     host::{Endpoint, Generation, Host, HostError, Launch, Observed, Order, Progress, Reached, Slot, Target},
 };
@@ -11,7 +12,7 @@ use agis_test_support::wait;
 use async_trait::async_trait;
 
 /// Longer than anything here takes, on a busy machine too.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Behaviour of a game.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +33,17 @@ pub trait Stage: Sync {
 
     /// Returns the host as another process sees it, over the same state. A process may be dropped at any time.
     async fn process(&self) -> Arc<dyn Host>;
+
+    /// Returns the consoles of the host as another process sees them; `None` if the games of this stage do not answer to
+    /// `say`.
+    async fn console(&self) -> Option<Arc<dyn Console>> {
+        None
+    }
+
+    /// Returns the data directory; `None` if the host keeps no worlds on this machine.
+    fn data(&self) -> Option<&Path> {
+        None
+    }
 
     /// Returns a game of this behaviour.
     fn game(&self, behaviour: Behaviour) -> Arc<Game>;

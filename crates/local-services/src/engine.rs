@@ -17,7 +17,7 @@ use crate::account::Account;
 use crate::apt::succeeds;
 use crate::error::{Error, Result};
 use crate::leash::Leash;
-use crate::random;
+use crate::{random, rootfs};
 
 const START: Duration = Duration::from_secs(60);
 const END: Duration = Duration::from_secs(20);
@@ -191,29 +191,26 @@ impl Engine {
     /// Fails if a program cannot be read, or the engine refuses.
     pub fn build(&self, image: &str, programs: &[&Path], lines: &str) -> Result<()> {
         let root = self.dir.join(format!("image-{}", random::hex()?));
-        let bin = root.join("bin");
-        fs::create_dir_all(&bin).map_err(Error::at(&bin))?;
-        for program in programs {
-            let name = program.file_name().unwrap_or_default();
-            fs::copy(program, bin.join(name)).map_err(Error::at(program))?;
-            for library in libraries(program)? {
-                let target = root.join(library.strip_prefix("/").unwrap_or(&library));
-                fs::create_dir_all(target.parent().unwrap_or(&root)).map_err(Error::at(&target))?;
-                fs::copy(&library, &target).map_err(Error::at(&library))?;
-            }
-        }
-        if fs::copy("/bin/busybox", bin.join("busybox")).is_ok() {
-            for name in ["sh", "sleep", "cat", "echo", "kill", "id", "yes", "touch", "ls", "head", "nc", "ln"] {
-                std::os::unix::fs::symlink("busybox", bin.join(name)).map_err(Error::at(&bin))?;
-            }
-        }
+        rootfs::fill(&root, programs)?;
         let file = root.join("Dockerfile");
         fs::write(&file, format!("FROM scratch\nCOPY . /\nENV PATH=/bin\n{lines}\n")).map_err(Error::at(&file))?;
-        let tar = Command::new("tar").arg("-C").arg(&root).args(["-c", "."]).output();
-        let tar = tar.map_err(|error| Error::new(format!("cannot run tar: {error}")))?.stdout;
+        let tar = rootfs::tar(&root)?;
         let answer = self.ask("POST", &format!("/build?t={image}"), &tar)?;
         let _ = fs::remove_dir_all(&root);
         if answer.contains(" 200 ") && !answer.contains("\"error\"") { Ok(()) } else { Err(Error::new(answer)) }
+    }
+
+    /// Has the health of a container checked. Docker does that by itself, and Podman by timers of systemd.
+    ///
+    /// # Errors
+    /// Fails if the engine does not answer.
+    pub fn check_health(&self, container: &str) -> Result<()> {
+        match self.make {
+            Make::Docker => Ok(()),
+            Make::Podman => {
+                self.ask("GET", &format!("/v4.0.0/libpod/containers/{container}/healthcheck"), &[]).map(drop)
+            }
+        }
     }
 
     /// Asks the engine, and returns the head and the body of its answer.
@@ -253,6 +250,7 @@ impl Engine {
             ],
             Make::Podman => {
                 command.env("CONTAINERS_CONF", dir("containers.conf"));
+                command.env("CONTAINERS_REGISTRIES_CONF", dir("registries.conf"));
                 let flags = ["--storage-driver=vfs", "--runtime=runc", "--cgroup-manager=cgroupfs"];
                 let dirs =
                     [("--root", "data"), ("--runroot", "run"), ("--tmpdir", "tmp"), ("--network-config-dir", "net")];
@@ -264,11 +262,17 @@ impl Engine {
         command
     }
 
-    /// Writes the settings that have no flag: locks of its own, and room for many networks.
+    /// Writes the settings that have no flag: locks of its own, and registries of this machine without TLS, as Docker has
+    /// them.
     fn configure(&self) -> Result<()> {
-        let file = self.dir.join("containers.conf");
-        let text = "[engine]\nlock_type = \"file\"\nevents_logger = \"file\"\n";
-        fs::write(&file, text).map_err(Error::at(&file))
+        for (name, text) in [
+            ("containers.conf", "[engine]\nlock_type = \"file\"\nevents_logger = \"file\"\n"),
+            ("registries.conf", "[[registry]]\nlocation = \"127.0.0.1\"\ninsecure = true\n"),
+        ] {
+            let file = self.dir.join(name);
+            fs::write(&file, text).map_err(Error::at(&file))?;
+        }
+        Ok(())
     }
 }
 
@@ -297,12 +301,4 @@ impl Drop for Engine {
         }
         let _ = Command::new("rm").arg("-rf").arg(&self.dir).stderr(Stdio::null()).status();
     }
-}
-
-/// Returns the libraries that a program loads, as ldd(1) finds them.
-fn libraries(program: &Path) -> Result<Vec<PathBuf>> {
-    let found = Command::new("ldd").arg(program).output();
-    let text = found.map_err(|error| Error::new(format!("cannot run ldd: {error}")))?.stdout;
-    let text = String::from_utf8_lossy(&text).into_owned();
-    Ok(text.split_ascii_whitespace().filter(|word| word.starts_with('/')).map(PathBuf::from).collect())
 }

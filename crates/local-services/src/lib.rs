@@ -3,6 +3,7 @@
 //! - [`postgres`]: a private PostgreSQL cluster, found or fetched, never run as root
 //! - [`redis`]: a private Redis
 //! - [`engine`]: a private container engine, Docker or Podman
+//! - [`registry`]: a registry of one container image; `rootfs`: the files of such an image
 //! - [`certificates`]: CAs, certificates and keys, for services with TLS
 //! - [`sql`]: one statement on a connection of its own
 //! - [`apt`]: the packages of the system's package manager
@@ -19,6 +20,8 @@ pub mod leash;
 pub mod postgres;
 pub mod random;
 pub mod redis;
+pub mod registry;
+mod rootfs;
 pub mod sql;
 
 pub use error::{Error, Result};

@@ -136,6 +136,18 @@ pub fn check_reserve(root: &Path, reserve: u64) -> Result<(), HostError> {
     )))
 }
 
+/// Refuses a start that leaves another disk of the host without the reserve. `whose` names who fills it. A directory that
+/// is not on this machine refuses nothing.
+pub fn check_other(dir: &Path, whose: &str, reserve: u64) -> Result<(), HostError> {
+    let Some(free) = room::disk(dir).ok().map(|room| room.free).filter(|free| *free < reserve) else { return Ok(()) };
+    let [free, reserve] = [free, reserve].map(in_words);
+    Err(HostError::Failed(format!(
+        "the disk of {whose}, with {}, has {free} left, and AGIS starts nothing below {reserve} (DISK_RESERVE): an operator \
+         must make room",
+        dir.display()
+    )))
+}
+
 /// Refuses a start of a server whose world is larger than its limit.
 pub fn check_world(world: &Path, limit: Option<Size>) -> Result<(), HostError> {
     let Some(limit) = limit else { return Ok(()) };
@@ -214,6 +226,16 @@ mod tests {
         fs::write(locked.join("large"), vec![1; 1 << 20]).expect("a file");
         fs::set_permissions(&locked, fs::Permissions::from_mode(0o000)).expect("its mode");
         assert!(usage(dir.path()) > 1 << 20);
+    }
+
+    #[test]
+    fn other_disk_keeps_its_reserve_too() {
+        // Nothing is ever free in /proc.
+        let refused = check_other(Path::new("/proc"), "the engine", 1 << 20);
+        let Err(HostError::Failed(why)) = refused else { panic!("{refused:?}") };
+        assert!(why.starts_with("the disk of the engine, with /proc, has 0.0 B left"), "{why}");
+        assert_eq!(check_other(Path::new("/absent"), "the engine", 1 << 20), Ok(()));
+        assert_eq!(check_other(Path::new("/proc"), "the engine", 0), Ok(()));
     }
 
     #[test]

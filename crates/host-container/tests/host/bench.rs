@@ -27,18 +27,29 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) const IMAGE: &str = "docker.io/agis-test/demo:1";
 
 pub(crate) struct Bench {
-    pub(crate) engine: Engine,
+    pub(crate) engine: Arc<Engine>,
     pub(crate) data: tempfile::TempDir,
 }
 
 impl Bench {
     pub(crate) fn new() -> Self {
+        let bench = Self::bare();
+        bench.engine.build(IMAGE, &[&program("agis-shim")], "WORKDIR /data").expect("an image");
+        bench
+    }
+
+    /// An engine without an image.
+    pub(crate) fn bare() -> Self {
         let make = std::env::var("AGIS_TEST_ENGINE").unwrap_or_else(|_| "podman".to_owned());
         let make = Make::named(&make).expect("docker or podman");
         make.install();
         let engine = Engine::start(make).expect("an engine");
-        engine.build(IMAGE, &[&shim_program()], "WORKDIR /data").expect("an image");
-        Self { engine, data: tempfile::tempdir().expect("a directory") }
+        Self { engine: Arc::new(engine), data: tempfile::tempdir().expect("a directory") }
+    }
+
+    /// Another data directory on the same engine.
+    pub(crate) fn with_new_data(&self) -> Self {
+        Self { engine: Arc::clone(&self.engine), data: tempfile::tempdir().expect("a directory") }
     }
 
     pub(crate) fn host(&self) -> ContainerHost {
@@ -52,16 +63,20 @@ impl Bench {
 
     /// A host that finds the engine at one of these sockets.
     pub(crate) fn host_among(&self, sockets: &[PathBuf]) -> ContainerHost {
-        self.host_of(sockets, Pace::default().call)
+        self.host_of(sockets, Pace::default())
     }
 
     /// A host that waits this long for an answer.
     pub(crate) fn host_with(&self, socket: &Path, call: Duration) -> ContainerHost {
-        self.host_of(&[socket.to_owned()], call)
+        self.host_of(&[socket.to_owned()], Pace { call, ..Pace::default() })
     }
 
-    fn host_of(&self, sockets: &[PathBuf], call: Duration) -> ContainerHost {
-        let pace = Pace { call, reap: Duration::from_millis(200), ..Pace::default() };
+    pub(crate) fn host_at_pace(&self, pace: Pace) -> ContainerHost {
+        self.host_of(&[self.engine.socket()], pace)
+    }
+
+    fn host_of(&self, sockets: &[PathBuf], pace: Pace) -> ContainerHost {
+        let pace = Pace { reap: Duration::from_millis(200), ..pace };
         let machine = agis_machine::Config {
             data_dir: self.data.path().to_owned(),
             name: "here".to_owned(),
@@ -72,7 +87,7 @@ impl Bench {
             trash_max: None,
         };
         let engines = sockets.iter().cloned().map(Address::Socket).collect();
-        ContainerHost::new(Config { machine, engines, shim: shim_program(), pace }).expect("a host")
+        ContainerHost::new(Config { machine, engines, shim: program("agis-shim"), pace }).expect("a host")
     }
 
     /// The engine itself, for what somebody does by hand.
@@ -90,6 +105,18 @@ impl Bench {
         let options = bollard::query_parameters::ListContainersOptionsBuilder::default().all(true).build();
         let found = docker.list_containers(Some(options)).await.expect("a list");
         found.into_iter().filter_map(|it| it.names?.into_iter().next()).collect()
+    }
+
+    /// Sends a signal to the container of this data directory.
+    pub(crate) async fn signal(&self, signal: &str) {
+        let docker = self.docker().negotiate_version().await.expect("an engine");
+        let is_ours =
+            std::collections::HashMap::from([("label", vec![format!("agis.directory={}", self.directory())])]);
+        let options = bollard::query_parameters::ListContainersOptionsBuilder::default().filters(&is_ours).build();
+        let found = docker.list_containers(Some(options)).await.expect("a list");
+        let id = found.into_iter().find_map(|it| it.id).expect("a container");
+        let options = bollard::query_parameters::KillContainerOptionsBuilder::default().signal(signal).build();
+        docker.kill_container(&id, Some(options)).await.expect("a signal");
     }
 
     /// Names of the networks of AGIS.
@@ -169,11 +196,11 @@ pub(crate) fn running(game: &Arc<Game>) -> Target {
     })
 }
 
-/// The program of the supervisors, which a build of the workspace leaves beside the tests.
-fn shim_program() -> PathBuf {
+/// A program that a build of the workspace leaves beside the tests.
+pub(crate) fn program(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("our own path");
-    let path = test.ancestors().nth(2).expect("target/debug").join("agis-shim");
-    assert!(path.exists(), "build it first: cargo build -p agis-shim");
+    let path = test.ancestors().nth(2).expect("target/debug").join(name);
+    assert!(path.exists(), "build it first: cargo build -p {name}");
     path
 }
 
@@ -192,6 +219,13 @@ pub(crate) fn demo(args: &[&str], settings: &str) -> Arc<Game> {
 pub(crate) fn script(script: &str, settings: &str, container: &str) -> Arc<Game> {
     game(&format!(
         "{settings}\n[game.container]\nimage = '{IMAGE}'\ncommand = ['sh', '-c', '''{script}''']\n{container}"
+    ))
+}
+
+/// A script that says "up", in this image.
+pub(crate) fn script_of(image: &str, script: &str) -> Arc<Game> {
+    game(&format!(
+        "ready = {{ when = {{ log = 'up' }} }}\n[game.container]\nimage = '{image}'\ncommand = ['sh', '-c', '{script}']"
     ))
 }
 

@@ -3,7 +3,7 @@ use agis_servers::host::{Host, HostError, Observed, Reached, Target};
 
 use crate::{
     ONE,
-    bench::{Bench, begin, demo, ended, eventually, order, script, start, stop},
+    bench::{Bench, begin, demo, ended, eventually, order, script, start},
 };
 
 #[tokio::test]
@@ -67,14 +67,21 @@ async fn game_that_does_not_end_is_killed() {
 }
 
 #[tokio::test]
-async fn overtaken_start_leaves_nothing() {
+async fn world_beyond_its_limit_ends_the_run() {
     let bench = Bench::new();
     let host = bench.host();
-    let game = demo(&["--never-ready"], "");
-    let (began, stopped) = tokio::join!(begin(&host, ONE, 1, &game), async {
-        eventually(async || matches!(host.observe(ONE).await, Ok(Observed::Starting { generation: 1 }))).await;
-        stop(&host, ONE, 2).await
-    });
-    assert_eq!((began, stopped), (Err(HostError::Stale { seen: 2 }), Ok(Reached::Stopped)));
-    assert!(!matches!(host.observe(ONE).await, Ok(Observed::Starting { .. } | Observed::Running { .. })));
+    let game = script(
+        "echo up; head -c 3000000 /dev/zero >/data/large; sleep 1000",
+        "ready = { when = { log = 'up' } }\nlimits = { disk = '1MiB' }",
+        "world = '/data'",
+    );
+    start(&host, ONE, 1, &game).await.expect("a start");
+    eventually(async || {
+        host.look_after_disk().await.expect("a look");
+        !matches!(host.observe(ONE).await, Ok(Observed::Running { .. }))
+    })
+    .await;
+    assert_eq!(host.observe(ONE).await, Ok(ended(1, "its world grew beyond its limit of 1 MiB")));
+    let Err(HostError::Failed(why)) = begin(&host, ONE, 2, &game).await else { panic!("the world is too large") };
+    assert!(why.starts_with("its world takes 2.9 MiB"), "{why}");
 }

@@ -43,9 +43,10 @@ async fn engine_that_restarts_is_unavailable() {
     let mut bench = Bench::new();
     let host = bench.host();
     let endpoint = start(&host, ONE, 1, &demo(&[], "")).await.expect("a start");
-    bench.engine.kill();
+    let engine = Arc::get_mut(&mut bench.engine).expect("nobody else has it");
+    engine.kill();
     assert!(matches!(host.observe(ONE).await, Err(HostError::Unavailable(_))));
-    bench.engine.restart().expect("an engine");
+    Arc::get_mut(&mut bench.engine).expect("nobody else has it").restart().expect("an engine");
     if bench.engine.make() == Make::Podman {
         assert_eq!(host.observe(ONE).await, Ok(Observed::Running { generation: 1, endpoint }));
     }

@@ -3,10 +3,12 @@
 mod bench;
 mod console;
 mod contained;
+mod contract;
 mod end;
 mod faults;
 mod files;
 mod proxy;
+mod pull;
 mod start;
 
 use agis_base::ServerId;

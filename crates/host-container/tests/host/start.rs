@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::{
     ONE, TWO,
-    bench::{Bench, apply, begin, demo, eventually, query, script, start, stop},
+    bench::{Bench, apply, begin, demo, eventually, game, query, script, start, stop},
 };
 
 #[tokio::test]
@@ -29,29 +29,6 @@ async fn world_and_port_outlive_a_stop() {
     let kept = fs::read_dir(bench.data.path().join("trash")).expect("a trash").flatten().next().expect("the world");
     assert!(kept.path().join("world.json").exists());
     assert_eq!(begin(&host, ONE, 3, &game).await, Err(HostError::Stale { seen: 4 }));
-}
-
-#[tokio::test]
-async fn one_order_in_two_programs_is_one_run() {
-    let (bench, game) = (Bench::new(), demo(&[], ""));
-    let hosts = [bench.host(), bench.host()];
-    let orders = hosts.iter().map(|host| async {
-        // The loser of a race repeats its order, as a worker does.
-        loop {
-            match start(host, ONE, 1, &game).await {
-                Err(HostError::Unavailable(_)) => {}
-                other => return other,
-            }
-        }
-    });
-    let ends = futures_util::future::join_all(orders).await;
-    assert_eq!(ends[0].as_ref().expect("a start"), ends[1].as_ref().expect("a start"));
-    assert_eq!(bench.containers().await.len(), 1);
-    // The death of a program ends nothing, and another one adopts what runs.
-    drop(hosts);
-    let next = bench.host();
-    assert!(matches!(next.observe(ONE).await, Ok(Observed::Running { generation: 1, .. })));
-    assert_eq!(start(&next, ONE, 1, &game).await, ends[0]);
 }
 
 #[tokio::test]
@@ -94,4 +71,32 @@ async fn signs_of_readiness() {
     let Err(HostError::Failed(why)) = begin(&host, ONE, 3, &late).await else { panic!("it is never ready") };
     assert!(why.starts_with("not ready within 1 s"), "{why}");
     eventually(async || matches!(host.observe(ONE).await, Ok(Observed::Ended { generation: 3, .. }))).await;
+}
+
+#[tokio::test]
+async fn health_check_of_the_image_is_a_sign() {
+    let bench = Bench::bare();
+    let image = "docker.io/agis-test/healthy:1";
+    let check = "HEALTHCHECK --interval=1s --retries=100 CMD [\"/bin/ls\", \"/data/well\"]";
+    bench.engine.build(image, &[], check).expect("an image");
+    let game = game(&format!(
+        "ready = {{ when = 'health', within_s = 60 }}\n[game.container]\nimage = '{image}'\nworld = '/data'\n\
+         command = ['sleep', '1000']"
+    ));
+    let host = bench.host();
+    let (started, ()) = tokio::join!(Box::pin(start(&host, ONE, 1, &game)), async {
+        eventually(async || !bench.containers().await.is_empty()).await;
+        let name = bench.containers().await.pop().expect("a container");
+        let name = name.trim_start_matches('/');
+        // The check is made, and the game is not well.
+        eventually(async || bench.engine.check_health(name).is_ok()).await;
+        assert!(matches!(host.observe(ONE).await, Ok(Observed::Starting { generation: 1 })));
+        fs::write(bench.world(ONE).join("well"), "").expect("a world");
+        eventually(async || {
+            let _ = bench.engine.check_health(name);
+            matches!(host.observe(ONE).await, Ok(Observed::Running { generation: 1, .. }))
+        })
+        .await;
+    });
+    started.expect("a start");
 }

@@ -1,10 +1,10 @@
 //! Promises of every kind of host, on real processes.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use agis_base::ServerId;
 use agis_host_contract::{Behaviour, Stage, promises};
-use agis_servers::{game::Game, host::Host};
+use agis_servers::{console::Console, game::Game, host::Host};
 use async_trait::async_trait;
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -31,6 +31,14 @@ impl Stage for Machine {
 
     async fn process(&self) -> Arc<dyn Host> {
         Arc::new(self.bench.host())
+    }
+
+    async fn console(&self) -> Option<Arc<dyn Console>> {
+        Some(Arc::new(self.bench.host()))
+    }
+
+    fn data(&self) -> Option<&Path> {
+        Some(self.bench.data())
     }
 
     fn game(&self, behaviour: Behaviour) -> Arc<Game> {
