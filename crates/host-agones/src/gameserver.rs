@@ -1,9 +1,6 @@
 //! Reads the status that Agones writes about a GameServer.
 
-use agis_servers::{
-    game::Protocol,
-    host::{Endpoint, Generation, Observed, OpenPort},
-};
+use agis_servers::host::{Endpoint, Generation, Observed};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
     ResourceExt,
@@ -12,7 +9,10 @@ use kube::{
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::names;
+use crate::{
+    address::{self, StatusPort},
+    names,
+};
 
 /// GameServer, of whose spec only the protocols of ports are read. Its status is parsed on use: the cluster does not check the status, and
 /// one unreadable status must not hide the rest of a list.
@@ -24,29 +24,8 @@ pub(crate) type GameServer = Object<Value, Value>;
 struct GameServerStatus {
     state: String,
     address: String,
-    ports: Option<Vec<GameServerPort>>,
+    ports: Option<Vec<StatusPort>>,
 }
-
-#[derive(Debug, Deserialize)]
-struct GameServerPort {
-    #[serde(default)]
-    name: String,
-    port: u16,
-}
-
-/// Port in `spec`. Agones names its protocol there only.
-#[derive(Debug, Deserialize)]
-struct SpecPort {
-    #[serde(default)]
-    name: String,
-    #[serde(default)]
-    protocol: String,
-}
-
-/// Maximum number of ports that are shown. No game is known to have as many.
-const PORTS_MAX: usize = 32;
-/// Maximum length of a port's name in Kubernetes, in characters.
-const NAME_MAX: usize = 63;
 
 /// Returns the resource `agones.dev/v1`, kind GameServer.
 pub(crate) fn resource() -> ApiResource {
@@ -151,23 +130,7 @@ pub(crate) fn state(gameserver: &GameServer) -> String {
 }
 
 fn endpoint(gameserver: &GameServer, status: &GameServerStatus) -> Option<Endpoint> {
-    let ports = status.ports.as_ref()?;
-    let port = ports.first()?.port;
-    let specs = gameserver.spec.get("ports").and_then(|ports| Vec::<SpecPort>::deserialize(ports).ok());
-    let specs = specs.unwrap_or_default();
-    let open = |GameServerPort { name, port }: &GameServerPort| OpenPort {
-        // The cluster checks no status.
-        name: name.chars().filter(|letter| !letter.is_control()).take(NAME_MAX).collect(),
-        port: *port,
-        protocol: specs.iter().find(|spec| spec.name == *name).and_then(|spec| match spec.protocol.as_str() {
-            "TCP" => Some(Protocol::Tcp),
-            // Agones' default.
-            "UDP" | "" => Some(Protocol::Udp),
-            _ => None,
-        }),
-    };
-    let ports = ports.iter().take(PORTS_MAX).map(open).collect();
-    (!status.address.is_empty()).then(|| Endpoint { address: status.address.clone(), port, ports })
+    address::endpoint(&gameserver.spec, &status.address, status.ports.as_ref()?)
 }
 
 /// Label by which Agones marks the GameServers of a Fleet. Those in use are `Allocated`.
@@ -243,6 +206,7 @@ fn pod_phase(gameserver: &GameServer, pod: &Pod) -> PodPhase {
 
 #[cfg(test)]
 mod tests {
+    use agis_servers::{game::Protocol, host::OpenPort};
     use serde_json::json;
 
     use super::*;

@@ -4,8 +4,8 @@
 //! - [`AgonesHost`] (`host`): carries out orders by `start`, `stop` and `world`
 //! - `fence`: a ConfigMap with the highest generation of a server, and its GameServer
 //! - `former`: moves the fences of older versions, which stood beside the games
-//! - `gameserver`: reads Agones' status; `template`: turns an entry of the catalogue into a GameServer; `entry`: writes the
-//!   template of an entry that describes a container
+//! - `gameserver`: reads Agones' status; `address`: the address in it
+//! - `template`: turns an entry of the catalogue into a GameServer; `entry`: writes the template of a container's entry
 //! - `fleet`: allocates a GameServer from a Fleet
 //! - `console`: reads a console
 //! - `view`: reports of the watches, `follow`: the watches, `sight`: their freshness; `reaper`: takes away unwanted
@@ -17,6 +17,7 @@
 //! its server and generation, so it is found again. A new GameServer is ours only once it stands in the fence, and one
 //! process wins that. All other objects with our labels are taken away after they were seen twice.
 
+mod address;
 mod cluster;
 mod config;
 mod console;
