@@ -22,7 +22,8 @@ pub(crate) fn games(command: Option<GamesCommand>) -> Result<(), Failure> {
 /// Prints every mistake of a file and of those that it includes, or else its games.
 fn check(file: &Path) -> Result<(), Failure> {
     let shown = file.display();
-    let read = Catalogue::load(file).map_err(|error| Failure::new(format!("{shown} cannot be read: {error}")))?;
+    let read = Catalogue::load_with(file, &agis_host_agones::mistake)
+        .map_err(|error| Failure::new(format!("{shown} cannot be read: {error}")))?;
     let mistakes = match read {
         Ok(catalogue) => return list(&catalogue),
         Err(error) => error.0,

@@ -39,3 +39,4 @@ mod world;
 
 pub use config::{Config, Pace, SetupError, connect};
 pub use host::AgonesHost;
+pub use template::mistake;

@@ -47,7 +47,12 @@ impl Template {
     /// # Errors
     /// Returns the mistake, for people.
     pub(crate) fn parse(yaml: &str) -> Result<Self, String> {
-        let template: Self = serde_saphyr::from_str(yaml).map_err(|error| format!("cannot be read: {error}"))?;
+        let template: Self = serde_saphyr::from_str(yaml).map_err(|error| {
+            // A picture of the place follows the first line.
+            let error = error.to_string();
+            let why = error.lines().next().unwrap_or_default();
+            format!("cannot be read: {}", why.strip_prefix("error: ").unwrap_or(why))
+        })?;
         let is = |has: &Option<String>, wanted: &str| has.as_deref().is_none_or(|has| has == wanted);
         if !is(&template.api_version, "agones.dev/v1") || !is(&template.kind, "GameServer") {
             return Err("is of another kind than GameServer, agones.dev/v1".into());
@@ -113,17 +118,20 @@ fn is_ready_by_pod(game: &Game) -> bool {
     game.ready.when == ReadyWhen::Pod || game.container().is_some()
 }
 
+/// Returns the field of a game that no GameServer can be made of, and the mistake.
+pub fn mistake(game: &Game) -> Option<(&'static str, String)> {
+    match &game.runs {
+        Runs::GameServer { yaml, .. } => Some(("gameserver", Template::parse(yaml).err()?)),
+        Runs::Process(_) | Runs::Container(_) | Runs::Fleet(_) => None,
+    }
+}
+
 /// Checks the template of each game.
 ///
 /// # Errors
 /// Returns every game whose template cannot be used, by key, with the reason.
 pub(crate) fn check<'a>(games: impl Iterator<Item = &'a Game>) -> Result<(), Vec<(String, String)>> {
-    let wrong: Vec<_> = games
-        .filter_map(|game| match &game.runs {
-            Runs::GameServer { yaml, .. } => Some((game.key.clone(), Template::parse(yaml).err()?)),
-            Runs::Process(_) | Runs::Container(_) | Runs::Fleet(_) => None,
-        })
-        .collect();
+    let wrong: Vec<_> = games.filter_map(|game| Some((game.key.clone(), mistake(game)?.1))).collect();
     if wrong.is_empty() { Ok(()) } else { Err(wrong) }
 }
 

@@ -28,7 +28,7 @@ pub use format::Format;
 pub use limits::{Cpus, Limits, Rate, Size};
 pub use pattern::Pattern;
 pub use query::{LogQuery, Query, QueryProtocol};
-pub use reading::{CatalogueError, FIELDS, Mistake};
+pub use reading::{CatalogueError, FIELDS, GameRule, Mistake};
 pub use setting::{
     GameSetting, SETTING_PORTS_MAX, SettingBy, SettingChoice, SettingForm, SettingProblem, SettingType, SettingValue,
     SettingValues, TextForm,
@@ -335,7 +335,15 @@ impl Catalogue {
     /// # Errors
     /// Fails if the file cannot be read; else returns every mistake, as [`Self::parse`] does.
     pub fn load(path: &Path) -> io::Result<Result<Self, CatalogueError>> {
-        Ok(reading::read_file(path)?.map(Self))
+        Self::load_with(path, &|_| None)
+    }
+
+    /// Reads an operator's file as [`Self::load`] does, and holds every game to a further rule.
+    ///
+    /// # Errors
+    /// Fails as [`Self::load`] does.
+    pub fn load_with(path: &Path, rule: GameRule<'_>) -> io::Result<Result<Self, CatalogueError>> {
+        Ok(reading::read_file(path, rule)?.map(Self))
     }
 
     /// Parses a catalogue: one table per game, under the game's key.

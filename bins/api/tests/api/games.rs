@@ -148,6 +148,15 @@ async fn checked_catalogue_is_told_by_file_and_line() {
     assert_eq!(lines.last(), Some(&&*format!("{}:4: two.cost_per_hour: must not be negative", path("more.toml"))));
     assert_eq!((status, error), (Some(1), format!("agis-api: {} has {} mistakes\n", path("games.toml"), lines.len())));
 
+    let gameserver = |yaml: &str| format!("[pod]\ntitle = 'Pod'\ncost_per_hour = 1\ngameserver = '''\n{yaml}'''\n");
+    for (yaml, says) in [("spec: [\n", "cannot be read: "), ("kind: Pod\nspec: {}\n", "is of another kind")] {
+        fs::write(path("games.toml"), gameserver(yaml)).expect("a file");
+        let (status, told, _) = check();
+        let [line] = told.lines().collect::<Vec<_>>()[..] else { panic!("{told}") };
+        let begins = format!("{}:4: pod.gameserver: {says}", path("games.toml"));
+        assert!(status == Some(1) && line.starts_with(&begins), "{told}");
+    }
+
     fs::write(
         path("games.toml"),
         "extend = 'built-in'\ninclude = ['more.toml']\n[demo]\nports = [{ name = 'game', port = 27600 }]\n",

@@ -155,22 +155,25 @@ pub struct CatalogueError(
     pub Vec<Mistake>,
 );
 
+/// Rule for games of which another crate knows more. Returns the field, and its mistake.
+pub type GameRule<'a> = &'a dyn Fn(&Game) -> Option<(&'static str, String)>;
+
 /// Games by their keys.
 pub(super) type Games = BTreeMap<String, Arc<Game>>;
 
 pub(super) fn read(text: &str) -> Result<Games, CatalogueError> {
-    games(Sources::of_text(text))
+    games(Sources::of_text(text), &|_| None)
 }
 
 pub(super) fn read_built_in() -> Result<Games, CatalogueError> {
-    games(Sources::built_in())
+    games(Sources::built_in(), &|_| None)
 }
 
-pub(super) fn read_file(path: &Path) -> io::Result<Result<Games, CatalogueError>> {
-    Sources::of_file(path).map(games)
+pub(super) fn read_file(path: &Path, rule: GameRule<'_>) -> io::Result<Result<Games, CatalogueError>> {
+    Sources::of_file(path).map(|sources| games(sources, rule))
 }
 
-fn games(sources: Sources) -> Result<Games, CatalogueError> {
+fn games(sources: Sources, rule: GameRule<'_>) -> Result<Games, CatalogueError> {
     let (document, mut mistakes) = sources.games();
     let texts = &sources.texts;
     let mut games = BTreeMap::new();
@@ -192,7 +195,9 @@ fn games(sources: Sources) -> Result<Games, CatalogueError> {
                 titles.push((title, entry.place(&["title"])));
             }
             let is_built_in = sources.is_built_in(entry.place(&[]));
-            games.extend(written.game(entry.key(), is_built_in).map(|game| (game.key.clone(), Arc::new(game))));
+            let Some(game) = written.game(entry.key(), is_built_in) else { continue };
+            mistakes.extend(rule(&game).map(|(field, problem)| entry.mistake(&[field], &problem)));
+            games.insert(game.key.clone(), Arc::new(game));
         }
     }
     texts.sort(&mut mistakes);
