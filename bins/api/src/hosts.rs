@@ -110,9 +110,9 @@ impl Hosts {
         Ok(Self(served))
     }
 
-    /// Returns every host.
-    pub(crate) fn all(&self) -> Vec<Arc<dyn Host>> {
-        self.0.iter().map(Served::host).collect()
+    /// Returns every host, and its console.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (Arc<dyn Host>, Arc<dyn Console>)> {
+        self.0.iter().map(|served| (served.host(), served.console()))
     }
 
     /// Returns the console of every host.

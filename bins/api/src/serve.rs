@@ -10,7 +10,8 @@ use std::{
 use agis_accounts::LedgerStore;
 use agis_apikeys::KeyCache;
 use agis_automation::{
-    Biller, Games, Housekeeping, Scheduler, Settler, Supervisor, Watcher, Workers, biller, games as offered,
+    Biller, Consoles, Games, Housekeeping, Scheduler, Settler, Supervisor, Watcher, Workers, biller, consoles,
+    games as offered,
     hosts::{self as reports, Claim, Reported, Reporter},
     housekeeping, scheduler, settle, supervisor, watcher,
 };
@@ -28,7 +29,7 @@ use agis_runtime::{
     shutdown::{API_JOBS, Signals},
     telemetry,
 };
-use agis_servers::{game::RunsOn, host::Host, store::Billing};
+use agis_servers::{console::Console, game::RunsOn, host::Host, store::Billing};
 use agis_storage::{Db, notify::Bells};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::task::JoinSet;
@@ -207,6 +208,7 @@ impl Loops {
             retention: db.clone(),
             shares: db.clone(),
             reports: db.clone(),
+            relay: db.clone(),
             ledger: db.clone(),
             notices: db.clone(),
             catalogue: config.rules.catalogue.clone(),
@@ -228,8 +230,9 @@ impl Loops {
     ) {
         let bells = Bells { keys, ..Bells::default() };
         self.start_scheduler(db, services, health, &bells);
-        for (place, host) in hosts.all().iter().enumerate() {
-            self.start_host(config, db, host, health, &bells, Components::of(place, host.kind()));
+        for (place, (host, console)) in hosts.all().enumerate() {
+            let claim = self.start_host(config, db, &host, health, &bells, Components::of(place, host.kind()));
+            self.start_console(db, console, &bells, &claim);
         }
         self.start_billing(config, db, services, health);
         let (url, health, stop) = (config.database.url.clone(), health.clone(), self.working.clone());
@@ -238,7 +241,7 @@ impl Loops {
         });
     }
 
-    /// Starts the work on a host.
+    /// Starts the work on a host, and returns the claim that its reports renew.
     fn start_host(
         &mut self,
         config: &Config,
@@ -247,7 +250,7 @@ impl Loops {
         health: &Health,
         bells: &Bells,
         names: Components,
-    ) {
+    ) -> Claim {
         let component = health.component(names.host, SILENCE);
         let claim = self.start_reports(db, host, &component);
         self.start_workers(config, db, host, health.component(names.workers, SILENCE), bells, &claim);
@@ -261,6 +264,16 @@ impl Loops {
         };
         let look = Loop::new("look at the games", offered::INTERVAL);
         self.spawn_for_host(&claim, look.run(self.working.clone(), async move || offered.round().await));
+        claim
+    }
+
+    /// Starts the answers of a host's console to processes that do not reach the host.
+    fn start_console(&mut self, db: &Arc<Db>, console: Arc<dyn Console>, bells: &Bells, claim: &Claim) {
+        let (consoles, claimed) = (Consoles::new(db.clone(), console), claim.clone());
+        let mut bell = bells.consoles.subscribe();
+        let answers = Loop::new("answer for consoles", consoles::PERIOD).bell(async move || rung(&mut bell).await);
+        let round = async move || if claimed.holds() { consoles.round().await } else { Ok(None) };
+        self.spawn_for_host(claim, answers.run(self.working.clone(), round));
     }
 
     fn start_scheduler(&mut self, db: &Arc<Db>, services: &Services, health: &Health, bells: &Bells) {

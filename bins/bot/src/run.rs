@@ -17,7 +17,7 @@ use agis_runtime::{
     shutdown::{BOT_ANSWERS, BOT_JOBS, Signals},
     telemetry,
 };
-use agis_servers::console::Console;
+use agis_servers::console::{Console, relay::Relay};
 use agis_storage::{Db, notify::Bells};
 use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -49,8 +49,9 @@ pub(crate) async fn run() -> Result<(), String> {
     let db = Arc::new(Db::new(&config.database).map_err(text)?);
     let limits = Limits::new(&config.rules, &health).await;
     let consoles = consoles(config.data_dir.as_deref())?;
-    let domain = Domain::new(&config.rules, &db, KeyCache::default(), limits, consoles);
     let bells = Bells::default();
+    let mut domain = Domain::new(&config.rules, &db, KeyCache::default(), limits, consoles);
+    domain.servers = domain.servers.with_relay(Relay::new(db.clone(), bells.consoles.subscribe()));
     let deferrals = Deferrals::new(db.clone(), &config.discord.token).ok_or("no cryptography for promised answers")?;
     let connection = Connection::new(config.discord.token, config.discord.api, config.discord.guild);
     let standing = connection.standing();

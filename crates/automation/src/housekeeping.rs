@@ -12,6 +12,7 @@ use agis_notices::NoticeStore;
 use agis_scheduler::{firing, store::FiringStore};
 use agis_servers::{
     State, Status,
+    console::relay::RelayStore,
     game::Catalogue,
     store::{CountStore, HostStore, RetentionStore, ShareStore},
 };
@@ -56,6 +57,8 @@ pub struct Housekeeping {
     pub ledger: Arc<dyn LedgerStore>,
     /// Notices, to be forgotten.
     pub notices: Arc<dyn NoticeStore>,
+    /// Requests to consoles, to be forgotten.
+    pub relay: Arc<dyn RelayStore>,
     /// The games, whose servers are counted.
     pub catalogue: Arc<Catalogue>,
     /// The words that were not understood in the last round, by table.
@@ -80,10 +83,12 @@ impl Housekeeping {
         let roles = self.shares.forget_roles(ROLES, BATCH).await;
         let notices = self.notices.forget(NOTICES, BATCH).await;
         let hosts = self.reports.forget_hosts(HISTORY).await;
+        let requests = self.relay.forget_requests().await;
         let words = self.words().await;
         let gauges = self.gauges().await;
         let credits = self.credits().await;
-        let forgotten = keys.and(runs).and(schedules).and(operations).and(servers).and(roles).and(notices).and(hosts);
+        let forgotten =
+            keys.and(runs).and(schedules).and(operations).and(servers).and(roles).and(notices).and(hosts).and(requests);
         expired.map(drop).and(forgotten).and(words).and(gauges).and(credits)
     }
 

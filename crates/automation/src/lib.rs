@@ -7,6 +7,7 @@
 //! - [`supervisor`]: servers that ended by themselves are started again
 //! - [`biller`]: servers that run are paid for
 //! - [`games`]: which games the host can run
+//! - [`consoles`]: consoles answer processes that do not reach their host
 //! - [`hosts`]: the host is reported, and claimed for its data directory
 //! - [`housekeeping`]: what expires, is forgotten, or is counted
 //!
@@ -14,6 +15,7 @@
 //! processes at once: the database and the hosts decide what happens once.
 
 pub mod biller;
+pub mod consoles;
 pub mod games;
 pub mod hosts;
 pub mod housekeeping;
@@ -24,6 +26,7 @@ pub mod watcher;
 pub mod worker;
 
 pub use biller::Biller;
+pub use consoles::Consoles;
 pub use games::Games;
 pub use housekeeping::Housekeeping;
 pub use scheduler::Scheduler;

@@ -188,6 +188,7 @@ impl From<ConsoleError> for Refusal {
             ConsoleError::NotRunning => "This server does not run. `/server start` it first.",
             ConsoleError::Mute => "This server's host passes no commands on.",
             ConsoleError::NoWay => "This server was started by a version that takes no commands. `/server restart` it.",
+            ConsoleError::Unserved => "No process serves the host of this server at the moment. Try again in a minute.",
             ConsoleError::Busy => "The game has not taken earlier commands yet. Try again in a moment.",
             ConsoleError::Unavailable(why) => {
                 tracing::warn!(why, "console is unavailable");

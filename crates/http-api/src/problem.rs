@@ -245,6 +245,7 @@ impl From<ConsoleError> for Problem {
             ConsoleError::Position => Self::invalid_cursor(),
             ConsoleError::NotRunning => Self::new(Code::NotRunning, detail),
             ConsoleError::NoWay | ConsoleError::Mute => Self::new(Code::NoConsole, detail),
+            ConsoleError::Unserved => Self::new(Code::ConsoleUnavailable, detail).after(RETRY_S),
             ConsoleError::Busy => Self::new(Code::ConsoleBusy, detail).after(RETRY_S),
             ConsoleError::Unavailable(why) => {
                 tracing::warn!(why, "console is unavailable");

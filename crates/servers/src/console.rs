@@ -4,9 +4,11 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use agis_base::{ServerId, Timestamp};
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 mod encoding;
+pub mod relay;
 mod screen;
 pub mod stamped;
 mod terminal;
@@ -37,7 +39,7 @@ pub trait Console: Send + Sync {
 }
 
 /// Start of a read.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Begin {
     /// Start at the oldest stored line that is among the last `tail` and not older than `since`, if these are given.
     Recent {
@@ -52,7 +54,7 @@ pub enum Begin {
 
 /// Place between two lines, opaque to everybody but its host. It stays valid across rotations, and in every process
 /// that serves the host. ASCII letters, digits and `-`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position(String);
 
 impl Position {
@@ -74,7 +76,7 @@ impl fmt::Display for Position {
 }
 
 /// Line of a console.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Line {
     /// Time at which the host read the line, to the millisecond.
     pub at: Timestamp,
@@ -85,7 +87,7 @@ pub struct Line {
 }
 
 /// Consecutive lines.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Piece {
     /// The lines.
     pub lines: Vec<Line>,
@@ -98,7 +100,7 @@ pub struct Piece {
 }
 
 /// Reason why a console could not be read or written.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Error, Serialize, Deserialize)]
 pub enum ConsoleError {
     /// The position is not from this host.
     #[error("this is no position in the console of this server")]
@@ -115,6 +117,9 @@ pub enum ConsoleError {
     /// The queue of commands is full.
     #[error("the game has not taken earlier commands yet; try again in a moment, or look whether it reads its console")]
     Busy,
+    /// No process serves the host at this moment.
+    #[error("no process serves this server's host at the moment; try again, or ask an operator")]
+    Unserved,
     /// The host cannot be reached, or lacks something for the moment.
     #[error("{0}")]
     Unavailable(String),
@@ -124,7 +129,7 @@ impl ConsoleError {
     /// Returns whether certainly nothing was typed.
     pub fn is_refusal(&self) -> bool {
         match self {
-            Self::Position | Self::NotRunning | Self::NoWay | Self::Mute | Self::Busy => true,
+            Self::Position | Self::NotRunning | Self::NoWay | Self::Mute | Self::Busy | Self::Unserved => true,
             Self::Unavailable(_) => false,
         }
     }

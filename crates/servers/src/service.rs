@@ -10,7 +10,7 @@ use thiserror::Error;
 
 use crate::{
     access::{Access, Needed, Permission},
-    console::{COMMAND_MAX, Command, Console, ConsoleError, ServerConsole},
+    console::{COMMAND_MAX, Command, Console, ConsoleError, ServerConsole, relay::Relay},
     game::{Catalogue, Game, RunsOn, SettingBy, SettingProblem, SettingValues},
     host::{Abilities, Ability},
     operation::{self, Operation, Refusal, Request},
@@ -64,6 +64,7 @@ pub struct Servers {
     pub(crate) catalogue: Arc<Catalogue>,
     policy: Policy,
     consoles: Vec<Arc<dyn Console>>,
+    relay: Option<Relay>,
 }
 
 /// Reason why a request about servers was refused.
@@ -159,7 +160,13 @@ impl Servers {
         policy: Policy,
         consoles: Vec<Arc<dyn Console>>,
     ) -> Self {
-        Self { servers, operations, shares, settings, games, hosts, catalogue, policy, consoles }
+        Self { servers, operations, shares, settings, games, hosts, catalogue, policy, consoles, relay: None }
+    }
+
+    /// Reaches the consoles of all other hosts through this relay.
+    #[must_use]
+    pub fn with_relay(self, relay: Relay) -> Self {
+        Self { relay: Some(relay), ..self }
     }
 
     /// Returns the games that can be played.
@@ -180,6 +187,15 @@ impl Servers {
             unavailable.extend(found.into_iter().filter(|(game, _)| is_at_home(game)));
         }
         Ok(unavailable)
+    }
+
+    /// Returns the reason why a start of this server fails for now, for everybody; `None` if there is none.
+    ///
+    /// # Errors
+    /// Fails if the store does.
+    pub async fn why_no_start(&self, server: &Server) -> Result<Option<String>, StoreError> {
+        let Some(host) = &server.host else { return Ok(None) };
+        Ok(self.games.unavailable_games(host).await?.remove(&server.game_type))
     }
 
     /// Adds a stopped server. Returns the existing one if the request has added it already.
@@ -407,8 +423,9 @@ impl Servers {
 
     fn console_of(&self, server: Server) -> Result<ServerConsole, ServersError> {
         let name = server.host.ok_or(ServersError::NoHost)?;
-        match self.consoles.iter().find(|console| console.host() == name) {
-            Some(host) => Ok(ServerConsole::new(server.id, Arc::clone(host))),
+        let here = self.consoles.iter().find(|console| console.host() == name).cloned();
+        match here.or_else(|| Some(self.relay.as_ref()?.to(name.clone()))) {
+            Some(host) => Ok(ServerConsole::new(server.id, host)),
             None => Err(ServersError::HostElsewhere(name)),
         }
     }

@@ -176,7 +176,7 @@ const INVARIANTS: [(&str, &str); 8] = [
 
 /// The most rows that each table may have, by what was asked for and the time that passed. Everything is younger than what is
 /// forgotten, but for idempotency keys and notices.
-fn bounds(wishes: i64, slots: i64) -> [(&'static str, i64); 17] {
+fn bounds(wishes: i64, slots: i64) -> [(&'static str, i64); 18] {
     let users = i64::try_from(MEMBERS.len()).unwrap_or_default() + PLAYERS;
     let operations = wishes + slots;
     [
@@ -199,5 +199,6 @@ fn bounds(wishes: i64, slots: i64) -> [(&'static str, i64); 17] {
         ("idempotency_keys", wishes),
         ("deferrals", wishes),
         ("hosts", 1),
+        ("console_requests", 100),
     ]
 }

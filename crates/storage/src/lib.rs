@@ -35,6 +35,7 @@ mod once;
 mod operations;
 mod purses;
 mod readers;
+mod relay;
 mod replies;
 mod restarts;
 mod retention;

@@ -23,6 +23,7 @@ use crate::{connect::DatabaseUrl, error::Fault};
 pub(crate) const SCHEDULES: &str = "agis_schedules";
 pub(crate) const OPERATIONS: &str = "agis_operations";
 pub(crate) const NOTICES: &str = "agis_notices";
+pub(crate) const CONSOLES: &str = "agis_consoles";
 /// Told by a trigger of the table; the payload is the key's id.
 const KEYS: &str = "agis_keys";
 
@@ -47,6 +48,8 @@ pub struct Bells {
     pub operations: watch::Sender<()>,
     /// Somebody has to be told something.
     pub notices: watch::Sender<()>,
+    /// A console was asked, or has answered.
+    pub consoles: watch::Sender<()>,
     /// Forgets keys that have changed.
     pub keys: KeyCache,
 }
@@ -101,6 +104,7 @@ impl<B: Fn(Result<(), &str>)> Ear<B> {
             SCHEDULES => self.bells.schedules.send_replace(()),
             OPERATIONS => self.bells.operations.send_replace(()),
             NOTICES => self.bells.notices.send_replace(()),
+            CONSOLES => self.bells.consoles.send_replace(()),
             KEYS => match notice.payload().parse::<KeyId>() {
                 Ok(id) => self.bells.keys.forget(id),
                 Err(_) => self.bells.keys.forget_all(),
@@ -116,7 +120,7 @@ impl<B: Fn(Result<(), &str>)> Ear<B> {
 
     /// Listens, and pings until that fails.
     async fn attend(&self, client: &Client) -> Result<Infallible, StoreError> {
-        for channel in [SCHEDULES, OPERATIONS, NOTICES, KEYS, &self.pings] {
+        for channel in [SCHEDULES, OPERATIONS, NOTICES, CONSOLES, KEYS, &self.pings] {
             run(client, &format!("listen {channel}")).await?;
         }
         // Only now: what changes from here on is heard.
@@ -124,6 +128,7 @@ impl<B: Fn(Result<(), &str>)> Ear<B> {
         self.bells.schedules.send_replace(());
         self.bells.operations.send_replace(());
         self.bells.notices.send_replace(());
+        self.bells.consoles.send_replace(());
         loop {
             let sent = self.start.elapsed().as_nanos();
             run(client, &format!("notify {}, '{sent}'", self.pings)).await?;

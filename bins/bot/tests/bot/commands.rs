@@ -84,12 +84,19 @@ async fn last_console_lines_are_shown() {
 }
 
 #[tokio::test]
-async fn unreachable_console_is_read_elsewhere() {
+async fn console_of_another_machine_is_read_through_its_process() {
     let scene = Scene::with(&[("AGIS_DATA_DIR", "")]).await;
     let ann = scene.ann();
     scene.server(&ann, "Sky", "demo").await;
+    scene.running(&ann, "Sky").await;
+    let logs = scene.look(&ann, "/server logs server:Sky lines:50").await;
+    assert!(logs.contains("Console of Sky") && logs.contains("ready for players"), "{logs}");
+    assert_eq!(scene.count("console_requests").await, 0, "an answer that was read is forgotten");
+
+    let sql = scene.stack.sql().await;
+    sql.execute("update game_servers set host = 'elsewhere'", &[]).await.expect("a host that nobody serves");
     let refused = scene.refused(&ann, "/server logs server:Sky").await;
-    assert!(refused.contains("REST API") && refused.contains("/apikey create"), "{refused}");
+    assert!(refused.contains("No process serves the host of this server"), "{refused}");
     scene.assert_clean();
 }
 
@@ -109,6 +116,12 @@ async fn missing_abilities_are_told_before_and_after() {
     let told = "the console of this server cannot be read: use \\*\\*the\\*\\* cluster's own logs";
     let info = scene.look(&ann, "/server info server:Sky").await;
     assert!(info.contains("Not possible here") && info.contains(told), "{info}");
+    let insert =
+        "insert into unavailable_games (host, game_type, reason) values ('elsewhere', 'demo', 'it is missing')";
+    sql.execute(insert, &[]).await.expect("a game that cannot run");
+    let info = scene.say(&ann, "/server info server:Sky").await;
+    assert!(info.text().contains("no start at the moment: it is missing"), "{}", info.text());
+    assert_eq!(info.buttons(), [""; 0], "a button that cannot work is grey");
     let refused = scene.refused(&ann, "/server logs server:Sky").await;
     assert!(refused.contains(&format!("This is not possible here, since {told}.")), "{refused}");
     scene.assert_clean();

@@ -1,6 +1,7 @@
 //! The loops on a real database, with hosts of the tests' own.
 
 mod billing;
+mod consoles;
 mod fairness;
 mod progress;
 #[path = "../../../storage/tests/storage/scene.rs"]

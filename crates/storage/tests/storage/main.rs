@@ -6,6 +6,7 @@ mod notices;
 mod planning;
 mod ports;
 mod progress;
+mod relay;
 mod retention;
 mod scene;
 mod shares;

@@ -44,7 +44,7 @@ async fn the_names_that_operators_know_are_there() {
 }
 
 /// Counts of the rows in `migrations/rows.sql`.
-const COUNTED: [(&str, &str); 29] = [
+const COUNTED: [(&str, &str); 30] = [
     ("users", "users"),
     ("totals", "user_stats where total_commands_used = 5"),
     ("servers", "game_servers where deleted_at is null"),
@@ -71,6 +71,7 @@ const COUNTED: [(&str, &str); 29] = [
     ("owed answers", "deferrals"),
     ("hosts", "hosts"),
     ("settings", "game_servers where settings <> '{}'"),
+    ("requests to consoles", "console_requests"),
     ("progress and images", "operations where progress is not null and image is not null"),
     ("restart policies", "game_servers where restart_policy is not null"),
     ("restarts that wait", "game_servers where restart_at is not null"),
@@ -78,10 +79,11 @@ const COUNTED: [(&str, &str); 29] = [
 
 /// Losses of each migration that can be reverted, from the newest to the oldest. docs/operations/rollback.md tells of
 /// them.
-const LOST: [(&str, &[&str]); 32] = [
+const LOST: [(&str, &[&str]); 33] = [
     ("restarts_due", &[]),
     ("restarts_checked", &[]),
     ("restarts", &["restart policies", "restarts that wait"]),
+    ("console_requests", &["requests to consoles"]),
     ("progress", &["progress and images"]),
     ("settings_checked", &[]),
     ("settings", &["settings"]),

@@ -1,7 +1,7 @@
 -- Something in every table, as it is in the middle of a working day; whatever was there goes first.
 -- The ledger refuses it otherwise.
 set session_replication_role = replica;
-truncate users, idempotency_keys, member_roles, unavailable_games, deferrals, hosts cascade;
+truncate users, idempotency_keys, member_roles, unavailable_games, deferrals, hosts, console_requests cascade;
 set session_replication_role = origin;
 insert into users (discord_id) values ('1'), ('2');
 insert into user_stats (discord_id, total_commands_used) values ('1', 5);
@@ -48,3 +48,4 @@ insert into credit_ledger (discord_id, amount, balance, kind, reason, command_id
 insert into hosts (name, kind, directory, report) values ('here', 'process', gen_random_uuid(), '{}');
 update game_servers set settings = '{"difficulty": "hard"}', restart_policy = '{"on": "always"}', restarts = array[now()],
                         restart_max = 5, restart_generation = 1, restart_at = now() where id = 7;
+insert into console_requests (id, host, server_id, request) values (gen_random_uuid(), 'here', 7, '{}');
