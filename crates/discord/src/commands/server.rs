@@ -103,6 +103,7 @@ pub(crate) async fn info(context: &Context, call: &Call, args: &Args) -> Result<
         access: &access,
         catalogue,
         abilities: &abilities(context, &server).await?,
+        why_no_start: services.servers.why_no_start(&server).await?,
         history: &history,
         schedules,
         shares: &shares,

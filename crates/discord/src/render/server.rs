@@ -58,6 +58,8 @@ pub(crate) struct Info<'a> {
     pub(crate) catalogue: &'a Catalogue,
     /// Abilities, of those in which hosts differ.
     pub(crate) abilities: &'a Abilities,
+    /// Reason why a start fails for now; `None` if there is none.
+    pub(crate) why_no_start: Option<String>,
     /// Latest operations; empty for readers who may not see them.
     pub(crate) history: &'a [Operation],
     /// Number of schedules that the reader sees, and whether there are more.
@@ -85,7 +87,8 @@ pub(crate) fn info(info: &Info<'_>) -> Message {
     if let Some(error) = &server.error {
         card = card.field("Why", &cut(&plain(error), REASON_MAX));
     }
-    let lacking: Vec<_> = info.abilities.unable.iter().map(lacks).collect();
+    let no_start = info.why_no_start.as_ref().map(|why| format!("no start at the moment: {}", plain(why)));
+    let lacking: Vec<_> = info.abilities.unable.iter().map(lacks).chain(no_start).collect();
     card = card.field_of("Not possible here", &lacking);
     if *info.access != Access::Public {
         card = card.fact("Schedules", &info.schedules.to_string());
@@ -94,7 +97,8 @@ pub(crate) fn info(info: &Info<'_>) -> Message {
     let shares: Vec<_> = info.shares.iter().map(shared).collect();
     card = card.field_of("Who did what", &history).field_of("Shared with", &shares);
     let footer = format!("Number {} · {} an hour", server.id, many(server.cost_per_hour, "credit"));
-    card.footer(&footer).buttons(offered(server, info.access)).into_message()
+    let buttons = offered(server, info.access, info.why_no_start.is_none());
+    card.footer(&footer).buttons(buttons).into_message()
 }
 
 /// Describes what a server cannot do, before somebody tries.
@@ -233,7 +237,7 @@ pub(super) fn restart(server: &Server) -> Button {
 }
 
 /// Returns buttons for the actions that the reader may take, as far as is known now.
-fn offered(server: &Server, access: &Access) -> Vec<Button> {
+fn offered(server: &Server, access: &Access, can_start: bool) -> Vec<Button> {
     let may = access.permissions();
     let buttons = match server.status {
         Status::Running | Status::Starting => {
@@ -244,5 +248,8 @@ fn offered(server: &Server, access: &Access) -> Vec<Button> {
         }
         Status::Deleting => vec![],
     };
-    buttons.into_iter().filter(|(permission, _)| may.contains(*permission)).map(|(_, button)| button).collect()
+    // A start would fail, and a restart would end the game first.
+    let fails = |permission| !can_start && permission != Permission::Stop;
+    let button = |(permission, button)| Button { disabled: fails(permission), ..button };
+    buttons.into_iter().filter(|(permission, _)| may.contains(*permission)).map(button).collect()
 }

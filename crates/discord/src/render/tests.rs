@@ -78,6 +78,7 @@ fn pages(name: &str) -> Vec<Message> {
                 access,
                 catalogue,
                 abilities,
+                why_no_start: Some(name.to_owned()),
                 history: &history,
                 schedules,
                 shares,
