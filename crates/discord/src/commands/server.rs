@@ -131,8 +131,7 @@ pub(crate) async fn ask_to_delete(context: &Context, call: &Call, args: &Args) -
     Ok(page::lose(&server, buttons).into())
 }
 
-/// Shows the console, if the bot's process reaches the host: the operator configures that if both share a machine.
-/// Otherwise the refusal leads to REST.
+/// Shows the last lines of the console. Another process reads them, unless this one reaches the host.
 pub(crate) async fn logs(context: &Context, call: &Call, args: &Args) -> Result<Answer, Refusal> {
     let services = &context.services;
     let (server, _) = find::server(services, call, &args.needed("server")?).await?;
