@@ -1,6 +1,7 @@
 //! `cargo xtask dev`: AGIS on this machine, from nothing to a running API.
 
 mod api;
+mod containers;
 pub(crate) mod discord;
 mod settings;
 mod summary;
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use agis_local_services::redis::Redis;
 use api::Api;
+use containers::Containers;
 use discord::Discord;
 use settings::Settings;
 
@@ -27,7 +29,8 @@ use crate::state::{State, make_enterable};
 /// for the next time.
 ///
 /// With --discord the bot runs too, against a stand-in for Discord with a page to type commands on; with DISCORD_TOKEN
-/// in the environment it runs against Discord itself. With --redis limits are counted in a private Redis, which forgets
+/// in the environment it runs against Discord itself. With --containers games run as containers too, in a private Podman
+/// that goes at the end with its images. With --redis limits are counted in a private Redis, which forgets
 /// them at the end; with REDIS_URL in the environment, in that one.
 ///
 /// Environment: API_PORT (8080), METRICS_PORT (8081), BOT_METRICS_PORT (8082), BIND_ADDRESS and METRICS_ADDRESS
@@ -44,6 +47,9 @@ pub(crate) struct Args {
     /// Run the bot against a stand-in for Discord, with a page to try it on and no account
     #[arg(long)]
     discord: bool,
+    /// Run games as containers too, in a private Podman, or in the engine that CONTAINER_HOST or DOCKER_HOST names. Needs root
+    #[arg(long)]
+    containers: bool,
     /// Count limits in a private Redis
     #[arg(long)]
     redis: bool,
@@ -66,9 +72,11 @@ pub(crate) fn run(args: &Args, interrupts: &Interrupts) -> Result {
     }
     make_enterable(&state.data())?;
 
+    let containers = args.containers.then(|| Containers::start(&program, &state)).transpose()?;
     let redis = args.redis.then(start_redis).transpose()?;
     let mut environment = api::environment(&settings, &database, &state);
     environment.extend(redis.as_ref().map(|redis| ("REDIS_URL", redis.url().into())));
+    environment.extend(containers.iter().flat_map(|it| it.environment.iter().cloned()));
     let mut api = Api::new(program, &settings, &environment, interrupts);
     step("migrating the database");
     api.run(&["migrate", "up"])?;
@@ -95,6 +103,10 @@ pub(crate) fn run(args: &Args, interrupts: &Interrupts) -> Result {
     }
     step("stopping agis-api and its game servers (Ctrl-C again kills)");
     drop(api);
+    if containers.is_some() {
+        step("stopping the container engine of this run");
+    }
+    drop(containers);
     if redis.is_some() {
         step("stopping Redis");
     }

@@ -166,6 +166,22 @@ impl Engine {
             let _ = running.process.kill();
             let _ = running.process.wait();
         }
+        self.kill_containerd();
+    }
+
+    /// Kills the containerd that a dockerd began, which has a session of its own. The next dockerd begins another one.
+    fn kill_containerd(&self) {
+        let pid = fs::read_to_string(self.dir.join("exec/containerd/containerd.pid")).unwrap_or_default();
+        let Some(pid) = pid.trim().parse().ok().and_then(Pid::from_raw) else { return };
+        // Another process may have the number by now.
+        let command = format!("/proc/{}/cmdline", pid.as_raw_nonzero());
+        let is_ours =
+            || fs::read(&command).is_ok_and(|it| String::from_utf8_lossy(&it).contains(&*self.dir.to_string_lossy()));
+        let deadline = Instant::now() + END;
+        while is_ours() && Instant::now() < deadline {
+            let _ = kill_process(pid, Signal::KILL);
+            sleep(PAUSE);
+        }
     }
 
     /// Stops its process; connections stay, and answer nothing.
@@ -298,6 +314,7 @@ impl Drop for Engine {
             }
             let _ = kill_process_group(pid, Signal::KILL);
             let _ = running.process.wait();
+            self.kill_containerd();
         }
         let _ = Command::new("rm").arg("-rf").arg(&self.dir).stderr(Stdio::null()).status();
     }
