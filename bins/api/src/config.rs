@@ -38,6 +38,8 @@ pub(crate) struct Config {
     pub(crate) network: Network,
     pub(crate) hosts: Vec<hosts::Config>,
     pub(crate) stop_games: bool,
+    /// Maximum number of probes of players in a second, of all processes together; 0 for none.
+    pub(crate) player_probes: u32,
     /// Time for which requests are still served after readiness has failed.
     pub(crate) shutdown_delay: Duration,
     pub(crate) rules: Rules,
@@ -62,6 +64,7 @@ pub(crate) fn read(get: &dyn Fn(&str) -> Option<String>) -> Result<Config, Confi
         shutdown_delay: seconds(&mut env, "SHUTDOWN_DELAY_SECONDS", 0, 0..=300),
         workers: env.number("OPERATION_WORKERS", 16, 1..=1000) as usize,
         boot_concurrency: env.number("BOOT_CONCURRENCY", 4, 1..=1000) as u32,
+        player_probes: env.number("PLAYER_PROBES_PER_SECOND", 200, 0..=10_000),
         lease: seconds(&mut env, "OPERATION_LEASE_SECONDS", 30, 2..=3600),
         edge: edge(&mut env, &rules.keys),
         rules,

@@ -10,10 +10,10 @@ use std::{
 use agis_accounts::LedgerStore;
 use agis_apikeys::KeyCache;
 use agis_automation::{
-    Biller, Consoles, Games, Housekeeping, Scheduler, Settler, Supervisor, Watcher, Workers, biller, consoles,
-    games as offered,
+    Biller, Consoles, Games, Housekeeping, Prober, Probing, Scheduler, Settler, Supervisor, Watcher, Workers, biller,
+    consoles, games as offered,
     hosts::{self as reports, Claim, Reported, Reporter},
-    housekeeping, scheduler, settle, supervisor, watcher,
+    housekeeping, prober, scheduler, settle, supervisor, watcher,
 };
 use agis_base::StoreError;
 use agis_http_api::{Edge, Followers, Services};
@@ -21,6 +21,7 @@ use agis_program::{
     Domain, Limits, settings,
     upkeep::{PING, ZONES, hear, look_for_zones, ping, zones},
 };
+use agis_query::NetworkQuery;
 use agis_runtime::{
     Component, Health, Loop, Metrics,
     listen::{self, Chosen},
@@ -205,6 +206,7 @@ impl Loops {
         let house = Housekeeping {
             firings: db.clone(),
             counts: db.clone(),
+            players: db.clone(),
             retention: db.clone(),
             shares: db.clone(),
             reports: db.clone(),
@@ -232,7 +234,8 @@ impl Loops {
         self.start_scheduler(db, services, health, &bells);
         for (place, (host, console)) in hosts.all().enumerate() {
             let claim = self.start_host(config, db, &host, health, &bells, Components::of(place, host.kind()));
-            self.start_console(db, console, &bells, &claim);
+            self.start_console(db, console.clone(), &bells, &claim);
+            self.start_prober(config, db, &host, console, &claim);
         }
         self.start_billing(config, db, services, health);
         let (url, health, stop) = (config.database.url.clone(), health.clone(), self.working.clone());
@@ -274,6 +277,31 @@ impl Loops {
         let answers = Loop::new("answer for consoles", consoles::PERIOD).bell(async move || rung(&mut bell).await);
         let round = async move || if claimed.holds() { consoles.round().await } else { Ok(None) };
         self.spawn_for_host(claim, answers.run(self.working.clone(), round));
+    }
+
+    /// Starts to ask the servers of a host who plays.
+    fn start_prober(
+        &mut self,
+        config: &Config,
+        db: &Arc<Db>,
+        host: &Arc<dyn Host>,
+        console: Arc<dyn Console>,
+        claim: &Claim,
+    ) {
+        let prober = Prober::new(Probing {
+            store: db.clone(),
+            host: host.clone(),
+            console,
+            query: Arc::new(NetworkQuery),
+            catalogue: config.rules.catalogue.clone(),
+            per_second: config.player_probes,
+        });
+        let claimed = claim.clone();
+        let asks = Loop::new("ask who plays", prober::PERIOD);
+        self.spawn_for_host(
+            claim,
+            asks.run(self.working.clone(), async move || if claimed.holds() { prober.round().await } else { Ok(()) }),
+        );
     }
 
     fn start_scheduler(&mut self, db: &Arc<Db>, services: &Services, health: &Health, bells: &Bells) {

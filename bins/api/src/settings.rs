@@ -31,6 +31,7 @@ pub(crate) async fn settings(command: SettingsCommand) -> Result<(), Failure> {
         db.clone(),
         db.clone(),
         db.clone(),
+        db.clone(),
         db,
         Arc::new(catalogue),
         policy,

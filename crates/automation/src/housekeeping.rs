@@ -14,7 +14,7 @@ use agis_servers::{
     State, Status,
     console::relay::RelayStore,
     game::Catalogue,
-    store::{CountStore, HostStore, RetentionStore, ShareStore},
+    store::{CountStore, HostStore, PlayerStore, RetentionStore, ShareStore},
 };
 
 use crate::worker::count_ended;
@@ -47,6 +47,8 @@ pub struct Housekeeping {
     pub firings: Arc<dyn FiringStore>,
     /// Servers and operations, to be counted.
     pub counts: Arc<dyn CountStore>,
+    /// Players on servers, to be counted.
+    pub players: Arc<dyn PlayerStore>,
     /// Servers and operations, to expire and be forgotten.
     pub retention: Arc<dyn RetentionStore>,
     /// Roles of members, to be forgotten.
@@ -121,6 +123,11 @@ impl Housekeeping {
         for game in self.catalogue.games() {
             let servers = running.iter().find(|(key, _)| *key == game.key).map_or(0, |(_, servers)| *servers);
             metrics::gauge!("agis_bot_servers_active", "game_type" => game.key.clone()).set(servers as f64);
+        }
+        let playing = self.players.players_by_game().await?;
+        for game in self.catalogue.games().filter(|game| game.query.is_some()) {
+            let players = playing.iter().find(|(key, _)| *key == game.key).map_or(0, |(_, players)| *players);
+            metrics::gauge!("agis_bot_players_online", "game_type" => game.key.clone()).set(players as f64);
         }
         let counted = self.counts.by_host_and_status().await?;
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);

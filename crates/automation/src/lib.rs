@@ -5,6 +5,7 @@
 //! - [`worker`]: operations are carried out on hosts
 //! - [`watcher`]: servers that end by themselves are published as stopped or crashed
 //! - [`supervisor`]: servers that ended by themselves are started again
+//! - [`prober`]: running servers are asked who plays
 //! - [`biller`]: servers that run are paid for
 //! - [`games`]: which games the host can run
 //! - [`consoles`]: consoles answer processes that do not reach their host
@@ -19,6 +20,7 @@ pub mod consoles;
 pub mod games;
 pub mod hosts;
 pub mod housekeeping;
+pub mod prober;
 pub mod scheduler;
 pub mod settle;
 pub mod supervisor;
@@ -29,6 +31,7 @@ pub use biller::Biller;
 pub use consoles::Consoles;
 pub use games::Games;
 pub use housekeeping::Housekeeping;
+pub use prober::{Prober, Probing};
 pub use scheduler::Scheduler;
 pub use settle::Settler;
 pub use supervisor::Supervisor;

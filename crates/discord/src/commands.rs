@@ -28,6 +28,7 @@ pub(crate) async fn run(context: &Context, call: &Call, verb: Verb, args: &Args)
         Verb::ServerRestart => server::act(context, call, args, Action::Restart).await,
         Verb::ServerDelete => server::ask_to_delete(context, call, args).await,
         Verb::ServerSettings => settings::show(context, call, args).await,
+        Verb::ServerPlayers => server::players(context, call, args).await,
         Verb::ServerLogs => server::logs(context, call, args).await,
         Verb::ServerShare => share::share(context, call, args).await,
         Verb::ServerUnshare => share::unshare(context, call, args).await,

@@ -45,6 +45,7 @@ pub(crate) fn definitions() -> Vec<Command> {
                     "Show and change the settings of a server",
                     vec![server_option(), text("reset", "A setting that goes back to its default").completed()],
                 ),
+                sub("players", "Show who plays on a server", vec![server_option()]),
                 sub(
                     "logs",
                     "Show the last lines of a server's console",

@@ -42,6 +42,7 @@ verbs! {
     ServerRestart = "server restart",
     ServerDelete = "server delete",
     ServerSettings = "server settings",
+    ServerPlayers = "server players",
     ServerLogs = "server logs",
     ServerShare = "server share",
     ServerUnshare = "server unshare",

@@ -254,6 +254,10 @@ impl Host for ContainerHost {
         Some(Unfit { reason, detail })
     }
 
+    fn reached_at(&self, _: &str) -> String {
+        self.setup.machine.reached_at()
+    }
+
     async fn observe(&self, server: ServerId) -> Result<Observed, HostError> {
         self.setup.observe(server).await
     }

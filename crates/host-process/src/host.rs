@@ -137,6 +137,10 @@ impl Host for ProcessHost {
         found.await.ok().flatten()
     }
 
+    fn reached_at(&self, _: &str) -> String {
+        self.setup.machine.reached_at()
+    }
+
     async fn observe(&self, server: ServerId) -> Result<Observed, HostError> {
         let dir = self.setup.machine.dir(server);
         let standing =

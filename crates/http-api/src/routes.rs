@@ -35,6 +35,7 @@ routes! {
     servers::list: ;
     servers::create: NotFound NotAllowed NameTaken GameUnavailable TooManyServers Conflict InvalidValue InvalidSettings;
     servers::get: ;
+    servers::players: ;
     servers::change: NotAllowed NameTaken Conflict InvalidValue;
     servers::delete: InsufficientCredits NotAllowed Deleting NoHost Conflict;
     servers::start: InsufficientCredits NotAllowed Deleting NoHost Conflict;

@@ -12,6 +12,7 @@ use agis_servers::{
     game::Protocol,
     host::{Abilities, Endpoint, OpenPort},
     operation::Identity,
+    players::{Measured, Players},
     store::{Page, ServerFilter},
 };
 use serde::{Deserialize, Serialize};
@@ -104,6 +105,33 @@ impl From<OpenPort> for PortDto {
     }
 }
 
+/// Who plays on a server. Everything is null while nobody knows: the server does not run, its game does not tell, or its
+/// last answer is more than a minute old. Unknown is not zero.
+#[derive(Serialize, ToSchema, Default)]
+#[schema(as = Players, examples(json!({
+    "online": 2, "max": 16, "names": ["Ann", "Bob"], "measured_at": "2026-11-29T12:00:00Z"
+})))]
+pub(crate) struct PlayersDto {
+    /// The number of players, with bots where the game counts them.
+    #[schema(minimum = 0)]
+    online: Option<u32>,
+    /// The maximum number of players. Null if the game does not tell.
+    #[schema(minimum = 0)]
+    max: Option<u32>,
+    /// The names of the players, 256 at most. Null if the game does not tell all of them, and for callers who may not read the
+    /// server's console.
+    names: Option<Vec<String>>,
+    /// The time at which the game was asked.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    measured_at: Option<Timestamp>,
+}
+
+impl From<Measured> for PlayersDto {
+    fn from(Measured { players: Players { online, max, names }, at }: Measured) -> Self {
+        Self { online: Some(online), max, names, measured_at: Some(at) }
+    }
+}
+
 /// A game server.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Server, examples(json!({
@@ -111,7 +139,8 @@ impl From<OpenPort> for PortDto {
     "permissions": ["read", "start", "stop", "restart", "schedule"],
     "name": "Tuesday railways", "game_type": "openttd", "status": "running", "address": "203.0.113.7",
     "port": 3979, "ports": [{ "name": "game", "port": 3979, "protocol": "tcp" }], "error": null, "restart": null,
-    "restart_policy": { "on": "crash", "max": 5, "within": "10m", "stable_after": "5m" }, "abilities": ["console", "past_console", "commands"],
+    "restart_policy": { "on": "crash", "max": 5, "within": "10m", "stable_after": "5m" },
+    "players": { "online": 2, "max": 16, "names": ["Ann", "Bob"], "measured_at": "2026-11-22T19:05:00Z" }, "abilities": ["console", "past_console", "commands"],
     "inabilities": [], "cost_per_hour": 20, "is_public": false, "description": "Whitelist; ask in #join",
     "created_at": "2026-11-22T19:00:00Z", "updated_at": "2026-11-22T19:05:00Z"
 })))]
@@ -138,6 +167,8 @@ pub(crate) struct ServerDto {
     ports: Vec<PortDto>,
     /// Why it crashed or failed. Null for callers who may not read its console.
     error: Option<String>,
+    /// Who plays. Null while nobody knows, which is not zero.
+    players: Option<PlayersDto>,
     /// What can be done with the server, of that in which hosts differ: `console` (its console can be read), `past_console`
     /// (also when it does not run) and `commands` (a line can be typed); later versions may add others. One that is in
     /// neither list is unknown: nobody serves its host, or an earlier version does.
@@ -179,7 +210,7 @@ list_query! {
 }
 
 impl ServerDto {
-    fn of(servers: &Servers, (server, access, abilities): (Server, Access, Abilities)) -> Self {
+    fn of(servers: &Servers, server: Server, access: Access, abilities: Abilities, players: Option<Measured>) -> Self {
         let restart_policy = servers.restart_policy(&server).into();
         let (address, port, ports) = match server.endpoint {
             Some(Endpoint { address, port, ports }) => (Some(address), Some(port), ports),
@@ -197,6 +228,7 @@ impl ServerDto {
             port,
             ports: ports.into_iter().map(PortDto::from).collect(),
             error: server.error,
+            players: players.map(PlayersDto::from),
             abilities: abilities.able,
             inabilities: abilities.unable.into_iter().map(InabilityDto::from).collect(),
             restart: server.restart.map(RestartDto::from),
@@ -210,18 +242,23 @@ impl ServerDto {
     }
 }
 
-/// Completes servers by their abilities.
+/// Completes servers by their abilities and players.
 async fn completed(services: &Services, servers: Vec<(Server, Access)>) -> Result<Vec<ServerDto>, Problem> {
     let of: Vec<_> = servers.iter().map(|(server, _)| server).collect();
+    let seen: Vec<_> = servers.iter().map(|(server, access)| (server, *access)).collect();
     let abilities = services.servers.abilities(&of).await?;
-    let complete = |((server, access), abilities)| ServerDto::of(&services.servers, (server, access, abilities));
-    Ok(servers.into_iter().zip(abilities).map(complete).collect())
+    let players = services.servers.players(&seen).await?;
+    let facts = abilities.into_iter().zip(players);
+    let complete =
+        |((server, access), (abilities, players))| ServerDto::of(&services.servers, server, access, abilities, players);
+    Ok(servers.into_iter().zip(facts).map(complete).collect())
 }
 
-/// Completes a server that the caller has just changed. The change is told even if the abilities cannot be read.
+/// Completes a server that the caller has just changed. The change is told even if the rest cannot be read.
 async fn changed(services: &Services, server: Server) -> ServerDto {
-    let abilities = services.servers.abilities(&[&server]).await.unwrap_or_default().pop();
-    ServerDto::of(&services.servers, (server, Access::Owner, abilities.unwrap_or_default()))
+    let abilities = services.servers.abilities(&[&server]).await.unwrap_or_default().pop().unwrap_or_default();
+    let players = services.servers.players(&[(&server, Access::Owner)]).await.unwrap_or_default().pop().flatten();
+    ServerDto::of(&services.servers, server, Access::Owner, abilities, players)
 }
 
 /// Create a server
@@ -283,7 +320,24 @@ pub(crate) async fn list(
 pub(crate) async fn get(caller: May<ReadServers, Here>, services: Data<Services>) -> Result<Json<ServerDto>, Problem> {
     let (server, access) = services.servers.get(caller.user(), caller.server()).await?;
     let abilities = services.servers.abilities(&[&server]).await?.pop().unwrap_or_default();
-    Ok(Json(ServerDto::of(&services.servers, (server, access, abilities))))
+    let players = services.servers.players(&[(&server, access)]).await?.pop().flatten();
+    Ok(Json(ServerDto::of(&services.servers, server, access, abilities, players)))
+}
+
+/// Get the players on a server
+///
+/// Everybody who sees the server sees how many play. Who plays is for those who may read its console.
+#[utoipa::path(
+    get, path = "/api/v1/servers/{id}/players", operation_id = "getServerPlayers", tag = "servers",
+    responses((status = 200, description = "The players; each field is null while nobody knows.", body = PlayersDto)),
+)]
+pub(crate) async fn players(
+    caller: May<ReadServers, Here>,
+    services: Data<Services>,
+) -> Result<Json<PlayersDto>, Problem> {
+    let (server, access) = services.servers.get(caller.user(), caller.server()).await?;
+    let players = services.servers.players(&[(&server, access)]).await?.pop().flatten();
+    Ok(Json(players.map(PlayersDto::from).unwrap_or_default()))
 }
 
 /// Change a server

@@ -1,6 +1,6 @@
 use std::{
     fs, io,
-    net::{TcpListener, UdpSocket},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, UdpSocket},
     path::{Path, PathBuf},
 };
 
@@ -132,6 +132,15 @@ impl Machine {
     /// Returns the address of a server with these ports.
     pub fn endpoint(&self, port: u16, ports: Vec<OpenPort>) -> Endpoint {
         Endpoint { address: self.public_address.clone(), port, ports }
+    }
+
+    /// Returns the address at which this program reaches the games: the public one may be on the other side of a router.
+    pub fn reached_at(&self) -> String {
+        match self.ports.bind.parse() {
+            Ok(IpAddr::V4(address)) if address.is_unspecified() => Ipv4Addr::LOCALHOST.to_string(),
+            Ok(IpAddr::V6(address)) if address.is_unspecified() => Ipv6Addr::LOCALHOST.to_string(),
+            _ => self.ports.bind.clone(),
+        }
     }
 
     /// Releases the ports, moves the world away and deletes the other files of a server. The fence stays, since an order

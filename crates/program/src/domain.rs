@@ -48,6 +48,7 @@ impl Domain {
                 db.clone(),
                 db.clone(),
                 db.clone(),
+                db.clone(),
                 catalogue,
                 servers,
                 consoles,

@@ -67,6 +67,11 @@ pub trait Host: Send + Sync {
         None
     }
 
+    /// Returns the address at which AGIS itself reaches a game that players reach at `public`.
+    fn reached_at(&self, public: &str) -> String {
+        public.to_owned()
+    }
+
     /// Observes a server.
     async fn observe(&self, server: ServerId) -> Result<Observed, HostError>;
 

@@ -14,12 +14,13 @@ use crate::{
     game::{Catalogue, Game, RunsOn, SettingBy, SettingProblem, SettingValues},
     host::{Abilities, Ability},
     operation::{self, Operation, Refusal, Request},
+    players::Measured,
     restart::{InvalidPolicy, RestartChoice, RestartPolicy},
-    server::{NewServer, Server, ServerChange},
+    server::{NewServer, Server, ServerChange, Status},
     settings,
     store::{
-        Billing, GameStore, HostStore, OperationFilter, OperationStore, Page, ServerFilter, ServerStore, SettingStore,
-        ShareStore, Terms, WriteError,
+        Billing, GameStore, HostStore, OperationFilter, OperationStore, Page, PlayerStore, ServerFilter, ServerStore,
+        SettingStore, ShareStore, Terms, WriteError,
     },
 };
 
@@ -61,6 +62,7 @@ pub struct Servers {
     pub(crate) settings: Arc<dyn SettingStore>,
     games: Arc<dyn GameStore>,
     hosts: Arc<dyn HostStore>,
+    players: Arc<dyn PlayerStore>,
     pub(crate) catalogue: Arc<Catalogue>,
     policy: Policy,
     consoles: Vec<Arc<dyn Console>>,
@@ -156,11 +158,12 @@ impl Servers {
         settings: Arc<dyn SettingStore>,
         games: Arc<dyn GameStore>,
         hosts: Arc<dyn HostStore>,
+        players: Arc<dyn PlayerStore>,
         catalogue: Arc<Catalogue>,
         policy: Policy,
         consoles: Vec<Arc<dyn Console>>,
     ) -> Self {
-        Self { servers, operations, shares, settings, games, hosts, catalogue, policy, consoles, relay: None }
+        Self { servers, operations, shares, settings, games, hosts, players, catalogue, policy, consoles, relay: None }
     }
 
     /// Reaches the consoles of all other hosts through this relay.
@@ -263,6 +266,20 @@ impl Servers {
         let reported = if hosts.is_empty() { BTreeMap::new() } else { self.hosts.abilities(&hosts).await? };
         let of = |server: &&Server| server.host.as_ref().and_then(|host| reported.get(host)).cloned();
         Ok(servers.iter().map(|server| of(server).unwrap_or_default().of_a_server()).collect())
+    }
+
+    /// Returns the players on each of these servers, in their order, as a user of this relation to it may know them; `None`
+    /// where nobody knows who plays.
+    ///
+    /// # Errors
+    /// Fails if the store does.
+    pub async fn players(&self, servers: &[(&Server, Access)]) -> Result<Vec<Option<Measured>>, StoreError> {
+        let running = servers.iter().filter(|(server, _)| server.status == Status::Running);
+        let running: Vec<_> = running.map(|(server, _)| server.id).collect();
+        let measured = if running.is_empty() { BTreeMap::new() } else { self.players.players(&running).await? };
+        let seen =
+            |(server, access): &(&Server, Access)| measured.get(&server.id).map(|it| it.clone().seen_by(*access));
+        Ok(servers.iter().map(seen).collect())
     }
 
     /// Refuses a server that surely lacks this ability.

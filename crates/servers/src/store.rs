@@ -15,6 +15,7 @@ mod leases;
 mod observations;
 mod operations;
 mod page;
+mod players;
 mod restarts;
 mod retention;
 mod servers;
@@ -30,6 +31,7 @@ pub use self::{
     observations::{ObservationStore, Published},
     operations::{Accepted, OperationFilter, OperationStore},
     page::Page,
+    players::{Counted, PlayerStore, Probe},
     restarts::{RestartStore, Restarted},
     retention::RetentionStore,
     servers::{ServerFilter, ServerStore, Terms, WriteError},

@@ -10,7 +10,7 @@
 //! - a module per table, or per view of it, implementing that domain's trait
 //!
 //! Transactions take locks in one order, so that nothing deadlocks: users, servers by id, operations, schedules, the totals
-//! of users, notices, idempotency keys. The lock of a server's row also guards its shares. Locks are `FOR NO KEY UPDATE`:
+//! of users, notices, idempotency keys, players of servers. The lock of a server's row also guards its shares. Locks are `FOR NO KEY UPDATE`:
 //! foreign keys do not wait for them. Claims wait for no lock: they pass over rows that others hold.
 
 mod connect;
@@ -33,6 +33,7 @@ pub mod notify;
 mod observations;
 mod once;
 mod operations;
+mod players;
 mod purses;
 mod readers;
 mod relay;

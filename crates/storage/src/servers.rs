@@ -30,6 +30,9 @@ use crate::{
     word::{Stored, every, stored},
 };
 
+/// Ports of a server.
+pub(crate) type PortsColumn = Json<IfReadable<Vec<OpenPort>>>;
+
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = game_servers)]
 pub(crate) struct ServerRow {
@@ -45,7 +48,7 @@ pub(crate) struct ServerRow {
     host: Option<String>,
     address: Option<String>,
     port: Option<i32>,
-    ports: Option<Json<IfReadable<Vec<OpenPort>>>>,
+    ports: Option<PortsColumn>,
     error_message: Option<String>,
     restart_policy: Option<Json<IfReadable<RestartChoice>>>,
     restarts: Vec<Timestamp>,
@@ -59,7 +62,6 @@ pub(crate) struct ServerRow {
 
 impl ServerRow {
     pub(crate) fn into_server<R>(self) -> Result<Server, Fault<R>> {
-        let port = self.port.and_then(|port| u16::try_from(port).ok());
         let status = self.status.known("game_servers.status")?;
         let waits = self.restart_generation == Some(self.generation);
         let restart = match (status, self.restart_max) {
@@ -81,10 +83,7 @@ impl ServerRow {
             desired: self.desired.known("game_servers.desired")?,
             generation: self.generation,
             host: self.host,
-            endpoint: self.address.zip(port).map(|(address, port)| {
-                let ports = self.ports.and_then(|Json(IfReadable(ports))| ports).filter(|ports| is_led_by(ports, port));
-                Endpoint { address, port, ports: ports.unwrap_or_default() }
-            }),
+            endpoint: endpoint(self.address, self.port, self.ports),
             error: self.error_message,
             restart_choice: self.restart_policy.and_then(|Json(IfReadable(choice))| choice).unwrap_or_default(),
             restart,
@@ -270,6 +269,13 @@ impl ServerStore for Db {
         })
         .await
     }
+}
+
+/// Returns the address of a server; `None` before its first run. Ports that another version wrote are left out.
+pub(crate) fn endpoint(address: Option<String>, port: Option<i32>, ports: Option<PortsColumn>) -> Option<Endpoint> {
+    let (address, port) = address.zip(port.and_then(|port| u16::try_from(port).ok()))?;
+    let ports = ports.and_then(|Json(IfReadable(ports))| ports).filter(|ports| is_led_by(ports, port));
+    Some(Endpoint { address, port, ports: ports.unwrap_or_default() })
 }
 
 /// Returns the relation of a user to a server, with these grants.

@@ -17,6 +17,7 @@ mod migrations;
 mod notices;
 mod operations;
 mod pages;
+mod players;
 mod process;
 mod refusal;
 mod retention;

@@ -22,6 +22,7 @@ fn rules(stack: &Stack) -> Servers {
         db.clone(),
         db.clone(),
         db.clone(),
+        db.clone(),
         db,
         Arc::new(Catalogue::parse("").expect("a catalogue")),
         policy,

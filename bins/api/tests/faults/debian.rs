@@ -4,6 +4,7 @@ use std::{io, path::Path, time::Duration};
 
 use agis_test_support::wait;
 use futures_util::future::join_all;
+use serde_json::json;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpStream, UdpSocket},
@@ -28,17 +29,29 @@ struct Packaged {
     ask: AsyncFn,
     /// Part of the answer.
     says: &'static str,
+    /// Value of the setting that adds bots; `None` for a game without one.
+    bots: Option<u32>,
+    /// Players that AGIS sees; `None` if the game does not tell.
+    players: Option<u32>,
 }
 
 type AsyncFn = fn(u16) -> std::pin::Pin<Box<dyn Future<Output = io::Result<Vec<u8>>> + Send>>;
 
 const GAMES: [Packaged; 5] = [
-    Packaged { key: "openttd", program: "openttd", ask: |port| Box::pin(openttd(port)), says: NAME },
-    Packaged { key: "bzflag", program: "bzfs", ask: |port| Box::pin(bzflag(port)), says: "BZFS" },
-    Packaged { key: "minetest", program: "minetestserver", ask: |port| Box::pin(luanti(port)), says: "OEt\u{3}" },
-    Packaged { key: "teeworlds", program: "teeworlds-server", ask: |port| Box::pin(teeworlds(port)), says: NAME },
-    Packaged { key: "openarena", program: "openarena-server", ask: |port| Box::pin(quake3(port)), says: NAME },
+    game("openttd", "openttd", |port| Box::pin(openttd(port)), NAME),
+    game("bzflag", "bzfs", |port| Box::pin(bzflag(port)), "BZFS"),
+    Packaged { players: Some(0), ..game("minetest", "minetestserver", |port| Box::pin(luanti(port)), "OEt\u{3}") },
+    game("teeworlds", "teeworlds-server", |port| Box::pin(teeworlds(port)), NAME),
+    Packaged {
+        bots: Some(2),
+        players: Some(2),
+        ..game("openarena", "openarena-server", |port| Box::pin(quake3(port)), NAME)
+    },
 ];
+
+const fn game(key: &'static str, program: &'static str, ask: AsyncFn, says: &'static str) -> Packaged {
+    Packaged { key, program, ask, says, bots: None, players: None }
+}
 
 #[tokio::test]
 async fn packaged_games_answer_and_stop() {
@@ -56,7 +69,10 @@ async fn packaged_games_answer_and_stop() {
 /// Plays twice: the second start finds a world, and the files that the game wrote.
 async fn plays(stack: &Stack, api: &Api, game: &Packaged) {
     let id = api.server(&format!("{NAME} of {}", game.key), game.key).await;
-    for _ in 0..2 {
+    if let Some(bots) = game.bots {
+        api.call("PATCH", &format!("/api/v1/servers/{id}/settings"), Some(json!({ "bots": bots }))).await.expect(200);
+    }
+    for is_first in [true, false] {
         api.act(id, "start").await;
         let running = api.until_status(id, "running").await;
         let port = u16::try_from(running["port"].as_u64().expect("a port")).expect("a port");
@@ -65,6 +81,9 @@ async fn plays(stack: &Stack, api: &Api, game: &Packaged) {
             String::from_utf8_lossy(&answer).contains(game.says).then_some(())
         })
         .await;
+        if is_first {
+            sees_players(api, id, game).await;
+        }
         let operation = api.ended(&api.ask(id, "stop").await).await;
         let outcome = (&operation["state"], &operation["killed_after_grace"]);
         assert_eq!(outcome, (&"succeeded".into(), &false.into()), "{}: {operation}", game.key);
@@ -75,6 +94,22 @@ async fn plays(stack: &Stack, api: &Api, game: &Packaged) {
             game.key
         );
     }
+}
+
+/// Waits until AGIS sees the game's players, bots among them.
+async fn sees_players(api: &Api, id: i64, game: &Packaged) {
+    let path = format!("/api/v1/servers/{id}/players");
+    let Some(expected) = game.players else {
+        let unknown = api.get(&path).await.expect(200);
+        assert!(unknown["online"].is_null(), "{}: {unknown}", game.key);
+        return;
+    };
+    let players = wait::until(2 * SOON, &format!("players of {}", game.key), async || {
+        Some(api.get(&path).await.expect(200)).filter(|players| players["online"] == expected)
+    })
+    .await;
+    let names = players["names"].as_array().expect("names").len();
+    assert_eq!(names, expected as usize, "{}: {players}", game.key);
 }
 
 async fn udp(port: u16) -> io::Result<UdpSocket> {

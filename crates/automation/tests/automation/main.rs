@@ -3,6 +3,7 @@
 mod billing;
 mod consoles;
 mod fairness;
+mod players;
 mod progress;
 #[path = "../../../storage/tests/storage/scene.rs"]
 mod scene;

@@ -42,7 +42,9 @@ pub(crate) async fn list(context: &Context, call: &Call, number: u32) -> Result<
     let page = Page { after: None, limit: read_for(number) };
     let found = servers.list(&call.user, &Reach::Every, &ServerFilter::default(), page).await?;
     let piece = Piece::of(Listed::Servers, number, &found);
-    Ok(page::list(piece, servers.catalogue()).into())
+    let shown: Vec<_> = piece.items.iter().map(|(server, access)| (server, *access)).collect();
+    let players = servers.players(&shown).await?;
+    Ok(page::list(piece, &players, servers.catalogue()).into())
 }
 
 pub(crate) async fn create(context: &Context, call: &Call, args: &Args) -> Result<Answer, Refusal> {
@@ -98,10 +100,12 @@ pub(crate) async fn info(context: &Context, call: &Call, args: &Args) -> Result<
         shares = services.servers.shares(&call.user, server.id).await?;
     }
     let catalogue = services.servers.catalogue();
+    let players = services.servers.players(&[(&server, access)]).await?.pop().flatten();
     let info = page::Info {
         server: &server,
         access: &access,
         catalogue,
+        players: players.as_ref(),
         abilities: &abilities(context, &server).await?,
         why_no_start: services.servers.why_no_start(&server).await?,
         history: &history,
@@ -109,6 +113,16 @@ pub(crate) async fn info(context: &Context, call: &Call, args: &Args) -> Result<
         shares: &shares,
     };
     Ok(page::info(&info).into())
+}
+
+/// Shows who plays, to everybody who sees the server; names only to those who may read its console.
+pub(crate) async fn players(context: &Context, call: &Call, args: &Args) -> Result<Answer, Refusal> {
+    let services = &context.services;
+    let (server, access) = find::server(services, call, &args.needed("server")?).await?;
+    let players = services.servers.players(&[(&server, access)]).await?.pop().flatten();
+    let game = services.servers.catalogue().get(&server.game_type);
+    let can_tell = game.is_some_and(|game| game.query.is_some());
+    Ok(page::players(&server, access, players.as_ref(), can_tell).into())
 }
 
 async fn abilities(context: &Context, server: &Server) -> Result<Abilities, Refusal> {

@@ -6,6 +6,7 @@ use agis_servers::{
     console::Line,
     game::Catalogue,
     host::{Abilities, Ability, Endpoint, Inability, OpenPort},
+    players::{Measured, Players},
 };
 use twilight_model::channel::message::component::{Button, ButtonStyle};
 
@@ -28,22 +29,25 @@ pub(crate) fn created(server: &Server) -> Message {
 }
 
 /// Lists servers.
-pub(crate) fn list(page: Piece<'_, (Server, Access)>, catalogue: &Catalogue) -> Message {
+pub(crate) fn list(page: Piece<'_, (Server, Access)>, players: &[Option<Measured>], catalogue: &Catalogue) -> Message {
     let card = Card::new(Colour::Calm).titled("Your servers");
     if page.items.is_empty() {
         return card.says("You have none yet. `/server create` makes one.").into_message();
     }
-    let lines: Vec<_> = page.items.iter().map(|(server, access)| line(server, access, catalogue)).collect();
+    let lines = page.items.iter().zip(players);
+    let lines: Vec<_> =
+        lines.map(|((server, access), players)| line(server, access, players.as_ref(), catalogue)).collect();
     card.lists(&lines).buttons(page.buttons).into_message()
 }
 
-fn line(server: &Server, access: &Access, catalogue: &Catalogue) -> String {
+fn line(server: &Server, access: &Access, players: Option<&Measured>, catalogue: &Catalogue) -> String {
     let shared = if *access == Access::Owner { String::new() } else { format!(" · of {}", person(&server.owner)) };
     let at = server.endpoint.as_ref().filter(|_| server.status == Status::Running);
     let at = at.map(|at| format!(" · {}", address(at))).unwrap_or_default();
+    let players = players.map(|it| format!(" · {}", playing(&it.players))).unwrap_or_default();
     let game = game(server, catalogue);
     format!(
-        "{} **{}** · {}{at} · {game} · #{}{shared}",
+        "{} **{}** · {}{at}{players} · {game} · #{}{shared}",
         light(server.status),
         plain(&server.name),
         server.status,
@@ -56,6 +60,8 @@ pub(crate) struct Info<'a> {
     pub(crate) server: &'a Server,
     pub(crate) access: &'a Access,
     pub(crate) catalogue: &'a Catalogue,
+    /// Players; `None` if nobody knows who plays.
+    pub(crate) players: Option<&'a Measured>,
     /// Abilities, of those in which hosts differ.
     pub(crate) abilities: &'a Abilities,
     /// Reason why a start fails for now; `None` if there is none.
@@ -83,6 +89,9 @@ pub(crate) fn info(info: &Info<'_>) -> Message {
             card = card.fact("Ports", &ports(&at.ports));
         }
     }
+    if let Some(Measured { players, .. }) = info.players {
+        card = card.fact("Players", &playing(players));
+    }
     card = card.fact("Game", &game(server, info.catalogue)).fact("Owner", &person(&server.owner));
     if let Some(error) = &server.error {
         card = card.field("Why", &cut(&plain(error), REASON_MAX));
@@ -99,6 +108,38 @@ pub(crate) fn info(info: &Info<'_>) -> Message {
     let footer = format!("Number {} · {} an hour", server.id, many(server.cost_per_hour, "credit"));
     let buttons = offered(server, info.access, info.why_no_start.is_none());
     card.footer(&footer).buttons(buttons).into_message()
+}
+
+/// Describes the number of players.
+fn playing(players: &Players) -> String {
+    let online = i64::from(players.online);
+    match players.max {
+        Some(max) => format!("{online} of {}", many(max, "player")),
+        None => many(online, "player"),
+    }
+}
+
+/// Shows who plays. `can_tell` says whether the game tells it at all.
+pub(crate) fn players(server: &Server, access: Access, measured: Option<&Measured>, can_tell: bool) -> Message {
+    let card = Card::new(colour(server.status)).titled(&format!("Players of {}", plain(&server.name)));
+    let Some(Measured { players, at }) = measured else {
+        let text = match server.status {
+            Status::Running if can_tell => {
+                "Nobody knows who plays: the game has not answered in the last minute. Right after a start that takes a while."
+            }
+            Status::Running => "This game does not tell who plays.",
+            _ => "The server does not run.",
+        };
+        return card.says(text).into_message();
+    };
+    let names: Vec<_> = players.names.iter().flatten().map(|name| plain(name)).collect();
+    let why = match &players.names {
+        _ if players.online == 0 || !names.is_empty() => "",
+        None if access == Access::Public => "\nOnly people with whom the server is shared see their names.",
+        _ => "\nThe game does not tell all their names.",
+    };
+    let text = format!("{}, {}{why}", playing(players), relative(*at));
+    card.says(&text).field_of("Names", &names).into_message()
 }
 
 /// Describes what a server cannot do, before somebody tries.

@@ -6,13 +6,14 @@ use agis_servers::{
     access::Access,
     game::{Catalogue, Protocol},
     host::{Abilities, Ability, Endpoint, OpenPort},
+    players::{Measured, Players},
     server::Desired,
 };
 use proptest::prelude::*;
 
 use super::{
     operation::{Unfollowed, ended, progress, unfollowed},
-    server::{Info, created, info, list, lose},
+    server::{Info, created, info, list, lose, players},
 };
 use crate::{answer::Message, code::Listed, pages::Piece};
 
@@ -63,7 +64,11 @@ fn pages(name: &str) -> Vec<Message> {
     let (server, catalogue) = (server(name), Catalogue::default());
     let listed = [(server.clone(), Access::Owner)];
     let listed = Piece::of(Listed::Servers, 0, &listed);
-    let mut pages = vec![created(&server), lose(&server, vec![]), list(listed, &catalogue)];
+    let playing = Players { online: 1, max: Some(8), names: Some(vec![name.to_owned()]) };
+    let playing = Some(Measured { players: playing, at: Default::default() });
+    let mut pages = vec![created(&server), lose(&server, vec![])];
+    pages.push(list(listed, std::slice::from_ref(&playing), &catalogue));
+    pages.push(players(&server, Access::Owner, playing.as_ref(), true));
     for action in Action::ALL {
         for state in State::ALL {
             let operation = operation(*action, *state, name);
@@ -77,6 +82,7 @@ fn pages(name: &str) -> Vec<Message> {
                 server: &server,
                 access,
                 catalogue,
+                players: playing.as_ref(),
                 abilities,
                 why_no_start: Some(name.to_owned()),
                 history: &history,
@@ -99,6 +105,25 @@ fn ready_server_says_where_to_join() {
     let message = ended(&server("Railways"), &operation(Action::Start, State::Succeeded, ""));
     assert_eq!(message.embed.title.as_deref(), Some("Railways is ready"));
     assert!(texts(&message).contains("Join at `203.0.113.7:3979`"), "{}", texts(&message));
+}
+
+#[test]
+fn unknown_players_are_not_zero() {
+    let server = server("Railways");
+    let told = |online, names: Option<&[&str]>, access| {
+        let names = names.map(|names| names.iter().map(|name| (*name).to_owned()).collect());
+        let measured = Measured { players: Players { online, max: Some(8), names }, at: Default::default() };
+        texts(&players(&server, access, Some(&measured), true))
+    };
+    assert!(told(0, Some(&[]), Access::Owner).contains("0 of 8 players"));
+    let named = told(1, Some(&["Ann"]), Access::Owner);
+    assert!(named.contains("1 of 8 players") && named.contains("Ann"), "{named}");
+    assert!(told(1, None, Access::Owner).contains("does not tell all"));
+    assert!(told(1, None, Access::Public).contains("Only people"));
+    for (can_tell, says) in [(true, "Nobody knows"), (false, "does not tell")] {
+        let unknown = texts(&players(&server, Access::Owner, None, can_tell));
+        assert!(unknown.contains(says) && !unknown.contains("0 of"), "{unknown}");
+    }
 }
 
 #[test]

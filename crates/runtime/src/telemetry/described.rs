@@ -68,6 +68,8 @@ pub const ALL: &[Described] = &[
     of("agis_bot_host_size_bytes", Gauge, Bytes, &["resource"], "Size of a resource of the host that this process serves"),
     of("agis_bot_host_missing_boundaries", Gauge, Count, &[], "Boundaries around games that the host of this process does not draw"),
     of("agis_bot_servers_active", Gauge, Count, &["game_type"], "Running servers in the database, by game"),
+    of("agis_bot_players_online", Gauge, Count, &["game_type"], "Players on running servers that told of them within a minute, by game"),
+    of("agis_bot_player_probes_total", Counter, Count, &["outcome"], "Questions to games who plays, by outcome: answered or unanswered"),
     of("agis_bot_server_crashes_total", Counter, Count, &[], "Servers that crashed"),
     of("agis_bot_server_crashes_corrected_total", Counter, Count, &[], "Crashes taken back, since the server runs"),
     of("agis_bot_agones_orphans_reaped_total", Counter, Count, &[], "Orphaned GameServers that the reaper deleted"),

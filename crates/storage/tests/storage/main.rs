@@ -4,6 +4,7 @@ mod due;
 mod migrations;
 mod notices;
 mod planning;
+mod players;
 mod ports;
 mod progress;
 mod relay;

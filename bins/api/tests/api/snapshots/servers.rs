@@ -41,6 +41,7 @@ async fn a_server() {
         "restart",
         "schedule"
       ],
+      "players": null,
       "port": null,
       "ports": [],
       "restart": null,
@@ -83,6 +84,7 @@ async fn a_server() {
         "restart",
         "schedule"
       ],
+      "players": null,
       "port": null,
       "ports": [],
       "restart": null,
@@ -142,6 +144,7 @@ async fn a_server() {
         "restart",
         "schedule"
       ],
+      "players": null,
       "port": "[port]",
       "ports": [
         {
@@ -183,6 +186,7 @@ async fn a_server() {
             "restart",
             "schedule"
           ],
+          "players": null,
           "port": "[port]",
           "ports": [
             {

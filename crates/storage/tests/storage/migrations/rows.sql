@@ -49,3 +49,5 @@ insert into hosts (name, kind, directory, report) values ('here', 'process', gen
 update game_servers set settings = '{"difficulty": "hard"}', restart_policy = '{"on": "always"}', restarts = array[now()],
                         restart_max = 5, restart_generation = 1, restart_at = now() where id = 7;
 insert into console_requests (id, host, server_id, request) values (gen_random_uuid(), 'here', 7, '{}');
+insert into server_players (server_id, claimed_at, generation, online, max_players, names, measured_at)
+values (7, now(), 1, 1, 16, '["Ann"]', now());

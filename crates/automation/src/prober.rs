@@ -1,0 +1,132 @@
+//! Asks running servers who plays.
+
+mod log;
+
+use std::{
+    mem,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use agis_base::StoreError;
+use agis_servers::{
+    console::Console,
+    game::{Catalogue, Query, QueryProtocol},
+    host::{Endpoint, Host},
+    players::{GameQuery, Players, Unanswered},
+    store::{Counted, PlayerStore, Probe},
+};
+
+use self::log::LogCounts;
+
+/// Time between two rounds. The limit of probes counts by the second.
+pub const PERIOD: Duration = Duration::from_secs(1);
+/// Time for one probe, whatever the game does.
+const DEADLINE: Duration = Duration::from_secs(2);
+
+/// Probes of all processes, by outcome.
+const PROBES: &str = "agis_bot_player_probes_total";
+
+/// Parts of a [`Prober`].
+pub struct Probing {
+    /// Rows of the claims and the answers.
+    pub store: Arc<dyn PlayerStore>,
+    /// Host whose servers are asked.
+    pub host: Arc<dyn Host>,
+    /// Consoles of its servers.
+    pub console: Arc<dyn Console>,
+    /// Protocols of the games.
+    pub query: Arc<dyn GameQuery>,
+    /// Games, which say how they are asked.
+    pub catalogue: Arc<Catalogue>,
+    /// Maximum number of probes in a second, of all processes together.
+    pub per_second: u32,
+}
+
+/// Asks the servers of a host, round by round.
+pub struct Prober {
+    asker: Arc<Asker>,
+    /// Keys of the games that can be asked.
+    games: Vec<String>,
+}
+
+/// Part of a prober that the probes under way share.
+struct Asker {
+    parts: Probing,
+    /// Answers that are not stored yet.
+    counted: Mutex<Vec<Counted>>,
+    logs: LogCounts,
+}
+
+impl Prober {
+    /// Creates the prober of a host.
+    pub fn new(parts: Probing) -> Self {
+        for outcome in ["answered", "unanswered"] {
+            metrics::counter!(PROBES, "outcome" => outcome).increment(0);
+        }
+        let asked = parts.catalogue.games().filter(|game| game.query.is_some() && game.runs_on(parts.host.kind()));
+        let games = asked.map(|game| game.key.clone()).collect();
+        Self { asker: Arc::new(Asker { parts, counted: Mutex::default(), logs: LogCounts::default() }), games }
+    }
+
+    /// Stores the answers that came since the last round, and begins the probes that are due. No probe is waited for, so a
+    /// game that hangs holds up none of the others.
+    ///
+    /// # Errors
+    /// Fails if the store does. Answers that could not be stored are lost: the next ones are due soon.
+    pub async fn round(&self) -> Result<(), StoreError> {
+        let Probing { store, host, per_second, .. } = &self.asker.parts;
+        if self.games.is_empty() || *per_second == 0 {
+            return Ok(());
+        }
+        let counted = mem::take(&mut *self.asker.counted.lock().unwrap_or_else(PoisonError::into_inner));
+        if !counted.is_empty() {
+            store.store_players(&counted).await?;
+        }
+        for probe in store.claim_probes(host.name(), &self.games, *per_second).await? {
+            tokio::spawn(self.asker.clone().probe(probe));
+        }
+        Ok(())
+    }
+}
+
+impl Asker {
+    async fn probe(self: Arc<Self>, probe: Probe) {
+        let asked = tokio::time::timeout(DEADLINE, self.ask(&probe)).await;
+        let asked = asked.unwrap_or_else(|_| Err(Unanswered("no answer in time".to_owned())));
+        let outcome = if asked.is_ok() { "answered" } else { "unanswered" };
+        metrics::counter!(PROBES, "outcome" => outcome).increment(1);
+        let Probe { server, at, generation, .. } = probe;
+        match asked {
+            Ok(players) => {
+                let counted = Counted { server, at, generation, players };
+                self.counted.lock().unwrap_or_else(PoisonError::into_inner).push(counted);
+            }
+            // Mostly the game still loads, or has other ports than its entry says. Its players become unknown.
+            Err(why) => tracing::debug!(server_id = server.0, %why, "game did not tell who plays"),
+        }
+    }
+
+    async fn ask(&self, probe: &Probe) -> Result<Players, Unanswered> {
+        let game = self.parts.catalogue.get(&probe.game_type);
+        match game.and_then(|game| game.query.as_ref()) {
+            Some(Query::Network { protocol, port }) => self.ask_network(*protocol, port, &probe.endpoint).await,
+            Some(Query::Log(query)) => self.logs.count(&*self.parts.console, query, probe).await,
+            None => Err(Unanswered("its game has no query any more".to_owned())),
+        }
+    }
+
+    async fn ask_network(
+        &self,
+        protocol: QueryProtocol,
+        name: &str,
+        endpoint: &Endpoint,
+    ) -> Result<Players, Unanswered> {
+        let Endpoint { address, port: first, ports } = endpoint;
+        let named = ports.iter().find(|port| port.name == *name).map(|port| port.port);
+        // A server that an earlier version started has told its first port alone.
+        let port = named.or_else(|| ports.is_empty().then_some(*first));
+        let port = port.ok_or_else(|| Unanswered(format!("it has no port '{name}'")))?;
+        self.parts.query.ask(protocol, &self.parts.host.reached_at(address), port).await
+    }
+}
