@@ -24,7 +24,7 @@ const NEWER: &str = "
         from generate_series(1, 700) n;
     insert into operations (id, server_id, action, origin, actor, generation, available_at, created_at)
         select gen_random_uuid(), 1000 + n, case n when 1 then 'update' when 2 then 'start' else 'stop' end,
-               case n when 2 then 'supervisor' else 'rest' end, OWNER, 1, now() - interval '1 day',
+               case n when 2 then 'newcomer' else 'rest' end, OWNER, 1, now() - interval '1 day',
                now() - case when n < 4 then interval '1 day' else interval '1 minute' end
         from unnest(array[1, 2, 4]) n;
     insert into notices (recipient, kind, server_id, server_name, reason, next_attempt_at)
