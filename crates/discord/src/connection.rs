@@ -70,7 +70,12 @@ impl Connection {
     pub fn start(self, services: Services, settings: Settings, stop: CancellationToken) -> (Running, Loops) {
         let voice = Voice { handler: Arc::default(), standing: self.standing.clone() };
         let loops = Loops {
-            courier: Courier { http: self.http.clone(), notices: services.notices.clone(), voice: voice.clone() },
+            courier: Courier {
+                http: self.http.clone(),
+                notices: services.notices.clone(),
+                servers: services.servers.clone(),
+                voice: voice.clone(),
+            },
             members: Members { http: self.http.clone(), servers: services.servers.clone(), voice: voice.clone() },
             mender: Mender::new(services.deferrals.clone(), voice.clone()),
         };

@@ -6,26 +6,32 @@
 use std::{sync::Arc, time::Duration};
 
 use agis_base::{Reason, StoreError};
-use agis_notices::{Notice, Notices};
+use agis_notices::{Kind, Notice, Notices};
+use agis_servers::{
+    Servers,
+    console::{Begin, Line},
+};
 use futures_util::future::join_all;
 use serde_json::json;
 use tokio::time::{sleep, timeout};
 use twilight_http::{Client, Error, error::ErrorType};
-use twilight_model::{
-    channel::message::Embed,
-    id::{
-        Id,
-        marker::{ChannelMarker, UserMarker},
-    },
+use twilight_model::id::{
+    Id,
+    marker::{ChannelMarker, UserMarker},
 };
 
 use crate::{
+    answer::Message,
     render::{self, notice::Readers},
     url::PATIENCE,
     voice::Voice,
 };
 
 const BATCH: u32 = 10;
+/// Number of lines of a console that a notice quotes.
+const LINES: u32 = 10;
+/// Longest wait for a console.
+const CONSOLE: Duration = Duration::from_secs(3);
 /// Number of tries to record the result of a notice; with the delivery, within its lease.
 const NOTING: u32 = 5;
 const NOTING_PAUSE: Duration = Duration::from_secs(1);
@@ -36,6 +42,7 @@ pub const PERIOD: Duration = Duration::from_secs(5);
 pub struct Courier {
     pub(crate) http: Arc<Client>,
     pub(crate) notices: Notices,
+    pub(crate) servers: Servers,
     pub(crate) voice: Voice,
 }
 
@@ -86,16 +93,32 @@ impl Courier {
     /// Tries the channel first, if the bot may write there; a missing channel is no reason to stay silent.
     async fn deliver(&self, notice: &Notice) -> Result<(), Undelivered> {
         let user = id::<UserMarker>(notice.recipient.as_str())?;
-        let embed = |readers| render::notice::notice(notice, readers).embed;
         if let Some(channel) = &notice.channel {
-            match self.send(id(channel.as_str())?, user, notice, &embed(Readers::Channel)).await {
+            match self
+                .send(id(channel.as_str())?, user, notice, &render::notice::notice(notice, Readers::Channel, &[]))
+                .await
+            {
                 Err(Undelivered { permanent: true, .. }) => {}
                 other => return other,
             }
         }
         let call = async { Ok(self.http.create_private_channel(user).await?.model().await) };
         let channel = self.called(call).await?.map_err(|error| later(error.to_string()))?;
-        self.send(channel.id, user, notice, &embed(Readers::Owner)).await
+        let console = self.console(notice).await;
+        self.send(channel.id, user, notice, &render::notice::notice(notice, Readers::Owner, &console)).await
+    }
+
+    /// Returns the last lines of the console of a server that has crashed; none if they cannot be had at once.
+    async fn console(&self, notice: &Notice) -> Vec<Line> {
+        if notice.kind != Kind::ServerCrashed {
+            return vec![];
+        }
+        let begin = Begin::Recent { tail: Some(LINES), since: None };
+        let read = async {
+            let console = self.servers.console(&notice.recipient, notice.server).await.ok()?;
+            Some(console.lines(&begin, LINES).await.ok()?.lines)
+        };
+        timeout(CONSOLE, read).await.ok().flatten().unwrap_or_default()
     }
 
     async fn send(
@@ -103,19 +126,20 @@ impl Courier {
         channel: Id<ChannelMarker>,
         user: Id<UserMarker>,
         notice: &Notice,
-        embed: &Embed,
+        message: &Message,
     ) -> Result<(), Undelivered> {
         // twilight has no word for `enforce_nonce`, by which Discord shows a repeated message once.
         let body = json!({
             "content": format!("<@{user}>"),
-            "embeds": [embed],
+            "embeds": [message.embed],
+            "components": message.rows,
             "allowed_mentions": { "parse": [], "users": [user] },
             "nonce": notice.id.0.to_string(),
             "enforce_nonce": true,
         });
         let body = body.to_string();
-        let message = self.http.create_message(channel).payload_json(body.as_bytes());
-        self.called(async { message.await.map(drop) }).await
+        let call = self.http.create_message(channel).payload_json(body.as_bytes());
+        self.called(async { call.await.map(drop) }).await
     }
 
     async fn called<T>(&self, call: impl Future<Output = Result<T, Error>>) -> Result<T, Undelivered> {

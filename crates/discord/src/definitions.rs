@@ -43,7 +43,15 @@ pub(crate) fn definitions() -> Vec<Command> {
                 sub(
                     "settings",
                     "Show and change the settings of a server",
-                    vec![server_option(), text("reset", "A setting that goes back to its default").completed()],
+                    vec![
+                        server_option(),
+                        text("reset", "A setting that goes back to its default").completed(),
+                        text("restarts", "What follows when the server ends by itself").among(&[
+                            ("Start it again after a crash", "crash"),
+                            ("Start it again after every end", "always"),
+                            ("Leave it down", "never"),
+                        ]),
+                    ],
                 ),
                 sub("players", "Show who plays on a server", vec![server_option()]),
                 sub(

@@ -6,7 +6,7 @@ use agis_discord_stand_in::{CHANNEL, Person};
 use agis_test_support::wait;
 
 use crate::{
-    common::{OWNER, SOON},
+    common::{OWNER, SOON, signal},
     connection::one,
     scene::{Bot, Scene},
 };
@@ -110,4 +110,40 @@ async fn dead_notifier_is_followed_without_doubles() {
     .await;
     assert_eq!(discord.requests_to("POST /channels/").len(), 2, "it was sent twice");
     assert_eq!(discord.dms(OWNER.parse().expect("an id")).len(), 1, "and shown once");
+}
+
+#[tokio::test]
+async fn crash_that_stays_is_told_with_console_and_button() {
+    let scene = Scene::open().await;
+    let ann = scene.ann();
+    scene.discord.command(&ann, "/server create name:Sky game:demo").await.answered().await;
+    let said = scene.look(&ann, "/server settings server:Sky restarts:crash").await;
+    assert!(said.contains("started again after a crash, at most 5 times within 10m"), "{said}");
+    scene.look(&ann, "/server start server:Sky").await;
+    let id = one(&scene.stack, "select max(id)::bigint from game_servers").await;
+    scene.api.until_status(id, "running").await;
+    let sql = scene.stack.sql().await;
+    let often = "update game_servers set restarts = array_fill(now(), array[4]), restart_generation = generation";
+    sql.batch_execute(often).await.expect("a streak");
+    let game = scene.stack.process_of(id).expect("a process")["game"]["pid"].as_i64().expect("a pid");
+    signal(game, "KILL");
+    let waiting = "select count(*) from game_servers where restart_at is not null";
+    wait::until(SOON, "the wait", async || (one(&scene.stack, waiting).await == 1).then_some(())).await;
+    let info = scene.look(&ann, "/server info server:Sky").await;
+    assert!(info.contains("Comes back") && info.contains("attempt 5 of 5"), "{info}");
+    assert!(scene.discord.dms(ann.id()).is_empty(), "a server that comes back is no news");
+
+    sql.batch_execute("update game_servers set restart_at = null").await.expect("no wait");
+    scene.look(&ann, "/server start server:Sky").await;
+    scene.api.until_status(id, "running").await;
+    let said = scene.look(&ann, "/server settings server:Sky restarts:never").await;
+    assert!(said.contains("stays down"), "{said}");
+    let game = scene.stack.process_of(id).expect("a process")["game"]["pid"].as_i64().expect("a pid");
+    signal(game, "KILL");
+    let channel = scene.discord.dm_channel(&ann);
+    let told = scene.discord.wait_for_message(channel, "the notice", |it| it.text().contains("has crashed")).await;
+    assert!(told.text().contains("signal 9") && told.text().contains("ready for players"), "{}", told.text());
+    scene.discord.press(&ann, &told, "Start").await.answered().await;
+    scene.api.until_status(id, "running").await;
+    scene.assert_clean();
 }

@@ -2,6 +2,7 @@
 
 use agis_base::ServerId;
 use agis_servers::{
+    RestartChoice, RestartOn, ServerChange,
     game::{GameSetting, SettingForm},
     settings::{ServerSettings, SettingsChange},
 };
@@ -12,7 +13,7 @@ use crate::{
     context::Context,
     find,
     render::{
-        settings as page,
+        server as pages, settings as page,
         text::{cut, plain},
     },
     wording::Refusal,
@@ -21,13 +22,31 @@ use crate::{
 /// Opens the modal, or lists the settings if they do not fit into one modal, or are not the caller's to change.
 pub(crate) async fn show(context: &Context, call: &Call, args: &Args) -> Result<Answer, Refusal> {
     let (server, _) = find::server(&context.services, call, &args.needed("server")?).await?;
-    if let Some(setting) = args.text("reset") {
+    let reset_too = args.text("reset");
+    if let Some(on) = args.text("restarts") {
+        let changed = restarts(context, call, server.id, &on).await?;
+        if reset_too.is_none() {
+            return Ok(changed);
+        }
+    }
+    if let Some(setting) = reset_too {
         return reset(context, call, server.id, &setting).await;
     }
     let settings = context.services.servers.settings(&call.user, server.id).await?;
     let is_owner = settings.server.owner == call.user;
     let modal = page::modal(&settings, 0).filter(|_| is_owner && page::pages(&settings).len() == 1);
     Ok(Answer { modal, ..page::list(&settings, is_owner, "").into() })
+}
+
+/// Changes the ends after which a server is started again.
+async fn restarts(context: &Context, call: &Call, server: ServerId, on: &str) -> Result<Answer, Refusal> {
+    let on = RestartOn::from_word(on);
+    let on = on.ok_or_else(|| Refusal::refused("A server comes back after a `crash`, `always` or `never`."))?;
+    let choice = RestartChoice { on: Some(on), ..RestartChoice::default() };
+    let change = ServerChange { restart_choice: Some(Some(choice)), ..ServerChange::default() };
+    let servers = &context.services.servers;
+    let server = servers.change(&call.user, server, change).await?;
+    Ok(pages::restarts(&server, &servers.restart_policy(&server)).into())
 }
 
 /// Sets a setting back to its default. Its name, or its title, is typed.

@@ -1,10 +1,12 @@
 //! Notices to owners.
 
 use agis_notices::{Kind, Notice};
+use agis_servers::console::Line;
 
 use super::{
     card::{Card, Colour},
-    text::{plain, relative},
+    server::start,
+    text::{block, cut, plain, printed, relative},
 };
 use crate::answer::Message;
 
@@ -17,8 +19,9 @@ pub(crate) enum Readers {
     Channel,
 }
 
-/// Says what went wrong, when, and what to do about it.
-pub(crate) fn notice(notice: &Notice, readers: Readers) -> Message {
+/// Says what went wrong, when, and what to do about it. The owner alone reads the last lines of the console, and gets a
+/// button to start a server that has crashed.
+pub(crate) fn notice(notice: &Notice, readers: Readers, console: &[Line]) -> Message {
     let name = plain(&notice.server_name);
     let action = notice.action.as_deref().unwrap_or("operation");
     let (title, hint) = match notice.kind {
@@ -44,5 +47,31 @@ pub(crate) fn notice(notice: &Notice, readers: Readers) -> Message {
         Readers::Owner => format!("{}\n\n{hint}", plain(&notice.reason)),
         Readers::Channel => format!("`/server info` shows why to those who may read its console.\n\n{hint}"),
     };
-    Card::new(Colour::Bad).titled(&title).says(&text).field("When", &relative(notice.created_at)).into_message()
+    let mut card = Card::new(Colour::Bad).titled(&title).says(&text).field("When", &relative(notice.created_at));
+    if readers == Readers::Owner {
+        if !console.is_empty() {
+            card = card.field("Console", &last_lines(console));
+        }
+        if notice.kind == Kind::ServerCrashed {
+            card = card.buttons(vec![start(notice.server)]);
+        }
+    }
+    card.into_message()
+}
+
+/// Shows as many of the last lines as a field holds.
+fn last_lines(lines: &[Line]) -> String {
+    /// Maximum length of a field, minus the marks of the block.
+    const ALL: usize = 1000;
+    let (mut kept, mut length) = (vec![], 0);
+    for line in lines.iter().rev() {
+        let text = cut(&printed(&line.text), 150);
+        length += text.chars().count() + 1;
+        if length > ALL {
+            break;
+        }
+        kept.push(text);
+    }
+    kept.reverse();
+    block(&kept.join("\n"))
 }

@@ -49,7 +49,7 @@ pub(crate) fn ended(server: &Server, operation: &Operation) -> Message {
                     .buttons(vec![stop(server), restart(server)])
             }
             Action::Stop => {
-                Card::new(Colour::Calm).titled(&format!("{name} has stopped")).says(&by).buttons(vec![start(server)])
+                Card::new(Colour::Calm).titled(&format!("{name} has stopped")).says(&by).buttons(vec![start(server.id)])
             }
             Action::Delete => {
                 let text = format!("Its world is kept for seven days, and an operator can bring it back. {by}");
@@ -142,7 +142,7 @@ fn meanwhile(server: &Server, action: Action) -> Vec<Button> {
 /// Returns buttons for a failed operation.
 fn again(server: &Server, action: Action) -> Vec<Button> {
     match action {
-        Action::Start | Action::Restart => vec![start(server)],
+        Action::Start | Action::Restart => vec![start(server.id)],
         Action::Stop => vec![stop(server)],
         Action::Delete => vec![],
     }

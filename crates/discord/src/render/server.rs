@@ -1,7 +1,8 @@
 //! Messages about servers.
 
+use agis_base::ServerId;
 use agis_servers::{
-    Action, Operation, Origin, Server, State, Status,
+    Action, Operation, Origin, Restart, RestartOn, RestartPolicy, Server, State, Status,
     access::{Access, Grantee, Permission, Permissions, Share},
     console::Line,
     game::Catalogue,
@@ -24,7 +25,7 @@ pub(crate) fn created(server: &Server) -> Message {
     let card = Card::new(Colour::Calm).titled(&format!("{} is there", plain(&server.name))).says(text);
     card.fact("Game", &plain(&server.game_type))
         .fact("Number", &server.id.to_string())
-        .buttons(vec![start(server)])
+        .buttons(vec![start(server.id)])
         .into_message()
 }
 
@@ -96,6 +97,9 @@ pub(crate) fn info(info: &Info<'_>) -> Message {
     if let Some(error) = &server.error {
         card = card.field("Why", &cut(&plain(error), REASON_MAX));
     }
+    if let Some(restart) = &server.restart {
+        card = card.field("Comes back", &comes_back(restart));
+    }
     let no_start = info.why_no_start.as_ref().map(|why| format!("no start at the moment: {}", plain(why)));
     let lacking: Vec<_> = info.abilities.unable.iter().map(lacks).chain(no_start).collect();
     card = card.field_of("Not possible here", &lacking);
@@ -146,6 +150,26 @@ pub(crate) fn players(server: &Server, access: Access, measured: Option<&Measure
 fn lacks(Inability { what, why }: &Inability) -> String {
     let refusal = Ability::from_word(what).map_or(what.as_str(), |it| it.refusal());
     format!("{}: {}", plain(refusal), plain(why))
+}
+
+fn comes_back(Restart { at, attempt, of }: &Restart) -> String {
+    match at {
+        Some(at) => format!("{}, attempt {attempt} of {of}", relative(*at)),
+        None => format!("Not by itself any more: it was started again {}.", many(*attempt, "time")),
+    }
+}
+
+/// Says what follows when a server ends by itself.
+pub(crate) fn restarts(server: &Server, RestartPolicy { on, max, within, .. }: &RestartPolicy) -> Message {
+    let times = many(*max, "time");
+    let text = match on {
+        RestartOn::Crash => format!("It is started again after a crash, at most {times} within {within}."),
+        RestartOn::Always => {
+            format!("It is started again after every end that nobody asked for, at most {times} within {within}.")
+        }
+        RestartOn::Never => "It stays down when it ends by itself, until somebody starts it.".to_owned(),
+    };
+    Card::new(Colour::Calm).titled(&format!("Restarts of {}", plain(&server.name))).says(&text).into_message()
 }
 
 fn told(operation: &Operation) -> String {
@@ -265,8 +289,8 @@ fn colour(status: Status) -> Colour {
     }
 }
 
-pub(super) fn start(server: &Server) -> Button {
-    button(ButtonStyle::Success, "Start", Code::Act(Action::Start, server.id).text())
+pub(super) fn start(server: ServerId) -> Button {
+    button(ButtonStyle::Success, "Start", Code::Act(Action::Start, server).text())
 }
 
 pub(super) fn stop(server: &Server) -> Button {
@@ -285,7 +309,7 @@ fn offered(server: &Server, access: &Access, can_start: bool) -> Vec<Button> {
             vec![(Permission::Stop, stop(server)), (Permission::Restart, restart(server))]
         }
         Status::Stopped | Status::Stopping | Status::Crashed | Status::Failed => {
-            vec![(Permission::Start, start(server))]
+            vec![(Permission::Start, start(server.id))]
         }
         Status::Deleting => vec![],
     };
