@@ -6,6 +6,7 @@ use bollard::{
     models::{Network as Found, NetworkCreateRequest},
     query_parameters::ListNetworksOptionsBuilder,
 };
+use uuid::Uuid;
 
 use crate::{engine::Trouble, host::Setup, names};
 
@@ -18,33 +19,29 @@ pub(crate) struct Network {
     pub(crate) generation: Option<Generation>,
 }
 
-/// Returns the id of the network of a run, which it creates if there is none.
+/// Returns the id of a network of a run, which it creates if there is none. Two programs with one order may create one
+/// each. The container has either, and the end of the run removes both.
 pub(crate) async fn ensure(setup: &Setup, server: ServerId, generation: Generation) -> Result<String, HostError> {
-    if let Some(id) = find(setup, server, generation).await?.into_iter().next() {
-        return Ok(id);
+    let is_its = |it: &Network| it.server == server && it.generation == Some(generation);
+    if let Some(network) = all(setup).await?.into_iter().find(is_its) {
+        return Ok(network.id);
     }
+    // Docker lets two networks have one name, and then starts no container on either.
+    let unique = &Uuid::now_v7().simple().to_string()[24..];
     let request = NetworkCreateRequest {
-        name: format!("{}-{generation}", setup.name_of(server)),
+        name: format!("{}-{generation}-{unique}", setup.name_of(server)),
         driver: Some("bridge".to_owned()),
         labels: Some(names::of_run(setup.machine.id, server, generation)),
         ..NetworkCreateRequest::default()
     };
-    let created = setup.engine.work(async |docker| docker.create_network(request).await).await;
-    // Another program may have created one of the same name meanwhile, which Docker allows. All keep the same one: a
-    // container does not start with a name that two networks have.
-    let mut found = find(setup, server, generation).await?.into_iter();
-    let first = found.next();
-    for other in found {
-        let _ = setup.engine.work(async |docker| docker.remove_network(&other).await).await;
-    }
-    match (first, created) {
-        (Some(id), _) => Ok(id),
-        (None, Err(Trouble::Refused { why, .. })) => Err(HostError::Unavailable(format!(
+    match setup.engine.work(async |docker| docker.create_network(request).await).await {
+        Ok(created) => Ok(created.id),
+        Err(Trouble::Refused { why, .. }) => Err(HostError::Unavailable(format!(
             "the container engine has no network for this server: {why}; each running server needs one \
              (default-address-pools of the engine)"
         ))),
-        (None, Err(trouble)) => Err(trouble.into()),
-        (None, Ok(_)) => Err(HostError::Unavailable("the network of this server has vanished".to_owned())),
+        // A network whose answer was lost is found by the next try.
+        Err(trouble) => Err(trouble.into()),
     }
 }
 
@@ -65,14 +62,6 @@ impl Network {
             tracing::debug!(server = %self.server, ?trouble, "network stays for now");
         }
     }
-}
-
-/// Returns the ids of the networks of a run.
-async fn find(setup: &Setup, server: ServerId, generation: Generation) -> Result<Vec<String>, Trouble> {
-    let is_its = |it: &Network| it.server == server && it.generation == Some(generation);
-    let mut ids: Vec<_> = all(setup).await?.into_iter().filter(is_its).map(|it| it.id).collect();
-    ids.sort_unstable();
-    Ok(ids)
 }
 
 /// Returns the networks of all servers.
