@@ -119,7 +119,7 @@ async fn crash_that_stays_is_told_with_console_and_button() {
     scene.discord.command(&ann, "/server create name:Sky game:demo").await.answered().await;
     let said = scene.look(&ann, "/server settings server:Sky restarts:crash").await;
     assert!(said.contains("started again after a crash, at most 5 times within 10m"), "{said}");
-    scene.look(&ann, "/server start server:Sky").await;
+    scene.discord.command(&ann, "/server start server:Sky").await.answered().await;
     let id = one(&scene.stack, "select max(id)::bigint from game_servers").await;
     scene.api.until_status(id, "running").await;
     let sql = scene.stack.sql().await;
@@ -134,7 +134,7 @@ async fn crash_that_stays_is_told_with_console_and_button() {
     assert!(scene.discord.dms(ann.id()).is_empty(), "a server that comes back is no news");
 
     sql.batch_execute("update game_servers set restart_at = null").await.expect("no wait");
-    scene.look(&ann, "/server start server:Sky").await;
+    scene.discord.command(&ann, "/server start server:Sky").await.answered().await;
     scene.api.until_status(id, "running").await;
     let said = scene.look(&ann, "/server settings server:Sky restarts:never").await;
     assert!(said.contains("stays down"), "{said}");

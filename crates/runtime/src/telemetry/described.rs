@@ -71,6 +71,13 @@ pub const ALL: &[Described] = &[
     of("agis_bot_players_online", Gauge, Count, &["game_type"], "Players on running servers that told of them within a minute, by game"),
     of("agis_bot_player_probes_total", Counter, Count, &["outcome"], "Questions to games who plays, by outcome: answered or unanswered"),
     of("agis_bot_server_crashes_total", Counter, Count, &[], "Servers that crashed"),
+    of(
+        "agis_bot_supervisor_restarts_total",
+        Counter,
+        Count,
+        &["outcome"],
+        "Restarts of servers that ended by themselves, by outcome: ordered, refused or given up",
+    ),
     of("agis_bot_server_crashes_corrected_total", Counter, Count, &[], "Crashes taken back, since the server runs"),
     of("agis_bot_agones_orphans_reaped_total", Counter, Count, &[], "Orphaned GameServers that the reaper deleted"),
     of("agis_bot_agones_fences_lost_total", Counter, Count, &[], "Deleted fences of running servers that AGIS wrote anew"),

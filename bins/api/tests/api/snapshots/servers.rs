@@ -153,6 +153,13 @@ async fn a_server() {
           "protocol": "tcp"
         }
       ],
+      "restart": null,
+      "restart_policy": {
+        "max": 5,
+        "on": "never",
+        "stable_after": "5m",
+        "within": "10m"
+      },
       "status": "running",
       "updated_at": "[time]"
     }
@@ -195,6 +202,13 @@ async fn a_server() {
               "protocol": "tcp"
             }
           ],
+          "restart": null,
+          "restart_policy": {
+            "max": 5,
+            "on": "never",
+            "stable_after": "5m",
+            "within": "10m"
+          },
           "status": "running",
           "updated_at": "[time]"
         }
