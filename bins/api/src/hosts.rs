@@ -6,11 +6,15 @@ use agis_host_agones::AgonesHost;
 use agis_host_container::ContainerHost;
 use agis_host_process::ProcessHost;
 use agis_runtime::{Health, Loop};
-use agis_servers::{console::Console, game::Catalogue, host::Host};
+use agis_servers::{
+    console::{Console, Reach},
+    game::Catalogue,
+    host::Host,
+};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::Failure;
+use crate::{cli::Failure, rcon::HostRcon};
 
 /// Interval between two looks at the worlds of a machine.
 const DISK: Duration = Duration::from_secs(60);
@@ -115,9 +119,10 @@ impl Hosts {
         self.0.iter().map(|served| (served.host(), served.console()))
     }
 
-    /// Returns the console of every host.
-    pub(crate) fn consoles(&self) -> Vec<Arc<dyn Console>> {
-        self.0.iter().map(Served::console).collect()
+    /// Returns the ways to the games of every host.
+    pub(crate) fn reach(&self) -> Reach {
+        let consoles = self.0.iter().map(Served::console).collect();
+        Reach { consoles, rcon: Some(Arc::new(HostRcon(self.all().map(|(host, _)| host).collect()))) }
     }
 
     /// Returns the names of the hosts.

@@ -10,6 +10,7 @@ mod hosts_command;
 mod keys;
 mod migrate;
 mod pull;
+mod rcon;
 mod serve;
 mod settings;
 #[cfg(test)]

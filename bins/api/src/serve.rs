@@ -73,7 +73,7 @@ pub(crate) async fn serve() -> Result<(), Failure> {
     let cache = KeyCache::default();
     let hosts = Hosts::new(&config.hosts, &config.rules.catalogue).await?;
     let limits = Limits::new(&config.rules, &health).await;
-    let domain = Domain::new(&config.rules, &db, cache.clone(), limits.clone(), hosts.consoles());
+    let domain = Domain::new(&config.rules, &db, cache.clone(), limits.clone(), hosts.reach());
     let services = services(domain, config.edge.clone());
 
     let metrics_address = ops.local_addr().map_err(Failure::from_display)?;
@@ -212,6 +212,7 @@ impl Loops {
             reports: db.clone(),
             relay: db.clone(),
             ledger: db.clone(),
+            commands: db.clone(),
             notices: db.clone(),
             catalogue: config.rules.catalogue.clone(),
             told: Mutex::default(),

@@ -32,9 +32,10 @@ pub(crate) async fn settings(command: SettingsCommand) -> Result<(), Failure> {
         db.clone(),
         db.clone(),
         db.clone(),
-        db,
+        db.clone(),
         Arc::new(catalogue),
         policy,
+        db,
         vec![],
     );
     let id = ServerId(command.server);

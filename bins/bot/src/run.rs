@@ -50,7 +50,7 @@ pub(crate) async fn run() -> Result<(), String> {
     let limits = Limits::new(&config.rules, &health).await;
     let consoles = consoles(config.data_dir.as_deref())?;
     let bells = Bells::default();
-    let mut domain = Domain::new(&config.rules, &db, KeyCache::default(), limits, consoles);
+    let mut domain = Domain::new(&config.rules, &db, KeyCache::default(), limits, consoles.into());
     domain.servers = domain.servers.with_relay(Relay::new(db.clone(), bells.consoles.subscribe()));
     let deferrals = Deferrals::new(db.clone(), &config.discord.token).ok_or("no cryptography for promised answers")?;
     let connection = Connection::new(config.discord.token, config.discord.api, config.discord.guild);

@@ -14,7 +14,7 @@ use agis_servers::{
     State, Status,
     console::relay::RelayStore,
     game::Catalogue,
-    store::{CountStore, HostStore, PlayerStore, RetentionStore, ShareStore},
+    store::{CommandStore, CountStore, HostStore, PlayerStore, RetentionStore, ShareStore},
 };
 
 use crate::worker::count_ended;
@@ -26,6 +26,8 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 const KEYS: Duration = DAY;
 /// How long ended operations are remembered, deleted servers, of which these are, and hosts without servers.
 const HISTORY: Duration = Duration::from_secs(90 * 24 * 3600);
+/// How long commands are remembered.
+const COMMANDS: Duration = Duration::from_secs(30 * 24 * 3600);
 /// How long notices are remembered that were sent or given up.
 const NOTICES: Duration = Duration::from_secs(7 * 24 * 3600);
 /// How long a member's roles are remembered whom nobody has seen. The bot asks for those on whose roles something depends
@@ -57,6 +59,8 @@ pub struct Housekeeping {
     pub reports: Arc<dyn HostStore>,
     /// Credits, to be counted.
     pub ledger: Arc<dyn LedgerStore>,
+    /// Commands, to be forgotten.
+    pub commands: Arc<dyn CommandStore>,
     /// Notices, to be forgotten.
     pub notices: Arc<dyn NoticeStore>,
     /// Requests to consoles, to be forgotten.
@@ -84,13 +88,22 @@ impl Housekeeping {
         let servers = self.retention.forget_servers(HISTORY, SERVERS).await;
         let roles = self.shares.forget_roles(ROLES, BATCH).await;
         let notices = self.notices.forget(NOTICES, BATCH).await;
+        let commands = self.commands.forget_commands(COMMANDS, BATCH).await;
         let hosts = self.reports.forget_hosts(HISTORY).await;
         let requests = self.relay.forget_requests().await;
         let words = self.words().await;
         let gauges = self.gauges().await;
         let credits = self.credits().await;
-        let forgotten =
-            keys.and(runs).and(schedules).and(operations).and(servers).and(roles).and(notices).and(hosts).and(requests);
+        let forgotten = keys
+            .and(runs)
+            .and(schedules)
+            .and(operations)
+            .and(servers)
+            .and(roles)
+            .and(notices)
+            .and(hosts)
+            .and(commands)
+            .and(requests);
         expired.map(drop).and(forgotten).and(words).and(gauges).and(credits)
     }
 

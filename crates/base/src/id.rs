@@ -47,39 +47,52 @@ serial_id! {
     KeyId
 }
 
-/// Operation on a server (`operations.id`), a UUIDv7: sorted by the time of acceptance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct OperationId(pub Uuid);
+macro_rules! uuid_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub Uuid);
 
-impl OperationId {
-    /// Makes a new id, later than all earlier ones of this process.
-    pub fn new() -> Self {
-        Self(Uuid::now_v7())
-    }
+        impl $name {
+            /// Makes a new id, later than all earlier ones of this process.
+            pub fn new() -> Self {
+                Self(Uuid::now_v7())
+            }
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self::new()
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidId;
+
+            /// Accepts only the text that [`fmt::Display`] writes, so that two texts never name one id.
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                let id: Uuid = text.parse().map_err(|_| InvalidId)?;
+                let canonical = id.hyphenated().encode_lower(&mut Uuid::encode_buffer()) == text;
+                canonical.then_some(Self(id)).ok_or(InvalidId)
+            }
+        }
+    };
 }
 
-impl Default for OperationId {
-    fn default() -> Self {
-        Self::new()
-    }
+uuid_id! {
+    /// Operation on a server (`operations.id`), a UUIDv7: sorted by the time of acceptance.
+    OperationId
 }
-
-impl fmt::Display for OperationId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl FromStr for OperationId {
-    type Err = InvalidId;
-
-    /// Accepts only the text that [`fmt::Display`] writes, so that two texts never name one id.
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let id: Uuid = text.parse().map_err(|_| InvalidId)?;
-        let canonical = id.hyphenated().encode_lower(&mut Uuid::encode_buffer()) == text;
-        canonical.then_some(Self(id)).ok_or(InvalidId)
-    }
+uuid_id! {
+    /// Command for a game (`server_commands.id`), a UUIDv7: sorted by the time at which it was sent.
+    CommandId
 }
 
 macro_rules! discord_id {

@@ -16,7 +16,8 @@ mod word;
 pub use action::PowerAction;
 pub use error::StoreError;
 pub use id::{
-    ChannelId, GuildId, InvalidDiscordId, InvalidId, KeyId, OperationId, RoleId, ScheduleId, ServerId, UserId,
+    ChannelId, CommandId, GuildId, InvalidDiscordId, InvalidId, KeyId, OperationId, RoleId, ScheduleId, ServerId,
+    UserId,
 };
 pub use once::Once;
 pub use reach::Reach;

@@ -115,6 +115,7 @@ impl Site {
             server_name: "bench".to_owned(),
             owner,
             settings: Default::default(),
+            rcon_password: Default::default(),
         })
     }
 

@@ -174,6 +174,9 @@ impl From<ServersError> for Refusal {
             ServersError::Unable { ability, why } => {
                 format!("This is not possible here, since {}: {}.", ability.refusal(), plain(&why))
             }
+            ServersError::NoReply => {
+                "This game gives no answers to commands. `/server logs` shows its console.".to_owned()
+            }
             ServersError::Console(error) => return error.into(),
             ServersError::Store(error) => return error.into(),
         };
@@ -190,6 +193,11 @@ impl From<ConsoleError> for Refusal {
             ConsoleError::NoWay => "This server was started by a version that takes no commands. `/server restart` it.",
             ConsoleError::Unserved => "No process serves the host of this server at the moment. Try again in a minute.",
             ConsoleError::Busy => "The game has not taken earlier commands yet. Try again in a moment.",
+            ConsoleError::Unsendable(rule) => return Self::Refused(invalid("command", &rule)),
+            ConsoleError::Unreached(why) => {
+                tracing::info!(why, "remote console of a game cannot be reached");
+                "The game takes no commands at the moment. Try again when it has started."
+            }
             ConsoleError::Unavailable(why) => {
                 tracing::warn!(why, "console is unavailable");
                 "The console of this server is not available at the moment. Try again in a minute."

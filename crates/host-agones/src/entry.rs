@@ -96,6 +96,7 @@ fn filled(launch: &Launch, text: &str) -> String {
         Placeholder::Bind => BIND.to_owned(),
         // The catalogue lets only processes name the program.
         Placeholder::Agis => String::new(),
+        Placeholder::RconPassword => launch.rcon_password.expose().to_owned(),
         Placeholder::Setting(name) => launch.settings.get(name).map(SettingValue::expose_text).unwrap_or_default(),
     };
     fill_plainly(text, value).replace('$', "$$")
@@ -179,7 +180,13 @@ default = "$(AGIS_SERVER_ID) or more"
     fn launch(catalogue: &Catalogue, name: &str) -> Launch {
         let game = catalogue.get("g").expect("the game").clone();
         let settings = game.setting_values(&Default::default()).expect("defaults");
-        Launch { game, server_name: name.into(), owner: UserId::from_stored("42"), settings }
+        Launch {
+            game,
+            server_name: name.into(),
+            owner: UserId::from_stored("42"),
+            settings,
+            rcon_password: Default::default(),
+        }
     }
 
     fn made(launch: &Launch) -> Value {

@@ -240,8 +240,13 @@ spec:
         let game = catalogue.get("g").expect("the game").clone();
         let Runs::GameServer { yaml, world } = game.runs.clone() else { panic!("it has a template") };
         let template = Template::parse(&yaml).expect("it can be read");
-        let launch =
-            Launch { game, server_name: name.into(), owner: UserId::from_stored("42"), settings: Default::default() };
+        let launch = Launch {
+            game,
+            server_name: name.into(),
+            owner: UserId::from_stored("42"),
+            settings: Default::default(),
+            rcon_password: Default::default(),
+        };
         let labels = names::of_generation("agones", ServerId(7), 3, OperationId::default());
         serde_json::to_value(template.with_world(world.as_ref(), ServerId(7)).gameserver(
             &launch,

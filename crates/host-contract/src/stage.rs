@@ -79,7 +79,13 @@ impl Server<'_> {
     pub(crate) async fn begin(&self, host: &dyn Host, n: Generation, game: Behaviour) -> Result<Reached, HostError> {
         let game = self.0.game(game);
         let settings = game.setting_values(&Default::default()).expect("a default of each setting");
-        let launch = Launch { game, server_name: "Sunday's $(game)".into(), owner: UserId::from_stored("1"), settings };
+        let launch = Launch {
+            game,
+            server_name: "Sunday's $(game)".into(),
+            owner: UserId::from_stored("1"),
+            settings,
+            rcon_password: Default::default(),
+        };
         self.apply(host, n, Target::Running(launch)).await
     }
 

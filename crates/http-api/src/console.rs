@@ -1,12 +1,16 @@
-//! `/servers/{id}/logs` and `/servers/{id}/command`
+//! `/servers/{id}/logs`, `/servers/{id}/command` and `/servers/{id}/commands`
 
 use actix_web::{
     HttpRequest, HttpResponse,
     http::header::CACHE_CONTROL,
-    web::{Data, Query},
+    web::{Data, Json, Query},
 };
-use agis_base::Timestamp;
-use agis_servers::console::{Begin, Line, Piece, Position};
+use agis_base::{CommandId, ServerId, Timestamp, UserId};
+use agis_servers::{
+    Origin, ServersError,
+    console::{Begin, CommandRecord, Line, Piece, Position, WantsAnswer},
+    store::Page,
+};
 use chrono::DateTime;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -16,8 +20,10 @@ use crate::{
     body::Body,
     follow,
     idempotency::Asking,
+    page::{List, list_query},
     problem::{Code, Problem},
     services::Services,
+    words,
 };
 
 const LINES: u32 = 100;
@@ -45,13 +51,17 @@ pub(crate) struct LogsQuery {
     cursor: Option<String>,
 }
 
-/// A line to type into the console.
+/// A command for the game.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = Command, examples(json!({ "command": "say hi" })))]
 pub(crate) struct ServerCommand {
     #[schema(min_length = 1, max_length = 1000, pattern = r"^[^\x00-\x1f\x7f-\x9f]+$")]
     command: String,
+    /// Whether to wait for the answer of the game.
+    #[serde(default)]
+    #[schema(default = false)]
+    reply: bool,
 }
 
 /// A line of a console.
@@ -189,14 +199,19 @@ fn invalid_last_event() -> Problem {
     Problem::new(Code::InvalidCursor, "Last-Event-ID: is the id of an event that was sent from this console, unchanged")
 }
 
-/// Type a line into the console
+/// Send a command to the game
 ///
-/// The console shows whether the game reacts. Under one `Idempotency-Key` the line is typed at most once: a retry that
-/// cannot know whether an earlier attempt typed it answers 409 `outcome_unknown`.
+/// The console shows whether the game reacts. With `reply` the answer of the game comes back, from games with RCON
+/// (`rcon` of `GET /games`); one that does not come within 5 seconds is null, and the game may have acted all the same.
+/// Under one `Idempotency-Key` a command is sent at most once: a retry that cannot know whether an earlier attempt sent it
+/// answers 409 `outcome_unknown`.
 #[utoipa::path(
     post, path = "/api/v1/servers/{id}/command", operation_id = "sendServerCommand", tag = "servers",
     request_body = ServerCommand,
-    responses((status = 204, description = "The line is on its way to the game.")),
+    responses(
+        (status = 200, description = "The answer of the game, where `reply` is true.", body = ReplyDto),
+        (status = 204, description = "The line is on its way to the game."),
+    ),
 )]
 // 204 instead of 202: a 202 comes with an operation to follow, but nobody learns whether the game reacted, except from
 // its console.
@@ -206,14 +221,105 @@ pub(crate) async fn command(
     asking: Asking,
     body: Body<ServerCommand>,
 ) -> Result<HttpResponse, Problem> {
-    let command = services.servers.command(caller.user(), caller.server(), &body.0.command).await?;
-    // No database keeps a typed line, so the intent to type it must be stored first.
+    let ServerCommand { command, reply } = body.0;
+    let wants = if reply { WantsAnswer::Yes } else { WantsAnswer::No };
+    let servers = &services.servers;
+    let command = servers.command(caller.user(), caller.server(), Origin::Rest, &command, wants).await?;
+    // The game does not keep a key, so the intent to send must be stored first.
     asking.venture(&services.idempotency, caller.server().0).await?;
-    if let Err(error) = command.send().await {
-        if error.is_refusal() {
-            asking.withdraw(&services.idempotency).await;
+    match command.send().await {
+        Ok(answer) if reply => Ok(HttpResponse::Ok().json(ReplyDto { id: answer.command, reply: answer.reply })),
+        Ok(_) => Ok(HttpResponse::NoContent().finish()),
+        Err(error) => {
+            if error.is_refusal() {
+                asking.withdraw(&services.idempotency).await;
+            }
+            Err(ServersError::from(error).into())
         }
-        return Err(error.into());
     }
-    Ok(HttpResponse::NoContent().finish())
+}
+
+/// The answer of a game to a command.
+#[derive(Serialize, ToSchema)]
+#[schema(as = CommandReply, examples(json!({
+    "id": "0199d3a0-4b5c-7def-8123-456789abcdef", "reply": "There are 2 of a max of 20 players online: Ann, Ben"
+})))]
+pub(crate) struct ReplyDto {
+    /// The id of the command.
+    #[schema(value_type = String, format = "uuid")]
+    id: CommandId,
+    /// The text of the game. Null where it gave none in time.
+    reply: Option<String>,
+}
+
+/// A command that somebody sent to a game.
+#[derive(Serialize, ToSchema)]
+#[schema(as = CommandRecord, examples(json!({
+    "id": "0199d3a0-4b5c-7def-8123-456789abcdef", "server_id": 7, "actor": "123456789012345678", "origin": "rest",
+    "command": "list", "outcome": "answered", "reply": "There are 2 of a max of 20 players online: Ann, Ben",
+    "error": null, "created_at": "2026-11-22T19:00:00Z", "finished_at": "2026-11-22T19:00:00.1Z"
+})))]
+pub(crate) struct CommandDto {
+    #[schema(value_type = String, format = "uuid")]
+    id: CommandId,
+    #[schema(value_type = i32, minimum = 1)]
+    server_id: ServerId,
+    /// The Discord id of the user who sent it.
+    #[schema(value_type = String)]
+    actor: UserId,
+    #[schema(value_type = words::OperationOrigin)]
+    origin: &'static str,
+    command: String,
+    #[schema(value_type = words::CommandOutcome)]
+    outcome: &'static str,
+    /// The first 4,000 characters of the answer. Null where there is none.
+    reply: Option<String>,
+    /// Why it was refused, or has no answer.
+    error: Option<String>,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    /// Null before the outcome.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    finished_at: Option<Timestamp>,
+}
+
+impl From<CommandRecord> for CommandDto {
+    fn from(record: CommandRecord) -> Self {
+        let CommandRecord { command, outcome, reply, error, created_at, finished_at } = record;
+        Self {
+            id: command.id,
+            server_id: command.server,
+            actor: command.actor,
+            origin: command.origin.as_str(),
+            command: command.line,
+            outcome: outcome.as_str(),
+            reply,
+            error,
+            created_at,
+            finished_at,
+        }
+    }
+}
+
+list_query! {
+    CommandsQuery {}
+}
+
+/// List the commands that were sent to a server
+///
+/// Newest first. Commands are deleted after 30 days. Only the owner of the server may read them.
+#[utoipa::path(
+    get, path = "/api/v1/servers/{id}/commands", operation_id = "listServerCommands", tag = "servers",
+    params(CommandsQuery),
+    responses((status = 200, description = "One page of the list.", body = List<CommandDto>)),
+)]
+pub(crate) async fn commands(
+    caller: May<ReadServers, Here>,
+    services: Data<Services>,
+    query: Query<CommandsQuery>,
+) -> Result<Json<List<CommandDto>>, Problem> {
+    let (after, limit) = query.piece()?;
+    let commands = services.servers.commands(caller.user(), caller.server(), Page { after, limit }).await?;
+    let commands = commands.into_iter().map(CommandDto::from).collect();
+    Ok(Json(List::new(commands, limit, |command: &CommandDto| command.id)))
 }

@@ -232,6 +232,7 @@ impl From<ServersError> for Problem {
             ServersError::HostElsewhere(_) => Self::new(Code::HostElsewhere, detail),
             // The only abilities that requests need are those of consoles.
             ServersError::Unable { .. } => Self::new(Code::NoConsole, detail),
+            ServersError::NoReply => Self::new(Code::NoReply, detail),
             ServersError::Console(error) => error.into(),
             ServersError::Store(error) => error.into(),
         }
@@ -247,6 +248,11 @@ impl From<ConsoleError> for Problem {
             ConsoleError::NoWay | ConsoleError::Mute => Self::new(Code::NoConsole, detail),
             ConsoleError::Unserved => Self::new(Code::ConsoleUnavailable, detail).after(RETRY_S),
             ConsoleError::Busy => Self::new(Code::ConsoleBusy, detail).after(RETRY_S),
+            ConsoleError::Unsendable(rule) => Self::invalid_value("command", rule),
+            ConsoleError::Unreached(why) => {
+                tracing::info!(why, "remote console of a game cannot be reached");
+                Self::new(Code::ConsoleUnavailable, detail).after(RETRY_S)
+            }
             ConsoleError::Unavailable(why) => {
                 tracing::warn!(why, "console is unavailable");
                 let detail = "the console of this server is not available at the moment";

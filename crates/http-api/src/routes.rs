@@ -44,8 +44,9 @@ routes! {
     settings::get: NotAllowed;
     settings::change: NotAllowed Conflict InvalidValue InvalidSettings;
     console::logs: NotAllowed NoHost NoConsole HostElsewhere ConsoleUnavailable TooManyFollowers FollowersFull;
-    console::command: NotAllowed NoHost NotRunning NoConsole OutcomeUnknown InvalidValue HostElsewhere ConsoleBusy
+    console::command: NotAllowed NoHost NotRunning NoConsole NoReply OutcomeUnknown InvalidValue HostElsewhere ConsoleBusy
         ConsoleUnavailable;
+    console::commands: NotAllowed;
 
     operations::of_server: NotAllowed;
     operations::get: NotAllowed;

@@ -51,6 +51,9 @@ words! {
     OperationState: servers::operation::State::ALL;
     /// The origin of an operation.
     OperationOrigin: servers::operation::Origin::ALL;
+    /// The outcome of a command. `queued`: it waits for the process that serves the host. `sent`: it is being sent, or its process died meanwhile. `typed`: the console has it.
+    /// `unanswered`: the game may have got it. `refused`: the game did not get it.
+    CommandOutcome: servers::console::CommandOutcome::ALL;
     /// The action of a schedule.
     ScheduleAction: scheduler::Action::ALL;
     /// The treatment of slots that passed while no scheduler ran: the latest one runs once, late, or all are skipped.

@@ -3,6 +3,7 @@
 use agis_servers::{
     game::{Game, GameFile, Placeholder, SettingValue, SettingValues, fill_plainly},
     host::{HostError, Launch, OpenPort},
+    rcon::RconPassword,
 };
 
 use crate::files::FileOrder;
@@ -16,13 +17,21 @@ pub struct Values<'a> {
     bind: &'a str,
     agis: &'a str,
     settings: &'a SettingValues,
+    rcon_password: &'a RconPassword,
 }
 
 impl<'a> Values<'a> {
     /// Returns the values for the start of a server with these ports. Its game listens on the address `bind`; `agis` is
     /// the program that has the demo game.
     pub fn new(launch: &'a Launch, ports: &'a [OpenPort], bind: &'a str, agis: &'a str) -> Self {
-        Self { name: launch.name_on_one_line(), ports, bind, agis, settings: &launch.settings }
+        Self {
+            name: launch.name_on_one_line(),
+            ports,
+            bind,
+            agis,
+            settings: &launch.settings,
+            rcon_password: &launch.rcon_password,
+        }
     }
 
     /// Returns the port for players.
@@ -64,6 +73,7 @@ impl<'a> Values<'a> {
             Placeholder::Bind => self.bind.to_owned(),
             Placeholder::Agis => self.agis.to_owned(),
             // A start has a value for every setting of the catalogue.
+            Placeholder::RconPassword => self.rcon_password.expose().to_owned(),
             Placeholder::Setting(name) => self.settings.get(name).map(SettingValue::expose_text).unwrap_or_default(),
         }
     }

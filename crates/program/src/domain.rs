@@ -7,7 +7,7 @@ use agis_apikeys::{ApiKeys, KeyCache};
 use agis_idempotency::Idempotency;
 use agis_notices::Notices;
 use agis_scheduler::Schedules;
-use agis_servers::{Servers, console::Console, store::HostStore};
+use agis_servers::{Servers, console::Reach, store::HostStore};
 use agis_storage::Db;
 
 use crate::{limits::Limits, settings::Rules};
@@ -34,9 +34,9 @@ pub struct Domain {
 }
 
 impl Domain {
-    /// Creates the services over this database, with the consoles that this process can reach. The listener of the
+    /// Creates the services over this database, with the games that this process can reach. The listener of the
     /// database invalidates the cache.
-    pub fn new(rules: &Rules, db: &Arc<Db>, cache: KeyCache, limits: Limits, consoles: Vec<Arc<dyn Console>>) -> Self {
+    pub fn new(rules: &Rules, db: &Arc<Db>, cache: KeyCache, limits: Limits, reach: Reach) -> Self {
         let (catalogue, servers) = (rules.catalogue.clone(), rules.servers.clone());
         Self {
             keys: ApiKeys::new(db.clone(), cache, rules.keys.clone()),
@@ -51,7 +51,8 @@ impl Domain {
                 db.clone(),
                 catalogue,
                 servers,
-                consoles,
+                db.clone(),
+                reach,
             ),
             hosts: db.clone(),
             schedules: Schedules::new(db.clone(), rules.schedules),

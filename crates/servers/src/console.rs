@@ -2,10 +2,16 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use agis_base::{ServerId, Timestamp};
+use agis_base::{CommandId, Reason, ServerId, StoreError, Timestamp, UserId, words};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+
+use crate::{
+    operation::Origin,
+    rcon::{RconCall, RconClient, RconFailure},
+    store::CommandStore,
+};
 
 mod encoding;
 pub mod relay;
@@ -36,6 +42,21 @@ pub trait Console: Send + Sync {
 
     /// Passes one line, without its end, to the running server. Whether the game acts on it is the game's affair.
     async fn tell(&self, server: ServerId, command: &str) -> Result<(), ConsoleError>;
+}
+
+/// Ways to the games of the hosts that this process serves.
+#[derive(Clone, Default)]
+pub struct Reach {
+    /// Console of each host.
+    pub consoles: Vec<Arc<dyn Console>>,
+    /// RCON; `None` if this process serves no host.
+    pub rcon: Option<Arc<dyn RconClient>>,
+}
+
+impl From<Vec<Arc<dyn Console>>> for Reach {
+    fn from(consoles: Vec<Arc<dyn Console>>) -> Self {
+        Self { consoles, rcon: None }
+    }
 }
 
 /// Start of a read.
@@ -120,6 +141,12 @@ pub enum ConsoleError {
     /// No process serves the host at this moment.
     #[error("no process serves this server's host at the moment; try again, or ask an operator")]
     Unserved,
+    /// The RCON of the game cannot carry this command. The words follow its name.
+    #[error("command: {0}")]
+    Unsendable(String),
+    /// The game's RCON does not answer, and got nothing; the text is for the operator.
+    #[error("the game does not take commands at the moment; try again when it has started")]
+    Unreached(String),
     /// The host cannot be reached, or lacks something for the moment.
     #[error("{0}")]
     Unavailable(String),
@@ -130,6 +157,7 @@ impl ConsoleError {
     pub fn is_refusal(&self) -> bool {
         match self {
             Self::Position | Self::NotRunning | Self::NoWay | Self::Mute | Self::Busy | Self::Unserved => true,
+            Self::Unsendable(_) | Self::Unreached(_) => true,
             Self::Unavailable(_) => false,
         }
     }
@@ -155,25 +183,156 @@ impl ServerConsole {
         self.host.lines(self.server, begin, limit).await
     }
 
+    /// Returns the name of the host.
+    pub(crate) fn host_name(&self) -> &str {
+        self.host.host()
+    }
+
     /// See [`Console::pace`].
     pub fn pace(&self) -> Duration {
         self.host.pace()
     }
 }
 
-/// Line that is ready to be typed: its caller may, and the server's host is here.
+words! {
+    /// Outcome of a command.
+    CommandOutcome {
+        /// It waits for the process that serves the host.
+        Queued = "queued",
+        /// It was being sent. If that was long ago, its process has died, and nobody knows whether the game got it.
+        Sent = "sent",
+        /// The console has it. Nobody knows what the game did.
+        Typed = "typed",
+        /// The game answered.
+        Answered = "answered",
+        /// The game may have got it, and gave no answer.
+        Unanswered = "unanswered",
+        /// The game did not get it.
+        Refused = "refused",
+    }
+}
+
+/// Whether the answer of the game to a command is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WantsAnswer {
+    /// The sender waits for it.
+    Yes,
+    /// The sender looks at the console.
+    No,
+}
+
+/// Command before it is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewCommand {
+    /// Its id.
+    pub id: CommandId,
+    /// Server that gets it.
+    pub server: ServerId,
+    /// User who sends it.
+    pub actor: UserId,
+    /// Origin of the request.
+    pub origin: Origin,
+    /// Line without its end.
+    pub line: String,
+    /// Whether the sender waits for the answer of the game.
+    pub answer: WantsAnswer,
+}
+
+/// Command that was sent, and its outcome.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommandRecord {
+    /// The command.
+    pub command: NewCommand,
+    /// Its outcome.
+    pub outcome: CommandOutcome,
+    /// Beginning of the answer; `None` if there is none.
+    pub reply: Option<String>,
+    /// Reason of a refusal, or why there is no answer.
+    pub error: Option<String>,
+    /// Time at which it was sent.
+    pub created_at: Timestamp,
+    /// Time of the outcome; `None` before it.
+    pub finished_at: Option<Timestamp>,
+}
+
+/// Way of a command to its game.
+pub(crate) enum Way {
+    Console(ServerConsole),
+    Rcon(Arc<dyn RconClient>, RconCall),
+}
+
+/// Command that is ready to be sent: its caller may, and the server's host is here.
 #[must_use]
 pub struct Command {
-    pub(crate) console: ServerConsole,
-    pub(crate) line: String,
+    pub(crate) way: Way,
+    pub(crate) command: NewCommand,
+    pub(crate) store: Arc<dyn CommandStore>,
+}
+
+/// Answer to a command that was sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// Id of the command.
+    pub command: CommandId,
+    /// Text of the game; `None` if it gave none in time, or was not asked.
+    pub reply: Option<String>,
+}
+
+/// Reason why a command was not sent, or may not have been.
+#[derive(Debug, Error)]
+pub enum CommandError {
+    /// The command could not be noted, so it was not sent.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The console, or the game, did not take it.
+    #[error(transparent)]
+    Console(#[from] ConsoleError),
+}
+
+impl CommandError {
+    /// Returns whether certainly nothing was sent.
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::Store(_) => true,
+            Self::Console(error) => error.is_refusal(),
+        }
+    }
 }
 
 impl Command {
-    /// Types the line. See [`Console::tell`].
+    /// Sends the command once, and notes it and its outcome.
     ///
     /// # Errors
-    /// Fails as [`Console::tell`] does.
-    pub async fn send(self) -> Result<(), ConsoleError> {
-        self.console.host.tell(self.console.server, &self.line).await
+    /// Fails as [`Console::tell`] does, or if the command could not be noted.
+    pub async fn send(self) -> Result<Answer, CommandError> {
+        let Self { way, command, store } = self;
+        store.note_command(&command).await?;
+        let told = match way {
+            Way::Console(console) => {
+                console.host.tell(console.server, &command.line).await.map(|()| (CommandOutcome::Typed, None))
+            }
+            Way::Rcon(client, call) => ask(client, call).await,
+        };
+        let (outcome, reply, error) = match &told {
+            Ok((outcome, reply)) => (*outcome, reply.as_deref(), None),
+            Err(error) if error.is_refusal() => (CommandOutcome::Refused, None, Some(Reason::new(error.to_string()))),
+            Err(error) => (CommandOutcome::Unanswered, None, Some(Reason::new(error.to_string()))),
+        };
+        // The command is sent, whatever is noted of it.
+        if let Err(error) = store.end_command(command.id, outcome, reply, error.as_ref()).await {
+            tracing::warn!(%error, "outcome of a command could not be stored");
+        }
+        let (_, reply) = told?;
+        Ok(Answer { command: command.id, reply })
+    }
+}
+
+async fn ask(client: Arc<dyn RconClient>, call: RconCall) -> Result<(CommandOutcome, Option<String>), ConsoleError> {
+    match client.ask(&call).await {
+        Ok(reply) => Ok((CommandOutcome::Answered, Some(reply))),
+        Err(RconFailure::Unanswered(_)) => Ok((CommandOutcome::Unanswered, None)),
+        Err(RconFailure::Password) => Err(ConsoleError::NoWay),
+        Err(RconFailure::Unsendable(rule)) => Err(ConsoleError::Unsendable(rule)),
+        Err(RconFailure::Unreached(why)) => Err(ConsoleError::Unreached(why)),
     }
 }

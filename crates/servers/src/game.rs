@@ -16,6 +16,7 @@ mod kinds;
 mod limits;
 mod pattern;
 mod query;
+mod rcon;
 mod reading;
 mod setting;
 mod template;
@@ -28,6 +29,7 @@ pub use format::Format;
 pub use limits::{Cpus, Limits, Rate, Size};
 pub use pattern::Pattern;
 pub use query::{LogQuery, Query, QueryProtocol};
+pub use rcon::{Rcon, RconProtocol};
 pub use reading::{CatalogueError, FIELDS, GameRule, Mistake};
 pub use setting::{
     GameSetting, SETTING_PORTS_MAX, SettingBy, SettingChoice, SettingForm, SettingProblem, SettingType, SettingValue,
@@ -70,6 +72,10 @@ pub struct Game {
     pub settings: Vec<GameSetting>,
     /// Way to learn who plays; `None` if the catalogue names none.
     pub query: Option<Query>,
+    /// RCON; `None` if the game has none.
+    pub rcon: Option<Rcon>,
+    /// Command that announces something to players, with `{text}` once; `None` if the game has none.
+    pub say: Option<String>,
     /// Facts about the entry.
     pub about: About,
     /// Whether the entry is AGIS' own, and no operator's file changes it.

@@ -19,6 +19,7 @@ pub use self::report::{Boundary, Contained, Containment, HostReport, Room, Uncon
 use crate::{
     console::ConsoleError,
     game::{Game, Protocol, RunsOn, SettingValues},
+    rcon::RconPassword,
 };
 
 mod ability;
@@ -177,6 +178,8 @@ pub struct Launch {
     pub owner: UserId,
     /// Value of each setting of the game.
     pub settings: SettingValues,
+    /// Password of its RCON.
+    pub rcon_password: RconPassword,
 }
 
 impl Launch {

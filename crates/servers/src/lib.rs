@@ -8,6 +8,7 @@
 //! - [`game`]: the catalogue
 //! - [`host`]: the trait of places that run servers
 //! - [`players`]: who plays on a server
+//! - [`rcon`]: commands over the network, and their answers
 //! - [`console`]: lines that a server writes, and commands that are typed
 //! - [`store`]: the promises of a database
 //! - [`service`]: the rules that both transports share; `sharing`: the rules about shares; [`settings`]: those about
@@ -20,6 +21,7 @@ pub mod host;
 pub mod operation;
 pub mod players;
 pub mod power;
+pub mod rcon;
 pub mod restart;
 pub mod server;
 pub mod service;

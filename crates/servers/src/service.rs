@@ -5,22 +5,26 @@ use std::{
     sync::Arc,
 };
 
-use agis_base::{Once, OperationId, Reach, ServerId, StoreError, UserId, name};
+use agis_base::{CommandId, Once, OperationId, Reach, ServerId, StoreError, UserId, name};
 use thiserror::Error;
 
 use crate::{
     access::{Access, Needed, Permission},
-    console::{COMMAND_MAX, Command, Console, ConsoleError, ServerConsole, relay::Relay},
-    game::{Catalogue, Game, RunsOn, SettingBy, SettingProblem, SettingValues},
-    host::{Abilities, Ability},
-    operation::{self, Operation, Refusal, Request},
+    console::{
+        self, COMMAND_MAX, Command, CommandError, CommandRecord, ConsoleError, NewCommand, ServerConsole, WantsAnswer,
+        Way, relay::Relay,
+    },
+    game::{Catalogue, Game, Rcon, RunsOn, SettingBy, SettingProblem, SettingValues},
+    host::{Abilities, Ability, Endpoint},
+    operation::{self, Operation, Origin, Refusal, Request},
     players::Measured,
+    rcon::RconCall,
     restart::{InvalidPolicy, RestartChoice, RestartPolicy},
     server::{NewServer, Server, ServerChange, Status},
     settings,
     store::{
-        Billing, GameStore, HostStore, OperationFilter, OperationStore, Page, PlayerStore, ServerFilter, ServerStore,
-        SettingStore, ShareStore, Terms, WriteError,
+        Billing, CommandStore, GameStore, HostStore, OperationFilter, OperationStore, Page, PlayerStore, ServerFilter,
+        ServerStore, SettingStore, ShareStore, Terms, WriteError,
     },
 };
 
@@ -65,7 +69,8 @@ pub struct Servers {
     players: Arc<dyn PlayerStore>,
     pub(crate) catalogue: Arc<Catalogue>,
     policy: Policy,
-    consoles: Vec<Arc<dyn Console>>,
+    commands: Arc<dyn CommandStore>,
+    reach: console::Reach,
     relay: Option<Relay>,
 }
 
@@ -124,12 +129,27 @@ pub enum ServersError {
         /// Reason, and the way out.
         why: String,
     },
+    /// Nobody can tell the answer of the server's game.
+    #[error(
+        "this game has no RCON, so nobody can tell its answer from other lines; send the command without `reply`, and read \
+         the console"
+    )]
+    NoReply,
     /// The server's console failed.
     #[error(transparent)]
     Console(#[from] ConsoleError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl From<CommandError> for ServersError {
+    fn from(error: CommandError) -> Self {
+        match error {
+            CommandError::Store(error) => Self::Store(error),
+            CommandError::Console(error) => Self::Console(error),
+        }
+    }
 }
 
 impl From<Refusal> for ServersError {
@@ -161,9 +181,23 @@ impl Servers {
         players: Arc<dyn PlayerStore>,
         catalogue: Arc<Catalogue>,
         policy: Policy,
-        consoles: Vec<Arc<dyn Console>>,
+        commands: Arc<dyn CommandStore>,
+        reach: impl Into<console::Reach>,
     ) -> Self {
-        Self { servers, operations, shares, settings, games, hosts, players, catalogue, policy, consoles, relay: None }
+        Self {
+            servers,
+            operations,
+            shares,
+            settings,
+            games,
+            hosts,
+            players,
+            catalogue,
+            policy,
+            commands,
+            reach: reach.into(),
+            relay: None,
+        }
     }
 
     /// Reaches the consoles of all other hosts through this relay.
@@ -421,11 +455,19 @@ impl Servers {
         self.console_of(server)
     }
 
-    /// Prepares a line, without its end, for the console of a server. Only the server's owner may type.
+    /// Prepares a command, a line without its end, for the game of a server. Only the server's owner may send one. It goes
+    /// by RCON if an answer is wanted, or the host passes no lines on; else over the console.
     ///
     /// # Errors
-    /// Fails as [`Self::console`] does, and if the line is invalid.
-    pub async fn command(&self, caller: &UserId, id: ServerId, line: &str) -> Result<Command, ServersError> {
+    /// Fails as [`Self::console`] does, if the line is invalid, or if the game cannot give an answer that is wanted.
+    pub async fn command(
+        &self,
+        caller: &UserId,
+        id: ServerId,
+        origin: Origin,
+        line: &str,
+        answer: WantsAnswer,
+    ) -> Result<Command, ServersError> {
         if !(1..=COMMAND_MAX).contains(&line.chars().count()) || line.chars().any(char::is_control) {
             return Err(invalid(
                 "command",
@@ -433,14 +475,53 @@ impl Servers {
             ));
         }
         let server = self.allowed(caller, id, Needed::Ownership).await?;
-        self.check(&server, Ability::Commands).await?;
-        let console = self.console_of(server)?;
-        Ok(Command { console, line: line.to_owned() })
+        let (actor, line) = (caller.clone(), line.to_owned());
+        let command = NewCommand { id: CommandId::new(), server: server.id, actor, origin, line, answer };
+        let typable = self.check(&server, Ability::Commands).await;
+        let game = self.catalogue.get(&server.game_type).cloned();
+        let way = match game.as_ref().and_then(|game| game.rcon.as_ref()) {
+            Some(rcon) if answer == WantsAnswer::Yes || typable.is_err() => {
+                self.way_by_rcon(server, rcon, &command.line).await?
+            }
+            None if answer == WantsAnswer::Yes => return Err(ServersError::NoReply),
+            _ => {
+                typable?;
+                Way::Console(self.console_of(server)?)
+            }
+        };
+        Ok(Command { way, command, store: self.commands.clone() })
+    }
+
+    async fn way_by_rcon(&self, server: Server, rcon: &Rcon, line: &str) -> Result<Way, ServersError> {
+        let (id, endpoint) = (server.id, server.endpoint.clone().filter(|_| server.status == Status::Running));
+        let host = self.console_of(server)?.host_name().to_owned();
+        let client = self.reach.rcon.clone().ok_or_else(|| ServersError::HostElsewhere(host.clone()))?;
+        let Some(Endpoint { address, port, ports }) = endpoint else { return Err(ConsoleError::NotRunning.into()) };
+        let named = ports.iter().find(|open| open.name == rcon.port).map(|open| open.port);
+        // Rows of an earlier version have the first port alone.
+        let port = named.or(ports.is_empty().then_some(port)).ok_or(ConsoleError::NoWay)?;
+        let password = self.commands.rcon_password(id).await?.ok_or(ConsoleError::NoWay)?;
+        let (protocol, command) = (rcon.protocol, line.to_owned());
+        Ok(Way::Rcon(client, RconCall { protocol, host, address, port, password, command }))
+    }
+
+    /// Returns the commands that were sent to a server, the latest first. Only its owner may know.
+    ///
+    /// # Errors
+    /// Fails as [`Self::allowed`] does.
+    pub async fn commands(
+        &self,
+        caller: &UserId,
+        id: ServerId,
+        page: Page<CommandId>,
+    ) -> Result<Vec<CommandRecord>, ServersError> {
+        self.allowed(caller, id, Needed::Ownership).await?;
+        Ok(self.commands.commands(id, page).await?)
     }
 
     fn console_of(&self, server: Server) -> Result<ServerConsole, ServersError> {
         let name = server.host.ok_or(ServersError::NoHost)?;
-        let here = self.consoles.iter().find(|console| console.host() == name).cloned();
+        let here = self.reach.consoles.iter().find(|console| console.host() == name).cloned();
         match here.or_else(|| Some(self.relay.as_ref()?.to(name.clone()))) {
             Some(host) => Ok(ServerConsole::new(server.id, host)),
             None => Err(ServersError::HostElsewhere(name)),

@@ -1,6 +1,6 @@
 //! Promises of a database. Every method is one whole decision; no transaction crosses these traits.
 //!
-//! - `servers`, `settings`, `shares`, `operations`, `games`: for requests
+//! - `servers`, `settings`, `shares`, `operations`, `commands`, `games`: for requests
 //! - `leases`: for workers, which carry out operations
 //! - `observations`: for watchers, which compare a host with its rows
 //! - `restarts`: for the supervisor, which starts servers again that ended by themselves
@@ -8,6 +8,7 @@
 //! - `retention`: ends and forgets what is old
 
 mod billing;
+mod commands;
 mod counts;
 mod games;
 mod hosts;
@@ -24,6 +25,7 @@ mod shares;
 
 pub use self::{
     billing::Billing,
+    commands::{CommandStore, REPLY_KEPT},
     counts::CountStore,
     games::{GameStore, UNAVAILABLE_FOR},
     hosts::{HostState, HostStore, LetGo, SERVED_FOR},

@@ -176,7 +176,7 @@ const INVARIANTS: [(&str, &str); 8] = [
 
 /// The most rows that each table may have, by what was asked for and the time that passed. Everything is younger than what is
 /// forgotten, but for idempotency keys and notices.
-fn bounds(wishes: i64, slots: i64) -> [(&'static str, i64); 19] {
+fn bounds(wishes: i64, slots: i64) -> [(&'static str, i64); 20] {
     let users = i64::try_from(MEMBERS.len()).unwrap_or_default() + PLAYERS;
     let operations = wishes + slots;
     [
@@ -198,6 +198,7 @@ fn bounds(wishes: i64, slots: i64) -> [(&'static str, i64); 19] {
         ("notices", operations),
         ("idempotency_keys", wishes),
         ("deferrals", wishes),
+        ("server_commands", wishes),
         ("hosts", 1),
         ("console_requests", 100),
         ("server_players", 0),

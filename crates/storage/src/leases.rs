@@ -12,6 +12,7 @@ use agis_servers::{
     host::{Generation, Told},
     operation::SUPERSEDED,
     power,
+    rcon::RconPassword,
     server::Desired,
     store::{Billing, Claim, Due, Facts, Held, LeaseStore, Outcome},
 };
@@ -38,7 +39,7 @@ use crate::{
     word::{Stored, every, stored},
 };
 
-type ClaimRow = (operations::OperationRow, servers::ServerRow, i32, Generation, Json<SettingValues>);
+type ClaimRow = (operations::OperationRow, servers::ServerRow, i32, Generation, Json<SettingValues>, Option<String>);
 
 #[async_trait]
 impl LeaseStore for Db {
@@ -98,13 +99,15 @@ impl LeaseStore for Db {
                     ops::attempt,
                     game_servers::status_generation,
                     game_servers::launch_settings,
+                    game_servers::rcon_password,
                 ))
                 .load(conn)
                 .await?;
-            let claim = |(operation, server, attempt, published, settings): ClaimRow| {
+            let claim = |(operation, server, attempt, published, settings, password): ClaimRow| {
                 let (operation, mut server) = (operation.into_operation()?, server.into_server()?);
                 server.status = power::status_while(operation.action, operation.generation, server.status, published);
-                Ok::<_, Fault<StoreError>>(Claim { operation, server, settings: settings.0, published, attempt })
+                let (settings, rcon_password) = (settings.0, RconPassword::from_stored(password.unwrap_or_default()));
+                Ok::<_, Fault<StoreError>>(Claim { operation, server, settings, rcon_password, published, attempt })
             };
             let claims = understood(rows.into_iter().map(claim))?;
             let servers: Vec<_> = claims.iter().map(|claim| claim.server.id.0).collect();

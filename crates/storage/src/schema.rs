@@ -37,6 +37,7 @@ diesel::table! {
         restart_max -> Nullable<Integer>,
         restart_generation -> Nullable<BigInt>,
         restart_at -> Nullable<Timestamptz>,
+        rcon_password -> Nullable<Text>,
         error_message -> Nullable<Text>,
         cost_per_hour -> Integer,
         created_at -> Timestamptz,
@@ -45,6 +46,22 @@ diesel::table! {
         deleted_at -> Nullable<Timestamptz>,
         latest_slot -> Nullable<Timestamptz>,
         warned_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    server_commands (id) {
+        id -> Uuid,
+        server_id -> Integer,
+        actor -> Text,
+        origin -> Text,
+        command -> Text,
+        wants_reply -> Bool,
+        outcome -> Text,
+        reply -> Nullable<Text>,
+        error -> Nullable<Text>,
+        created_at -> Timestamptz,
+        finished_at -> Nullable<Timestamptz>,
     }
 }
 

@@ -30,6 +30,7 @@ async fn notice_names_the_channel_of_its_operation() {
         db.clone(),
         catalogue,
         policy,
+        db.clone(),
         vec![],
     );
     let channel = ChannelId::from_stored("400000000000000001");

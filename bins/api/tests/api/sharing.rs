@@ -23,9 +23,10 @@ fn rules(stack: &Stack) -> Servers {
         db.clone(),
         db.clone(),
         db.clone(),
-        db,
+        db.clone(),
         Arc::new(Catalogue::parse("").expect("a catalogue")),
         policy,
+        db,
         vec![],
     )
 }
@@ -73,6 +74,7 @@ fn routes(server: i64, operation: &str) -> Vec<(&'static str, String, Value, Opt
         ("PATCH", path(""), json!({ "name": "mine now" }), None),
         ("PATCH", path("/settings"), json!({ "greeting": "mine now" }), None),
         ("POST", path("/command"), json!({ "command": "say hi" }), None),
+        ("GET", path("/commands"), Value::Null, None),
         ("DELETE", path(""), Value::Null, None),
     ]
 }

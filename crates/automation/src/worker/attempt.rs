@@ -102,7 +102,7 @@ impl Attempt {
     }
 
     fn target(&self) -> Result<Target, String> {
-        let Claim { operation, server, settings, .. } = &self.claim;
+        let Claim { operation, server, settings, rcon_password, .. } = &self.claim;
         Ok(match operation.action {
             Action::Start | Action::Restart => {
                 let game = self.shared.catalogue.get(&server.game_type).ok_or_else(|| {
@@ -111,6 +111,7 @@ impl Attempt {
                 let settings = game.setting_values(settings)?;
                 Target::Running(Launch {
                     settings,
+                    rcon_password: rcon_password.clone(),
                     game: game.clone(),
                     server_name: server.name.clone(),
                     owner: server.owner.clone(),

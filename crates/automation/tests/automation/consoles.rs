@@ -5,8 +5,9 @@ use std::{future::pending, sync::Arc, time::Duration};
 use agis_automation::Consoles;
 use agis_base::{ServerId, UserId};
 use agis_servers::{
+    Origin,
     console::{
-        Begin, Console, ConsoleError, Line, Piece, Position,
+        Begin, CommandError, Console, ConsoleError, Line, Piece, Position, WantsAnswer,
         relay::{ConsoleAnswer, ConsoleRequest, Relay, RelayStore},
     },
     store::Billing,
@@ -86,11 +87,12 @@ async fn refusal_of_a_console_reaches_the_one_who_asked() {
         }
     };
     let told = async {
-        let command = servers.command(&owner, ServerId(id), "say hi").await.expect("a command");
+        let command =
+            servers.command(&owner, ServerId(id), Origin::Rest, "say hi", WantsAnswer::No).await.expect("a command");
         command.send().await
     };
     tokio::select! {
         () = answering => {}
-        told = told => assert_eq!(told, Err(ConsoleError::NotRunning)),
+        told = told => assert!(matches!(told, Err(CommandError::Console(ConsoleError::NotRunning)))),
     }
 }

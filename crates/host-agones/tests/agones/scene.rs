@@ -199,7 +199,13 @@ impl Scene {
     pub(crate) fn start(&self, generation: i64, game: &str) -> Order {
         let game = self.game(game);
         let settings = game.setting_values(&Default::default()).expect("a default of each setting");
-        let launch = Launch { game, server_name: "Sunday's game".into(), owner: UserId::from_stored("42"), settings };
+        let launch = Launch {
+            game,
+            server_name: "Sunday's game".into(),
+            owner: UserId::from_stored("42"),
+            settings,
+            rcon_password: Default::default(),
+        };
         self.order(generation, Target::Running(launch))
     }
 

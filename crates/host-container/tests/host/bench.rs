@@ -193,6 +193,7 @@ pub(crate) fn running(game: &Arc<Game>) -> Target {
         server_name: "Friday {port} night; $(reboot)".to_owned(),
         owner: UserId::from_stored("1"),
         settings: SettingValues::new(),
+        rcon_password: Default::default(),
     })
 }
 

@@ -176,7 +176,13 @@ pub(crate) fn running(game: &Arc<Game>) -> Target {
 pub(crate) fn running_as(game: &Arc<Game>, server_name: &str) -> Target {
     let server_name = server_name.to_owned();
     let settings = game.setting_values(&Default::default()).expect("a default of each setting");
-    Target::Running(Launch { game: Arc::clone(game), server_name, owner: UserId::from_stored("1"), settings })
+    Target::Running(Launch {
+        game: Arc::clone(game),
+        server_name,
+        owner: UserId::from_stored("1"),
+        settings,
+        rcon_password: Default::default(),
+    })
 }
 
 impl Drop for Bench {

@@ -88,6 +88,9 @@ codes! {
         "The server takes no commands, or its console cannot be read: its host lacks the ability, which `inabilities` of the \
          server says, or an earlier version that passed no commands on started it; a restart helps then.";
 
+    NoReply = "no_reply", CONFLICT,
+        "The game has no RCON, so nobody can tell its answer from other lines of the console.";
+
     IdempotencyInFlight = "idempotency_in_flight", CONFLICT,
         "The first request with this `Idempotency-Key` is still running, or was lost with its process; `Retry-After` says \
          when to send it again.";

@@ -64,7 +64,13 @@ fn minetest(text: &str) -> Read {
 
 /// Returns the start of a server of this name.
 fn launch(game: &Arc<Game>, name: &str, settings: SettingValues) -> Launch {
-    Launch { game: Arc::clone(game), server_name: name.to_owned(), owner: UserId::from_stored("1"), settings }
+    Launch {
+        game: Arc::clone(game),
+        server_name: name.to_owned(),
+        owner: UserId::from_stored("1"),
+        settings,
+        rcon_password: Default::default(),
+    }
 }
 
 fn defaults(game: &Game) -> SettingValues {

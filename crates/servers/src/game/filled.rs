@@ -128,7 +128,7 @@ impl Game {
             Placeholder::Name => server_name.to_owned(),
             Placeholder::Port | Placeholder::NamedPort(_) => "1".to_owned(),
             Placeholder::Bind => "0.0.0.0".to_owned(),
-            Placeholder::Agis => "agis".to_owned(),
+            Placeholder::Agis | Placeholder::RconPassword => "agis".to_owned(),
             Placeholder::Setting(name) => settings.get(name).map(SettingValue::expose_text).unwrap_or_default(),
         };
         let unheld = self.files.iter().filter_map(|(path, file)| file.filled(path, &settings, value).err());

@@ -1,5 +1,6 @@
 //! Reads a catalogue, and finds every mistake that can be found without a host.
 
+pub(crate) mod console;
 mod container;
 mod files;
 mod ports;
@@ -77,6 +78,10 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("restart.stable_after", "a time such as `\"5m\"`, from 1 s to 24 h"),
     ("console", "a table: the console of a `command` or a `container`"),
     ("console.pty", "`true` or `false`"),
+    ("console.rcon", "a table: the RCON of the game"),
+    ("console.rcon.port", "the name of a port of this game"),
+    ("console.rcon.protocol", "`source` or `quake3`"),
+    ("say", "a command with `{text}`"),
     ("limits", "a table: the most that a run of a `command` or a `container` may use"),
     ("limits.memory", "a size such as `\"4GiB\"`"),
     ("limits.cpu", "a number of processors, such as 2 or 0.5"),

@@ -17,6 +17,8 @@ pub enum Placeholder<'a> {
     Agis,
     /// Setting of this name.
     Setting(&'a str),
+    /// Password of the server's RCON.
+    RconPassword,
 }
 
 impl<'a> Placeholder<'a> {
@@ -30,6 +32,7 @@ impl<'a> Placeholder<'a> {
             _ => match word.split_once('.')? {
                 ("port", name) if is_port_name(name) => Some(Self::NamedPort(name)),
                 ("settings", name) => Some(Self::Setting(name)),
+                ("rcon", "password") => Some(Self::RconPassword),
                 _ => None,
             },
         }
@@ -84,7 +87,7 @@ mod tests {
             Placeholder::Name => "{port} {".to_owned(),
             Placeholder::Port => "7".to_owned(),
             Placeholder::NamedPort(name) | Placeholder::Setting(name) => format!("<{name}>"),
-            Placeholder::Bind | Placeholder::Agis => String::new(),
+            Placeholder::Bind | Placeholder::Agis | Placeholder::RconPassword => String::new(),
         };
         assert_eq!(fill_plainly("{name}:{port} {other} {", value), "{port} {:7 {other} {");
         assert_eq!(fill_plainly("{{port}} {port.query} {port.} {port.A}", value), "{7} <query> {port.} {port.A}");

@@ -8,6 +8,7 @@ use crate::{
     game::SettingValues,
     host::{Endpoint, Generation, Told},
     operation::{Action, Operation, State},
+    rcon::RconPassword,
     restart::RestartPolicy,
     server::{Server, Status},
 };
@@ -84,6 +85,8 @@ pub struct Claim {
     pub server: Server,
     /// Values that people chose for its settings, as they were when the generation began.
     pub settings: SettingValues,
+    /// Password of its RCON.
+    pub rcon_password: RconPassword,
     /// Generation at which an operation that ended last published the server's status.
     pub published: Generation,
     /// Number of this attempt, from 1. It fences: after a takeover the earlier attempt changes nothing.

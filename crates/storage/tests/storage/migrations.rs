@@ -44,7 +44,7 @@ async fn the_names_that_operators_know_are_there() {
 }
 
 /// Counts of the rows in `migrations/rows.sql`.
-const COUNTED: [(&str, &str); 31] = [
+const COUNTED: [(&str, &str); 33] = [
     ("users", "users"),
     ("totals", "user_stats where total_commands_used = 5"),
     ("servers", "game_servers where deleted_at is null"),
@@ -73,6 +73,8 @@ const COUNTED: [(&str, &str); 31] = [
     ("players", "server_players"),
     ("settings", "game_servers where settings <> '{}'"),
     ("requests to consoles", "console_requests"),
+    ("commands", "server_commands"),
+    ("RCON passwords", "game_servers where rcon_password = 'pw'"),
     ("progress and images", "operations where progress is not null and image is not null"),
     ("restart policies", "game_servers where restart_policy is not null"),
     ("restarts that wait", "game_servers where restart_at is not null"),
@@ -80,7 +82,8 @@ const COUNTED: [(&str, &str); 31] = [
 
 /// Losses of each migration that can be reverted, from the newest to the oldest. docs/operations/rollback.md tells of
 /// them.
-const LOST: [(&str, &[&str]); 34] = [
+const LOST: [(&str, &[&str]); 35] = [
+    ("commands", &["commands", "RCON passwords"]),
     ("players", &["players"]),
     ("restarts_due", &[]),
     ("restarts_checked", &[]),

@@ -48,6 +48,7 @@ pub(crate) fn servers(db: &Arc<Db>, billing: Billing) -> Servers {
         db.clone(),
         catalogue,
         policy,
+        db.clone(),
         vec![],
     )
 }

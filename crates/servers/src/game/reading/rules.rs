@@ -9,7 +9,7 @@ use agis_base::name;
 
 use super::{
     super::{About, Placeholder, ReadyWhen, StopHow},
-    container,
+    console, container,
     ports::{self, unknown_port},
     query,
     settings::{self, unknown_setting},
@@ -47,6 +47,7 @@ pub(super) fn broken_rules(key: &str, game: &Written) -> Vec<Broken> {
     }
     rules.paths(game);
     rules.about(game);
+    console::check(&mut rules, game);
     query::check(&mut rules, game);
     rules.0.extend(super::files::broken_rules(game));
     rules.0.extend(settings::broken_rules(game));

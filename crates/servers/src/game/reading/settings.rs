@@ -255,7 +255,7 @@ pub(super) fn unknown_setting(game: &Written, template: &str) -> Option<String> 
 
 impl Written {
     /// Returns every text of the game whose placeholders a host fills in.
-    fn texts(&self) -> impl Iterator<Item = &str> {
+    pub(super) fn texts(&self) -> impl Iterator<Item = &str> {
         let files =
             self.files.values().flat_map(|file| file.text.iter().map(String::as_str).chain(texts_in(&file.set)));
         let container = self.container.iter().flat_map(WrittenContainer::texts);
@@ -308,6 +308,8 @@ impl Written {
             Placeholder::Name => None,
             Placeholder::Port | Placeholder::NamedPort(_) => Some("1".to_owned()),
             Placeholder::Bind | Placeholder::Agis => Some("0.0.0.0".to_owned()),
+            // AGIS makes it of letters and digits.
+            Placeholder::RconPassword => Some("a1".to_owned()),
             Placeholder::Setting(name) => {
                 let setting = self.settings.get(name).and_then(|setting| setting.get_ref().setting(name).ok());
                 match setting.map(|setting| (setting.form, setting.default)) {

@@ -11,7 +11,6 @@ use serde::{
 };
 use serde_json::{Map, Value};
 
-use super::container::WrittenContainer;
 use super::{
     super::{
         About, Format, Game, GameFile, GamePort, GoodExits, Kind, Limits, Process, Protocol, Ready, Runs, Setting,
@@ -20,6 +19,10 @@ use super::{
     },
     query::WrittenQuery,
     settings::WrittenSettings,
+};
+use super::{
+    console::{WrittenConsole, WrittenRcon},
+    container::WrittenContainer,
 };
 use crate::restart::RestartPolicy;
 
@@ -59,6 +62,8 @@ pub(super) struct Written {
     #[serde(default)]
     pub(super) console: Option<WrittenConsole>,
     #[serde(default)]
+    pub(super) say: Option<String>,
+    #[serde(default)]
     pub(super) limits: Option<Limits>,
     #[serde(default)]
     pub(super) env: BTreeMap<String, String>,
@@ -73,13 +78,6 @@ pub(super) struct Written {
     pub(super) query: Option<WrittenQuery>,
     #[serde(default)]
     pub(super) about: About,
-}
-
-/// Console of a process.
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct WrittenConsole {
-    pub(super) pty: bool,
 }
 
 /// Port as the catalogue writes it.
@@ -238,7 +236,8 @@ impl Written {
     pub(super) fn game(self, key: &str, is_built_in: bool) -> Option<Game> {
         let (ports, settings) = (self.game_ports()?, self.game_settings());
         let first = self.port_names().first().copied().unwrap_or(GamePort::ONLY).to_owned();
-        let Self { title, cost_per_hour, ready, stop, good_exits, restart, mut env, files, query, about, .. } = self;
+        let Self { title, cost_per_hour, ready, stop, good_exits, restart, say, mut env, files, query, about, .. } =
+            self;
         let mut command = self.command.into_iter();
         let runs = match (command.next(), self.container, self.gameserver, self.fleet) {
             (Some(program), None, None, None) => Runs::Process(Process { program, arguments: command.collect() }),
@@ -251,7 +250,8 @@ impl Written {
             (None, None, None, Some(fleet)) => Runs::Fleet(fleet),
             _ => return None,
         };
-        let (pty, limits) = (self.console.unwrap_or_default().pty, self.limits.unwrap_or_default());
+        let WrittenConsole { pty, rcon } = self.console.unwrap_or_default();
+        let (rcon, limits) = (rcon.map(WrittenRcon::rcon), self.limits.unwrap_or_default());
         let files = files.into_iter().map(|(path, file)| (path.clone(), file.file(&path))).collect();
         let query = query.and_then(|query| query.query(first));
         let key = key.to_owned();
@@ -270,6 +270,8 @@ impl Written {
             env,
             files,
             settings,
+            rcon,
+            say,
             query,
             about,
             is_built_in,

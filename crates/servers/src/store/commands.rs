@@ -1,0 +1,38 @@
+use std::time::Duration;
+
+use agis_base::{CommandId, Reason, ServerId, StoreError};
+use async_trait::async_trait;
+
+use super::Page;
+use crate::{
+    console::{CommandOutcome, CommandRecord, NewCommand},
+    rcon::RconPassword,
+};
+
+/// Maximum length of a stored answer, in characters.
+pub const REPLY_KEPT: usize = 4000;
+
+/// Commands as rows. Nobody sends one again.
+#[async_trait]
+pub trait CommandStore: Send + Sync {
+    /// Notes a command right before it is sent, as [`CommandOutcome::Sent`].
+    async fn note_command(&self, command: &NewCommand) -> Result<(), StoreError>;
+
+    /// Notes the outcome of a command, and the beginning of its answer.
+    async fn end_command(
+        &self,
+        id: CommandId,
+        outcome: CommandOutcome,
+        reply: Option<&str>,
+        error: Option<&Reason>,
+    ) -> Result<(), StoreError>;
+
+    /// Returns the commands of a server, the latest first.
+    async fn commands(&self, server: ServerId, page: Page<CommandId>) -> Result<Vec<CommandRecord>, StoreError>;
+
+    /// Returns the password of a server's RCON; `None` if no generation has begun since servers have one.
+    async fn rcon_password(&self, server: ServerId) -> Result<Option<RconPassword>, StoreError>;
+
+    /// Forgets up to `limit` commands that were sent longer than `age` ago.
+    async fn forget_commands(&self, age: Duration, limit: u32) -> Result<(), StoreError>;
+}

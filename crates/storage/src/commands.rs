@@ -1,0 +1,141 @@
+//! Commands that people sent to games.
+
+use std::time::Duration;
+
+use agis_base::{CommandId, Reason, ServerId, StoreError, Timestamp, UserId};
+use agis_servers::{
+    Origin,
+    console::{CommandOutcome, CommandRecord, NewCommand, WantsAnswer},
+    rcon::RconPassword,
+    store::{CommandStore, Page, REPLY_KEPT},
+};
+use async_trait::async_trait;
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use uuid::Uuid;
+
+use crate::{
+    db::Db,
+    error::Fault,
+    schema::{game_servers, now, server_commands},
+    word::{Stored, every, stored},
+};
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = server_commands)]
+struct CommandRow {
+    id: Uuid,
+    server_id: i32,
+    actor: String,
+    origin: Stored<Origin>,
+    command: String,
+    wants_reply: bool,
+    outcome: Stored<CommandOutcome>,
+    reply: Option<String>,
+    error: Option<String>,
+    created_at: Timestamp,
+    finished_at: Option<Timestamp>,
+}
+
+impl CommandRow {
+    fn into_record<R>(self) -> Result<CommandRecord, Fault<R>> {
+        Ok(CommandRecord {
+            command: NewCommand {
+                id: CommandId(self.id),
+                server: ServerId(self.server_id),
+                actor: UserId::from_stored(&self.actor),
+                origin: self.origin.known("server_commands.origin")?,
+                line: self.command,
+                answer: if self.wants_reply { WantsAnswer::Yes } else { WantsAnswer::No },
+            },
+            outcome: self.outcome.known("server_commands.outcome")?,
+            reply: self.reply,
+            error: self.error,
+            created_at: self.created_at,
+            finished_at: self.finished_at,
+        })
+    }
+}
+
+#[async_trait]
+impl CommandStore for Db {
+    async fn note_command(&self, command: &NewCommand) -> Result<(), StoreError> {
+        self.run(async |conn| {
+            let NewCommand { id, server, actor, origin, line, answer } = command;
+            diesel::insert_into(server_commands::table)
+                .values((
+                    server_commands::id.eq(id.0),
+                    server_commands::server_id.eq(server.0),
+                    server_commands::actor.eq(actor.as_str()),
+                    server_commands::origin.eq(stored(*origin)),
+                    server_commands::command.eq(line),
+                    server_commands::wants_reply.eq(*answer == WantsAnswer::Yes),
+                    server_commands::outcome.eq(stored(CommandOutcome::Sent)),
+                ))
+                .execute(conn)
+                .await?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn end_command(
+        &self,
+        id: CommandId,
+        outcome: CommandOutcome,
+        reply: Option<&str>,
+        error: Option<&Reason>,
+    ) -> Result<(), StoreError> {
+        self.run(async |conn| {
+            let reply = reply.map(|reply| reply.chars().take(REPLY_KEPT).collect::<String>());
+            diesel::update(server_commands::table.find(id.0))
+                .set((
+                    server_commands::outcome.eq(stored(outcome)),
+                    server_commands::reply.eq(reply),
+                    server_commands::error.eq(error.map(|error| &**error)),
+                    server_commands::finished_at.eq(now().nullable()),
+                ))
+                .execute(conn)
+                .await?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn commands(&self, server: ServerId, page: Page<CommandId>) -> Result<Vec<CommandRecord>, StoreError> {
+        self.read(async |mut conn| {
+            let rows: Vec<CommandRow> = server_commands::table
+                .filter(server_commands::server_id.eq(server.0))
+                .filter(server_commands::id.lt(page.after.map_or(Uuid::max(), |id| id.0)))
+                .filter(server_commands::outcome.eq_any(every::<CommandOutcome>()))
+                .filter(server_commands::origin.eq_any(every::<Origin>()))
+                .order(server_commands::id.desc())
+                .limit(page.limit.into())
+                .select(CommandRow::as_select())
+                .load(&mut conn)
+                .await?;
+            rows.into_iter().map(CommandRow::into_record).collect()
+        })
+        .await
+    }
+
+    async fn rcon_password(&self, server: ServerId) -> Result<Option<RconPassword>, StoreError> {
+        self.read(async |mut conn| {
+            let password = game_servers::table.find(server.0).select(game_servers::rcon_password);
+            let password: Option<Option<String>> = password.first(&mut conn).await.optional()?;
+            Ok(password.flatten().map(RconPassword::from_stored))
+        })
+        .await
+    }
+
+    async fn forget_commands(&self, age: Duration, limit: u32) -> Result<(), StoreError> {
+        self.forget_older(
+            "delete from server_commands where id in
+                 (select id from server_commands where created_at < $1
+                  order by created_at limit $2 for update skip locked)",
+            age,
+            limit,
+        )
+        .await
+    }
+}
