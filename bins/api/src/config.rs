@@ -63,7 +63,7 @@ pub(crate) fn read(get: &dyn Fn(&str) -> Option<String>) -> Result<Config, Confi
         stop_games: stop_games(&mut env, &homes),
         shutdown_delay: seconds(&mut env, "SHUTDOWN_DELAY_SECONDS", 0, 0..=300),
         workers: env.number("OPERATION_WORKERS", 16, 1..=1000) as usize,
-        boot_concurrency: env.number("BOOT_CONCURRENCY", 4, 1..=1000) as u32,
+        boot_concurrency: env.number("BOOT_CONCURRENCY", 4, 1..=1000),
         player_probes: env.number("PLAYER_PROBES_PER_SECOND", 200, 0..=10_000),
         lease: seconds(&mut env, "OPERATION_LEASE_SECONDS", 30, 2..=3600),
         edge: edge(&mut env, &rules.keys),

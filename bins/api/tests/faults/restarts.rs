@@ -1,6 +1,6 @@
 //! Servers that end by themselves, and come back.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use agis_test_support::wait;
 use serde_json::{Value, json};
@@ -78,11 +78,9 @@ async fn crashed_server_is_back_within_three_seconds() {
     fleet::own_ids(&sql).await;
     let (one, _two) = (stack.api(&[]).await, stack.api(&[]).await);
     let server = mortal(&one, "phoenix", json!({ "on": "crash" })).await;
-    let killed = Instant::now();
     kill(&stack, &one, server, 1).await;
     until_back(&stack, server, 2).await;
     one.until_status(server, "running").await;
-    println!("back after {:?}", killed.elapsed());
     let history = one.get(&format!("/api/v1/servers/{server}/operations")).await.expect(200);
     let last = &history["items"][0];
     assert_eq!(
