@@ -110,7 +110,7 @@ async fn old_count_is_unknown() {
     running(sql, 1).await;
     let probe = claim(db, EVERY).await.pop().expect("a claim");
     let unnamed = Counted { players: Players::new(0, None, None), ..answer(&probe, 0) };
-    db.store_players(&[unnamed.clone()]).await.expect("stored");
+    db.store_players(std::slice::from_ref(&unnamed)).await.expect("stored");
     let measured = db.players(&[probe.server]).await.expect("players").remove(&probe.server).expect("known");
     assert_eq!(measured.players, unnamed.players, "zero is known");
     for (age, expected) in [(59, Some(0)), (61, None)] {
