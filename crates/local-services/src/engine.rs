@@ -171,7 +171,8 @@ impl Engine {
 
     /// Kills the containerd that a dockerd began, which has a session of its own. The next dockerd begins another one.
     fn kill_containerd(&self) {
-        let pid = fs::read_to_string(self.dir.join("exec/containerd/containerd.pid")).unwrap_or_default();
+        let file = self.dir.join("exec/containerd/containerd.pid");
+        let pid = fs::read_to_string(&file).unwrap_or_default();
         let Some(pid) = pid.trim().parse().ok().and_then(Pid::from_raw) else { return };
         // Another process may have the number by now.
         let command = format!("/proc/{}/cmdline", pid.as_raw_nonzero());
@@ -182,6 +183,8 @@ impl Engine {
             let _ = kill_process(pid, Signal::KILL);
             sleep(PAUSE);
         }
+        // A dockerd takes a dead process that nobody has reaped yet for its containerd, and waits for it.
+        let _ = fs::remove_file(file);
     }
 
     /// Stops its process; connections stay, and answer nothing.
