@@ -105,7 +105,7 @@ impl From<OpenPort> for PortDto {
     }
 }
 
-/// Who plays on a server. Everything is null while nobody knows: the server does not run, its game does not tell, or its
+/// The players of a server. Everything is null while nobody knows: the server does not run, its game does not tell, or its
 /// last answer is more than a minute old. Unknown is not zero.
 #[derive(Serialize, ToSchema, Default)]
 #[schema(as = Players, examples(json!({
@@ -167,15 +167,15 @@ pub(crate) struct ServerDto {
     ports: Vec<PortDto>,
     /// Why it crashed or failed. Null for callers who may not read its console.
     error: Option<String>,
-    /// Who plays. Null while nobody knows, which is not zero.
+    /// The players. Null while nobody knows, which is not zero.
     players: Option<PlayersDto>,
-    /// What can be done with the server, of that in which hosts differ: `console` (its console can be read), `past_console`
+    /// Everything that can be done with the server, of that in which hosts differ: `console` (its console can be read), `past_console`
     /// (also when it does not run) and `commands` (a line can be typed); later versions may add others. One that is in
     /// neither list is unknown: nobody serves its host, or an earlier version does.
     abilities: Vec<String>,
-    /// What cannot be done with the server.
+    /// Everything that cannot be done with the server.
     inabilities: Vec<InabilityDto>,
-    /// What follows the end of a server that ended by itself and that its restart policy wants to run. Null for every other
+    /// The next restart of a server that ended by itself and that its restart policy wants to run. Null for every other
     /// server.
     #[schema(value_type = Option<RestartDto>)]
     restart: Option<RestartDto>,

@@ -86,7 +86,7 @@ async fn minecraft(answer: Vec<u8>) -> Result<u32, QueryError> {
         let length = stream.read_u8().await.expect("a handshake");
         // The request of the status follows the handshake.
         stream.read_exact(&mut vec![0; usize::from(length) + 2]).await.expect("a request");
-        // Whoever asks may have heard enough.
+        // The caller may have heard enough.
         let _ = stream.write_all(&answer).await;
     });
     players(QueryProtocol::Minecraft, HERE, port).await.map(|players| players.online)

@@ -151,14 +151,14 @@ pub struct Streak {
 /// Decision about a server that has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Plan {
-    /// It is started again at this time.
+    /// The server is started again at this time.
     Restart {
         /// Time of the order.
         at: Timestamp,
     },
-    /// It stays as it is: it was started again too often.
+    /// The server stays as it is: it was started again too often.
     GiveUp,
-    /// It stays as it is: its policy wants so.
+    /// The server stays as it is: its policy wants so.
     Leave,
 }
 

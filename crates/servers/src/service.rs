@@ -295,11 +295,24 @@ impl Servers {
     /// # Errors
     /// Fails if the store does.
     pub async fn abilities(&self, servers: &[&Server]) -> Result<Vec<Abilities>, StoreError> {
+        let reported = self.abilities_of_hosts(servers).await?;
+        let of = |(abilities, server): (Abilities, &&Server)| {
+            let has_rcon = self.catalogue.get(&server.game_type).is_some_and(|game| game.rcon.is_some());
+            let lacks_commands = abilities.why_not(Ability::Commands).is_some();
+            // A game's own RCON takes the commands that its host cannot pass on.
+            let abilities = if has_rcon && lacks_commands { abilities.with(Ability::Commands) } else { abilities };
+            abilities.of_a_server()
+        };
+        Ok(reported.into_iter().zip(servers).map(of).collect())
+    }
+
+    /// Returns the abilities of the host of each of these servers.
+    async fn abilities_of_hosts(&self, servers: &[&Server]) -> Result<Vec<Abilities>, StoreError> {
         let hosts: BTreeSet<_> = servers.iter().filter_map(|server| server.host.as_deref()).collect();
         let hosts: Vec<_> = hosts.into_iter().collect();
         let reported = if hosts.is_empty() { BTreeMap::new() } else { self.hosts.abilities(&hosts).await? };
         let of = |server: &&Server| server.host.as_ref().and_then(|host| reported.get(host)).cloned();
-        Ok(servers.iter().map(|server| of(server).unwrap_or_default().of_a_server()).collect())
+        Ok(servers.iter().map(|server| of(server).unwrap_or_default()).collect())
     }
 
     /// Returns the players on each of these servers, in their order, as a user of this relation to it may know them; `None`
@@ -316,9 +329,9 @@ impl Servers {
         Ok(servers.iter().map(seen).collect())
     }
 
-    /// Refuses a server that surely lacks this ability.
+    /// Refuses a server whose host surely lacks this ability.
     async fn check(&self, server: &Server, ability: Ability) -> Result<(), ServersError> {
-        let abilities = self.abilities(&[server]).await?;
+        let abilities = self.abilities_of_hosts(&[server]).await?;
         match abilities.iter().find_map(|it| it.why_not(ability)) {
             Some(why) => Err(ServersError::Unable { ability, why: why.to_owned() }),
             None => Ok(()),

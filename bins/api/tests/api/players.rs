@@ -1,4 +1,4 @@
-//! Who plays on a server, as its game tells over the network.
+//! Players of a server, as its game tells over the network.
 
 use agis_test_support::wait;
 use serde_json::{Value, json};

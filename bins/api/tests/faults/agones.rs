@@ -377,7 +377,9 @@ async fn impossible_cluster_settings_fail_the_start() {
         assert!(!output.status.success());
         String::from_utf8(output.stderr).expect("text")
     };
-    let said = refused(&[("GAMES_ON_SHUTDOWN", "stop"), ("GAMES_FILE", "")]);
+    let local = scene.games.with_file_name("local.toml");
+    std::fs::write(&local, "[g]\ntitle = \"G\"\ncost_per_hour = 0\ncommand = [\"g\"]\nport = 1\n").expect("a file");
+    let said = refused(&[("GAMES_ON_SHUTDOWN", "stop"), ("GAMES_FILE", local.to_str().expect("text"))]);
     assert!(said.contains("GAMES_ON_SHUTDOWN") && said.contains("has no game"), "{said}");
     let said = refused(&[("AGIS_HOST_NAME", "my cluster")]);
     assert!(said.contains("cannot stand in a label"), "{said}");

@@ -63,7 +63,7 @@ async fn each_server_is_asked_once_in_an_interval() {
 async fn all_processes_share_one_limit() {
     let Scene { sql, db, .. } = &Scene::start().await;
     running(sql, 50).await;
-    // Whoever finds another at it claims nothing, and comes back a second later.
+    // A prober that finds another at it claims nothing, and comes back a second later.
     let claimed = join_all((0..8).map(|_| claim(db, 10))).await;
     let mut servers: Vec<_> = claimed.iter().flatten().map(|probe| probe.server).collect();
     servers.sort();
