@@ -45,6 +45,7 @@ pub(crate) struct ServerRow {
     status: Stored<Status>,
     desired: Stored<Desired>,
     generation: i64,
+    status_generation: i64,
     host: Option<String>,
     address: Option<String>,
     port: Option<i32>,
@@ -63,7 +64,8 @@ pub(crate) struct ServerRow {
 impl ServerRow {
     pub(crate) fn into_server<R>(self) -> Result<Server, Fault<R>> {
         let status = self.status.known("game_servers.status")?;
-        let waits = self.restart_generation == Some(self.generation);
+        // A restart that was ordered has a newer generation than the published one.
+        let waits = [self.restart_generation, Some(self.status_generation)] == [Some(self.generation); 2];
         let restart = match (status, self.restart_max) {
             (Status::Crashed | Status::Failed, Some(of)) if waits => {
                 let restarts = u32::try_from(self.restarts.len()).unwrap_or(u32::MAX);
