@@ -197,9 +197,9 @@ impl ServerConsole {
 words! {
     /// Outcome of a command.
     CommandOutcome {
-        /// It waits for the process that serves the host.
+        /// The command waits for the process that serves the host.
         Queued = "queued",
-        /// It was being sent. If that was long ago, its process has died, and nobody knows whether the game got it.
+        /// The command was being sent. If that was long ago, its process has died, and nobody knows whether the game got it.
         Sent = "sent",
         /// The console has it. Nobody knows what the game did.
         Typed = "typed",
