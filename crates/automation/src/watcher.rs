@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use agis_base::{Reason, ServerId, StoreError};
 use agis_servers::{
     RestartOn,
-    game::Catalogue,
+    game::{Catalogue, RunsOn},
     host::{Generation, Host, Observed},
     restart::{EndedBy, Plan},
     store::{Billing, ObservationStore, Published},
@@ -78,13 +78,20 @@ impl Watcher {
         let all = self.store.published(&hosts).await?;
         self.ahead.retain(|life, _| all.iter().any(|it| (it.server, it.generation) == *life));
         for published in all {
-            let (how, good) = match self.host.observe(published.server).await {
+            let (how, by) = match self.host.observe(published.server).await {
                 Ok(Observed::Running { generation, .. }) if generation == published.generation => {
                     running.push(published);
                     continue;
                 }
-                Ok(Observed::Ended { generation, how, good }) if generation == published.generation => (how, good),
-                Ok(Observed::Absent) => ("its host knows nothing of it any more".to_owned(), false),
+                Ok(Observed::Ended { generation, how, good }) if generation == published.generation => {
+                    (how, if good { EndedBy::GoodEnd } else { EndedBy::Crash })
+                }
+                Ok(Observed::Absent) => {
+                    // A cluster has worlds apart from its game servers.
+                    let is_lost = self.host.kind() != RunsOn::Agones;
+                    let by = if is_lost { EndedBy::Loss } else { EndedBy::Crash };
+                    ("its host knows nothing of it any more".to_owned(), by)
+                }
                 // Players cannot join, so its owner pays nothing, and an operator is told.
                 Ok(Observed::Starting { generation }) if generation == published.generation => {
                     unseen.add(published.server, "its host says that it is not ready");
@@ -115,7 +122,7 @@ impl Watcher {
                 unseen.add(published.server, &error.to_string());
                 continue;
             }
-            match self.publish(&published, &how.into(), good).await {
+            match self.publish(&published, &how.into(), by).await {
                 Err(error @ StoreError::Unavailable(_)) => return Err(error),
                 // A failing server does not keep the others unseen.
                 Err(error) => {
@@ -144,16 +151,15 @@ impl Watcher {
         Ok(())
     }
 
-    async fn publish(&self, published: &Published, how: &Reason, good: bool) -> Result<(), StoreError> {
+    async fn publish(&self, published: &Published, how: &Reason, by: EndedBy) -> Result<(), StoreError> {
         let Published { server, generation, ref game_type, restart_choice, .. } = *published;
         let policy = self.catalogue.restart_policy(game_type, restart_choice);
-        if good && policy.on != RestartOn::Always {
+        if by == EndedBy::GoodEnd && policy.on != RestartOn::Always {
             if self.store.ended_well(server, generation).await? {
                 tracing::info!(server_id = server.0, %how, "server ended by itself");
             }
             return Ok(());
         }
-        let by = if good { EndedBy::GoodEnd } else { EndedBy::Crash };
         let plan = match self.store.crashed(server, generation, how, by, &policy).await {
             Err(StoreError::Refused(why)) => {
                 tracing::error!(server_id = server.0, why, "end of a server was refused by the database");

@@ -135,6 +135,9 @@ impl RestartChoice {
 pub enum EndedBy {
     /// The game crashed, or was gone with its machine.
     Crash,
+    /// Its machine knows nothing of it: the disk was lost, say. A start would begin a new world where an operator wants to
+    /// restore the old one, so a person decides.
+    Loss,
     /// The game came to a good end.
     GoodEnd,
     /// The start did not become ready.
@@ -173,10 +176,10 @@ impl Streak {
         now: Timestamp,
         jitter: f64,
     ) -> Plan {
-        let acts = match policy.on {
-            RestartOn::Never => false,
-            RestartOn::Crash => by == EndedBy::Crash,
-            RestartOn::Always => true,
+        let acts = match (policy.on, by) {
+            (_, EndedBy::Loss) | (RestartOn::Never, _) => false,
+            (RestartOn::Crash, by) => by == EndedBy::Crash,
+            (RestartOn::Always, _) => true,
         };
         if !acts {
             return Plan::Leave;

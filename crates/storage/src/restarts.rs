@@ -16,7 +16,7 @@ use agis_servers::{
     store::{Billing, RestartStore, Restarted},
 };
 use async_trait::async_trait;
-use diesel::{dsl::min, prelude::*};
+use diesel::{dsl::min, prelude::*, sql_types::Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use crate::{
@@ -106,6 +106,11 @@ impl RestartStore for Db {
             return Ok(Restarted { until_next, ..Restarted::default() });
         }
         self.transaction(async |conn| {
+            // Two processes of a host count one after the other, so that together they order no more.
+            diesel::sql_query("select pg_advisory_xact_lock(hashtextextended('supervisor ' || $1, 0))")
+                .bind::<Text, _>(host)
+                .execute(conn)
+                .await?;
             let now: Timestamp = diesel::select(clock_timestamp()).get_result(conn).await?;
             let open: i64 = ops::table
                 .inner_join(game_servers::table)

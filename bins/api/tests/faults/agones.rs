@@ -378,7 +378,11 @@ async fn impossible_cluster_settings_fail_the_start() {
         String::from_utf8(output.stderr).expect("text")
     };
     let local = scene.games.with_file_name("local.toml");
-    std::fs::write(&local, "[g]\ntitle = \"G\"\ncost_per_hour = 0\ncommand = [\"g\"]\nport = 1\nready = { when = \"port\" }\n").expect("a file");
+    std::fs::write(
+        &local,
+        "[g]\ntitle = \"G\"\ncost_per_hour = 0\ncommand = [\"g\"]\nport = 1\nready = { when = \"port\" }\n",
+    )
+    .expect("a file");
     let said = refused(&[("GAMES_ON_SHUTDOWN", "stop"), ("GAMES_FILE", local.to_str().expect("text"))]);
     assert!(said.contains("GAMES_ON_SHUTDOWN") && said.contains("has no game"), "{said}");
     let said = refused(&[("AGIS_HOST_NAME", "my cluster")]);

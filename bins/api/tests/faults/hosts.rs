@@ -44,6 +44,8 @@ async fn lost_directory_is_replaced_by_an_operator() {
 
     let api = stack.api(&[]).await;
     let server = api.server("sky", "demo").await;
+    let comes_back = json!({ "restart_policy": { "on": "always" } });
+    api.call("PATCH", &format!("/api/v1/servers/{server}"), Some(comes_back)).await.expect(200);
     api.act(server, "start").await;
     let output = adopt();
     let told = String::from_utf8_lossy(&output.stderr);
@@ -57,7 +59,8 @@ async fn lost_directory_is_replaced_by_an_operator() {
     let sql = stack.sql().await;
     sql.execute("update hosts set seen_at = now() - interval '1 minute'", &[]).await.expect("a while later");
     assert!(adopt().status.success());
-    new.until_status(server, "crashed").await;
+    let lost = new.until_status(server, "crashed").await;
+    assert_eq!(lost["restart"], json!(null), "a new world is no restart: {lost}");
     wait::until(SOON, "readiness", async || (new.ready().await.status == 200).then_some(())).await;
 }
 

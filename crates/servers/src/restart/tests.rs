@@ -20,6 +20,7 @@ fn policy_says_which_ends_are_followed() {
         (On::Always, E::Crash, true),
         (On::Always, E::GoodEnd, true),
         (On::Always, E::FailedStart, true),
+        (On::Always, E::Loss, false),
         (On::Never, E::Crash, false),
     ] {
         let plan = Streak::default().plan(&policy(on), by, None, at(0), 0.0);
