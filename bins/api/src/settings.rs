@@ -25,19 +25,7 @@ pub(crate) async fn settings(command: SettingsCommand) -> Result<(), Failure> {
     }
     // Nothing is created here.
     let policy = Policy { homes: vec![], servers_per_user: 0, billing: Billing::Off };
-    let servers = Servers::new(
-        db.clone(),
-        db.clone(),
-        db.clone(),
-        db.clone(),
-        db.clone(),
-        db.clone(),
-        db.clone(),
-        Arc::new(catalogue),
-        policy,
-        db,
-        vec![],
-    );
+    let servers = Servers::new(&db, Arc::new(catalogue), policy, vec![]);
     let id = ServerId(command.server);
     // Without a change the settings are only shown.
     let known = servers.change_settings_as_operator(id, BTreeMap::new()).await.map_err(Failure::from_display)?;

@@ -169,32 +169,30 @@ impl From<Refusal> for ServersError {
 }
 
 impl Servers {
-    /// Creates the service over these stores, and the hosts whose consoles this process can reach.
-    #[expect(clippy::too_many_arguments, reason = "there is a store for each subject")]
-    pub fn new(
-        servers: Arc<dyn ServerStore>,
-        operations: Arc<dyn OperationStore>,
-        shares: Arc<dyn ShareStore>,
-        settings: Arc<dyn SettingStore>,
-        games: Arc<dyn GameStore>,
-        hosts: Arc<dyn HostStore>,
-        players: Arc<dyn PlayerStore>,
-        catalogue: Arc<Catalogue>,
-        policy: Policy,
-        commands: Arc<dyn CommandStore>,
-        reach: impl Into<console::Reach>,
-    ) -> Self {
+    /// Creates the service over this store of every subject, and the hosts whose consoles this process can reach.
+    pub fn new<S>(store: &Arc<S>, catalogue: Arc<Catalogue>, policy: Policy, reach: impl Into<console::Reach>) -> Self
+    where
+        S: ServerStore
+            + OperationStore
+            + ShareStore
+            + SettingStore
+            + GameStore
+            + HostStore
+            + PlayerStore
+            + CommandStore
+            + 'static,
+    {
         Self {
-            servers,
-            operations,
-            shares,
-            settings,
-            games,
-            hosts,
-            players,
+            servers: store.clone(),
+            operations: store.clone(),
+            shares: store.clone(),
+            settings: store.clone(),
+            games: store.clone(),
+            hosts: store.clone(),
+            players: store.clone(),
+            commands: store.clone(),
             catalogue,
             policy,
-            commands,
             reach: reach.into(),
             relay: None,
         }

@@ -20,19 +20,7 @@ async fn notice_names_the_channel_of_its_operation() {
     let server = api.server("late", "unready").await;
     let policy = Policy { homes: vec![], servers_per_user: 10, billing: Billing::Off };
     let catalogue = Arc::new(Catalogue::parse("").expect("a catalogue"));
-    let rules = Servers::new(
-        db.clone(),
-        db.clone(),
-        db.clone(),
-        db.clone(),
-        db.clone(),
-        db.clone(),
-        db.clone(),
-        catalogue,
-        policy,
-        db.clone(),
-        vec![],
-    );
+    let rules = Servers::new(&db, catalogue, policy, vec![]);
     let channel = ChannelId::from_stored("400000000000000001");
     let request = Request {
         server: ServerId(server.try_into().expect("an id")),

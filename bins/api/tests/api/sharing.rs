@@ -16,19 +16,7 @@ const ROLE: &str = "300000000000000002";
 fn rules(stack: &Stack) -> Servers {
     let db = Arc::new(Db::new(&DbConfig { url: stack.database_url(), connections: 4 }).expect("a pool"));
     let policy = Policy { homes: vec![], servers_per_user: 10, billing: Billing::Off };
-    Servers::new(
-        db.clone(),
-        db.clone(),
-        db.clone(),
-        db.clone(),
-        db.clone(),
-        db.clone(),
-        db.clone(),
-        Arc::new(Catalogue::parse("").expect("a catalogue")),
-        policy,
-        db,
-        vec![],
-    )
+    Servers::new(&db, Arc::new(Catalogue::parse("").expect("a catalogue")), policy, vec![])
 }
 
 fn user(id: &str) -> UserId {

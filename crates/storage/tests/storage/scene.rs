@@ -38,19 +38,7 @@ impl Scene {
 pub(crate) fn servers(db: &Arc<Db>, billing: Billing) -> Servers {
     let catalogue = Arc::new(Catalogue::parse("").expect("a catalogue"));
     let policy = Policy { homes: vec![], servers_per_user: 10, billing };
-    Servers::new(
-        db.clone(),
-        db.clone(),
-        db.clone(),
-        db.clone(),
-        db.clone(),
-        db.clone(),
-        db.clone(),
-        catalogue,
-        policy,
-        db.clone(),
-        vec![],
-    )
+    Servers::new(db, catalogue, policy, vec![])
 }
 
 /// So many servers of each of so many owners, whose starts are queued: owner 1 has the oldest. Their ids go up.
