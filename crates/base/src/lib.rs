@@ -1,5 +1,5 @@
 //! Words that two or more domains share: typed ids, names, timestamps, store errors, idempotent
-//! requests, actions, and how a value is written as a word.
+//! requests, actions, lengths of time, and how a value is written as a word.
 //!
 //! This crate depends on no other crate of AGIS. A word of a single domain lives in that domain.
 
@@ -10,6 +10,7 @@ pub mod name;
 mod once;
 mod reach;
 mod reason;
+mod span;
 mod trace;
 mod word;
 
@@ -22,6 +23,7 @@ pub use id::{
 pub use once::Once;
 pub use reach::Reach;
 pub use reason::{REASON_MAX, Reason};
+pub use span::{InvalidSpan, Span};
 pub use trace::{REQUEST_ID_MAX, Trace, TraceId};
 pub use word::Word;
 

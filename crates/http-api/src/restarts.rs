@@ -1,10 +1,7 @@
 //! Restart policies of servers, and restarts that wait.
 
-use agis_base::Timestamp;
-use agis_servers::{
-    Restart, RestartChoice, RestartOn, RestartPolicy,
-    restart::{InvalidSpan, Span},
-};
+use agis_base::{InvalidSpan, Span, Timestamp};
+use agis_servers::{Restart, RestartChoice, RestartOn, RestartPolicy};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 

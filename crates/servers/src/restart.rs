@@ -6,13 +6,9 @@
 
 use std::time::Duration;
 
-use agis_base::{Timestamp, words};
+use agis_base::{Span, Timestamp, words};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
-
-mod span;
-
-pub use span::{InvalidSpan, Span};
 
 /// Wait before the restart that follows a first end.
 const FIRST: Duration = Duration::from_secs(1);
