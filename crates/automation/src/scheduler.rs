@@ -186,6 +186,7 @@ fn skipped(refusal: Refusal) -> End {
         Refusal::Deleting => "server_deleted",
         Refusal::NoHost => "no_host",
         Refusal::Overtaken => "overtaken",
+        Refusal::Held => "held",
         Refusal::CannotPay { .. } => "insufficient_credits",
     };
     End { state: RunState::Skipped, reason: Some(reason.to_owned()) }

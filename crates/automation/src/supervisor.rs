@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use agis_base::StoreError;
 use agis_servers::{
-    operation,
+    operation::{self, Refusal},
     store::{Billing, RestartStore},
 };
 
@@ -48,6 +48,8 @@ impl Supervisor {
                     let (server, id) = (operation.server.0, operation.id);
                     tracing::info!(server_id = server, operation_id = %id, "server is started again");
                 }
+                // A hold postpones it.
+                Err(Refusal::Held) => {}
                 Err(_) => count("refused", 1),
             }
         }

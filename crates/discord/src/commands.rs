@@ -2,6 +2,7 @@
 
 pub(crate) mod apikey;
 pub(crate) mod help;
+pub(crate) mod hold;
 pub(crate) mod profile;
 pub(crate) mod schedule;
 pub(crate) mod server;
@@ -26,6 +27,8 @@ pub(crate) async fn run(context: &Context, call: &Call, verb: Verb, args: &Args)
         Verb::ServerStart => server::act(context, call, args, Action::Start).await,
         Verb::ServerStop => server::act(context, call, args, Action::Stop).await,
         Verb::ServerRestart => server::act(context, call, args, Action::Restart).await,
+        Verb::ServerHold => hold::hold(context, call, args).await,
+        Verb::ServerRelease => hold::release(context, call, args).await,
         Verb::ServerDelete => server::ask_to_delete(context, call, args).await,
         Verb::ServerSettings => settings::show(context, call, args).await,
         Verb::ServerPlayers => server::players(context, call, args).await,

@@ -12,7 +12,7 @@ use twilight_model::{
     oauth::ApplicationIntegrationType,
 };
 
-use crate::commands::{apikey, schedule, server, share};
+use crate::commands::{apikey, hold, schedule, server, share};
 
 /// Maximum length of a typed name.
 const NAME_MAX: u16 = 100;
@@ -39,6 +39,16 @@ pub(crate) fn definitions() -> Vec<Command> {
                 sub("start", "Start a server", vec![server_option()]),
                 sub("stop", "Stop a server", vec![server_option()]),
                 sub("restart", "Stop a server and start it again", vec![server_option()]),
+                sub(
+                    "hold",
+                    "Keep schedules and restarts after crashes away from a server",
+                    vec![
+                        server_option(),
+                        text("for", "How long (default: until you release it)").among(hold::LENGTHS),
+                        text("reason", "Reason that others read").longest(hold::REASON_MAX),
+                    ],
+                ),
+                sub("release", "End the hold of a server", vec![server_option()]),
                 sub("delete", "Delete a server, after a confirmation", vec![server_option()]),
                 sub(
                     "settings",

@@ -137,6 +137,7 @@ mod tests {
             error: None,
             restart_choice: Default::default(),
             restart: None,
+            hold: None,
             cost_per_hour: 0,
             created_at: Default::default(),
             updated_at: Default::default(),

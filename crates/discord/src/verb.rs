@@ -40,6 +40,8 @@ verbs! {
     ServerStart = "server start",
     ServerStop = "server stop",
     ServerRestart = "server restart",
+    ServerHold = "server hold",
+    ServerRelease = "server release",
     ServerDelete = "server delete",
     ServerSettings = "server settings",
     ServerPlayers = "server players",
@@ -66,7 +68,12 @@ impl Verb {
     /// concern the channel; answers to questions concern the user alone.
     pub(crate) fn style(self) -> Style {
         match self {
-            Self::ServerStart | Self::ServerStop | Self::ServerRestart | Self::ScheduleRun => Style::Public,
+            Self::ServerStart
+            | Self::ServerStop
+            | Self::ServerRestart
+            | Self::ServerHold
+            | Self::ServerRelease
+            | Self::ScheduleRun => Style::Public,
             _ => Style::Private,
         }
     }
@@ -80,6 +87,8 @@ impl Verb {
                 | ServerStart
                 | ServerStop
                 | ServerRestart
+                | ServerHold
+                | ServerRelease
                 | ServerSettings
                 | ServerShare
                 | ServerUnshare

@@ -24,6 +24,7 @@ mod follow;
 mod followers;
 mod forwarded;
 mod games;
+mod holds;
 #[cfg(test)]
 mod hostile;
 mod hosts;

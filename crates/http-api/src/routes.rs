@@ -3,7 +3,7 @@
 use utoipa::OpenApi;
 
 use crate::{
-    console, games, hosts, keys, operations, problem::Code, resource::Table, schedules, servers, settings, users,
+    console, games, holds, hosts, keys, operations, problem::Code, resource::Table, schedules, servers, settings, users,
 };
 
 /// Lists each route: the handler, whose attribute describes it, and the problems of this route alone.
@@ -41,6 +41,8 @@ routes! {
     servers::start: InsufficientCredits NotAllowed Deleting NoHost Conflict;
     servers::stop: InsufficientCredits NotAllowed Deleting NoHost Conflict;
     servers::restart: InsufficientCredits NotAllowed Deleting NoHost Conflict;
+    holds::hold: NotAllowed InvalidValue;
+    holds::release: NotAllowed;
     settings::get: NotAllowed;
     settings::change: NotAllowed Conflict InvalidValue InvalidSettings;
     console::logs: NotAllowed NoHost NoConsole HostElsewhere ConsoleUnavailable TooManyFollowers FollowersFull;

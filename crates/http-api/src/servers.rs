@@ -15,6 +15,7 @@ use agis_servers::{
     players::{Measured, Players},
     store::{Page, ServerFilter},
 };
+use chrono::Utc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -23,6 +24,7 @@ use crate::{
     auth::{Caller, Here, May, ReadServers, Somewhere, WriteServers},
     body::{Body, nullable},
     current,
+    holds::HoldDto,
     hosts::InabilityDto,
     idempotency::{self, Asking},
     operations::OperationDto,
@@ -141,7 +143,7 @@ impl From<Measured> for PlayersDto {
     "port": 3979, "ports": [{ "name": "game", "port": 3979, "protocol": "tcp" }], "error": null, "restart": null,
     "restart_policy": { "on": "crash", "max": 5, "within": "10m", "stable_after": "5m" },
     "players": { "online": 2, "max": 16, "names": ["Ann", "Bob"], "measured_at": "2026-11-22T19:05:00Z" }, "abilities": ["console", "past_console", "commands"],
-    "inabilities": [], "cost_per_hour": 20, "is_public": false, "description": "Whitelist; ask in #join",
+    "inabilities": [], "hold": null, "cost_per_hour": 20, "is_public": false, "description": "Whitelist; ask in #join",
     "created_at": "2026-11-22T19:00:00Z", "updated_at": "2026-11-22T19:05:00Z"
 })))]
 pub(crate) struct ServerDto {
@@ -180,6 +182,10 @@ pub(crate) struct ServerDto {
     #[schema(value_type = Option<RestartDto>)]
     restart: Option<RestartDto>,
     restart_policy: RestartPolicyDto,
+    /// The hold, which keeps schedules and restarts after crashes away. Null if the server is not held, and for callers who
+    /// may not read its console.
+    #[schema(value_type = Option<HoldDto>)]
+    hold: Option<HoldDto>,
     /// Credits per hour.
     #[schema(minimum = 0)]
     cost_per_hour: i32,
@@ -212,6 +218,7 @@ list_query! {
 impl ServerDto {
     fn of(servers: &Servers, server: Server, access: Access, abilities: Abilities, players: Option<Measured>) -> Self {
         let restart_policy = servers.restart_policy(&server).into();
+        let hold = server.held(Utc::now()).cloned().map(HoldDto::from);
         let (address, port, ports) = match server.endpoint {
             Some(Endpoint { address, port, ports }) => (Some(address), Some(port), ports),
             None => (None, None, vec![]),
@@ -233,6 +240,7 @@ impl ServerDto {
             inabilities: abilities.unable.into_iter().map(InabilityDto::from).collect(),
             restart: server.restart.map(RestartDto::from),
             restart_policy,
+            hold,
             cost_per_hour: server.cost_per_hour,
             is_public: server.is_public,
             description: server.description,
@@ -318,10 +326,15 @@ pub(crate) async fn list(
     responses((status = 200, description = "The server.", body = ServerDto)),
 )]
 pub(crate) async fn get(caller: May<ReadServers, Here>, services: Data<Services>) -> Result<Json<ServerDto>, Problem> {
-    let (server, access) = services.servers.get(caller.user(), caller.server()).await?;
+    shown(&services, caller.user(), caller.server()).await.map(Json)
+}
+
+/// Returns a server as this user may see it.
+pub(crate) async fn shown(services: &Services, user: &UserId, id: ServerId) -> Result<ServerDto, Problem> {
+    let (server, access) = services.servers.get(user, id).await?;
     let abilities = services.servers.abilities(&[&server]).await?.pop().unwrap_or_default();
     let players = services.servers.players(&[(&server, access)]).await?.pop().flatten();
-    Ok(Json(ServerDto::of(&services.servers, server, access, abilities, players)))
+    Ok(ServerDto::of(&services.servers, server, access, abilities, players))
 }
 
 /// Get the players on a server

@@ -4,6 +4,7 @@
 //! - [`access`]: who may do what on it (pure)
 //! - [`operation`]: start, stop, restart, delete as durable requests
 //! - [`power`]: decides whether an operation is accepted (pure)
+//! - [`hold`]: keeps everything that acts by itself away from a server (pure)
 //! - [`restart`]: decides whether and when a server that ended by itself is started again (pure)
 //! - [`game`]: the catalogue
 //! - [`host`]: the trait of places that run servers
@@ -17,6 +18,7 @@
 pub mod access;
 pub mod console;
 pub mod game;
+pub mod hold;
 pub mod host;
 pub mod operation;
 pub mod players;
@@ -30,6 +32,7 @@ mod sharing;
 pub mod store;
 
 pub use access::{Access, Grantee, Permission, Permissions, Share};
+pub use hold::{Hold, NewHold};
 pub use operation::{Action, Operation, Origin, Request, State};
 pub use restart::{Restart, RestartChoice, RestartOn, RestartPolicy};
 pub use server::{NewServer, Server, ServerChange, Status};

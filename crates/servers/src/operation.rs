@@ -173,6 +173,8 @@ pub enum Refusal {
     Deleting,
     /// Something was asked of the server since the end that this restart follows.
     Overtaken,
+    /// The server is held, and nobody asks: the request acts by itself.
+    Held,
     /// AGIS has no host for this server: it was taken over from the Go version and can only be deleted.
     NoHost,
     /// The server's owner cannot pay its first hour beside those that other starts have reserved.

@@ -11,6 +11,7 @@ use agis_base::Timestamp;
 
 use crate::{
     access::{self, Access},
+    hold,
     host::Generation,
     operation::{Action, Identity, Origin, Refusal, Request},
     server::{Desired, Server, Status},
@@ -37,9 +38,17 @@ pub struct Decision {
 /// `credits` is the owner's budget for the hour that begins with this run, if it has to be paid: a run begins only if
 /// the owner can pay. The ledger handles servers that run on.
 ///
+/// `at` is now, for the hold of the server.
+///
 /// # Errors
 /// Fails if the actor may not do this, or the server cannot take it.
-pub fn accept(server: &Server, access: Access, request: &Request, credits: Option<i32>) -> Result<Decision, Refusal> {
+pub fn accept(
+    server: &Server,
+    access: Access,
+    request: &Request,
+    credits: Option<i32>,
+    at: Timestamp,
+) -> Result<Decision, Refusal> {
     if request.origin != Origin::Operator {
         access.check(access::needed_for(request))?;
     }
@@ -47,8 +56,8 @@ pub fn accept(server: &Server, access: Access, request: &Request, credits: Optio
         return Err(Refusal::Deleting);
     }
     let ended = matches!(server.status, Status::Crashed | Status::Failed);
-    if let Identity::Restart { ended: at } = request.identity
-        && !(ended && server.desired == Desired::Running && server.generation == at)
+    if let Identity::Restart { ended: generation } = request.identity
+        && !(ended && server.desired == Desired::Running && server.generation == generation)
     {
         return Err(Refusal::Overtaken);
     }
@@ -56,6 +65,7 @@ pub fn accept(server: &Server, access: Access, request: &Request, credits: Optio
     if at_once && request.action != Action::Delete {
         return Err(Refusal::NoHost);
     }
+    hold::check(server, request.origin, at)?;
     let desired = match request.action {
         Action::Start | Action::Restart => Desired::Running,
         Action::Stop => Desired::Stopped,
@@ -123,11 +133,14 @@ pub(crate) mod tests {
             error: None,
             restart_choice: Default::default(),
             restart: None,
+            hold: None,
             cost_per_hour: 0,
             created_at: Default::default(),
             updated_at: Default::default(),
         }
     }
+
+    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
     fn request(action: Action) -> Request {
         Request {
@@ -163,7 +176,8 @@ pub(crate) mod tests {
             (D::Deleted, S::Deleting, Delete, 7, D::Deleted),
         ];
         for (desired, status, action, generation, becomes) in table {
-            let decision = accept(&server(desired, status), Access::Owner, &request(action), None).expect("accepted");
+            let decision =
+                accept(&server(desired, status), Access::Owner, &request(action), None, NOW).expect("accepted");
             assert_eq!((decision.generation, decision.desired), (generation, becomes), "{desired} {status} {action}");
             assert_eq!(decision.interrupts, matches!(action, Stop | Delete));
             assert!(!decision.at_once, "a host has something to do");
@@ -197,32 +211,32 @@ pub(crate) mod tests {
     #[test]
     fn forbidden_request_changes_nothing() {
         let (server, stop) = (server(Desired::Running, Status::Running), request(Action::Stop));
-        assert_eq!(accept(&server, Access::None, &stop, None), Err(Refusal::NotFound));
-        assert_eq!(accept(&server, Access::Public, &stop, None), Err(Refusal::NotAllowed));
+        assert_eq!(accept(&server, Access::None, &stop, None, NOW), Err(Refusal::NotFound));
+        assert_eq!(accept(&server, Access::Public, &stop, None, NOW), Err(Refusal::NotAllowed));
         let shared = |permission| Access::Shared([permission].into_iter().collect());
-        assert_eq!(accept(&server, shared(Permission::Start), &stop, None), Err(Refusal::NotAllowed));
-        assert!(accept(&server, shared(Permission::Stop), &stop, None).is_ok());
-        assert!(accept(&server, Access::None, &Request { origin: Origin::Operator, ..stop }, None).is_ok());
+        assert_eq!(accept(&server, shared(Permission::Start), &stop, None, NOW), Err(Refusal::NotAllowed));
+        assert!(accept(&server, shared(Permission::Stop), &stop, None, NOW).is_ok());
+        assert!(accept(&server, Access::None, &Request { origin: Origin::Operator, ..stop }, None, NOW).is_ok());
     }
 
     #[test]
     fn deleting_or_hostless_server_takes_nothing() {
         let deleting = server(Desired::Deleted, Status::Deleting);
         for action in [Action::Start, Action::Stop, Action::Restart] {
-            assert_eq!(accept(&deleting, Access::Owner, &request(action), None), Err(Refusal::Deleting));
+            assert_eq!(accept(&deleting, Access::Owner, &request(action), None, NOW), Err(Refusal::Deleting));
         }
         let legacy = Server { host: None, ..server(Desired::Running, Status::Running) };
         for action in [Action::Start, Action::Stop, Action::Restart] {
-            assert_eq!(accept(&legacy, Access::Owner, &request(action), None), Err(Refusal::NoHost));
+            assert_eq!(accept(&legacy, Access::Owner, &request(action), None, NOW), Err(Refusal::NoHost));
         }
     }
 
     #[test]
     fn hostless_server_is_deleted_at_once() {
         let legacy = Server { host: None, ..server(Desired::Running, Status::Running) };
-        let decision = accept(&legacy, Access::Owner, &request(Action::Delete), None).expect("accepted");
+        let decision = accept(&legacy, Access::Owner, &request(Action::Delete), None, NOW).expect("accepted");
         assert_eq!((decision.desired, decision.at_once), (Desired::Deleted, true));
-        assert_eq!(accept(&legacy, Access::None, &request(Action::Delete), None), Err(Refusal::NotFound));
+        assert_eq!(accept(&legacy, Access::None, &request(Action::Delete), None, NOW), Err(Refusal::NotFound));
     }
 
     #[test]
@@ -247,7 +261,7 @@ pub(crate) mod tests {
             (D::Stopped, S::Stopped, Delete, Some(0), false),
         ] {
             let priced = Server { cost_per_hour: 30, ..server(desired, status) };
-            let decision = accept(&priced, Access::Owner, &request(action), credits);
+            let decision = accept(&priced, Access::Owner, &request(action), credits, NOW);
             assert_eq!(decision == cannot, refused, "{desired} {status} {action} {credits:?}");
             assert_eq!(decision.is_err(), refused);
         }

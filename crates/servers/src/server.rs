@@ -4,6 +4,7 @@ use agis_base::{ServerId, Timestamp, UserId, words};
 
 use crate::{
     game::SettingValues,
+    hold::Hold,
     host::{Endpoint, Generation},
     restart::{Restart, RestartChoice},
 };
@@ -39,6 +40,8 @@ pub struct Server {
     pub restart_choice: RestartChoice,
     /// Its next restart, or that there is none any more; `None` unless it ended by itself and its policy wants it to run.
     pub restart: Option<Restart>,
+    /// Its hold, which may be over: see [`Self::held`].
+    pub hold: Option<Hold>,
     /// Price in credits per hour.
     pub cost_per_hour: i32,
     /// Time of creation.

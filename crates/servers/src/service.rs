@@ -19,12 +19,13 @@ use crate::{
     server::{NewServer, Server, ServerChange, Status},
     settings,
     store::{
-        Billing, CommandStore, GameStore, HostStore, OperationFilter, OperationStore, Page, PlayerStore, ServerFilter,
-        ServerStore, SettingStore, ShareStore, Terms, WriteError,
+        Billing, CommandStore, GameStore, HoldStore, HostStore, OperationFilter, OperationStore, Page, PlayerStore,
+        ServerFilter, ServerStore, SettingStore, ShareStore, Terms, WriteError,
     },
 };
 
 mod console;
+mod hold;
 
 const DESCRIPTION_MAX: usize = 1000;
 
@@ -63,6 +64,7 @@ pub struct Servers {
     pub(crate) shares: Arc<dyn ShareStore>,
     pub(crate) settings: Arc<dyn SettingStore>,
     games: Arc<dyn GameStore>,
+    holds: Arc<dyn HoldStore>,
     hosts: Arc<dyn HostStore>,
     players: Arc<dyn PlayerStore>,
     pub(crate) catalogue: Arc<Catalogue>,
@@ -157,8 +159,8 @@ impl From<Refusal> for ServersError {
             Refusal::NotAllowed => Self::NotAllowed,
             Refusal::Deleting => Self::Deleting,
             Refusal::NoHost => Self::NoHost,
-            // Only the supervisor follows an end.
-            Refusal::Overtaken => {
+            // Only the supervisor follows an end, and no person's request is kept away by a hold.
+            Refusal::Overtaken | Refusal::Held => {
                 StoreError::Conflict("something else was asked of the server meanwhile".into()).into()
             }
             Refusal::CannotPay { price } => Self::CannotPay(price),
@@ -175,6 +177,7 @@ impl Servers {
             + ShareStore
             + SettingStore
             + GameStore
+            + HoldStore
             + HostStore
             + PlayerStore
             + CommandStore
@@ -186,6 +189,7 @@ impl Servers {
             shares: store.clone(),
             settings: store.clone(),
             games: store.clone(),
+            holds: store.clone(),
             hosts: store.clone(),
             players: store.clone(),
             commands: store.clone(),
@@ -265,8 +269,8 @@ impl Servers {
         let found = self.servers.find(caller, id).await?.filter(|(_, access)| *access != Access::None);
         let (mut server, access) = found.ok_or(ServersError::NotFound("server"))?;
         if !access.permissions().contains(Permission::Read) {
-            // The error may quote the console.
-            server.error = None;
+            // The error may quote the console, and the reason of a hold is for those who run the server.
+            (server.error, server.hold) = (None, None);
         }
         Ok((server, access))
     }

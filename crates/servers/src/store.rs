@@ -1,6 +1,6 @@
 //! Promises of a database. Every method is one whole decision; no transaction crosses these traits.
 //!
-//! - `servers`, `settings`, `shares`, `operations`, `commands`, `games`: for requests
+//! - `servers`, `settings`, `shares`, `operations`, `commands`, `games`, `holds`: for requests
 //! - `leases`: for workers, which carry out operations
 //! - `observations`: for watchers, which compare a host with its rows
 //! - `restarts`: for the supervisor, which starts servers again that ended by themselves
@@ -11,6 +11,7 @@ mod billing;
 mod commands;
 mod counts;
 mod games;
+mod holds;
 mod hosts;
 mod leases;
 mod observations;
@@ -28,6 +29,7 @@ pub use self::{
     commands::{CommandStore, REPLY_KEPT},
     counts::CountStore,
     games::{GameStore, UNAVAILABLE_FOR},
+    holds::HoldStore,
     hosts::{HostState, HostStore, LetGo, SERVED_FOR},
     leases::{Claim, Due, Facts, Held, LeaseStore, Outcome},
     observations::{ObservationStore, Published},

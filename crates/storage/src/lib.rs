@@ -23,6 +23,7 @@ mod error;
 mod firings;
 mod games;
 mod gather;
+mod holds;
 mod hosts;
 mod json;
 mod keys;

@@ -16,7 +16,11 @@ use agis_servers::{
     store::{Billing, RestartStore, Restarted},
 };
 use async_trait::async_trait;
-use diesel::{dsl::min, prelude::*, sql_types::Text};
+use diesel::{
+    dsl::min,
+    prelude::*,
+    sql_types::{Nullable, Text, Timestamptz},
+};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use crate::{
@@ -25,7 +29,7 @@ use crate::{
     notices,
     notify::{OPERATIONS, ring},
     operations::accept,
-    schema::{clock_timestamp, game_servers, operations as ops},
+    schema::{clock_timestamp, game_servers, operations as ops, server_holds},
     word::{Stored, stored},
 };
 
@@ -121,8 +125,8 @@ impl RestartStore for Db {
                 .await?;
             let room = (i64::from(at_once) - open).max(0);
             let due: Vec<(i32, String, i64)> = waiting(host)
-                .filter(game_servers::restart_at.le(now))
-                .order(game_servers::restart_at)
+                .filter(due_at().le(now))
+                .order(due_at())
                 .select((game_servers::id, game_servers::discord_id, game_servers::generation))
                 .limit(room)
                 .load(conn)
@@ -132,14 +136,13 @@ impl RestartStore for Db {
             for ((id, _, ended), answer) in due.into_iter().zip(&accepted.answers) {
                 match answer {
                     Ok(operation) => note_order(conn, id, operation.generation, now).await?,
+                    // Somebody has held the server at this moment: its restart waits on.
+                    Err(Refusal::Held) => {}
                     Err(refusal) => note_refusal(conn, id, ended, *refusal).await?,
                 }
             }
-            let next: Option<Timestamp> = waiting(host)
-                .filter(game_servers::restart_at.gt(now))
-                .select(min(game_servers::restart_at))
-                .first(conn)
-                .await?;
+            let next: Option<Timestamp> =
+                waiting(host).filter(due_at().gt(now)).select(min(due_at())).first(conn).await?;
             let until_next = next.map(|next| (next - now).to_std().unwrap_or_default());
             Ok(Restarted { accepted, until_next })
         })
@@ -149,7 +152,7 @@ impl RestartStore for Db {
 
 /// Returns the time until the next restart of a host, which is `None` if none waits; nothing if one is due.
 async fn idle(conn: &mut AsyncPgConnection, host: &str) -> Result<Option<Option<Duration>>, Fault<StoreError>> {
-    let first = waiting(host).select((min(game_servers::restart_at), clock_timestamp()));
+    let first = waiting(host).select((min(due_at()), clock_timestamp()));
     let (next, now): (Option<Timestamp>, Timestamp) = first.first(conn).await?;
     Ok(match next {
         None => Some(None),
@@ -169,14 +172,28 @@ fn request(server: i32, owner: &str, ended: Generation) -> Request {
     }
 }
 
-/// Servers of a host that wait for a restart, and of which nothing was asked since.
+diesel::define_sql_function! {
+    /// The later of two moments; of one that is null, the other.
+    fn greatest(one: Nullable<Timestamptz>, other: Nullable<Timestamptz>) -> Nullable<Timestamptz>;
+}
+
+/// The moment from which a restart is ordered: a hold postpones it.
+#[diesel::dsl::auto_type(no_type_alias)]
+fn due_at() -> _ {
+    greatest(game_servers::restart_at, server_holds::until.nullable())
+}
+
+/// Servers of a host that wait for a restart, and of which nothing was asked since. Without an end of its hold, a server
+/// waits for the release.
 #[diesel::dsl::auto_type(no_type_alias)]
 fn waiting<'a>(host: &'a str) -> _ {
     let ended: [Stored<Status>; 2] = [stored(Status::Crashed), stored(Status::Failed)];
     let running: Stored<Desired> = stored(Desired::Running);
     let is_same = game_servers::restart_generation.eq(game_servers::generation.nullable());
     game_servers::table
+        .left_join(server_holds::table)
         .filter(game_servers::host.eq(host).and(game_servers::restart_at.is_not_null()))
+        .filter(server_holds::server_id.nullable().is_null().or(server_holds::until.nullable().is_not_null()))
         .filter(game_servers::status.eq_any(ended).and(is_same))
         .filter(game_servers::desired.eq(running).and(game_servers::deleted_at.is_null()))
 }

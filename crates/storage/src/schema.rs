@@ -50,6 +50,16 @@ diesel::table! {
 }
 
 diesel::table! {
+    server_holds (server_id) {
+        server_id -> Integer,
+        since -> Timestamptz,
+        until -> Nullable<Timestamptz>,
+        reason -> Nullable<Text>,
+        held_by -> Text,
+    }
+}
+
+diesel::table! {
     server_commands (id) {
         id -> Uuid,
         server_id -> Integer,
@@ -259,6 +269,7 @@ diesel::table! {
 }
 
 diesel::joinable!(operations -> game_servers (server_id));
+diesel::joinable!(server_holds -> game_servers (server_id));
 diesel::joinable!(schedule_runs -> server_schedules (schedule_id));
 diesel::allow_tables_to_appear_in_same_query!(
     users,
@@ -267,6 +278,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     member_roles,
     server_grants,
     server_leavers,
+    server_holds,
     notices,
     operations,
     server_schedules,

@@ -22,6 +22,7 @@ use crate::{
     db::Db,
     error::Fault,
     games,
+    holds::{self, HoldColumns, hold_of_server},
     json::{IfReadable, Json},
     once,
     schema::{game_servers, now, server_grants},
@@ -56,6 +57,8 @@ pub(crate) struct ServerRow {
     restart_max: Option<i32>,
     restart_generation: Option<i64>,
     restart_at: Option<Timestamp>,
+    #[diesel(select_expression = hold_of_server(), select_expression_type = hold_of_server)]
+    hold: Option<HoldColumns>,
     cost_per_hour: i32,
     created_at: Timestamp,
     updated_at: Timestamp,
@@ -64,13 +67,17 @@ pub(crate) struct ServerRow {
 impl ServerRow {
     pub(crate) fn into_server<R>(self) -> Result<Server, Fault<R>> {
         let status = self.status.known("game_servers.status")?;
+        let hold = self.hold.map(holds::hold);
         // A restart that was ordered has a newer generation than the published one.
         let waits = [self.restart_generation, Some(self.status_generation)] == [Some(self.generation); 2];
         let restart = match (status, self.restart_max) {
             (Status::Crashed | Status::Failed, Some(of)) if waits => {
                 let restarts = u32::try_from(self.restarts.len()).unwrap_or(u32::MAX);
                 let attempt = restarts + u32::from(self.restart_at.is_some());
-                Some(Restart { at: self.restart_at, attempt, of: of.unsigned_abs() })
+                // A hold postpones it.
+                let held_until = hold.as_ref().and_then(|hold| hold.until);
+                let at = self.restart_at.map(|at| held_until.map_or(at, |until| at.max(until)));
+                Some(Restart { at, attempt, of: of.unsigned_abs() })
             }
             _ => None,
         };
@@ -89,6 +96,7 @@ impl ServerRow {
             error: self.error_message,
             restart_choice: self.restart_policy.and_then(|Json(IfReadable(choice))| choice).unwrap_or_default(),
             restart,
+            hold,
             cost_per_hour: self.cost_per_hour,
             created_at: self.created_at,
             updated_at: self.updated_at,

@@ -8,6 +8,7 @@ mod contract;
 mod edge;
 mod games;
 mod guides;
+mod holds;
 mod idempotency;
 mod key_care;
 mod key_families;

@@ -59,6 +59,8 @@ fn routes(server: i64, operation: &str) -> Vec<(&'static str, String, Value, Opt
         ("POST", path("/stop"), Value::Null, Some(Stop)),
         ("POST", path("/restart"), Value::Null, Some(Restart)),
         ("POST", "/api/v1/schedules".to_owned(), schedule, Some(Schedule)),
+        ("POST", path("/hold"), json!({ "reason": "a test" }), Some(Schedule)),
+        ("DELETE", path("/hold"), Value::Null, Some(Schedule)),
         ("PATCH", path(""), json!({ "name": "mine now" }), None),
         ("PATCH", path("/settings"), json!({ "greeting": "mine now" }), None),
         ("POST", path("/command"), json!({ "command": "say hi" }), None),

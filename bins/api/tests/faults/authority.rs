@@ -28,6 +28,33 @@ async fn schedule_of_a_hostless_server_is_skipped() {
 }
 
 #[tokio::test]
+async fn schedule_of_a_held_server_is_skipped() {
+    let stack = Stack::start().await;
+    let sql = stack.sql().await;
+    fleet::due(&sql, &[Lot(1, "sleeper", "start")]).await;
+    let hold =
+        format!("insert into server_holds (server_id, since, held_by) select id, now(), '{OWNER}' from game_servers");
+    sql.batch_execute(&hold).await.expect("a hold");
+    assert_skipped(&stack, &sql, "held").await;
+}
+
+#[tokio::test]
+async fn schedule_acts_after_the_end_of_a_hold() {
+    let stack = Stack::start().await;
+    let sql = stack.sql().await;
+    fleet::due(&sql, &[Lot(1, "sleeper", "start")]).await;
+    let over = format!(
+        "insert into server_holds (server_id, since, until, held_by) select id, now(), now(), '{OWNER}' from game_servers"
+    );
+    sql.batch_execute(&over).await.expect("a hold that is over");
+    let api = stack.api(&[ON_HOST]).await;
+    fleet::until_ended(&sql, 1).await;
+    fleet::assert_exactly_once(&sql, 1).await;
+    let servers = api.get("/api/v1/servers").await.expect(200);
+    assert_eq!(servers["items"][0]["hold"], json!(null));
+}
+
+#[tokio::test]
 async fn skipped_schedule_holds_up_no_other() {
     let stack = Stack::start().await;
     let sql = stack.sql().await;

@@ -122,6 +122,45 @@ async fn supervisor_gives_up_and_says_so() {
 }
 
 #[tokio::test]
+async fn hold_postpones_a_restart() {
+    let stack = Stack::start().await;
+    let sql = stack.sql().await;
+    fleet::own_ids(&sql).await;
+    let api = stack.api(&[]).await;
+    let policy = json!({ "on": "crash", "max": 9 });
+    let (held, timed, free) = (
+        mortal(&api, "held", policy.clone()).await,
+        mortal(&api, "held for a while", policy.clone()).await,
+        mortal(&api, "free", policy).await,
+    );
+    let path = |server: i64| format!("/api/v1/servers/{server}/hold");
+    let set = api.post(&path(held), json!({ "reason": "The map is being built" })).await.expect(200);
+    assert_eq!(
+        json!([set["hold"]["reason"], set["hold"]["by"], set["hold"]["until"]]),
+        json!(["The map is being built", OWNER, null])
+    );
+    let until = chrono::Utc::now() + chrono::TimeDelta::hours(1);
+    api.post(&path(timed), json!({ "until": until })).await.expect(200);
+    for server in [held, timed, free] {
+        kill(&stack, &api, server, 1).await;
+    }
+    // The free one fell last and is back: the others have had their chance.
+    until_back(&stack, free, 2).await;
+    let of_timed = get(&api, timed).await;
+    assert_eq!(of_timed["restart"]["at"], of_timed["hold"]["until"], "{of_timed}");
+    assert_eq!((get(&api, held).await["status"].clone(), orders(&sql, held).await), (json!("crashed"), 0));
+    assert_eq!(orders(&sql, timed).await, 0);
+
+    let released = api.call("DELETE", &path(held), None).await.expect(200);
+    assert_eq!(released["hold"], json!(null));
+    until_back(&stack, held, 2).await;
+    let end =
+        format!("update server_holds set until = clock_timestamp() + interval '2 seconds' where server_id = {timed}");
+    sql.batch_execute(&end).await.expect("a nearer end");
+    until_back(&stack, timed, 2).await;
+}
+
+#[tokio::test]
 async fn stop_wins_over_a_restart_that_waits() {
     let stack = Stack::start().await;
     let sql = stack.sql().await;

@@ -5,6 +5,7 @@ mod commands;
 #[path = "../../../api/tests/common/mod.rs"]
 mod common;
 mod connection;
+mod holds;
 mod interrupted;
 mod keys;
 mod names;

@@ -2,13 +2,14 @@
 
 use agis_base::ServerId;
 use agis_servers::{
-    Action, Operation, Origin, Restart, RestartOn, RestartPolicy, Server, State, Status,
+    Action, Hold, Operation, Origin, Restart, RestartOn, RestartPolicy, Server, State, Status,
     access::{Access, Grantee, Permission, Permissions, Share},
     console::Line,
     game::Catalogue,
     host::{Abilities, Ability, Endpoint, Inability, OpenPort},
     players::{Measured, Players},
 };
+use chrono::Utc;
 use twilight_model::channel::message::component::{Button, ButtonStyle};
 
 use super::{
@@ -97,8 +98,12 @@ pub(crate) fn info(info: &Info<'_>) -> Message {
     if let Some(error) = &server.error {
         card = card.field("Why", &cut(&plain(error), REASON_MAX));
     }
+    let held = server.held(Utc::now());
     if let Some(restart) = &server.restart {
-        card = card.field("Comes back", &comes_back(restart));
+        card = card.field("Comes back", &comes_back(restart, held));
+    }
+    if let Some(hold) = held {
+        card = card.field("Held", &self::held(hold));
     }
     let no_start = info.why_no_start.as_ref().map(|why| format!("no start at the moment: {}", plain(why)));
     let lacking: Vec<_> = info.abilities.unable.iter().map(lacks).chain(no_start).collect();
@@ -152,8 +157,21 @@ fn lacks(Inability { what, why }: &Inability) -> String {
     format!("{}: {}", plain(refusal), plain(why))
 }
 
-fn comes_back(Restart { at, attempt, of }: &Restart) -> String {
+/// Describes a hold: its end, who set it, and why.
+pub(crate) fn held(Hold { until, reason, by, .. }: &Hold) -> String {
+    let until = match until {
+        Some(until) => format!("until {}, {}", full(*until), relative(*until)),
+        None => "until somebody releases it".to_owned(),
+    };
+    let reason = reason.as_ref().map(|reason| format!(": {}", plain(reason))).unwrap_or_default();
+    format!("{until}, by {}{reason}", person(by))
+}
+
+fn comes_back(Restart { at, attempt, of }: &Restart, held: Option<&Hold>) -> String {
     match at {
+        Some(_) if held.is_some_and(|hold| hold.until.is_none()) => {
+            format!("When somebody releases it, attempt {attempt} of {of}")
+        }
         Some(at) => format!("{}, attempt {attempt} of {of}", relative(*at)),
         None => format!("Not by itself any more: it was started again {}.", many(*attempt, "time")),
     }

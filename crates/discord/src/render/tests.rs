@@ -2,7 +2,7 @@
 
 use agis_base::{OperationId, ServerId, Trace, UserId};
 use agis_servers::{
-    Action, Operation, Origin, Server, State, Status,
+    Action, Hold, Operation, Origin, Server, State, Status,
     access::Access,
     game::{Catalogue, Protocol},
     host::{Abilities, Ability, Endpoint, OpenPort},
@@ -34,6 +34,12 @@ fn server(name: &str) -> Server {
         error: Some(name.to_owned()),
         restart_choice: Default::default(),
         restart: None,
+        hold: Some(Hold {
+            since: Default::default(),
+            until: None,
+            reason: Some(name.to_owned()),
+            by: UserId::from_stored("1"),
+        }),
         cost_per_hour: 0,
         created_at: Default::default(),
         updated_at: Default::default(),

@@ -87,7 +87,7 @@ impl Draft {
             return Answer::Refused(Refusal::NotFound);
         }
         let access = servers::access(server, &request.actor, &standing.granted);
-        let decision = match power::accept(server, access, request, standing.purses.left_for(server.id)) {
+        let decision = match power::accept(server, access, request, standing.purses.left_for(server.id), at) {
             Ok(decision) => decision,
             Err(refusal) => return Answer::Refused(refusal),
         };
