@@ -1,9 +1,12 @@
 //! Suggests values: only things that the caller may see, the likely ones first.
 
+use std::collections::BTreeSet;
+
 use agis_apikeys::KeyState;
 use agis_base::Reach;
 use agis_scheduler::{Timing, Zone, store::Query, zone};
 use agis_servers::{
+    Label,
     access::Needed,
     store::{Page, ServerFilter},
 };
@@ -80,6 +83,7 @@ pub(crate) async fn choices(services: &Services, call: &Call, command: &str, arg
     match option {
         "server" => servers(services, call, command, &typed).await,
         "game" => games(services, &typed).await,
+        "label" | "labels" => labels(services, call, option, &typed).await,
         "reset" => chosen_settings(services, call, args, &typed).await,
         "schedule" => schedules(services, call, command, &typed).await,
         "key" => keys(services, call, &typed).await,
@@ -109,6 +113,20 @@ async fn servers(services: &Services, call: &Call, command: &str, typed: &str) -
         choice(&format!("{}{status}", bare(name, CHOICE_MAX - status.len())), &format!("#{id}"))
     };
     Ok(found.iter().map(|(server, _)| one(&server.name, server.status, server.id.0)).collect())
+}
+
+/// Suggests labels that the caller's servers have. Of several labels with commas between them, the last one is completed.
+async fn labels(services: &Services, call: &Call, option: &str, typed: &str) -> Result<Choices, Refusal> {
+    let (before, last) = match typed.rsplit_once(',') {
+        Some((before, last)) if option == "labels" => (format!("{}, ", before.trim()), last.trim()),
+        _ => (String::new(), typed),
+    };
+    let page = Page { after: None, limit: SEARCHED };
+    let found = services.servers.list(&call.user, &Reach::Every, &ServerFilter::default(), page).await?;
+    let labels: BTreeSet<_> = found.iter().flat_map(|(server, _)| &server.labels).map(Label::as_str).collect();
+    let fits = labels.into_iter().filter(|label| has(label, last)).map(|label| format!("{before}{label}"));
+    let fits = fits.filter(|text| text.chars().count() <= CHOICE_MAX);
+    Ok(fits.map(|text| choice(&bare(&text, CHOICE_MAX), &text)).take(CHOICES_MAX).collect())
 }
 
 /// Suggests games. Those that cannot be played at the moment come last, and say so; a user who chooses one gets the

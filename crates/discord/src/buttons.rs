@@ -74,7 +74,7 @@ async fn act(context: &Context, call: &Call, server: ServerId, action: Action) -
 /// Shows another page.
 async fn turn(context: &Context, call: &Call, list: Listed, page: u32) -> Result<Answer, Refusal> {
     match list {
-        Listed::Servers => server::list(context, call, page).await,
+        Listed::Servers(label) => server::list(context, call, label, page).await,
         Listed::Schedules(of) => schedule::list_page(context, call, of, page).await,
         Listed::Keys => apikey::list(context, call, page).await,
     }

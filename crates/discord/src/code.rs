@@ -1,12 +1,12 @@
 //! Codes of buttons.
 //!
-//! A code is `v1:<verb>:<id>`, or `v1:<list>:<page>` (with a server behind it if the list is about one), or
+//! A code is `v1:<verb>:<id>`, or `v1:<list>:<page>` (with a server or a label behind it if the list is about one), or
 //! `v1:settings:<server>:<page>`, also of a modal, or
 //! `v1:<verb>:<id>:<user>:<deadline>` for a confirmation. It says what was offered. Whether the user may do it is decided
 //! at the press.
 
 use agis_base::{KeyId, ScheduleId, ServerId, Timestamp, UserId};
-use agis_servers::Action;
+use agis_servers::{Action, Label};
 use chrono::{DateTime, TimeDelta};
 use twilight_model::channel::message::component::{Button, ButtonStyle};
 
@@ -60,7 +60,8 @@ impl Code {
             Self::Confirm(Loss::Key(id), who) => confirmed("revoke-key", id.0, who),
             Self::Keep(who) => confirmed("keep", 0, who),
             Self::Settings(server, page) => format!("v1:settings:{server}:{page}"),
-            Self::Turn(Listed::Servers, page) => format!("v1:servers:{page}"),
+            Self::Turn(Listed::Servers(None), page) => format!("v1:servers:{page}"),
+            Self::Turn(Listed::Servers(Some(label)), page) => format!("v1:servers:{page}:{label}"),
             Self::Turn(Listed::Keys, page) => format!("v1:keys:{page}"),
             Self::Turn(Listed::Schedules(None), page) => format!("v1:schedules:{page}"),
             Self::Turn(Listed::Schedules(Some(server)), page) => format!("v1:schedules:{page}:{server}"),
@@ -69,7 +70,7 @@ impl Code {
 
     /// Parses a code; `None` unless it is one of ours.
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        if text.len() > CODE_MAX {
+        if text.chars().count() > CODE_MAX {
             return None;
         }
         let parts: Vec<_> = text.split(':').collect();
@@ -77,6 +78,11 @@ impl Code {
             ["v1", "schedules", page, server] => {
                 let server = ServerId(i32::try_from(number(server)?).ok()?);
                 return Some(Self::Turn(Listed::Schedules(Some(server)), u32::try_from(number(page)?).ok()?));
+            }
+            ["v1", "servers", page, label] => {
+                let read: Label = label.parse().ok()?;
+                let page = u32::try_from(number(page)?).ok()?;
+                return (read.as_str() == *label).then_some(Self::Turn(Listed::Servers(Some(read)), page));
             }
             ["v1", "settings", server, page] => {
                 let server = ServerId(i32::try_from(number(server)?).ok()?);
@@ -94,7 +100,7 @@ impl Code {
             ("start", None) => Some(Self::Act(Action::Start, ServerId(id))),
             ("stop", None) => Some(Self::Act(Action::Stop, ServerId(id))),
             ("restart", None) => Some(Self::Act(Action::Restart, ServerId(id))),
-            ("servers", None) => Some(Self::Turn(Listed::Servers, id.unsigned_abs())),
+            ("servers", None) => Some(Self::Turn(Listed::Servers(None), id.unsigned_abs())),
             ("keys", None) => Some(Self::Turn(Listed::Keys, id.unsigned_abs())),
             ("schedules", None) => Some(Self::Turn(Listed::Schedules(None), id.unsigned_abs())),
             ("delete-server", Some(who)) => Some(Self::Confirm(Loss::Server(ServerId(id)), who)),
@@ -122,9 +128,10 @@ pub(crate) fn confirm(call: &Call, loss: Loss, label: &str) -> Vec<Button> {
 }
 
 /// List with pages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Listed {
-    Servers,
+    /// Servers with a label, or all.
+    Servers(Option<Label>),
     /// Schedules of one server, or of all.
     Schedules(Option<ServerId>),
     Keys,
@@ -166,13 +173,14 @@ mod tests {
             Code::Confirm(Loss::Key(KeyId(7)), who()),
             Code::Keep(who()),
             Code::Settings(ServerId(i32::MAX), 7),
-            Code::Turn(Listed::Servers, 0),
+            Code::Turn(Listed::Servers(None), 0),
+            Code::Turn(Listed::Servers(Some("м".repeat(32).parse().expect("a label"))), 99),
             Code::Turn(Listed::Keys, 99),
             Code::Turn(Listed::Schedules(None), 1),
             Code::Turn(Listed::Schedules(Some(ServerId(i32::MAX))), 2),
         ] {
             let text = code.text();
-            assert!(text.len() <= CODE_MAX, "{text}");
+            assert!(text.chars().count() <= CODE_MAX, "{text}");
             assert_eq!(Code::parse(&text), Some(code), "{text}");
         }
     }

@@ -3,6 +3,7 @@
 pub(crate) mod apikey;
 pub(crate) mod help;
 pub(crate) mod hold;
+pub(crate) mod label;
 pub(crate) mod profile;
 pub(crate) mod schedule;
 pub(crate) mod server;
@@ -21,7 +22,7 @@ use crate::{
 pub(crate) async fn run(context: &Context, call: &Call, verb: Verb, args: &Args) -> Result<Answer, Refusal> {
     use agis_servers::Action;
     match verb {
-        Verb::ServerList => server::list(context, call, 0).await,
+        Verb::ServerList => server::list(context, call, label::typed(args)?, 0).await,
         Verb::ServerCreate => server::create(context, call, args).await,
         Verb::ServerInfo => server::info(context, call, args).await,
         Verb::ServerStart => server::act(context, call, args, Action::Start).await,

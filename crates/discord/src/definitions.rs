@@ -24,7 +24,7 @@ pub(crate) fn definitions() -> Vec<Command> {
             "server",
             "Your game servers",
             vec![
-                sub("list", "List your servers and those shared with you", vec![]),
+                sub("list", "List your servers and those shared with you", vec![label_option()]),
                 sub(
                     "create",
                     "Create a server",
@@ -33,6 +33,7 @@ pub(crate) fn definitions() -> Vec<Command> {
                         text("game", "Game to play").required().completed(),
                         text("description", "Description for others").longest(1000),
                         flag("public", "Let everybody see it (default: only you)"),
+                        text("labels", "Labels of the server, with commas between them").completed(),
                     ],
                 ),
                 sub("info", "Show a server's state, address and history", vec![server_option()]),
@@ -55,6 +56,7 @@ pub(crate) fn definitions() -> Vec<Command> {
                     "Show and change the settings of a server",
                     vec![
                         server_option(),
+                        text("labels", "New labels of the server, with commas between them; - for none").completed(),
                         text("reset", "A setting that goes back to its default").completed(),
                         text("restarts", "What follows when the server ends by itself").among(&[
                             ("Start it again after a crash", "crash"),
@@ -144,6 +146,10 @@ pub(crate) fn definitions() -> Vec<Command> {
 
 fn server_option() -> CommandOption {
     text("server", "Choose a server, or type its name").required().completed()
+}
+
+fn label_option() -> CommandOption {
+    text("label", "Only servers with this label").completed()
 }
 
 fn schedule_option() -> CommandOption {

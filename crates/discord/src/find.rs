@@ -129,6 +129,7 @@ mod tests {
             game_type: "demo".to_owned(),
             description: None,
             is_public: false,
+            labels: vec![],
             status: Status::Stopped,
             desired: Desired::Stopped,
             generation: 0,

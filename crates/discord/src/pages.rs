@@ -29,7 +29,7 @@ impl<'a, T> Piece<'a, T> {
         let (begin, end) = (page * PAGE, ((page + 1) * PAGE).min(read.len()));
         let turn = |label, page: usize| {
             let page = u32::try_from(page).unwrap_or(LAST);
-            button(ButtonStyle::Secondary, label, Code::Turn(list, page).text())
+            button(ButtonStyle::Secondary, label, Code::Turn(list.clone(), page).text())
         };
         let mut buttons = vec![];
         if page > 0 {

@@ -3,6 +3,7 @@
 use std::{fmt::Display, str::FromStr};
 
 use agis_base::ServerId;
+use agis_servers::{Label, label::InvalidLabel};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -100,6 +101,12 @@ pub(crate) fn text(name: &str, text: Option<&String>) -> Result<Option<String>, 
         return Err(Problem::invalid_query(format!("{name}: has 1 to {TEXT_MAX} characters on one line")));
     }
     Ok(text.cloned())
+}
+
+/// Parses a query parameter that is a label of servers.
+pub(crate) fn label(name: &str, text: Option<&String>) -> Result<Option<Label>, Problem> {
+    let label = text.map(|text| text.parse()).transpose();
+    label.map_err(|error: InvalidLabel| Problem::invalid_query(format!("{name}: {error}")))
 }
 
 /// Parses a query parameter that is the id of a server.

@@ -8,9 +8,10 @@ use actix_web::{
 };
 use agis_base::{ServerId, Timestamp, UserId};
 use agis_servers::{
-    Access, Action, NewServer, Origin, Permission, Request, Server, ServerChange, Servers, Status,
+    Access, Action, Label, NewServer, Origin, Permission, Request, Server, ServerChange, Servers, Status,
     game::Protocol,
     host::{Abilities, Endpoint, OpenPort},
+    label,
     operation::Identity,
     players::{Measured, Players},
     store::{Page, ServerFilter},
@@ -28,7 +29,7 @@ use crate::{
     hosts::InabilityDto,
     idempotency::{self, Asking},
     operations::OperationDto,
-    page::{List, list_query, text, word, yes_or_no},
+    page::{self, List, list_query, text, word, yes_or_no},
     problem::Problem,
     restarts::{ChangeRestartPolicy, RestartDto, RestartPolicyDto},
     services::Services,
@@ -58,6 +59,9 @@ pub(crate) struct CreateServer {
     /// Whether everybody may see the server.
     #[schema(default = false)]
     is_public: Option<bool>,
+    /// Words by which you put servers together, 10 at most: 1 to 32 letters, digits, `-`, `_` or `.`; stored in lower case.
+    #[schema(max_items = 10)]
+    labels: Option<Vec<String>>,
     /// Values of settings of its game by their names. `PATCH /servers/{id}/settings` changes them.
     #[schema(value_type = Option<BTreeMap<String, Value>>)]
     settings: Option<BTreeMap<String, Option<Value>>>,
@@ -82,6 +86,9 @@ pub(crate) struct ChangeServer {
     description: Option<Option<String>>,
     /// Whether everybody may see the server.
     is_public: Option<bool>,
+    /// The labels in place of those that it has, 10 at most: 1 to 32 letters, digits, `-`, `_` or `.`; stored in lower case.
+    #[schema(max_items = 10)]
+    labels: Option<Vec<String>>,
     /// Absent fields of it stay as they are. Null goes back to the policy of the game.
     #[serde(default, deserialize_with = "nullable")]
     #[schema(value_type = Option<ChangeRestartPolicy>)]
@@ -143,8 +150,8 @@ impl From<Measured> for PlayersDto {
     "port": 3979, "ports": [{ "name": "game", "port": 3979, "protocol": "tcp" }], "error": null, "restart": null,
     "restart_policy": { "on": "crash", "max": 5, "within": "10m", "stable_after": "5m" },
     "players": { "online": 2, "max": 16, "names": ["Ann", "Bob"], "measured_at": "2026-11-22T19:05:00Z" }, "abilities": ["console", "past_console", "commands"],
-    "inabilities": [], "hold": null, "cost_per_hour": 20, "is_public": false, "description": "Whitelist; ask in #join",
-    "created_at": "2026-11-22T19:00:00Z", "updated_at": "2026-11-22T19:05:00Z"
+    "inabilities": [], "hold": null, "cost_per_hour": 20, "is_public": false, "labels": ["friday"],
+    "description": "Whitelist; ask in #join", "created_at": "2026-11-22T19:00:00Z", "updated_at": "2026-11-22T19:05:00Z"
 })))]
 pub(crate) struct ServerDto {
     #[schema(value_type = i32, minimum = 1)]
@@ -191,6 +198,8 @@ pub(crate) struct ServerDto {
     cost_per_hour: i32,
     /// Whether everybody may see the server.
     is_public: bool,
+    /// Words by which its owner puts servers together, in order.
+    labels: Vec<String>,
     description: Option<String>,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
@@ -209,6 +218,9 @@ list_query! {
         /// Servers whose name contains this, regardless of case.
         #[param(min_length = 1, max_length = 100)]
         name,
+        /// Servers with this label, regardless of case.
+        #[param(min_length = 1, max_length = 32)]
+        label,
         /// True: your own servers. False: servers that others share with you.
         #[param(value_type = Option<bool>)]
         owned,
@@ -243,6 +255,7 @@ impl ServerDto {
             hold,
             cost_per_hour: server.cost_per_hour,
             is_public: server.is_public,
+            labels: server.labels.iter().map(Label::to_string).collect(),
             description: server.description,
             created_at: server.created_at,
             updated_at: server.updated_at,
@@ -282,11 +295,13 @@ pub(crate) async fn create(
     asking: Asking,
     body: Body<CreateServer>,
 ) -> Result<HttpResponse, Problem> {
-    let CreateServer { name, game_type, description, is_public, settings } = body.0;
+    let CreateServer { name, game_type, description, is_public, labels, settings } = body.0;
     // Null stands for the default.
     let settings = settings::values(settings.unwrap_or_default());
     let settings = settings.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
-    let new = NewServer { name, game_type, description, is_public: is_public.unwrap_or_default(), settings };
+    let labels = label::read(&labels.unwrap_or_default())?;
+    let is_public = is_public.unwrap_or_default();
+    let new = NewServer { name, game_type, description, is_public, labels, settings };
     let server = services.servers.create(caller.user(), new, asking.once()).await?;
     Ok(HttpResponse::Created()
         .insert_header(("Location", format!("/api/v1/servers/{}", server.id)))
@@ -311,6 +326,7 @@ pub(crate) async fn list(
         status: word("status", query.status.as_ref(), Status::ALL, Status::as_str)?,
         game_type: text("game_type", query.game_type.as_ref())?,
         name: text("name", query.name.as_ref())?,
+        label: page::label("label", query.label.as_ref())?,
         owned: yes_or_no("owned", query.owned.as_ref())?,
     };
     let servers = services.servers.list(caller.user(), caller.reach(), &filter, Page { after, limit }).await?;
@@ -363,10 +379,11 @@ pub(crate) async fn change(
     services: Data<Services>,
     body: Body<ChangeServer>,
 ) -> Result<Json<ServerDto>, Problem> {
-    let ChangeServer { name, description, is_public, restart_policy } = body.0;
+    let ChangeServer { name, description, is_public, labels, restart_policy } = body.0;
     let restart_choice =
         restart_policy.map(|policy| policy.map(ChangeRestartPolicy::choice).transpose()).transpose()?;
-    let change = ServerChange { name, description, is_public, restart_choice };
+    let labels = labels.map(|labels| label::read(&labels)).transpose()?;
+    let change = ServerChange { name, description, is_public, labels, restart_choice };
     let server = services.servers.change(caller.user(), caller.server(), change).await?;
     Ok(Json(changed(&services, server).await))
 }

@@ -7,6 +7,7 @@
 //! - [`hold`]: keeps everything that acts by itself away from a server (pure)
 //! - [`restart`]: decides whether and when a server that ended by itself is started again (pure)
 //! - [`game`]: the catalogue
+//! - [`label`]: words by which an owner puts servers together (pure)
 //! - [`host`]: the trait of places that run servers
 //! - [`players`]: who plays on a server
 //! - [`rcon`]: commands over the network, and their answers
@@ -20,6 +21,7 @@ pub mod console;
 pub mod game;
 pub mod hold;
 pub mod host;
+pub mod label;
 pub mod operation;
 pub mod players;
 pub mod power;
@@ -33,6 +35,7 @@ pub mod store;
 
 pub use access::{Access, Grantee, Permission, Permissions, Share};
 pub use hold::{Hold, NewHold};
+pub use label::Label;
 pub use operation::{Action, Operation, Origin, Request, State};
 pub use restart::{Restart, RestartChoice, RestartOn, RestartPolicy};
 pub use server::{NewServer, Server, ServerChange, Status};

@@ -125,6 +125,7 @@ pub(crate) mod tests {
             game_type: "demo".into(),
             description: None,
             is_public: false,
+            labels: vec![],
             status,
             desired,
             generation: 7,

@@ -6,6 +6,7 @@ use crate::{
     game::SettingValues,
     hold::Hold,
     host::{Endpoint, Generation},
+    label::Label,
     restart::{Restart, RestartChoice},
 };
 
@@ -24,6 +25,8 @@ pub struct Server {
     pub description: Option<String>,
     /// Whether everybody may see it.
     pub is_public: bool,
+    /// Its labels, in order.
+    pub labels: Vec<Label>,
     /// Current status.
     pub status: Status,
     /// Desired state.
@@ -93,6 +96,8 @@ pub struct NewServer {
     pub description: Option<String>,
     /// Whether everybody may see it.
     pub is_public: bool,
+    /// Its labels.
+    pub labels: Vec<Label>,
     /// Values of its settings that differ from the defaults.
     pub settings: SettingValues,
 }
@@ -106,6 +111,8 @@ pub struct ServerChange {
     pub description: Option<Option<String>>,
     /// Whether everybody may see it.
     pub is_public: Option<bool>,
+    /// Labels, in place of those that it has.
+    pub labels: Option<Vec<Label>>,
     /// Choices about its restart policy, beside those that its owner made before; `Some(None)` takes all of them back.
     pub restart_choice: Option<Option<RestartChoice>>,
 }

@@ -27,6 +27,7 @@ mod holds;
 mod hosts;
 mod json;
 mod keys;
+mod labels;
 mod leases;
 mod ledger;
 pub mod migrations;

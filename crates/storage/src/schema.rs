@@ -50,6 +50,13 @@ diesel::table! {
 }
 
 diesel::table! {
+    server_labels (server_id, label) {
+        server_id -> Integer,
+        label -> Text,
+    }
+}
+
+diesel::table! {
     server_holds (server_id) {
         server_id -> Integer,
         since -> Timestamptz,
@@ -279,6 +286,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     server_grants,
     server_leavers,
     server_holds,
+    server_labels,
     notices,
     operations,
     server_schedules,

@@ -24,6 +24,7 @@ use crate::{
     games,
     holds::{self, HoldColumns, hold_of_server},
     json::{IfReadable, Json},
+    labels::{self, LabelsColumn, has_label, labels_of_server},
     once,
     schema::{game_servers, now, server_grants},
     shares::{self, Granted},
@@ -43,6 +44,8 @@ pub(crate) struct ServerRow {
     game_type: String,
     description: Option<String>,
     is_public: bool,
+    #[diesel(select_expression = labels_of_server(), select_expression_type = labels_of_server)]
+    labels: Option<LabelsColumn>,
     status: Stored<Status>,
     desired: Stored<Desired>,
     generation: i64,
@@ -88,6 +91,7 @@ impl ServerRow {
             game_type: self.game_type,
             description: self.description,
             is_public: self.is_public,
+            labels: labels::labels(self.labels),
             status,
             desired: self.desired.known("game_servers.desired")?,
             generation: self.generation,
@@ -154,7 +158,8 @@ impl ServerStore for Db {
                 .await?;
             stats::add_server_created(conn, owner).await?;
             once::note(conn, once, row.id).await?;
-            row.into_server()
+            labels::replace(conn, ServerId(row.id), &new.labels).await?;
+            Ok(Server { labels: new.labels.clone(), ..row.into_server()? })
         })
         .await
     }
@@ -239,6 +244,9 @@ impl ServerStore for Db {
             if let Some(part) = &filter.name {
                 rows = rows.filter(strpos(lower(game_servers::name), lower(part)).gt(0));
             }
+            if let Some(label) = &filter.label {
+                rows = rows.filter(has_label(label.as_str()));
+            }
             let rows: Vec<ServerRow> = rows.load(&mut conn).await?;
             let others = rows.iter().filter(|row| row.discord_id != user.as_str()).map(|row| row.id).collect();
             let granted = shares::granted(&mut conn, others, BTreeSet::from([user.as_str()])).await?;
@@ -275,7 +283,11 @@ impl ServerStore for Db {
                 .get_result(conn)
                 .await
                 .optional()?;
-            row.map(ServerRow::into_server).transpose()
+            let Some(row) = row else { return Ok(None) };
+            let server = row.into_server()?;
+            let Some(new) = &change.labels else { return Ok(Some(server)) };
+            labels::replace(conn, id, new).await?;
+            Ok(Some(Server { labels: new.clone(), ..server }))
         })
         .await
     }

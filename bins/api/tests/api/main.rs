@@ -13,6 +13,7 @@ mod idempotency;
 mod key_care;
 mod key_families;
 mod keys;
+mod labels;
 mod limits;
 mod metrics;
 mod migrations;

@@ -8,6 +8,7 @@ mod connection;
 mod holds;
 mod interrupted;
 mod keys;
+mod labels;
 mod names;
 mod notices;
 mod outage;

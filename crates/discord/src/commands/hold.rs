@@ -1,6 +1,7 @@
 //! `/server hold`, `/server release`
 
-use agis_servers::{NewHold, restart::Span};
+use agis_base::Span;
+use agis_servers::NewHold;
 use chrono::{TimeDelta, Utc};
 
 use crate::{

@@ -3,7 +3,7 @@
 use agis_base::Reach;
 use agis_scheduler::store::Query;
 use agis_servers::{
-    Action, NewServer, Server,
+    Action, Label, NewServer, Server,
     access::{Access, Needed, Permission},
     console::Begin,
     game::SettingValues,
@@ -16,6 +16,7 @@ use crate::{
     answer::Follow,
     call::{Args, Call},
     code::{Listed, Loss, confirm},
+    commands::label,
     context::Context,
     find,
     once::{self, once},
@@ -37,14 +38,15 @@ const GAMES: usize = 5;
 /// Maximum number of schedules that are counted.
 const COUNTED: u32 = 100;
 
-pub(crate) async fn list(context: &Context, call: &Call, number: u32) -> Result<Answer, Refusal> {
+pub(crate) async fn list(context: &Context, call: &Call, label: Option<Label>, number: u32) -> Result<Answer, Refusal> {
     let servers = &context.services.servers;
     let page = Page { after: None, limit: read_for(number) };
-    let found = servers.list(&call.user, &Reach::Every, &ServerFilter::default(), page).await?;
-    let piece = Piece::of(Listed::Servers, number, &found);
+    let filter = ServerFilter { label: label.clone(), ..ServerFilter::default() };
+    let found = servers.list(&call.user, &Reach::Every, &filter, page).await?;
+    let piece = Piece::of(Listed::Servers(label.clone()), number, &found);
     let shown: Vec<_> = piece.items.iter().map(|(server, access)| (server, *access)).collect();
     let players = servers.players(&shown).await?;
-    Ok(page::list(piece, &players, servers.catalogue()).into())
+    Ok(page::list(piece, label.as_ref(), &players, servers.catalogue()).into())
 }
 
 pub(crate) async fn create(context: &Context, call: &Call, args: &Args) -> Result<Answer, Refusal> {
@@ -54,6 +56,7 @@ pub(crate) async fn create(context: &Context, call: &Call, args: &Args) -> Resul
         game_type: game(context, &args.needed("game")?)?,
         description: args.text("description"),
         is_public: args.flag("public"),
+        labels: args.text("labels").map(|typed| label::read(&typed)).transpose()?.unwrap_or_default(),
         settings: SettingValues::new(),
     };
     let server = once(&context.services, call, "server create", |once| async move {

@@ -10,6 +10,7 @@ use agis_servers::{
 use crate::{
     answer::Answer,
     call::{Args, Call},
+    commands::label,
     context::Context,
     find,
     render::{
@@ -25,6 +26,12 @@ pub(crate) async fn show(context: &Context, call: &Call, args: &Args) -> Result<
     let reset_too = args.text("reset");
     if let Some(on) = args.text("restarts") {
         let changed = restarts(context, call, server.id, &on).await?;
+        if reset_too.is_none() && args.text("labels").is_none() {
+            return Ok(changed);
+        }
+    }
+    if let Some(typed) = args.text("labels") {
+        let changed = labels(context, call, server.id, &typed).await?;
         if reset_too.is_none() {
             return Ok(changed);
         }
@@ -36,6 +43,13 @@ pub(crate) async fn show(context: &Context, call: &Call, args: &Args) -> Result<
     let is_owner = settings.server.owner == call.user;
     let modal = page::modal(&settings, 0).filter(|_| is_owner && page::pages(&settings).len() == 1);
     Ok(Answer { modal, ..page::list(&settings, is_owner, "").into() })
+}
+
+/// Gives the server other labels.
+async fn labels(context: &Context, call: &Call, server: ServerId, typed: &str) -> Result<Answer, Refusal> {
+    let change = ServerChange { labels: Some(label::read(typed)?), ..ServerChange::default() };
+    let server = context.services.servers.change(&call.user, server, change).await?;
+    Ok(pages::labels(&server).into())
 }
 
 /// Changes the ends after which a server is started again.

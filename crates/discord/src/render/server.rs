@@ -2,7 +2,7 @@
 
 use agis_base::ServerId;
 use agis_servers::{
-    Action, Hold, Operation, Origin, Restart, RestartOn, RestartPolicy, Server, State, Status,
+    Action, Hold, Label, Operation, Origin, Restart, RestartOn, RestartPolicy, Server, State, Status,
     access::{Access, Grantee, Permission, Permissions, Share},
     console::Line,
     game::Catalogue,
@@ -31,8 +31,17 @@ pub(crate) fn created(server: &Server) -> Message {
 }
 
 /// Lists servers.
-pub(crate) fn list(page: Piece<'_, (Server, Access)>, players: &[Option<Measured>], catalogue: &Catalogue) -> Message {
-    let card = Card::new(Colour::Calm).titled("Your servers");
+pub(crate) fn list(
+    page: Piece<'_, (Server, Access)>,
+    label: Option<&Label>,
+    players: &[Option<Measured>],
+    catalogue: &Catalogue,
+) -> Message {
+    let with = label.map(|label| format!(" with the label {}", plain(label.as_str()))).unwrap_or_default();
+    let card = Card::new(Colour::Calm).titled(&format!("Your servers{with}"));
+    if page.items.is_empty() && label.is_some() {
+        return card.says("None of your servers has it. `/server settings` gives a server `labels`.").into_message();
+    }
     if page.items.is_empty() {
         return card.says("You have none yet. `/server create` makes one.").into_message();
     }
@@ -93,6 +102,9 @@ pub(crate) fn info(info: &Info<'_>) -> Message {
     }
     if let Some(Measured { players, .. }) = info.players {
         card = card.fact("Players", &playing(players));
+    }
+    if !server.labels.is_empty() {
+        card = card.fact("Labels", &in_a_row(&server.labels));
     }
     card = card.fact("Game", &game(server, info.catalogue)).fact("Owner", &person(&server.owner));
     if let Some(error) = &server.error {
@@ -155,6 +167,19 @@ pub(crate) fn players(server: &Server, access: Access, measured: Option<&Measure
 fn lacks(Inability { what, why }: &Inability) -> String {
     let refusal = Ability::from_word(what).map_or(what.as_str(), |it| it.refusal());
     format!("{}: {}", plain(refusal), plain(why))
+}
+
+fn in_a_row(labels: &[Label]) -> String {
+    labels.iter().map(|label| plain(label.as_str())).collect::<Vec<_>>().join(", ")
+}
+
+/// Says which labels a server has.
+pub(crate) fn labels(server: &Server) -> Message {
+    let text = match server.labels.as_slice() {
+        [] => "It has none.".to_owned(),
+        labels => format!("{}\n`/server list label:` shows all servers with one of them.", in_a_row(labels)),
+    };
+    Card::new(Colour::Calm).titled(&format!("Labels of {}", plain(&server.name))).says(&text).into_message()
 }
 
 /// Describes a hold: its end, who set it, and why.

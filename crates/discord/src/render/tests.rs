@@ -2,7 +2,7 @@
 
 use agis_base::{OperationId, ServerId, Trace, UserId};
 use agis_servers::{
-    Action, Hold, Operation, Origin, Server, State, Status,
+    Action, Hold, Label, Operation, Origin, Server, State, Status,
     access::Access,
     game::{Catalogue, Protocol},
     host::{Abilities, Ability, Endpoint, OpenPort},
@@ -26,6 +26,7 @@ fn server(name: &str) -> Server {
         game_type: name.to_owned(),
         description: Some(name.to_owned()),
         is_public: false,
+        labels: vec![Label::from_stored(name.to_owned())],
         status: Status::Running,
         desired: Desired::Running,
         generation: 1,
@@ -69,11 +70,11 @@ fn operation(action: Action, state: State, error: &str) -> Operation {
 fn pages(name: &str) -> Vec<Message> {
     let (server, catalogue) = (server(name), Catalogue::default());
     let listed = [(server.clone(), Access::Owner)];
-    let listed = Piece::of(Listed::Servers, 0, &listed);
+    let listed = Piece::of(Listed::Servers(None), 0, &listed);
     let playing = Players { online: 1, max: Some(8), names: Some(vec![name.to_owned()]) };
     let playing = Some(Measured { players: playing, at: Default::default() });
     let mut pages = vec![created(&server), lose(&server, vec![])];
-    pages.push(list(listed, std::slice::from_ref(&playing), &catalogue));
+    pages.push(list(listed, server.labels.first(), std::slice::from_ref(&playing), &catalogue));
     pages.push(players(&server, Access::Owner, playing.as_ref(), true));
     for action in Action::ALL {
         for state in State::ALL {

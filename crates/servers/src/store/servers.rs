@@ -5,6 +5,7 @@ use thiserror::Error;
 use super::page::Page;
 use crate::{
     access::Access,
+    label::Label,
     server::{NewServer, Server, ServerChange, Status},
 };
 
@@ -17,6 +18,8 @@ pub struct ServerFilter {
     pub game_type: Option<String>,
     /// Only servers with this text in their name, without regard to case.
     pub name: Option<String>,
+    /// Only servers with this label.
+    pub label: Option<Label>,
     /// True: only the user's own servers. False: only servers that others share with the user.
     pub owned: Option<bool>,
 }

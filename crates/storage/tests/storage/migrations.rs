@@ -44,7 +44,7 @@ async fn the_names_that_operators_know_are_there() {
 }
 
 /// Counts of the rows in `migrations/rows.sql`.
-const COUNTED: [(&str, &str); 34] = [
+const COUNTED: [(&str, &str); 35] = [
     ("users", "users"),
     ("totals", "user_stats where total_commands_used = 5"),
     ("servers", "game_servers where deleted_at is null"),
@@ -79,11 +79,13 @@ const COUNTED: [(&str, &str); 34] = [
     ("restart policies", "game_servers where restart_policy is not null"),
     ("restarts that wait", "game_servers where restart_at is not null"),
     ("holds", "server_holds"),
+    ("labels", "server_labels"),
 ];
 
 /// Losses of each migration that can be reverted, from the newest to the oldest. docs/operations/rollback.md tells of
 /// them.
-const LOST: [(&str, &[&str]); 36] = [
+const LOST: [(&str, &[&str]); 37] = [
+    ("labels", &["labels"]),
     ("holds", &["holds"]),
     ("commands", &["commands", "RCON passwords"]),
     ("players", &["players"]),

@@ -33,6 +33,7 @@ async fn a_server() {
       "id": "[id]",
       "inabilities": [],
       "is_public": true,
+      "labels": [],
       "name": "My world",
       "owner_id": "100000000000000001",
       "permissions": [
@@ -77,6 +78,7 @@ async fn a_server() {
       "id": "[id]",
       "inabilities": [],
       "is_public": true,
+      "labels": [],
       "name": "Ours",
       "owner_id": "100000000000000001",
       "permissions": [
@@ -138,6 +140,7 @@ async fn a_server() {
       "id": "[id]",
       "inabilities": [],
       "is_public": true,
+      "labels": [],
       "name": "Ours",
       "owner_id": "100000000000000001",
       "permissions": [
@@ -188,6 +191,7 @@ async fn a_server() {
           "id": "[id]",
           "inabilities": [],
           "is_public": true,
+          "labels": [],
           "name": "Ours",
           "owner_id": "100000000000000001",
           "permissions": [

@@ -30,7 +30,7 @@ async fn unreadable_body_is_refused_by_field() {
     ];
     insta::assert_snapshot!(problems(&api, &requests).await, @r#"
     POST /api/v1/servers {"colour":"red","game_type":"demo","name":"a"}
-      400 invalid_body: colour: is unknown; the fields are: name, game_type, description, is_public, settings
+      400 invalid_body: colour: is unknown; the fields are: name, game_type, description, is_public, labels, settings
     POST /api/v1/servers {"game_type":"demo","is_public":"yes","name":"a"}
       400 invalid_body: is_public: is true or false
     POST /api/v1/servers {"game_type":"demo","name":7}
@@ -152,7 +152,7 @@ async fn unreadable_path_or_query_is_refused() {
     GET /api/v1/servers?cursor=
       400 invalid_cursor: cursor: is the next_cursor of an earlier answer, unchanged
     GET /api/v1/servers?page=2
-      400 invalid_query: page: is unknown; the parameters are: cursor, limit, status, game_type, name, owned
+      400 invalid_query: page: is unknown; the parameters are: cursor, limit, status, game_type, name, label, owned
     GET /api/v1/auth/keys?cursor=1x
       400 invalid_cursor: cursor: is the next_cursor of an earlier answer, unchanged
     GET /api/v1/schedules?server=1
