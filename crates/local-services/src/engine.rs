@@ -1,9 +1,11 @@
 //! A private container engine, Docker or Podman, whose containers and images go with it. Needs root.
 
+mod home;
+mod leftovers;
+
 use std::ffi::OsString;
-use std::fs::{self, DirBuilder};
+use std::fs;
 use std::io::{ErrorKind, Read, Write};
-use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -13,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
+use self::home::Home;
 use crate::account::Account;
 use crate::apt::succeeds;
 use crate::error::{Error, Result};
@@ -64,22 +67,23 @@ impl Make {
             succeeds(Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()))
         };
         if !is_there(self.program()) || !Path::new("/bin/busybox").exists() || !is_there("runc") {
-            crate::apt::install(match self {
-                Self::Docker => &["docker.io", "iptables", "tini", "busybox-static"],
-                Self::Podman => {
-                    &["podman", "runc", "catatonit", "netavark", "containernetworking-plugins", "busybox-static"]
-                }
-            });
+            let own: &[&str] = match self {
+                Self::Docker => &["docker.io", "tini"],
+                Self::Podman => &["podman", "runc", "catatonit", "netavark", "containernetworking-plugins"],
+            };
+            crate::apt::install(&[own, &["busybox-static", "iproute2", "iptables"]].concat());
         }
     }
 }
 
-/// A running engine with a folder of its own. Dropping it removes everything.
+/// A running engine with a folder and networks of its own. Dropping it removes everything. What an engine left that was killed
+/// with its owner is removed when the next one starts.
 #[derive(Debug)]
 pub struct Engine {
     make: Make,
     dir: PathBuf,
     running: Option<Running>,
+    home: Home,
 }
 
 #[derive(Debug)]
@@ -94,10 +98,8 @@ impl Engine {
     /// # Errors
     /// Fails if the engine is not installed, or does not start.
     pub fn start(make: Make) -> Result<Self> {
-        // Paths of sockets are short.
-        let dir = PathBuf::from(format!("/tmp/agis-{}-{}", make.as_str(), &random::hex()?[..8]));
-        DirBuilder::new().mode(0o700).create(&dir).map_err(Error::at(&dir))?;
-        let mut engine = Self { make, dir, running: None };
+        let home = Home::take()?;
+        let mut engine = Self { make, dir: home.number.dir(), running: None, home };
         engine.configure()?;
         engine.restart()?;
         Ok(engine)
@@ -233,7 +235,10 @@ impl Engine {
     }
 
     /// Asks the engine, and returns the head and the body of its answer.
-    fn ask(&self, method: &str, path: &str, body: &[u8]) -> Result<String> {
+    ///
+    /// # Errors
+    /// Fails if the engine does not answer.
+    pub fn ask(&self, method: &str, path: &str, body: &[u8]) -> Result<String> {
         let socket = self.socket();
         let ask = || {
             let mut stream = UnixStream::connect(&socket)?;
@@ -256,6 +261,7 @@ impl Engine {
     /// Returns the program with everything that keeps it apart from other engines.
     fn command(&self) -> Command {
         let dir = |name: &str| self.dir.join(name).into_os_string();
+        let (base, size) = self.home.number.networks();
         let mut command = Command::new(self.make.program());
         // The engines are Go programs, which do not come up under libfaketime.
         command.env_remove("LD_PRELOAD");
@@ -263,6 +269,8 @@ impl Engine {
             Make::Docker => vec![
                 "--storage-driver=vfs".into(),
                 "--bridge=none".into(),
+                "--default-address-pool".into(),
+                format!("base={base},size={size}").into(),
                 "--shutdown-timeout=2".into(),
                 "--data-root".into(),
                 dir("data"),
@@ -285,13 +293,16 @@ impl Engine {
         command
     }
 
-    /// Writes the settings that have no flag: locks of its own, and registries of this machine without TLS, as Docker has
-    /// them.
+    /// Writes the settings that have no flag: locks and networks of its own, and registries of this machine without TLS, as
+    /// Docker has them.
     fn configure(&self) -> Result<()> {
-        for (name, text) in [
-            ("containers.conf", "[engine]\nlock_type = \"file\"\nevents_logger = \"file\"\n"),
-            ("registries.conf", "[[registry]]\nlocation = \"127.0.0.1\"\ninsecure = true\n"),
-        ] {
+        let (base, size) = self.home.number.networks();
+        let engine = format!(
+            "[engine]\nlock_type = \"file\"\nevents_logger = \"file\"\n\
+             [network]\ndefault_subnet_pools = [{{ base = \"{base}\", size = {size} }}]\n"
+        );
+        let registries = "[[registry]]\nlocation = \"127.0.0.1\"\ninsecure = true\n";
+        for (name, text) in [("containers.conf", engine.as_str()), ("registries.conf", registries)] {
             let file = self.dir.join(name);
             fs::write(&file, text).map_err(Error::at(&file))?;
         }
@@ -323,6 +334,6 @@ impl Drop for Engine {
             let _ = running.process.wait();
             self.kill_containerd();
         }
-        let _ = Command::new("rm").arg("-rf").arg(&self.dir).stderr(Stdio::null()).status();
+        // The home goes with everything that is left.
     }
 }
