@@ -269,10 +269,11 @@ impl Host for ContainerHost {
 
 fn delete(machine: &Machine, server: ServerId, generation: Generation) -> Result<(), HostError> {
     let dir = machine.dir(server);
+    let world = dir.hold_world()?;
     let gate = dir.gate()?;
     gate.up_to_date(generation)?;
-    machine.delete(server, &gate)?;
-    drop(gate);
+    machine.delete(server, &gate, &world)?;
+    drop((gate, world));
     machine.trash.sweep();
     Ok(())
 }

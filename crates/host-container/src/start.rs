@@ -149,38 +149,25 @@ impl Start<'_> {
         Ok(())
     }
 
-    /// Claims the ports and prepares the world, behind the gate.
+    /// Claims the ports behind the gate, and prepares the world. A stop does not wait for the world.
     async fn prepare(&self, container: &Container, run_as: RunAs) -> Result<Prepared, HostError> {
         let (setup, server, generation) = (Arc::clone(self.setup), self.server, self.generation);
         let (launch, container) = (self.launch.clone(), container.clone());
         blocking(move || {
-            let machine = &setup.machine;
-            let dir = machine.dir(server);
-            let gate = dir.gate()?;
-            gate.up_to_date(generation)?;
-            if Run::read(&dir)?.is_some_and(|run| run.generation >= generation) {
-                return Err(HostError::Unavailable("another program has begun this start".to_owned()));
-            }
-            let wrong = |error| dir.unavailable(&error);
+            let dir = setup.machine.dir(server);
+            let world = dir.hold_world()?;
+            let ports = claim(&setup, server, generation, &launch)?;
             disk::check_world(&dir.world(), launch.game.limits.disk)?;
             if let Some(other) =
-                run_as.owner.and_then(|_| machine.shares_account(server)).filter(|_| container.user.is_none())
+                run_as.owner.and_then(|_| setup.machine.shares_account(server)).filter(|_| container.user.is_none())
             {
                 let why = format!("this server would share its account with server {other}: widen GAME_UIDS");
                 return Err(HostError::Failed(why));
             }
-            let had = dir.ports().map_err(wrong)?;
-            let ports = machine.ports.claim(server, had.first().copied(), &launch.game.ports)?;
-            let claimed: Vec<_> = ports.iter().map(|port| port.port).collect();
-            dir.keep_ports(&claimed).map_err(wrong)?;
-            // The catalogue may name fewer ports than before.
-            for port in had.iter().filter(|port| !claimed.contains(port)) {
-                machine.ports.release(server, *port).map_err(wrong)?;
-            }
             let inner = container::inner_ports(&launch.game, &container, &ports);
             let files = container::values(&launch, &inner).files(&launch.game)?;
             world::prepare(&setup, &dir, &container, &run_as, files)?;
-            drop(gate);
+            drop(world);
             Ok(Prepared { ports, inner, run_as })
         })
         .await
@@ -214,6 +201,8 @@ impl Start<'_> {
         let (dir, generation) = (self.setup.machine.dir(self.server), self.generation);
         let (id, recorded) = (run.container.clone(), run.clone());
         let recording = blocking(move || {
+            // Another program with this order may be preparing the world, in which the game would run.
+            let _world = dir.hold_world()?;
             let gate = dir.gate()?;
             gate.up_to_date(generation)?;
             if let Some(other) = Run::read(&dir)?.filter(|other| other.generation >= generation) {
@@ -317,6 +306,26 @@ impl Start<'_> {
         let run = self.reread(run.clone()).await?;
         Ok(HostError::Failed(run.end.map_or(why, |end| end.how)))
     }
+}
+
+/// Claims the ports of a server, behind the gate. Fails if a newer order has come, or another program has begun this one.
+fn claim(setup: &Setup, server: ServerId, generation: Generation, launch: &Launch) -> Result<Vec<OpenPort>, HostError> {
+    let (machine, dir) = (&setup.machine, setup.machine.dir(server));
+    let gate = dir.gate()?;
+    gate.up_to_date(generation)?;
+    if Run::read(&dir)?.is_some_and(|run| run.generation >= generation) {
+        return Err(HostError::Unavailable("another program has begun this start".to_owned()));
+    }
+    let wrong = |error| dir.unavailable(&error);
+    let had = dir.ports().map_err(wrong)?;
+    let ports = machine.ports.claim(server, had.first().copied(), &launch.game.ports)?;
+    let claimed: Vec<_> = ports.iter().map(|port| port.port).collect();
+    dir.keep_ports(&claimed).map_err(wrong)?;
+    // The catalogue may name fewer ports than before.
+    for port in had.iter().filter(|port| !claimed.contains(port)) {
+        machine.ports.release(server, *port).map_err(wrong)?;
+    }
+    Ok(ports)
 }
 
 fn fresh(dir: &ServerDir, generation: Generation) -> Result<(), HostError> {

@@ -1,5 +1,7 @@
 //! Prepares the world of a server for its container.
 
+use std::io::ErrorKind;
+
 use agis_machine::{
     files::FileOrder,
     within::{self, WorldOrders},
@@ -23,5 +25,9 @@ pub(crate) fn prepare(
         return Ok(());
     }
     let orders = WorldOrders { world: dir.world(), account: run_as.owner, folders, files };
-    within::prepare(&setup.shim, &orders).map_err(|error| HostError::Failed(error.to_string()))
+    within::prepare(&setup.shim, &orders).map_err(|error| match error.kind() {
+        // Somebody may make room.
+        ErrorKind::StorageFull => dir.unavailable(&error),
+        _ => HostError::Failed(error.to_string()),
+    })
 }

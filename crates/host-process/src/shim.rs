@@ -106,6 +106,8 @@ impl Signals {
 fn begin(spec: &Spec) -> Result<Option<(Status, Commands)>, HostError> {
     let dir = ServerDir::new(spec.dir.clone());
     let wrong = |error: io::Error| dir.unavailable(&error);
+    // Another program with this order may be preparing the world.
+    let Ok(_world) = dir.hold_world() else { return Ok(None) };
     let gate = dir.gate()?;
     if dir.seen()? != Some(spec.generation)
         || Status::behind(&gate)?.is_some_and(|last| last.generation >= spec.generation)

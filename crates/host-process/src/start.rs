@@ -12,7 +12,7 @@ use std::{
 
 use agis_base::{OperationId, ServerId};
 use agis_machine::{
-    dir::{ServerDir, blocking},
+    dir::{Gate, ServerDir, blocking},
     disk,
 };
 use agis_servers::host::{Generation, HostError, Launch, OpenPort, Reached, Slot};
@@ -68,60 +68,90 @@ pub(crate) async fn running(
     })
 }
 
-/// Decides behind the gate what to run; `None` if this generation has begun already.
+/// Decides behind the gate what to run, and prepares the world; `None` if this generation has begun already. A stop does not
+/// wait for the world.
 fn prepare(
+    setup: &HostSetup,
+    server: ServerId,
+    order: (Generation, OperationId),
+    launch: &Launch,
+) -> Result<Option<Spec>, HostError> {
+    let (machine, dir) = (&setup.machine, setup.machine.dir(server));
+    let world = dir.hold_world()?;
+    let gate = dir.gate()?;
+    if !may_begin(&gate, order.0)? {
+        return Ok(None);
+    }
+    leftovers::sweep(&gate, setup, server)?;
+    disk::check_reserve(&machine.root, machine.disk_reserve)?;
+    let mut spec = specify(setup, server, order, launch)?;
+    drop(gate);
+    disk::check_world(&dir.world(), spec.limits.disk)?;
+    if let Some(other) = machine.shares_account(server) {
+        let why = format!("this server would share its account with server {other}: widen GAME_UIDS");
+        return Err(HostError::Failed(why));
+    }
+    dir.make_world(spec.account).map_err(|error| dir.unavailable(&error))?;
+    let gate = dir.gate()?;
+    if !may_begin(&gate, order.0)? {
+        return Ok(None);
+    }
+    if let Ok(cgroups) = &setup.cgroups {
+        let made = cgroups.make(server, &spec.limits);
+        spec.cgroup = Some(made.map_err(|error| HostError::Unavailable(format!("the server's cgroup: {error}")))?);
+    }
+    drop((gate, world));
+    Ok(Some(spec))
+}
+
+/// Returns whether no program has begun this generation.
+///
+/// # Errors
+/// Fails if a newer order has come, or an earlier run has not ended.
+fn may_begin(gate: &Gate<'_>, generation: Generation) -> Result<bool, HostError> {
+    gate.up_to_date(generation)?;
+    if Status::behind(gate)?.is_some_and(|status| status.generation >= generation) {
+        return Ok(false);
+    }
+    if Status::is_held(gate)? {
+        return Err(HostError::Unavailable("what ran before is still ending".to_owned()));
+    }
+    Ok(true)
+}
+
+/// Claims the ports and describes the run. The gate is held.
+fn specify(
     setup: &HostSetup,
     server: ServerId,
     (generation, operation): (Generation, OperationId),
     launch: &Launch,
-) -> Result<Option<Spec>, HostError> {
+) -> Result<Spec, HostError> {
     let dir = setup.machine.dir(server);
-    let gate = dir.gate()?;
-    gate.up_to_date(generation)?;
-    if Status::behind(&gate)?.is_some_and(|status| status.generation >= generation) {
-        return Ok(None);
-    }
-    if Status::is_held(&gate)? {
-        return Err(HostError::Unavailable("what ran before is still ending".to_owned()));
-    }
-    leftovers::sweep(&gate, setup, server)?;
     let wrong = |error| dir.unavailable(&error);
     let had = dir.ports().map_err(wrong)?;
     let process = launch
         .game
         .process()
         .ok_or_else(|| HostError::Failed(format!("the game '{}' does not run as a process", launch.game.key)))?;
-    disk::check_reserve(&setup.machine.root, setup.machine.disk_reserve)?;
-    disk::check_world(&dir.world(), launch.game.limits.disk)?;
     let ports = setup.machine.ports.claim(server, had.first().copied(), &launch.game.ports)?;
     let claimed: Vec<_> = ports.iter().map(|port| port.port).collect();
-    let account = setup.machine.account(server);
     let site = Site {
         dir: &dir,
         generation,
         operation,
         ports,
         bind: &setup.machine.ports.bind,
-        account,
+        account: setup.machine.account(server),
         holder: setup.holder,
     };
     let mut spec = launch::spec(launch, process, &site)?;
     spec.view = spec.command.first().and_then(|program| setup.view(server, Path::new(program), spec.limits.memory));
-    if let Some(other) = setup.machine.shares_account(server) {
-        let why = format!("this server would share its account with server {other}: widen GAME_UIDS");
-        return Err(HostError::Failed(why));
-    }
     dir.keep_ports(&claimed).map_err(wrong)?;
     // The catalogue may name fewer ports than before.
     for port in had.iter().filter(|port| !claimed.contains(port)) {
         setup.machine.ports.release(server, *port).map_err(wrong)?;
     }
-    dir.make_world(account).map_err(wrong)?;
-    if let Ok(cgroups) = &setup.cgroups {
-        let made = cgroups.make(server, &spec.limits);
-        spec.cgroup = Some(made.map_err(|error| HostError::Unavailable(format!("the server's cgroup: {error}")))?);
-    }
-    Ok(Some(spec))
+    Ok(spec)
 }
 
 /// Spawns the shim as the first process of the run.

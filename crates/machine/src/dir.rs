@@ -1,4 +1,6 @@
-//! Directory of a server, and its generation fence. Every program decides about a server behind the same short lock.
+//! Directory of a server, and its generation fence. Every program decides about a server behind the same short lock. The
+//! directory itself is locked while a start prepares the world, which may take long; whoever needs both locks takes that one
+//! first.
 //!
 //! - `generation`: highest ordered generation. It outlives the server, so no late order revives it.
 //! - `generation.lock`: the gate. A program holds it for a moment to read or change the following files.
@@ -26,7 +28,7 @@ use crate::{
     replace::{replace, write_atomically},
 };
 
-/// Maximum wait for the gate, far longer than any work behind it.
+/// Maximum wait for the gate, far longer than any work behind it, and for an earlier start that prepares the world.
 const GATE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Directory of a server. Its path is canonical, so it can be compared with descriptors in `/proc`.
@@ -37,6 +39,13 @@ pub struct ServerDir(PathBuf);
 #[derive(Debug)]
 pub struct Gate<'a> {
     dir: &'a ServerDir,
+    _lock: Brief,
+}
+
+/// Right to change the world of a server that does not run, until it is dropped. Nothing begins a run meanwhile, and a stop
+/// does not wait for it.
+#[derive(Debug)]
+pub struct WorldHold {
     _lock: Brief,
 }
 
@@ -91,6 +100,20 @@ impl ServerDir {
     pub fn gate(&self) -> Result<Gate<'_>, HostError> {
         let lock = Brief::within(&self.file("generation.lock"), GATE_PATIENCE);
         Ok(Gate { dir: self, _lock: lock.map_err(|error| self.unavailable(&error))? })
+    }
+
+    /// Waits until no start prepares the world.
+    ///
+    /// # Errors
+    /// Fails as unavailable if an earlier start does not end its work soon.
+    pub fn hold_world(&self) -> Result<WorldHold, HostError> {
+        let lock = Brief::of_directory(&self.0, GATE_PATIENCE).map_err(|error| match error.kind() {
+            io::ErrorKind::TimedOut => {
+                HostError::Unavailable("an earlier start of this server still prepares its world".to_owned())
+            }
+            _ => self.unavailable(&error),
+        })?;
+        Ok(WorldHold { _lock: lock })
     }
 
     /// Returns the highest ordered generation.
@@ -168,7 +191,9 @@ impl ServerDir {
 
     /// Turns a failure of the machine into an answer to an order.
     pub fn unavailable(&self, error: &io::Error) -> HostError {
-        HostError::Unavailable(format!("{}: {error}", self.0.display()))
+        let is_full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+        let full = if is_full { "the host's disk is full: " } else { "" };
+        HostError::Unavailable(format!("{full}{}: {error}", self.0.display()))
     }
 }
 

@@ -21,9 +21,18 @@ pub(crate) struct Brief(OwnedFd);
 impl Brief {
     /// Waits for the lock. Fails, and does not hang, if a holder is frozen in the middle of its work.
     pub(crate) fn within(path: &Path, patience: Duration) -> io::Result<Self> {
+        Self::on(path, OFlags::RDONLY | OFlags::CREATE, patience)
+    }
+
+    /// Waits for the lock of a directory, which needs no file.
+    pub(crate) fn of_directory(path: &Path, patience: Duration) -> io::Result<Self> {
+        Self::on(path, OFlags::RDONLY | OFlags::DIRECTORY, patience)
+    }
+
+    fn on(path: &Path, flags: OFlags, patience: Duration) -> io::Result<Self> {
         let until = Instant::now() + patience;
         loop {
-            match try_exclusive(path)? {
+            match try_exclusive(path, flags)? {
                 Some(file) => return Ok(Self(file)),
                 None if Instant::now() > until => {
                     return Err(io::Error::new(io::ErrorKind::TimedOut, format!("{} stays locked", path.display())));
@@ -42,9 +51,8 @@ impl Drop for Brief {
 }
 
 /// Takes the lock if nobody holds it.
-fn try_exclusive(path: &Path) -> io::Result<Option<OwnedFd>> {
-    let flags = OFlags::RDONLY | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let file = rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR)?;
+fn try_exclusive(path: &Path, flags: OFlags) -> io::Result<Option<OwnedFd>> {
+    let file = rustix::fs::open(path, flags | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::RUSR | Mode::WUSR)?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(Some(file)),
         Err(Errno::WOULDBLOCK) => Ok(None),

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::{
     account::{Account, Accounts},
     config::{Config, SetupError},
-    dir::{Gate, ServerDir, make_dir},
+    dir::{Gate, ServerDir, WorldHold, make_dir},
     disk,
     ports::Ports,
     room,
@@ -144,12 +144,12 @@ impl Machine {
     }
 
     /// Releases the ports, moves the world away and deletes the other files of a server. The fence stays, since an order
-    /// from before the deletion must never revive the server. The record of a kill stays too. The gate is held, and no
+    /// from before the deletion must never revive the server. The record of a kill stays too. World and gate are held, and no
     /// process of the server runs.
     ///
     /// # Errors
     /// Fails if the machine refuses.
-    pub fn delete(&self, server: ServerId, gate: &Gate<'_>) -> Result<(), HostError> {
+    pub fn delete(&self, server: ServerId, gate: &Gate<'_>, _world: &WorldHold) -> Result<(), HostError> {
         let dir = gate.dir();
         self.remove(server, dir).map_err(|error| dir.unavailable(&error))
     }

@@ -1,6 +1,8 @@
 //! An engine and a data directory for one test.
 
 use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
@@ -22,7 +24,9 @@ use tokio::{
 };
 
 /// Longer than anything here takes, on a busy machine too.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
+/// Pace of a host that waits for an engine on a busy machine.
+pub(crate) const PACE: Pace = Pace { call: Duration::from_secs(90), ..Pace::DEFAULT };
 /// Image of the demo game, and of a shell.
 pub(crate) const IMAGE: &str = "docker.io/agis-test/demo:1";
 
@@ -58,17 +62,17 @@ impl Bench {
 
     /// A host that finds the engine at another socket.
     pub(crate) fn host_at(&self, socket: &Path) -> ContainerHost {
-        self.host_with(socket, Pace::default().call)
+        self.host_with(socket, PACE.call)
     }
 
     /// A host that finds the engine at one of these sockets.
     pub(crate) fn host_among(&self, sockets: &[PathBuf]) -> ContainerHost {
-        self.host_of(sockets, Pace::default())
+        self.host_of(sockets, PACE)
     }
 
     /// A host that waits this long for an answer.
     pub(crate) fn host_with(&self, socket: &Path, call: Duration) -> ContainerHost {
-        self.host_of(&[socket.to_owned()], Pace { call, ..Pace::default() })
+        self.host_of(&[socket.to_owned()], Pace { call, ..PACE })
     }
 
     pub(crate) fn host_at_pace(&self, pace: Pace) -> ContainerHost {
@@ -87,7 +91,22 @@ impl Bench {
             trash_max: None,
         };
         let engines = sockets.iter().cloned().map(Address::Socket).collect();
-        ContainerHost::new(Config { machine, engines, shim: program("agis-shim"), pace }).expect("a host")
+        let slow = self.data.path().join("slow-shim");
+        let shim = if slow.exists() { slow } else { program("agis-shim") };
+        ContainerHost::new(Config { machine, engines, shim, pace }).expect("a host")
+    }
+
+    /// Lets the preparation of worlds wait until the file `go` is in the data directory; `waits` says that it waits.
+    pub(crate) fn slow_down(&self) {
+        let (shim, data) = (program("agis-shim"), self.data.path());
+        let script = format!(
+            "#!/bin/sh\ncd {}\ntouch waits\nwhile [ ! -e go ]; do sleep 0.05; done\nexec {} \"$@\"\n",
+            data.display(),
+            shim.display()
+        );
+        let file = data.join("slow-shim");
+        fs::write(&file, script).expect("a script");
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).expect("its mode");
     }
 
     /// The engine itself, for what somebody does by hand.

@@ -1,9 +1,10 @@
 //! Tests of starts, from an order to players who can join.
 
-use std::{fs, os::unix::fs::MetadataExt};
+use std::{fs, os::unix::fs::MetadataExt, time::Duration};
 
 use agis_base::ServerId;
-use agis_servers::host::{Host, HostError, Observed};
+use agis_servers::host::{Host, HostError, Observed, Reached};
+use tokio::time::timeout;
 
 use crate::{
     ONE,
@@ -150,4 +151,22 @@ async fn script_leaving_its_game_is_named_so() {
         let says = "left the game in the background (sleep)";
         assert!(matches!(&refused, Err(HostError::Failed(why)) if why.contains(says)), "{script}: {refused:?}");
     }
+}
+
+#[tokio::test]
+async fn stop_does_not_wait_for_the_world() {
+    let bench = Bench::new();
+    let host = bench.host();
+    bench.start(&host, ONE, 1, &demo("")).await.expect("it starts");
+    bench.stop(&host, ONE, 2).await.expect("it stops");
+    // A start that has much to prepare holds the world.
+    let held = agis_machine::server_dir(bench.data(), ONE).hold_world().expect("nobody else has it");
+    let refused = bench.begin(&host, ONE, 3, &demo("")).await;
+    let Err(HostError::Unavailable(why)) = refused else { panic!("{refused:?}") };
+    assert!(why.contains("still prepares its world"), "{why}");
+    let stopped = timeout(Duration::from_secs(4), bench.stop(&host, ONE, 4)).await;
+    assert_eq!(stopped, Ok(Ok(Reached::Stopped)));
+    assert!(matches!(bench.delete(&host, ONE, 5).await, Err(HostError::Unavailable(_))));
+    drop(held);
+    assert_eq!(bench.delete(&host, ONE, 5).await, Ok(Reached::Deleted));
 }
