@@ -188,6 +188,7 @@ fn skipped(refusal: Refusal) -> End {
         Refusal::Overtaken => "overtaken",
         Refusal::Held => "held",
         Refusal::CannotPay { .. } => "insufficient_credits",
+        Refusal::Unfit(_) => "unfit_settings",
     };
     End { state: RunState::Skipped, reason: Some(reason.to_owned()) }
 }

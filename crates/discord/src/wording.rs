@@ -166,6 +166,12 @@ impl From<ServersError> for Refusal {
                      that are starting have their first hour reserved."
                 )
             }
+            ServersError::Unfit(why) => {
+                format!(
+                    "This server was not restarted, since it could not start again: {}. See `/server settings`.",
+                    plain(&why)
+                )
+            }
             ServersError::HostElsewhere(_) => {
                 "The console of this server is kept on another machine than I am. Read it \
                                                over the REST API: `/apikey create` gives you a key, `/help` says where."

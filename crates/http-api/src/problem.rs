@@ -229,6 +229,7 @@ impl From<ServersError> for Problem {
             ServersError::Deleting => Self::new(Code::Deleting, detail),
             ServersError::NoHost => Self::new(Code::NoHost, detail),
             ServersError::CannotPay(_) => Self::new(Code::InsufficientCredits, detail),
+            ServersError::Unfit(_) => Self::new(Code::UnfitSettings, detail),
             ServersError::HostElsewhere(_) => Self::new(Code::HostElsewhere, detail),
             // The only abilities that requests need are those of consoles.
             ServersError::Unable { .. } => Self::new(Code::NoConsole, detail),

@@ -40,7 +40,7 @@ routes! {
     servers::delete: InsufficientCredits NotAllowed Deleting NoHost Conflict;
     servers::start: InsufficientCredits NotAllowed Deleting NoHost Conflict;
     servers::stop: InsufficientCredits NotAllowed Deleting NoHost Conflict;
-    servers::restart: InsufficientCredits NotAllowed Deleting NoHost Conflict;
+    servers::restart: InsufficientCredits NotAllowed Deleting NoHost UnfitSettings Conflict;
     holds::hold: NotAllowed InvalidValue;
     holds::release: NotAllowed;
     settings::get: NotAllowed;
@@ -60,7 +60,7 @@ routes! {
     schedules::get: ;
     schedules::change: NotAllowed Conflict InvalidValue InvalidCron InvalidTimezone NeverFires;
     schedules::delete: ;
-    schedules::run_now: InsufficientCredits NotAllowed Deleting NoHost Conflict;
+    schedules::run_now: InsufficientCredits NotAllowed Deleting NoHost UnfitSettings Conflict;
     schedules::runs: ;
 
     users::me: ;

@@ -163,7 +163,7 @@ pub enum Identity {
 }
 
 /// Reason why a request for an operation was not accepted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
     /// The actor may know of no such server.
     NotFound,
@@ -182,6 +182,8 @@ pub enum Refusal {
         /// Price of an hour, in credits.
         price: i32,
     },
+    /// The server cannot start with its settings, so it is not restarted; why, for people.
+    Unfit(String),
 }
 
 /// Counts an operation that has ended, in `agis_bot_operations_total`.

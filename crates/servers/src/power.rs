@@ -30,13 +30,22 @@ pub struct Decision {
     pub at_once: bool,
 }
 
+/// Facts about a server that decide about its next run.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Prospects<'a> {
+    /// Owner's budget for the hour that begins with the run; `None` if nobody has to pay.
+    pub credits: Option<i32>,
+    /// Reason why no run can begin with the server's settings.
+    pub unfit: Option<&'a str>,
+}
+
 /// Decides on the request of an actor with this access.
 ///
 /// The generation stays if the desired state already holds and goes up by one otherwise. A start of a server that
 /// crashed or failed is a change: at the old generation the host has already ended it.
 ///
-/// `credits` is the owner's budget for the hour that begins with this run, if it has to be paid: a run begins only if
-/// the owner can pay. The ledger handles servers that run on.
+/// A run begins only if the owner can pay its first hour; the ledger handles servers that run on. A restart whose start would
+/// fail is refused: it would stop the game first, and for nothing.
 ///
 /// `at` is now, for the hold of the server.
 ///
@@ -46,7 +55,7 @@ pub fn accept(
     server: &Server,
     access: Access,
     request: &Request,
-    credits: Option<i32>,
+    prospects: &Prospects<'_>,
     at: Timestamp,
 ) -> Result<Decision, Refusal> {
     if request.origin != Origin::Operator {
@@ -80,8 +89,11 @@ pub fn accept(
     // An earlier start that has begun nothing yet is asked for again: its hour is still unpaid.
     let runs_on = holds && server.status == Status::Running;
     let begins = desired == Desired::Running && !runs_on;
-    if begins && credits.is_some_and(|credits| credits < server.cost_per_hour) {
+    if begins && prospects.credits.is_some_and(|credits| credits < server.cost_per_hour) {
         return Err(Refusal::CannotPay { price: server.cost_per_hour });
+    }
+    if let (Action::Restart, Some(why)) = (request.action, prospects.unfit) {
+        return Err(Refusal::Unfit(why.to_owned()));
     }
     Ok(Decision {
         desired,
@@ -178,7 +190,8 @@ pub(crate) mod tests {
         ];
         for (desired, status, action, generation, becomes) in table {
             let decision =
-                accept(&server(desired, status), Access::Owner, &request(action), None, NOW).expect("accepted");
+                accept(&server(desired, status), Access::Owner, &request(action), &Prospects::default(), NOW)
+                    .expect("accepted");
             assert_eq!((decision.generation, decision.desired), (generation, becomes), "{desired} {status} {action}");
             assert_eq!(decision.interrupts, matches!(action, Stop | Delete));
             assert!(!decision.at_once, "a host has something to do");
@@ -212,32 +225,48 @@ pub(crate) mod tests {
     #[test]
     fn forbidden_request_changes_nothing() {
         let (server, stop) = (server(Desired::Running, Status::Running), request(Action::Stop));
-        assert_eq!(accept(&server, Access::None, &stop, None, NOW), Err(Refusal::NotFound));
-        assert_eq!(accept(&server, Access::Public, &stop, None, NOW), Err(Refusal::NotAllowed));
+        assert_eq!(accept(&server, Access::None, &stop, &Prospects::default(), NOW), Err(Refusal::NotFound));
+        assert_eq!(accept(&server, Access::Public, &stop, &Prospects::default(), NOW), Err(Refusal::NotAllowed));
         let shared = |permission| Access::Shared([permission].into_iter().collect());
-        assert_eq!(accept(&server, shared(Permission::Start), &stop, None, NOW), Err(Refusal::NotAllowed));
-        assert!(accept(&server, shared(Permission::Stop), &stop, None, NOW).is_ok());
-        assert!(accept(&server, Access::None, &Request { origin: Origin::Operator, ..stop }, None, NOW).is_ok());
+        assert_eq!(
+            accept(&server, shared(Permission::Start), &stop, &Prospects::default(), NOW),
+            Err(Refusal::NotAllowed)
+        );
+        assert!(accept(&server, shared(Permission::Stop), &stop, &Prospects::default(), NOW).is_ok());
+        assert!(
+            accept(&server, Access::None, &Request { origin: Origin::Operator, ..stop }, &Prospects::default(), NOW)
+                .is_ok()
+        );
     }
 
     #[test]
     fn deleting_or_hostless_server_takes_nothing() {
         let deleting = server(Desired::Deleted, Status::Deleting);
         for action in [Action::Start, Action::Stop, Action::Restart] {
-            assert_eq!(accept(&deleting, Access::Owner, &request(action), None, NOW), Err(Refusal::Deleting));
+            assert_eq!(
+                accept(&deleting, Access::Owner, &request(action), &Prospects::default(), NOW),
+                Err(Refusal::Deleting)
+            );
         }
         let legacy = Server { host: None, ..server(Desired::Running, Status::Running) };
         for action in [Action::Start, Action::Stop, Action::Restart] {
-            assert_eq!(accept(&legacy, Access::Owner, &request(action), None, NOW), Err(Refusal::NoHost));
+            assert_eq!(
+                accept(&legacy, Access::Owner, &request(action), &Prospects::default(), NOW),
+                Err(Refusal::NoHost)
+            );
         }
     }
 
     #[test]
     fn hostless_server_is_deleted_at_once() {
         let legacy = Server { host: None, ..server(Desired::Running, Status::Running) };
-        let decision = accept(&legacy, Access::Owner, &request(Action::Delete), None, NOW).expect("accepted");
+        let decision =
+            accept(&legacy, Access::Owner, &request(Action::Delete), &Prospects::default(), NOW).expect("accepted");
         assert_eq!((decision.desired, decision.at_once), (Desired::Deleted, true));
-        assert_eq!(accept(&legacy, Access::None, &request(Action::Delete), None, NOW), Err(Refusal::NotFound));
+        assert_eq!(
+            accept(&legacy, Access::None, &request(Action::Delete), &Prospects::default(), NOW),
+            Err(Refusal::NotFound)
+        );
     }
 
     #[test]
@@ -262,8 +291,20 @@ pub(crate) mod tests {
             (D::Stopped, S::Stopped, Delete, Some(0), false),
         ] {
             let priced = Server { cost_per_hour: 30, ..server(desired, status) };
-            let decision = accept(&priced, Access::Owner, &request(action), credits, NOW);
+            let decision = accept(&priced, Access::Owner, &request(action), &Prospects { credits, unfit: None }, NOW);
             assert_eq!(decision == cannot, refused, "{desired} {status} {action} {credits:?}");
+            assert_eq!(decision.is_err(), refused);
+        }
+    }
+
+    #[test]
+    fn only_a_restart_is_refused_for_settings() {
+        let running = server(Desired::Running, Status::Running);
+        let prospects = Prospects { credits: None, unfit: Some("the setting does not fit") };
+        for action in Action::ALL {
+            let decision = accept(&running, Access::Owner, &request(*action), &prospects, NOW);
+            let refused = decision == Err(Refusal::Unfit("the setting does not fit".to_owned()));
+            assert_eq!(refused, *action == Action::Restart, "{action}");
             assert_eq!(decision.is_err(), refused);
         }
     }

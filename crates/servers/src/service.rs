@@ -118,6 +118,9 @@ pub enum ServersError {
          that are starting; an operator can grant more"
     )]
     CannotPay(i32),
+    /// The server cannot start with its settings, so it is not restarted.
+    #[error("the server was not restarted, since it could not start again: {0}")]
+    Unfit(String),
     /// The server lives on a host that this process does not serve.
     #[error("this server lives on the host '{0}', which this process does not serve; ask one that does")]
     HostElsewhere(String),
@@ -164,6 +167,7 @@ impl From<Refusal> for ServersError {
                 StoreError::Conflict("something else was asked of the server meanwhile".into()).into()
             }
             Refusal::CannotPay { price } => Self::CannotPay(price),
+            Refusal::Unfit(why) => Self::Unfit(why),
         }
     }
 }
@@ -409,7 +413,7 @@ impl Servers {
     /// # Errors
     /// Fails if the store does. Then no request was accepted.
     pub async fn request_all(&self, requests: &[Request]) -> Result<Vec<Result<Operation, Refusal>>, StoreError> {
-        let accepted = self.operations.accept(requests, self.policy.billing).await?;
+        let accepted = self.operations.accept(requests, self.policy.billing, &self.catalogue).await?;
         for (action, state) in accepted.ended {
             operation::count(action, state);
         }

@@ -9,7 +9,7 @@ use crate::{
     game::{Game, GameSetting, SettingBy, SettingProblem, SettingType, SettingValue, SettingValues},
     server::{Server, Status},
     service::{Servers, ServersError, invalid},
-    store::{SETTINGS_BYTES, SettingsWriteError, StoredSettings},
+    store::{Launched, SETTINGS_BYTES, SettingsWriteError, StoredSettings},
 };
 
 words! {
@@ -139,7 +139,12 @@ impl Servers {
         let settings = game.into_iter().flat_map(|game| &game.settings).map(|setting| {
             let of = |values: &SettingValues| values.get(&setting.name).or(setting.default.as_ref()).cloned();
             let value = of(&chosen);
-            let is_in_use = runs(&server) && value == of(&launched);
+            let in_use = match &launched {
+                // The default may have changed since, and a setting may have come.
+                Launched::All(values) => values.get(&setting.name).cloned(),
+                Launched::Chosen(values) => of(values),
+            };
+            let is_in_use = runs(&server) && value == in_use;
             ServerSetting {
                 is_chosen: chosen.contains_key(&setting.name),
                 fits: value.as_ref().is_some_and(|value| setting.form.fits(value))

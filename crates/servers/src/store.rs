@@ -39,6 +39,6 @@ pub use self::{
     restarts::{RestartStore, Restarted},
     retention::RetentionStore,
     servers::{ServerFilter, ServerStore, Terms, WriteError},
-    settings::{SETTINGS_BYTES, SettingStore, SettingsWriteError, StoredSettings},
+    settings::{Launched, SETTINGS_BYTES, SettingStore, SettingsWriteError, StoredSettings},
     shares::{ShareError, ShareLimits, ShareStore},
 };

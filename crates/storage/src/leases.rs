@@ -14,11 +14,12 @@ use agis_servers::{
     power,
     rcon::RconPassword,
     server::Desired,
-    store::{Billing, Claim, Due, Facts, Held, LeaseStore, Outcome},
+    store::{Billing, Claim, Due, Facts, Held, Launched, LeaseStore, Outcome},
 };
 use async_trait::async_trait;
 use chrono::TimeDelta;
 use diesel::{
+    dsl::exists,
     prelude::*,
     sql_types::{Array, BigInt, Double, Integer, Text, Uuid as SqlUuid},
 };
@@ -36,10 +37,19 @@ use crate::{
     operations,
     schema::{game_servers, now, operations as ops},
     servers,
+    settings::RunSettings,
     word::{Stored, every, stored},
 };
 
-type ClaimRow = (operations::OperationRow, servers::ServerRow, i32, Generation, Json<SettingValues>, Option<String>);
+type ClaimRow = (
+    operations::OperationRow,
+    servers::ServerRow,
+    i32,
+    Generation,
+    Json<SettingValues>,
+    Option<Json<RunSettings>>,
+    Option<String>,
+);
 
 #[async_trait]
 impl LeaseStore for Db {
@@ -99,14 +109,17 @@ impl LeaseStore for Db {
                     ops::attempt,
                     game_servers::status_generation,
                     game_servers::launch_settings,
+                    game_servers::run_settings,
                     game_servers::rcon_password,
                 ))
                 .load(conn)
                 .await?;
-            let claim = |(operation, server, attempt, published, settings, password): ClaimRow| {
+            let claim = |(operation, server, attempt, published, chosen, run, password): ClaimRow| {
                 let (operation, mut server) = (operation.into_operation()?, server.into_server()?);
+                let run = run.filter(|Json(run)| run.generation == operation.generation);
+                let settings = run.map_or(Launched::Chosen(chosen.0), |Json(run)| Launched::All(run.values));
                 server.status = power::status_while(operation.action, operation.generation, server.status, published);
-                let (settings, rcon_password) = (settings.0, RconPassword::from_stored(password.unwrap_or_default()));
+                let rcon_password = RconPassword::from_stored(password.unwrap_or_default());
                 Ok::<_, Fault<StoreError>>(Claim { operation, server, settings, rcon_password, published, attempt })
             };
             let claims = understood(rows.into_iter().map(claim))?;
@@ -160,6 +173,19 @@ impl LeaseStore for Db {
             .get_results(conn)
             .await?;
             Ok(lost.into_iter().map(|row| OperationId(row.id)).collect())
+        })
+        .await
+    }
+
+    async fn note_settings(&self, claim: &Claim, values: &SettingValues) -> Result<(), StoreError> {
+        let run = RunSettings { generation: claim.operation.generation, values: values.clone() };
+        self.run(async |conn| {
+            let server = game_servers::table.find(claim.server.id.0);
+            diesel::update(server.filter(exists(end::ours(claim.held()))))
+                .set(game_servers::run_settings.eq(Json(run.clone())))
+                .execute(conn)
+                .await?;
+            Ok(())
         })
         .await
     }

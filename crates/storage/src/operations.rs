@@ -7,6 +7,7 @@ mod write;
 use agis_base::{OperationId, ServerId, StoreError, Timestamp, Trace, TraceId, UserId};
 use agis_servers::{
     Action, Operation, Origin, Request, State,
+    game::Catalogue,
     store::{Accepted, Billing, OperationFilter, OperationStore, Page},
 };
 use async_trait::async_trait;
@@ -68,8 +69,13 @@ impl OperationRow {
 
 #[async_trait]
 impl OperationStore for Db {
-    async fn accept(&self, requests: &[Request], billing: Billing) -> Result<Accepted, StoreError> {
-        self.transaction(async |conn| accept::accept(conn, requests, billing).await).await
+    async fn accept(
+        &self,
+        requests: &[Request],
+        billing: Billing,
+        catalogue: &Catalogue,
+    ) -> Result<Accepted, StoreError> {
+        self.transaction(async |conn| accept::accept(conn, requests, billing, Some(catalogue)).await).await
     }
 
     async fn operation(&self, id: OperationId) -> Result<Option<(Operation, UserId)>, StoreError> {

@@ -132,13 +132,13 @@ impl RestartStore for Db {
                 .load(conn)
                 .await?;
             let requests: Vec<_> = due.iter().map(|(id, owner, ended)| request(*id, owner, *ended)).collect();
-            let accepted = accept::accept(conn, &requests, billing).await?;
+            let accepted = accept::accept(conn, &requests, billing, None).await?;
             for ((id, _, ended), answer) in due.into_iter().zip(&accepted.answers) {
                 match answer {
                     Ok(operation) => note_order(conn, id, operation.generation, now).await?,
                     // Somebody has held the server at this moment: its restart waits on.
                     Err(Refusal::Held) => {}
-                    Err(refusal) => note_refusal(conn, id, ended, *refusal).await?,
+                    Err(refusal) => note_refusal(conn, id, ended, refusal).await?,
                 }
             }
             let next: Option<Timestamp> =
@@ -217,7 +217,7 @@ async fn note_refusal(
     conn: &mut AsyncPgConnection,
     server: i32,
     ended: Generation,
-    refusal: Refusal,
+    refusal: &Refusal,
 ) -> Result<(), Fault<StoreError>> {
     let as_planned = game_servers::table.find(server).filter(game_servers::restart_generation.eq(ended));
     let how: Option<Option<String>> = diesel::update(as_planned)

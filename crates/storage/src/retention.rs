@@ -72,7 +72,7 @@ impl RetentionStore for Db {
             let expired: Vec<Operation> = understood(rows.into_iter().map(operations::OperationRow::into_operation))?;
             let begun = expired.iter().filter(|it| it.action != Action::Delete && failed.contains(&it.server.0));
             let stops: Vec<_> = begun.map(stop_of).collect();
-            accept::accept(conn, &stops, Billing::Off).await?;
+            accept::accept(conn, &stops, Billing::Off, None).await?;
             Ok(expired)
         })
         .await

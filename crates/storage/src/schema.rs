@@ -32,6 +32,7 @@ diesel::table! {
         ports -> Nullable<Jsonb>,
         settings -> Jsonb,
         launch_settings -> Jsonb,
+        run_settings -> Nullable<Jsonb>,
         restart_policy -> Nullable<Jsonb>,
         restarts -> Array<Timestamptz>,
         restart_max -> Nullable<Integer>,

@@ -3,11 +3,13 @@
 use agis_base::{ServerId, StoreError, UserId};
 use agis_servers::{
     game::{SettingValue, SettingValues},
-    store::{SETTINGS_BYTES, SettingStore, SettingsWriteError, StoredSettings},
+    host::Generation,
+    store::{Launched, SETTINGS_BYTES, SettingStore, SettingsWriteError, StoredSettings},
 };
 use async_trait::async_trait;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     db::Db,
@@ -21,9 +23,13 @@ use crate::{
 impl SettingStore for Db {
     async fn settings(&self, id: ServerId) -> Result<Option<StoredSettings>, StoreError> {
         self.read(async |mut conn| {
-            let row = game_servers::table
-                .filter(game_servers::id.eq(id.0).and(game_servers::deleted_at.is_null()))
-                .select((ServerRow::as_select(), game_servers::settings, game_servers::launch_settings));
+            let row =
+                game_servers::table.filter(game_servers::id.eq(id.0).and(game_servers::deleted_at.is_null())).select((
+                    ServerRow::as_select(),
+                    game_servers::settings,
+                    game_servers::launch_settings,
+                    game_servers::run_settings,
+                ));
             let row: Option<SettingsRow> = row.first(&mut conn).await.optional()?;
             row.map(stored_settings).transpose()
         })
@@ -55,7 +61,12 @@ impl SettingStore for Db {
             }
             let row: SettingsRow = diesel::update(game_servers::table.find(id.0))
                 .set((game_servers::settings.eq(Json(settings)), game_servers::updated_at.eq(now())))
-                .returning((ServerRow::as_returning(), game_servers::settings, game_servers::launch_settings))
+                .returning((
+                    ServerRow::as_returning(),
+                    game_servers::settings,
+                    game_servers::launch_settings,
+                    game_servers::run_settings,
+                ))
                 .get_result(conn)
                 .await?;
             stored_settings(row).map(Some)
@@ -64,8 +75,17 @@ impl SettingStore for Db {
     }
 }
 
-type SettingsRow = (ServerRow, Json<SettingValues>, Json<SettingValues>);
+type SettingsRow = (ServerRow, Json<SettingValues>, Json<SettingValues>, Option<Json<RunSettings>>);
 
-fn stored_settings<R>((row, chosen, launched): SettingsRow) -> Result<StoredSettings, Fault<R>> {
-    Ok(StoredSettings { server: row.into_server()?, chosen: chosen.0, launched: launched.0 })
+/// Value of every setting that a start gave to its game.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct RunSettings {
+    /// Generation of the start.
+    pub(crate) generation: Generation,
+    pub(crate) values: SettingValues,
+}
+
+fn stored_settings<R>((row, chosen, launched, run): SettingsRow) -> Result<StoredSettings, Fault<R>> {
+    let launched = run.map_or(Launched::Chosen(launched.0), |Json(run)| Launched::All(run.values));
+    Ok(StoredSettings { server: row.into_server()?, chosen: chosen.0, launched })
 }

@@ -1,8 +1,9 @@
 //! Settings of servers.
 
+use agis_test_support::wait;
 use serde_json::{Value, json};
 
-use crate::common::{Api, STRANGER, Stack};
+use crate::common::{Api, SOON, STRANGER, Stack};
 
 /// A game that prints the values that it gets.
 const GAME: &str = r#"
@@ -169,6 +170,76 @@ async fn settings_outlive_a_change_of_the_catalogue() {
     let api = with(GAME).await;
     let settings = api.get(&path(server)).await.expect(200);
     assert_eq!((&item(&settings, "mode")["value"], &item(&settings, "slots")["value"]), (&json!("1"), &json!(32)));
+}
+
+#[tokio::test]
+async fn running_server_keeps_the_defaults_of_its_start() {
+    let stack = Stack::start().await;
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    let with = async |game: &str| {
+        std::fs::write(&file, game).expect("a catalogue");
+        stack.api(&[("GAMES_FILE", file.path().to_str().expect("a path"))]).await
+    };
+    let api = with(GAME).await;
+    let server = api.server("a", "castles").await;
+    api.act(server, "start").await;
+    assert_eq!(item(&api.get(&path(server)).await.expect(200), "motd")["takes_effect"], "now");
+    api.stop().await;
+
+    let api = with(
+        &GAME
+            .replace("\"Hi\"", "\"Ho\"")
+            .replace("key = {", "new = { type = \"bool\", title = \"New\", default = true }\nkey = {")
+            .replace("KEY =", "NEW = \"{settings.new}\", KEY ="),
+    )
+    .await;
+    let settings = api.get(&path(server)).await.expect(200);
+    let effects = ["slots", "motd", "new"].map(|name| item(&settings, name)["takes_effect"].clone());
+    assert_eq!(effects, ["now", "next_start", "next_start"], "{settings}");
+    // Another process takes the running server over, and a start leaves it alone.
+    api.act(server, "start").await;
+    assert_eq!(item(&api.get(&path(server)).await.expect(200), "motd")["takes_effect"], "next_start");
+    api.act(server, "restart").await;
+    let settings = api.get(&path(server)).await.expect(200);
+    assert_eq!(
+        (&item(&settings, "motd")["takes_effect"], &item(&settings, "new")["takes_effect"]),
+        (&json!("now"), &json!("now"))
+    );
+    let said = console(&api, server).await;
+    assert!(said.contains("motd=Ho"), "{said}");
+}
+
+#[tokio::test]
+async fn restart_with_an_unfit_setting_leaves_the_game_running() {
+    let stack = Stack::start().await;
+    stack.add_game(GAME);
+    let api = stack.api(&[]).await;
+    let server = api.server("a", "castles").await;
+    api.act(server, "start").await;
+    let values = r#"update game_servers set settings = '{"slots": 65}'"#;
+    stack.sql().await.batch_execute(values).await.expect("a value of an earlier catalogue");
+    let body = json!({ "server_id": server, "action": "restart", "cron_expression": "0 4 1 1 *" });
+    let schedule = api.post("/api/v1/schedules", body).await.expect(201)["id"].as_i64().expect("an id");
+    for path in [format!("/api/v1/servers/{server}/restart"), format!("/api/v1/schedules/{schedule}/run")] {
+        let refused = api.post(&path, json!({})).await.expect(409);
+        let detail = refused["detail"].as_str().unwrap_or_default();
+        assert!(refused["code"] == "unfit_settings" && detail.contains("'slots' (Slots)"), "{refused}");
+    }
+    let due = "update server_schedules set next_run = date_trunc('minute', now()); notify agis_schedules";
+    stack.sql().await.batch_execute(due).await.expect("a run that is due");
+    let run = wait::until(SOON, "the run to end", async || {
+        let runs = api.get(&format!("/api/v1/schedules/{schedule}/runs")).await.expect(200);
+        runs["items"].as_array()?.iter().find(|run| run["state"] != "pending").cloned()
+    });
+    let run = run.await;
+    assert_eq!((&run["state"], &run["reason"]), (&json!("skipped"), &json!("unfit_settings")));
+    let shown = api.get(&format!("/api/v1/servers/{server}")).await.expect(200);
+    assert_eq!(shown["status"], "running", "{shown}");
+    // A stranger learns nothing of the settings.
+    let stranger = stack.make_key(STRANGER, &[]);
+    api.call_as(Some(&stranger), "POST", &format!("/api/v1/servers/{server}/restart"), None).await.expect(404);
+    change(&api, server, json!({ "slots": 64 })).await;
+    api.act(server, "restart").await;
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use agis_accounts::{
 use agis_base::{ServerId, UserId};
 use agis_servers::{
     Action, Origin, Request,
+    game::Catalogue,
     operation::Identity,
     store::{Billing, OperationStore},
 };
@@ -372,7 +373,13 @@ async fn credits_for_one_hour_start_one_of_five() {
         start(&one_api, servers[0]),
         start(&other, servers[1]),
         async {
-            db.accept(&discord, Billing::On).await.expect("answers").answers.into_iter().filter(Result::is_ok).count()
+            db.accept(&discord, Billing::On, &Catalogue::default())
+                .await
+                .expect("answers")
+                .answers
+                .into_iter()
+                .filter(Result::is_ok)
+                .count()
         },
         run,
         start(&other, servers[3]),
@@ -385,7 +392,7 @@ async fn credits_for_one_hour_start_one_of_five() {
     let again =
         |server: &i64| Request { server: ServerId(id(*server)), identity: Identity::None, ..discord[0].clone() };
     let requests: Vec<_> = servers.iter().map(again).collect();
-    let accepted = db.accept(&requests, Billing::On).await.expect("accepted");
+    let accepted = db.accept(&requests, Billing::On, &Catalogue::default()).await.expect("accepted");
     // The one that has begun is asked again, for nothing.
     assert_eq!(accepted.answers.iter().filter(|it| it.is_ok()).count(), 3);
 }

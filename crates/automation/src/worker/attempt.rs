@@ -11,7 +11,7 @@ use agis_servers::{
     Action, RestartOn, RestartPolicy, State, Status,
     host::{Host, HostError, Launch, Order, Progress, Reached, Slot, Target},
     operation,
-    store::{Claim, Facts, Outcome},
+    store::{Claim, Facts, Launched, Outcome},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::Span;
@@ -63,7 +63,10 @@ impl Attempt {
         let hold = self.shared.leases.hold(&self.claim, self.began);
         let apply = async {
             match self.target() {
-                Ok(target) => self.host.apply(&self.order(target)).await,
+                Ok(target) => {
+                    self.note_settings(&target).await?;
+                    self.host.apply(&self.order(target)).await
+                }
                 Err(why) => self.without_launch(why).await,
             }
         };
@@ -108,6 +111,7 @@ impl Attempt {
                 let game = self.shared.catalogue.get(&server.game_type).ok_or_else(|| {
                     format!("the game '{}' is not in the catalogue of this installation", server.game_type)
                 })?;
+                let (Launched::All(settings) | Launched::Chosen(settings)) = settings;
                 let settings = game.setting_values(settings)?;
                 Target::Running(Launch {
                     settings,
@@ -120,6 +124,17 @@ impl Attempt {
             Action::Stop => Target::Stopped,
             Action::Delete => Target::Deleted,
         })
+    }
+
+    /// Notes the values that the game gets, unless an earlier attempt has begun it with those that it noted. A server that runs
+    /// already has those of its start.
+    async fn note_settings(&self, target: &Target) -> Result<(), HostError> {
+        let (Target::Running(launch), Launched::Chosen(_), false) = (target, &self.claim.settings, self.had_run())
+        else {
+            return Ok(());
+        };
+        let noted = self.shared.store.note_settings(&self.claim, &launch.settings).await;
+        noted.map_err(|error| HostError::Unavailable(error.to_string()))
     }
 
     fn policy(&self) -> RestartPolicy {

@@ -159,7 +159,7 @@ async fn stop_is_done_while_two_thousand_start() {
     let victim: i32 =
         sql.query_one("select min(id) from game_servers where discord_id = '7'", &[]).await.expect("one").get(0);
     let stops = [stop_of(100_000, "99"), stop_of(victim, "7")];
-    let accepted = store.accept(&stops, Billing::Off).await.expect("accepted");
+    let accepted = store.accept(&stops, Billing::Off, &Catalogue::default()).await.expect("accepted");
     assert!(accepted.answers.iter().all(Result::is_ok), "{accepted:?}");
     crew.bell.send_replace(());
     let stopped = "select count(*) from operations where action = 'stop' and state = 'succeeded'";

@@ -82,6 +82,8 @@ codes! {
     TooManySchedules = "too_many_schedules", CONFLICT, "The server has as many schedules as allowed, or you have as many.";
     Deleting = "deleting", CONFLICT, "The server is being deleted and takes no other operation.";
     NoHost = "no_host", CONFLICT, "The server was created by an earlier version, and no host runs it.";
+    UnfitSettings = "unfit_settings", CONFLICT,
+        "The server was not restarted, since it cannot start with its settings; `detail` says why.";
 
     NotRunning = "not_running", CONFLICT, "The server does not run, so it takes no commands.";
     NoConsole = "no_console", CONFLICT,

@@ -245,6 +245,6 @@ fn a_setting_that_ini_cannot_hold_is_named() {
     let launch = launch(game, "x", settings);
     let Err(HostError::Failed(why)) = values(&launch).files(game) else { panic!("some readers misread it") };
     assert!(why.starts_with("the setting 'motd' cannot be written into a.ini, since it begins with"), "{why}");
-    assert!(why.ends_with("change the setting, and start it again") && !why.contains("hunter2"), "{why}");
+    assert!(why.ends_with("change the setting, and try again") && !why.contains("hunter2"), "{why}");
     assert!(!format!("{launch:?}").contains("hunter2"), "{launch:?}");
 }

@@ -52,9 +52,9 @@ fn others_may_do_exactly_what_is_shared() {
         let shared: Permissions = asked.into_iter().collect();
         let access = access(OTHER, is_public, shared);
         let refusal = if shared.is_empty() && !is_public { Refusal::NotFound } else { Refusal::NotAllowed };
-        assert_eq!(access.check(Needed::Ownership), Err(refusal), "{shared:?}");
+        assert_eq!(access.check(Needed::Ownership), Err(refusal.clone()), "{shared:?}");
         for permission in Permission::ALL {
-            let expected = if shared.contains(*permission) { Ok(()) } else { Err(refusal) };
+            let expected = if shared.contains(*permission) { Ok(()) } else { Err(refusal.clone()) };
             assert_eq!(access.check((*permission).into()), expected, "{permission} of {shared:?}, public: {is_public}");
         }
     }

@@ -27,7 +27,7 @@ impl fmt::Display for Unheld {
             Some(name) => (format!("the setting '{name}'"), "change the setting"),
             None => ("the server's name".to_owned(), "rename the server"),
         };
-        write!(f, "{what} cannot be written into {path}, since it {why}; {remedy}, and start it again")
+        write!(f, "{what} cannot be written into {path}, since it {why}; {remedy}, and try again")
     }
 }
 

@@ -267,18 +267,24 @@ impl Game {
                 Some(value) if form.fits(value) => Ok((name.clone(), value.clone())),
                 Some(_) => Err(format!(
                     "the setting '{name}' ({title}) has a value that does not fit any more: it {}; change the setting, \
-                     and start the server again",
+                     and try again",
                     form.rule()
                 )),
                 None => {
                     let rule = form.rule();
                     let needs = format!("the setting '{name}' ({title}) needs a value, which {rule}");
                     let why = if help.is_empty() { String::new() } else { format!(" ({help})") };
-                    Err(format!("{needs}{why}; choose one, and start the server again"))
+                    Err(format!("{needs}{why}; choose one, and try again"))
                 }
             }
         };
         self.settings.iter().map(value).collect()
+    }
+
+    /// Returns the reason why a server of this name cannot start with the `chosen` settings; `None` if there is none.
+    pub fn why_unfit(&self, server_name: &str, chosen: &SettingValues) -> Option<String> {
+        let unheld = || self.unheld(server_name, chosen).first().map(ToString::to_string);
+        self.setting_values(chosen).err().or_else(unheld)
     }
 }
 

@@ -3,7 +3,7 @@ use std::time::Duration;
 use agis_base::{OperationId, Reason, StoreError, UserId};
 use async_trait::async_trait;
 
-use super::billing::Billing;
+use super::{billing::Billing, settings::Launched};
 use crate::{
     game::SettingValues,
     host::{Endpoint, Generation, Told},
@@ -30,6 +30,10 @@ pub trait LeaseStore: Send + Sync {
 
     /// Returns the operations that these attempts have lost: they have ended, or other attempts have them.
     async fn lost(&self, held: &[Held]) -> Result<Vec<OperationId>, StoreError>;
+
+    /// Notes the value of every setting that this attempt gives to its game, before the game begins. An attempt that has lost
+    /// its operation notes nothing.
+    async fn note_settings(&self, claim: &Claim, values: &SettingValues) -> Result<(), StoreError>;
 
     /// Stores the facts that the host told so far about an attempt. An attempt that has lost its operation stores nothing.
     async fn tell(&self, held: Held, told: &Told) -> Result<(), StoreError>;
@@ -83,8 +87,9 @@ pub struct Claim {
     pub operation: Operation,
     /// Its server.
     pub server: Server,
-    /// Values that people chose for its settings, as they were when the generation began.
-    pub settings: SettingValues,
+    /// Values of its settings: all of them, if an earlier attempt has noted them for this generation, else those that were
+    /// chosen when it began.
+    pub settings: Launched,
     /// Password of its RCON.
     pub rcon_password: RconPassword,
     /// Generation at which an operation that ended last published the server's status.

@@ -2,7 +2,10 @@ use agis_base::{OperationId, ServerId, StoreError, UserId};
 use async_trait::async_trait;
 
 use super::{billing::Billing, page::Page};
-use crate::operation::{Action, Operation, Refusal, Request, State};
+use crate::{
+    game::Catalogue,
+    operation::{Action, Operation, Refusal, Request, State},
+};
 
 /// Filter of a list of operations; `None` filters nothing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -16,8 +19,14 @@ pub struct OperationFilter {
 /// Operations as rows, seen from those who ask for them.
 #[async_trait]
 pub trait OperationStore: Send + Sync {
-    /// Accepts requests, each by [`crate::power::accept`] under the lock of its server's row, all in one transaction.
-    async fn accept(&self, requests: &[Request], billing: Billing) -> Result<Accepted, StoreError>;
+    /// Accepts requests, each by [`crate::power::accept`] under the lock of its server's row, all in one transaction. The
+    /// catalogue tells whether a server can start with its settings.
+    async fn accept(
+        &self,
+        requests: &[Request],
+        billing: Billing,
+        catalogue: &Catalogue,
+    ) -> Result<Accepted, StoreError>;
 
     /// Returns an operation and the owner of its server, who sees it also if the server is gone.
     async fn operation(&self, id: OperationId) -> Result<Option<(Operation, UserId)>, StoreError>;

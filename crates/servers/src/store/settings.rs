@@ -33,8 +33,17 @@ pub struct StoredSettings {
     pub server: Server,
     /// Values that people chose.
     pub chosen: SettingValues,
-    /// Values that were chosen when the server's generation began.
-    pub launched: SettingValues,
+    /// Values that the last start gave to its game.
+    pub launched: Launched,
+}
+
+/// Values of settings that a start gave to its game.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Launched {
+    /// Value of every setting that the game had then.
+    All(SettingValues),
+    /// Values that were chosen then. An earlier version noted no defaults.
+    Chosen(SettingValues),
 }
 
 /// Reason why settings were not written.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use agis_base::{ServerId, StoreError, Timestamp};
 use agis_servers::{
     Action, Origin, Request, Server, State,
+    game::{Catalogue, SettingValues},
     operation::{Identity, SUPERSEDED},
     store::{Accepted, Billing},
 };
@@ -18,6 +19,7 @@ use super::{
 };
 use crate::{
     error::{Fault, understood},
+    json::Json,
     notify::{OPERATIONS, ring},
     purses::Purses,
     schema::{clock_timestamp, game_servers, now, operations},
@@ -27,11 +29,12 @@ use crate::{
     word::{Stored, stored},
 };
 
-/// Decides on requests, and writes the decisions.
+/// Decides on requests, and writes the decisions. Only a restart needs the catalogue.
 pub(crate) async fn accept(
     conn: &mut AsyncPgConnection,
     requests: &[Request],
     billing: Billing,
+    catalogue: Option<&Catalogue>,
 ) -> Result<Accepted, Fault<StoreError>> {
     let at: Timestamp = diesel::select(now()).get_result(conn).await?;
     let purses = match billing {
@@ -40,8 +43,9 @@ pub(crate) async fn accept(
     };
     let (servers, slots) = lock_servers(conn, requests).await?;
     let granted = granted(conn, requests, &servers).await?;
+    let unfit = unfit(conn, requests, &servers, catalogue).await?;
     let known = known(conn, requests).await?;
-    let draft = Draft::new(requests, servers, slots, Standing { granted, purses }, known, at);
+    let draft = Draft::new(requests, servers, slots, Standing { granted, purses, unfit }, known, at);
     let superseded = supersede(conn, &draft).await?;
     insert(conn, &draft.new).await?;
     update_servers(conn, &draft).await?;
@@ -71,6 +75,30 @@ async fn lock_servers(
         servers.insert(server.id, server);
     }
     Ok((servers, slots))
+}
+
+/// Returns the servers that are to be restarted, and cannot start with their settings, with the reason. Settings are read, as
+/// they are changed, with the servers' rows locked.
+async fn unfit(
+    conn: &mut AsyncPgConnection,
+    requests: &[Request],
+    servers: &BTreeMap<ServerId, Server>,
+    catalogue: Option<&Catalogue>,
+) -> Result<BTreeMap<ServerId, String>, Fault<StoreError>> {
+    let restarts = requests.iter().filter(|request| request.action == Action::Restart);
+    let restarts: BTreeSet<_> = restarts.map(|request| request.server.0).collect();
+    let Some(catalogue) = catalogue.filter(|_| !restarts.is_empty()) else { return Ok(BTreeMap::new()) };
+    let rows: Vec<(i32, Json<SettingValues>)> = game_servers::table
+        .filter(game_servers::id.eq_any(restarts))
+        .select((game_servers::id, game_servers::settings))
+        .load(conn)
+        .await?;
+    let why = |(id, Json(chosen)): (i32, Json<SettingValues>)| {
+        let server = servers.get(&ServerId(id))?;
+        // A process may not know the games of other hosts.
+        Some((server.id, catalogue.get(&server.game_type)?.why_unfit(&server.name, &chosen)?))
+    };
+    Ok(rows.into_iter().filter_map(why).collect())
 }
 
 /// Returns the grants of the actors that own none of these servers. Grants are read, as they are changed, with the servers'

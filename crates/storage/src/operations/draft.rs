@@ -6,7 +6,7 @@ use agis_base::{ChannelId, OperationId, ServerId, Timestamp, Trace};
 use agis_servers::{
     Action, Operation, Origin, Request, Server, State,
     operation::{Identity, Refusal, SUPERSEDED},
-    power,
+    power::{self, Prospects},
     store::Accepted,
 };
 
@@ -26,6 +26,8 @@ pub(super) struct Standing {
     pub(super) granted: Granted,
     /// Credits of the owners; empty if nobody pays.
     pub(super) purses: Purses,
+    /// Servers that cannot start with their settings, with the reason.
+    pub(super) unfit: BTreeMap<ServerId, String>,
 }
 
 /// Decisions on the requests of one transaction, before they are written.
@@ -87,7 +89,11 @@ impl Draft {
             return Answer::Refused(Refusal::NotFound);
         }
         let access = servers::access(server, &request.actor, &standing.granted);
-        let decision = match power::accept(server, access, request, standing.purses.left_for(server.id), at) {
+        let prospects = Prospects {
+            credits: standing.purses.left_for(server.id),
+            unfit: standing.unfit.get(&server.id).map(String::as_str),
+        };
+        let decision = match power::accept(server, access, request, &prospects, at) {
             Ok(decision) => decision,
             Err(refusal) => return Answer::Refused(refusal),
         };

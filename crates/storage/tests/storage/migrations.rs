@@ -44,7 +44,7 @@ async fn the_names_that_operators_know_are_there() {
 }
 
 /// Counts of the rows in `migrations/rows.sql`.
-const COUNTED: [(&str, &str); 35] = [
+const COUNTED: [(&str, &str); 36] = [
     ("users", "users"),
     ("totals", "user_stats where total_commands_used = 5"),
     ("servers", "game_servers where deleted_at is null"),
@@ -72,6 +72,7 @@ const COUNTED: [(&str, &str); 35] = [
     ("hosts", "hosts"),
     ("players", "server_players"),
     ("settings", "game_servers where settings <> '{}'"),
+    ("settings of runs", "game_servers where run_settings is not null"),
     ("requests to consoles", "console_requests"),
     ("commands", "server_commands"),
     ("RCON passwords", "game_servers where rcon_password = 'pw'"),
@@ -84,7 +85,8 @@ const COUNTED: [(&str, &str); 35] = [
 
 /// Losses of each migration that can be reverted, from the newest to the oldest. docs/operations/rollback.md tells of
 /// them.
-const LOST: [(&str, &[&str]); 37] = [
+const LOST: [(&str, &[&str]); 38] = [
+    ("run_settings", &["settings of runs"]),
     ("labels", &["labels"]),
     ("holds", &["holds"]),
     ("commands", &["commands", "RCON passwords"]),

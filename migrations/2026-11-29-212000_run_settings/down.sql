@@ -1,0 +1,1 @@
+alter table game_servers drop column run_settings;
