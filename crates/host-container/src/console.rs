@@ -181,9 +181,7 @@ pub(crate) async fn type_line(
 /// Writes a line, whole or not at all (pipe(7): at most `PIPE_BUF` bytes), to the standard input of the container's first
 /// process, and never waits.
 fn type_into_pipe(container: &str, pid: i32, line: &[u8]) -> Result<(), ConsoleError> {
-    // The process may have ended, and another one may have its number.
-    let group = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
-    if !group.contains(container) {
+    if !is_of(container, pid) {
         return Err(ConsoleError::NotRunning);
     }
     let wrong = |error: std::io::Error| ConsoleError::Unavailable(format!("the input of the container: {error}"));
@@ -199,6 +197,15 @@ fn type_into_pipe(container: &str, pid: i32, line: &[u8]) -> Result<(), ConsoleE
         Err(error) if error.raw_os_error() == Some(Errno::AGAIN.raw_os_error()) => Err(ConsoleError::Busy),
         Err(error) => Err(wrong(error)),
     }
+}
+
+/// Checks whether a process is the first one of the container: it may have ended, and another one may have its number. The
+/// parent is Podman's monitor of the container. A container of a rootless engine may have no cgroup of its own.
+fn is_of(container: &str, pid: i32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let parent = status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap_or_default().trim().to_owned();
+    let command = std::fs::read(format!("/proc/{parent}/cmdline")).unwrap_or_default();
+    command.split(|byte| *byte == 0).any(|argument| argument == container.as_bytes())
 }
 
 impl From<Trouble> for ConsoleError {

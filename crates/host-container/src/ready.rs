@@ -1,9 +1,9 @@
 //! Checks whether players can join a running container.
 
-use agis_machine::ready::{is_open_to, is_sign};
+use agis_machine::ready::is_open_to;
 use agis_servers::{
     console::{Begin, Position},
-    game::{Protocol, ReadyWhen},
+    game::{Protocol, ReadyWhen, is_sign},
     host::HostError,
 };
 use chrono::Utc;

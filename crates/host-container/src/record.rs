@@ -38,8 +38,11 @@ pub(crate) struct Run {
     pub(crate) pty: bool,
     /// Limit of its memory.
     pub(crate) memory: Option<Size>,
-    /// Limit of its world.
+    /// Limit of its files.
     pub(crate) disk: Option<Size>,
+    /// Whether the game can write outside of its world. An earlier version did not note it.
+    #[serde(default)]
+    pub(crate) has_layer: bool,
     /// Whether players could join.
     pub(crate) was_ready: bool,
     /// Reason for which AGIS asked the run to end; `None` if it did not.

@@ -50,7 +50,7 @@ fn containment(brand: Brand, is_root: bool, info: &SystemInfo) -> Containment {
     report
         .with(
             Boundary::Disk,
-            "the world alone, measured at each start and every minute, or less often where that takes long",
+            "the world, and what the game writes elsewhere, measured every minute, or less often where that takes long",
         )
         .without(Boundary::Console, "the engine reads at any rate, and keeps the last 18 MB")
 }

@@ -132,6 +132,7 @@ impl Start<'_> {
             pty: game.pty,
             memory: game.limits.memory,
             disk: game.limits.disk,
+            has_layer: !container.is_read_only,
             was_ready: false,
             asked: None,
             was_killed: false,

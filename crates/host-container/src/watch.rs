@@ -4,8 +4,14 @@ use std::{fs, sync::Arc, time::Duration};
 
 use agis_base::ServerId;
 use agis_machine::{SERVERS, dir::blocking, disk::usage};
-use agis_servers::host::{HostError, Slot};
-use bollard::{models::EventMessage, query_parameters::EventsOptionsBuilder};
+use agis_servers::{
+    game::Size,
+    host::{HostError, Slot},
+};
+use bollard::{
+    models::EventMessage,
+    query_parameters::{EventsOptionsBuilder, InspectContainerOptionsBuilder},
+};
 use futures_util::StreamExt;
 use tokio::time::sleep;
 
@@ -57,20 +63,23 @@ fn started(setup: &Setup, event: &EventMessage) -> Option<ServerId> {
     (event.action.as_deref() == Some("start")).then(|| names::server(setup.machine.id, labels))?
 }
 
-/// Measures the world of each running server that has a limit, and stops the game above the limit.
+/// Measures the files of each running server that has a limit, and stops the game above the limit.
 pub(crate) async fn look_at_worlds(setup: &Arc<Setup>) -> Result<(), HostError> {
     let looking = Arc::clone(setup);
-    let beyond = blocking(move || {
+    let all = blocking(move || {
         let servers = fs::read_dir(looking.machine.root.join(SERVERS)).into_iter().flatten().flatten();
         let servers = servers.filter_map(|entry| entry.file_name().to_str()?.parse::<ServerId>().ok());
-        Ok(servers.filter_map(|server| is_beyond(&looking, server)).collect::<Vec<_>>())
+        Ok(servers.filter_map(|server| measured(&looking, server)).collect::<Vec<_>>())
     });
-    for (server, run) in beyond.await? {
+    for Measured { server, run, limit, world } in all.await? {
+        let files = if world > limit.bytes() { "world" } else { "world and the other files of its container" };
+        if world <= limit.bytes() && world.saturating_add(layer(setup, server, &run).await) <= limit.bytes() {
+            continue;
+        }
         tracing::warn!(%server, "world is near or beyond its limit");
         let setup = Arc::clone(setup);
         tokio::spawn(async move {
-            let limit = run.disk.map(|limit| limit.to_string()).unwrap_or_default();
-            let why = format!("its world grew beyond its limit of {limit}");
+            let why = format!("its {files} grew beyond its limit of {limit}");
             let ending = Ending { setup: &setup, server, generation: run.generation, operation: None, why: &why };
             if let Err(error) = ending.bring_down(run.generation.saturating_add(1), &Slot::default()).await {
                 tracing::warn!(%server, %error, "server with a large world could not be stopped");
@@ -80,10 +89,34 @@ pub(crate) async fn look_at_worlds(setup: &Arc<Setup>) -> Result<(), HostError> 
     Ok(())
 }
 
-/// Returns the run of a server whose world is larger than its limit.
-fn is_beyond(setup: &Setup, server: ServerId) -> Option<(ServerId, Run)> {
+/// Running server with a limit.
+struct Measured {
+    server: ServerId,
+    run: Run,
+    limit: Size,
+    /// Bytes of its world.
+    world: u64,
+}
+
+fn measured(setup: &Setup, server: ServerId) -> Option<Measured> {
     let dir = setup.machine.dir(server);
     let run = Run::read(&dir).ok()?.filter(|run| run.end.is_none() && run.asked.is_none())?;
-    let limit = run.disk?;
-    (usage(&dir.world()) > limit.bytes()).then_some((server, run))
+    Some(Measured { server, limit: run.disk?, world: usage(&dir.world()), run })
+}
+
+/// Returns the bytes that a game has written outside of its world, as far as the engine tells. Engines can limit them on few
+/// kinds of disks only.
+async fn layer(setup: &Setup, server: ServerId, run: &Run) -> u64 {
+    if !run.has_layer {
+        return 0;
+    }
+    let options = InspectContainerOptionsBuilder::default().size(true).build();
+    let found = setup.engine.work(async |docker| docker.inspect_container(&run.container, Some(options)).await).await;
+    match found {
+        Ok(found) => found.size_rw.and_then(|bytes| bytes.try_into().ok()).unwrap_or_default(),
+        Err(trouble) => {
+            tracing::debug!(%server, ?trouble, "files of a container could not be measured");
+            0
+        }
+    }
 }

@@ -85,3 +85,26 @@ async fn world_beyond_its_limit_ends_the_run() {
     let Err(HostError::Failed(why)) = begin(&host, ONE, 2, &game).await else { panic!("the world is too large") };
     assert!(why.starts_with("its world takes 2.9 MiB"), "{why}");
 }
+
+#[tokio::test]
+async fn files_beside_the_world_count() {
+    let bench = Bench::new();
+    let host = bench.host();
+    let game = script(
+        "echo up; head -c 3000000 /dev/zero >/bin/large; sleep 1000",
+        "ready = { when = { log = 'up' } }\nlimits = { disk = '1MiB' }",
+        "world = '/data'\nread_only = false\nuser = '0:0'",
+    );
+    start(&host, ONE, 1, &game).await.expect("a start");
+    eventually(async || {
+        host.look_after_disk().await.expect("a look");
+        !matches!(host.observe(ONE).await, Ok(Observed::Running { .. }))
+    })
+    .await;
+    let why = "its world and the other files of its container grew beyond its limit of 1 MiB";
+    assert_eq!(host.observe(ONE).await, Ok(ended(1, why)));
+    // They went with the container.
+    start(&host, ONE, 2, &script("echo up; sleep 1000", "ready = { when = { log = 'up' } }", "world = '/data'"))
+        .await
+        .expect("a start");
+}

@@ -121,6 +121,34 @@ async fn network_of_the_next_start_stays() {
 }
 
 #[tokio::test]
+async fn killed_program_leaves_a_deletion_to_the_next() {
+    let bench = Bench::new();
+    let (game, next) = (demo(&[], ""), bench.host());
+    for (round, call) in ["/kill", "DELETE /containers", "DELETE /networks"].into_iter().enumerate() {
+        let generation = i64::try_from(round).expect("small") * 2 + 1;
+        start(&next, ONE, generation, &game).await.expect("a start");
+        let proxy = Proxy::holding(&bench.engine.socket(), call).await;
+        let dying = bench.host_at(proxy.path());
+        tokio::select! {
+            deleted = apply(&dying, ONE, generation + 1, Target::Deleted) => panic!("{call}: {deleted:?}"),
+            () = eventually(async || proxy.was_played()) => {}
+        }
+        // Its last call may come late all the same.
+        proxy.release();
+        assert_eq!(apply(&next, ONE, generation + 1, Target::Deleted).await, Ok(Reached::Deleted), "{call}");
+        assert_eq!(next.observe(ONE).await, Ok(Observed::Absent), "{call}");
+        assert!(bench.containers().await.is_empty(), "{call}");
+        let kept = std::fs::read_dir(bench.data.path().join("trash")).expect("a trash").count();
+        assert_eq!(kept, round + 1, "{call}: each world is kept once");
+    }
+    eventually(async || {
+        let _ = timeout(Duration::from_millis(500), next.run(CancellationToken::new())).await;
+        bench.networks().await.is_empty()
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn stop_of_a_start_that_is_about_to_run_is_no_crash() {
     let bench = Bench::new();
     let (game, host) = (demo(&[], ""), bench.host());

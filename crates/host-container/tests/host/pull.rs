@@ -10,11 +10,11 @@ use tokio::task::spawn_blocking;
 
 use crate::{
     ONE, TWO,
-    bench::{Bench, begin, eventually, program, running, script_of, within},
+    bench::{Bench, PACE, begin, eventually, program, running, script_of, within},
 };
 
 /// Keeps the deadlines of a pull short.
-const HASTY: Pace = Pace { stall: Duration::from_secs(2), ..Pace::DEFAULT };
+const HASTY: Pace = Pace { stall: Duration::from_secs(2), ..PACE };
 
 #[tokio::test]
 async fn pull_is_told_and_done_once() {
@@ -65,6 +65,24 @@ async fn pull_that_fails_is_done_by_the_next_start() {
     let absent = script_of(&registry.image().replace("pulled", "absent"), "sleep 1000");
     let Err(HostError::Failed(why)) = begin(&host, TWO, 1, &absent).await else { panic!("there is no such image") };
     assert!(why.contains("cannot be pulled"), "{why}");
+}
+
+#[tokio::test]
+async fn pull_has_a_deadline_in_total() {
+    let (bench, registry) = (Bench::bare(), Registry::start().expect("a registry"));
+    // Each drop is progress, so the pull does not stall.
+    registry.set_mood(Mood::Slow);
+    let host = bench.host_at_pace(Pace { pull: Duration::from_secs(3), ..PACE });
+    let game = script_of(&registry.image(), "echo up; sleep 1000");
+    let Err(HostError::Failed(why)) = begin(&host, ONE, 1, &game).await else { panic!("it takes too long") };
+    assert!(why.contains("took longer than 3 s"), "{why}");
+    registry.set_mood(Mood::Quick);
+    let mut generation = 1;
+    eventually(async || {
+        generation += 1;
+        matches!(begin(&bench.host(), ONE, generation, &game).await, Ok(Reached::Running(_)))
+    })
+    .await;
 }
 
 #[tokio::test]
