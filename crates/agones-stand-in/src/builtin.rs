@@ -1,6 +1,7 @@
 //! The kinds of Kubernetes' own, and what an API server makes of an object of theirs.
 
-use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod};
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::serde::Serialize;
 use k8s_openapi::serde::de::DeserializeOwned;
@@ -16,6 +17,7 @@ pub(crate) fn decode(kind: Kind, object: &mut Value) -> Result<Vec<String>> {
         Kind::ConfigMap => through::<ConfigMap>(object),
         Kind::PersistentVolumeClaim => through::<PersistentVolumeClaim>(object),
         Kind::Pod => through::<Pod>(object),
+        Kind::Secret => through::<Secret>(object),
         Kind::GameServer | Kind::Fleet => match object.get_mut("metadata") {
             Some(metadata) => through::<ObjectMeta>(metadata).map(|unknown| prefixed("metadata", unknown)),
             None => Ok(Vec::new()),
@@ -90,14 +92,29 @@ pub(crate) fn fill(kind: Kind, object: &mut Value) {
                 object["spec"]["restartPolicy"] = "Always".into();
             }
         }
+        Kind::Secret => {
+            if object["type"].is_null() {
+                object["type"] = "Opaque".into();
+            }
+            fold_texts(object);
+        }
         _ => {}
+    }
+}
+
+/// Puts the texts of a Secret among its data, as the server does when it is written.
+fn fold_texts(object: &mut Value) {
+    let Some(texts) = object.as_object_mut().and_then(|object| object.remove("stringData")) else { return };
+    for (key, text) in texts.as_object().into_iter().flatten() {
+        let bytes = ByteString(text.as_str().unwrap_or_default().as_bytes().to_vec());
+        object["data"][key] = json!(bytes);
     }
 }
 
 /// Checks an object beyond its types; `stored` is the object that an update replaces.
 pub(crate) fn check(kind: Kind, stored: Option<&Value>, object: &Value) -> Result<()> {
     let causes = match kind {
-        Kind::ConfigMap => config_map(stored, object),
+        Kind::ConfigMap | Kind::Secret => config_map(stored, object),
         Kind::PersistentVolumeClaim => claim(stored, object),
         Kind::Pod => pod(stored, object),
         Kind::GameServer | Kind::Fleet => Vec::new(),

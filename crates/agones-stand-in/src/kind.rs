@@ -9,6 +9,8 @@ pub enum Kind {
     PersistentVolumeClaim,
     /// core/v1
     Pod,
+    /// core/v1
+    Secret,
     /// agones.dev/v1
     GameServer,
     /// agones.dev/v1
@@ -16,8 +18,8 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 5] =
-        [Self::ConfigMap, Self::PersistentVolumeClaim, Self::Pod, Self::GameServer, Self::Fleet];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::ConfigMap, Self::PersistentVolumeClaim, Self::Pod, Self::Secret, Self::GameServer, Self::Fleet];
 
     /// As in `kind:`.
     #[must_use]
@@ -26,6 +28,7 @@ impl Kind {
             Self::ConfigMap => "ConfigMap",
             Self::PersistentVolumeClaim => "PersistentVolumeClaim",
             Self::Pod => "Pod",
+            Self::Secret => "Secret",
             Self::GameServer => "GameServer",
             Self::Fleet => "Fleet",
         }
@@ -38,6 +41,7 @@ impl Kind {
             Self::ConfigMap => "configmaps",
             Self::PersistentVolumeClaim => "persistentvolumeclaims",
             Self::Pod => "pods",
+            Self::Secret => "secrets",
             Self::GameServer => "gameservers",
             Self::Fleet => "fleets",
         }

@@ -66,7 +66,10 @@ fn step_pod(world: &mut World, name: &str) -> Option<()> {
     let change = if pod["spec"]["nodeName"].is_null() {
         schedule(world, pod)
     } else if pod["status"]["phase"] == "Pending" {
-        run(pod, is_ready(world, pod))
+        match secrets(pod).find(|name| world.store.get(Kind::Secret, name).is_none()) {
+            Some(missing) => wait(pod, missing),
+            None => run(pod, is_ready(world, pod)),
+        }
     } else if !is_pod_ready(pod) && is_ready(world, pod) {
         run(pod, true)
     } else {
@@ -95,6 +98,28 @@ fn end(world: &mut World, name: &str, pod: Value) -> Option<()> {
 fn claims(pod: &Value) -> impl Iterator<Item = &str> {
     let volumes = pod["spec"]["volumes"].as_array().into_iter().flatten();
     volumes.filter_map(|volume| volume["persistentVolumeClaim"]["claimName"].as_str())
+}
+
+/// Returns the secrets from which a pod takes variables.
+fn secrets(pod: &Value) -> impl Iterator<Item = &str> {
+    let containers = pod["spec"]["containers"].as_array().into_iter().flatten();
+    let variables = containers.flat_map(|container| container["env"].as_array().into_iter().flatten());
+    variables.filter_map(|variable| variable["valueFrom"]["secretKeyRef"]["name"].as_str())
+}
+
+/// A container is not made before its variables are known.
+fn wait(pod: &Value, missing: &str) -> Value {
+    let containers = pod["spec"]["containers"].as_array().into_iter().flatten();
+    let why = json!({"reason": "CreateContainerConfigError", "message": format!("secret {missing:?} not found")});
+    let statuses: Vec<_> = containers
+        .map(|container| {
+            json!({
+                "name": container["name"], "image": container["image"], "imageID": "", "ready": false, "restartCount": 0,
+                "state": {"waiting": why},
+            })
+        })
+        .collect();
+    json!({"status": {"containerStatuses": statuses}})
 }
 
 fn schedule(world: &World, pod: &Value) -> Value {

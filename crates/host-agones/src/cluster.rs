@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use agis_servers::host::HostError;
-use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod};
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret};
 use kube::{
     Api, Client, ResourceExt,
     api::{DeleteParams, ListParams, Preconditions},
@@ -41,6 +41,7 @@ pub(crate) struct Cluster {
     pub(crate) moved: Arc<OnceCell<()>>,
     pub(crate) worlds: Api<PersistentVolumeClaim>,
     pub(crate) pods: Api<Pod>,
+    pub(crate) secrets: Api<Secret>,
 }
 
 impl Cluster {
@@ -54,6 +55,7 @@ impl Cluster {
             moved: Arc::default(),
             worlds: Api::namespaced(client.clone(), &namespace),
             pods: Api::namespaced(client.clone(), &namespace),
+            secrets: Api::namespaced(client.clone(), &namespace),
             name,
             namespace,
             fence_namespace,

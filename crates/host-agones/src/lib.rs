@@ -5,9 +5,10 @@
 //! - `fence`: a ConfigMap with the highest generation of a server, and its GameServer
 //! - `former`: moves the fences of older versions, which stood beside the games
 //! - `gameserver`: reads Agones' status; `address`: the address in it
-//! - `template`: turns an entry of the catalogue into a GameServer; `entry`: writes the template of a container's entry
+//! - `template`: turns an entry of the catalogue into a GameServer; `entry`: writes the template of a container's entry,
+//!   `secret`: the Secret beside it, `ports`: ports of the nodes
 //! - `fleet`: allocates a GameServer from a Fleet
-//! - `console`: reads a console
+//! - `console`: reads a console; `ready`: signs that AGIS itself looks for
 //! - `view`: reports of the watches, `follow`: the watches, `sight`: their freshness; `reaper`: takes away unwanted
 //!   objects
 //! - `cluster`: calls to the API server, their deadline, and the meaning of their failures
@@ -29,7 +30,10 @@ mod former;
 mod gameserver;
 mod host;
 mod names;
+mod ports;
+mod ready;
 mod reaper;
+mod secret;
 mod sight;
 mod start;
 mod stop;

@@ -4,18 +4,20 @@ use std::{sync::Arc, time::Instant};
 
 use agis_base::{OperationId, ServerId};
 use agis_servers::{
-    game::{Runs, World},
+    game::{Container, GamePort, Runs, World},
     host::{Generation, HostError, Launch, Reached, Slot},
 };
 use kube::{ResourceExt, api::PostParams};
+use tokio::time::timeout;
 
 use crate::{
     cluster::{CONFLICT, Cluster, Trouble, ask},
-    entry,
+    entry::{self, Site},
     fence::{Chosen, Fence, Held},
     fleet::{self, Allocator},
     gameserver::{self, End, GameServer, Phase, is_going},
     names,
+    ready::{self, Sign},
     stop::{bring_down, take_away},
     template::Template,
     view::{Looks, Seen, View},
@@ -37,11 +39,16 @@ impl Start<'_> {
     /// Returns once players can join, or once their game has ended well. `held` is the fence of this generation.
     pub(crate) async fn run(&self, held: Held) -> Result<Reached, HostError> {
         match held.fence.chosen.clone() {
-            Some(chosen) => self.until_ready(&chosen, None).await,
+            Some(chosen) => {
+                self.hand_over_secrets(&chosen, None).await?;
+                self.until_ready(&chosen, None).await
+            }
             None => {
                 let made = self.make().await?;
                 let chosen = self.choose(held, &made).await?;
-                self.until_ready(&chosen, Some(made).filter(|made| chosen.is(made))).await
+                let made = Some(made).filter(|made| chosen.is(made));
+                self.hand_over_secrets(&chosen, made.as_ref()).await?;
+                self.until_ready(&chosen, made).await
             }
         }
     }
@@ -60,11 +67,33 @@ impl Start<'_> {
                 self.created(template.with_world(world.as_ref(), self.server), world.as_ref()).await
             }
             Runs::Container(container) => {
-                let template = entry::template(self.launch, container, self.server);
+                let ports = match container.has_public_ports {
+                    true => self.cluster.free_ports(game, self.server).await?,
+                    false => game.ports.clone(),
+                };
+                let template = entry::template(&self.site(container, &ports));
                 self.created(template, entry::world(game, container).as_ref()).await
             }
             Runs::Process(_) => Err(HostError::Failed(format!("the game '{}' is not made for Agones", game.key))),
         }
+    }
+
+    fn site<'b>(&'b self, container: &'b Container, ports: &'b [GamePort]) -> Site<'b> {
+        Site { launch: self.launch, container, server: self.server, generation: self.generation, ports }
+    }
+
+    /// Gives the game's secrets to the pod, which waits for them. `made` is the GameServer, if it is at hand.
+    async fn hand_over_secrets(&self, chosen: &Chosen, made: Option<&GameServer>) -> Result<(), HostError> {
+        let Runs::Container(container) = &self.launch.game.runs else { return Ok(()) };
+        let found = match made {
+            Some(_) => None,
+            None => self.look(chosen).await?,
+        };
+        // One that is gone needs nothing.
+        let Some(gameserver) = made.or(found.as_ref().map(|(found, _)| &**found)) else { return Ok(()) };
+        let ports = entry::read_ports(&self.launch.game, &gameserver.spec);
+        let secrets = entry::secrets(&self.site(container, &ports));
+        self.cluster.keep_secret(chosen, self.labels(), &secrets).await
     }
 
     /// Writes a GameServer into the fence, unless another attempt was quicker.
@@ -134,6 +163,7 @@ impl Start<'_> {
         let within = self.launch.game.ready.within();
         let until = Instant::now() + within;
         let (mut changes, mut looks) = (self.view.follow(&chosen.name), Looks::new(self.cluster.pace));
+        let mut sign = Sign::of(&self.launch.game.ready.when);
         let mut known = known.map(|made| (Arc::new(made), None));
         let mut is_due = false;
         loop {
@@ -147,8 +177,11 @@ impl Start<'_> {
             }) else {
                 return Err(HostError::Failed("its game server is gone from the cluster".into()));
             };
-            match gameserver::phase(&gameserver, pod.as_deref()) {
-                Phase::Running(endpoint) => return Ok(Reached::Running(endpoint)),
+            let phase = gameserver::phase(&gameserver, pod.as_deref());
+            let runs = matches!(phase, Phase::Running(_));
+            let is_ready = runs && sign.has_come(self.cluster, &gameserver).await?;
+            match phase {
+                Phase::Running(endpoint) if is_ready => return Ok(Reached::Running(endpoint)),
                 Phase::Ended(End { how, good }) => {
                     self.take_down(&gameserver).await?;
                     return match good && gameserver::was_ready(&gameserver) {
@@ -156,15 +189,17 @@ impl Start<'_> {
                         false => Err(HostError::Failed(how)),
                     };
                 }
-                Phase::Starting | Phase::Unreadable(_) if Instant::now() >= until => {
+                Phase::Running(_) | Phase::Starting | Phase::Unreadable(_) if Instant::now() >= until => {
                     let why = self.waits_for(&gameserver).await;
                     self.take_down(&gameserver).await?;
                     return Err(HostError::Failed(format!("not ready within {} s: {why}", within.as_secs())));
                 }
-                Phase::Starting | Phase::Unreadable(_) => {}
+                Phase::Running(_) | Phase::Starting | Phase::Unreadable(_) => {}
             }
             self.slot.leave();
-            is_due = changes.or_look(&mut looks, until).await;
+            // Nobody tells of a sign on the console.
+            let patience = if runs { ready::LOOK } else { within };
+            is_due = timeout(patience, changes.or_look(&mut looks, until)).await.unwrap_or_default();
         }
     }
 

@@ -8,7 +8,7 @@ use std::{
 };
 
 use agis_machine::{dir::ServerDir, ready};
-use agis_servers::game::ReadyWhen;
+use agis_servers::game::{ReadyWhen, is_sign};
 use rustix::process::Signal;
 use tokio::time::{Instant, interval, sleep, sleep_until, timeout};
 
@@ -185,7 +185,7 @@ impl Supervisor {
     fn hear(&mut self, heard: &Heard) -> io::Result<()> {
         self.console.hear(heard);
         match (&self.stage, &self.spec.ready.when, heard) {
-            (Stage::Starting { .. }, ReadyWhen::Log(sign), Heard::Line(it)) if ready::is_sign(it.line(), sign) => {
+            (Stage::Starting { .. }, ReadyWhen::Log(sign), Heard::Line(it)) if is_sign(it.line(), sign) => {
                 self.become_ready()
             }
             _ => Ok(()),

@@ -19,6 +19,7 @@ mod query;
 mod rcon;
 mod reading;
 mod setting;
+mod sign;
 mod template;
 
 pub use about::{About, Tried};
@@ -35,6 +36,7 @@ pub use setting::{
     GameSetting, SETTING_PORTS_MAX, SettingBy, SettingChoice, SettingForm, SettingProblem, SettingType, SettingValue,
     SettingValues, TextForm,
 };
+pub use sign::is_sign;
 pub use template::{Placeholder, fill_plainly};
 
 /// A game as the catalogue describes it.

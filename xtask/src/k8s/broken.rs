@@ -143,7 +143,7 @@ const TOGETHER: &[Broken] = &[
     ("catalogue_is_right", FLEET, |it| it["metadata"]["name"] = json!("other")),
     ("catalogue_is_right", CATALOGUE, |it| games(it, "title", "name")),
     ("catalogue_is_right", CATALOGUE, |it| games(it, r#"fleet = "arena""#, "")),
-    ("catalogue_is_right", CATALOGUE, |it| games(it, r#"when = "port""#, "when = { delay = 5 }")),
+    ("catalogue_is_right", CATALOGUE, |it| games(it, "grace_s = 60", r#"how = { console = "stop" }"#)),
     ("catalogue_is_right", CATALOGUE, |it| games(it, r#"when = "ready""#, r#"when = "port""#)),
     ("catalogue_is_right", CATALOGUE, |it| {
         games(it, r#"fleet = "arena""#, "fleet = \"arena\"\nworld = { size = \"1Gi\", mount = \"/data\" }");

@@ -36,6 +36,7 @@ const ALLOWED: &[(&str, &str, &str, &[&str])] = &[
     ("agis-api", "", "persistentvolumeclaims", &["get", "create", "delete"]),
     ("agis-api", "", "pods", &["get", "list", "watch"]),
     ("agis-api", "", "pods/log", &["get"]),
+    ("agis-api", "", "secrets", &["create"]),
     ("agis-api-move", "", "configmaps", &["list", "delete"]),
     ("agis-api-fences", "", "configmaps", &["get", "list", "create", "update", "delete"]),
 ];

@@ -42,6 +42,7 @@ fn short(kind: Kind) -> &'static [&'static str] {
         Kind::ConfigMap => &["cm"],
         Kind::PersistentVolumeClaim => &["pvc"],
         Kind::Pod => &["po"],
+        Kind::Secret => &[],
         Kind::GameServer => &["gs"],
         Kind::Fleet => &["flt"],
     }

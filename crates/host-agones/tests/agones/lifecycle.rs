@@ -99,6 +99,56 @@ async fn containers_entry_runs_with_its_settings_and_world() {
 }
 
 #[tokio::test]
+async fn secrets_go_with_their_game_server() {
+    let scene = Scene::new().await;
+    let process = scene.process();
+    let mut order = scene.start(1, "entry");
+    let Target::Running(launch) = &mut order.target else { panic!("it is a start") };
+    launch.settings.insert("key".to_owned(), json!("hunter2").into());
+    process.running(&order).await;
+    let made = scene.the_one().await;
+    assert!(!made.data.to_string().contains("hunter2"), "{:?}", made.data);
+    let name = made.name_any();
+    let secret = scene.secrets().get(&name).await.expect("a secret");
+    assert_eq!(secret.data.expect("data")["KEY"].0, b"hunter2");
+    assert_eq!(secret.metadata.owner_references.expect("an owner")[0].uid, made.uid().expect("an id"));
+    // Another process continues the start.
+    assert!(matches!(scene.process().apply(&order).await, Ok(Reached::Running(_))));
+    assert_eq!(process.apply(&scene.stop(2)).await, Ok(Reached::Stopped));
+    wait::until(SOON, "the end of the secret", async || {
+        scene.secrets().get_opt(&name).await.expect("an answer").is_none().then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn console_says_when_a_game_is_ready() {
+    let scene = Scene::on_stand_in().await;
+    let process = scene.process();
+    let (order, delayed) = (scene.start(1, "tells"), Duration::from_millis(300));
+    let mut start = pin!(process.running(&order));
+    let name = format!("agis-{}-1", scene.server);
+    let runs = wait::until(SOON, "a pod that runs", async || {
+        let pod = scene.pods().get_opt(&name).await.expect("an answer")?;
+        pod.status?.conditions?.iter().any(|it| it.type_ == "Ready" && it.status == "True").then_some(())
+    });
+    tokio::select! {
+        endpoint = &mut start => panic!("it has said nothing: {endpoint:?}"),
+        () = async { runs.await; tokio::time::sleep(delayed).await } => {}
+    }
+    scene.stand_in().print(&name, "loading the world");
+    scene.stand_in().print(&name, "[12:00] server is up!");
+    let endpoint = start.await;
+    // The game knows the very ports that players use.
+    let spec = scene.the_one().await.data["spec"].clone();
+    let number = i64::from(endpoint.port);
+    assert_eq!((&spec["ports"][0]["hostPort"], &spec["ports"][0]["containerPort"]), (&json!(number), &json!(number)));
+    assert_eq!(spec["ports"][1]["hostPort"], number + 1);
+    let env = spec["template"]["spec"]["containers"][0]["env"].as_array().expect("variables").clone();
+    assert!(env.contains(&json!({ "name": "PORT", "value": number.to_string() })), "{env:?}");
+}
+
+#[tokio::test]
 async fn created_objects_name_their_server() {
     for game in ["sdk", "fleet"] {
         let scene = Scene::of(game).await;

@@ -15,7 +15,7 @@ use agis_servers::{
     host::{Endpoint, Host, HostError, Launch, Observed, Order, Progress, Reached, Slot, Target},
 };
 use agis_test_support::wait;
-use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod};
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret};
 use kube::{
     Api, Client, ResourceExt,
     api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, PostParams},
@@ -238,6 +238,10 @@ impl Scene {
         Api::default_namespaced(self.client.clone())
     }
 
+    pub(crate) fn secrets(&self) -> Api<Secret> {
+        Api::default_namespaced(self.client.clone())
+    }
+
     pub(crate) fn pods(&self) -> Api<Pod> {
         Api::default_namespaced(self.client.clone())
     }
@@ -438,11 +442,24 @@ limits = {{ memory = "128MiB", cpu = 0.2, disk = "1GiB" }}
 image = "{image}"
 user = "1000:1000"
 world = "/data"
-env = {{ AGIS_TEST_GAME = "silent", TCP = "TRUE", GREETING = "{{name}} for {{settings.who}}" }}
+env = {{ AGIS_TEST_GAME = "silent", TCP = "TRUE", GREETING = "{{name}} for {{settings.who}}", KEY = "{{settings.key}}" }}
 [entry.settings.who]
 title = "Who"
 type = "text"
 default = "friends"
+[entry.settings.key]
+title = "Key"
+type = "secret"
+default = ""
+[tells]
+title = "Tells"
+cost_per_hour = 0
+ports = [{{ name = "game", port = 27015, protocol = "udp" }}, {{ name = "query", offset = 1, protocol = "udp" }}]
+ready = {{ when = {{ log = "server is up" }}, within_s = 50 }}
+[tells.container]
+image = "{image}"
+public_ports = true
+env = {{ AGIS_TEST_GAME = "silent", PORT = "{{port}}" }}
 [broken]
 title = "Broken"
 cost_per_hour = 0

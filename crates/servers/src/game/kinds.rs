@@ -1,6 +1,6 @@
 //! Kinds of hosts that can run a game.
 
-use super::{Container, Game, Protocol, ReadyWhen, Runs, RunsOn, StopHow, StopSignal};
+use super::{Game, Runs, RunsOn, StopHow, StopSignal};
 
 impl Game {
     /// Checks whether the game can run on this kind of host.
@@ -14,7 +14,7 @@ impl Game {
             (Runs::Process(_), RunsOn::Process)
             | (Runs::Container(_), RunsOn::Container)
             | (Runs::GameServer { .. } | Runs::Fleet(_), RunsOn::Agones) => None,
-            (Runs::Container(container), RunsOn::Agones) => self.why_no_pod(container),
+            (Runs::Container(_), RunsOn::Agones) => self.why_no_pod(),
             (Runs::Process(_), _) => Some("it runs as a process of a machine"),
             (Runs::Container(_), _) => Some("it runs as a container"),
             (Runs::GameServer { .. } | Runs::Fleet(_), _) => Some("it runs on Agones alone"),
@@ -22,16 +22,9 @@ impl Game {
     }
 
     /// Returns the first thing that a container of this game needs and a pod of a cluster lacks.
-    fn why_no_pod(&self, container: &Container) -> Option<&'static str> {
-        let has_udp = self.protocol() == Protocol::Udp;
+    fn why_no_pod(&self) -> Option<&'static str> {
         let lacks = [
-            (container.has_public_ports, "its `public_ports`: Agones chooses the ports only after a start has begun"),
             (!self.files.is_empty(), "its `files`: a cluster has no way to write them"),
-            (
-                matches!(self.ready.when, ReadyWhen::Log(_) | ReadyWhen::Delay(_)),
-                "its `ready.when`: a cluster looks at ports alone, so say `port`",
-            ),
-            (has_udp, "its `ready.when`: a cluster cannot see whether a UDP port is open, and that is its first one"),
             (
                 matches!(self.stop.how, StopHow::Console(_)),
                 "its `stop.how`: a cluster types nothing and stops a game by SIGTERM",
@@ -66,8 +59,6 @@ mod tests {
         assert_eq!(why_not("ready = { when = 'health' }\nstop = { how = { signal = 'SIGTERM' } }"), None);
         for (fields, says) in [
             ("files.'a.txt' = 'x'", "`files`"),
-            ("ready = { when = { log = 'up' } }", "`ready.when`"),
-            ("ready = { when = { delay = 5 } }", "`ready.when`"),
             ("stop = { how = { console = 'stop' } }", "`stop.how`"),
             ("stop = { how = { signal = 'SIGINT' } }", "`stop.how`"),
         ] {
@@ -83,8 +74,26 @@ mod tests {
             let game = catalogue.get(key).expect(key);
             RunsOn::ALL.iter().filter(|kind| game.runs_on(**kind)).map(|kind| kind.as_str()).collect::<Vec<_>>()
         };
-        assert_eq!(kinds("minecraft"), ["container", "agones"]);
-        assert_eq!(kinds("valheim"), ["container"], "it needs public ports");
+        for key in [
+            "counter-strike-2",
+            "dont-starve-together",
+            "enshrouded",
+            "garrys-mod",
+            "minecraft",
+            "minecraft-bedrock",
+            "palworld",
+            "project-zomboid",
+            "rust",
+            "satisfactory",
+            "terraria",
+            "v-rising",
+            "valheim",
+        ] {
+            assert_eq!(kinds(key), ["container", "agones"], "{key}");
+        }
+        for key in ["factorio", "seven-days-to-die"] {
+            assert_eq!(kinds(key), ["container"], "{key} needs files");
+        }
         assert_eq!(kinds("openttd"), ["process"]);
     }
 }
