@@ -5,6 +5,7 @@ mod authority;
 mod billing;
 #[path = "../common/mod.rs"]
 mod common;
+mod containers;
 mod database;
 mod debian;
 mod exactly_once;
