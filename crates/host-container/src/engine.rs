@@ -1,7 +1,7 @@
 //! Calls to the engine. Each has a deadline, since an engine that hangs must not hold up a worker, and each may be
 //! repeated, since its answer may be lost.
 
-use std::time::Duration;
+use std::{os::unix::fs::MetadataExt, time::Duration};
 
 use agis_servers::host::HostError;
 use bollard::{API_DEFAULT_VERSION, Docker, errors::Error, models::SystemInfo};
@@ -32,11 +32,15 @@ pub(crate) struct Engine {
 struct Connection {
     docker: Docker,
     brand: Brand,
+    /// Whether the engine has no rights of root.
+    is_rootless: bool,
 }
 
-/// Returns whether the engine has no rights of root.
-pub(crate) fn is_rootless(info: &SystemInfo) -> bool {
-    info.security_options.iter().flatten().any(|it| it.starts_with("name=rootless"))
+/// Returns whether an engine has no rights of root. Docker says so. Podman does not in this API, and its socket belongs to its
+/// account.
+fn is_rootless(address: &Address, info: &SystemInfo) -> bool {
+    let says_so = info.security_options.iter().flatten().any(|it| it.starts_with("name=rootless"));
+    says_so || matches!(address, Address::Socket(path) if path.metadata().is_ok_and(|it| it.uid() != 0))
 }
 
 /// Make of an engine.
@@ -126,6 +130,11 @@ impl Engine {
         Ok(self.within(self.pace.call, self.connected()).await?.brand)
     }
 
+    /// Returns whether the engine has no rights of root.
+    pub(crate) async fn is_rootless(&self) -> Result<bool, Trouble> {
+        Ok(self.within(self.pace.call, self.connected()).await?.is_rootless)
+    }
+
     /// Makes a call that the engine answers at once.
     pub(crate) async fn call<T>(&self, call: impl AsyncFnOnce(Docker) -> Result<T, Error>) -> Result<T, Trouble> {
         self.calling(self.pace.call, call).await
@@ -201,10 +210,12 @@ impl Engine {
         let version = docker.version().await?;
         let is_podman = version.components.iter().flatten().any(|it| it.name.contains("Podman"));
         let brand = if is_podman { Brand::Podman } else { Brand::Docker };
+        let info = docker.info().await?;
+        let is_rootless = is_rootless(address, &info);
         if let Some(pin) = &self.pin {
-            pin.check(address, brand, docker.info().await?).await?;
+            pin.check(address, brand, info).await?;
         }
         tracing::info!(?address, ?brand, version = version.version, "container engine found");
-        Ok(Connection { docker, brand })
+        Ok(Connection { docker, brand, is_rootless })
     }
 }

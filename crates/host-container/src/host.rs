@@ -19,7 +19,7 @@ use uuid::Uuid;
 use crate::{
     config::Config,
     console,
-    engine::{Engine, Trouble, is_rootless},
+    engine::{Engine, Trouble},
     image::Images,
     names, network,
     pin::Pin,
@@ -238,9 +238,14 @@ impl Host for ContainerHost {
     }
 
     async fn unfit(&self, game: &Arc<Game>) -> Option<Unfit> {
-        let (reason, detail) = match self.setup.engine.info().await {
-            Ok(info) => {
-                let why = user::why_not(game.container()?, is_rootless(&info))?;
+        let engine = &self.setup.engine;
+        let asked = async {
+            engine.info().await?;
+            engine.is_rootless().await
+        };
+        let (reason, detail) = match asked.await {
+            Ok(is_rootless) => {
+                let why = user::why_not(game.container()?, is_rootless)?;
                 ("the container engine of its host is rootless".to_owned(), why)
             }
             Err(trouble @ Trouble::Foreign(_)) => (

@@ -21,7 +21,7 @@ use tokio::time::sleep;
 use crate::{
     container::{self, Site},
     ending::End,
-    engine::{Trouble, is_rootless},
+    engine::Trouble,
     host::Setup,
     image::PullProgress,
     network,
@@ -94,7 +94,7 @@ impl Start<'_> {
         disk::check_reserve(&machine.root, machine.disk_reserve)?;
         let engine_root = info.docker_root_dir.clone().unwrap_or_default();
         disk::check_other(engine_root.as_ref(), "the container engine", machine.disk_reserve)?;
-        let engine = (self.setup.engine.brand().await?, is_rootless(&info));
+        let engine = (self.setup.engine.brand().await?, self.setup.engine.is_rootless().await?);
         let run_as = user::of(machine, self.server, container, engine)?;
         // A pull may take an hour, and only waits.
         self.slot.leave();

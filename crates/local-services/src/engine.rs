@@ -101,7 +101,9 @@ impl Engine {
         let home = Home::take()?;
         let mut engine = Self { make, dir: home.number.dir(), running: None, home };
         engine.configure()?;
-        engine.restart()?;
+        // Each Docker begins with chains of the firewall that another one may be changing at the moment.
+        let tries = if make == Make::Docker { 3 } else { 1 };
+        (1..tries).find_map(|_| engine.restart().ok()).map_or_else(|| engine.restart(), Ok)?;
         Ok(engine)
     }
 

@@ -78,6 +78,8 @@ pub fn piece(log: &[u8], from: Mark, limit: u32, is_cut: bool) -> Piece {
         let Some((at, text)) = stamped(line) else { continue };
         let Some(nanos) = at.timestamp_nanos_opt() else { continue };
         mark = mark.behind(nanos);
+        // A line tells how the next one is written, also to a reader who has it already.
+        let text = terminal.line(text);
         if mark <= from {
             continue;
         }
@@ -86,7 +88,7 @@ pub fn piece(log: &[u8], from: Mark, limit: u32, is_cut: bool) -> Piece {
             break;
         }
         end = mark;
-        lines.push(Line { at, text: terminal.line(text), position: mark.position() });
+        lines.push(Line { at, text, position: mark.position() });
     }
     Piece { lines, end: end.position(), more, lost: false }
 }
@@ -143,6 +145,14 @@ mod tests {
                     2026-11-27T07:00:03Z \0caf\xe9\n";
         let all = piece(log, Mark::default(), 100, false);
         assert_eq!(texts(&all), ["ready", "100%", "Да", "caf\u{fffd}"]);
+    }
+
+    #[test]
+    fn resumed_reader_knows_the_encoding() {
+        let log = b"2026-11-27T07:00:00Z u\0p\0\n2026-11-27T07:00:01Z \0go\n";
+        let first = piece(log, Mark::default(), 1, false);
+        let from = Mark::parse(&first.end).expect("a position");
+        assert_eq!((texts(&first), texts(&piece(log, from, 1, false))), (vec!["up"], vec!["go"]));
     }
 
     #[test]
