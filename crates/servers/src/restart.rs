@@ -14,6 +14,8 @@ use thiserror::Error;
 const FIRST: Duration = Duration::from_secs(1);
 /// Longest wait before a restart.
 const LONGEST: Duration = Duration::from_secs(60);
+/// Longest wait with its random part.
+pub const WAIT_MAX: Duration = Duration::from_secs(75);
 /// Largest part of a wait by which it is prolonged at random, so that servers which fell together do not rise at once.
 const JITTER: f64 = 0.25;
 

@@ -23,6 +23,9 @@ use crate::{
 
 /// Lock of claims: a number that nothing else in the database locks.
 const CLAIMS: i64 = 0x6167_6973_7072_6f62;
+/// Seconds by which a time may be ahead of a transaction that began before it. One that is further ahead was written before
+/// the clock was set back, and nobody knows its age.
+const AHEAD_S: f64 = 5.0;
 
 #[derive(QueryableByName)]
 struct Locked {
@@ -91,7 +94,8 @@ struct GameRow {
 }
 
 // diesel has neither an upsert of a selection with a limit nor sets of records. An answer counts while its run goes on, and
-// for as long as it is fresh.
+// for as long as it is fresh. A run begins with the first operation that brought its generation to players: a start of a
+// server that runs changes nothing.
 #[async_trait]
 impl PlayerStore for Db {
     async fn claim_probes(&self, host: &str, games: &[String], per_second: u32) -> Result<Vec<Probe>, StoreError> {
@@ -106,24 +110,27 @@ impl PlayerStore for Db {
                 "with due as (
                      select s.id from game_servers s left join server_players p on p.server_id = s.id
                      where s.host = $1 and s.game_type = any($2) and s.status = 'running' and s.deleted_at is null
-                       and (p.server_id is null or p.claimed_at <= now() - make_interval(secs => $3))
+                       and (p.server_id is null or p.claimed_at <= now() - make_interval(secs => $3)
+                            or p.claimed_at > now() + make_interval(secs => $5))
                      order by p.claimed_at nulls first, s.id
                      limit greatest(0, $4 - (select count(*) from server_players
-                                             where claimed_at > now() - interval '1 second'))),
+                                             where claimed_at > now() - interval '1 second'
+                                               and claimed_at <= now() + make_interval(secs => $5)))),
                  claimed as (
                      insert into server_players (server_id, claimed_at) select id, now() from due
                      on conflict (server_id) do update set claimed_at = excluded.claimed_at
                      returning server_id, claimed_at)
                  select s.id, c.claimed_at, s.status_generation as generation, s.game_type, s.address, s.port, s.ports,
-                        (select o.finished_at from operations o
+                        (select min(o.finished_at) from operations o
                          where o.server_id = s.id and o.generation = s.status_generation and o.state = 'succeeded'
-                         order by o.id desc limit 1) as ready_at
+                           and o.action in ('start', 'restart')) as ready_at
                  from claimed c join game_servers s on s.id = c.server_id",
             )
             .bind::<Text, _>(host)
             .bind::<Array<Text>, _>(games)
             .bind::<Double, _>(PROBE_INTERVAL.as_secs_f64())
             .bind::<BigInt, _>(i64::from(per_second))
+            .bind::<Double, _>(AHEAD_S)
             .get_results(conn)
             .await?;
             Ok(rows.into_iter().filter_map(ProbeRow::probe).collect())
@@ -162,10 +169,12 @@ impl PlayerStore for Db {
                 "select p.server_id, p.online, p.max_players, p.names, p.measured_at
                  from server_players p join game_servers s on s.id = p.server_id
                  where p.server_id = any($1) and s.status = 'running' and p.generation = s.status_generation
-                   and p.measured_at > now() - make_interval(secs => $2)",
+                   and p.measured_at > now() - make_interval(secs => $2)
+                   and p.measured_at <= now() + make_interval(secs => $3)",
             )
             .bind::<Array<Integer>, _>(&ids)
             .bind::<Double, _>(STALE_AFTER.as_secs_f64())
+            .bind::<Double, _>(AHEAD_S)
             .get_results(&mut conn)
             .await?;
             Ok(rows.into_iter().map(Into::into).collect())
@@ -180,9 +189,11 @@ impl PlayerStore for Db {
                  from server_players p join game_servers s on s.id = p.server_id
                  where s.status = 'running' and p.generation = s.status_generation
                    and p.measured_at > now() - make_interval(secs => $1)
+                   and p.measured_at <= now() + make_interval(secs => $2)
                  group by s.game_type",
             )
             .bind::<Double, _>(STALE_AFTER.as_secs_f64())
+            .bind::<Double, _>(AHEAD_S)
             .get_results(conn)
             .await?;
             Ok(rows.into_iter().map(|GameRow { game_type, online }| (game_type, online)).collect())

@@ -11,13 +11,14 @@ use agis_servers::{
     Action, Origin, Request, State, Status,
     host::Generation,
     operation::{Identity, Refusal},
-    restart::{EndedBy, Plan, RestartPolicy, Streak},
+    restart::{EndedBy, Plan, RestartPolicy, Streak, WAIT_MAX},
     server::Desired,
     store::{Billing, RestartStore, Restarted},
 };
 use async_trait::async_trait;
+use chrono::TimeDelta;
 use diesel::{
-    dsl::min,
+    dsl::{max, min},
     prelude::*,
     sql_types::{Nullable, Text, Timestamptz},
 };
@@ -116,16 +117,19 @@ impl RestartStore for Db {
                 .execute(conn)
                 .await?;
             let now: Timestamp = diesel::select(clock_timestamp()).get_result(conn).await?;
+            // One that its host put off may wait for ever, and keeps nobody busy meanwhile.
+            let is_queued = ops::state.eq(stored(State::Queued)).and(ops::available_at.le(now));
             let open: i64 = ops::table
                 .inner_join(game_servers::table)
-                .filter(ops::state.eq_any([State::Queued, State::Running].map(stored)))
+                .filter(ops::state.eq(stored(State::Running)).or(is_queued))
                 .filter(ops::origin.eq(stored(Origin::Supervisor)).and(game_servers::host.eq(host)))
                 .count()
                 .get_result(conn)
                 .await?;
             let room = (i64::from(at_once) - open).max(0);
             let due: Vec<(i32, String, i64)> = waiting(host)
-                .filter(due_at().le(now))
+                .filter(game_servers::restart_at.le(now).or(game_servers::restart_at.gt(now + wait_max())))
+                .filter(server_holds::until.nullable().is_null().or(server_holds::until.nullable().le(now)))
                 .order(due_at())
                 .select((game_servers::id, game_servers::discord_id, game_servers::generation))
                 .limit(room)
@@ -152,12 +156,18 @@ impl RestartStore for Db {
 
 /// Returns the time until the next restart of a host, which is `None` if none waits; nothing if one is due.
 async fn idle(conn: &mut AsyncPgConnection, host: &str) -> Result<Option<Option<Duration>>, Fault<StoreError>> {
-    let first = waiting(host).select((min(due_at()), clock_timestamp()));
-    let (next, now): (Option<Timestamp>, Timestamp) = first.first(conn).await?;
-    Ok(match next {
+    let times = waiting(host).select((min(due_at()), max(game_servers::restart_at), clock_timestamp()));
+    let (first, last, now): (Option<Timestamp>, Option<Timestamp>, Timestamp) = times.first(conn).await?;
+    Ok(match first.zip(last) {
         None => Some(None),
-        Some(next) => (next - now).to_std().ok().map(Some),
+        Some((_, last)) if last > now + wait_max() => None,
+        Some((first, _)) => (first - now).to_std().ok().map(Some),
     })
+}
+
+/// Returns the longest wait. A restart that is further away was planned before the clock was set back, and is due.
+fn wait_max() -> TimeDelta {
+    TimeDelta::from_std(WAIT_MAX).unwrap_or_default()
 }
 
 fn request(server: i32, owner: &str, ended: Generation) -> Request {

@@ -8,6 +8,7 @@ mod players;
 mod ports;
 mod progress;
 mod relay;
+mod restarts;
 mod retention;
 mod scene;
 mod shares;

@@ -130,3 +130,35 @@ async fn players_go_with_their_server() {
     db.store_players(&[answer(&probe, 1)]).await.expect("nothing to store");
     assert_eq!(number(sql, "select count(*) from server_players").await, 0);
 }
+
+#[tokio::test]
+async fn clock_that_goes_back_leaves_no_count_fresh() {
+    let Scene { sql, db, .. } = &Scene::start().await;
+    running(sql, 1).await;
+    let probe = claim(db, EVERY).await.pop().expect("a claim");
+    db.store_players(&[answer(&probe, 0)]).await.expect("stored");
+    assert_eq!(online(db, probe.server).await, Some(0));
+    // As the rows look to a clock that was set back.
+    let earlier =
+        "update server_players set claimed_at = now() + interval '1 hour', measured_at = now() + interval '1 hour'";
+    sql.batch_execute(earlier).await.expect("another clock");
+    assert_eq!(online(db, probe.server).await, None, "nobody knows how old it is");
+    assert!(db.players_by_game().await.expect("sums").is_empty());
+    assert_eq!(claim(db, 1).await.len(), 1, "the game is asked again");
+}
+
+#[tokio::test]
+async fn run_begins_with_the_first_operation_of_its_generation() {
+    let Scene { sql, db, .. } = &Scene::start().await;
+    running(sql, 1).await;
+    sql.batch_execute(
+        "update operations set state = 'succeeded', finished_at = now() - interval '1 hour';
+         insert into operations (id, server_id, action, origin, actor, generation, state, finished_at)
+         select gen_random_uuid(), server_id, 'start', 'rest', '1', 1, 'succeeded', now() from operations",
+    )
+    .await
+    .expect("a start of a server that runs");
+    let probe = claim(db, EVERY).await.pop().expect("a claim");
+    let ready = probe.ready_at.expect("a time");
+    assert!(probe.at - ready > chrono::TimeDelta::minutes(59), "players came before {ready}");
+}
