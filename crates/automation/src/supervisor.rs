@@ -2,8 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use agis_base::StoreError;
+use agis_base::{ServerId, StoreError};
 use agis_servers::{
+    RestartPolicy,
     operation::{self, Refusal},
     store::{Billing, RestartStore},
 };
@@ -57,6 +58,12 @@ impl Supervisor {
     }
 }
 
-pub(crate) fn count(outcome: &'static str, restarts: u64) {
+/// Tells an operator that a server stays down.
+pub(crate) fn gave_up(server: ServerId, RestartPolicy { max, within, .. }: &RestartPolicy) {
+    count("given_up", 1);
+    tracing::warn!(server_id = server.0, max, %within, "server was started again too often and stays down");
+}
+
+fn count(outcome: &'static str, restarts: u64) {
     metrics::counter!(RESTARTS, "outcome" => outcome).increment(restarts);
 }

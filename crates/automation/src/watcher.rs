@@ -172,8 +172,7 @@ impl Watcher {
             tracing::warn!(server_id = server.0, %how, "server crashed");
             metrics::counter!("agis_bot_server_crashes_total").increment(1);
             if plan == Plan::GiveUp {
-                supervisor::count("given_up", 1);
-                tracing::warn!(server_id = server.0, max = policy.max, within = %policy.within, "server was started again too often and stays down");
+                supervisor::gave_up(server, &policy);
             }
         }
         Ok(())

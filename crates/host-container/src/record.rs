@@ -43,8 +43,14 @@ pub(crate) struct Run {
     /// Whether the game can write outside of its world. An earlier version did not note it.
     #[serde(default)]
     pub(crate) has_layer: bool,
+    /// Boot in which the container was started; `None` before, and in a record of an earlier version.
+    #[serde(default)]
+    pub(crate) boot: Option<String>,
     /// Whether players could join.
     pub(crate) was_ready: bool,
+    /// Whether somebody had the engine tell the game to end. An engine does that itself when it is stopped.
+    #[serde(default)]
+    pub(crate) was_told_to_end: bool,
     /// Reason for which AGIS asked the run to end; `None` if it did not.
     pub(crate) asked: Option<String>,
     /// Whether the run had to be killed.

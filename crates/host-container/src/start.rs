@@ -7,6 +7,7 @@ use std::{
 
 use agis_base::{OperationId, Reason, ServerId};
 use agis_machine::{
+    boot,
     dir::{ServerDir, blocking},
     disk,
 };
@@ -133,7 +134,9 @@ impl Start<'_> {
             memory: game.limits.memory,
             disk: game.limits.disk,
             has_layer: !container.is_read_only,
+            boot: None,
             was_ready: false,
+            was_told_to_end: false,
             asked: None,
             was_killed: false,
             end: None,
@@ -270,6 +273,12 @@ impl Start<'_> {
 
     /// Has the engine start the container. A call that comes late finds the container removed or running.
     async fn begin(&self, id: &str, run: &Run) -> Result<(), HostError> {
+        let (dir, generation) = (self.setup.machine.dir(self.server), run.generation);
+        blocking(move || {
+            let boot = boot::id().map_err(|error| dir.unavailable(&error))?;
+            record::change(&dir, generation, |run| run.boot = Some(boot)).map(drop)
+        })
+        .await?;
         let started = self.setup.engine.work(async |docker| docker.start_container(id, None).await).await;
         // "Not found" may be about a part of the container, such as its network, which never comes back.
         let is_there = match &started {
@@ -280,7 +289,7 @@ impl Start<'_> {
             Err(Trouble::Refused { why, .. }) if is_there => {
                 let how = refusal("start", &why);
                 let dir = self.setup.machine.dir(self.server);
-                let (generation, end) = (run.generation, End { how: how.clone(), good: false });
+                let (generation, end) = (run.generation, End::asked(how.clone()));
                 blocking(move || record::change(&dir, generation, |run| run.end = Some(end))).await?;
                 // Otherwise somebody could start it by hand.
                 remove(self.setup, id).await?;
@@ -338,7 +347,8 @@ fn fresh(dir: &ServerDir, generation: Generation) -> Result<(), HostError> {
 
 fn ended(run: &Run, end: &End) -> Result<Reached, HostError> {
     match end {
-        End { how, good: true } if run.was_ready => Ok(Reached::Ended(how.clone())),
+        End { how, good: true, .. } if run.was_ready => Ok(Reached::Ended(how.clone())),
+        End { how, crashed: true, .. } => Err(HostError::Crashed(how.clone())),
         End { how, .. } => Err(HostError::Failed(how.clone())),
     }
 }

@@ -15,7 +15,12 @@ use bollard::{
 use futures_util::StreamExt;
 use tokio::time::sleep;
 
-use crate::{host::Setup, names, record::Run, stop::Ending};
+use crate::{
+    host::Setup,
+    names,
+    record::{self, Run},
+    stop::Ending,
+};
 
 /// Time between two tries to listen to an engine.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -46,6 +51,11 @@ async fn listen(setup: &Setup) -> bool {
     let mut has_told = false;
     while let Some(Ok(event)) = events.next().await {
         has_told = true;
+        if let Some((server, id)) = told_to_end(setup, &event)
+            && let Err(error) = note_told_to_end(setup, server, id).await
+        {
+            tracing::warn!(%server, %error, "signal to a container could not be recorded");
+        }
         setup.changed.notify_one();
         if let Some(server) = started(setup, &event) {
             // A container that a late call started again must not run.
@@ -61,6 +71,29 @@ async fn listen(setup: &Setup) -> bool {
 fn started(setup: &Setup, event: &EventMessage) -> Option<ServerId> {
     let labels = event.actor.as_ref()?.attributes.as_ref()?;
     (event.action.as_deref() == Some("start")).then(|| names::server(setup.machine.id, labels))?
+}
+
+/// Returns the server whose container the engine has sent a signal that ends games, and the container.
+fn told_to_end(setup: &Setup, event: &EventMessage) -> Option<(ServerId, String)> {
+    /// Signals that ask for something else: HUP, USR1, USR2, WINCH.
+    const OTHERS: [&str; 4] = ["1", "10", "12", "28"];
+    let actor = event.actor.as_ref()?;
+    let labels = actor.attributes.as_ref()?;
+    let signal = labels.get("signal").filter(|_| event.action.as_deref() == Some("kill"))?;
+    let server = names::server(setup.machine.id, labels).filter(|_| !OTHERS.contains(&signal.as_str()))?;
+    Some((server, actor.id.clone()?))
+}
+
+/// Records that somebody had the game end. AGIS has recorded its own reason before it sends a signal.
+async fn note_told_to_end(setup: &Setup, server: ServerId, id: String) -> Result<(), HostError> {
+    let dir = setup.machine.dir(server);
+    blocking(move || {
+        let Some(run) = Run::read(&dir)?.filter(|run| run.container == id && run.asked.is_none()) else {
+            return Ok(());
+        };
+        record::change(&dir, run.generation, |run| run.was_told_to_end = run.asked.is_none()).map(drop)
+    })
+    .await
 }
 
 /// Measures the files of each running server that has a limit, and stops the game above the limit.

@@ -157,7 +157,7 @@ impl Host for ProcessHost {
         Ok(match phase {
             Phase::Starting => Observed::Starting { generation },
             Phase::Ready => Observed::Running { generation, endpoint: self.setup.machine.endpoint(port, ports) },
-            Phase::Ended { how, good } => Observed::Ended { generation, how, good },
+            Phase::Ended { how, good, .. } => Observed::Ended { generation, how, good },
         })
     }
 

@@ -2,6 +2,7 @@
 
 use std::{fs, io, os::fd::OwnedFd};
 
+use agis_machine::boot;
 use rustix::{
     io::Errno,
     process::{Pid, PidfdFlags, pidfd_open},
@@ -13,7 +14,7 @@ use tokio::io::{Interest, unix::AsyncFd};
 /// a process that is number 1 in a namespace of its own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Process {
-    /// Content of `/proc/sys/kernel/random/boot_id`.
+    /// See [`boot::id`].
     boot: String,
     pid: i32,
     /// Start time in clock ticks since boot; proc(5), `stat`, field 22.
@@ -24,7 +25,7 @@ impl Process {
     /// Returns this process.
     pub(crate) fn this() -> io::Result<Self> {
         let Stat { pid, start, .. } = Stat::read("self")?.ok_or(io::ErrorKind::NotFound)?;
-        Ok(Self { boot: boot()?, pid, start })
+        Ok(Self { boot: boot::id()?, pid, start })
     }
 
     /// Opens a descriptor of the process; `None` if the process has ended. The kernel says so by ESRCH or ENOENT alone.
@@ -36,7 +37,7 @@ impl Process {
     /// Fails if the kernel does not say whether the process lives: there is no descriptor left, or no `/proc`.
     pub(crate) fn open(&self) -> io::Result<Option<OwnedFd>> {
         let Some(pid) = Pid::from_raw(self.pid) else { return Ok(None) };
-        if boot()? != self.boot {
+        if boot::id()? != self.boot {
             return Ok(None);
         }
         let descriptor = match pidfd_open(pid, PidfdFlags::empty()) {
@@ -57,10 +58,6 @@ impl Process {
 )]
 pub(crate) fn watch(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     AsyncFd::with_interest(descriptor, Interest::READABLE)
-}
-
-fn boot() -> io::Result<String> {
-    Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
 }
 
 /// Facts of `/proc/<pid>/stat`.

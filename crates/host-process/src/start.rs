@@ -196,7 +196,10 @@ async fn until_ready(
         let gone = shim.as_mut().and_then(|shim| shim.try_wait().ok().flatten());
         match (look(dir, generation).await?, gone) {
             (Some(Status { phase: Phase::Ready, port, ports, .. }), _) => return Ok(Ready::At(port, ports)),
-            (Some(Status { phase: Phase::Ended { how, good: true }, .. }), _) => return Ok(Ready::Before(how)),
+            (Some(Status { phase: Phase::Ended { how, good: true, .. }, .. }), _) => return Ok(Ready::Before(how)),
+            (Some(Status { phase: Phase::Ended { how, crashed: true, .. }, .. }), _) => {
+                return Err(HostError::Crashed(how));
+            }
             (Some(Status { phase: Phase::Ended { how, .. }, .. }), _) => return Err(HostError::Failed(how)),
             (None, Some(exit)) => return Err(refusal(dir, exit)),
             (Some(Status { phase: Phase::Starting, .. }), _) | (None, None) => {}

@@ -57,6 +57,9 @@ pub(crate) enum Phase {
         /// Whether the game was ready, and ended by itself with a good exit status.
         #[serde(default)]
         good: bool,
+        /// Whether it was a crash: the game was ready, or nobody saw its end.
+        #[serde(default)]
+        crashed: bool,
     },
 }
 
@@ -87,7 +90,7 @@ impl Status {
             // The shim may have written its last status between our reading and its death, so a second reading counts.
             if before.as_ref() == Some(&status) {
                 let how = if status.is_loose { [UNOBSERVED, LOOSE].concat() } else { UNOBSERVED.to_owned() };
-                status.phase = Phase::Ended { how, good: false };
+                status.phase = Phase::Ended { how, good: false, crashed: true };
                 return Ok(Some((status, None)));
             }
             before = Some(status);

@@ -116,8 +116,8 @@ impl Ending {
         }
         let how = "killed: it did not end when it was asked to".to_owned();
         if !matches!(status.phase, Phase::Ended { .. })
-            && let Err(error) =
-                (Status { phase: Phase::Ended { how, good: false }, ..status }).write(&self.dir.status())
+            && let Err(error) = (Status { phase: Phase::Ended { how, good: false, crashed: false }, ..status })
+                .write(&self.dir.status())
         {
             tracing::warn!(%error, "end of a game could not be written");
         }

@@ -45,7 +45,9 @@ pub(crate) async fn supervise(spec: Spec, status: Status, commands: Commands, si
             let stage = Stage::Starting { since: Instant::now() };
             Supervisor { spec, record, console, stage, deadline }.run(game, commands, signals).await
         }
-        Err(error) => record.enter(Phase::Ended { how: format!("could not be started: {error}"), good: false }),
+        Err(error) => {
+            record.enter(Phase::Ended { how: format!("could not be started: {error}"), good: false, crashed: false })
+        }
     }
 }
 
@@ -151,7 +153,8 @@ impl Supervisor {
         {
             self.console.note(&format!("> (the record that the game was killed could not be written: {error})"));
         }
-        self.record.enter(Phase::Ended { how, good })
+        let crashed = !good && matches!(self.stage, Stage::Ready);
+        self.record.enter(Phase::Ended { how, good, crashed })
     }
 
     /// Returns whether the memory is measured, since no cgroup limits it.

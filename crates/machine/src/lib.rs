@@ -3,7 +3,7 @@
 //! - [`Machine`] (`machine`): the data directory, with values that are fixed at start; [`Config`], [`SetupError`]
 //! - [`dir`]: a server's directory and its generation fence; `lock`: flock(2)
 //! - [`replace`]: replaces small files, on a full disk too
-//! - [`account`]: accounts of the games; [`ports`]: claims of ports
+//! - [`boot`]: tells a reboot; [`account`]: accounts of the games; [`ports`]: claims of ports
 //! - [`values`]: fills placeholders of the catalogue in; [`files`]: writes its files into a working directory
 //! - [`within`]: prepares a world by a child that reaches nothing else
 //! - [`ready`]: checks for players' entry
@@ -11,6 +11,7 @@
 //! - [`trash`]: keeps worlds of deleted servers
 
 pub mod account;
+pub mod boot;
 mod config;
 pub mod dir;
 pub mod disk;

@@ -277,6 +277,10 @@ pub enum HostError {
     /// The order cannot succeed, now or later; the text says why, to people.
     #[error("{0}")]
     Failed(String),
+    /// The run of this order has crashed: it was ready for players before, or its machine restarted while it loaded. The
+    /// text says how, for people.
+    #[error("{0}")]
+    Crashed(String),
     /// The host cannot be reached or lacks something for the moment; the caller may repeat the order.
     #[error("{0}")]
     Unavailable(String),

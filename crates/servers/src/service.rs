@@ -380,7 +380,9 @@ impl Servers {
         if let (Some(name), Some(game)) = (&change.name, self.catalogue.get(&server.game_type)) {
             check_name_in_files(game, name)?;
         }
-        let changed = self.servers.change(caller, id, &change).await.map_err(|error| self.refused(error))?;
+        let choice = change.restart_choice.map_or(server.restart_choice, Option::unwrap_or_default);
+        let on = self.catalogue.restart_policy(&server.game_type, choice).on;
+        let changed = self.servers.change(caller, id, &change, on).await.map_err(|error| self.refused(error))?;
         changed.ok_or(ServersError::NotFound("server"))
     }
 

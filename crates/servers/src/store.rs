@@ -31,7 +31,7 @@ pub use self::{
     games::{GameStore, UNAVAILABLE_FOR},
     holds::HoldStore,
     hosts::{HostState, HostStore, LetGo, SERVED_FOR},
-    leases::{Claim, Due, Facts, Held, LeaseStore, Outcome},
+    leases::{Claim, Due, Facts, Finished, Held, LeaseStore, Outcome},
     observations::{ObservationStore, Published},
     operations::{Accepted, OperationFilter, OperationStore},
     page::Page,

@@ -14,7 +14,7 @@ use agis_servers::{
     power,
     rcon::RconPassword,
     server::Desired,
-    store::{Billing, Claim, Due, Facts, Held, Launched, LeaseStore, Outcome},
+    store::{Billing, Claim, Due, Facts, Finished, Held, Launched, LeaseStore, Outcome},
 };
 use async_trait::async_trait;
 use chrono::TimeDelta;
@@ -259,7 +259,7 @@ impl LeaseStore for Db {
         outcome: &Outcome,
         facts: &Facts,
         billing: Billing,
-    ) -> Result<Option<State>, StoreError> {
+    ) -> Result<Option<Finished>, StoreError> {
         self.transaction(async |conn| end::finish(conn, claim, outcome, facts, billing).await).await
     }
 

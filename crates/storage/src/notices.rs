@@ -194,9 +194,13 @@ async fn give_up_old(conn: &mut AsyncPgConnection) -> Result<u64, Fault<StoreErr
     Ok(given_up as u64)
 }
 
-/// Writes what the owners of these operations' servers have to hear of those that ended badly. What somebody else asked for
-/// is told alone: where they asked, others would read of it, and the owner might not.
-pub(crate) async fn tell_of_operations(conn: &mut AsyncPgConnection, ids: &[Uuid]) -> Result<(), Fault<StoreError>> {
+/// Writes what the owners of these operations' servers have to hear of those that ended badly: `why`, or else the error of
+/// each. What somebody else asked for is told alone: where they asked, others would read of it, and the owner might not.
+pub(crate) async fn tell_of_operations(
+    conn: &mut AsyncPgConnection,
+    ids: &[Uuid],
+    why: Option<&str>,
+) -> Result<(), Fault<StoreError>> {
     if ids.is_empty() {
         return Ok(());
     }
@@ -204,13 +208,14 @@ pub(crate) async fn tell_of_operations(conn: &mut AsyncPgConnection, ids: &[Uuid
     let recipients: Vec<Recipient> = diesel::sql_query(
         "insert into notices (recipient, channel_id, kind, server_id, server_name, action, reason, operation_id)
          select s.discord_id, case when o.actor = s.discord_id then o.channel_id end, 'operation_' || o.state, s.id, s.name, o.action,
-                left(coalesce(o.error, 'nobody could carry it out in time'), $2), o.id
+                left(coalesce($3, o.error, 'nobody could carry it out in time'), $2), o.id
          from operations o join game_servers s on s.id = o.server_id
          where o.id = any($1) and o.state in ('failed', 'expired') order by o.id
          on conflict do nothing returning recipient",
     )
     .bind::<Array<diesel::sql_types::Uuid>, _>(ids)
     .bind::<Integer, _>(REASON_LENGTH)
+    .bind::<Nullable<Text>, _>(why)
     .get_results(conn)
     .await?;
     ring(conn, recipients.into_iter().map(|row| row.recipient).collect()).await

@@ -68,7 +68,7 @@ impl RetentionStore for Db {
                 .get_results(conn)
                 .await?;
             desired::revert(conn, &servers).await?;
-            notices::tell_of_operations(conn, &ids).await?;
+            notices::tell_of_operations(conn, &ids, None).await?;
             let expired: Vec<Operation> = understood(rows.into_iter().map(operations::OperationRow::into_operation))?;
             let begun = expired.iter().filter(|it| it.action != Action::Delete && failed.contains(&it.server.0));
             let stops: Vec<_> = begun.map(stop_of).collect();

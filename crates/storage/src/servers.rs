@@ -5,7 +5,7 @@ use agis_base::{
     name::{look_alike, shape},
 };
 use agis_servers::{
-    Access, NewServer, Permission, Permissions, Restart, RestartChoice, Server, ServerChange, Status,
+    Access, NewServer, Permission, Permissions, Restart, RestartChoice, RestartOn, Server, ServerChange, Status,
     host::{Endpoint, OpenPort},
     server::Desired,
     store::{Page, ServerFilter, ServerStore, Terms, WriteError},
@@ -260,7 +260,13 @@ impl ServerStore for Db {
         .await
     }
 
-    async fn change(&self, owner: &UserId, id: ServerId, change: &ServerChange) -> Result<Option<Server>, WriteError> {
+    async fn change(
+        &self,
+        owner: &UserId,
+        id: ServerId,
+        change: &ServerChange,
+        on: RestartOn,
+    ) -> Result<Option<Server>, WriteError> {
         self.transaction(async |conn| {
             users::lock(conn, owner, WriteError::NoUser).await?;
             if let Some(name) = &change.name {
@@ -277,6 +283,10 @@ impl ServerStore for Db {
                     change.description.as_ref().map(|text| game_servers::description.eq(text)),
                     change.is_public.map(|public| game_servers::is_public.eq(public)),
                     change.restart_choice.map(|choice| game_servers::restart_policy.eq(choice.map(Json))),
+                    (on == RestartOn::Never).then_some((
+                        game_servers::restart_at.eq(None::<Timestamp>),
+                        game_servers::restart_generation.eq(None::<i64>),
+                    )),
                     game_servers::updated_at.eq(now()),
                 ))
                 .returning(ServerRow::as_returning())

@@ -206,6 +206,52 @@ async fn never_means_never() {
 }
 
 #[tokio::test]
+async fn never_ends_a_restart_that_waits() {
+    let stack = Stack::start().await;
+    let sql = stack.sql().await;
+    fleet::own_ids(&sql).await;
+    let api = stack.api(&[]).await;
+    let server = mortal(&api, "enough", json!({ "on": "crash", "max": 9 })).await;
+    after_restarts(&sql, server, 2).await;
+    kill(&stack, &api, server, 1).await;
+    let waits = async || get(&api, server).await["restart"]["at"].is_string().then_some(());
+    wait::until(SOON, "the wait", waits).await;
+    assert!(set(&api, server, json!({ "max": 8 })).await["restart"]["at"].is_string(), "nothing about that");
+    let changed = set(&api, server, json!({ "on": "never" })).await;
+    assert_eq!((&changed["status"], &changed["restart"]), (&json!("crashed"), &json!(null)), "{changed}");
+    let waiting = "select count(*) from game_servers where restart_at is not null";
+    assert_eq!(fleet::one::<i64>(&sql, waiting).await, 0);
+    api.act(server, "start").await;
+    assert_eq!(orders(&sql, server).await, 0);
+}
+
+#[tokio::test]
+async fn reboot_during_a_start_is_followed() {
+    let stack = Stack::start().await;
+    let sql = stack.sql().await;
+    fleet::own_ids(&sql).await;
+    let api = stack.api(&[fleet::SHORT_LEASE]).await;
+    let (loading, never) = (api.server("loading", "slow").await, api.server("stays", "slow").await);
+    set(&api, loading, json!({ "on": "crash" })).await;
+    for server in [loading, never] {
+        api.ask(server, "start").await;
+        until_back(&stack, server, 1).await;
+    }
+    api.kill();
+    for server in [loading, never] {
+        let shim = pid(&stack, server, "shim").await;
+        signal(shim, "KILL");
+        wait::until(SOON, "the shim to end", async || (!is_alive(shim)).then_some(())).await;
+    }
+    let (one, _two) = (stack.api(&[fleet::SHORT_LEASE]).await, stack.api(&[fleet::SHORT_LEASE]).await);
+    until_back(&stack, loading, 2).await;
+    let down = one.until_status(never, "crashed").await;
+    assert!(down["error"].as_str().is_some_and(|why| why.contains("the machine restarted")), "{down}");
+    assert_eq!((orders(&sql, loading).await, orders(&sql, never).await), (1, 0));
+    assert_eq!(notices(&sql).await.len(), 1, "of the one that stays down");
+}
+
+#[tokio::test]
 async fn always_follows_a_good_end_and_a_failed_start() {
     let stack = Stack::start().await;
     let sql = stack.sql().await;
@@ -226,7 +272,11 @@ async fn always_follows_a_good_end_and_a_failed_start() {
     .await;
     assert_eq!(orders(&sql, unready).await, 1);
     let told = notices(&sql).await;
-    assert!(matches!(told.as_slice(), [only] if only.starts_with("operation_failed: ")), "{told:?}");
+    let [only] = told.as_slice() else { panic!("{told:?}") };
+    let says = "not ready within 1 s; it was started again once within 10m, so it stays down until somebody starts it";
+    assert!(only.starts_with("operation_failed: ") && only.contains(says), "{only}");
+    let counted = api.metric("agis_bot_supervisor_restarts_total{outcome=\"given_up\"}").await;
+    assert!((counted - 1.0).abs() < 0.1, "{counted}");
 
     let crash_only = api.server("crash only", "unready").await;
     set(&api, crash_only, json!({ "on": "crash" })).await;

@@ -11,12 +11,14 @@ use agis_servers::{
     Action, RestartOn, RestartPolicy, State, Status,
     host::{Host, HostError, Launch, Order, Progress, Reached, Slot, Target},
     operation,
-    store::{Claim, Facts, Launched, Outcome},
+    restart::Plan,
+    store::{Claim, Facts, Finished, Launched, Outcome},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::Span;
 
 use super::{leases::RETRY, progress, shared::Shared};
+use crate::supervisor;
 
 /// The longest wait before an operation that its host could not take is tried again.
 const POSTPONE_MAX: Duration = Duration::from_secs(30);
@@ -96,8 +98,11 @@ impl Attempt {
                 self.finish(Outcome::Failed(how.into())).await
             }
             Ok(reached) => self.finish(outcome(reached)).await,
-            Err(HostError::Failed(how)) if self.had_run() => self.revive(&how.into(), false).await,
+            Err(HostError::Failed(how) | HostError::Crashed(how)) if self.had_run() => {
+                self.revive(&how.into(), false).await
+            }
             Err(HostError::Failed(why)) => self.finish(Outcome::Failed(why.into())).await,
+            Err(HostError::Crashed(how)) => self.finish(Outcome::Crashed(how.into())).await,
             Err(HostError::Stale { seen }) => self.finish(Outcome::Stale(seen)).await,
             Err(HostError::Unavailable(why)) => self.postpone(backoff(self.claim.attempt), &why.into()).await,
             Err(HostError::Full(why)) => self.postpone(soon(self.claim.attempt), &why.into()).await,
@@ -174,7 +179,13 @@ impl Attempt {
         let facts = Facts { killed, image, restart: self.policy() };
         loop {
             match self.write(&outcome, &facts).await {
-                Ok(Some(state)) => return self.ended(&outcome, state, killed == Some(true)),
+                Ok(Some(Finished { state, plan })) => {
+                    self.ended(&outcome, state, killed == Some(true));
+                    if plan == Plan::GiveUp {
+                        supervisor::gave_up(self.claim.server.id, &facts.restart);
+                    }
+                    return;
+                }
                 Ok(None) => return,
                 // The same again would be refused again.
                 Err(StoreError::Refused(why) | StoreError::Internal(why)) if !refused => {
@@ -190,7 +201,7 @@ impl Attempt {
         }
     }
 
-    async fn write(&self, outcome: &Outcome, facts: &Facts) -> Result<Option<State>, StoreError> {
+    async fn write(&self, outcome: &Outcome, facts: &Facts) -> Result<Option<Finished>, StoreError> {
         // Never closed.
         let _turn = self.shared.writes.acquire().await;
         self.shared.store.finish(&self.claim, outcome, facts, self.shared.billing).await
@@ -211,7 +222,9 @@ impl Attempt {
             );
         }
         match outcome {
-            Outcome::Failed(why) => tracing::warn!(action = %operation.action, %why, "operation failed"),
+            Outcome::Failed(why) | Outcome::Crashed(why) => {
+                tracing::warn!(action = %operation.action, %why, "operation failed");
+            }
             _ => tracing::info!(
                 action = %operation.action,
                 %state,

@@ -1,7 +1,7 @@
 //! Notices to owners.
 
 use agis_notices::{Kind, Notice};
-use agis_servers::console::Line;
+use agis_servers::{Action, console::Line};
 
 use super::{
     card::{Card, Colour},
@@ -20,10 +20,11 @@ pub(crate) enum Readers {
 }
 
 /// Says what went wrong, when, and what to do about it. The owner alone reads the last lines of the console, and gets a
-/// button to start a server that has crashed.
+/// button to start a server that has crashed, or that did not start.
 pub(crate) fn notice(notice: &Notice, readers: Readers, console: &[Line]) -> Message {
     let name = plain(&notice.server_name);
     let action = notice.action.as_deref().unwrap_or("operation");
+    let begins = Action::from_word(action).is_some_and(Action::begins);
     let (title, hint) = match notice.kind {
         Kind::OperationFailed => {
             (format!("{name}: {action} failed"), "Try again; if it fails again, look at /server logs.")
@@ -52,7 +53,8 @@ pub(crate) fn notice(notice: &Notice, readers: Readers, console: &[Line]) -> Mes
         if !console.is_empty() {
             card = card.field("Console", &last_lines(console));
         }
-        if notice.kind == Kind::ServerCrashed {
+        let is_down = notice.kind == Kind::ServerCrashed || notice.kind == Kind::OperationFailed && begins;
+        if is_down {
             card = card.buttons(vec![start(notice.server)]);
         }
     }

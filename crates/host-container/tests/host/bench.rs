@@ -128,14 +128,19 @@ impl Bench {
 
     /// Sends a signal to the container of this data directory.
     pub(crate) async fn signal(&self, signal: &str) {
+        assert!(self.try_signal(signal).await, "a signal");
+    }
+
+    /// Sends a signal to the container of this data directory, if one runs. Returns whether it was sent.
+    pub(crate) async fn try_signal(&self, signal: &str) -> bool {
         let docker = self.docker().negotiate_version().await.expect("an engine");
         let is_ours =
             std::collections::HashMap::from([("label", vec![format!("agis.directory={}", self.directory())])]);
         let options = bollard::query_parameters::ListContainersOptionsBuilder::default().filters(&is_ours).build();
         let found = docker.list_containers(Some(options)).await.expect("a list");
-        let id = found.into_iter().find_map(|it| it.id).expect("a container");
+        let Some(id) = found.into_iter().find_map(|it| it.id) else { return false };
         let options = bollard::query_parameters::KillContainerOptionsBuilder::default().signal(signal).build();
-        docker.kill_container(&id, Some(options)).await.expect("a signal");
+        docker.kill_container(&id, Some(options)).await.is_ok()
     }
 
     /// Names of the networks of AGIS.

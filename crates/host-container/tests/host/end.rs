@@ -15,7 +15,7 @@ async fn ends_say_how() {
     start(&host, ONE, 1, &crash).await.expect("a start");
     eventually(async || host.observe(ONE).await == Ok(ended(1, "exited with status 3"))).await;
     // An end of this generation is not repeated.
-    assert_eq!(begin(&host, ONE, 1, &crash).await, Err(HostError::Failed("exited with status 3".to_owned())));
+    assert_eq!(begin(&host, ONE, 1, &crash).await, Err(HostError::Crashed("exited with status 3".to_owned())));
 
     let over = script("echo up; sleep 1", ready, "");
     start(&host, ONE, 2, &over).await.expect("a start");

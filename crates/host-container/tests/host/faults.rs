@@ -24,6 +24,65 @@ async fn container_that_somebody_removes_has_crashed() {
 }
 
 #[tokio::test]
+async fn game_that_its_engine_told_to_end_has_crashed() {
+    let bench = Bench::new();
+    // Podman does not say so.
+    if bench.engine.make() == Make::Podman {
+        return;
+    }
+    let host = Arc::new(bench.host());
+    let (listening, over) = (Arc::clone(&host), CancellationToken::new());
+    let listener = tokio::spawn({
+        let over = over.clone();
+        async move { listening.run(over).await }
+    });
+    start(&host, ONE, 1, &demo(&[], "")).await.expect("a start");
+    // The demo game ends well at SIGTERM, as an engine sends it that is being stopped.
+    bench.signal("SIGHUP").await;
+    bench.signal("SIGTERM").await;
+    let crash = ended(1, "its container was stopped, and not by AGIS");
+    eventually(async || host.observe(ONE).await == Ok(crash.clone())).await;
+    start(&host, ONE, 2, &demo(&[], "")).await.expect("a start");
+    assert_eq!(stop(&*host, ONE, 3).await, Ok(Reached::Stopped));
+    assert_eq!(host.observe(ONE).await, Ok(ended(2, "stopped")));
+    over.cancel();
+    listener.await.expect("it ends");
+}
+
+#[tokio::test]
+async fn reboot_is_no_good_end() {
+    let bench = Bench::new();
+    let host = bench.host();
+    for (generation, game) in [(1, demo(&[], "")), (2, demo(&["--never-ready"], ""))] {
+        let starting = async { begin(&host, ONE, generation, &game).await };
+        let record = bench.data.path().join(format!("servers/{ONE}/run.json"));
+        let another_boot = async {
+            eventually(async || {
+                let text = std::fs::read_to_string(&record).unwrap_or_default();
+                let run: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+                let is_up = run["generation"] == generation && run["boot"].is_string();
+                let lives = generation == 1 && run["was_ready"] == true || generation == 2;
+                if is_up && lives {
+                    let mut run = run;
+                    run["boot"] = "another".into();
+                    std::fs::write(&record, run.to_string()).expect("a record");
+                }
+                is_up && lives
+            })
+            .await;
+            // As the services of a machine do that shuts down.
+            eventually(async || bench.try_signal("SIGTERM").await).await;
+        };
+        let (started, ()) = tokio::join!(starting, another_boot);
+        let how = "ended with its machine, which has restarted";
+        if generation == 2 {
+            assert_eq!(started, Err(HostError::Crashed(how.to_owned())));
+        }
+        eventually(async || host.observe(ONE).await == Ok(ended(generation, how))).await;
+    }
+}
+
+#[tokio::test]
 async fn engine_that_hangs_is_unavailable() {
     let bench = Bench::new();
     let host = bench.host();

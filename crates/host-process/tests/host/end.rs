@@ -104,7 +104,7 @@ async fn the_catalogue_says_which_ends_are_good() {
         assert_eq!(within(host.observe(ONE)).await, Ok(expected), "{status} {good_exits}");
 
         let again = bench.begin(&host, ONE, 1, &game).await;
-        let expected = if good { Ok(Reached::Ended(how)) } else { Err(HostError::Failed(how)) };
+        let expected = if good { Ok(Reached::Ended(how)) } else { Err(HostError::Crashed(how)) };
         assert_eq!(again, expected, "it is not begun again at its generation");
     }
 }
@@ -148,7 +148,7 @@ async fn a_game_does_not_outlive_its_shim() {
     let how = "ended unobserved (the machine restarted, or its supervisor was killed)";
     assert_eq!(within(host.observe(ONE)).await, Ok(ended(1, how)));
     process_is_gone(game).await;
-    assert_eq!(bench.start(&host, ONE, 1, &demo("")).await, Err(HostError::Failed(how.to_owned())));
+    assert_eq!(bench.start(&host, ONE, 1, &demo("")).await, Err(HostError::Crashed(how.to_owned())));
     assert_eq!(bench.start(&host, ONE, 2, &demo("")).await, Ok(before), "the next one, at the same port");
 }
 

@@ -9,7 +9,7 @@ use crate::{
     host::{Endpoint, Generation, Told},
     operation::{Action, Operation, State},
     rcon::RconPassword,
-    restart::RestartPolicy,
+    restart::{Plan, RestartPolicy},
     server::{Server, Status},
 };
 
@@ -46,15 +46,16 @@ pub trait LeaseStore: Send + Sync {
     /// the attempt has lost it.
     async fn postpone(&self, claim: &Claim, delay: Duration, why: &Reason) -> Result<Option<State>, StoreError>;
 
-    /// Ends an operation and publishes its outcome, in one transaction. Returns the state in which it ended; `None` if the
-    /// attempt has lost it: then nothing is published. A stop that is [stale](Outcome::Stale) may be queued again instead.
+    /// Ends an operation and publishes its outcome, in one transaction. Plans what follows a start that failed, and tells
+    /// the owner unless the server is started again. Returns `None` if the attempt has lost the operation: then nothing is
+    /// published. A stop that is [stale](Outcome::Stale) may be queued again instead.
     async fn finish(
         &self,
         claim: &Claim,
         outcome: &Outcome,
         facts: &Facts,
         billing: Billing,
-    ) -> Result<Option<State>, StoreError>;
+    ) -> Result<Option<Finished>, StoreError>;
 
     /// Begins a start anew that found its server, published at the same generation, ended: publishes the crash, or the stop
     /// if the end was `good`, and queues the operation again at the next generation, in one transaction. Returns false if
@@ -116,6 +117,15 @@ pub struct Facts {
     pub restart: RestartPolicy,
 }
 
+/// End of an attempt that was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Finished {
+    /// State of the operation.
+    pub state: State,
+    /// Decision about a server that did not start.
+    pub plan: Plan,
+}
+
 /// Outcome of an operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
@@ -129,6 +139,8 @@ pub enum Outcome {
     Deleted,
     /// The operation could not be carried out.
     Failed(Reason),
+    /// The run that the operation began has crashed before the operation ended; how, for people.
+    Crashed(Reason),
     /// The host has seen this newer generation: a newer operation was accepted, or the database is older than the host
     /// (it was restored, or created anew). In the second case the operation fails, and the server's generation goes up to the
     /// host's, so that the host accepts the next operation. A stop does not fail: it is queued again at the generation
@@ -141,7 +153,7 @@ impl Outcome {
     pub fn state(&self) -> State {
         match self {
             Self::Running(_) | Self::Ended(_) | Self::Stopped | Self::Deleted => State::Succeeded,
-            Self::Failed(_) | Self::Stale(_) => State::Failed,
+            Self::Failed(_) | Self::Crashed(_) | Self::Stale(_) => State::Failed,
         }
     }
 
@@ -150,6 +162,7 @@ impl Outcome {
         match self {
             Self::Running(_) => Status::Running,
             Self::Ended(_) | Self::Stopped | Self::Deleted => Status::Stopped,
+            Self::Crashed(_) => Status::Crashed,
             Self::Failed(_) | Self::Stale(_) => Status::Failed,
         }
     }

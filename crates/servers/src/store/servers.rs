@@ -6,6 +6,7 @@ use super::page::Page;
 use crate::{
     access::Access,
     label::Label,
+    restart::RestartOn,
     server::{NewServer, Server, ServerChange, Status},
 };
 
@@ -50,8 +51,15 @@ pub trait ServerStore: Send + Sync {
         page: Page<ServerId>,
     ) -> Result<Vec<(Server, Access)>, StoreError>;
 
-    /// Changes what an owner may change; `None` where the owner has no such server.
-    async fn change(&self, owner: &UserId, id: ServerId, change: &ServerChange) -> Result<Option<Server>, WriteError>;
+    /// Changes what an owner may change; `None` where the owner has no such server. `on` is the ends that are followed from
+    /// now on: with [`RestartOn::Never`], a restart that waits is given up.
+    async fn change(
+        &self,
+        owner: &UserId,
+        id: ServerId,
+        change: &ServerChange,
+        on: RestartOn,
+    ) -> Result<Option<Server>, WriteError>;
 }
 
 /// Terms on which a server is created.

@@ -6,7 +6,7 @@ use agis_servers::{
     host::Generation,
     operation::SUPERSEDED,
     restart::{EndedBy, Plan},
-    store::{Billing, Claim, Facts, Held, Outcome},
+    store::{Billing, Claim, Facts, Finished, Held, Outcome},
 };
 use chrono::TimeDelta;
 use diesel::{dsl::exists, prelude::*};
@@ -37,17 +37,18 @@ pub(super) async fn finish(
     outcome: &Outcome,
     facts: &Facts,
     billing: Billing,
-) -> Result<Option<State>, Fault<StoreError>> {
+) -> Result<Option<Finished>, Fault<StoreError>> {
     let generation = desired::lock(conn, claim.server.id).await?;
     if let (Outcome::Stale(seen), Action::Stop) = (outcome, claim.operation.action)
         && generation == claim.operation.generation
     {
-        return go_above(conn, claim, *seen).await;
+        let state = go_above(conn, claim, *seen).await?;
+        return Ok(state.map(|state| Finished { state, plan: Plan::Leave }));
     }
     let (state, error) = match outcome {
         Outcome::Stale(_) if generation > claim.operation.generation => (State::Superseded, Some(SUPERSEDED)),
         Outcome::Stale(_) => (State::Failed, Some(BEHIND_ITS_HOST)),
-        Outcome::Failed(why) => (State::Failed, Some(&**why)),
+        Outcome::Failed(why) | Outcome::Crashed(why) => (State::Failed, Some(&**why)),
         _ => (outcome.state(), None),
     };
     if !end(conn, claim, state, error, facts).await? {
@@ -58,17 +59,27 @@ pub(super) async fn finish(
     }
     // The next operation on the server can begin.
     ring(conn, OPERATIONS).await?;
-    let plan = match outcome {
-        Outcome::Failed(_) if claim.operation.action.begins() => {
-            restarts::plan(conn, claim.server.id, claim.operation.generation, EndedBy::FailedStart, &facts.restart)
-                .await?
-        }
-        _ => Plan::Leave,
+    let by = match outcome {
+        Outcome::Failed(_) => Some(EndedBy::FailedStart),
+        Outcome::Crashed(_) => Some(EndedBy::Crash),
+        _ => None,
     };
-    if state == State::Failed && !matches!(plan, Plan::Restart { .. }) {
-        notices::tell_of_operations(conn, &[claim.operation.id.0]).await?;
+    let plan = match by.filter(|_| claim.operation.action.begins()) {
+        Some(by) => restarts::plan(conn, claim.server.id, claim.operation.generation, by, &facts.restart).await?,
+        None => Plan::Leave,
+    };
+    if state == State::Failed {
+        let id = claim.operation.id.0;
+        match plan {
+            Plan::Restart { .. } => {}
+            Plan::GiveUp => {
+                let why = restarts::given_up(error.unwrap_or_default(), &facts.restart);
+                notices::tell_of_operations(conn, &[id], Some(&why)).await?;
+            }
+            Plan::Leave => notices::tell_of_operations(conn, &[id], None).await?,
+        }
     }
-    Ok(Some(state))
+    Ok(Some(Finished { state, plan }))
 }
 
 /// Queues an operation again, or ends it where a newer one waits: one waits per server.
@@ -190,7 +201,7 @@ async fn publish(
                 (game_servers::stopped_at.eq(now().nullable()), game_servers::deleted_at.eq(now().nullable()));
             diesel::update(server).set((common, deleted)).execute(conn).await?;
         }
-        Outcome::Failed(why) => {
+        Outcome::Failed(why) | Outcome::Crashed(why) => {
             let failed = (game_servers::stopped_at.eq(now().nullable()), game_servers::error_message.eq(&**why));
             diesel::update(server).set((common, failed)).execute(conn).await?;
         }
