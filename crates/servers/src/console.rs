@@ -300,11 +300,16 @@ impl CommandError {
 }
 
 impl Command {
-    /// Sends the command once, and notes it and its outcome.
+    /// Sends the command once, and notes it and its outcome, also if the caller stops waiting.
     ///
     /// # Errors
     /// Fails as [`Console::tell`] does, or if the command could not be noted.
     pub async fn send(self) -> Result<Answer, CommandError> {
+        let sent = tokio::spawn(self.send_to_the_end()).await;
+        sent.unwrap_or_else(|error| Err(StoreError::Internal(format!("a command was cut short: {error}")).into()))
+    }
+
+    async fn send_to_the_end(self) -> Result<Answer, CommandError> {
         let Self { way, command, store } = self;
         store.note_command(&command).await?;
         let told = match way {

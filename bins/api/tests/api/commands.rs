@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    task::JoinHandle,
 };
 
 use crate::common::{Api, SOON, STRANGER, Stack};
@@ -60,6 +61,23 @@ async fn password(api: &Api, server: i64) -> String {
     .await
 }
 
+async fn rcon_port(api: &Api, server: i64) -> u16 {
+    let ports = api.get(&path(server, "")).await.expect(200)["ports"].clone();
+    let port = ports.as_array().and_then(|ports| ports.iter().find(|port| port["name"] == "rcon")?["port"].as_u64());
+    u16::try_from(port.expect("a port")).expect("a port")
+}
+
+/// Answers commands at this port.
+async fn play(port: u16, password: &str) -> JoinHandle<()> {
+    let listener = TcpListener::bind(("127.0.0.1", port)).await.expect("a listener");
+    let password = password.to_owned();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(serve(stream, password.clone()));
+        }
+    })
+}
+
 async fn ask(api: &Api, server: i64, command: &str) -> crate::common::Answer {
     api.post(&path(server, "/command"), json!({ "command": command, "reply": true })).await
 }
@@ -77,15 +95,8 @@ async fn game_with_rcon_answers_commands() {
     // Nothing listens yet: the game did not get it, and the sender may try again.
     assert_eq!(ask(&api, server, "early").await.expect(503)["code"], "console_unavailable");
 
-    let ports = api.get(&path(server, "")).await.expect(200)["ports"].clone();
-    let port = ports.as_array().and_then(|ports| ports.iter().find(|port| port["name"] == "rcon")?["port"].as_u64());
-    let listener = TcpListener::bind(("127.0.0.1", u16::try_from(port.expect("a port")).expect("a port"))).await;
-    let (listener, expected) = (listener.expect("a listener"), secret.clone());
-    let game = tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(serve(stream, expected.clone()));
-        }
-    });
+    let port = rcon_port(&api, server).await;
+    let game = play(port, &secret).await;
     let answer = ask(&api, server, "status").await.expect(200);
     assert_eq!(answer["reply"], "you said status", "{answer}");
     let quiet = ask(&api, server, "quiet").await.expect(200);
@@ -122,6 +133,25 @@ async fn game_with_rcon_answers_commands() {
     assert!(api.log().iter().all(|line| !line.to_string().contains(&secret)), "the log holds the password");
     let stranger = stack.make_key(STRANGER, &[]);
     api.call_as(Some(&stranger), "GET", &path(server, "/commands"), None).await.expect(404);
+}
+
+#[tokio::test]
+async fn command_has_an_outcome_though_its_request_was_cut_off() {
+    let stack = Stack::start().await;
+    stack.add_game(&GAME.replace("31720", "31730").replace("31721", "31731"));
+    let api = stack.api(&[("REQUEST_TIMEOUT_SECONDS", "1")]).await;
+    let server = api.server("a", "forts").await;
+    api.act(server, "start").await;
+    let secret = password(&api, server).await;
+    let game = play(rcon_port(&api, server).await, &secret).await;
+    assert_eq!(ask(&api, server, "quiet").await.status.as_u16(), 503, "the request takes too long");
+    let ended = wait::until(SOON, "the outcome", async || {
+        let list = api.get(&path(server, "/commands")).await.expect(200);
+        Some(list["items"][0].clone()).filter(|item| item["finished_at"].is_string())
+    })
+    .await;
+    assert_eq!(ended["outcome"], "unanswered", "{ended}");
+    game.abort();
 }
 
 #[tokio::test]
