@@ -139,8 +139,10 @@ impl Housekeeping {
         }
         let playing = self.players.players_by_game().await?;
         for game in self.catalogue.games().filter(|game| game.query.is_some()) {
-            let players = playing.iter().find(|(key, _)| *key == game.key).map_or(0, |(_, players)| *players);
-            metrics::gauge!("agis_bot_players_online", "game_type" => game.key.clone()).set(players as f64);
+            let players =
+                playing.iter().find(|(key, _)| *key == game.key).map_or(f64::NAN, |(_, players)| *players as f64);
+            // Unknown is not zero: a gauge without a number is left out of the answers to Prometheus.
+            metrics::gauge!("agis_bot_players_online", "game_type" => game.key.clone()).set(players);
         }
         let counted = self.counts.by_host_and_status().await?;
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);

@@ -69,9 +69,9 @@ impl Metrics {
         Ok(Self { handle, started: process::now() })
     }
 
-    /// Renders all metrics in Prometheus' text format.
+    /// Renders all metrics in Prometheus' text format. A gauge that is not a number has no value, and is left out.
     pub fn render(&self) -> String {
-        let mut text = self.handle.render();
+        let mut text = with_numbers(&self.handle.render());
         process::render(self.started, &mut text);
         text
     }
@@ -80,6 +80,10 @@ impl Metrics {
     pub fn upkeep(&self) {
         self.handle.run_upkeep();
     }
+}
+
+fn with_numbers(text: &str) -> String {
+    text.split_inclusive('\n').filter(|line| !line.trim_end().ends_with(" NaN")).collect()
 }
 
 /// Time between calls of [`Metrics::upkeep`].

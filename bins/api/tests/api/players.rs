@@ -60,6 +60,7 @@ async fn players_are_counted_while_a_server_runs() {
     let listed = api.get("/api/v1/servers").await.expect(200);
     assert_eq!(json!([listed["items"][0]["players"]["online"], listed["items"][1]["players"]]), json!([1, null]));
     let gauge = "agis_bot_players_online{game_type=\"vikings\"}";
+    assert_eq!(api.samples("agis_bot_players_online{").await, [""; 0], "unknown is not zero");
     wait::until(SOON, "the gauge", async || (api.metric(gauge).await > 0.0).then_some(())).await;
 
     // Everybody may know how many play on a public server, and only those who may read its console who they are.

@@ -367,6 +367,13 @@ impl Api {
         program::sample(&text, sample)
     }
 
+    /// The lines of `/metrics` that begin so.
+    pub(crate) async fn samples(&self, begin: &str) -> Vec<String> {
+        let text = self.client.get(format!("{}/metrics", self.metrics)).send().await.expect("metrics");
+        let text = text.text().await.expect("text");
+        text.lines().filter(|line| line.starts_with(begin)).map(str::to_owned).collect()
+    }
+
     pub(crate) async fn ready(&self) -> Answer {
         self.send(self.client.get(format!("{}/readyz", self.metrics))).await.expect("an answer")
     }
