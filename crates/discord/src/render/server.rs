@@ -352,7 +352,9 @@ fn offered(server: &Server, access: &Access, can_start: bool) -> Vec<Button> {
             vec![(Permission::Stop, stop(server)), (Permission::Restart, restart(server))]
         }
         Status::Stopped | Status::Stopping | Status::Crashed | Status::Failed => {
-            vec![(Permission::Start, start(server.id))]
+            let comes_back = server.restart.is_some_and(|restart| restart.at.is_some());
+            let stop = comes_back.then(|| (Permission::Stop, stop(server)));
+            [(Permission::Start, start(server.id))].into_iter().chain(stop).collect()
         }
         Status::Deleting => vec![],
     };

@@ -2,7 +2,7 @@
 
 use agis_base::{OperationId, ServerId, Trace, UserId};
 use agis_servers::{
-    Action, Hold, Label, Operation, Origin, Server, State, Status,
+    Action, Hold, Label, Operation, Origin, Restart, Server, State, Status,
     access::Access,
     game::{Catalogue, Protocol},
     host::{Abilities, Ability, Endpoint, OpenPort},
@@ -130,6 +130,32 @@ fn unknown_players_are_not_zero() {
     for (can_tell, says) in [(true, "Nobody knows"), (false, "does not tell")] {
         let unknown = texts(&players(&server, Access::Owner, None, can_tell));
         assert!(unknown.contains(says) && !unknown.contains("0 of"), "{unknown}");
+    }
+}
+
+#[test]
+fn restart_that_waits_can_be_stopped() {
+    let labels = |restart| {
+        let server = Server { status: Status::Crashed, restart, ..server("Railways") };
+        let message = info(&Info {
+            server: &server,
+            access: &Access::Owner,
+            catalogue: &Catalogue::default(),
+            players: None,
+            abilities: &Abilities::all(),
+            why_no_start: None,
+            history: &[],
+            schedules: 0,
+            shares: &[],
+        });
+        format!("{:?}", message.rows)
+    };
+    let restart = |at| Restart { at, attempt: 1, of: 5 };
+    let waiting = labels(Some(restart(Some(Default::default()))));
+    assert!(waiting.contains("\"Start\"") && waiting.contains("\"Stop\""), "{waiting}");
+    for down in [None, Some(restart(None))] {
+        let down = labels(down);
+        assert!(down.contains("\"Start\"") && !down.contains("\"Stop\""), "{down}");
     }
 }
 
