@@ -157,6 +157,9 @@ impl Cluster {
         }
         if self.is_throwaway() {
             settings.extend(["fsync=off", "synchronous_commit=off", "full_page_writes=off"].map(str::to_owned));
+            // DROP DATABASE waits for every connection that has not said its password yet, and CREATE DATABASE behind it. A
+            // test that cuts a network leaves such a connection for as long as this.
+            settings.push("authentication_timeout=10s".to_owned());
         }
         settings
     }
