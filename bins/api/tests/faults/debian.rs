@@ -1,13 +1,14 @@
 //! Games that Debian packages: each runs, answers by its own protocol, and stops.
 
-use std::{io, path::Path, time::Duration};
+use std::{io, path::Path, process::Stdio, time::Duration};
 
 use agis_test_support::wait;
 use futures_util::future::join_all;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpStream, UdpSocket},
+    process::Command,
     time::timeout,
 };
 
@@ -33,14 +34,16 @@ struct Packaged {
     bots: Option<u32>,
     /// Players that AGIS sees; `None` if the game does not tell.
     players: Option<u32>,
+    /// Joins the game at this port as Ann, with the files of this directory.
+    join: Option<fn(u16, &Path) -> Command>,
 }
 
 type AsyncFn = fn(u16) -> std::pin::Pin<Box<dyn Future<Output = io::Result<Vec<u8>>> + Send>>;
 
 const GAMES: [Packaged; 5] = [
-    game("openttd", "openttd", |port| Box::pin(openttd(port)), NAME),
-    game("bzflag", "bzfs", |port| Box::pin(bzflag(port)), "BZFS"),
-    Packaged { players: Some(0), ..game("minetest", "minetestserver", |port| Box::pin(luanti(port)), "OEt\u{3}") },
+    Packaged { join: Some(join_openttd), ..game("openttd", "openttd", |port| Box::pin(openttd(port)), NAME) },
+    Packaged { join: Some(join_bzflag), ..game("bzflag", "bzfs", |port| Box::pin(bzflag(port)), "BZFS") },
+    game("minetest", "minetestserver", |port| Box::pin(luanti(port)), "OEt\u{3}"),
     game("teeworlds", "teeworlds-server", |port| Box::pin(teeworlds(port)), NAME),
     Packaged {
         bots: Some(2),
@@ -50,7 +53,7 @@ const GAMES: [Packaged; 5] = [
 ];
 
 const fn game(key: &'static str, program: &'static str, ask: AsyncFn, says: &'static str) -> Packaged {
-    Packaged { key, program, ask, says, bots: None, players: None }
+    Packaged { key, program, ask, says, bots: None, players: Some(0), join: None }
 }
 
 #[tokio::test]
@@ -83,6 +86,9 @@ async fn plays(stack: &Stack, api: &Api, game: &Packaged) {
         .await;
         if is_first {
             sees_players(api, id, game).await;
+            if let Some(join) = game.join {
+                sees_who_comes_and_goes(api, id, game.key, &mut join(port, stack.data_dir().as_path())).await;
+            }
         }
         let operation = api.ended(&api.ask(id, "stop").await).await;
         let outcome = (&operation["state"], &operation["killed_after_grace"]);
@@ -110,6 +116,42 @@ async fn sees_players(api: &Api, id: i64, game: &Packaged) {
     .await;
     let names = players["names"].as_array().expect("names").len();
     assert_eq!(names, expected as usize, "{}: {players}", game.key);
+}
+
+/// Lets Ann join, and leave.
+async fn sees_who_comes_and_goes(api: &Api, id: i64, key: &str, join: &mut Command) {
+    let path = format!("/api/v1/servers/{id}/players");
+    let until = async |names: Value| {
+        wait::until(3 * SOON, &format!("{key} to be played by {names}"), async || {
+            (api.get(&path).await.expect(200)["names"] == names).then_some(())
+        })
+        .await;
+    };
+    let mut ann =
+        match join.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true).spawn() {
+            Ok(ann) => ann,
+            Err(error) => return eprintln!("nobody joins {key}: {error}"),
+        };
+    until(json!(["ann"])).await;
+    ann.kill().await.expect("she leaves");
+    until(json!([])).await;
+}
+
+/// The game itself, without a screen.
+fn join_openttd(port: u16, dir: &Path) -> Command {
+    let config = dir.join("ann.cfg");
+    std::fs::write(&config, "[network]\nclient_name = ann\n").expect("a configuration");
+    let mut command = Command::new("/usr/games/openttd");
+    command.args(["-v", "null:ticks=1000000", "-s", "null", "-m", "null", "-b", "8bpp-simple", "-I", "OpenGFX", "-c"]);
+    command.arg(config).args(["-n", &format!("127.0.0.1:{port}")]).env("HOME", dir);
+    command
+}
+
+/// An observer, who types nothing.
+fn join_bzflag(port: u16, _: &Path) -> Command {
+    let mut command = Command::new("/usr/games/bzadmin");
+    command.args(["-ui", "stdboth", &format!("ann@127.0.0.1:{port}")]);
+    command
 }
 
 async fn udp(port: u16) -> io::Result<UdpSocket> {

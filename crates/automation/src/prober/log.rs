@@ -1,7 +1,7 @@
 //! Counts players by the lines of consoles.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -34,7 +34,8 @@ pub(super) struct LogCounts(Mutex<HashMap<ServerId, Followed>>);
 struct Followed {
     generation: Generation,
     begin: Begin,
-    players: BTreeSet<String>,
+    /// Names of the players, by that which tells one from another.
+    players: BTreeMap<String, String>,
     used: Instant,
 }
 
@@ -52,7 +53,7 @@ impl LogCounts {
             None => begin(console, probe).await?,
         };
         let is_whole = followed.read(console, query, probe.server).await?;
-        let names: Vec<_> = followed.players.iter().cloned().collect();
+        let names: Vec<_> = followed.players.values().cloned().collect();
         followed.used = Instant::now();
         let mut all = self.followed();
         all.retain(|_, other| other.used.elapsed() < FORGOTTEN);
@@ -78,7 +79,7 @@ async fn begin(console: &dyn Console, probe: &Probe) -> Result<Followed, Unanswe
     }
     let since: Timestamp = ready - EARLY;
     let begin = Begin::Recent { tail: None, since: Some(since) };
-    Ok(Followed { generation: probe.generation, begin, players: BTreeSet::new(), used: Instant::now() })
+    Ok(Followed { generation: probe.generation, begin, players: BTreeMap::new(), used: Instant::now() })
 }
 
 impl Followed {
@@ -104,7 +105,8 @@ impl Followed {
 
     fn hear(&mut self, query: &LogQuery, line: &Line) {
         if let Some(player) = query.join.group(&line.text) {
-            self.players.insert(player.to_owned());
+            let name = query.join.second_group(&line.text).unwrap_or(player);
+            self.players.insert(player.to_owned(), name.to_owned());
         } else if let Some(player) = query.leave.group(&line.text) {
             self.players.remove(player);
         }

@@ -40,6 +40,11 @@ impl Pattern {
         Some(self.regex.captures(text)?.get(1)?.as_str())
     }
 
+    /// Returns the second group of a text that matches as a whole; `None` if it does not, or has none.
+    pub fn second_group<'a>(&self, text: &'a str) -> Option<&'a str> {
+        Some(self.regex.captures(text)?.get(2)?.as_str())
+    }
+
     /// Checks whether a match has a group.
     pub fn has_group(&self) -> bool {
         self.regex.captures_len() > 1
