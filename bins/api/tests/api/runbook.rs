@@ -6,7 +6,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::common::Stack;
+use agis_test_support::wait;
+
+use crate::common::{SOON, Stack};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -135,9 +137,11 @@ async fn deleted_world_comes_back_by_the_runbook() {
     fs::remove_dir_all(world.with_extension("empty")).expect("removed");
     api.act(new, "start").await;
     assert_eq!(fs::read_to_string(world.join("castle")).expect("the castle"), "high walls");
-    let game = stack.process_of(new).expect("a process")["game"]["pid"].as_i64().expect("a pid");
-    assert_eq!(
-        fs::read_link(format!("/proc/{game}/cwd")).expect("where it works"),
-        world.canonicalize().expect("there")
-    );
+    // The game is ready without a delay, and may not have entered its world yet.
+    let there = world.canonicalize().expect("there");
+    wait::until(SOON, "the game to work in its world", async || {
+        let game = stack.process_of(new)?["game"]["pid"].as_i64()?;
+        (fs::read_link(format!("/proc/{game}/cwd")).ok()? == there).then_some(())
+    })
+    .await;
 }

@@ -17,6 +17,7 @@ title = "Survival"
 cost_per_hour = 30
 restart = { on = "never" }
 ready = { when = "ready", within_s = 60 }
+query = { log = { join = '(\S+) joined', leave = '(\S+) left' } }
 world = { size = "1Gi", mount = "/data" }
 gameserver = """
 spec:
@@ -112,6 +113,25 @@ impl Scene {
         assert_eq!(standing.len(), 1, "{standing:#?}");
         standing[0]["metadata"]["name"].as_str().expect("a name").to_owned()
     }
+}
+
+#[tokio::test]
+async fn players_on_a_cluster_are_counted() {
+    let scene = Scene::new().await;
+    let api = scene.api(&[]).await;
+    let id = api.server("Sunday", "survival").await;
+    api.act(id, "start").await;
+    api.until_status(id, "running").await;
+    let players = async |expected: Value| {
+        wait::until(2 * SOON, &format!("{expected}"), async || {
+            let players = api.get(&format!("/api/v1/servers/{id}/players")).await.expect(200);
+            (json!([players["online"], players["names"]]) == expected).then_some(())
+        })
+        .await;
+    };
+    players(json!([0, []])).await;
+    scene.cluster.print_at_once(&scene.the_one(), &["ann joined", "ben joined", "ann left"]);
+    players(json!([1, ["ben"]])).await;
 }
 
 #[tokio::test]

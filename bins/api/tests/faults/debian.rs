@@ -34,14 +34,14 @@ struct Packaged {
     bots: Option<u32>,
     /// Players that AGIS sees; `None` if the game does not tell.
     players: Option<u32>,
-    /// Joins the game at this port as Ann, with the files of this directory.
-    join: Option<fn(u16, &Path) -> Command>,
+    /// Joins the game at this port as Ann. Other games have no client without a screen.
+    join: Option<fn(u16) -> Command>,
 }
 
 type AsyncFn = fn(u16) -> std::pin::Pin<Box<dyn Future<Output = io::Result<Vec<u8>>> + Send>>;
 
 const GAMES: [Packaged; 5] = [
-    Packaged { join: Some(join_openttd), ..game("openttd", "openttd", |port| Box::pin(openttd(port)), NAME) },
+    game("openttd", "openttd", |port| Box::pin(openttd(port)), NAME),
     Packaged { join: Some(join_bzflag), ..game("bzflag", "bzfs", |port| Box::pin(bzflag(port)), "BZFS") },
     game("minetest", "minetestserver", |port| Box::pin(luanti(port)), "OEt\u{3}"),
     game("teeworlds", "teeworlds-server", |port| Box::pin(teeworlds(port)), NAME),
@@ -87,7 +87,7 @@ async fn plays(stack: &Stack, api: &Api, game: &Packaged) {
         if is_first {
             sees_players(api, id, game).await;
             if let Some(join) = game.join {
-                sees_who_comes_and_goes(api, id, game.key, &mut join(port, stack.data_dir().as_path())).await;
+                sees_who_comes_and_goes(api, id, game.key, &mut join(port)).await;
             }
         }
         let operation = api.ended(&api.ask(id, "stop").await).await;
@@ -137,18 +137,8 @@ async fn sees_who_comes_and_goes(api: &Api, id: i64, key: &str, join: &mut Comma
     until(json!([])).await;
 }
 
-/// The game itself, without a screen.
-fn join_openttd(port: u16, dir: &Path) -> Command {
-    let config = dir.join("ann.cfg");
-    std::fs::write(&config, "[network]\nclient_name = ann\n").expect("a configuration");
-    let mut command = Command::new("/usr/games/openttd");
-    command.args(["-v", "null:ticks=1000000", "-s", "null", "-m", "null", "-b", "8bpp-simple", "-I", "OpenGFX", "-c"]);
-    command.arg(config).args(["-n", &format!("127.0.0.1:{port}")]).env("HOME", dir);
-    command
-}
-
 /// An observer, who types nothing.
-fn join_bzflag(port: u16, _: &Path) -> Command {
+fn join_bzflag(port: u16) -> Command {
     let mut command = Command::new("/usr/games/bzadmin");
     command.args(["-ui", "stdboth", &format!("ann@127.0.0.1:{port}")]);
     command

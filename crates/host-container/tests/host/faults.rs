@@ -38,7 +38,6 @@ async fn game_that_its_engine_told_to_end_has_crashed() {
     });
     start(&host, ONE, 1, &demo(&[], "")).await.expect("a start");
     // The demo game ends well at SIGTERM, as an engine sends it that is being stopped.
-    bench.signal("SIGHUP").await;
     bench.signal("SIGTERM").await;
     let crash = ended(1, "its container was stopped, and not by AGIS");
     eventually(async || host.observe(ONE).await == Ok(crash.clone())).await;
