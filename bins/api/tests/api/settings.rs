@@ -218,7 +218,7 @@ async fn restart_with_an_unfit_setting_leaves_the_game_running() {
     api.act(server, "start").await;
     let values = r#"update game_servers set settings = '{"slots": 65}'"#;
     stack.sql().await.batch_execute(values).await.expect("a value of an earlier catalogue");
-    let body = json!({ "server_id": server, "action": "restart", "cron_expression": "0 4 1 1 *" });
+    let body = json!({ "server_id": server, "action": "restart", "cron_expression": "* * * * *" });
     let schedule = api.post("/api/v1/schedules", body).await.expect(201)["id"].as_i64().expect("an id");
     for path in [format!("/api/v1/servers/{server}/restart"), format!("/api/v1/schedules/{schedule}/run")] {
         let refused = api.post(&path, json!({})).await.expect(409);
@@ -235,6 +235,7 @@ async fn restart_with_an_unfit_setting_leaves_the_game_running() {
     assert_eq!((&run["state"], &run["reason"]), (&json!("skipped"), &json!("unfit_settings")));
     let shown = api.get(&format!("/api/v1/servers/{server}")).await.expect(200);
     assert_eq!(shown["status"], "running", "{shown}");
+    api.call("DELETE", &format!("/api/v1/schedules/{schedule}"), None).await.expect(204);
     // A stranger learns nothing of the settings.
     let stranger = stack.make_key(STRANGER, &[]);
     api.call_as(Some(&stranger), "POST", &format!("/api/v1/servers/{server}/restart"), None).await.expect(404);
