@@ -16,13 +16,17 @@ pub(crate) struct HostRcon(pub(crate) Vec<Arc<dyn Host>>);
 #[async_trait]
 impl RconClient for HostRcon {
     async fn ask(&self, call: &RconCall) -> Result<String, RconFailure> {
-        let RconCall { protocol, host, address, port, password, command } = call;
+        let RconCall { protocol, host, address, port, is_private, password, command } = call;
         let protocol = match protocol {
             RconProtocol::Source => rcon::RconProtocol::Source,
             RconProtocol::Quake3 => rcon::RconProtocol::Quake3,
         };
         let host = self.0.iter().find(|served| served.name() == host);
-        let address = host.map_or_else(|| address.clone(), |host| host.reached_at(address));
+        let address = match host {
+            Some(host) if *is_private => host.reached_privately_at(address),
+            Some(host) => host.reached_at(address),
+            None => address.clone(),
+        };
         let answer = rcon::tell(protocol, &address, *port, password.expose(), command, ANSWER_WITHIN).await;
         answer.map_err(|error| match error {
             RconError::Password => RconFailure::Password,

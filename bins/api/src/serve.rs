@@ -8,7 +8,6 @@ use std::{
 };
 
 use agis_accounts::LedgerStore;
-use agis_apikeys::KeyCache;
 use agis_automation::{
     Biller, Consoles, Games, Housekeeping, Prober, Probing, Scheduler, Settler, Supervisor, Watcher, Workers, biller,
     consoles, games as offered,
@@ -70,10 +69,10 @@ pub(crate) async fn serve() -> Result<(), Failure> {
 
     let health = Health::default();
     let db = Arc::new(Db::new(&config.database).map_err(Failure::from_display)?);
-    let cache = KeyCache::default();
+    let bells = Bells::default();
     let hosts = Hosts::new(&config.hosts, &config.rules.catalogue).await?;
     let limits = Limits::new(&config.rules, &health).await;
-    let domain = Domain::new(&config.rules, &db, cache.clone(), limits.clone(), hosts.reach());
+    let domain = Domain::new(&config.rules, &db, &bells, limits.clone(), hosts.reach());
     let services = services(domain, config.edge.clone());
 
     let metrics_address = ops.local_addr().map_err(Failure::from_display)?;
@@ -82,7 +81,7 @@ pub(crate) async fn serve() -> Result<(), Failure> {
     let mut loops = Loops::default();
     limits.start(&mut loops.tasks, &loops.working);
     loops.start_jobs(&config, &db, &services, &health, metrics);
-    loops.start_automation(&config, &db, &services, &hosts, &health, cache);
+    loops.start_automation(&config, &db, &services, &hosts, &health, bells);
     hosts.start(&mut loops.tasks, &health, &loops.working);
 
     let address = api.local_addr().map_err(Failure::from_display)?;
@@ -229,14 +228,13 @@ impl Loops {
         services: &Services,
         hosts: &Hosts,
         health: &Health,
-        keys: KeyCache,
+        bells: Bells,
     ) {
-        let bells = Bells { keys, ..Bells::default() };
         self.start_scheduler(db, services, health, &bells);
         for (place, (host, console)) in hosts.all().enumerate() {
             let claim = self.start_host(config, db, &host, health, &bells, Components::of(place, host.kind()));
-            self.start_console(db, console.clone(), &bells, &claim);
-            self.start_prober(config, db, &host, console, &claim);
+            self.start_console(db, services, console.clone(), &bells, &claim);
+            self.start_prober(config, db, services, &host, console, &claim);
         }
         self.start_billing(config, db, services, health);
         let (url, health, stop) = (config.database.url.clone(), health.clone(), self.working.clone());
@@ -272,8 +270,16 @@ impl Loops {
     }
 
     /// Starts the answers of a host's console to processes that do not reach the host.
-    fn start_console(&mut self, db: &Arc<Db>, console: Arc<dyn Console>, bells: &Bells, claim: &Claim) {
-        let (consoles, claimed) = (Consoles::new(db.clone(), console), claim.clone());
+    fn start_console(
+        &mut self,
+        db: &Arc<Db>,
+        services: &Services,
+        console: Arc<dyn Console>,
+        bells: &Bells,
+        claim: &Claim,
+    ) {
+        let dispatcher = services.servers.dispatcher().clone();
+        let (consoles, claimed) = (Consoles::new(db.clone(), console, dispatcher), claim.clone());
         let mut bell = bells.consoles.subscribe();
         let answers = Loop::new("answer for consoles", consoles::PERIOD).bell(async move || rung(&mut bell).await);
         let round = async move || if claimed.holds() { consoles.round().await } else { Ok(None) };
@@ -285,6 +291,7 @@ impl Loops {
         &mut self,
         config: &Config,
         db: &Arc<Db>,
+        services: &Services,
         host: &Arc<dyn Host>,
         console: Arc<dyn Console>,
         claim: &Claim,
@@ -294,6 +301,7 @@ impl Loops {
             host: host.clone(),
             console,
             query: Arc::new(NetworkQuery),
+            rcon: services.servers.dispatcher().clone(),
             catalogue: config.rules.catalogue.clone(),
             per_second: config.player_probes,
         });

@@ -2,7 +2,6 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use agis_apikeys::KeyCache;
 use agis_deferrals::{Deferrals, service::BEAT};
 use agis_discord::{Connection, Loops, Services, Standing, courier, members, mender};
 use agis_host_process::Consoles;
@@ -17,7 +16,7 @@ use agis_runtime::{
     shutdown::{BOT_ANSWERS, BOT_JOBS, Signals},
     telemetry,
 };
-use agis_servers::console::{Console, relay::Relay};
+use agis_servers::console::Console;
 use agis_storage::{Db, notify::Bells};
 use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -50,8 +49,7 @@ pub(crate) async fn run() -> Result<(), String> {
     let limits = Limits::new(&config.rules, &health).await;
     let consoles = consoles(config.data_dir.as_deref())?;
     let bells = Bells::default();
-    let mut domain = Domain::new(&config.rules, &db, KeyCache::default(), limits, consoles.into());
-    domain.servers = domain.servers.with_relay(Relay::new(db.clone(), bells.consoles.subscribe()));
+    let domain = Domain::new(&config.rules, &db, &bells, limits, consoles.into());
     let deferrals = Deferrals::new(db.clone(), &config.discord.token).ok_or("no cryptography for promised answers")?;
     let connection = Connection::new(config.discord.token, config.discord.api, config.discord.guild);
     let standing = connection.standing();

@@ -2,9 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use agis_base::StoreError;
+use agis_base::{ServerId, StoreError};
 use agis_servers::console::{
-    Console, ConsoleError,
+    Begin, Console, ConsoleError, Dispatcher,
     relay::{ConsoleAnswer, ConsoleRequest, PATIENCE, RelayStore, TakenRequest},
 };
 use tokio::{sync::Semaphore, time::timeout};
@@ -23,13 +23,14 @@ const CHARACTERS: usize = 1000;
 pub struct Consoles {
     store: Arc<dyn RelayStore>,
     console: Arc<dyn Console>,
+    dispatcher: Dispatcher,
     places: Arc<Semaphore>,
 }
 
 impl Consoles {
-    /// Creates the answers for this host.
-    pub fn new(store: Arc<dyn RelayStore>, console: Arc<dyn Console>) -> Self {
-        Self { store, console, places: Arc::new(Semaphore::new(PLACES)) }
+    /// Creates the answers for this host, to whose games the dispatcher has a way.
+    pub fn new(store: Arc<dyn RelayStore>, console: Arc<dyn Console>, dispatcher: Dispatcher) -> Self {
+        Self { store, console, dispatcher, places: Arc::new(Semaphore::new(PLACES)) }
     }
 
     /// Takes the waiting requests, and begins to answer each. Returns the pause until the next round, if places are
@@ -45,13 +46,16 @@ impl Consoles {
         for request in taken {
             // Only this loop takes places.
             let Ok(place) = self.places.clone().try_acquire_owned() else { break };
-            let (store, console) = (self.store.clone(), self.console.clone());
+            let (store, console, dispatcher) = (self.store.clone(), self.console.clone(), self.dispatcher.clone());
             tokio::spawn(async move {
-                let id = request.id;
-                let answer = timeout(PATIENCE, answer(&*console, request)).await;
-                let late =
-                    || ConsoleAnswer::Failed(ConsoleError::Unavailable("the host did not answer in time".into()));
-                let answer = answer.unwrap_or_else(|_| late());
+                let TakenRequest { id, server, request } = request;
+                let answer = match request {
+                    ConsoleRequest::Lines { begin, limit } => lines(&*console, server, &begin, limit).await,
+                    ConsoleRequest::Send(dispatch) => {
+                        dispatcher.send_here(console.host(), server, dispatch).await.map(ConsoleAnswer::Sent)
+                    }
+                };
+                let answer = answer.unwrap_or_else(ConsoleAnswer::Failed);
                 if let Err(error) = store.answer(id, &answer).await {
                     tracing::warn!(%error, "answer of a console could not be passed on");
                 }
@@ -62,19 +66,18 @@ impl Consoles {
     }
 }
 
-async fn answer(console: &dyn Console, TakenRequest { server, request, .. }: TakenRequest) -> ConsoleAnswer {
-    let answer = match request {
-        ConsoleRequest::Lines { begin, limit } => {
-            console.lines(server, &begin, limit.min(LINES)).await.map(|mut piece| {
-                for line in &mut piece.lines {
-                    if let Some((end, _)) = line.text.char_indices().nth(CHARACTERS) {
-                        line.text.truncate(end);
-                    }
-                }
-                ConsoleAnswer::Lines(piece)
-            })
+async fn lines(
+    console: &dyn Console,
+    server: ServerId,
+    begin: &Begin,
+    limit: u32,
+) -> Result<ConsoleAnswer, ConsoleError> {
+    let late = |_| ConsoleError::Unavailable("the host did not answer in time".to_owned());
+    let mut piece = timeout(PATIENCE, console.lines(server, begin, limit.min(LINES))).await.map_err(late)??;
+    for line in &mut piece.lines {
+        if let Some((end, _)) = line.text.char_indices().nth(CHARACTERS) {
+            line.text.truncate(end);
         }
-        ConsoleRequest::Tell { command } => console.tell(server, &command).await.map(|()| ConsoleAnswer::Told),
-    };
-    answer.unwrap_or_else(ConsoleAnswer::Failed)
+    }
+    Ok(ConsoleAnswer::Lines(piece))
 }

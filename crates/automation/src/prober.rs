@@ -10,8 +10,8 @@ use std::{
 
 use agis_base::StoreError;
 use agis_servers::{
-    console::Console,
-    game::{Catalogue, Query, QueryProtocol},
+    console::{Console, Dispatcher},
+    game::{Catalogue, Query, QueryProtocol, RconQuery},
     host::{Endpoint, Host},
     players::{GameQuery, Players, Unanswered},
     store::{Counted, PlayerStore, Probe},
@@ -37,6 +37,8 @@ pub struct Probing {
     pub console: Arc<dyn Console>,
     /// Protocols of the games.
     pub query: Arc<dyn GameQuery>,
+    /// RCON of the games.
+    pub rcon: Dispatcher,
     /// Games, which say how they are asked.
     pub catalogue: Arc<Catalogue>,
     /// Maximum number of probes in a second, of all processes together.
@@ -112,8 +114,17 @@ impl Asker {
         match game.and_then(|game| game.query.as_ref()) {
             Some(Query::Network { protocol, port }) => self.ask_network(*protocol, port, &probe.endpoint).await,
             Some(Query::Log(query)) => self.logs.count(&*self.parts.console, query, probe).await,
+            Some(Query::Rcon(query)) => self.ask_rcon(query, probe).await,
             None => Err(Unanswered("its game has no query any more".to_owned())),
         }
+    }
+
+    /// Asks by RCON. Nobody sent this command, so it is not recorded.
+    async fn ask_rcon(&self, query: &RconQuery, probe: &Probe) -> Result<Players, Unanswered> {
+        let sent = self.parts.rcon.ask(self.parts.host.name(), probe.server, query.command.clone()).await;
+        let answer = sent.map_err(|error| Unanswered(error.to_string()))?.reply();
+        let answer = answer.ok_or_else(|| Unanswered("no answer by RCON in time".to_owned()))?;
+        query.players(&answer).ok_or_else(|| Unanswered("the answer by RCON is not understood".to_owned()))
     }
 
     async fn ask_network(

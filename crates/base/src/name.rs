@@ -84,12 +84,17 @@ pub fn checked(text: &str) -> Result<String, BadName> {
 /// Returns a name from outside, such as a game's name of a player, as it can be stored and shown on one line: without
 /// anything invisible, and cut where [`checked`] would refuse it. Nothing may be left.
 pub fn shown(text: &str) -> String {
+    shown_up_to(text, NAME_MAX)
+}
+
+/// Returns a text of one line as [`shown`] does, of at most this many characters.
+pub fn shown_up_to(text: &str, max: usize) -> String {
     let mut marks = 0;
     let is_shown = |letter: &char| {
         marks = if letter.general_category_group() == GeneralCategoryGroup::Mark { marks + 1 } else { 0 };
         marks <= MARKS_MAX && !letter.is_control() && !is_unseen(*letter)
     };
-    let name: String = text.trim().chars().filter(is_shown).take(NAME_MAX).collect();
+    let name: String = text.trim().chars().filter(is_shown).take(max).collect();
     name.trim().to_owned()
 }
 

@@ -121,9 +121,18 @@ impl Args {
         (!text.is_empty()).then_some(text)
     }
 
+    /// Returns a required line as it was typed, with its quotes, but without the blanks around it.
+    pub(crate) fn line(&self, name: &'static str) -> Result<String, Refusal> {
+        let typed = match self.value(name) {
+            Some(CommandOptionValue::String(text)) => text.trim(),
+            _ => "",
+        };
+        if typed.is_empty() { Err(missing(name)) } else { Ok(typed.to_owned()) }
+    }
+
     /// Returns a required text. Discord enforces it; other senders may omit it.
     pub(crate) fn needed(&self, name: &'static str) -> Result<String, Refusal> {
-        self.text(name).ok_or_else(|| Refusal::refused(format!("Say which `{name}` you mean.")))
+        self.text(name).ok_or_else(|| missing(name))
     }
 
     pub(crate) fn number(&self, name: &str) -> Option<u32> {
@@ -174,6 +183,10 @@ pub(crate) fn typed(components: Vec<ModalInteractionComponent>) -> Vec<(String, 
         }
     };
     components.into_iter().filter_map(field).collect()
+}
+
+fn missing(name: &str) -> Refusal {
+    Refusal::refused(format!("Say which `{name}` you mean."))
 }
 
 /// Removes quotes that belong together.

@@ -34,6 +34,7 @@ pub(crate) async fn run(context: &Context, call: &Call, verb: Verb, args: &Args)
         Verb::ServerSettings => settings::show(context, call, args).await,
         Verb::ServerPlayers => server::players(context, call, args).await,
         Verb::ServerLogs => server::logs(context, call, args).await,
+        Verb::ServerCommand => server::command(context, call, args).await,
         Verb::ServerShare => share::share(context, call, args).await,
         Verb::ServerUnshare => share::unshare(context, call, args).await,
         Verb::ServerLeave => share::leave(context, call, args).await,

@@ -16,6 +16,8 @@ use crate::commands::{apikey, hold, schedule, server, share};
 
 /// Maximum length of a typed name.
 const NAME_MAX: u16 = 100;
+/// Maximum length of a command for a game.
+const COMMAND_MAX: u16 = agis_servers::console::COMMAND_MAX as u16;
 
 /// Returns every command, to be registered when the bot starts.
 pub(crate) fn definitions() -> Vec<Command> {
@@ -75,12 +77,25 @@ pub(crate) fn definitions() -> Vec<Command> {
                     ],
                 ),
                 sub(
+                    "command",
+                    "Send a command to the game of a server",
+                    vec![
+                        server_option(),
+                        text("command", "Command in the words of the game").required().longest(COMMAND_MAX),
+                    ],
+                ),
+                sub(
                     "share",
                     "Share a server with a member, or with everybody who has a role",
                     vec![
                         server_option(),
                         option("with", "A member or a role", CommandOptionType::Mentionable).required(),
                         text("may", "Permissions to share").required().among(share::MAY),
+                        text(
+                            "commands",
+                            "The only commands, by their first words, with commas between: say, whitelist add",
+                        )
+                        .longest(1000),
                     ],
                 ),
                 sub(

@@ -46,6 +46,7 @@ verbs! {
     ServerSettings = "server settings",
     ServerPlayers = "server players",
     ServerLogs = "server logs",
+    ServerCommand = "server command",
     ServerShare = "server share",
     ServerUnshare = "server unshare",
     ServerLeave = "server leave",
@@ -90,6 +91,7 @@ impl Verb {
                 | ServerHold
                 | ServerRelease
                 | ServerSettings
+                | ServerCommand
                 | ServerShare
                 | ServerUnshare
                 | ServerLeave

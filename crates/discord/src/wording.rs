@@ -3,9 +3,12 @@
 use agis_apikeys::KeysError;
 use agis_base::{StoreError, Timestamp};
 use agis_scheduler::{SchedulesError, TimingError};
-use agis_servers::{ServersError, SharingError, console::ConsoleError};
+use agis_servers::{
+    ServersError, SharingError,
+    console::{CommandError, ConsoleError},
+};
 
-use crate::render::text::{plain, relative};
+use crate::render::text::{cut, plain, relative};
 
 /// Reason why something was not done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -132,6 +135,13 @@ impl From<ServersError> for Refusal {
                 "You may see this server, but not do this with it. Ask its owner to `/server share` it with you."
                     .to_owned()
             }
+            ServersError::CommandNotAllowed(commands) => {
+                format!(
+                    "You may send commands that begin with one of these, letter by letter: {}. A command has no `;`, `|` or \
+                     `$` in it.",
+                    cut(&plain(&commands.to_string()), 1000)
+                )
+            }
             ServersError::InvalidSettings(problems) => {
                 let each: Vec<_> = problems.iter().map(|it| format!("{}: {}.", it.setting, it.problem)).collect();
                 plain(&each.join(" "))
@@ -172,11 +182,6 @@ impl From<ServersError> for Refusal {
                     plain(&why)
                 )
             }
-            ServersError::HostElsewhere(_) => {
-                "The console of this server is kept on another machine than I am. Read it \
-                                               over the REST API: `/apikey create` gives you a key, `/help` says where."
-                    .to_owned()
-            }
             ServersError::Unable { ability, why } => {
                 format!("This is not possible here, since {}: {}.", ability.refusal(), plain(&why))
             }
@@ -187,6 +192,21 @@ impl From<ServersError> for Refusal {
             ServersError::Store(error) => return error.into(),
         };
         Self::Refused(sentence)
+    }
+}
+
+impl From<CommandError> for Refusal {
+    fn from(error: CommandError) -> Self {
+        match error {
+            CommandError::Store(error) => error.into(),
+            CommandError::Console(error) if error.is_refusal() => error.into(),
+            CommandError::Console(error) => {
+                tracing::warn!(%error, "outcome of a command is unknown");
+                Self::refused(
+                    "Nobody knows whether the game got this command. Look at `/server logs` before you send it again.",
+                )
+            }
+        }
     }
 }
 

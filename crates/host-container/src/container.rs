@@ -27,6 +27,9 @@ const FILES_MAX: u64 = 65_536;
 /// Maximum number of processes and threads of a game's account without a limit of the catalogue.
 const PROCESSES_MAX: u64 = 32_768;
 
+/// Address of ports that only programs of this machine reach, among them AGIS.
+pub(crate) const PRIVATE: &str = "127.0.0.1";
+
 /// Place and time of a run.
 pub(crate) struct Site<'a> {
     pub(crate) setup: &'a Setup,
@@ -91,7 +94,7 @@ fn host_config(game: &Game, container: &Container, site: &Site<'_>) -> Result<Ho
     Ok(HostConfig {
         mounts: Some(mounts(container, site)?),
         network_mode: Some(site.network.clone()),
-        port_bindings: Some(bindings(site)),
+        port_bindings: Some(bindings(game, site)),
         cap_drop: Some(vec!["ALL".to_owned()]),
         cap_add: Some(container.capabilities.clone()),
         security_opt: Some(vec!["no-new-privileges".to_owned()]),
@@ -139,9 +142,10 @@ fn mounts(container: &Container, site: &Site<'_>) -> Result<Vec<Mount>, HostErro
     container.mounts.iter().map(mount).collect()
 }
 
-fn bindings(site: &Site<'_>) -> HashMap<String, Option<Vec<PortBinding>>> {
+fn bindings(game: &Game, site: &Site<'_>) -> HashMap<String, Option<Vec<PortBinding>>> {
     let binding = |(outer, inner): (&OpenPort, &OpenPort)| {
-        let host_ip = Some(site.setup.machine.ports.bind.clone());
+        let public = site.setup.machine.ports.bind.as_str();
+        let host_ip = Some(if game.keeps_private(&outer.name) { PRIVATE } else { public }.to_owned());
         (exposed(inner), Some(vec![PortBinding { host_ip, host_port: Some(outer.port.to_string()) }]))
     };
     site.ports.iter().zip(site.inner).map(binding).collect()

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::{
     config::Config,
-    console,
+    console, container,
     engine::{Engine, Trouble},
     image::Images,
     names, network,
@@ -261,6 +261,10 @@ impl Host for ContainerHost {
 
     fn reached_at(&self, _: &str) -> String {
         self.setup.machine.reached_at()
+    }
+
+    fn reached_privately_at(&self, _: &str) -> String {
+        container::PRIVATE.to_owned()
     }
 
     async fn observe(&self, server: ServerId) -> Result<Observed, HostError> {

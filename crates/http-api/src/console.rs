@@ -228,7 +228,7 @@ pub(crate) async fn command(
     // The game does not keep a key, so the intent to send must be stored first.
     asking.venture(&services.idempotency, caller.server().0).await?;
     match command.send().await {
-        Ok(answer) if reply => Ok(HttpResponse::Ok().json(ReplyDto { id: answer.command, reply: answer.reply })),
+        Ok(answer) if reply => Ok(HttpResponse::Ok().json(ReplyDto { id: answer.command, reply: answer.sent.reply() })),
         Ok(_) => Ok(HttpResponse::NoContent().finish()),
         Err(error) => {
             if error.is_refusal() {

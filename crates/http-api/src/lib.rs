@@ -47,6 +47,7 @@ mod server;
 mod servers;
 mod services;
 mod settings;
+mod shares;
 mod users;
 mod wording;
 mod words;

@@ -69,7 +69,7 @@ impl FromStr for Origin {
 /// `Authorization`, and AGIS reads no cookie.
 pub(crate) fn cors(origins: &[Origin]) -> Cors {
     let cors = Cors::default()
-        .allowed_methods(["GET", "POST", "PATCH", "DELETE"])
+        .allowed_methods(["GET", "POST", "PUT", "PATCH", "DELETE"])
         .allowed_headers(["authorization", "content-type", "idempotency-key", "x-request-id", "last-event-id"])
         .expose_headers([
             "x-ratelimit-limit",

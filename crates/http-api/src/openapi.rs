@@ -35,7 +35,7 @@ const SHARED: [(&str, &str); 8] = [
     ("500", "Internal"),
     ("503", "Unavailable"),
 ];
-const METHODS: [&str; 4] = ["get", "post", "patch", "delete"];
+const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
 
 #[derive(OpenApi)]
 #[openapi(

@@ -15,7 +15,7 @@ use actix_web::{
 use agis_apikeys::{Beyond, KeysError, service::AuthError};
 use agis_base::StoreError;
 use agis_scheduler::{SchedulesError, TimingError};
-use agis_servers::{ServersError, console::ConsoleError, game::SettingProblem};
+use agis_servers::{ServersError, SharingError, console::ConsoleError, game::SettingProblem};
 use serde::Serialize;
 
 pub(crate) use self::code::Code;
@@ -219,7 +219,7 @@ impl From<ServersError> for Problem {
         let detail = error.to_string();
         match error {
             ServersError::NotFound(_) => Self::not_found(&detail),
-            ServersError::NotAllowed => Self::new(Code::NotAllowed, detail),
+            ServersError::NotAllowed | ServersError::CommandNotAllowed(_) => Self::new(Code::NotAllowed, detail),
             ServersError::Invalid { field, rule } => Self::invalid_value(field, rule),
             ServersError::InvalidSettings(errors) => Self { errors, ..Self::new(Code::InvalidSettings, detail) },
             ServersError::OperatorSetting(_) => Self::new(Code::NotAllowed, detail),
@@ -230,12 +230,23 @@ impl From<ServersError> for Problem {
             ServersError::NoHost => Self::new(Code::NoHost, detail),
             ServersError::CannotPay(_) => Self::new(Code::InsufficientCredits, detail),
             ServersError::Unfit(_) => Self::new(Code::UnfitSettings, detail),
-            ServersError::HostElsewhere(_) => Self::new(Code::HostElsewhere, detail),
             // The only abilities that requests need are those of consoles.
             ServersError::Unable { .. } => Self::new(Code::NoConsole, detail),
             ServersError::NoReply => Self::new(Code::NoReply, detail),
             ServersError::Console(error) => error.into(),
             ServersError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<SharingError> for Problem {
+    fn from(error: SharingError) -> Self {
+        let detail = error.to_string();
+        match error {
+            SharingError::TooManyShares(_) | SharingError::GranteeHasTooMany(_) => {
+                Self::new(Code::TooManyShares, detail)
+            }
+            SharingError::Servers(error) => error.into(),
         }
     }
 }

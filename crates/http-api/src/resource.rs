@@ -99,6 +99,7 @@ fn described(document: &OpenApi) -> Vec<(String, Method)> {
         [
             item.get.is_some().then_some(Method::GET),
             item.post.is_some().then_some(Method::POST),
+            item.put.is_some().then_some(Method::PUT),
             item.patch.is_some().then_some(Method::PATCH),
             item.delete.is_some().then_some(Method::DELETE),
         ]

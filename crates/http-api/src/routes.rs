@@ -3,7 +3,8 @@
 use utoipa::OpenApi;
 
 use crate::{
-    console, games, holds, hosts, keys, operations, problem::Code, resource::Table, schedules, servers, settings, users,
+    console, games, holds, hosts, keys, operations, problem::Code, resource::Table, schedules, servers, settings,
+    shares, users,
 };
 
 /// Lists each route: the handler, whose attribute describes it, and the problems of this route alone.
@@ -45,8 +46,11 @@ routes! {
     holds::release: NotAllowed;
     settings::get: NotAllowed;
     settings::change: NotAllowed Conflict InvalidValue InvalidSettings;
-    console::logs: NotAllowed NoHost NoConsole HostElsewhere ConsoleUnavailable TooManyFollowers FollowersFull;
-    console::command: NotAllowed NoHost NotRunning NoConsole NoReply OutcomeUnknown InvalidValue HostElsewhere ConsoleBusy
+    shares::list: NotAllowed;
+    shares::put: NotAllowed TooManyShares InvalidValue;
+    shares::delete: NotAllowed InvalidValue;
+    console::logs: NotAllowed NoHost NoConsole ConsoleUnavailable TooManyFollowers FollowersFull;
+    console::command: NotAllowed NoHost NotRunning NoConsole NoReply OutcomeUnknown InvalidValue ConsoleBusy
         ConsoleUnavailable;
     console::commands: NotAllowed;
 

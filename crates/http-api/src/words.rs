@@ -41,6 +41,8 @@ words! {
     Access: servers::Access::SEEN;
     /// A permission that an owner can share. Each includes to read.
     Permission: servers::Permission::ALL;
+    /// A member is one person, and a role all members of a community who have it.
+    GranteeKind: servers::access::GranteeKind::ALL;
     /// The ends after which a server is started again. `crash`: the game ended by itself, and not well. `always`: also a good
     /// end, and a start that did not become ready.
     RestartOn: servers::RestartOn::ALL;
@@ -51,7 +53,7 @@ words! {
     OperationState: servers::operation::State::ALL;
     /// The origin of an operation.
     OperationOrigin: servers::operation::Origin::ALL;
-    /// The outcome of a command. `queued`: it waits for the process that serves the host. `sent`: it is being sent, or its process died meanwhile. `typed`: the console has it.
+    /// The outcome of a command. `sent`: it is being sent, or its process died meanwhile. `typed`: the console has it.
     /// `unanswered`: the game may have got it. `refused`: the game did not get it.
     CommandOutcome: servers::console::CommandOutcome::ALL;
     /// The action of a schedule.

@@ -3,12 +3,16 @@
 use std::sync::Arc;
 
 use agis_accounts::Accounts;
-use agis_apikeys::{ApiKeys, KeyCache};
+use agis_apikeys::ApiKeys;
 use agis_idempotency::Idempotency;
 use agis_notices::Notices;
 use agis_scheduler::Schedules;
-use agis_servers::{Servers, console::Reach, store::HostStore};
-use agis_storage::Db;
+use agis_servers::{
+    Servers,
+    console::{Reach, relay::Relay},
+    store::HostStore,
+};
+use agis_storage::{Db, notify::Bells};
 
 use crate::{limits::Limits, settings::Rules};
 
@@ -34,14 +38,15 @@ pub struct Domain {
 }
 
 impl Domain {
-    /// Creates the services over this database, with the games that this process can reach. The listener of the
-    /// database invalidates the cache.
-    pub fn new(rules: &Rules, db: &Arc<Db>, cache: KeyCache, limits: Limits, reach: Reach) -> Self {
+    /// Creates the services over this database, with the games that this process can reach; others are reached through the
+    /// database. The listener of the database rings the bells, and invalidates their cache of keys.
+    pub fn new(rules: &Rules, db: &Arc<Db>, bells: &Bells, limits: Limits, reach: Reach) -> Self {
+        let relay = Relay::new(db.clone(), bells.consoles.subscribe());
         let (catalogue, servers) = (rules.catalogue.clone(), rules.servers.clone());
         Self {
-            keys: ApiKeys::new(db.clone(), cache, rules.keys.clone()),
+            keys: ApiKeys::new(db.clone(), bells.keys.clone(), rules.keys.clone()),
             limits,
-            servers: Servers::new(db, catalogue, servers, reach),
+            servers: Servers::new(db, catalogue, servers, reach).with_relay(relay),
             hosts: db.clone(),
             schedules: Schedules::new(db.clone(), rules.schedules),
             accounts: Accounts::new(db.clone()),

@@ -5,6 +5,10 @@ use std::time::Duration;
 
 use agis_base::{GuildId, RoleId, ServerId, Timestamp, UserId, words};
 
+mod commands;
+
+pub use commands::{AllowedCommands, COMMANDS_MAX, CommandList};
+
 use crate::{
     operation::{Action, Origin, Refusal, Request},
     server::Server,
@@ -32,6 +36,8 @@ words! {
         Stop = "stop",
         /// Restart the server.
         Restart = "restart",
+        /// Send commands to its game: every one, or those that the share lists.
+        Console = "console",
         /// Make schedules for the server, which act in the name of their maker.
         Schedule = "schedule",
     }
@@ -167,6 +173,26 @@ pub fn needed_for(request: &Request) -> Needed {
     }
 }
 
+words! {
+    /// Kind of those that a server is shared with.
+    GranteeKind {
+        /// One person.
+        Member = "member",
+        /// All members with a role.
+        Role = "role",
+    }
+}
+
+impl Grantee {
+    /// Returns the kind.
+    pub fn kind(&self) -> GranteeKind {
+        match self {
+            Self::Member(_) => GranteeKind::Member,
+            Self::Role { .. } => GranteeKind::Role,
+        }
+    }
+}
+
 /// Member or role that a server is shared with.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Grantee {
@@ -181,6 +207,21 @@ pub enum Grantee {
     },
 }
 
+/// Permissions for a member or a role.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Granted {
+    /// The permissions.
+    pub permissions: Permissions,
+    /// Commands that [`Permission::Console`] is limited to; `None` for no limit.
+    pub commands: Option<CommandList>,
+}
+
+impl From<Permissions> for Granted {
+    fn from(permissions: Permissions) -> Self {
+        Self { permissions, commands: None }
+    }
+}
+
 /// Permissions that an owner gave on a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Share {
@@ -190,6 +231,8 @@ pub struct Share {
     pub grantee: Grantee,
     /// The permissions.
     pub permissions: Permissions,
+    /// Commands that [`Permission::Console`] is limited to; `None` for no limit.
+    pub commands: Option<CommandList>,
     /// Owner who shared it.
     pub granted_by: UserId,
     /// Time of the first share with them.

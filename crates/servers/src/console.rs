@@ -2,23 +2,24 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use agis_base::{CommandId, Reason, ServerId, StoreError, Timestamp, UserId, words};
+use agis_base::{ServerId, Timestamp};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::{
-    operation::Origin,
-    rcon::{RconCall, RconClient, RconFailure},
-    store::CommandStore,
-};
+use self::relay::Relay;
+use crate::rcon::RconClient;
 
+mod command;
+mod dispatch;
 mod encoding;
 pub mod relay;
 mod screen;
 pub mod stamped;
 mod terminal;
 
+pub use command::{Answer, Command, CommandError, CommandOutcome, CommandRecord, NewCommand, WantsAnswer};
+pub use dispatch::{Dispatch, Dispatcher, Sent, Way};
 pub use screen::Output;
 pub use terminal::Terminal;
 
@@ -167,177 +168,35 @@ impl ConsoleError {
 #[derive(Clone)]
 pub struct ServerConsole {
     server: ServerId,
-    host: Arc<dyn Console>,
+    host: ConsoleHost,
+}
+
+/// Host of a console.
+#[derive(Clone)]
+enum ConsoleHost {
+    /// This process reaches it.
+    Here(Arc<dyn Console>),
+    /// Another process reaches the host of this name.
+    Elsewhere(String, Relay),
 }
 
 impl ServerConsole {
-    pub(crate) fn new(server: ServerId, host: Arc<dyn Console>) -> Self {
-        Self { server, host }
-    }
-
     /// See [`Console::lines`].
     ///
     /// # Errors
     /// Fails as [`Console::lines`] does.
     pub async fn lines(&self, begin: &Begin, limit: u32) -> Result<Piece, ConsoleError> {
-        self.host.lines(self.server, begin, limit).await
-    }
-
-    /// Returns the name of the host.
-    pub(crate) fn host_name(&self) -> &str {
-        self.host.host()
+        match &self.host {
+            ConsoleHost::Here(console) => console.lines(self.server, begin, limit).await,
+            ConsoleHost::Elsewhere(host, relay) => relay.lines(host, self.server, begin, limit).await,
+        }
     }
 
     /// See [`Console::pace`].
     pub fn pace(&self) -> Duration {
-        self.host.pace()
-    }
-}
-
-words! {
-    /// Outcome of a command.
-    CommandOutcome {
-        /// The command waits for the process that serves the host.
-        Queued = "queued",
-        /// The command was being sent. If that was long ago, its process has died, and nobody knows whether the game got it.
-        Sent = "sent",
-        /// The console has it. Nobody knows what the game did.
-        Typed = "typed",
-        /// The game answered.
-        Answered = "answered",
-        /// The game may have got it, and gave no answer.
-        Unanswered = "unanswered",
-        /// The game did not get it.
-        Refused = "refused",
-    }
-}
-
-/// Whether the answer of the game to a command is wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WantsAnswer {
-    /// The sender waits for it.
-    Yes,
-    /// The sender looks at the console.
-    No,
-}
-
-/// Command before it is sent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewCommand {
-    /// Its id.
-    pub id: CommandId,
-    /// Server that gets it.
-    pub server: ServerId,
-    /// User who sends it.
-    pub actor: UserId,
-    /// Origin of the request.
-    pub origin: Origin,
-    /// Line without its end.
-    pub line: String,
-    /// Whether the sender waits for the answer of the game.
-    pub answer: WantsAnswer,
-}
-
-/// Command that was sent, and its outcome.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CommandRecord {
-    /// The command.
-    pub command: NewCommand,
-    /// Its outcome.
-    pub outcome: CommandOutcome,
-    /// Beginning of the answer; `None` if there is none.
-    pub reply: Option<String>,
-    /// Reason of a refusal, or why there is no answer.
-    pub error: Option<String>,
-    /// Time at which it was sent.
-    pub created_at: Timestamp,
-    /// Time of the outcome; `None` before it.
-    pub finished_at: Option<Timestamp>,
-}
-
-/// Way of a command to its game.
-pub(crate) enum Way {
-    Console(ServerConsole),
-    Rcon(Arc<dyn RconClient>, RconCall),
-}
-
-/// Command that is ready to be sent: its caller may, and the server's host is here.
-#[must_use]
-pub struct Command {
-    pub(crate) way: Way,
-    pub(crate) command: NewCommand,
-    pub(crate) store: Arc<dyn CommandStore>,
-}
-
-/// Answer to a command that was sent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
-    /// Id of the command.
-    pub command: CommandId,
-    /// Text of the game; `None` if it gave none in time, or was not asked.
-    pub reply: Option<String>,
-}
-
-/// Reason why a command was not sent, or may not have been.
-#[derive(Debug, Error)]
-pub enum CommandError {
-    /// The command could not be noted, so it was not sent.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The console, or the game, did not take it.
-    #[error(transparent)]
-    Console(#[from] ConsoleError),
-}
-
-impl CommandError {
-    /// Returns whether certainly nothing was sent.
-    pub fn is_refusal(&self) -> bool {
-        match self {
-            Self::Store(_) => true,
-            Self::Console(error) => error.is_refusal(),
+        match &self.host {
+            ConsoleHost::Here(console) => console.pace(),
+            ConsoleHost::Elsewhere(..) => relay::PACE,
         }
-    }
-}
-
-impl Command {
-    /// Sends the command once, and notes it and its outcome, also if the caller stops waiting.
-    ///
-    /// # Errors
-    /// Fails as [`Console::tell`] does, or if the command could not be noted.
-    pub async fn send(self) -> Result<Answer, CommandError> {
-        let sent = tokio::spawn(self.send_to_the_end()).await;
-        sent.unwrap_or_else(|error| Err(StoreError::Internal(format!("a command was cut short: {error}")).into()))
-    }
-
-    async fn send_to_the_end(self) -> Result<Answer, CommandError> {
-        let Self { way, command, store } = self;
-        store.note_command(&command).await?;
-        let told = match way {
-            Way::Console(console) => {
-                console.host.tell(console.server, &command.line).await.map(|()| (CommandOutcome::Typed, None))
-            }
-            Way::Rcon(client, call) => ask(client, call).await,
-        };
-        let (outcome, reply, error) = match &told {
-            Ok((outcome, reply)) => (*outcome, reply.as_deref(), None),
-            Err(error) if error.is_refusal() => (CommandOutcome::Refused, None, Some(Reason::new(error.to_string()))),
-            Err(error) => (CommandOutcome::Unanswered, None, Some(Reason::new(error.to_string()))),
-        };
-        // The command is sent, whatever is noted of it.
-        if let Err(error) = store.end_command(command.id, outcome, reply, error.as_ref()).await {
-            tracing::warn!(%error, "outcome of a command could not be stored");
-        }
-        let (_, reply) = told?;
-        Ok(Answer { command: command.id, reply })
-    }
-}
-
-async fn ask(client: Arc<dyn RconClient>, call: RconCall) -> Result<(CommandOutcome, Option<String>), ConsoleError> {
-    match client.ask(&call).await {
-        Ok(reply) => Ok((CommandOutcome::Answered, Some(reply))),
-        Err(RconFailure::Unanswered(_)) => Ok((CommandOutcome::Unanswered, None)),
-        Err(RconFailure::Password) => Err(ConsoleError::NoWay),
-        Err(RconFailure::Unsendable(rule)) => Err(ConsoleError::Unsendable(rule)),
-        Err(RconFailure::Unreached(why)) => Err(ConsoleError::Unreached(why)),
     }
 }

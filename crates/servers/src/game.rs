@@ -18,6 +18,7 @@ mod pattern;
 mod query;
 mod rcon;
 mod reading;
+mod say;
 mod setting;
 mod sign;
 mod template;
@@ -29,9 +30,10 @@ pub use filled::Unheld;
 pub use format::Format;
 pub use limits::{Cpus, Limits, Rate, Size};
 pub use pattern::Pattern;
-pub use query::{LogQuery, Query, QueryProtocol};
+pub use query::{LogQuery, Query, QueryProtocol, RconQuery};
 pub use rcon::{Rcon, RconProtocol};
 pub use reading::{CatalogueError, FIELDS, GameRule, Mistake};
+pub use say::{SAID_MAX, Say};
 pub use setting::{
     GameSetting, SETTING_PORTS_MAX, SettingBy, SettingChoice, SettingForm, SettingProblem, SettingType, SettingValue,
     SettingValues, TextForm,
@@ -76,8 +78,8 @@ pub struct Game {
     pub query: Option<Query>,
     /// RCON; `None` if the game has none.
     pub rcon: Option<Rcon>,
-    /// Command that announces something to players, with `{text}` once; `None` if the game has none.
-    pub say: Option<String>,
+    /// Command that announces something to players; `None` if the game has none.
+    pub say: Option<Say>,
     /// Facts about the entry.
     pub about: About,
     /// Whether the entry is AGIS' own, and no operator's file changes it.
@@ -321,6 +323,12 @@ impl Game {
     /// Returns the number of the first port, which the list of games shows; `None` if the catalogue names none.
     pub fn port(&self) -> Option<u16> {
         self.ports.first().map(|port| port.number)
+    }
+
+    /// Checks whether a port of this name is for AGIS alone: that of the RCON, unless players use it too.
+    pub fn keeps_private(&self, port: &str) -> bool {
+        let is_first = self.ports.first().is_some_and(|first| first.name == port);
+        !is_first && self.rcon.as_ref().is_some_and(|rcon| rcon.port == port)
     }
 
     /// Returns the protocol of the first port.

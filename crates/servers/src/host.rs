@@ -73,6 +73,12 @@ pub trait Host: Send + Sync {
         public.to_owned()
     }
 
+    /// Returns the address at which AGIS reaches the ports that a game keeps from players
+    /// ([`Game::keeps_private`]), if players reach the others at `public`.
+    fn reached_privately_at(&self, public: &str) -> String {
+        self.reached_at(public)
+    }
+
     /// Observes a server.
     async fn observe(&self, server: ServerId) -> Result<Observed, HostError>;
 

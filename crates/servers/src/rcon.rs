@@ -5,7 +5,7 @@ use std::{fmt, time::Duration};
 use async_trait::async_trait;
 use thiserror::Error;
 
-use crate::game::RconProtocol;
+use crate::{game::RconProtocol, host::Endpoint};
 
 /// Time for a command and its answer.
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(5);
@@ -32,6 +32,17 @@ impl fmt::Debug for RconPassword {
     }
 }
 
+/// Facts about a running server for its RCON.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RconSeat {
+    /// Key of its game in the catalogue.
+    pub game_type: String,
+    /// Address that players connect to.
+    pub endpoint: Endpoint,
+    /// Password; `None` if no generation has begun since servers have one.
+    pub password: Option<RconPassword>,
+}
+
 /// Command for the RCON of a game.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RconCall {
@@ -43,6 +54,8 @@ pub struct RconCall {
     pub address: String,
     /// Port of the RCON.
     pub port: u16,
+    /// Whether the port is kept from players ([`Game::keeps_private`](crate::game::Game::keeps_private)).
+    pub is_private: bool,
     /// Password of the server.
     pub password: RconPassword,
     /// Command on one line.

@@ -9,8 +9,8 @@ use agis_base::{Once, OperationId, Reach, ServerId, StoreError, UserId, name};
 use thiserror::Error;
 
 use crate::{
-    access::{Access, Needed, Permission},
-    console::{CommandError, ConsoleError, Reach as Reached, relay::Relay},
+    access::{Access, CommandList, Needed, Permission},
+    console::{CommandError, ConsoleError, Dispatcher, Reach as Reached, relay::Relay},
     game::{Catalogue, Game, RunsOn, SettingBy, SettingProblem, SettingValues},
     host::{Abilities, Ability},
     operation::{self, Operation, Refusal, Request},
@@ -70,8 +70,7 @@ pub struct Servers {
     pub(crate) catalogue: Arc<Catalogue>,
     policy: Policy,
     commands: Arc<dyn CommandStore>,
-    reach: Reached,
-    relay: Option<Relay>,
+    dispatcher: Dispatcher,
 }
 
 /// Reason why a request about servers was refused.
@@ -83,6 +82,11 @@ pub enum ServersError {
     /// The caller may see the server, but not do this with it.
     #[error("you can see this server, but may not do this with it; ask its owner")]
     NotAllowed,
+    /// The command is none of those that the caller may send.
+    #[error(
+        "you may send one command of this server's list at a time, in the same letters, without `;`, `|` and `$`; the list is: {0}"
+    )]
+    CommandNotAllowed(CommandList),
     /// A value is invalid.
     #[error("{field}: {rule}")]
     Invalid {
@@ -121,9 +125,6 @@ pub enum ServersError {
     /// The server cannot start with its settings, so it is not restarted.
     #[error("the server was not restarted, since it could not start again: {0}")]
     Unfit(String),
-    /// The server lives on a host that this process does not serve.
-    #[error("this server lives on the host '{0}', which this process does not serve; ask one that does")]
-    HostElsewhere(String),
     /// The server lacks an ability.
     #[error("{}: {why}", .ability.refusal())]
     Unable {
@@ -197,17 +198,21 @@ impl Servers {
             hosts: store.clone(),
             players: store.clone(),
             commands: store.clone(),
+            dispatcher: Dispatcher::new(store.clone(), catalogue.clone(), reach.into()),
             catalogue,
             policy,
-            reach: reach.into(),
-            relay: None,
         }
     }
 
-    /// Reaches the consoles of all other hosts through this relay.
+    /// Reaches the games of all other hosts through this relay.
     #[must_use]
     pub fn with_relay(self, relay: Relay) -> Self {
-        Self { relay: Some(relay), ..self }
+        Self { dispatcher: self.dispatcher.with_relay(relay), ..self }
+    }
+
+    /// Returns the way to the games, for commands that other processes pass on.
+    pub fn dispatcher(&self) -> &Dispatcher {
+        &self.dispatcher
     }
 
     /// Returns the games that can be played.

@@ -6,7 +6,7 @@ use agis_base::{GuildId, RoleId, ServerId, StoreError, UserId};
 use thiserror::Error;
 
 use crate::{
-    access::{Access, Grantee, Needed, Permissions, SHARED_WITH_MAX, SHARES_MAX, Share},
+    access::{Access, Granted, Grantee, Needed, Permission, SHARED_WITH_MAX, SHARES_MAX, Share},
     server::Server,
     service::{Servers, ServersError, invalid},
     store::{ShareError, ShareLimits},
@@ -37,17 +37,21 @@ impl Servers {
         owner: &UserId,
         server: ServerId,
         grantee: &Grantee,
-        permissions: Permissions,
+        granted: impl Into<Granted> + Send,
     ) -> Result<Share, SharingError> {
-        if permissions.is_empty() {
+        let granted = granted.into();
+        if granted.permissions.is_empty() {
             return Err(invalid("permissions", "has at least one".to_owned()).into());
+        }
+        if granted.commands.is_some() && !granted.permissions.contains(Permission::Console) {
+            return Err(invalid("commands", "limits the permission 'console', which is missing".to_owned()).into());
         }
         if *grantee == Grantee::Member(owner.clone()) {
             return Err(invalid("grantee", "is somebody else: an owner may do everything".to_owned()).into());
         }
         self.allowed(owner, server, Needed::Ownership).await?;
         let limits = ShareLimits { of_server: SHARES_MAX, with_grantee: SHARED_WITH_MAX };
-        let shared = self.shares.share(owner, server, grantee, permissions, limits).await;
+        let shared = self.shares.share(owner, server, grantee, &granted, limits).await;
         shared.map_err(|error| match error {
             ShareError::NoServer => ServersError::NotFound("server").into(),
             ShareError::TooMany => SharingError::TooManyShares(SHARES_MAX),

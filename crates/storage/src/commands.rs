@@ -5,8 +5,9 @@ use std::time::Duration;
 use agis_base::{CommandId, Reason, ServerId, StoreError, Timestamp, UserId};
 use agis_servers::{
     Origin,
-    console::{CommandOutcome, CommandRecord, NewCommand, WantsAnswer},
-    rcon::RconPassword,
+    console::{CommandOutcome, CommandRecord, NewCommand},
+    rcon::{RconPassword, RconSeat},
+    server::Status,
     store::{CommandStore, Page, REPLY_KEPT},
 };
 use async_trait::async_trait;
@@ -18,6 +19,7 @@ use crate::{
     db::Db,
     error::Fault,
     schema::{game_servers, now, server_commands},
+    servers::{PortsColumn, endpoint},
     word::{Stored, every, stored},
 };
 
@@ -37,6 +39,16 @@ struct CommandRow {
     finished_at: Option<Timestamp>,
 }
 
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = game_servers)]
+struct SeatRow {
+    game_type: String,
+    address: Option<String>,
+    port: Option<i32>,
+    ports: Option<PortsColumn>,
+    rcon_password: Option<String>,
+}
+
 impl CommandRow {
     fn into_record<R>(self) -> Result<CommandRecord, Fault<R>> {
         Ok(CommandRecord {
@@ -46,7 +58,7 @@ impl CommandRow {
                 actor: UserId::from_stored(&self.actor),
                 origin: self.origin.known("server_commands.origin")?,
                 line: self.command,
-                answer: if self.wants_reply { WantsAnswer::Yes } else { WantsAnswer::No },
+                wants_reply: self.wants_reply,
             },
             outcome: self.outcome.known("server_commands.outcome")?,
             reply: self.reply,
@@ -61,7 +73,7 @@ impl CommandRow {
 impl CommandStore for Db {
     async fn note_command(&self, command: &NewCommand) -> Result<(), StoreError> {
         self.run(async |conn| {
-            let NewCommand { id, server, actor, origin, line, answer } = command;
+            let NewCommand { id, server, actor, origin, line, wants_reply } = command;
             diesel::insert_into(server_commands::table)
                 .values((
                     server_commands::id.eq(id.0),
@@ -69,7 +81,7 @@ impl CommandStore for Db {
                     server_commands::actor.eq(actor.as_str()),
                     server_commands::origin.eq(stored(*origin)),
                     server_commands::command.eq(line),
-                    server_commands::wants_reply.eq(*answer == WantsAnswer::Yes),
+                    server_commands::wants_reply.eq(*wants_reply),
                     server_commands::outcome.eq(stored(CommandOutcome::Sent)),
                 ))
                 .execute(conn)
@@ -88,7 +100,9 @@ impl CommandStore for Db {
     ) -> Result<(), StoreError> {
         self.run(async |conn| {
             let reply = reply.map(|reply| reply.chars().take(REPLY_KEPT).collect::<String>());
-            diesel::update(server_commands::table.find(id.0))
+            let unknown = [CommandOutcome::Sent, CommandOutcome::Unanswered].map(stored);
+            let open = server_commands::table.find(id.0).filter(server_commands::outcome.eq_any(unknown));
+            diesel::update(open)
                 .set((
                     server_commands::outcome.eq(stored(outcome)),
                     server_commands::reply.eq(reply),
@@ -119,11 +133,15 @@ impl CommandStore for Db {
         .await
     }
 
-    async fn rcon_password(&self, server: ServerId) -> Result<Option<RconPassword>, StoreError> {
+    async fn rcon_seat(&self, server: ServerId) -> Result<Option<RconSeat>, StoreError> {
         self.read(async |mut conn| {
-            let password = game_servers::table.find(server.0).select(game_servers::rcon_password);
-            let password: Option<Option<String>> = password.first(&mut conn).await.optional()?;
-            Ok(password.flatten().map(RconPassword::from_stored))
+            let running = game_servers::table.find(server.0).filter(game_servers::status.eq(stored(Status::Running)));
+            let row: Option<SeatRow> = running.select(SeatRow::as_select()).first(&mut conn).await.optional()?;
+            Ok(row.and_then(|row| {
+                let endpoint = endpoint(row.address, row.port, row.ports)?;
+                let password = row.rcon_password.map(RconPassword::from_stored);
+                Some(RconSeat { game_type: row.game_type, endpoint, password })
+            }))
         })
         .await
     }

@@ -137,6 +137,7 @@ diesel::table! {
         grantee_id -> Text,
         guild_id -> Nullable<Text>,
         permissions -> Array<Text>,
+        commands -> Nullable<Array<Text>>,
         granted_by -> Text,
         created_at -> Timestamptz,
     }
@@ -157,6 +158,7 @@ diesel::table! {
         server_id -> Integer,
         discord_id -> Text,
         permissions -> Array<Text>,
+        commands -> Nullable<Array<Text>>,
         seen_at -> Nullable<Timestamptz>,
     }
 }

@@ -8,7 +8,7 @@ use std::{
 use agis_base::{GuildId, RoleId, ServerId, StoreError, Timestamp, UserId};
 use agis_servers::{
     Grantee, Permission, Permissions, Share,
-    access::ROLE_COUNTS_FOR,
+    access::{AllowedCommands, CommandList, Granted as Given, ROLE_COUNTS_FOR},
     server::Desired,
     store::{ShareError, ShareLimits, ShareStore},
 };
@@ -43,6 +43,7 @@ struct ShareRow {
     grantee_id: String,
     guild_id: Option<String>,
     permissions: Vec<Stored<Permission>>,
+    commands: Option<Vec<String>>,
     granted_by: String,
     created_at: Timestamp,
 }
@@ -60,6 +61,7 @@ impl ShareRow {
             server: ServerId(self.server_id),
             grantee,
             permissions: permissions(self.permissions)?,
+            commands: self.commands.map(CommandList::from_stored),
             granted_by: UserId::from_stored(&self.granted_by),
             created_at: self.created_at,
         })
@@ -73,11 +75,12 @@ impl ShareStore for Db {
         owner: &UserId,
         server: ServerId,
         grantee: &Grantee,
-        permissions: Permissions,
+        granted: &Given,
         limits: ShareLimits,
     ) -> Result<Share, ShareError> {
         let (kind, id, guild) = columns(grantee);
-        let permissions: Vec<_> = permissions.iter().map(stored).collect();
+        let permissions: Vec<_> = granted.permissions.iter().map(stored).collect();
+        let commands = granted.commands.as_ref().map(CommandList::as_slice);
         self.transaction(async |conn| {
             let own = game_servers::table
                 .filter(game_servers::id.eq(server.0).and(game_servers::discord_id.eq(owner.as_str())))
@@ -98,6 +101,7 @@ impl ShareStore for Db {
             let allowed = (
                 server_shares::guild_id.eq(guild),
                 server_shares::permissions.eq(&permissions),
+                server_shares::commands.eq(commands),
                 server_shares::granted_by.eq(owner.as_str()),
             );
             let row: ShareRow = diesel::insert_into(server_shares::table)
@@ -159,6 +163,30 @@ impl ShareStore for Db {
                 .load(&mut conn)
                 .await?;
             understood(rows.into_iter().map(ShareRow::into_share))
+        })
+        .await
+    }
+
+    async fn allowed_commands(&self, user: &UserId, server: ServerId) -> Result<Option<AllowedCommands>, StoreError> {
+        self.read(async |mut conn| {
+            let rows: Vec<(Vec<Stored<Permission>>, Option<Vec<String>>)> = server_grants::table
+                .filter(server_grants::server_id.eq(server.0).and(server_grants::discord_id.eq(user.as_str())))
+                .filter(counts())
+                .select((server_grants::permissions, server_grants::commands))
+                .load(&mut conn)
+                .await?;
+            let mut allowed: Option<AllowedCommands> = None;
+            for (words, commands) in rows {
+                if permissions(words)?.contains(Permission::Console) {
+                    let listed = |commands| AllowedCommands::Listed(CommandList::from_stored(commands));
+                    let of_grant = commands.map_or(AllowedCommands::Every, listed);
+                    allowed = Some(match allowed {
+                        Some(others) => others.or(of_grant),
+                        None => of_grant,
+                    });
+                }
+            }
+            Ok(allowed)
         })
         .await
     }

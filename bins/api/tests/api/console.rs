@@ -353,13 +353,19 @@ async fn console_of_another_host_is_there() {
     let id = here.server("far away", "demo").await;
     let elsewhere = [("AGIS_HOST_NAME", "elsewhere"), ("AGIS_DATA_DIR", data.path().to_str().expect("a path"))];
     let there = stack.api(&elsewhere).await;
-    let told = there.get(&logs(id, "")).await.expect(503);
-    assert_eq!(told["code"], "host_elsewhere", "{told}");
-    let told = there.post(&format!("/api/v1/servers/{id}/command"), json!({ "command": "x" })).await.expect(503);
-    assert_eq!(told["code"], "host_elsewhere", "{told}");
+    keep(&stack, id, 0, 0..1);
+    assert_eq!(texts(&there.get(&logs(id, "")).await.expect(200)), numbered(0..1));
+    let mut followed = Stream::open(&stack, &there, &logs(id, "follow=true&tail=1"), None).await;
+    assert_eq!(followed.lines(1).await.0, numbered(0..1));
+    here.kill();
     let sql = stack.sql().await;
+    sql.batch_execute("update hosts set seen_at = now() - interval '1 hour'").await.expect("a host that is away");
+    let told = there.get(&logs(id, "")).await.expect(503);
+    assert_eq!(told["code"], "console_unavailable", "{told}");
+    let told = there.post(&format!("/api/v1/servers/{id}/command"), json!({ "command": "x" })).await.expect(503);
+    assert_eq!(told["code"], "console_unavailable", "{told}");
     sql.batch_execute("update game_servers set host = null").await.expect("a server of an earlier version");
-    assert_eq!(here.get(&logs(id, "")).await.expect(409)["code"], "no_host");
+    assert_eq!(there.get(&logs(id, "")).await.expect(409)["code"], "no_host");
 }
 
 #[tokio::test]

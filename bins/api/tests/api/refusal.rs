@@ -17,7 +17,9 @@ const SCOPES: [&str; 7] =
 /// written later.
 async fn stored(sql: &tokio_postgres::Client) -> String {
     let mut all = String::new();
-    for table in ["game_servers", "server_schedules", "api_keys", "operations", "schedule_runs", "users"] {
+    for table in
+        ["game_servers", "server_schedules", "api_keys", "operations", "schedule_runs", "users", "server_shares"]
+    {
         let rows = format!("select (to_jsonb(t) - 'last_used')::text as r from {table} t");
         let query = format!("select count(*), coalesce(md5(string_agg(r, ',' order by r)), '') from ({rows}) x");
         let row = sql.query_one(&query, &[]).await.expect("a digest");
@@ -70,7 +72,7 @@ async fn minted(api: &Api, name: &str, scopes: &[&str]) -> String {
 #[test]
 fn the_document_has_routes_of_every_kind() {
     assert!(ROUTES.len() > 20, "the document was understood");
-    let kinds = ["GET", "POST", "PATCH", "DELETE"];
+    let kinds = ["GET", "POST", "PUT", "PATCH", "DELETE"];
     assert!(kinds.iter().all(|kind| ROUTES.iter().any(|route| route.method == *kind)));
     assert!(ROUTES.iter().any(|route| !route.needs_a_scope()) && ROUTES.iter().any(Route::writes));
 }

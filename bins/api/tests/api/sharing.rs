@@ -36,7 +36,7 @@ fn role(guild: &str, role: &str) -> Grantee {
 }
 
 async fn share(rules: &Servers, server: i64, grantee: &Grantee, permissions: &[Permission]) {
-    let permissions = permissions.iter().copied().collect();
+    let permissions: Permissions = permissions.iter().copied().collect();
     rules.share(&user(OWNER), id(server), grantee, permissions).await.expect("shared");
 }
 
@@ -63,7 +63,10 @@ fn routes(server: i64, operation: &str) -> Vec<(&'static str, String, Value, Opt
         ("DELETE", path("/hold"), Value::Null, Some(Schedule)),
         ("PATCH", path(""), json!({ "name": "mine now" }), None),
         ("PATCH", path("/settings"), json!({ "greeting": "mine now" }), None),
-        ("POST", path("/command"), json!({ "command": "say hi" }), None),
+        ("POST", path("/command"), json!({ "command": "say hi" }), Some(Console)),
+        ("GET", path("/shares"), Value::Null, None),
+        ("PUT", path("/shares"), json!({ "kind": "member", "grantee": "5", "permissions": ["read"] }), None),
+        ("DELETE", path("/shares?kind=member&grantee=5"), Value::Null, None),
         ("GET", path("/commands"), Value::Null, None),
         ("DELETE", path(""), Value::Null, None),
     ]
@@ -96,7 +99,9 @@ async fn each_permission_opens_its_own_routes() {
         for (method, path, body, needed) in &routes {
             let status = status(&api, &key, method, path, body).await;
             let allowed = *needed == Some(Permission::Read) || *needed == Some(*permission);
-            let right = if allowed { (200..300).contains(&status) } else { status == 403 };
+            // The server may not run, and then takes no command.
+            let does = (200..300).contains(&status) || (*permission == Permission::Console && status == 409);
+            let right = if allowed { does } else { status == 403 };
             assert!(right, "{method} {path} with '{permission}' is {status}");
         }
     }
@@ -294,4 +299,47 @@ async fn owner_ends_but_never_edits_others_schedules() {
     api.get(&format!("{path}/runs")).await.expect(200);
     assert_eq!(api.call("DELETE", &path, None).await.status, 204);
     assert_eq!(listed(&key, "/api/v1/schedules").await, Vec::<Value>::new());
+}
+
+#[tokio::test]
+async fn shares_are_made_listed_and_taken_back() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    let server = api.server("ours", "demo").await;
+    let path = format!("/api/v1/servers/{server}/shares");
+    let put = async |body: Value| api.call("PUT", &path, Some(body)).await;
+    let listed = json!(["say", "whitelist add"]);
+    let by_name = json!({ "kind": "member", "grantee": STRANGER, "permissions": ["console"], "commands": listed });
+    let share = put(by_name).await.expect(200);
+    assert_eq!(json!([share["permissions"], share["commands"]]), json!([["read", "console"], listed]));
+    let role = json!({ "kind": "role", "grantee": ROLE, "guild_id": GUILD, "permissions": ["start"] });
+    let share = put(role).await.expect(200);
+    assert_eq!(json!([share["guild_id"], share["commands"]]), json!([GUILD, null]));
+    let again = json!({ "kind": "member", "grantee": STRANGER, "permissions": ["console"] });
+    assert_eq!(put(again).await.expect(200)["commands"], Value::Null, "in place of the list");
+    let shares = api.get(&path).await.expect(200);
+    let told = |share: &Value| json!([share["kind"], share["grantee"]]);
+    let told: Vec<_> = shares["items"].as_array().expect("a list").iter().map(told).collect();
+    assert_eq!(json!(told), json!([["member", STRANGER], ["role", ROLE]]));
+    for (field, body) in [
+        ("kind", json!({ "kind": "friend", "grantee": "5", "permissions": ["read"] })),
+        ("guild_id", json!({ "kind": "role", "grantee": "5", "permissions": ["read"] })),
+        ("guild_id", json!({ "kind": "member", "grantee": "5", "guild_id": "6", "permissions": ["read"] })),
+        ("grantee", json!({ "kind": "member", "grantee": "Ann", "permissions": ["read"] })),
+        ("grantee", json!({ "kind": "member", "grantee": OWNER, "permissions": ["read"] })),
+        ("permissions", json!({ "kind": "member", "grantee": "5", "permissions": [] })),
+        ("permissions", json!({ "kind": "member", "grantee": "5", "permissions": ["delete"] })),
+        ("commands", json!({ "kind": "member", "grantee": "5", "permissions": ["start"], "commands": ["say"] })),
+        ("commands", json!({ "kind": "member", "grantee": "5", "permissions": ["console"], "commands": [] })),
+        ("commands", json!({ "kind": "member", "grantee": "5", "permissions": ["console"], "commands": ["a;b"] })),
+    ] {
+        let refused = put(body).await.expect(422);
+        assert!(refused["detail"].as_str().is_some_and(|text| text.starts_with(field)), "{field}: {refused}");
+    }
+    let gone = format!("{path}?kind=member&grantee={STRANGER}");
+    assert_eq!(api.call("DELETE", &gone, None).await.status, 204);
+    assert_eq!(api.call("DELETE", &gone, None).await.expect(404)["code"], "not_found");
+    let role = format!("{path}?kind=role&grantee={ROLE}&guild_id={GUILD}");
+    assert_eq!(api.call("DELETE", &role, None).await.status, 204);
+    assert_eq!(api.get(&path).await.expect(200)["items"], json!([]));
 }

@@ -3,6 +3,7 @@
 
 pub(crate) mod contract;
 pub(crate) mod program;
+pub(crate) mod rcon;
 
 use std::{
     ops::Deref,

@@ -197,6 +197,6 @@ async fn bzflag(port: u16) -> io::Result<Vec<u8>> {
 }
 
 #[expect(clippy::print_stderr, reason = "whoever runs the tests shall know what was not tried")]
-fn untried(game: &str) {
+pub(crate) fn untried(game: &str) {
     eprintln!("not tried: {game} is not installed (cargo xtask test --games)");
 }

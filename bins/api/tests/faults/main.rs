@@ -17,6 +17,7 @@ mod hosts;
 mod leases;
 mod missed;
 mod notices;
+mod openarena;
 mod recovery;
 mod redis;
 mod restarts;

@@ -33,7 +33,7 @@ impl Scene {
     }
 
     /// Another bot takes the place of this one, which is killed.
-    async fn killed(self) -> Self {
+    pub(crate) async fn killed(self) -> Self {
         let Self { bot, api, discord, stack } = self;
         bot.kill();
         let bot = Bot::start(&stack, &discord, &[]).await;

@@ -5,6 +5,7 @@ mod commands;
 #[path = "../../../api/tests/common/mod.rs"]
 mod common;
 mod connection;
+mod console;
 mod holds;
 mod interrupted;
 mod keys;

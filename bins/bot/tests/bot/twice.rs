@@ -17,6 +17,7 @@ async fn each_line_twice(scene: &Scene, ann: &Person) {
     };
     twice("/server create name:Sky game:demo", "Sky is there").await;
     twice("/server start server:Sky", "Sky is ready").await;
+    twice("/server command server:Sky command:hi", "Sent to Sky").await;
     twice("/schedule create server:Sky action:stop cron:@daily", "Schedule created").await;
     let made = twice("/apikey create name:mine", "Your key mine").await;
     assert!(made.is_ephemeral() && made.text().contains("agis_"), "{}", made.text());
@@ -26,9 +27,10 @@ async fn assert_once(scene: &Scene, ann: &Person) {
     let counts = [
         ("game_servers", 1),
         ("operations", 1),
+        ("server_commands", 1),
         ("server_schedules", 1),
         ("api_keys WHERE discord_id = '101'", 1),
-        ("idempotency_keys WHERE key LIKE 'discord:%'", 3),
+        ("idempotency_keys WHERE key LIKE 'discord:%'", 4),
     ];
     for (rows, expected) in counts {
         assert_eq!(scene.count(rows).await, expected, "{rows}");

@@ -12,12 +12,13 @@ use agis_servers::{
     },
     store::Billing,
 };
+use agis_storage::Db;
 use agis_test_support::wait;
 use async_trait::async_trait;
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use crate::scene::{Scene, queue, servers};
+use crate::scene::{Scene, queue, servers, servers_of};
 
 const SOON: Duration = Duration::from_secs(60);
 const HANGS: ServerId = ServerId(7);
@@ -51,6 +52,11 @@ async fn scene() -> Scene {
     scene
 }
 
+fn hoarse(db: &Arc<Db>) -> Consoles {
+    let dispatcher = servers_of(db, Billing::Off, vec![Arc::new(Hoarse)]).dispatcher().clone();
+    Consoles::new(db.clone(), Arc::new(Hoarse), dispatcher)
+}
+
 fn read() -> ConsoleRequest {
     ConsoleRequest::Lines { begin: Begin::Recent { tail: None, since: None }, limit: 100_000 }
 }
@@ -62,7 +68,7 @@ async fn console_that_hangs_holds_up_no_other() {
     for (id, server) in [(hanging, HANGS), (other, ServerId(8))] {
         assert!(db.ask(id, "there", server, &read()).await.expect("stored"));
     }
-    let consoles = Consoles::new(db.clone(), Arc::new(Hoarse));
+    let consoles = hoarse(db);
     assert_eq!(consoles.round().await.expect("a round"), None, "there are places left");
     let answer = wait::until(SOON, "an answer", async || db.answered(other).await.expect("an answer")).await;
     let ConsoleAnswer::Lines(piece) = answer else { panic!("{answer:?}") };
@@ -79,7 +85,7 @@ async fn refusal_of_a_console_reaches_the_one_who_asked() {
     // Nobody rings: both sides look by themselves.
     let (_bell, rings) = watch::channel(());
     let servers = servers(db, Billing::Off).with_relay(Relay::new(db.clone(), rings));
-    let consoles = Consoles::new(db.clone(), Arc::new(Hoarse));
+    let consoles = hoarse(db);
     let answering = async {
         loop {
             consoles.round().await.expect("a round");

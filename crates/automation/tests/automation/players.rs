@@ -15,12 +15,12 @@ use agis_servers::{
     game::{Catalogue, QueryProtocol, RunsOn},
     host::{Abilities, Host, HostError, HostReport, Observed, Order, Reached},
     players::{GameQuery, Measured, Players, Unanswered},
-    store::PlayerStore,
+    store::{Billing, PlayerStore},
 };
 use agis_test_support::wait;
 use async_trait::async_trait;
 
-use crate::scene::{Scene, number, queue};
+use crate::scene::{Scene, number, queue, servers};
 
 const SOON: Duration = Duration::from_secs(60);
 
@@ -121,6 +121,7 @@ fn prober(scene: &Scene, there: &Arc<There>, query: &str) -> Prober {
         host: there.clone(),
         console: there.clone(),
         query: there.clone(),
+        rcon: servers(&scene.db, Billing::Off).dispatcher().clone(),
         catalogue: Arc::new(Catalogue::parse(&game).expect("a catalogue")),
         per_second: 100,
     })

@@ -7,8 +7,9 @@ use crate::{
 };
 
 const SERVERS: &str = "`/server create` makes one, `/server start`, `stop` and `restart` do what they say, `/server info` \
-                       shows where to join and who did what. `/server settings` changes the game. `/server hold` keeps schedules away for a while. `/server share` lets others act on yours, and `/server leave` gives up what others \
-                       shared with you.";
+                       shows where to join and who did what. `/server settings` changes the game, and \
+                       `/server command` speaks to it. `/server hold` keeps schedules away for a while. `/server share` \
+                       lets others act on yours, and `/server leave` gives up what others shared with you.";
 const SCHEDULES: &str = "`/schedule create` starts or stops a server by the clock of your time zone. Choose a time from the \
                          list, or type a cron expression. `/schedule preview` shows when it would run.";
 const KEYS: &str = "`/apikey create` makes a key for programs of yours. It is shown once, to you alone.";

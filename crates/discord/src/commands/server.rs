@@ -3,9 +3,9 @@
 use agis_base::Reach;
 use agis_scheduler::store::Query;
 use agis_servers::{
-    Action, Label, NewServer, Server,
+    Action, Label, NewServer, Origin, Server,
     access::{Access, Needed, Permission},
-    console::Begin,
+    console::{Begin, WantsAnswer},
     game::SettingValues,
     host::Abilities,
     store::{OperationFilter, Page, ServerFilter},
@@ -19,7 +19,7 @@ use crate::{
     commands::label,
     context::Context,
     find,
-    once::{self, once},
+    once::{self, once, send},
     pages::{Piece, read_for},
     render::{
         server as page,
@@ -158,4 +158,14 @@ pub(crate) async fn logs(context: &Context, call: &Call, args: &Args) -> Result<
     let piece = console.lines(&begin, lines).await.map_err(agis_servers::ServersError::from)?;
     let abilities = abilities(context, &server).await?;
     Ok(page::console(&server, &piece.lines, &abilities).into())
+}
+
+/// Sends a command to the game, and shows the answer if the game gives one.
+pub(crate) async fn command(context: &Context, call: &Call, args: &Args) -> Result<Answer, Refusal> {
+    let services = &context.services;
+    let (server, _) = find::server(services, call, &args.needed("server")?).await?;
+    let line = args.line("command")?;
+    let command = services.servers.command(&call.user, server.id, Origin::Discord, &line, WantsAnswer::IfAny).await?;
+    let answer = send(services, call, server.id, command).await?;
+    Ok(page::sent(&server, &line, &answer.sent).into())
 }

@@ -1,7 +1,10 @@
 //! `/server share`, `/server unshare`, `/server leave`
 
 use agis_base::{RoleId, UserId};
-use agis_servers::access::{Grantee, Permission, Permissions};
+use agis_servers::{
+    ServersError,
+    access::{CommandList, Granted, Grantee, Permission},
+};
 
 use crate::{
     answer::Answer,
@@ -11,7 +14,7 @@ use crate::{
     once::once,
     render::{
         self,
-        server::{grantee as named, permissions as in_words},
+        server::{granted as in_words, grantee as named},
         text::{person, plain},
     },
     wording::Refusal,
@@ -23,6 +26,7 @@ pub(crate) const MAY: &[(&str, &str)] = &[
     ("start", "start"),
     ("stop", "stop"),
     ("restart", "restart"),
+    ("send commands to its game", "console"),
     ("make schedules for it", "schedule"),
     ("look at it: state, address, console", "read"),
 ];
@@ -31,12 +35,12 @@ pub(crate) async fn share(context: &Context, call: &Call, args: &Args) -> Result
     let services = &context.services;
     let (server, _) = find::server(services, call, &args.needed("server")?).await?;
     let grantee = grantee(call, args)?;
-    let share = services.servers.share(&call.user, server.id, &grantee, permissions(args)?).await?;
+    let share = services.servers.share(&call.user, server.id, &grantee, granted(args)?).await?;
     let said = format!(
         "{} may now do this on **{}**: {}. `/server unshare` takes it back.",
         named(&share.grantee),
         plain(&server.name),
-        in_words(share.permissions)
+        in_words(&share)
     );
     Ok(render::done("Shared", &said).into())
 }
@@ -71,15 +75,17 @@ pub(crate) async fn leave(context: &Context, call: &Call, args: &Args) -> Result
     Ok(render::done("Left", &said).into())
 }
 
-fn permissions(args: &Args) -> Result<Permissions, Refusal> {
+fn granted(args: &Args) -> Result<Granted, Refusal> {
     let word = args.needed("may")?;
-    if word == "everything" {
-        return Ok(Permission::ALL.iter().copied().collect());
-    }
-    let permission = Permission::from_word(&word);
-    permission
-        .map(|it| [it].into_iter().collect())
-        .ok_or_else(|| Refusal::refused("Choose from the list what they may do."))
+    let permissions = match Permission::from_word(&word) {
+        _ if word == "everything" => Permission::ALL.iter().copied().collect(),
+        Some(permission) => [permission].into_iter().collect(),
+        None => return Err(Refusal::refused("Choose from the list what they may do.")),
+    };
+    let listed = |text: String| CommandList::new(&text.split(',').map(str::to_owned).collect::<Vec<_>>());
+    let commands = args.text("commands").map(listed).transpose();
+    let commands = commands.map_err(|rule| ServersError::Invalid { field: "commands", rule })?;
+    Ok(Granted { permissions, commands })
 }
 
 fn grantee(call: &Call, args: &Args) -> Result<Grantee, Refusal> {

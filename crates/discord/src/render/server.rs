@@ -4,7 +4,7 @@ use agis_base::ServerId;
 use agis_servers::{
     Action, Hold, Label, Operation, Origin, Restart, RestartOn, RestartPolicy, Server, State, Status,
     access::{Access, Grantee, Permission, Permissions, Share},
-    console::Line,
+    console::{Line, Sent},
     game::Catalogue,
     host::{Abilities, Ability, Endpoint, Inability, OpenPort},
     players::{Measured, Players},
@@ -18,6 +18,9 @@ use super::{
     text::{block, code, cut, full, many, person, plain, printed, relative},
 };
 use crate::{answer::Message, code::Code, pages::Piece};
+
+/// Maximum length of a list of commands.
+const COMMANDS_LENGTH: usize = 300;
 
 /// Announces a new server.
 pub(crate) fn created(server: &Server) -> Message {
@@ -238,7 +241,7 @@ fn told(operation: &Operation) -> String {
 }
 
 fn shared(share: &Share) -> String {
-    format!("{} · {}", grantee(&share.grantee), permissions(share.permissions))
+    format!("{} · {}", grantee(&share.grantee), granted(share))
 }
 
 /// Names a member or a role without a ping. The role that everybody has is the guild's own.
@@ -250,8 +253,19 @@ pub(crate) fn grantee(grantee: &Grantee) -> String {
     }
 }
 
+/// Describes the permissions of a share in words.
+pub(crate) fn granted(share: &Share) -> String {
+    let permissions = permissions(share.permissions);
+    match &share.commands {
+        Some(commands) => {
+            format!("{permissions}; only the commands {}", cut(&plain(&commands.to_string()), COMMANDS_LENGTH))
+        }
+        None => permissions,
+    }
+}
+
 /// Describes permissions in words.
-pub(crate) fn permissions(held: Permissions) -> String {
+fn permissions(held: Permissions) -> String {
     let all = Permission::ALL.iter().copied().collect::<Permissions>();
     if held == all {
         return "everything but to change or delete it".to_owned();
@@ -286,6 +300,30 @@ pub(crate) fn console(server: &Server, lines: &[Line], abilities: &Abilities) ->
     let text = format!("{}\nUp to {}, {}", block(&kept.join("\n")), full(last.at), relative(last.at));
     let lines = i64::try_from(kept.len()).unwrap_or(i64::MAX);
     card.says(&text).footer(&format!("The last {}", many(lines, "line"))).into_message()
+}
+
+/// Shows what became of a command.
+pub(crate) fn sent(server: &Server, line: &str, sent: &Sent) -> Message {
+    /// Maximum length of an answer, so that the message fits with the marks of the block.
+    const ALL: usize = 3900;
+    let (name, line) = (plain(&server.name), code(&cut(line, 200)));
+    let (title, text) = match sent {
+        Sent::Typed => {
+            let text = format!("{line} was passed on. `/server logs` shows whether the game reacts.");
+            (format!("Sent to {name}"), text)
+        }
+        Sent::Unanswered => {
+            let text = format!("{line} was sent, and the game gave no answer in time. It may have acted all the same.");
+            (format!("No answer of {name}"), text)
+        }
+        Sent::Answered(answer) => {
+            let lines: Vec<_> = answer.lines().map(printed).collect();
+            let answer = cut(lines.join("\n").trim(), ALL);
+            let shown = if answer.is_empty() { "It answered without a word.".to_owned() } else { block(&answer) };
+            (format!("Answer of {name}"), format!("{line}\n{shown}"))
+        }
+    };
+    Card::new(Colour::Calm).titled(&title).says(&text).into_message()
 }
 
 /// Asks before a server is deleted.

@@ -80,12 +80,21 @@ impl Bench {
     }
 
     fn host_of(&self, sockets: &[PathBuf], pace: Pace) -> ContainerHost {
+        self.host_on("127.0.0.1", sockets, pace)
+    }
+
+    /// A host whose games listen on this address.
+    pub(crate) fn host_bound_to(&self, bind: &str) -> ContainerHost {
+        self.host_on(bind, &[self.engine.socket()], Pace::default())
+    }
+
+    fn host_on(&self, bind: &str, sockets: &[PathBuf], pace: Pace) -> ContainerHost {
         let pace = Pace { reap: Duration::from_millis(200), ..pace };
         let machine = agis_machine::Config {
             data_dir: self.data.path().to_owned(),
             name: "here".to_owned(),
             public_address: "games.example.org".to_owned(),
-            bind_address: "127.0.0.1".to_owned(),
+            bind_address: bind.to_owned(),
             game_uids: 1_900_000_000..=1_999_999_999,
             disk_reserve: 0,
             trash_max: None,
@@ -257,7 +266,10 @@ pub(crate) fn script_of(image: &str, script: &str) -> Arc<Game> {
 /// A game at a port that was free a moment ago.
 pub(crate) fn game(settings: &str) -> Arc<Game> {
     let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port");
-    let text = format!("[game]\ntitle = 'Game'\nport = {}\ncost_per_hour = 0\n{settings}", free.port());
+    // A game of several ports names its first one so.
+    let (free, settings) = (free.port(), settings.replace("FREE", &free.port().to_string()));
+    let port = if settings.contains("ports = ") { String::new() } else { format!("port = {free}\n") };
+    let text = format!("[game]\ntitle = 'Game'\n{port}cost_per_hour = 0\n{settings}");
     Arc::clone(Catalogue::parse(&text).expect("a catalogue").get("game").expect("the game"))
 }
 

@@ -59,6 +59,25 @@ async fn game_is_told_its_public_port() {
 }
 
 #[tokio::test]
+async fn rcon_is_open_to_this_machine_alone() {
+    let bench = Bench::new();
+    let host = bench.host_bound_to("127.0.0.2");
+    let game = script(
+        "for port in {port} {port.rcon}; do nc -ll -p $port -e echo hi & done; echo up; sleep 100",
+        "ports = [{ name = 'game', port = FREE }, { name = 'rcon', offset = 1 }]\nready = { when = { log = 'up' } }
+         console = { rcon = { port = 'rcon' } }",
+        "env = { PASSWORD = '{rcon.password}' }",
+    );
+    let endpoint = start(&host, ONE, 1, &game).await.expect("a start");
+    let [public, rcon] = endpoint.ports.as_slice() else { panic!("{endpoint:?}") };
+    let open = |address: String, port| tokio::net::TcpStream::connect((address, port));
+    let [shared, private] = [host.reached_at(""), host.reached_privately_at("")];
+    assert!(open(shared.clone(), public.port).await.is_ok(), "players reach the game");
+    assert!(open(private, rcon.port).await.is_ok(), "AGIS reaches its RCON");
+    assert!(open(shared, rcon.port).await.is_err(), "nobody else does");
+}
+
+#[tokio::test]
 async fn signs_of_readiness() {
     let bench = Bench::new();
     let host = bench.host();

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{operation::Operation, problems};
+use super::operation::Operation;
 
 /// Returns all headers: name, description, schema, example.
 fn all() -> [(&'static str, &'static str, Value, Value); 13] {
@@ -89,7 +89,6 @@ pub(super) fn add(operation: &Operation, status: &str, response: &mut Value) {
         "201" | "202" => headers.push(("Location", "")),
         "401" => headers.push(("WWW-Authenticate", "")),
         "429" => headers.push((RETRY_AFTER, "")),
-        "503" if problems::may_be_in_vain(operation) => headers.push((RETRY_AFTER, MAYBE)),
         "503" if operation.keyed => headers.push((RETRY_AFTER, "")),
         "409" if operation.done_once => headers.push((RETRY_AFTER, MAYBE)),
         _ => {}

@@ -7,11 +7,6 @@ use serde_json::{Value, json};
 use super::operation::Operation;
 use crate::problem::Code;
 
-/// Tells whether some 503 of the operation has no `Retry-After`, because waiting does not help.
-pub(super) fn may_be_in_vain(operation: &Operation) -> bool {
-    operation.problems.contains(&Code::HostElsewhere)
-}
-
 /// Returns the problems that follow from the form of an operation.
 fn by_rule(operation: &Operation) -> Vec<Code> {
     use Code::*;

@@ -80,6 +80,8 @@ codes! {
         "The host cannot run the game at the moment; `detail` says why.";
     TooManyServers = "too_many_servers", CONFLICT, "You have as many servers as allowed.";
     TooManySchedules = "too_many_schedules", CONFLICT, "The server has as many schedules as allowed, or you have as many.";
+    TooManyShares = "too_many_shares", CONFLICT,
+        "The server is shared with as many members and roles as allowed, or as many servers are shared with this one.";
     Deleting = "deleting", CONFLICT, "The server is being deleted and takes no other operation.";
     NoHost = "no_host", CONFLICT, "The server was created by an earlier version, and no host runs it.";
     UnfitSettings = "unfit_settings", CONFLICT,
@@ -125,11 +127,10 @@ codes! {
     Unavailable = "unavailable", SERVICE_UNAVAILABLE,
         "The database is not available. Repeat a request with an `Idempotency-Key`; otherwise check first whether it took \
          effect.";
-    HostElsewhere = "host_elsewhere", SERVICE_UNAVAILABLE,
-        "The process does not serve the host of this server; ask one that does.";
     ConsoleBusy = "console_busy", SERVICE_UNAVAILABLE,
         "The game has not read earlier commands yet; this one was not passed on.";
-    ConsoleUnavailable = "console_unavailable", SERVICE_UNAVAILABLE, "The host cannot reach the console at the moment.";
+    ConsoleUnavailable = "console_unavailable", SERVICE_UNAVAILABLE,
+        "The host cannot reach the console at the moment, or no process serves the host.";
     FollowersFull = "followers_full", SERVICE_UNAVAILABLE,
         "The process has as many followers of consoles as it allows; try again later.";
     TimedOut = "timed_out", SERVICE_UNAVAILABLE,

@@ -12,10 +12,15 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use super::{Begin, Console, ConsoleError, Piece};
+use super::{Begin, ConsoleError, Dispatch, Piece, Sent};
+use crate::rcon::ANSWER_WITHIN;
 
-/// Time for which somebody waits for an answer. Nobody begins with an older request, so no line is typed late.
+/// Time within which a request is begun, or never, so that no command is sent late. Lines are not waited for any longer.
 pub const PATIENCE: Duration = Duration::from_secs(5);
+/// Time between two looks for new lines, since each look passes through two processes.
+pub(super) const PACE: Duration = Duration::from_secs(1);
+/// Time for a command and its answer, with the way there and back.
+const COMMAND_WITHIN: Duration = ANSWER_WITHIN.saturating_add(Duration::from_secs(1));
 /// Time between two looks for an answer, if no bell rings.
 const LOOK: Duration = Duration::from_millis(250);
 
@@ -23,18 +28,15 @@ const LOOK: Duration = Duration::from_millis(250);
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ConsoleRequest {
-    /// See [`Console::lines`].
+    /// See [`Console::lines`](super::Console::lines).
     Lines {
         /// Start of the read.
         begin: Begin,
         /// Maximum number of lines.
         limit: u32,
     },
-    /// See [`Console::tell`].
-    Tell {
-        /// Line to type.
-        command: String,
-    },
+    /// See [`Dispatcher::send_here`](super::Dispatcher::send_here).
+    Send(Dispatch),
 }
 
 /// Result of a request.
@@ -43,9 +45,9 @@ pub enum ConsoleRequest {
 pub enum ConsoleAnswer {
     /// Lines of the console.
     Lines(Piece),
-    /// The line was passed on.
-    Told,
-    /// The console failed.
+    /// The game may have got the command.
+    Sent(Sent),
+    /// The console, or the game, failed.
     Failed(ConsoleError),
 }
 
@@ -91,26 +93,42 @@ pub struct Relay {
     bell: watch::Receiver<()>,
 }
 
-/// Console of a host that other processes reach.
-struct Relayed {
-    host: String,
-    relay: Relay,
-}
-
 impl Relay {
     /// Creates the way through this store.
     pub fn new(store: Arc<dyn RelayStore>, bell: watch::Receiver<()>) -> Self {
         Self { store, bell }
     }
 
-    /// Returns the console of this host.
-    pub(crate) fn to(&self, host: String) -> Arc<dyn Console> {
-        Arc::new(Relayed { host, relay: self.clone() })
+    pub(super) async fn lines(
+        &self,
+        host: &str,
+        server: ServerId,
+        begin: &Begin,
+        limit: u32,
+    ) -> Result<Piece, ConsoleError> {
+        let request = ConsoleRequest::Lines { begin: begin.clone(), limit };
+        match self.ask(host, server, request, PATIENCE).await? {
+            ConsoleAnswer::Lines(piece) => Ok(piece),
+            other => Err(other.mismatch()),
+        }
     }
 
-    async fn ask(&self, host: &str, server: ServerId, request: ConsoleRequest) -> Result<ConsoleAnswer, ConsoleError> {
+    pub(super) async fn send(&self, host: &str, server: ServerId, dispatch: Dispatch) -> Result<Sent, ConsoleError> {
+        match self.ask(host, server, ConsoleRequest::Send(dispatch), COMMAND_WITHIN).await? {
+            ConsoleAnswer::Sent(sent) => Ok(sent),
+            other => Err(other.mismatch()),
+        }
+    }
+
+    async fn ask(
+        &self,
+        host: &str,
+        server: ServerId,
+        request: ConsoleRequest,
+        within: Duration,
+    ) -> Result<ConsoleAnswer, ConsoleError> {
         let failed = |error: StoreError| ConsoleError::Unavailable(error.to_string());
-        let (id, until) = (Uuid::now_v7(), Instant::now() + PATIENCE);
+        let (id, until) = (Uuid::now_v7(), Instant::now() + within);
         let mut bell = self.bell.clone();
         if !self.store.ask(id, host, server, &request).await.map_err(failed)? {
             return Err(ConsoleError::Unserved);
@@ -139,39 +157,11 @@ impl Relay {
     }
 }
 
-#[async_trait]
-impl Console for Relayed {
-    fn host(&self) -> &str {
-        &self.host
-    }
-
-    /// Returns a longer pace, since each look passes through two processes.
-    fn pace(&self) -> Duration {
-        Duration::from_secs(1)
-    }
-
-    async fn lines(&self, server: ServerId, begin: &Begin, limit: u32) -> Result<Piece, ConsoleError> {
-        let request = ConsoleRequest::Lines { begin: begin.clone(), limit };
-        match self.relay.ask(&self.host, server, request).await? {
-            ConsoleAnswer::Lines(piece) => Ok(piece),
-            other => Err(other.mismatch()),
-        }
-    }
-
-    async fn tell(&self, server: ServerId, command: &str) -> Result<(), ConsoleError> {
-        let request = ConsoleRequest::Tell { command: command.to_owned() };
-        match self.relay.ask(&self.host, server, request).await? {
-            ConsoleAnswer::Told => Ok(()),
-            other => Err(other.mismatch()),
-        }
-    }
-}
-
 impl ConsoleAnswer {
     fn mismatch(self) -> ConsoleError {
         match self {
             Self::Failed(error) => error,
-            Self::Lines(_) | Self::Told => {
+            Self::Lines(_) | Self::Sent(_) => {
                 ConsoleError::Unavailable("the answer belongs to another request".to_owned())
             }
         }

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use super::Pattern;
+use crate::players::Players;
 
 /// Way to learn who plays.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +17,8 @@ pub enum Query {
     },
     /// The game's console tells who comes and goes.
     Log(LogQuery),
+    /// The game answers a command by RCON.
+    Rcon(RconQuery),
 }
 
 agis_base::words! {
@@ -42,6 +45,29 @@ pub struct LogQuery {
     pub join: Pattern,
     /// Line of a player who goes.
     pub leave: Pattern,
+}
+
+/// Command whose answer names the players, one in a line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RconQuery {
+    /// The command.
+    pub command: String,
+    /// Line that every answer has. Without it, the answer is another one, such as an error.
+    pub sign: Pattern,
+    /// Line of a player. The first group is the name.
+    pub player: Pattern,
+}
+
+impl RconQuery {
+    /// Returns the players of an answer; `None` if it has no sign, or a line that is not understood.
+    pub fn players(&self, answer: &str) -> Option<Players> {
+        let lines = answer.lines().map(str::trim_end).filter(|line| !line.is_empty());
+        let (signs, others): (Vec<_>, Vec<_>) = lines.partition(|line| self.sign.matches(line));
+        let names = others.iter().map(|line| Some(self.player.group(line)?.to_owned()));
+        let names: Vec<_> = names.collect::<Option<_>>()?;
+        let online = u32::try_from(names.len()).ok()?;
+        (!signs.is_empty()).then(|| Players::new(online, None, Some(names)))
+    }
 }
 
 impl LogQuery {
@@ -129,6 +155,22 @@ mod tests {
         let query = built_in("bzflag");
         for (line, comes, goes) in lines {
             check(&query, &[(&line, comes, goes)]);
+        }
+    }
+
+    #[test]
+    fn answer_that_is_not_understood_is_unknown() {
+        let pattern = |text| Pattern::new(text).expect("a pattern");
+        let (sign, player) = (pattern("name,playeruid,steamid"), pattern("(.+),[0-9A-Fa-f]+,[^,]*"));
+        let query = RconQuery { command: "ShowPlayers".to_owned(), sign, player };
+        let names = |answer| query.players(answer).map(|players| (players.online, players.names.unwrap_or_default()));
+        let two = "name,playeruid,steamid\r\nAnn,0A1,76561\n\nB, the other,2F,76562\n";
+        assert_eq!(names(two), Some((2, vec!["Ann".to_owned(), "B, the other".to_owned()])));
+        assert_eq!(names("name,playeruid,steamid\n"), Some((0, vec![])));
+        for other in
+            ["", "Unknown command", "Ann,0A1,76561", "name,playeruid,steamid\nAn", "name,playeruid,steamid\nAnn,0A1"]
+        {
+            assert_eq!(names(other), None, "{other}");
         }
     }
 

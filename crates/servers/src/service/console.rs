@@ -4,12 +4,10 @@ use agis_base::{CommandId, ServerId, UserId};
 
 use super::{Servers, ServersError, invalid};
 use crate::{
-    access::{Needed, Permission},
+    access::{Access, AllowedCommands, Needed, Permission},
     console::{COMMAND_MAX, Command, CommandRecord, ConsoleError, NewCommand, ServerConsole, WantsAnswer, Way},
-    game::Rcon,
-    host::{Ability, Endpoint},
+    host::Ability,
     operation::Origin,
-    rcon::RconCall,
     server::{Server, Status},
     store::Page,
 };
@@ -18,15 +16,16 @@ impl Servers {
     /// Returns the console of a server that the caller may read.
     ///
     /// # Errors
-    /// Fails as [`Self::allowed`] does, if the server lacks the ability, and if no host of this process has the server.
+    /// Fails as [`Self::allowed`] does, and if the server lacks the ability.
     pub async fn console(&self, caller: &UserId, id: ServerId) -> Result<ServerConsole, ServersError> {
         let server = self.allowed(caller, id, Permission::Read).await?;
         self.check(&server, Ability::Console).await?;
-        self.console_of(server)
+        let host = server.host.ok_or(ServersError::NoHost)?;
+        Ok(self.dispatcher.console(server.id, host)?)
     }
 
-    /// Prepares a command, a line without its end, for the game of a server. Only the server's owner may send one. It goes
-    /// by RCON if an answer is wanted, or the host passes no lines on; else over the console.
+    /// Prepares a command, a line without its end, for the game of a server. The caller needs [`Permission::Console`], and
+    /// sends a command that the share allows. It goes by RCON if an answer is wanted, or the host passes no lines on; else over the console.
     ///
     /// # Errors
     /// Fails as [`Self::console`] does, if the line is invalid, or if the game cannot give an answer that is wanted.
@@ -44,35 +43,73 @@ impl Servers {
                 format!("has 1 to {COMMAND_MAX} characters, none of them a control character"),
             ));
         }
-        let server = self.allowed(caller, id, Needed::Ownership).await?;
-        let (actor, line) = (caller.clone(), line.to_owned());
-        let command = NewCommand { id: CommandId::new(), server: server.id, actor, origin, line, answer };
-        let typable = self.check(&server, Ability::Commands).await;
-        let game = self.catalogue.get(&server.game_type).cloned();
-        let way = match game.as_ref().and_then(|game| game.rcon.as_ref()) {
-            Some(rcon) if answer == WantsAnswer::Yes || typable.is_err() => {
-                self.way_by_rcon(server, rcon, &command.line).await?
+        let (server, access) = self.get(caller, id).await?;
+        access.check(Permission::Console.into())?;
+        if access != Access::Owner {
+            match self.shares.allowed_commands(caller, id).await? {
+                Some(AllowedCommands::Every) => {}
+                Some(AllowedCommands::Listed(list)) if list.allows(line) => {}
+                Some(AllowedCommands::Listed(list)) => return Err(ServersError::CommandNotAllowed(list)),
+                // The share ended a moment ago.
+                None => return Err(ServersError::NotAllowed),
             }
-            None if answer == WantsAnswer::Yes => return Err(ServersError::NoReply),
-            _ => {
-                typable?;
-                Way::Console(self.console_of(server)?)
-            }
-        };
-        Ok(Command { way, command, store: self.commands.clone() })
+        }
+        self.prepared(caller, server, origin, line.to_owned(), answer).await
     }
 
-    async fn way_by_rcon(&self, server: Server, rcon: &Rcon, line: &str) -> Result<Way, ServersError> {
-        let (id, endpoint) = (server.id, server.endpoint.clone().filter(|_| server.status == Status::Running));
-        let host = self.console_of(server)?.host_name().to_owned();
-        let client = self.reach.rcon.clone().ok_or_else(|| ServersError::HostElsewhere(host.clone()))?;
-        let Some(Endpoint { address, port, ports }) = endpoint else { return Err(ConsoleError::NotRunning.into()) };
-        let named = ports.iter().find(|open| open.name == rcon.port).map(|open| open.port);
-        // Rows of an earlier version have the first port alone.
-        let port = named.or(ports.is_empty().then_some(port)).ok_or(ConsoleError::NoWay)?;
-        let password = self.commands.rcon_password(id).await?.ok_or(ConsoleError::NoWay)?;
-        let (protocol, command) = (rcon.protocol, line.to_owned());
-        Ok(Way::Rcon(client, RconCall { protocol, host, address, port, password, command }))
+    /// Prepares the announcement of a text to the players of a server, by the command that its game has for that. The text
+    /// loses what would end it or change its looks, and is cut where it is too long. The actor needs the permission of
+    /// the act that is announced.
+    ///
+    /// # Errors
+    /// Fails as [`Self::allowed`] does, if the game has no such command, or if nothing is left of the text.
+    pub async fn say(
+        &self,
+        actor: &UserId,
+        id: ServerId,
+        needed: impl Into<Needed> + Send,
+        origin: Origin,
+        text: &str,
+    ) -> Result<Command, ServersError> {
+        let server = self.allowed(actor, id, needed).await?;
+        let game = self.catalogue.get(&server.game_type);
+        let say = game.and_then(|game| game.say.as_ref());
+        let say = say.ok_or_else(|| {
+            invalid("text", "cannot be announced: this game has no command that says something to players".to_owned())
+        })?;
+        let line = say.line(text).ok_or_else(|| invalid("text", "has a character that can be seen".to_owned()))?;
+        self.prepared(actor, server, origin, line, WantsAnswer::IfAny).await
+    }
+
+    async fn prepared(
+        &self,
+        actor: &UserId,
+        server: Server,
+        origin: Origin,
+        line: String,
+        answer: WantsAnswer,
+    ) -> Result<Command, ServersError> {
+        let way = self.way(&server, answer).await?;
+        let host = server.host.ok_or(ServersError::NoHost)?;
+        if way == Way::Rcon && server.status != Status::Running {
+            return Err(ConsoleError::NotRunning.into());
+        }
+        let (id, actor, wants_reply) = (CommandId::new(), actor.clone(), answer == WantsAnswer::Yes);
+        let command = NewCommand { id, server: server.id, actor, origin, line, wants_reply };
+        Ok(Command { command, host, way, dispatcher: self.dispatcher.clone() })
+    }
+
+    /// Chooses the way of a command to its game.
+    async fn way(&self, server: &Server, answer: WantsAnswer) -> Result<Way, ServersError> {
+        let has_rcon = self.catalogue.get(&server.game_type).is_some_and(|game| game.rcon.is_some());
+        match answer {
+            WantsAnswer::Yes | WantsAnswer::IfAny if has_rcon => Ok(Way::Rcon),
+            WantsAnswer::Yes => Err(ServersError::NoReply),
+            WantsAnswer::IfAny | WantsAnswer::No => match self.check(server, Ability::Commands).await {
+                Err(ServersError::Unable { .. }) if has_rcon => Ok(Way::Rcon),
+                checked => checked.map(|()| Way::Console),
+            },
+        }
     }
 
     /// Returns the commands that were sent to a server, the latest first. Only its owner may know.
@@ -87,14 +124,5 @@ impl Servers {
     ) -> Result<Vec<CommandRecord>, ServersError> {
         self.allowed(caller, id, Needed::Ownership).await?;
         Ok(self.commands.commands(id, page).await?)
-    }
-
-    fn console_of(&self, server: Server) -> Result<ServerConsole, ServersError> {
-        let name = server.host.ok_or(ServersError::NoHost)?;
-        let here = self.reach.consoles.iter().find(|console| console.host() == name).cloned();
-        match here.or_else(|| Some(self.relay.as_ref()?.to(name.clone()))) {
-            Some(host) => Ok(ServerConsole::new(server.id, host)),
-            None => Err(ServersError::HostElsewhere(name)),
-        }
     }
 }

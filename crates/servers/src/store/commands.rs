@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use super::Page;
 use crate::{
     console::{CommandOutcome, CommandRecord, NewCommand},
-    rcon::RconPassword,
+    rcon::RconSeat,
 };
 
 /// Maximum length of a stored answer, in characters.
@@ -18,7 +18,8 @@ pub trait CommandStore: Send + Sync {
     /// Notes a command right before it is sent, as [`CommandOutcome::Sent`].
     async fn note_command(&self, command: &NewCommand) -> Result<(), StoreError>;
 
-    /// Notes the outcome of a command, and the beginning of its answer.
+    /// Notes the outcome of a command, and the beginning of its answer. An outcome that is known stays: only
+    /// [`CommandOutcome::Sent`] and [`CommandOutcome::Unanswered`] are replaced.
     async fn end_command(
         &self,
         id: CommandId,
@@ -30,8 +31,8 @@ pub trait CommandStore: Send + Sync {
     /// Returns the commands of a server, the latest first.
     async fn commands(&self, server: ServerId, page: Page<CommandId>) -> Result<Vec<CommandRecord>, StoreError>;
 
-    /// Returns the password of a server's RCON; `None` if no generation has begun since servers have one.
-    async fn rcon_password(&self, server: ServerId) -> Result<Option<RconPassword>, StoreError>;
+    /// Returns the facts for the RCON of a server; `None` if it does not run.
+    async fn rcon_seat(&self, server: ServerId) -> Result<Option<RconSeat>, StoreError>;
 
     /// Forgets up to `limit` commands that were sent longer than `age` ago.
     async fn forget_commands(&self, age: Duration, limit: u32) -> Result<(), StoreError>;

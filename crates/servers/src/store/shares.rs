@@ -4,7 +4,7 @@ use agis_base::{GuildId, RoleId, ServerId, StoreError, UserId};
 use async_trait::async_trait;
 use thiserror::Error;
 
-use crate::access::{Grantee, Permissions, Share};
+use crate::access::{AllowedCommands, Granted, Grantee, Share};
 
 /// Shares as rows, and the roles that they depend on. [`super::ServerStore`] returns the shares that count for a user.
 #[async_trait]
@@ -16,7 +16,7 @@ pub trait ShareStore: Send + Sync {
         owner: &UserId,
         server: ServerId,
         grantee: &Grantee,
-        permissions: Permissions,
+        granted: &Granted,
         limits: ShareLimits,
     ) -> Result<Share, ShareError>;
 
@@ -28,6 +28,9 @@ pub trait ShareStore: Send + Sync {
 
     /// Returns the shares of a server, the oldest first.
     async fn shares(&self, server: ServerId) -> Result<Vec<Share>, StoreError>;
+
+    /// Returns the commands that this user may send to a server by shares that count now; `None` for none.
+    async fn allowed_commands(&self, user: &UserId, server: ServerId) -> Result<Option<AllowedCommands>, StoreError>;
 
     /// Notes the roles of a member; none if the member has left.
     async fn note_roles(&self, user: &UserId, guild: &GuildId, roles: &[RoleId]) -> Result<(), StoreError>;

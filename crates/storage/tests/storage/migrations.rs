@@ -44,7 +44,7 @@ async fn the_names_that_operators_know_are_there() {
 }
 
 /// Counts of the rows in `migrations/rows.sql`.
-const COUNTED: [(&str, &str); 36] = [
+const COUNTED: [(&str, &str); 37] = [
     ("users", "users"),
     ("totals", "user_stats where total_commands_used = 5"),
     ("servers", "game_servers where deleted_at is null"),
@@ -59,6 +59,7 @@ const COUNTED: [(&str, &str); 36] = [
     ("keys that came of keys", "api_keys where maker_buckets = '{2}' and maker_limits = '{100}'"),
     ("idempotency keys", "idempotency_keys"),
     ("shares", "server_shares"),
+    ("shared consoles", "server_shares where 'console' = any(permissions)"),
     ("roles", "member_roles"),
     ("notices", "notices"),
     ("lines of the ledger", "credit_ledger where kind <> 'opening'"),
@@ -85,8 +86,11 @@ const COUNTED: [(&str, &str); 36] = [
 
 /// Losses of each migration that can be reverted, from the newest to the oldest. docs/operations/rollback.md tells of
 /// them.
-const LOST: [(&str, &[&str]); 38] = [
+const LOST: [(&str, &[&str]); 41] = [
     ("run_settings", &["settings of runs"]),
+    ("console_shares_checked", &[]),
+    ("console_shares", &["shared consoles"]),
+    ("commands_not_queued", &[]),
     ("labels", &["labels"]),
     ("holds", &["holds"]),
     ("commands", &["commands", "RCON passwords"]),

@@ -1,8 +1,8 @@
 //! Requests to consoles of hosts that the asking process does not reach.
 
-use agis_base::ServerId;
+use agis_base::{CommandId, ServerId};
 use agis_servers::console::{
-    Begin, Piece, Position,
+    Begin, Dispatch, Piece, Position, Way,
     relay::{ConsoleAnswer, ConsoleRequest, RelayStore},
 };
 use uuid::Uuid;
@@ -44,7 +44,8 @@ async fn request_is_taken_once_and_answered_once() {
 #[tokio::test]
 async fn request_that_nobody_waits_for_is_never_begun() {
     let Scene { db, sql, .. } = &scene().await;
-    let command = ConsoleRequest::Tell { command: "stop".to_owned() };
+    let command =
+        ConsoleRequest::Send(Dispatch { command: CommandId::new(), way: Way::Console, line: "stop".to_owned() });
     let ids = [Uuid::now_v7(), Uuid::now_v7(), Uuid::now_v7()];
     for id in ids {
         assert!(db.ask(id, "here", SERVER, &command).await.expect("stored"));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use agis_accounts::UserStore;
 use agis_base::UserId;
-use agis_servers::{Policy, Servers, game::Catalogue, store::Billing};
+use agis_servers::{Policy, Servers, console::Console, game::Catalogue, store::Billing};
 use agis_storage::{DatabaseUrl, Db, DbConfig, migrations};
 use agis_test_support::Database;
 use tokio_postgres::{Client, NoTls};
@@ -36,9 +36,14 @@ impl Scene {
 
 /// Returns the rules about servers on this database, with a catalogue of no games.
 pub(crate) fn servers(db: &Arc<Db>, billing: Billing) -> Servers {
+    servers_of(db, billing, vec![])
+}
+
+/// The same in a process that reaches these consoles.
+pub(crate) fn servers_of(db: &Arc<Db>, billing: Billing, consoles: Vec<Arc<dyn Console>>) -> Servers {
     let catalogue = Arc::new(Catalogue::parse("").expect("a catalogue"));
     let policy = Policy { homes: vec![], servers_per_user: 10, billing };
-    Servers::new(db, catalogue, policy, vec![])
+    Servers::new(db, catalogue, policy, consoles)
 }
 
 /// So many servers of each of so many owners, whose starts are queued: owner 1 has the oldest. Their ids go up.

@@ -4,7 +4,11 @@ use std::time::Duration;
 
 use agis_accounts::UserStore;
 use agis_base::{GuildId, RoleId, ServerId, UserId};
-use agis_servers::{Grantee, Permission, Permissions, Servers, ServersError, SharingError, store::Billing};
+use agis_servers::{
+    Grantee, Permission, Permissions, Servers, ServersError, SharingError,
+    access::{AllowedCommands, CommandList, Granted},
+    store::{Billing, ShareStore},
+};
 use tokio_postgres::Client;
 
 use crate::scene::{OWNER, Scene, servers};
@@ -24,7 +28,7 @@ fn role(guild: &str, role: &str) -> Grantee {
 }
 
 async fn share(rules: &Servers, server: ServerId, grantee: &Grantee, permissions: &[Permission]) {
-    let permissions = permissions.iter().copied().collect();
+    let permissions: Permissions = permissions.iter().copied().collect();
     rules.share(&user(OWNER), server, grantee, permissions).await.expect("shared");
 }
 
@@ -79,6 +83,35 @@ async fn only_the_owner_shares_and_fifty_at_most() {
         assert_eq!(was_there, taken_back);
     }
     assert_eq!(by(OWNER, &member("5"), read).await, Ok(()));
+}
+
+#[tokio::test]
+async fn commands_of_all_shares_are_allowed() {
+    let Scene { sql, db, .. } = &Scene::start().await;
+    let (rules, server) = (servers(db, Billing::Off), server(sql).await);
+    let console = |commands: Option<&[&str]>| {
+        let list = |commands: &[&str]| {
+            let commands: Vec<_> = commands.iter().map(|it| (*it).to_owned()).collect();
+            CommandList::new(&commands).expect("a list")
+        };
+        Granted { permissions: [Permission::Console].into_iter().collect(), commands: commands.map(list) }
+    };
+    let share = async |grantee: &Grantee, granted: Granted| {
+        rules.share(&user(OWNER), server, grantee, granted).await.expect("shared");
+    };
+    let allowed = async || db.allowed_commands(&user(STRANGER), server).await.expect("commands");
+    let listed = |commands: &[&str]| console(Some(commands)).commands.map(AllowedCommands::Listed);
+    assert_eq!(allowed().await, None);
+    share(&member(STRANGER), [Permission::Start].into_iter().collect::<Permissions>().into()).await;
+    assert_eq!(allowed().await, None);
+    share(&member(STRANGER), console(Some(&["say"]))).await;
+    assert_eq!(allowed().await, listed(&["say"]));
+    share(&role("7", "8"), console(None)).await;
+    assert_eq!(allowed().await, listed(&["say"]), "a role of others");
+    rules.note_roles(&user(STRANGER), &GuildId::from_stored("7"), &[RoleId::from_stored("8")]).await.expect("a role");
+    assert_eq!(allowed().await, Some(AllowedCommands::Every));
+    sql.execute("update member_roles set seen_at = now() - interval '25 hours'", &[]).await.expect("an old role");
+    assert_eq!(allowed().await, listed(&["say"]), "a role that nobody saw for a day");
 }
 
 #[tokio::test]

@@ -38,14 +38,14 @@ async fn configured_origin_may_call_and_read_errors() {
     let poor = stack.make_key(crate::common::STRANGER, &["--rate-limit", "1"]);
     let api = stack.api(&[("CORS_ORIGINS", &format!("http://localhost:5173, {PANEL}"))]).await;
     let all = "authorization,content-type,idempotency-key,x-request-id,last-event-id";
-    for method in ["GET", "POST", "PATCH", "DELETE"] {
+    for method in ["GET", "POST", "PUT", "PATCH", "DELETE"] {
         let answer = preflight(&stack, &api, PANEL, method, all).await;
         assert_eq!((answer.status.as_u16(), answer.header("access-control-allow-origin")), (200, PANEL), "{answer:?}");
         assert!(answer.header("access-control-allow-methods").contains(method), "{answer:?}");
         let allowed = answer.header("access-control-allow-headers").to_lowercase();
         assert!(all.split(',').all(|name| allowed.contains(name)), "{allowed}");
     }
-    for (method, headers) in [("PUT", "authorization"), ("GET", "x-other")] {
+    for (method, headers) in [("TRACE", "authorization"), ("GET", "x-other")] {
         let answer = preflight(&stack, &api, PANEL, method, headers).await;
         assert!(
             answer.status.is_client_error() && answer.header("access-control-allow-methods").is_empty(),

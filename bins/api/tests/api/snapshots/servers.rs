@@ -41,6 +41,7 @@ async fn a_server() {
         "start",
         "stop",
         "restart",
+        "console",
         "schedule"
       ],
       "players": null,
@@ -86,6 +87,7 @@ async fn a_server() {
         "start",
         "stop",
         "restart",
+        "console",
         "schedule"
       ],
       "players": null,
@@ -148,6 +150,7 @@ async fn a_server() {
         "start",
         "stop",
         "restart",
+        "console",
         "schedule"
       ],
       "players": null,
@@ -199,6 +202,7 @@ async fn a_server() {
             "start",
             "stop",
             "restart",
+            "console",
             "schedule"
           ],
           "players": null,

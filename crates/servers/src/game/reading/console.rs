@@ -1,10 +1,15 @@
 //! Console as the catalogue writes it.
 
-use serde::Deserialize;
+use std::fmt;
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, MapAccess, Visitor, value::MapAccessDeserializer},
+};
 
 use super::{
     super::{
-        Rcon, RconProtocol,
+        Rcon, RconProtocol, Say,
         template::{Placeholder, placeholders},
     },
     rules::Rules,
@@ -12,8 +17,6 @@ use super::{
 };
 use crate::console::COMMAND_MAX;
 
-/// Place of the text in the command that announces it.
-pub(crate) const SAID: &str = "{text}";
 /// Maximum length of the command around the text, in characters, so that there is room for a text.
 const SAY_MAX: usize = COMMAND_MAX / 2;
 
@@ -23,6 +26,51 @@ const SAY_MAX: usize = COMMAND_MAX / 2;
 pub(super) struct WrittenConsole {
     pub(super) pty: bool,
     pub(super) rcon: Option<WrittenRcon>,
+}
+
+/// Command that announces a text, as the catalogue writes it: the command, or a table.
+pub(super) struct WrittenSay {
+    command: String,
+    space: char,
+}
+
+/// Table of a command that announces a text.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SayTable {
+    command: String,
+    space: char,
+}
+
+impl WrittenSay {
+    pub(super) fn say(&self) -> Option<Say> {
+        Say::new(&self.command, self.space)
+    }
+}
+
+impl<'de> Deserialize<'de> for WrittenSay {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TextOrTable;
+
+        impl<'de> Visitor<'de> for TextOrTable {
+            type Value = WrittenSay;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text or a table")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<WrittenSay, E> {
+                Ok(WrittenSay { command: text.to_owned(), space: ' ' })
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<WrittenSay, A::Error> {
+                let SayTable { command, space } = SayTable::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(WrittenSay { command, space })
+            }
+        }
+
+        deserializer.deserialize_any(TextOrTable)
+    }
 }
 
 /// RCON of a game.
@@ -59,9 +107,12 @@ pub(super) fn check(rules: &mut Rules, game: &Written) {
     let problem = "is needed, since `{rcon.password}` stands in the command, the environment or a file";
     rules.check(rcon.is_none() && gets_password && game.is_ours(), &["console", "rcon"], problem);
     if let Some(say) = &game.say {
-        let is_line = !say.chars().any(char::is_control) && say.chars().count() <= SAY_MAX;
-        let problem = "must be a command of at most 500 characters on one line, with `{text}` in it once";
-        rules.check(!is_line || say.matches(SAID).count() != 1, &["say"], problem);
+        let WrittenSay { command, space } = say;
+        let is_line = !command.chars().any(char::is_control) && command.chars().count() <= SAY_MAX;
+        let problem = "must be a command of at most 500 characters on one line, with `{text}` in it once, behind the command's name";
+        rules.check(!is_line || say.say().is_none(), &["say"], problem);
+        let stays = *space == ' ' || space.is_ascii_alphanumeric() || "_-.".contains(*space);
+        rules.check(!stays, &["say", "space"], "must be a letter, a digit, `_`, `-` or `.`");
     }
 }
 

@@ -8,16 +8,18 @@ use serde::{
 };
 
 use super::{
-    super::{LogQuery, Pattern, Query, QueryProtocol},
+    super::{LogQuery, Pattern, Query, QueryProtocol, RconQuery},
     rules::Rules,
     written::Written,
 };
+use crate::console::COMMAND_MAX;
 
 /// Query as the catalogue writes it: a word, or a table.
 pub(super) enum WrittenQuery {
     /// Protocol, and the name of its port; `None` for the first one.
     Network(QueryProtocol, Option<String>),
     Log(WrittenLog),
+    Rcon(WrittenRconQuery),
 }
 
 /// Table of a query.
@@ -27,6 +29,7 @@ struct QueryTable {
     kind: Option<WrittenKind>,
     port: Option<String>,
     log: Option<WrittenLog>,
+    rcon: Option<WrittenRconQuery>,
 }
 
 /// Word of a query.
@@ -45,6 +48,14 @@ enum WrittenKind {
 pub(super) struct WrittenLog {
     join: String,
     leave: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WrittenRconQuery {
+    command: String,
+    sign: String,
+    player: String,
 }
 
 impl WrittenQuery {
@@ -69,6 +80,10 @@ impl WrittenQuery {
             Self::Log(WrittenLog { join, leave }) => {
                 Query::Log(LogQuery { join: Pattern::new(&join).ok()?, leave: Pattern::new(&leave).ok()? })
             }
+            Self::Rcon(WrittenRconQuery { command, sign, player }) => {
+                let (sign, player) = (Pattern::new(&sign).ok()?, Pattern::new(&player).ok()?);
+                Query::Rcon(RconQuery { command, sign, player })
+            }
         })
     }
 }
@@ -82,19 +97,31 @@ pub(super) fn check(rules: &mut Rules, game: &Written) {
             rules.check(!names.contains(&port.as_str()), &["query", "port"], &problem);
         }
         Some(WrittenQuery::Log(WrittenLog { join, leave })) => {
-            for (field, pattern) in [("join", join), ("leave", leave)] {
-                let path = ["query", "log", field];
-                match Pattern::new(pattern) {
-                    Err(problem) => rules.check(true, &path, &problem),
-                    Ok(pattern) => rules.check(
-                        !pattern.has_group(),
-                        &path,
-                        "must have a group that is the player's name, as in `(\\S+) joined`",
-                    ),
-                }
+            check_name(rules, &["query", "log", "join"], join);
+            check_name(rules, &["query", "log", "leave"], leave);
+        }
+        Some(WrittenQuery::Rcon(WrittenRconQuery { command, sign, player })) => {
+            let has_rcon = game.console.as_ref().is_some_and(|console| console.rcon.is_some());
+            rules.check(!has_rcon, &["query", "rcon"], "must not be there without `console.rcon`");
+            let is_line = (1..=COMMAND_MAX).contains(&command.chars().count()) && !command.contains(char::is_control);
+            rules.check(!is_line, &["query", "rcon", "command"], "must be one line");
+            if let Err(problem) = Pattern::new(sign) {
+                rules.check(true, &["query", "rcon", "sign"], &problem);
             }
+            check_name(rules, &["query", "rcon", "player"], player);
         }
         Some(WrittenQuery::Network(_, None)) | None => {}
+    }
+}
+
+/// Checks a pattern whose group is the name of a player.
+fn check_name(rules: &mut Rules, path: &[&str], pattern: &str) {
+    match Pattern::new(pattern) {
+        Err(problem) => rules.check(true, path, &problem),
+        Ok(pattern) => {
+            let problem = "must have a group that is the player's name, as in `(\\S+) joined`";
+            rules.check(!pattern.has_group(), path, problem);
+        }
     }
 }
 
@@ -115,8 +142,10 @@ impl<'de> Deserialize<'de> for WrittenQuery {
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<WrittenQuery, A::Error> {
                 match QueryTable::deserialize(MapAccessDeserializer::new(map))? {
-                    QueryTable { kind: None, port: None, log: Some(log) } => Ok(WrittenQuery::Log(log)),
+                    QueryTable { kind: None, port: None, log: Some(log), rcon: None } => Ok(WrittenQuery::Log(log)),
+                    QueryTable { kind: None, port: None, log: None, rcon: Some(rcon) } => Ok(WrittenQuery::Rcon(rcon)),
                     QueryTable { log: Some(_), .. } => Err(A::Error::custom("`log` stands alone")),
+                    QueryTable { rcon: Some(_), .. } => Err(A::Error::custom("`rcon` stands alone")),
                     QueryTable { kind: Some(WrittenKind::Luanti), port: Some(_), .. } => {
                         Err(A::Error::custom("`luanti` is read from the console, and needs no `port`"))
                     }

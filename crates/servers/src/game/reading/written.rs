@@ -21,7 +21,7 @@ use super::{
     settings::WrittenSettings,
 };
 use super::{
-    console::{WrittenConsole, WrittenRcon},
+    console::{WrittenConsole, WrittenRcon, WrittenSay},
     container::WrittenContainer,
 };
 use crate::restart::RestartPolicy;
@@ -62,7 +62,7 @@ pub(super) struct Written {
     #[serde(default)]
     pub(super) console: Option<WrittenConsole>,
     #[serde(default)]
-    pub(super) say: Option<String>,
+    pub(super) say: Option<WrittenSay>,
     #[serde(default)]
     pub(super) limits: Option<Limits>,
     #[serde(default)]
@@ -271,7 +271,7 @@ impl Written {
             files,
             settings,
             rcon,
-            say,
+            say: say.and_then(|say| say.say()),
             query,
             about,
             is_built_in,

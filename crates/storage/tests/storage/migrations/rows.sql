@@ -54,5 +54,7 @@ insert into console_requests (id, host, server_id, request) values (gen_random_u
 insert into server_players (server_id, claimed_at, generation, online, max_players, names, measured_at)
 values (7, now(), 1, 1, 16, '["Ann"]', now());
 update game_servers set rcon_password = 'pw', run_settings = '{"generation": 1, "values": {}}' where id = 7;
+insert into server_shares (server_id, kind, grantee_id, permissions, commands, granted_by) values
+    (7, 'member', '3', '{read,console}', '{say}', '1');
 insert into server_commands (id, server_id, actor, origin, command, wants_reply, outcome) values
     (gen_random_uuid(), 7, '1', 'rest', 'status', true, 'answered');

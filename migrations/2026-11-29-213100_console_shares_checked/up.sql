@@ -1,0 +1,3 @@
+alter table server_shares
+    validate constraint server_shares_commands,
+    validate constraint server_shares_permissions;
