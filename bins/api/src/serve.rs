@@ -9,8 +9,8 @@ use std::{
 
 use agis_accounts::LedgerStore;
 use agis_automation::{
-    Biller, Consoles, Games, Housekeeping, Prober, Probing, Scheduler, Settler, Supervisor, Watcher, Workers, biller,
-    consoles, games as offered,
+    Biller, Chains, Consoles, Games, Housekeeping, Prober, Probing, Scheduler, Settler, Supervisor, Watcher, Workers,
+    biller, chains, consoles, games as offered,
     hosts::{self as reports, Claim, Reported, Reporter},
     housekeeping, prober, scheduler, settle, supervisor, watcher,
 };
@@ -326,6 +326,13 @@ impl Loops {
             component.note("lag_s", round.lag.as_secs_f64());
             Ok::<_, StoreError>(round.until_next)
         }));
+        let chains = Chains::new(db.clone(), services.servers.clone());
+        let mut bell = bells.operations.subscribe();
+        let carries = Loop::new("steps of runs", chains::PERIOD)
+            .rest(chains::PAUSE, 0)
+            .bell(async move || rung(&mut bell).await)
+            .component(health.optional("steps", LONG_SILENCE));
+        self.tasks.spawn(carries.run(self.firing.clone(), async move || chains.round().await));
         let settler = Settler { firings: db.clone(), servers: services.servers.clone() };
         let mut bell = bells.operations.subscribe();
         let settles = Loop::new("settler", settle::PERIOD)

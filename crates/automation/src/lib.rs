@@ -1,6 +1,7 @@
 //! Joins the scheduler to the servers, and holds the background loops.
 //!
 //! - [`scheduler`]: due schedules become firings, firings become operations
+//! - [`chains`]: runs with steps are carried out
 //! - [`settle`]: ended operations end their firings
 //! - [`worker`]: operations are carried out on hosts
 //! - [`watcher`]: servers that end by themselves are published as stopped or crashed
@@ -16,6 +17,7 @@
 //! processes at once: the database and the hosts decide what happens once.
 
 pub mod biller;
+pub mod chains;
 pub mod consoles;
 pub mod games;
 pub mod hosts;
@@ -28,6 +30,7 @@ pub mod watcher;
 pub mod worker;
 
 pub use biller::Biller;
+pub use chains::Chains;
 pub use consoles::Consoles;
 pub use games::Games;
 pub use housekeeping::Housekeeping;

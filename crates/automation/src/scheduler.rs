@@ -7,7 +7,7 @@ use std::{
 
 use agis_base::StoreError;
 use agis_scheduler::{
-    Action, Firing, RunState,
+    Firing, Kind, RunState,
     store::{Claimed, End, FiringStore},
 };
 use agis_servers::{
@@ -80,8 +80,8 @@ impl Scheduler {
         }
         let firings: Vec<_> = replanned.firings.into_iter().map(|(firing, _)| firing).collect();
         self.submit_apart(&firings).await;
-        for (action, state) in self.firings.expire_unassigned(EXPIRED).await? {
-            count(action, state, 1);
+        for (kind, state) in self.firings.expire_unassigned(EXPIRED).await? {
+            count(kind, state, 1);
         }
         let orphans = self.firings.unassigned(ORPHANED, BATCH).await?;
         self.submit_apart(&orphans).await;
@@ -116,7 +116,7 @@ impl Scheduler {
         tracing::error!(schedule_id = firing.id.schedule.0, why, "firing was refused by the database");
         let reason = Some("its operation cannot be stored".to_owned());
         match self.firings.finish(&[(firing.id, End { state: RunState::Failed, reason })]).await {
-            Ok(ended) => ended.into_iter().for_each(|(action, state)| count(action, state, 1)),
+            Ok(ended) => ended.into_iter().for_each(|(kind, state)| count(kind, state, 1)),
             // The firing is an orphan then, and found again.
             Err(error) => tracing::warn!(%error, "firing could not be ended"),
         }
@@ -127,13 +127,15 @@ impl Scheduler {
         if firings.is_empty() {
             return Ok(());
         }
-        let requests: Vec<_> = firings.iter().map(request).collect();
+        // The loop of chains carries out the others.
+        let (firings, requests): (Vec<_>, Vec<_>) =
+            firings.iter().filter_map(|firing| Some((firing, request(firing)?))).unzip();
         let answers = self.servers.request_all(&requests).await?;
-        let ended = |(firing, answer): (&Firing, Result<_, _>)| Some((firing.id, skipped(answer.err()?)));
+        let ended = |(firing, answer): (&&Firing, Result<_, _>)| Some((firing.id, skipped(answer.err()?)));
         let refused: Vec<_> = firings.iter().zip(answers).filter_map(ended).collect();
         if !refused.is_empty() {
-            for (action, state) in self.firings.finish(&refused).await? {
-                count(action, state, 1);
+            for (kind, state) in self.firings.finish(&refused).await? {
+                count(kind, state, 1);
             }
         }
         Ok(())
@@ -147,8 +149,8 @@ fn tell(claimed: &Claimed) {
     if missed > 0 {
         tracing::warn!(slots = missed, "scheduled runs were missed");
     }
-    for (action, state, slots) in &claimed.ended {
-        count(*action, *state, slots.unsigned_abs());
+    for (kind, state, slots) in &claimed.ended {
+        count(*kind, *state, slots.unsigned_abs());
     }
     for (firing, lateness) in &claimed.firings {
         metrics::histogram!("agis_bot_scheduler_lateness_seconds").record(*lateness);
@@ -163,51 +165,58 @@ fn announce(firing: &Firing, lateness: Duration) {
         request_id = %firing.operation,
         slot = %firing.id.slot.format("%Y-%m-%dT%H:%M:%SZ"),
         lateness_ms = lateness.as_millis() as u64,
-        action = firing.action.as_str(),
+        action = firing.kind.as_str(),
         "executing schedule"
     );
 }
 
-fn request(firing: &Firing) -> Request {
-    Request {
+/// Returns the request of a run that is one operation.
+fn request(firing: &Firing) -> Option<Request> {
+    let request = Request {
         server: firing.server,
-        action: firing.action.into(),
+        action: firing.kind.action()?.into(),
         origin: Origin::Schedule,
         actor: firing.owner.clone(),
         channel: None,
         identity: Identity::Firing { operation: firing.operation, slot: firing.id.slot },
         trace: None,
-    }
+    };
+    Some(request)
 }
 
 fn skipped(refusal: Refusal) -> End {
-    let reason = match refusal {
+    End { state: RunState::Skipped, reason: Some(reason(refusal).to_owned()) }
+}
+
+/// Returns the reason of a run, or of a step, whose operation was refused.
+pub(crate) fn reason(refusal: Refusal) -> &'static str {
+    match refusal {
         Refusal::NotFound | Refusal::NotAllowed => "not_allowed",
         Refusal::Deleting => "server_deleted",
         Refusal::NoHost => "no_host",
         Refusal::Overtaken => "overtaken",
         Refusal::Held => "held",
+        Refusal::ShouldNotRun => "server_stopped",
         Refusal::CannotPay { .. } => "insufficient_credits",
         Refusal::Unfit(_) => "unfit_settings",
-    };
-    End { state: RunState::Skipped, reason: Some(reason.to_owned()) }
+    }
 }
 
 /// A counter that begins with its first event hides that event from rates and alerts.
 fn count_from_zero() {
     drop(metrics::histogram!("agis_bot_scheduler_lateness_seconds"));
-    for action in Action::ALL {
+    for kind in Kind::ALL {
         for state in RunState::ALL.iter().filter(|state| **state != RunState::Pending) {
-            count(*action, *state, 0);
+            count(*kind, *state, 0);
         }
     }
 }
 
 /// Counts runs that have ended, in `agis_bot_scheduler_executions_total`.
-pub(crate) fn count(action: Action, state: RunState, runs: u64) {
+pub(crate) fn count(kind: Kind, state: RunState, runs: u64) {
     metrics::counter!(
         "agis_bot_scheduler_executions_total",
-        "action" => action.as_str(),
+        "action" => kind.as_str(),
         "status" => state.metric(),
     )
     .increment(runs);

@@ -73,8 +73,8 @@ impl Settler {
     }
 
     async fn finish(&self, ends: &[(FiringId, End)]) -> Result<(), StoreError> {
-        for (action, state) in self.firings.finish(ends).await? {
-            count(action, state, 1);
+        for (kind, state) in self.firings.finish(ends).await? {
+            count(kind, state, 1);
         }
         Ok(())
     }

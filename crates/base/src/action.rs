@@ -1,7 +1,11 @@
+use serde::{Deserialize, Serialize};
+
 use crate::words;
 
 words! {
     /// Action on a server that a schedule may take as well as a person.
+    #[derive(Serialize, Deserialize)]
+    #[serde(rename_all = "snake_case")]
     PowerAction {
         /// Bring the server up for players.
         Start = "start",

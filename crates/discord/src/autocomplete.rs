@@ -168,14 +168,14 @@ async fn schedules(services: &Services, call: &Call, command: &str, typed: &str)
         user: call.user.clone(),
         reach: Reach::Every,
         server: None,
-        action: None,
+        kind: None,
         enabled,
         after: None,
         limit: SEARCHED,
     };
     let found = named(services, call, services.schedules.list(&query).await?).await?;
     let described = found.iter().map(|(schedule, server)| {
-        let text = format!("{} {server} · {} · #{}", doing(schedule.action), words(schedule), schedule.id);
+        let text = format!("{} {server} · {} · #{}", doing(&schedule.work), words(schedule), schedule.id);
         (text, schedule.id)
     });
     let matching = described.filter(|(text, _)| has(text, typed));

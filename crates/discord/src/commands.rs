@@ -44,6 +44,8 @@ pub(crate) async fn run(context: &Context, call: &Call, verb: Verb, args: &Args)
         Verb::ScheduleEnable => schedule::switch(context, call, args, true).await,
         Verb::ScheduleDisable => schedule::switch(context, call, args, false).await,
         Verb::ScheduleRun => schedule::run_now(context, call, args).await,
+        Verb::ScheduleHistory => schedule::history(context, call, args).await,
+        Verb::ScheduleCancel => schedule::cancel(context, call, args).await,
         Verb::SchedulePreview => schedule::preview(context, args),
         Verb::ApikeyCreate => apikey::create(context, call, args).await,
         Verb::ApikeyList => apikey::list(context, call, 0).await,

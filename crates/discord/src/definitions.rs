@@ -40,8 +40,8 @@ pub(crate) fn definitions() -> Vec<Command> {
                 ),
                 sub("info", "Show a server's state, address and history", vec![server_option()]),
                 sub("start", "Start a server", vec![server_option()]),
-                sub("stop", "Stop a server", vec![server_option()]),
-                sub("restart", "Stop a server and start it again", vec![server_option()]),
+                sub("stop", "Stop a server", vec![server_option(), warn_option()]),
+                sub("restart", "Stop a server and start it again", vec![server_option(), warn_option()]),
                 sub(
                     "hold",
                     "Keep schedules and restarts after crashes away from a server",
@@ -118,9 +118,14 @@ pub(crate) fn definitions() -> Vec<Command> {
                     "Create a schedule",
                     vec![
                         server_option(),
-                        text("action", "Action of each run").required().among(schedule::ACTIONS),
+                        text("action", "Action of each run").among(schedule::ACTIONS),
                         cron_option(),
                         zone_option(),
+                        text("at", "Run once, at this time, such as 2026-12-24 20:00"),
+                        text("steps", "In place of an action: say Back soon; wait 1m; stop; wait 30s; start")
+                            .longest(4000),
+                        warn_option(),
+                        text("players", "Who may be playing").among(schedule::PLAYERS),
                         text("missed", "Policy for runs that were missed while AGIS was down")
                             .among(schedule::POLICIES),
                     ],
@@ -130,7 +135,13 @@ pub(crate) fn definitions() -> Vec<Command> {
                 sub("enable", "Enable a schedule", vec![schedule_option()]),
                 sub("disable", "Disable a schedule", vec![schedule_option()]),
                 sub("run", "Run a schedule now; its next run stays as it is", vec![schedule_option()]),
-                sub("preview", "Show the next runs of a timing without storing it", vec![cron_option(), zone_option()]),
+                sub("history", "Show the last runs of a schedule, and their steps", vec![schedule_option()]),
+                sub("cancel", "End the run of a schedule that goes on", vec![schedule_option()]),
+                sub(
+                    "preview",
+                    "Show the next runs of a timing without storing it",
+                    vec![cron_option().required(), zone_option()],
+                ),
             ],
         ),
         command(
@@ -159,6 +170,10 @@ pub(crate) fn definitions() -> Vec<Command> {
     ]
 }
 
+fn warn_option() -> CommandOption {
+    text("warn", "Tell the players ahead, such as 15m 5m 1m").longest(100)
+}
+
 fn server_option() -> CommandOption {
     text("server", "Choose a server, or type its name").required().completed()
 }
@@ -172,7 +187,7 @@ fn schedule_option() -> CommandOption {
 }
 
 fn cron_option() -> CommandOption {
-    text("cron", "Choose a timing, or type a cron expression such as 0 8 * * *").required().completed()
+    text("cron", "Choose a timing, or type a cron expression such as 0 8 * * *").completed()
 }
 
 fn zone_option() -> CommandOption {

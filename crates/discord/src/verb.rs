@@ -56,6 +56,8 @@ verbs! {
     ScheduleEnable = "schedule enable",
     ScheduleDisable = "schedule disable",
     ScheduleRun = "schedule run",
+    ScheduleHistory = "schedule history",
+    ScheduleCancel = "schedule cancel",
     SchedulePreview = "schedule preview",
     ApikeyCreate = "apikey create",
     ApikeyList = "apikey list",
@@ -99,6 +101,7 @@ impl Verb {
                 | ScheduleEnable
                 | ScheduleDisable
                 | ScheduleRun
+                | ScheduleCancel
                 | ApikeyCreate
         )
     }

@@ -246,6 +246,14 @@ impl From<SchedulesError> for Refusal {
                 "Somebody else made this schedule. You may disable or delete it, since the server is yours.".to_owned()
             }
             SchedulesError::Timing(error) => return error.into(),
+            SchedulesError::Work(error) => format!("{}: {}.", plain(&error.field), error.rule),
+            SchedulesError::Gate(reason) => format!("It does not run now: {}.", agis_scheduler::service::why(reason)),
+            SchedulesError::NoRun => {
+                "This schedule has no run of that time. `/schedule history` shows its runs.".to_owned()
+            }
+            SchedulesError::NotCancellable => {
+                "No run of this schedule with steps goes on. `/server stop` stops the server.".to_owned()
+            }
             SchedulesError::TooMany(max) => {
                 format!("This server has {max} schedules, as many as allowed here. `/schedule delete` one first.")
             }
@@ -265,6 +273,7 @@ impl From<TimingError> for Refusal {
             TimingError::Cron(_) => format!("I cannot read this cron expression. {what}"),
             TimingError::Zone(_) => format!("{what}. Choose one from the list that appears as you type."),
             TimingError::NeverFires(_) => format!("This would never run: {what}."),
+            TimingError::Instant => "Choose a time from now on, and within ten years.".to_owned(),
         })
     }
 }

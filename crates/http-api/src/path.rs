@@ -6,6 +6,8 @@ use std::{
 };
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload};
+use agis_base::Timestamp;
+use chrono::Datelike;
 
 use crate::problem::Problem;
 
@@ -24,9 +26,28 @@ impl<T: FromStr> FromRequest for Id<T> {
 /// Reads the id in the path of a request. A percent-encoded id is refused: a router, a proxy or the store of
 /// `Idempotency-Key`s that decodes it differently would find another.
 pub(crate) fn id<T: FromStr>(request: &HttpRequest) -> Result<T, Problem> {
-    let text = request.match_info().get("id").filter(|_| !request.uri().path().contains('%'));
+    let mut segments = request.uri().path().split('/');
+    let text = request.match_info().get("id").filter(|text| segments.any(|segment| segment == *text));
     let id = text.and_then(|text| text.parse().ok());
     id.ok_or_else(|| Problem::not_found("no such resource; write an id in a path as answers write it, see /api/docs"))
+}
+
+/// The slot of a run in a path. Clients encode its colons or not.
+pub(crate) struct Slot(pub(crate) Timestamp);
+
+impl FromRequest for Slot {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let slot = request.match_info().get("slot").and_then(|text| text.parse().ok());
+        let known = slot.filter(|slot: &Timestamp| (1970..10_000).contains(&slot.year())).map(Self);
+        ready(
+            known.ok_or_else(|| {
+                Problem::not_found("no such run; write its slot in a path as the list of runs writes it")
+            }),
+        )
+    }
 }
 
 #[cfg(test)]

@@ -280,7 +280,11 @@ impl From<SchedulesError> for Problem {
         match error {
             SchedulesError::NotFound | SchedulesError::NoServer => Self::not_found(&detail),
             SchedulesError::NotAllowed => Self::new(Code::NotAllowed, detail),
+            SchedulesError::NoRun => Self::not_found(&detail),
             SchedulesError::Timing(error) => error.into(),
+            SchedulesError::Work(error) => error.into(),
+            SchedulesError::Gate(_) => Self::new(Code::Gate, detail),
+            SchedulesError::NotCancellable => Self::new(Code::RunEnded, detail),
             SchedulesError::TooMany(_) | SchedulesError::TooManyOfUser(_) => Self::new(Code::TooManySchedules, detail),
             SchedulesError::Store(error) => error.into(),
         }
@@ -293,6 +297,7 @@ impl From<TimingError> for Problem {
             TimingError::Cron(_) => (Code::InvalidCron, "cron_expression"),
             TimingError::Zone(_) => (Code::InvalidTimezone, "timezone"),
             TimingError::NeverFires(_) => (Code::NeverFires, "cron_expression"),
+            TimingError::Instant => (Code::InvalidValue, "at"),
         };
         Self { code, ..Self::invalid_value(field, error) }
     }

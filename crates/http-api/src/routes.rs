@@ -64,8 +64,10 @@ routes! {
     schedules::get: ;
     schedules::change: NotAllowed Conflict InvalidValue InvalidCron InvalidTimezone NeverFires;
     schedules::delete: ;
-    schedules::run_now: InsufficientCredits NotAllowed Deleting NoHost UnfitSettings Conflict;
+    schedules::run_now: InsufficientCredits NotAllowed Deleting NoHost UnfitSettings Gate OutcomeUnknown Conflict;
     schedules::runs: ;
+    schedules::run: ;
+    schedules::cancel_run: RunEnded;
 
     users::me: ;
     users::stats: ;

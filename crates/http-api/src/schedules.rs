@@ -1,6 +1,7 @@
 //! `/schedules`
 
 mod shapes;
+mod steps;
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -8,24 +9,30 @@ use actix_web::{
 };
 use agis_base::{Reach, ScheduleId, ServerId, Timestamp};
 use agis_scheduler::{
-    Action, MissedRunPolicy, NewSchedule, Run, RunState, ScheduleChange, Timing,
+    FiringId, Kind, MissedRunPolicy, NewSchedule, Run, RunState, RunWithSteps, ScheduleChange, Timing, Trigger,
+    TriggerChange,
+    chain::StepState,
+    service::RunNow,
     store::{self, RunsQuery},
 };
 use agis_servers::{Permission, ServersError};
 use chrono::{Datelike, SecondsFormat};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 pub(crate) use self::shapes::SchedulesQuery;
 use self::shapes::{
     ChangeSchedule, CreateSchedule, PreviewDto, PreviewSchedule, RunDto, ScheduleDto, ScheduleRunsQuery,
     ServerSchedulesQuery, UTC, YEARS,
 };
+use self::steps::{Parts, RunWithStepsDto};
 use crate::{
     auth::{Caller, Here, May, ReadSchedules, ReadSchedulesOfServer, Somewhere, WriteSchedules},
     body::Body,
     idempotency::Asking,
     operations::OperationDto,
     page::{self, List, word, yes_or_no},
-    path::Id,
+    path::{Id, Slot},
     problem::Problem,
     servers::act,
     services::Services,
@@ -47,11 +54,15 @@ pub(crate) async fn create(
     let body = body.0;
     let server = ServerId(body.server_id.0);
     caller.reaches(server)?;
+    let trigger = trigger(body.cron_expression.as_deref(), body.timezone.as_deref(), body.at.as_deref())?;
+    let CreateSchedule { action, steps, finally, when, overlap, .. } = body;
+    let work = Parts { action, steps, finally, when, overlap }.work(None)?;
+    let work = work.ok_or_else(|| Problem::invalid_value("action", "is needed, or `steps` for more than one"))?;
     let new = NewSchedule {
         server,
         owner: caller.user().clone(),
-        action: action(&body.action)?,
-        timing: Timing::parse(&body.cron_expression, body.timezone.as_deref().unwrap_or(UTC))?,
+        work,
+        trigger,
         enabled: body.enabled.unwrap_or(true),
         missed_run_policy: body.missed_run_policy.as_deref().map(policy).transpose()?.unwrap_or_default(),
     };
@@ -79,7 +90,7 @@ pub(crate) async fn list(
         user: caller.user().clone(),
         reach: caller.reach().clone(),
         server: page::server("server_id", query.server_id.as_ref())?,
-        action: word("action", query.action.as_ref(), Action::ALL, Action::as_str)?,
+        kind: word("action", query.action.as_ref(), Kind::ALL, Kind::as_str)?,
         enabled: yes_or_no("enabled", query.enabled.as_ref())?,
         after,
         limit,
@@ -105,7 +116,7 @@ pub(crate) async fn of_server(
         user: caller.user().clone(),
         reach: Reach::Every,
         server: Some(caller.server()),
-        action: word("action", query.action.as_ref(), Action::ALL, Action::as_str)?,
+        kind: word("action", query.action.as_ref(), Kind::ALL, Kind::as_str)?,
         enabled: yes_or_no("enabled", query.enabled.as_ref())?,
         after,
         limit,
@@ -148,10 +159,15 @@ pub(crate) async fn change(
     body: Body<ChangeSchedule>,
 ) -> Result<Json<ScheduleDto>, Problem> {
     let body = body.0;
+    let at = body.at.as_deref().map(|at| shapes::instant("at", at)).transpose()?;
+    if at.is_some() && body.cron_expression.is_some() {
+        return Err(Problem::invalid_value("at", ONE_TRIGGER));
+    }
+    let ChangeSchedule { action, steps, finally, when, overlap, .. } = body;
+    let today = services.schedules.get(caller.user(), caller.reach(), id).await?;
     let change = ScheduleChange {
-        action: body.action.as_deref().map(action).transpose()?,
-        cron_expression: body.cron_expression,
-        timezone: body.timezone,
+        work: Parts { action, steps, finally, when, overlap }.work(Some(&today.work))?,
+        trigger: TriggerChange { cron_expression: body.cron_expression, timezone: body.timezone, at },
         enabled: body.enabled,
         missed_run_policy: body.missed_run_policy.as_deref().map(policy).transpose()?,
     };
@@ -176,19 +192,41 @@ pub(crate) async fn delete(
 
 /// Run a schedule now
 ///
-/// Does its action now, even while it is disabled. Its history and its next run stay as they are.
+/// Does its work now, even while it is disabled, if the condition of its runs is met. Its next run stays as it is. A single
+/// action is done in your name, and the answer is its operation. Steps are done in the name of the schedule's maker, and
+/// the answer is the run.
 #[utoipa::path(
     post, path = "/api/v1/schedules/{id}/run", operation_id = "runSchedule", tag = "schedules",
-    responses((status = 202, description = "The operation to follow.", body = OperationDto)),
+    responses((status = 202, description = "The operation, or the run, to follow.", body = inline(RunNowDto))),
 )]
 pub(crate) async fn run_now(
     caller: May<WriteSchedules, Somewhere>,
     services: Data<Services>,
     Id(id): Id<ScheduleId>,
+    asking: Asking,
     http: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let schedule = services.schedules.get(caller.user(), caller.reach(), id).await?;
-    act(&caller, &services, &http, schedule.server, schedule.action.into()).await
+    if schedule.kind() == Kind::Steps {
+        asking.venture(&services.idempotency, id.0).await?;
+    }
+    match services.schedules.run_now(caller.user(), caller.reach(), id).await? {
+        RunNow::Action(action) => act(&caller, &services, &http, schedule.server, action.into()).await,
+        RunNow::Run(run) => {
+            let begun = services.schedules.run(caller.user(), caller.reach(), run).await?;
+            let location = format!("/api/v1/schedules/{id}/runs/{}", Cursor(run.slot));
+            Ok(HttpResponse::Accepted().insert_header(("Location", location)).json(RunWithStepsDto::from(begun)))
+        }
+    }
+}
+
+/// The answer to a run of now.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "the document alone needs it: each of them answers by itself")]
+enum RunNowDto {
+    Operation(OperationDto),
+    Run(RunWithStepsDto),
 }
 
 /// List the runs of a schedule
@@ -215,6 +253,61 @@ pub(crate) async fn runs(
     }
     let runs = runs.into_iter().map(RunDto::from).collect();
     Ok(Json(List::new(runs, limit, |run: &RunDto| Cursor(run.slot()))))
+}
+
+/// Get a run
+///
+/// Shows each step with its times, its operation and its outcome.
+#[utoipa::path(
+    get, path = "/api/v1/schedules/{id}/runs/{slot}", operation_id = "getScheduleRun", tag = "schedules",
+    params(("slot" = String, Path, format = DateTime, description = "The slot of the run, as the list writes it.")),
+    responses((status = 200, description = "The run.", body = RunWithStepsDto)),
+)]
+pub(crate) async fn run(
+    caller: May<ReadSchedules, Somewhere>,
+    services: Data<Services>,
+    Id(schedule): Id<ScheduleId>,
+    Slot(slot): Slot,
+) -> Result<Json<RunWithStepsDto>, Problem> {
+    let run = services.schedules.run(caller.user(), caller.reach(), FiringId { schedule, slot }).await?;
+    Ok(Json(shown(run, &caller, caller.reach(), schedule, &services).await?))
+}
+
+/// Cancel a run
+///
+/// Ends a run with steps, and its announced restart with it. An operation that has begun goes on.
+#[utoipa::path(
+    post, path = "/api/v1/schedules/{id}/runs/{slot}/cancel", operation_id = "cancelScheduleRun", tag = "schedules",
+    params(("slot" = String, Path, format = DateTime, description = "The slot of the run, as the list writes it.")),
+    responses((status = 202, description = "The run, which ends.", body = RunWithStepsDto)),
+)]
+pub(crate) async fn cancel_run(
+    caller: May<WriteSchedules, Somewhere>,
+    services: Data<Services>,
+    Id(schedule): Id<ScheduleId>,
+    Slot(slot): Slot,
+) -> Result<HttpResponse, Problem> {
+    let run = services.schedules.cancel(caller.user(), caller.reach(), FiringId { schedule, slot }).await?;
+    let location = format!("/api/v1/schedules/{schedule}/runs/{}", Cursor(slot));
+    let mut answer = HttpResponse::Accepted();
+    Ok(answer
+        .insert_header(("Location", location))
+        .json(shown(run, &caller, caller.reach(), schedule, &services).await?))
+}
+
+/// Leaves out of a run what the caller may not read.
+async fn shown(
+    mut run: RunWithSteps,
+    caller: &Caller,
+    reach: &Reach,
+    schedule: ScheduleId,
+    services: &Services,
+) -> Result<RunWithStepsDto, Problem> {
+    if quotes(&run.run) && !reads_console(caller, reach, services, schedule).await? {
+        let failed = run.steps.iter_mut().filter(|step| step.state == StepState::Failed).map(|step| &mut step.reason);
+        failed.chain([&mut run.run.reason]).for_each(|reason| *reason = Some("failed".to_owned()));
+    }
+    Ok(run.into())
 }
 
 /// Tells whether the run's reason is the error of its operation, which may quote the console.
@@ -251,11 +344,22 @@ pub(crate) async fn preview(
     let mut runs = services.schedules.preview(&timing, body.from()?, body.count()?)?;
     // RFC 3339 writes a year with four digits.
     runs.retain(|at| YEARS.contains(&at.year()));
-    Ok(Json(PreviewDto::new(&timing, runs)))
+    let PreviewSchedule { steps, finally, .. } = body;
+    let work = Parts { action: None, steps, finally, when: None, overlap: None }.work(None)?;
+    Ok(Json(PreviewDto::new(&timing, runs, work.as_ref())))
 }
 
-fn action(word: &str) -> Result<Action, Problem> {
-    Action::from_word(word).ok_or_else(|| Problem::invalid_value("action", "is one of: start, stop, restart"))
+const ONE_TRIGGER: &str = "is for a schedule that runs once; send `at` or `cron_expression`";
+
+fn trigger(cron: Option<&str>, zone: Option<&str>, at: Option<&str>) -> Result<Trigger, Problem> {
+    match (cron, at) {
+        (Some(_), Some(_)) => Err(Problem::invalid_value("at", ONE_TRIGGER)),
+        (Some(cron), None) => Ok(Trigger::Cron(Timing::parse(cron, zone.unwrap_or(UTC))?)),
+        (None, Some(at)) => Ok(Trigger::At(shapes::instant("at", at)?)),
+        (None, None) => {
+            Err(Problem::invalid_value("cron_expression", "is needed, or `at` for a schedule that runs once"))
+        }
+    }
 }
 
 fn policy(word: &str) -> Result<MissedRunPolicy, Problem> {

@@ -58,6 +58,23 @@ words! {
     CommandOutcome: servers::console::CommandOutcome::ALL;
     /// The action of a schedule.
     ScheduleAction: scheduler::Action::ALL;
+    /// The action of a run, or `steps` if it is more than one action, or has a condition of its own.
+    RunKind: scheduler::Kind::ALL;
+    /// The fate of a run that is due while an earlier one has not ended. `queue_one`: it waits, unless another waits
+    /// already. `replace`: it ends the earlier one.
+    Overlap: scheduler::work::Overlap::ALL;
+    /// The state for which a step waits. `empty`: nobody plays, by a measurement. `ready`: ready for players.
+    AwaitedState: scheduler::work::Awaited::ALL;
+    /// The effect of a failed step.
+    OnError: scheduler::work::OnError::ALL;
+    /// State that a server should be in.
+    ServerIs: scheduler::work::ServerIs::ALL;
+    /// Players on a server.
+    PlayersAre: scheduler::work::PlayersAre::ALL;
+    /// The state of a step of a run. `skipped`: it never began, or the run was ended meanwhile.
+    StepState: scheduler::chain::StepState::ALL;
+    /// The deed of a step.
+    StepDeed: scheduler::work::DeedName::ALL;
     /// The treatment of slots that passed while no scheduler ran: the latest one runs once, late, or all are skipped.
     MissedRunPolicy: scheduler::MissedRunPolicy::ALL;
     /// The state of a run. `missed`: no scheduler ran when it was due. `skipped`: it fired, and there was nothing to

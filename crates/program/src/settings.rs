@@ -291,18 +291,18 @@ mod tests {
 
     #[test]
     fn own_container_that_no_cluster_can_run_is_told() {
-        let game = |key: &str, when: &str| {
+        let game = |key: &str, more: &str| {
             format!(
-                "[{key}]\ntitle = '{key}'\ncost_per_hour = 0\nport = 7\nready = {{ when = {when} }}\n\
+                "[{key}]\ntitle = '{key}'\ncost_per_hour = 0\nport = 7\n{more}ready = {{ when = 'port' }}\n\
                  container = {{ image = 'g:1' }}\n"
             )
         };
         let read = |text: &str| game::Catalogue::parse(text).expect("a catalogue");
-        let both = read(&[game("fits", "'port'"), game("odd", "{ log = 'up' }")].concat());
+        let both = read(&[game("fits", ""), game("odd", "files = { 'a.cfg' = 'a' }\n")].concat());
         let why = fits(both.clone(), &[RunsOn::Agones]).expect_err("one cannot run");
-        assert!(why.starts_with("game 'odd' cannot run on Agones for its `ready.when`"), "{why}");
+        assert!(why.starts_with("game 'odd' cannot run on Agones for its `files`"), "{why}");
         assert!(fits(both, &[RunsOn::Container]).is_ok());
-        assert!(fits(read(&game("fits", "'port'")), &[RunsOn::Agones]).is_ok());
+        assert!(fits(read(&game("fits", "")), &[RunsOn::Agones]).is_ok());
         let built_in = game::Catalogue::built_in().expect("the catalogue");
         assert!(fits(built_in, &[RunsOn::Agones]).is_ok(), "it is left out without a word");
     }

@@ -6,8 +6,10 @@ use agis_base::{OperationId, ScheduleId, ServerId, Timestamp, UserId, words};
 use chrono::{NaiveDateTime, TimeDelta};
 
 use crate::{
+    chain::{StepRun, StepState},
     occurrence::Slot,
-    schedule::{Action, MissedRunPolicy, Timing},
+    schedule::{Action, MissedRunPolicy, Timing, Trigger},
+    work::{Kind, PlannedStep},
 };
 
 /// Maximum lateness at which a slot runs whatever the policy says, if its successor is not due yet.
@@ -53,8 +55,8 @@ pub struct Firing {
     pub server: ServerId,
     /// User in whose name it acts.
     pub owner: UserId,
-    /// Action to take.
-    pub action: Action,
+    /// Kind of its run. [`Kind::Steps`] becomes no operation of its own.
+    pub kind: Kind,
 }
 
 words! {
@@ -101,8 +103,42 @@ pub struct Run {
     pub lateness: TimeDelta,
     /// Number of slots in this line: 1, or more if old missed slots were folded.
     pub slots: i64,
-    /// Operation of the run.
+    /// Kind of the run.
+    pub kind: Kind,
+    /// Operation of the run; a run with steps has one for each of them that acts.
     pub operation: Option<OperationId>,
+    /// Time of its end.
+    pub ended_at: Option<Timestamp>,
+}
+
+impl Run {
+    /// Returns the only step of a run that is one operation.
+    pub(crate) fn step(&self, action: Action) -> StepRun {
+        let state = match (self.state, self.operation) {
+            (RunState::Pending, None) => StepState::Waiting,
+            (RunState::Pending, Some(_)) => StepState::Running,
+            (RunState::Succeeded, _) => StepState::Succeeded,
+            (RunState::Failed, _) => StepState::Failed,
+            (RunState::Skipped | RunState::Missed, _) => StepState::Skipped,
+        };
+        StepRun {
+            step: PlannedStep::power(action),
+            state,
+            reason: self.reason.clone(),
+            operation: self.operation,
+            started_at: self.operation.map(|_| self.slot + self.lateness),
+            ended_at: self.ended_at,
+        }
+    }
+}
+
+/// Run with its steps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunWithSteps {
+    /// The run.
+    pub run: Run,
+    /// Its steps in order; none before it has begun.
+    pub steps: Vec<StepRun>,
 }
 
 /// Rows to write for a due schedule.
@@ -148,6 +184,12 @@ impl PlannedRun {
 }
 
 impl PlannedRun {
+    /// Plans a slot that has no successor yet.
+    fn due(slot: Slot, policy: MissedRunPolicy, now: Timestamp) -> Self {
+        let runs = now - slot.at <= LATE || policy == MissedRunPolicy::RunOnce;
+        Self::new(slot, if runs { RunState::Pending } else { RunState::Missed })
+    }
+
     fn new(slot: Slot, state: RunState) -> Self {
         let reason = (state == RunState::Missed).then_some(SCHEDULER_UNAVAILABLE);
         Self { slot, state, reason, slots: 1 }
@@ -161,7 +203,20 @@ impl PlannedRun {
 /// process) runs.
 ///
 /// A due moment that is no whole second was never planned: it only says where to begin (take-over of the Go version).
-pub fn plan(timing: &Timing, policy: MissedRunPolicy, standing: &Standing, now: Timestamp) -> Plan {
+///
+/// A schedule that fires once has its instant as the only slot, and no next run once that has passed.
+pub fn plan(trigger: &Trigger, policy: MissedRunPolicy, standing: &Standing, now: Timestamp) -> Plan {
+    match trigger {
+        Trigger::Cron(timing) => plan_slots(timing, policy, standing, now),
+        Trigger::At(at) if *at > now => Plan { runs: vec![], next_run: Some(*at), forget_before: None },
+        Trigger::At(at) => {
+            let run = PlannedRun::due(Slot { at: *at, local: vec![] }, policy, now);
+            Plan { runs: vec![run], next_run: None, forget_before: None }
+        }
+    }
+}
+
+fn plan_slots(timing: &Timing, policy: MissedRunPolicy, standing: &Standing, now: Timestamp) -> Plan {
     let Standing { due, since, zone_version } = standing;
     let (due, ours) = (*due, timing.zone.version());
     let (same, older) = (zone_version == ours.as_str(), ours.replaces(zone_version));
@@ -188,10 +243,7 @@ pub fn plan(timing: &Timing, policy: MissedRunPolicy, standing: &Standing, now: 
         }
     }
 
-    let latest = passed.pop_back().map(|slot| {
-        let runs = now - slot.at <= LATE || policy == MissedRunPolicy::RunOnce;
-        PlannedRun::new(slot, if runs { RunState::Pending } else { RunState::Missed })
-    });
+    let latest = passed.pop_back().map(|slot| PlannedRun::due(slot, policy, now));
     let often = next_run.zip(latest.as_ref()).map(|(next, run)| (next - run.slot.at) * RUNS_KEPT);
     let forget_before = often.filter(|kept| *kept < KEPT_FOR).map(|kept| now - kept);
     let missed = passed.into_iter().map(|slot| PlannedRun::new(slot, RunState::Missed));
@@ -202,10 +254,10 @@ pub fn plan(timing: &Timing, policy: MissedRunPolicy, standing: &Standing, now: 
     Plan { runs, next_run, forget_before }
 }
 
-/// Gives up the due slots of a schedule whose timing changes or that is disabled: none of them runs, and each gets a
+/// Gives up the due slots of a schedule whose trigger changes or that is disabled: none of them runs, and each gets a
 /// row.
-pub fn give_up(timing: &Timing, standing: &Standing, now: Timestamp) -> Vec<PlannedRun> {
-    let mut runs = plan(timing, MissedRunPolicy::Skip, standing, now).runs;
+pub fn give_up(trigger: &Trigger, standing: &Standing, now: Timestamp) -> Vec<PlannedRun> {
+    let mut runs = plan(trigger, MissedRunPolicy::Skip, standing, now).runs;
     for run in runs.iter_mut().filter(|run| run.state != RunState::Skipped) {
         (run.state, run.reason) = (RunState::Skipped, Some(SCHEDULE_CHANGED));
     }
@@ -225,7 +277,7 @@ mod tests {
     fn planned(cron: &str, policy: MissedRunPolicy, due: i64, now: Timestamp) -> Plan {
         let timing = Timing::parse(cron, "UTC").expect("a timing");
         let zone_version = timing.zone.version().to_string();
-        plan(&timing, policy, &Standing { due: at(due), since: None, zone_version }, now)
+        plan(&Trigger::Cron(timing), policy, &Standing { due: at(due), since: None, zone_version }, now)
     }
 
     fn states(plan: &Plan) -> Vec<(Timestamp, RunState)> {
@@ -280,8 +332,26 @@ mod tests {
         let timing = Timing::parse("0 * * * *", "UTC").expect("a timing");
         let due = at(7) + TimeDelta::microseconds(1234);
         let standing = Standing { due, since: None, zone_version: String::new() };
-        let plan = plan(&timing, MissedRunPolicy::RunOnce, &standing, at(10));
+        let plan = plan(&Trigger::Cron(timing), MissedRunPolicy::RunOnce, &standing, at(10));
         assert_eq!((plan.runs.len(), plan.next_run), (0, Some(at(60))));
+    }
+
+    #[test]
+    fn one_instant_fires_once() {
+        let due = |policy, now| {
+            let standing = Standing { due: at(0), since: None, zone_version: String::new() };
+            plan(&Trigger::At(at(0)), policy, &standing, now)
+        };
+        let ahead = due(MissedRunPolicy::Skip, at(-1));
+        assert_eq!((states(&ahead), ahead.next_run), (vec![], Some(at(0))));
+        for (policy, now, state) in [
+            (MissedRunPolicy::Skip, at(5), RunState::Pending),
+            (MissedRunPolicy::Skip, at(6), RunState::Missed),
+            (MissedRunPolicy::RunOnce, at(600), RunState::Pending),
+        ] {
+            let plan = due(policy, now);
+            assert_eq!((states(&plan), plan.next_run), (vec![(at(0), state)], None));
+        }
     }
 
     #[test]
@@ -303,9 +373,9 @@ mod tests {
             text.parse().expect("a time")
         }
 
-        fn vancouver() -> Timing {
+        fn vancouver() -> Trigger {
             let zone = ZoneData::built_in().zone("America/Vancouver").expect("a zone");
-            Timing { cron: "0 4 * * *".parse().expect("an expression"), zone }
+            Trigger::Cron(Timing { cron: "0 4 * * *".parse().expect("an expression"), zone })
         }
 
         /// The plan of old data at the claim of the previous day's run.

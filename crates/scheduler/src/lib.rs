@@ -1,24 +1,31 @@
 //! When is work due?
 //!
+//! - [`chain`]: the steps of a run, one after the other (pure)
 //! - [`cron`]: the expression, as crontab(5) means it
 //! - [`occurrence`]: the walk over its instants (pure)
 //! - [`schedule`]: a schedule as people know it
 //! - [`firing`]: the fate of slots that have passed (pure)
 //! - [`store`]: the promises of a database
+//! - [`work`]: what a run does, and when it may begin
 //! - [`zone`]: time zones and their data
 //! - [`service`]: the rules that both transports share
 
+pub mod chain;
 pub mod cron;
 pub mod firing;
 pub mod occurrence;
 pub mod schedule;
 pub mod service;
 pub mod store;
+pub mod work;
 pub mod zone;
 
 pub use self::cron::{CronError, CronExpression, CronField};
-pub use firing::{Firing, FiringId, Run, RunState};
+pub use firing::{Firing, FiringId, Run, RunState, RunWithSteps};
 pub use occurrence::{Occurrences, Slot};
-pub use schedule::{Action, MissedRunPolicy, NewSchedule, Schedule, ScheduleChange, Timing, TimingError};
+pub use schedule::{
+    Action, MissedRunPolicy, NewSchedule, Schedule, ScheduleChange, Timing, TimingError, Trigger, TriggerChange,
+};
 pub use service::{Schedules, SchedulesError};
+pub use work::{Kind, Work};
 pub use zone::Zone;

@@ -3,12 +3,19 @@
 /// Action of a schedule on its server.
 pub use agis_base::PowerAction as Action;
 use agis_base::{ScheduleId, ServerId, Timestamp, UserId, words};
+use chrono::TimeDelta;
 use thiserror::Error;
 
 use crate::{
     cron::{CronError, CronExpression},
+    work::{Kind, Work},
     zone::Zone,
 };
+
+/// Longest time ahead of a run that happens once.
+const FAR: TimeDelta = TimeDelta::days(3660);
+/// Time by which the clock of a caller may be behind: a run that is due now is not refused.
+const NOW: TimeDelta = TimeDelta::minutes(1);
 
 words! {
     /// Policy for slots that passed while no scheduler ran.
@@ -43,6 +50,9 @@ pub enum TimingError {
     /// The expression matches no day in sight.
     #[error("'{0}' never fires: no day matches it in the next decades; check the day and the month")]
     NeverFires(String),
+    /// The instant has passed, or is too far ahead.
+    #[error("a run that happens once is due from now on, and within ten years")]
+    Instant,
 }
 
 /// Describes the timing in words: `every day at 08:00, America/New_York`.
@@ -85,6 +95,45 @@ impl Timing {
     }
 }
 
+/// Cause of a schedule's runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trigger {
+    /// The slots of an expression.
+    Cron(Timing),
+    /// One instant. The schedule fires once, and is disabled then.
+    At(Timestamp),
+}
+
+impl Trigger {
+    /// Returns the first slot after `now`. An instant that has passed just now is due.
+    ///
+    /// # Errors
+    /// Fails if there is none.
+    pub fn next_run(&self, now: Timestamp) -> Result<Timestamp, TimingError> {
+        match self {
+            Self::Cron(timing) => timing.next_run(now),
+            Self::At(at) if (now - NOW..now + FAR).contains(at) => Ok(*at),
+            Self::At(_) => Err(TimingError::Instant),
+        }
+    }
+
+    /// Returns the next `count` slots after `now`.
+    pub fn next_runs(&self, now: Timestamp, count: usize) -> Vec<Timestamp> {
+        match self {
+            Self::Cron(timing) => timing.next_runs(now, count),
+            Self::At(at) => Some(*at).into_iter().filter(|at| *at > now).take(count).collect(),
+        }
+    }
+
+    /// Returns the timing; `None` if there is one run only.
+    pub fn timing(&self) -> Option<&Timing> {
+        match self {
+            Self::Cron(timing) => Some(timing),
+            Self::At(_) => None,
+        }
+    }
+}
+
 /// A schedule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schedule {
@@ -94,12 +143,15 @@ pub struct Schedule {
     pub server: ServerId,
     /// User who made it, and in whose name it acts.
     pub owner: UserId,
-    /// Action on the server.
-    pub action: Action,
-    /// Expression as stored. Rows older than this program may hold text that it cannot read: see [`Self::timing`].
-    pub cron_expression: String,
+    /// Work of each run.
+    pub work: Work,
+    /// Expression as stored; `None` if it fires once. Rows older than this program may hold text that it cannot read: see
+    /// [`Self::trigger`].
+    pub cron_expression: Option<String>,
     /// Zone as stored.
     pub timezone: String,
+    /// Instant at which it fires once.
+    pub at: Option<Timestamp>,
     /// Whether the schedule fires.
     pub enabled: bool,
     /// Reason why the program disabled it, for people; `None` if it did not.
@@ -117,52 +169,69 @@ pub struct Schedule {
 }
 
 impl Schedule {
+    /// Returns the kind of its runs. A run of a schedule that fires once has steps, however few.
+    pub fn kind(&self) -> Kind {
+        kind(&self.work, self.at.is_some())
+    }
+
     /// Returns the next `count` slots after `now`: none while it is disabled, or if the stored text cannot be used.
     pub fn next_runs(&self, now: Timestamp, count: usize) -> Vec<Timestamp> {
-        let timing = self.timing().ok().filter(|_| self.enabled);
-        timing.map(|timing| timing.next_runs(now, count)).unwrap_or_default()
+        let trigger = self.trigger().ok().filter(|_| self.enabled);
+        trigger.map(|trigger| trigger.next_runs(now, count)).unwrap_or_default()
     }
 
     /// Returns warnings about meanings that the author may not intend.
     pub fn warnings(&self) -> Vec<String> {
-        self.timing().map(|timing| timing.warnings()).unwrap_or_default()
+        self.trigger().ok().and_then(|trigger| Some(trigger.timing()?.warnings())).unwrap_or_default()
     }
 
-    /// Parses its timing.
+    /// Parses its trigger.
     ///
     /// # Errors
     /// Fails if the stored text cannot be used.
-    pub fn timing(&self) -> Result<Timing, TimingError> {
-        Timing::parse(&self.cron_expression, &self.timezone)
+    pub fn trigger(&self) -> Result<Trigger, TimingError> {
+        match (&self.cron_expression, self.at) {
+            (_, Some(at)) => Ok(Trigger::At(at)),
+            (Some(expression), None) => Timing::parse(expression, &self.timezone).map(Trigger::Cron),
+            (None, None) => Err(TimingError::Instant),
+        }
     }
 
-    /// Returns the schedule after a change. If the timing changes or the schedule is enabled again, `next_run` is
+    /// Returns the schedule after a change. If the trigger changes or the schedule is enabled again, `next_run` is
     /// computed anew from `now`, so time spent disabled is not missed.
     ///
     /// # Errors
-    /// Fails if the new timing cannot be used or never fires.
+    /// Fails if the new trigger cannot be used or never fires.
     pub fn changed(&self, change: &ScheduleChange, now: Timestamp) -> Result<Self, TimingError> {
         let mut next = self.clone();
-        if let Some(action) = change.action {
-            next.action = action;
+        if let Some(work) = &change.work {
+            next.work.clone_from(work);
         }
         if let Some(policy) = change.missed_run_policy {
             next.missed_run_policy = policy;
         }
-        if let Some(expression) = &change.cron_expression {
-            next.cron_expression.clone_from(expression);
-        }
-        if let Some(timezone) = &change.timezone {
-            next.timezone.clone_from(timezone);
+        match &change.trigger {
+            TriggerChange { at: Some(at), .. } => (next.at, next.cron_expression) = (Some(*at), None),
+            TriggerChange { cron_expression, timezone, at: None } => {
+                if let Some(expression) = cron_expression {
+                    (next.at, next.cron_expression) = (None, Some(expression.clone()));
+                }
+                if let Some(timezone) = timezone {
+                    next.timezone.clone_from(timezone);
+                }
+            }
         }
         next.enabled = change.enabled.unwrap_or(self.enabled);
 
-        let retimed = next.cron_expression != self.cron_expression || next.timezone != self.timezone;
+        let times = |schedule: &Self| (schedule.cron_expression.clone(), schedule.timezone.clone(), schedule.at);
+        let retimed = times(&next) != times(self);
         if retimed || (next.enabled && !self.enabled) {
-            let timing = next.timing()?;
-            next.cron_expression = timing.cron.to_string();
-            next.timezone = timing.zone.name().to_owned();
-            next.next_run = Some(timing.next_run(now)?);
+            let trigger = next.trigger()?;
+            next.next_run = Some(trigger.next_run(now)?);
+            if let Trigger::Cron(timing) = trigger {
+                next.cron_expression = Some(timing.cron.to_string());
+                next.timezone = timing.zone.name().to_owned();
+            }
             next.disabled_reason = None;
         }
         if !next.enabled {
@@ -179,25 +248,45 @@ pub struct NewSchedule {
     pub server: ServerId,
     /// User in whose name it acts.
     pub owner: UserId,
-    /// Action on the server.
-    pub action: Action,
-    /// Timing of the runs.
-    pub timing: Timing,
+    /// Work of each run.
+    pub work: Work,
+    /// Cause of the runs.
+    pub trigger: Trigger,
     /// Whether the schedule fires.
     pub enabled: bool,
     /// Policy for slots that passed while no scheduler ran.
     pub missed_run_policy: MissedRunPolicy,
 }
 
+impl NewSchedule {
+    /// See [`Schedule::kind`].
+    pub fn kind(&self) -> Kind {
+        kind(&self.work, matches!(self.trigger, Trigger::At(_)))
+    }
+}
+
+fn kind(work: &Work, fires_once: bool) -> Kind {
+    if fires_once { Kind::Steps } else { work.kind() }
+}
+
+/// Change of the cause of a schedule's runs; `None` leaves a field as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TriggerChange {
+    /// New expression, in place of an instant.
+    pub cron_expression: Option<String>,
+    /// New zone of the expression.
+    pub timezone: Option<String>,
+    /// New instant, in place of an expression.
+    pub at: Option<Timestamp>,
+}
+
 /// Change of a schedule by its owner; `None` leaves a field as it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ScheduleChange {
-    /// New action.
-    pub action: Option<Action>,
-    /// New expression.
-    pub cron_expression: Option<String>,
-    /// New zone.
-    pub timezone: Option<String>,
+    /// New work.
+    pub work: Option<Work>,
+    /// New cause of its runs.
+    pub trigger: TriggerChange,
     /// Whether the schedule fires from now on.
     pub enabled: Option<bool>,
     /// New policy for slots that passed while no scheduler ran.

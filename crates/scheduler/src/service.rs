@@ -6,9 +6,11 @@ use agis_base::{Once, Reach, ScheduleId, StoreError, Timestamp, UserId};
 use thiserror::Error;
 
 use crate::{
-    firing::Run,
-    schedule::{NewSchedule, Schedule, ScheduleChange, Timing, TimingError},
+    chain::{self, Gate},
+    firing::{FiringId, Run, RunWithSteps},
+    schedule::{Action, NewSchedule, Schedule, ScheduleChange, Timing, TimingError},
     store::{Limits, Query, RunsQuery, ScheduleStore, WriteError},
+    work::{InvalidWork, Kind, Overlap},
 };
 
 /// Applies the rules about schedules. Transports check first whether the user may act on the server; every firing
@@ -34,6 +36,18 @@ pub enum SchedulesError {
     /// The timing cannot be used.
     #[error(transparent)]
     Timing(#[from] TimingError),
+    /// The work breaks a rule.
+    #[error(transparent)]
+    Work(#[from] InvalidWork),
+    /// The condition of its runs is not met.
+    #[error("the schedule does not run now: {}", why(.0))]
+    Gate(&'static str),
+    /// The run has ended, or is one operation, which is followed and stopped as such.
+    #[error("this run has ended, or has no steps: stop its server instead")]
+    NotCancellable,
+    /// The schedule has no run with this slot.
+    #[error("this schedule has no run of this time; its list of runs says which there are")]
+    NoRun,
     /// The server has the maximum number of schedules.
     #[error("this server has {0} schedules, as many as allowed here; delete one first")]
     TooMany(u32),
@@ -45,6 +59,27 @@ pub enum SchedulesError {
     Store(#[from] StoreError),
 }
 
+/// Consequence of running a schedule now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunNow {
+    /// The caller asks for this action, in the caller's own name.
+    Action(Action),
+    /// This run has begun to look at its condition.
+    Run(FiringId),
+}
+
+/// Describes the reason of a run that was turned away, for people.
+pub fn why(reason: &str) -> &str {
+    match reason {
+        "server_stopped" => "its server was stopped, and it acts only on one that should run",
+        "server_running" => "its server should run, and it acts only on one that is stopped",
+        "players_online" => "people play",
+        "players_unknown" => "nobody knows whether people play",
+        chain::OVERLAP => "an earlier run has not ended",
+        other => other,
+    }
+}
+
 impl Schedules {
     /// Creates the service over this store, with these maximum numbers of schedules.
     pub fn new(store: Arc<dyn ScheduleStore>, limits: Limits) -> Self {
@@ -54,8 +89,9 @@ impl Schedules {
     /// Adds a schedule. Returns the existing one if the request has added it already.
     ///
     /// # Errors
-    /// Fails if its timing never fires, or if its server or its maker has too many schedules.
+    /// Fails if its work breaks a rule, if it never fires, or if its server or its maker has too many schedules.
     pub async fn create(&self, new: NewSchedule, once: Option<&Once>) -> Result<Schedule, SchedulesError> {
+        new.work.check()?;
         self.store.create(&new, self.limits, once).await.map_err(|error| self.refused(error))
     }
 
@@ -80,7 +116,7 @@ impl Schedules {
     /// server's owner may only disable it.
     ///
     /// # Errors
-    /// Fails if there is none, if somebody else made it, or if the new timing cannot be used.
+    /// Fails if there is none, if somebody else made it, or if the new work or timing cannot be used.
     pub async fn change(
         &self,
         caller: &UserId,
@@ -90,6 +126,7 @@ impl Schedules {
     ) -> Result<Schedule, SchedulesError> {
         // A schedule never moves to another server, so it stays within reach.
         let schedule = self.get(caller, reach, id).await?;
+        change.work.as_ref().map_or(Ok(()), |work| work.check())?;
         let disables = ScheduleChange { enabled: Some(false), ..ScheduleChange::default() };
         if schedule.owner != *caller && *change != disables {
             return Err(SchedulesError::NotAllowed);
@@ -120,6 +157,55 @@ impl Schedules {
     ) -> Result<Vec<Run>, SchedulesError> {
         self.get(caller, reach, id).await?;
         Ok(self.store.runs(id, query).await?)
+    }
+
+    /// Runs a schedule now, beside its plan, if the condition of its runs is met. Steps act in the name of the schedule's
+    /// maker, so nobody else runs those.
+    ///
+    /// # Errors
+    /// Fails if there is no such schedule, or if its condition is not met.
+    pub async fn run_now(&self, caller: &UserId, reach: &Reach, id: ScheduleId) -> Result<RunNow, SchedulesError> {
+        let schedule = self.get(caller, reach, id).await?;
+        if schedule.kind() == Kind::Steps && schedule.owner != *caller {
+            return Err(SchedulesError::NotAllowed);
+        }
+        let outlook = self.store.outlook(id).await?.ok_or(SchedulesError::NotFound)?;
+        match chain::gate(schedule.work.when(), outlook.facts, outlook.now, outlook.now) {
+            Gate::Shut(reason) => return Err(SchedulesError::Gate(reason)),
+            Gate::Open | Gate::Later => {}
+        }
+        match schedule.kind().action() {
+            Some(action) => Ok(RunNow::Action(action)),
+            None if outlook.is_busy && schedule.work.overlap == Overlap::Skip => {
+                Err(SchedulesError::Gate(chain::OVERLAP))
+            }
+            None => self.store.fire(id).await?.map(RunNow::Run).ok_or(SchedulesError::NotFound),
+        }
+    }
+
+    /// Ends a run with steps. The step that it is at goes on where it cannot be undone: an operation that has begun.
+    ///
+    /// # Errors
+    /// Fails if there is no such schedule, or no such run that has not ended.
+    pub async fn cancel(&self, caller: &UserId, reach: &Reach, id: FiringId) -> Result<RunWithSteps, SchedulesError> {
+        self.run(caller, reach, id).await?;
+        if !self.store.cancel(id).await? {
+            return Err(SchedulesError::NotCancellable);
+        }
+        self.run(caller, reach, id).await
+    }
+
+    /// Returns a run with its steps. A run of one action has one step.
+    ///
+    /// # Errors
+    /// Fails if there is no such schedule or run.
+    pub async fn run(&self, caller: &UserId, reach: &Reach, id: FiringId) -> Result<RunWithSteps, SchedulesError> {
+        self.get(caller, reach, id.schedule).await?;
+        let mut run = self.store.run(id).await?.ok_or(SchedulesError::NoRun)?;
+        if let (Some(action), true) = (run.run.kind.action(), run.steps.is_empty()) {
+            run.steps.push(run.run.step(action));
+        }
+        Ok(run)
     }
 
     /// Returns the next runs after a moment, for a timing that is not stored.

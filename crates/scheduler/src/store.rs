@@ -7,8 +7,10 @@ use async_trait::async_trait;
 use thiserror::Error;
 
 use crate::{
-    firing::{Firing, FiringId, Run, RunState},
-    schedule::{Action, NewSchedule, Schedule, ScheduleChange, TimingError},
+    chain::{EndedBy, Facts, StepRun, StepState},
+    firing::{Firing, FiringId, Run, RunState, RunWithSteps},
+    schedule::{NewSchedule, Schedule, ScheduleChange, TimingError},
+    work::{Kind, PlannedStep, Work},
 };
 
 /// Selects one page of a list of schedules, by id.
@@ -20,8 +22,8 @@ pub struct Query {
     pub reach: Reach,
     /// Only schedules of this server.
     pub server: Option<ServerId>,
-    /// Only schedules with this action.
-    pub action: Option<Action>,
+    /// Only schedules of this kind.
+    pub kind: Option<Kind>,
     /// Only schedules that are enabled (`true`) or disabled (`false`).
     pub enabled: Option<bool>,
     /// Last schedule of the previous page; `None` for the first page.
@@ -77,6 +79,30 @@ pub trait ScheduleStore: Send + Sync {
 
     /// Returns a page of a schedule's history.
     async fn runs(&self, id: ScheduleId, query: RunsQuery) -> Result<Vec<Run>, StoreError>;
+
+    /// Returns the server of a schedule as a run would find it now, the time, and whether a run goes on. `None` if there is
+    /// no such schedule.
+    async fn outlook(&self, id: ScheduleId) -> Result<Option<Outlook>, StoreError>;
+
+    /// Fires a schedule of steps now, beside its plan. Returns the slot of the run; `None` if there is no such schedule.
+    async fn fire(&self, id: ScheduleId) -> Result<Option<FiringId>, StoreError>;
+
+    /// Ends a run with steps that has not ended; `false` if there is none.
+    async fn cancel(&self, id: FiringId) -> Result<bool, StoreError>;
+
+    /// Returns a run with its steps.
+    async fn run(&self, id: FiringId) -> Result<Option<RunWithSteps>, StoreError>;
+}
+
+/// Server of a schedule as a run would find it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outlook {
+    /// The server.
+    pub facts: Facts,
+    /// Present time, by the database's clock.
+    pub now: Timestamp,
+    /// Whether a run of the schedule has not ended.
+    pub is_busy: bool,
 }
 
 /// Reason why a schedule was not written.
@@ -116,21 +142,21 @@ pub trait FiringStore: Send + Sync {
     /// not. As in [`Self::claim_due`], a slot that has passed by the new data gets its row.
     async fn plan_again(&self, limit: u32) -> Result<Claimed, StoreError>;
 
-    /// Returns up to `limit` pending firings without an operation, by slot. With `min_age`, only firings that were
+    /// Returns up to `limit` pending firings of one action without an operation, by slot. With `min_age`, only firings that were
     /// claimed at least that long ago, since their claimer may be gone.
     async fn unassigned(&self, min_age: Duration, limit: u32) -> Result<Vec<Firing>, StoreError>;
 
     /// Ends pending firings that became no operation within `age`: nobody wants them so late.
-    async fn expire_unassigned(&self, age: Duration) -> Result<Vec<(Action, RunState)>, StoreError>;
+    async fn expire_unassigned(&self, age: Duration) -> Result<Vec<(Kind, RunState)>, StoreError>;
 
     /// Forgets up to `limit` runs that ended longer than `age` ago.
     async fn forget_runs(&self, age: Duration, limit: u32) -> Result<(), StoreError>;
 
     /// Removes up to `limit` runs, then up to `limit` schedules without runs, of servers that were deleted longer than
-    /// `age` ago.
+    /// `age` ago; and up to `limit` schedules that fired once, longer than `age` ago.
     async fn forget_schedules(&self, age: Duration, limit: u32) -> Result<(), StoreError>;
 
-    /// Returns up to `limit` pending firings behind `after`, with the ids of their operations.
+    /// Returns up to `limit` pending firings of one action behind `after`, with the ids of their operations.
     async fn in_progress(
         &self,
         after: Option<FiringId>,
@@ -138,7 +164,7 @@ pub trait FiringStore: Send + Sync {
     ) -> Result<Vec<(FiringId, OperationId)>, StoreError>;
 
     /// Ends firings. Returns the ones that were not ended before, so that each is counted once.
-    async fn finish(&self, ends: &[(FiringId, End)]) -> Result<Vec<(Action, RunState)>, StoreError>;
+    async fn finish(&self, ends: &[(FiringId, End)]) -> Result<Vec<(Kind, RunState)>, StoreError>;
 
     /// Returns the words of waiting rows that a newer program wrote and this one does not know, with the number of
     /// rows. Claims skip such rows.
@@ -155,8 +181,8 @@ pub struct Claimed {
     pub schedules: usize,
     /// Firings to turn into operations, with their lateness, by slot: the newest has the last word.
     pub firings: Vec<(Firing, Duration)>,
-    /// Slots that do not run: action, state and number.
-    pub ended: Vec<(Action, RunState, i64)>,
+    /// Slots that do not run: kind, state and number.
+    pub ended: Vec<(Kind, RunState, i64)>,
 }
 
 /// End of a firing.
@@ -166,4 +192,66 @@ pub struct End {
     pub state: RunState,
     /// Reason, unless the firing succeeded.
     pub reason: Option<String>,
+}
+
+/// Stores runs with steps, for the loop that carries them out. The loop may run in any number of processes: each change
+/// of a step names the state that it had, and a change that comes too late changes nothing.
+#[async_trait]
+pub trait ChainStore: Send + Sync {
+    /// Returns the time until a run is to be looked at, by the database's clock.
+    async fn until_next_look(&self) -> Result<Option<Duration>, StoreError>;
+
+    /// Takes up to `limit` runs that are to be looked at: their time has come, or the operation of their step has ended.
+    /// Nobody else takes them for `lease`, unless an operation ends.
+    async fn take_chains(&self, limit: u32, lease: Duration) -> Result<Vec<Chain>, StoreError>;
+
+    /// Begins a run, with the rows of these steps. `false` if it has begun or ended already, or if something was asked of
+    /// its server since it was taken.
+    async fn begin_chain(&self, chain: &Chain, steps: &[PlannedStep]) -> Result<bool, StoreError>;
+
+    /// Changes a step that was in the state `from`. A step that begins or ends does so by the database's clock. `false`
+    /// if it was in another state, or its run has ended.
+    async fn mark_step(
+        &self,
+        id: FiringId,
+        place: usize,
+        from: StepState,
+        to: StepState,
+        reason: Option<&str>,
+    ) -> Result<bool, StoreError>;
+
+    /// Looks at a run again after this time.
+    async fn look_again(&self, id: FiringId, after: Duration) -> Result<(), StoreError>;
+
+    /// Ends a run that an earlier run of its schedule keeps, or that nobody may begin, for this cause; the loop carries
+    /// that out at once.
+    async fn interrupt(&self, id: FiringId, by: EndedBy) -> Result<bool, StoreError>;
+
+    /// Ends a run. Steps that have not ended are skipped. `None` if it had ended before.
+    async fn end_chain(&self, id: FiringId, end: &End) -> Result<Option<(Kind, RunState)>, StoreError>;
+}
+
+/// Run with steps, as the loop sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chain {
+    /// The run.
+    pub id: FiringId,
+    /// Server to act on.
+    pub server: ServerId,
+    /// User in whose name it acts.
+    pub owner: UserId,
+    /// Work of its schedule, today.
+    pub work: Work,
+    /// Steps of the run; none before it has begun.
+    pub steps: Vec<StepRun>,
+    /// Cause that ends it.
+    pub ended_by: Option<EndedBy>,
+    /// Earlier runs of its schedule that have not ended, oldest first.
+    pub earlier: Vec<FiringId>,
+    /// Server as it is.
+    pub facts: Facts,
+    /// Number of changes of what was asked of the server.
+    pub generation: i64,
+    /// Present time, by the database's clock.
+    pub now: Timestamp,
 }

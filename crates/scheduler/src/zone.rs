@@ -71,6 +71,17 @@ impl Zone {
         offset.from_utc_datetime(&at.naive_utc())
     }
 
+    /// Reads an instant: a time of these clocks such as `2026-12-24 20:00`, or one with an offset. In a gap of the clocks it
+    /// is as far behind the gap as the text says, and a repeated time is the first one.
+    pub fn instant(&self, text: &str) -> Option<Timestamp> {
+        if let Ok(at) = text.trim().parse() {
+            return Some(at);
+        }
+        let local: jiff::civil::DateTime = text.trim().parse().ok()?;
+        let instant = self.rules.to_ambiguous_zoned(local).compatible().ok()?.timestamp();
+        Timestamp::from_timestamp(instant.as_second(), 0)
+    }
+
     /// Returns the seconds east of Greenwich at an instant, in seconds since 1970 UTC. Beyond the years of the data,
     /// the offset of the first or last instant goes on.
     pub(crate) fn offset_at(&self, instant: i64) -> i64 {

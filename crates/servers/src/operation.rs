@@ -133,6 +133,11 @@ pub struct Request {
 }
 
 impl Request {
+    /// Returns whether a person asks, who has the last word on what the server does.
+    pub fn is_by_person(&self) -> bool {
+        matches!(self.origin, Origin::Rest | Origin::Discord | Origin::Operator)
+    }
+
     /// Creates a request of the operator, or of the program itself, which nobody follows.
     pub fn of_operator(server: ServerId, action: Action, actor: UserId) -> Self {
         let (origin, identity) = (Origin::Operator, Identity::None);
@@ -154,6 +159,13 @@ pub enum Identity {
         /// Time at which it was due. An older one never supersedes the operation of a newer one.
         slot: Timestamp,
     },
+    /// Operation of a step of a schedule's run, whose id was chosen ahead of it. It is refused once the run has ended.
+    Step {
+        /// The operation.
+        operation: OperationId,
+        /// Time at which the step began.
+        at: Timestamp,
+    },
     /// Restart of a server that ended by itself. It is refused if anything was asked of the server since, so each end has
     /// one restart.
     Restart {
@@ -171,10 +183,12 @@ pub enum Refusal {
     NotAllowed,
     /// The server is being deleted.
     Deleting,
-    /// Something was asked of the server since the end that this restart follows.
+    /// Something was asked of the server since the end that this restart follows, or the run of this step has ended.
     Overtaken,
     /// The server is held, and nobody asks: the request acts by itself.
     Held,
+    /// A schedule leaves alone a server that should not run.
+    ShouldNotRun,
     /// AGIS has no host for this server: it was taken over from the Go version and can only be deleted.
     NoHost,
     /// The server's owner cannot pay its first hour beside those that other starts have reserved.

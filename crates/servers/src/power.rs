@@ -70,6 +70,13 @@ pub fn accept(
     {
         return Err(Refusal::Overtaken);
     }
+    // A nightly restart does not start a server that its owner has stopped.
+    if matches!(request.identity, Identity::Firing { .. })
+        && matches!(request.action, Action::Restart | Action::Stop)
+        && server.desired != Desired::Running
+    {
+        return Err(Refusal::ShouldNotRun);
+    }
     let at_once = server.host.is_none();
     if at_once && request.action != Action::Delete {
         return Err(Refusal::NoHost);
@@ -196,6 +203,28 @@ pub(crate) mod tests {
             assert_eq!(decision.interrupts, matches!(action, Stop | Delete));
             assert!(!decision.at_once, "a host has something to do");
         }
+    }
+
+    #[test]
+    fn schedule_leaves_a_stopped_server_alone() {
+        let identity = Identity::Firing { operation: agis_base::OperationId::new(), slot: Timestamp::default() };
+        let firing = |action| Request { identity: identity.clone(), ..request(action) };
+        let stopped = server(Desired::Stopped, Status::Stopped);
+        for action in [Action::Restart, Action::Stop] {
+            assert_eq!(
+                accept(&stopped, Access::Owner, &firing(action), &Prospects::default(), NOW),
+                Err(Refusal::ShouldNotRun),
+                "{action}"
+            );
+            for status in [Status::Running, Status::Crashed, Status::Failed] {
+                let runs = server(Desired::Running, status);
+                assert!(
+                    accept(&runs, Access::Owner, &firing(action), &Prospects::default(), NOW).is_ok(),
+                    "{action} of one that is {status}"
+                );
+            }
+        }
+        assert!(accept(&stopped, Access::Owner, &firing(Action::Start), &Prospects::default(), NOW).is_ok());
     }
 
     #[test]

@@ -163,8 +163,8 @@ impl From<Refusal> for ServersError {
             Refusal::NotAllowed => Self::NotAllowed,
             Refusal::Deleting => Self::Deleting,
             Refusal::NoHost => Self::NoHost,
-            // Only the supervisor follows an end, and no person's request is kept away by a hold.
-            Refusal::Overtaken | Refusal::Held => {
+            // Only the supervisor and schedules get these.
+            Refusal::Overtaken | Refusal::Held | Refusal::ShouldNotRun => {
                 StoreError::Conflict("something else was asked of the server meanwhile".into()).into()
             }
             Refusal::CannotPay { price } => Self::CannotPay(price),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use agis_base::{OperationId, ScheduleId, ServerId, StoreError, Timestamp, UserId};
 use agis_scheduler::{
-    Action, Firing, FiringId, MissedRunPolicy, RunState,
+    Action, Firing, FiringId, Kind, MissedRunPolicy, RunState,
     store::{Claimed, End, FiringStore},
     zone,
 };
@@ -37,7 +37,7 @@ impl FiringStore for Db {
         self.run(async |conn| {
             let (next, at): (Option<Timestamp>, Timestamp) = server_schedules::table
                 .filter(server_schedules::enabled)
-                .filter(server_schedules::action.eq_any(every::<Action>()))
+                .filter(server_schedules::action.eq_any(every::<Kind>()))
                 .filter(server_schedules::missed_run_policy.eq_any(every::<MissedRunPolicy>()))
                 .select((min(server_schedules::next_run), clock_timestamp()))
                 .first(conn)
@@ -56,7 +56,7 @@ impl FiringStore for Db {
             let rows: Vec<claim::DueSchedule> = server_schedules::table
                 .filter(server_schedules::enabled.and(server_schedules::next_run.le(now().nullable())))
                 // Rows of a newer program would be first in every batch, before those of this one.
-                .filter(server_schedules::action.eq_any(every::<Action>()))
+                .filter(server_schedules::action.eq_any(every::<Kind>()))
                 .filter(server_schedules::missed_run_policy.eq_any(every::<MissedRunPolicy>()))
                 .order(server_schedules::next_run)
                 .limit(limit.into())
@@ -77,7 +77,7 @@ impl FiringStore for Db {
             let rows: Vec<claim::DueSchedule> = server_schedules::table
                 .filter(server_schedules::enabled.and(server_schedules::zone_version.lt(bound)))
                 .filter(server_schedules::zone_version.ne(ours))
-                .filter(server_schedules::action.eq_any(every::<Action>()))
+                .filter(server_schedules::action.eq_any(every::<Kind>()))
                 .filter(server_schedules::missed_run_policy.eq_any(every::<MissedRunPolicy>()))
                 .limit(limit.into())
                 .select((schedules::ScheduleRow::as_select(), planned(), now()))
@@ -94,7 +94,7 @@ impl FiringStore for Db {
         let min_age = TimeDelta::from_std(min_age).unwrap_or(TimeDelta::MAX);
         self.run(async |conn| {
             let at: Timestamp = diesel::select(now()).get_result(conn).await?;
-            let rows: Vec<(i32, Timestamp, Uuid, Stored<Action>, i32, String)> = schedule_runs::table
+            let rows: Vec<(i32, Timestamp, Uuid, Stored<Kind>, i32, String)> = schedule_runs::table
                 .inner_join(server_schedules::table)
                 .filter(pending().and(not_submitted()))
                 .filter(schedule_runs::claimed_at.le(at - min_age).and(schedule_runs::action.eq_any(every::<Action>())))
@@ -116,19 +116,20 @@ impl FiringStore for Db {
                     operation: OperationId(operation),
                     server: ServerId(server),
                     owner: UserId::from_stored(&owner),
-                    action: action.known("schedule_runs.action")?,
+                    kind: action.known("schedule_runs.action")?,
                 })
             }))
         })
         .await
     }
 
-    async fn expire_unassigned(&self, age: Duration) -> Result<Vec<(Action, RunState)>, StoreError> {
+    async fn expire_unassigned(&self, age: Duration) -> Result<Vec<(Kind, RunState)>, StoreError> {
         let age = TimeDelta::from_std(age).unwrap_or(TimeDelta::MAX);
         self.run(async |conn| {
             let at: Timestamp = diesel::select(now()).get_result(conn).await?;
             let old = pending().and(not_submitted()).and(schedule_runs::claimed_at.lt(at - age));
-            let actions: Vec<Stored<Action>> = diesel::update(schedule_runs::table.filter(old))
+            let old = old.and(schedule_runs::action.eq_any(every::<Action>()));
+            let actions: Vec<Stored<Kind>> = diesel::update(schedule_runs::table.filter(old))
                 .set((
                     schedule_runs::state.eq(stored(RunState::Failed)),
                     schedule_runs::reason.eq("expired"),
@@ -166,6 +167,15 @@ impl FiringStore for Db {
         .await?;
         self.forget_older(
             "delete from server_schedules where id in
+                 (select s.id from server_schedules s where s.at < $1 and not s.enabled and s.updated_at < $1
+                  and not exists (select from schedule_runs r where r.schedule_id = s.id and r.state = 'pending')
+                  limit $2 for update of s skip locked)",
+            age,
+            limit,
+        )
+        .await?;
+        self.forget_older(
+            "delete from server_schedules where id in
                  (select s.id from game_servers g join server_schedules s on s.server_id = g.id
                   where g.deleted_at < $1 and not exists (select from schedule_runs r where r.schedule_id = s.id)
                   limit $2 for update of s skip locked)",
@@ -182,7 +192,7 @@ impl FiringStore for Db {
     ) -> Result<Vec<(FiringId, OperationId)>, StoreError> {
         self.run(async |conn| {
             let mut rows = schedule_runs::table
-                .filter(pending())
+                .filter(pending().and(schedule_runs::action.eq_any(every::<Action>())))
                 .order((schedule_runs::schedule_id, schedule_runs::slot))
                 .limit(limit.into())
                 .select((
@@ -209,11 +219,11 @@ impl FiringStore for Db {
         .await
     }
 
-    async fn finish(&self, ends: &[(FiringId, End)]) -> Result<Vec<(Action, RunState)>, StoreError> {
+    async fn finish(&self, ends: &[(FiringId, End)]) -> Result<Vec<(Kind, RunState)>, StoreError> {
         #[derive(QueryableByName)]
         struct PlannedRow {
             #[diesel(sql_type = Text)]
-            action: Stored<Action>,
+            action: Stored<Kind>,
             #[diesel(sql_type = Text)]
             state: Stored<RunState>,
         }
@@ -249,7 +259,7 @@ impl FiringStore for Db {
             "select action || ', ' || missed_run_policy as word, count(*) as rows from server_schedules
              where enabled and next_run <= now() and not (action = any($1) and missed_run_policy = any($2))
              group by 1 limit 100",
-            [words::<Action>(), words::<MissedRunPolicy>()],
+            [words::<Kind>(), words::<MissedRunPolicy>()],
         )
         .await
     }

@@ -1,6 +1,7 @@
 //! Holds of servers.
 
 use agis_base::{ServerId, StoreError, Timestamp, UserId};
+use agis_scheduler::chain::EndedBy;
 use agis_servers::{Hold, NewHold, Server, store::HoldStore};
 use async_trait::async_trait;
 use diesel::{
@@ -10,6 +11,7 @@ use diesel::{
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use crate::{
+    chains,
     db::Db,
     error::Fault,
     json::Json,
@@ -63,6 +65,8 @@ impl HoldStore for Db {
                 .set(columns)
                 .execute(conn)
                 .await?;
+            chains::interrupt_all(conn, &[id], EndedBy::Hold).await?;
+            ring(conn, OPERATIONS).await?;
             changed(conn, id).await.map(Some)
         })
         .await

@@ -1,7 +1,9 @@
 use agis_base::{Once, OperationId, ScheduleId, ServerId, StoreError, Timestamp, UserId};
 use agis_scheduler::{
-    Action, MissedRunPolicy, NewSchedule, Run, RunState, Schedule, ScheduleChange, firing,
-    store::{Limits, Query, RunsQuery, ScheduleStore, WriteError},
+    FiringId, Kind, MissedRunPolicy, NewSchedule, Run, RunState, RunWithSteps, Schedule, ScheduleChange, Trigger, Work,
+    chain::EndedBy,
+    firing,
+    store::{ChainStore, Limits, Outlook, Query, RunsQuery, ScheduleStore, WriteError},
 };
 use agis_servers::server::Desired;
 use async_trait::async_trait;
@@ -15,9 +17,11 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
 use crate::{
+    chains,
     db::Db,
-    error::Fault,
+    error::{Fault, understood, unknown},
     firings::plan::{self, Planned, planned},
+    json::{IfReadable, Json},
     notify::{SCHEDULES, ring},
     once,
     schema::{game_servers, now, operations, schedule_runs, server_schedules, users},
@@ -30,9 +34,11 @@ pub(crate) struct ScheduleRow {
     id: i32,
     server_id: i32,
     discord_id: String,
-    action: Stored<Action>,
-    cron_expression: String,
+    action: Stored<Kind>,
+    work: Option<Json<IfReadable<Work>>>,
+    cron_expression: Option<String>,
     timezone: String,
+    at: Option<Timestamp>,
     enabled: bool,
     disabled_reason: Option<String>,
     missed_run_policy: Stored<MissedRunPolicy>,
@@ -44,13 +50,19 @@ pub(crate) struct ScheduleRow {
 
 impl ScheduleRow {
     pub(crate) fn into_schedule<R: From<StoreError>>(self) -> Result<Schedule, Fault<R>> {
+        let work = match (self.action.known("server_schedules.action")?.action(), self.work) {
+            (Some(action), _) => Work::of(action),
+            (None, Some(Json(IfReadable(Some(work))))) => work,
+            (None, _) => return Err(unknown("server_schedules.work", "steps")),
+        };
         Ok(Schedule {
             id: ScheduleId(self.id),
             server: ServerId(self.server_id),
             owner: UserId::from_stored(&self.discord_id),
-            action: self.action.known("server_schedules.action")?,
+            work,
             cron_expression: self.cron_expression,
             timezone: self.timezone,
+            at: self.at,
             enabled: self.enabled,
             disabled_reason: self.disabled_reason,
             missed_run_policy: self.missed_run_policy.known("server_schedules.missed_run_policy")?,
@@ -82,7 +94,7 @@ impl ScheduleStore for Db {
             if server.first::<i32>(conn).await.optional()?.is_none() {
                 return Err(Fault::Refused(WriteError::NoServer));
             }
-            let of_server = server_schedules::table.filter(server_schedules::server_id.eq(new.server.0));
+            let of_server = server_schedules::table.filter(server_schedules::server_id.eq(new.server.0).and(counts()));
             let schedules: i64 = of_server.count().get_result(conn).await?;
             if schedules >= i64::from(limits.per_server) {
                 return Err(Fault::Refused(WriteError::TooMany));
@@ -91,18 +103,26 @@ impl ScheduleStore for Db {
                 return Err(Fault::Refused(WriteError::TooManyOfUser));
             }
             let at: Timestamp = diesel::select(now()).get_result(conn).await?;
-            let next_run = new.timing.next_run(at).map_err(|error| Fault::Refused(error.into()))?;
+            let next_run = new.trigger.next_run(at).map_err(|error| Fault::Refused(error.into()))?;
+            let timing = new.trigger.timing();
+            let once_at = match new.trigger {
+                Trigger::At(at) => Some(at),
+                Trigger::Cron(_) => None,
+            };
+            let kind = new.kind();
             let row: ScheduleRow = diesel::insert_into(server_schedules::table)
                 .values((
                     server_schedules::server_id.eq(new.server.0),
                     server_schedules::discord_id.eq(new.owner.as_str()),
-                    server_schedules::action.eq(stored(new.action)),
-                    server_schedules::cron_expression.eq(new.timing.cron.to_string()),
-                    server_schedules::timezone.eq(new.timing.zone.name()),
+                    server_schedules::action.eq(stored(kind)),
+                    server_schedules::work.eq(steps(&new.work, kind)),
+                    server_schedules::cron_expression.eq(timing.map(|timing| timing.cron.to_string())),
+                    server_schedules::timezone.eq(timing.map_or("UTC", |timing| timing.zone.name())),
+                    server_schedules::at.eq(once_at),
                     server_schedules::enabled.eq(new.enabled),
                     server_schedules::missed_run_policy.eq(stored(new.missed_run_policy)),
                     server_schedules::next_run.eq(new.enabled.then_some(next_run)),
-                    server_schedules::zone_version.eq(new.timing.zone.version().as_str()),
+                    server_schedules::zone_version.eq(plan::zone_version(&new.trigger)),
                     server_schedules::planned_at.eq(at),
                 ))
                 .returning(ScheduleRow::as_returning())
@@ -137,7 +157,7 @@ impl ScheduleStore for Db {
                 .limit(query.limit.into())
                 .select(ScheduleRow::as_select())
                 .into_boxed()
-                .filter(server_schedules::action.eq_any(every::<Action>()))
+                .filter(server_schedules::action.eq_any(every::<Kind>()))
                 .filter(server_schedules::missed_run_policy.eq_any(every::<MissedRunPolicy>()));
             if let Some(servers) = query.reach.narrowed_to() {
                 rows = rows.filter(server_schedules::server_id.eq_any(servers));
@@ -145,14 +165,14 @@ impl ScheduleStore for Db {
             if let Some(server) = query.server {
                 rows = rows.filter(server_schedules::server_id.eq(server.0));
             }
-            if let Some(action) = query.action {
-                rows = rows.filter(server_schedules::action.eq(stored(action)));
+            if let Some(kind) = query.kind {
+                rows = rows.filter(server_schedules::action.eq(stored(kind)));
             }
             if let Some(enabled) = query.enabled {
                 rows = rows.filter(server_schedules::enabled.eq(enabled));
             }
             let rows: Vec<ScheduleRow> = rows.load(&mut conn).await?;
-            rows.into_iter().map(ScheduleRow::into_schedule).collect()
+            understood(rows.into_iter().map(ScheduleRow::into_schedule))
         })
         .await
     }
@@ -187,14 +207,16 @@ impl ScheduleStore for Db {
                 None
             } else {
                 give_up(conn, &schedule, planned, at).await?;
-                changed.timing().ok().map(|timing| timing.zone.version().to_string())
+                changed.trigger().ok().map(|trigger| plan::zone_version(&trigger))
             };
             let planned_at = version.as_ref().map(|_| at);
             let row: ScheduleRow = diesel::update(server_schedules::table.find(id.0))
                 .set((
                     version.map(|version| server_schedules::zone_version.eq(version)),
                     planned_at.map(|at| server_schedules::planned_at.eq(at)),
-                    server_schedules::action.eq(stored(changed.action)),
+                    server_schedules::action.eq(stored(changed.kind())),
+                    server_schedules::work.eq(steps(&changed.work, changed.kind())),
+                    server_schedules::at.eq(changed.at),
                     server_schedules::cron_expression.eq(&changed.cron_expression),
                     server_schedules::timezone.eq(&changed.timezone),
                     server_schedules::enabled.eq(changed.enabled),
@@ -242,6 +264,42 @@ impl ScheduleStore for Db {
         })
         .await
     }
+
+    async fn outlook(&self, id: ScheduleId) -> Result<Option<Outlook>, StoreError> {
+        self.run(async |conn| chains::outlook(conn, id).await).await
+    }
+
+    async fn fire(&self, id: ScheduleId) -> Result<Option<FiringId>, StoreError> {
+        self.transaction(async |conn| chains::fire(conn, id).await).await
+    }
+
+    async fn cancel(&self, id: FiringId) -> Result<bool, StoreError> {
+        ChainStore::interrupt(self, id, EndedBy::Cancel).await
+    }
+
+    async fn run(&self, id: FiringId) -> Result<Option<RunWithSteps>, StoreError> {
+        self.run(async |conn| {
+            let its_operation = schedule_runs::operation_id.eq(operations::id.nullable());
+            let row: Option<(RunRow, Option<Uuid>)> = schedule_runs::table
+                .find((id.schedule.0, id.slot))
+                .left_join(operations::table.on(its_operation))
+                .filter(schedule_runs::state.eq_any(every::<RunState>()))
+                .select((RunRow::as_select(), operations::id.nullable()))
+                .first(conn)
+                .await
+                .optional()?;
+            let Some((row, operation)) = row else { return Ok(None) };
+            let run = row.into_run(operation.map(OperationId))?;
+            let steps = chains::steps(conn, &[id]).await?.remove(&id).unwrap_or_default();
+            Ok(Some(RunWithSteps { run, steps }))
+        })
+        .await
+    }
+}
+
+/// Returns the column for work of this kind.
+fn steps(work: &Work, kind: Kind) -> Option<Json<&Work>> {
+    (kind == Kind::Steps).then_some(Json(work))
 }
 
 type Own<'a> = dsl::And<dsl::Eq<game_servers::discord_id, &'a str>, dsl::IsNull<game_servers::deleted_at>>;
@@ -266,6 +324,8 @@ struct RunRow {
     reason: Option<String>,
     slots: i64,
     claimed_at: Timestamp,
+    action: Stored<Kind>,
+    finished_at: Option<Timestamp>,
 }
 
 impl RunRow {
@@ -277,16 +337,24 @@ impl RunRow {
             reason: self.reason,
             lateness: self.claimed_at - self.slot,
             slots: self.slots,
+            kind: self.action.known("schedule_runs.action")?,
             operation,
+            ended_at: self.finished_at,
         })
     }
+}
+
+/// A schedule that has fired once, and for good, takes nobody's place.
+#[diesel::dsl::auto_type(no_type_alias)]
+fn counts() -> _ {
+    server_schedules::at.is_null().or(server_schedules::enabled)
 }
 
 /// How many schedules somebody has made, on servers that are there.
 async fn made_by(conn: &mut AsyncPgConnection, user: &UserId) -> Result<i64, Fault<WriteError>> {
     let there = game_servers::table.filter(game_servers::id.eq(server_schedules::server_id));
     let count = server_schedules::table
-        .filter(server_schedules::discord_id.eq(user.as_str()))
+        .filter(server_schedules::discord_id.eq(user.as_str()).and(counts()))
         .filter(exists(there.filter(game_servers::desired.ne(stored(Desired::Deleted)))))
         .count();
     Ok(count.get_result(conn).await?)
@@ -300,10 +368,10 @@ async fn give_up(
     at: Timestamp,
 ) -> Result<(), Fault<WriteError>> {
     // A schedule that is disabled, or cannot be read, has nothing due.
-    let (Some(due), Ok(timing)) = (schedule.next_run.filter(|due| *due <= at), schedule.timing()) else {
+    let (Some(due), Ok(trigger)) = (schedule.next_run.filter(|due| *due <= at), schedule.trigger()) else {
         return Ok(());
     };
-    let runs = firing::give_up(&timing, &planned.standing(due), at);
+    let runs = firing::give_up(&trigger, &planned.standing(due), at);
     let runs: Vec<_> = runs.iter().map(|run| (schedule, run, at)).collect();
     plan::write(conn, &runs).await.map(drop)
 }

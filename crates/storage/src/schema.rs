@@ -192,7 +192,7 @@ diesel::table! {
         server_id -> Integer,
         discord_id -> Text,
         action -> Text,
-        cron_expression -> Text,
+        cron_expression -> Nullable<Text>,
         timezone -> Text,
         enabled -> Bool,
         disabled_reason -> Nullable<Text>,
@@ -203,6 +203,8 @@ diesel::table! {
         updated_at -> Timestamptz,
         zone_version -> Text,
         planned_at -> Nullable<Timestamptz>,
+        work -> Nullable<Jsonb>,
+        at -> Nullable<Timestamptz>,
     }
 }
 
@@ -218,6 +220,23 @@ diesel::table! {
         claimed_at -> Timestamptz,
         operation_id -> Nullable<Uuid>,
         finished_at -> Nullable<Timestamptz>,
+        begun_at -> Nullable<Timestamptz>,
+        look_at -> Nullable<Timestamptz>,
+        ended_by -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    schedule_run_steps (schedule_id, slot, place) {
+        schedule_id -> Integer,
+        slot -> Timestamptz,
+        place -> SmallInt,
+        step -> Jsonb,
+        state -> Text,
+        reason -> Nullable<Text>,
+        operation_id -> Uuid,
+        started_at -> Nullable<Timestamptz>,
+        ended_at -> Nullable<Timestamptz>,
     }
 }
 
@@ -294,6 +313,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     operations,
     server_schedules,
     schedule_runs,
+    schedule_run_steps,
     api_keys,
 );
 

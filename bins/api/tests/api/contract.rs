@@ -68,8 +68,10 @@ async fn unknown_method_is_405_with_allow() {
         if taken.contains(&"GET".to_owned()) {
             taken.push("HEAD".to_owned());
         }
-        let path = template.replace("{id}", "1");
-        for method in ["PUT", "OPTIONS", "TRACE", "BREW"] {
+        let path = template.replace("{id}", "1").replace("{slot}", "2026-11-29T20:00:00Z");
+        let unknown =
+            ["PUT", "OPTIONS", "TRACE", "BREW"].into_iter().filter(|method| !taken.iter().any(|it| it == method));
+        for method in unknown.collect::<Vec<_>>() {
             let answer = ask(&stack, &api, method.parse().expect("a method"), &path).await;
             assert_eq!(answer.status, 405, "{method} {path}: {}", answer.body);
             let mut allowed: Vec<_> = answer.header("allow").split(", ").map(str::to_owned).collect();

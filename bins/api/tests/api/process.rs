@@ -148,7 +148,19 @@ async fn readiness_lists_components_to_operators_only() {
     let names: Vec<_> = components.keys().map(String::as_str).collect();
     assert_eq!(
         names,
-        ["biller", "clients", "database", "host", "listener", "redis", "scheduler", "settler", "time_zones", "workers"]
+        [
+            "biller",
+            "clients",
+            "database",
+            "host",
+            "listener",
+            "redis",
+            "scheduler",
+            "settler",
+            "steps",
+            "time_zones",
+            "workers"
+        ]
     );
     for (name, component) in components {
         assert_eq!(

@@ -64,7 +64,7 @@ async fn only_what_people_asked_for_counts() {
     }
     assert_eq!(totals(&stats(&api).await)[1], 2, "a repetition is not a second command");
 
-    let schedule = json!({ "server_id": server, "action": "stop", "cron_expression": "* * * * *" });
+    let schedule = json!({ "server_id": server, "action": "start", "cron_expression": "* * * * *" });
     let schedule = api.post("/api/v1/schedules", schedule).await.expect(201)["id"].clone();
     api.call("POST", &format!("/api/v1/schedules/{schedule}/run"), None).await.expect(202);
     assert_eq!(totals(&stats(&api).await)[1], 3, "to run a schedule now is asked for");

@@ -11,7 +11,8 @@ use crate::common::{OWNER, SOON, Stack};
 /// Remains of a newer version: rules that allow more, and rows that use them.
 const NEWER: &str = "
     alter table server_schedules drop constraint server_schedules_actions,
-        drop constraint server_schedules_action_check, drop constraint server_schedules_policy;
+        drop constraint server_schedules_work, drop constraint server_schedules_trigger,
+        drop constraint server_schedules_policy;
     alter table operations drop constraint operations_action_check, drop constraint operations_origin_check;
     alter table game_servers drop constraint game_servers_status;
     alter table notices drop constraint notices_kind, drop constraint notices_about;

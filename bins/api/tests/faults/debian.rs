@@ -127,11 +127,8 @@ async fn sees_who_comes_and_goes(api: &Api, id: i64, key: &str, join: &mut Comma
         })
         .await;
     };
-    let mut ann =
-        match join.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true).spawn() {
-            Ok(ann) => ann,
-            Err(error) => return eprintln!("nobody joins {key}: {error}"),
-        };
+    let join = join.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+    let mut ann = join.spawn().expect("the client that comes with the game");
     until(json!(["ann"])).await;
     ann.kill().await.expect("she leaves");
     until(json!([])).await;

@@ -50,8 +50,9 @@ async fn write(sql: &Client, lots: &[Lot], cron: &str, next_run: &str) {
         .map(|Lot(servers, game, action)| {
             format!(
                 "with made as (
-                     insert into game_servers (discord_id, name, game_type, host)
-                     select '{OWNER}', '{action} ' || n, '{game}', '{HOST}' from generate_series(1, {servers}) n
+                     insert into game_servers (discord_id, name, game_type, host, desired)
+                     select '{OWNER}', '{action} ' || n, '{game}', '{HOST}',
+                            case when '{action}' = 'start' then 'stopped' else 'running' end from generate_series(1, {servers}) n
                      returning id)
                  insert into server_schedules (server_id, discord_id, action, cron_expression, next_run)
                  select id, '{OWNER}', '{action}', {cron}, {next_run} from made;"

@@ -22,5 +22,6 @@ mod recovery;
 mod redis;
 mod restarts;
 mod rolling;
+mod steps;
 mod tls;
 mod zones;

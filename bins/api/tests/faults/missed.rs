@@ -9,14 +9,14 @@ use crate::{
     fleet::{self, HOST, Lot, ON_HOST},
 };
 
-/// One stopped server with a schedule that stops it, whose next run was due long ago.
+/// One server, which should run, with a schedule that stops it, whose next run was due long ago.
 async fn overdue(sql: &Client, cron: &str, policy: &str, due: &str) -> i64 {
     let id: i64 = fleet::one(
         sql,
         &format!(
             "with made as (
-                 insert into game_servers (discord_id, name, game_type, host)
-                 values ('{}', '{cron} {policy}', 'sleeper', '{HOST}') returning id)
+                 insert into game_servers (discord_id, name, game_type, host, desired)
+                 values ('{}', '{cron} {policy}', 'sleeper', '{HOST}', 'running') returning id)
              insert into server_schedules (server_id, discord_id, action, cron_expression, missed_run_policy, next_run)
              select id, '{}', 'stop', '{cron}', '{policy}', {due} from made returning id::bigint",
             crate::common::OWNER,
@@ -195,9 +195,10 @@ async fn daily(sql: &Client, server: i32, action: &str, ago: &str, days: i32) ->
 }
 
 async fn server(sql: &Client) -> i32 {
-    let insert = "insert into game_servers (discord_id, name, game_type, host)";
+    let insert = "insert into game_servers (discord_id, name, game_type, host, desired)";
     let owner = crate::common::OWNER;
-    fleet::one(sql, &format!("{insert} values ('{owner}', 'caught up', 'sleeper', '{HOST}') returning id")).await
+    fleet::one(sql, &format!("{insert} values ('{owner}', 'caught up', 'sleeper', '{HOST}', 'running') returning id"))
+        .await
 }
 
 /// How the last run of a schedule ended.

@@ -50,8 +50,8 @@ async fn new_zone_data_moves_plans_and_loses_no_run() {
     let server: i32 = fleet::one(
         &sql,
         &format!(
-            "insert into game_servers (discord_id, name, game_type, host)
-             values ('{}', 'zoned', 'sleeper', '{HOST}') returning id",
+            "insert into game_servers (discord_id, name, game_type, host, desired)
+             values ('{}', 'zoned', 'sleeper', '{HOST}', 'running') returning id",
             crate::common::OWNER
         ),
     )

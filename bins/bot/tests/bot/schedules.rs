@@ -112,3 +112,80 @@ async fn schedule_mistake_is_told_in_private() {
     }
     scene.assert_clean();
 }
+
+#[tokio::test]
+async fn steps_are_made_run_followed_and_cancelled() {
+    let scene = Scene::open().await;
+    let ann = scene.ann();
+    scene.server(&ann, "Sky", "demo").await;
+    let made = scene.look(&ann, "/schedule create server:Sky steps:wait 1h; start cron:0 4 * * *").await;
+    for part in ["Schedule created", "**Steps on** Sky", "1. wait 1h", "2. start", "at any time"] {
+        assert!(made.contains(part), "{part}: {made}");
+    }
+    let id = made.rsplit_once("Schedule ").expect("its number").1.to_owned();
+    let none = scene.look(&ann, &format!("/schedule history schedule:{id}")).await;
+    assert!(none.contains("None yet"), "{none}");
+    let run = scene.discord.command(&ann, &format!("/schedule run schedule:{id}")).await;
+    run.until("the run to begin", |message| message.text().contains("Run begun")).await;
+    let history = async |part: &str| {
+        wait::until(SOON, "the history", async || {
+            let history = scene.look(&ann, &format!("/schedule history schedule:{id}")).await;
+            history.contains(part).then_some(history)
+        })
+        .await
+    };
+    let goes_on = history("⏳ 1. wait 1h").await;
+    assert!(goes_on.contains("▫️ 2. start"), "{goes_on}");
+    let cancelled = scene.look(&ann, &format!("/schedule cancel schedule:{id}")).await;
+    assert!(cancelled.contains("Run cancelled"), "{cancelled}");
+    assert!(history("⏭️ 2. start").await.contains("skipped: cancelled"));
+    let again = scene.refused(&ann, &format!("/schedule cancel schedule:{id}")).await;
+    assert!(again.contains("No run of this schedule"), "{again}");
+
+    let nightly =
+        scene.look(&ann, "/schedule create server:Sky action:restart players:wait cron:0 4 * * * warn:5m 1m").await;
+    for part in ["1. restart warn 5m 1m", "the server should be running, and nobody plays; it waits up to 2h"] {
+        assert!(nightly.contains(part), "{part}: {nightly}");
+    }
+    let id = nightly.rsplit_once("Schedule ").expect("its number").1;
+    let stopped = scene.refused(&ann, &format!("/schedule run schedule:{id}")).await;
+    assert!(stopped.contains("its server was stopped"), "{stopped}");
+    for (line, part) in [
+        ("/schedule create server:Sky steps:dance cron:0 4 * * *", "'dance' is no step"),
+        ("/schedule create server:Sky steps:start warn:5m cron:0 4 * * *", "for a stop or a restart"),
+        ("/schedule create server:Sky steps:start action:start cron:0 4 * * *", "either"),
+        ("/schedule create server:Sky action:start", "`cron`, or `at`"),
+        ("/schedule create server:Sky action:start at:2020-01-01 20:00", "from now on"),
+        ("/schedule create server:Sky action:start at:tonight", "2026-12-24 20:00"),
+    ] {
+        let refused = scene.refused(&ann, line).await;
+        assert!(refused.contains(part), "{line}: {refused}");
+    }
+    scene.assert_clean();
+}
+
+#[tokio::test]
+async fn restart_is_announced_and_called_off() {
+    let scene = Scene::open().await;
+    let ann = scene.ann();
+    scene.server(&ann, "Sky", "demo").await;
+    let start = scene.discord.command(&ann, "/server start server:Sky").await;
+    start.until("the server to be ready", |message| message.text().contains("Sky is ready")).await;
+    let reply = scene.discord.command(&ann, "/server restart server:Sky warn:1h 5m").await;
+    let announced = reply.until("the announcement", |message| message.text().contains("Announced")).await;
+    let text = announced.text();
+    for part in ["The server restarts in 1 hour.", "The server restarts in 5 minutes.", "restart"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let id = text.split_once("`#").and_then(|(_, rest)| rest.split_once('`')).expect("its number").0.to_owned();
+    let list = scene.look(&ann, "/schedule list").await;
+    assert!(list.contains("once, <t:"), "{list}");
+    wait::until(SOON, "the run", async || {
+        (scene.count("schedule_run_steps WHERE state = 'running'").await == 1).then_some(())
+    })
+    .await;
+    let cancelled = scene.look(&ann, &format!("/schedule cancel schedule:#{id}")).await;
+    assert!(cancelled.contains("Run cancelled"), "{cancelled}");
+    assert_eq!(scene.count("operations WHERE action = 'restart'").await, 0);
+    scene.assert_clean();
+}

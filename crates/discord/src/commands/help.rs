@@ -11,7 +11,8 @@ const SERVERS: &str = "`/server create` makes one, `/server start`, `stop` and `
                        `/server command` speaks to it. `/server hold` keeps schedules away for a while. `/server share` \
                        lets others act on yours, and `/server leave` gives up what others shared with you.";
 const SCHEDULES: &str = "`/schedule create` starts or stops a server by the clock of your time zone. Choose a time from the \
-                         list, or type a cron expression. `/schedule preview` shows when it would run.";
+                         list, or type a cron expression. `/schedule preview` shows when it would run. `steps:` does more \
+                         than one thing: `say Back soon; wait 1m; restart`. `/schedule history` shows how it went.";
 const KEYS: &str = "`/apikey create` makes a key for programs of yours. It is shown once, to you alone.";
 
 pub(crate) fn show(context: &Context) -> Answer {

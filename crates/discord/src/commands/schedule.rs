@@ -2,10 +2,18 @@
 
 use std::collections::HashMap;
 
-use agis_base::{Reach, ServerId};
-use agis_scheduler::{Action, MissedRunPolicy, NewSchedule, Schedule, ScheduleChange, Timing, store::Query};
+use agis_base::{Reach, ServerId, Span};
+use agis_scheduler::{
+    Action, FiringId, Kind, MissedRunPolicy, NewSchedule, RunState, Schedule, ScheduleChange, SchedulesError, Timing,
+    TimingError, Trigger, Work, Zone,
+    service::RunNow,
+    store::{Query, RunsQuery},
+    work::{Deed, PlayersAre, Step, When},
+};
 use agis_servers::{
+    Server,
     access::Permission,
+    operation::Action as ServerAction,
     store::{Page, ServerFilter},
 };
 use chrono::Utc;
@@ -19,7 +27,7 @@ use crate::{
     find,
     once::{self, once},
     pages::{Piece, read_for},
-    render::schedule as page,
+    render::{schedule as page, text::plain},
     wording::Refusal,
 };
 
@@ -27,21 +35,28 @@ use crate::{
 pub(crate) const ACTIONS: &[(&str, &str)] = &[("start", "start"), ("stop", "stop"), ("restart", "restart")];
 /// Policies for missed runs: label and word.
 pub(crate) const POLICIES: &[(&str, &str)] = &[("run the latest of them, late", "run_once"), ("skip them", "skip")];
+/// Conditions about players: label and word.
+pub(crate) const PLAYERS: &[(&str, &str)] = &[
+    ("anybody (default)", "any"),
+    ("nobody; skip the run otherwise", "empty"),
+    ("nobody; wait up to two hours for that", "wait"),
+];
+/// Time for which a run waits for players to leave.
+const PATIENCE: Span = Span::of_minutes(120);
+/// Runs in a history.
+const HISTORY: u32 = 10;
 const RUNS: usize = 5;
 /// Maximum number of servers that are read for their names.
 const SERVERS: u32 = 200;
 
 pub(crate) async fn create(context: &Context, call: &Call, args: &Args) -> Result<Answer, Refusal> {
     let services = &context.services;
-    let timing = timing(args)?;
-    let action = args.needed("action")?.to_lowercase();
-    let action = Action::from_word(&action)
-        .ok_or_else(|| Refusal::refused("A schedule can `start`, `stop` or `restart` a server."))?;
+    let (trigger, work) = (trigger(args)?, work(args)?);
     let policy = args.text("missed").and_then(|word| MissedRunPolicy::from_word(&word)).unwrap_or_default();
     let (server, _) = find::server(services, call, &args.needed("server")?).await?;
     services.servers.allowed(&call.user, server.id, Permission::Schedule).await?;
     let owner = call.user.clone();
-    let new = NewSchedule { server: server.id, owner, action, timing, enabled: true, missed_run_policy: policy };
+    let new = NewSchedule { server: server.id, owner, work, trigger, enabled: true, missed_run_policy: policy };
     let schedule = once(services, call, "schedule create", |once| async move {
         Ok(services.schedules.create(new, Some(&once)).await?)
     })
@@ -70,7 +85,7 @@ pub(crate) async fn list_page(
         user: call.user.clone(),
         reach: Reach::Every,
         server,
-        action: None,
+        kind: None,
         enabled: None,
         after: None,
         limit: read_for(number),
@@ -111,20 +126,153 @@ pub(crate) async fn switch(context: &Context, call: &Call, args: &Args, on: bool
     Ok(shown(if on { "Schedule enabled" } else { "Schedule disabled" }, &schedule, &name).into())
 }
 
-/// Runs a schedule's action now, in the name of the caller.
+/// Stops or restarts a server after warnings: a schedule that fires once, now.
+pub(crate) async fn announced(
+    context: &Context,
+    call: &Call,
+    server: &Server,
+    action: ServerAction,
+    warn: &str,
+) -> Result<Answer, Refusal> {
+    let services = &context.services;
+    let action =
+        Action::from_word(action.as_str()).ok_or_else(|| Refusal::refused("`warn` is for a stop or a restart."))?;
+    let mut work = Work::of(action);
+    warned(&mut work, warn)?;
+    services.servers.allowed(&call.user, server.id, Permission::Schedule).await?;
+    let (owner, trigger) = (call.user.clone(), Trigger::At(Utc::now()));
+    let new = NewSchedule {
+        server: server.id,
+        owner,
+        work,
+        trigger,
+        enabled: true,
+        missed_run_policy: MissedRunPolicy::Skip,
+    };
+    let schedule = once(services, call, "server announced", |once| async move {
+        Ok(services.schedules.create(new, Some(&once)).await?)
+    })
+    .await?;
+    Ok(page::announced(&schedule, &server.name).into())
+}
+
+/// Runs a schedule now: a single action in the name of the caller, steps in that of its maker.
 pub(crate) async fn run_now(context: &Context, call: &Call, args: &Args) -> Result<Answer, Refusal> {
     let services = &context.services;
     let schedule = find::schedule(services, call, &args.needed("schedule")?).await?;
-    let (server, _) = services.servers.get(&call.user, schedule.server).await?;
-    let request = call.request(server.id, schedule.action.into(), once::key(call));
-    let operation = services.servers.request(request).await?;
-    Ok(Follow { server, operation }.begin())
+    match services.schedules.run_now(&call.user, &Reach::Every, schedule.id).await? {
+        RunNow::Action(action) => {
+            let (server, _) = services.servers.get(&call.user, schedule.server).await?;
+            let operation = services.servers.request(call.request(server.id, action.into(), once::key(call))).await?;
+            Ok(Follow { server, operation }.begin())
+        }
+        RunNow::Run(run) => {
+            let run = services.schedules.run(&call.user, &Reach::Every, run).await?;
+            let name = find::name(services, call, schedule.server).await;
+            Ok(page::begun(&schedule, &name, &run).into())
+        }
+    }
+}
+
+/// Shows the last runs of a schedule, and the steps of the latest.
+pub(crate) async fn history(context: &Context, call: &Call, args: &Args) -> Result<Answer, Refusal> {
+    let services = &context.services;
+    let schedule = find::schedule(services, call, &args.needed("schedule")?).await?;
+    let query = RunsQuery { state: None, before: None, limit: HISTORY };
+    let mut runs = services.schedules.runs(&call.user, &Reach::Every, schedule.id, query).await?;
+    let latest = match runs.first() {
+        Some(run) => {
+            let id = FiringId { schedule: schedule.id, slot: run.slot };
+            Some(services.schedules.run(&call.user, &Reach::Every, id).await?)
+        }
+        None => None,
+    };
+    let mut latest = latest.filter(|latest| latest.run.kind == Kind::Steps);
+    // The reason of a failure may quote the console.
+    if services.servers.allowed(&call.user, schedule.server, Permission::Read).await.is_err() {
+        let failed = runs.iter_mut().filter(|run| run.state == RunState::Failed).map(|run| &mut run.reason);
+        let steps = latest.iter_mut().flat_map(|latest| &mut latest.steps);
+        failed.chain(steps.map(|step| &mut step.reason)).for_each(|reason| *reason = None);
+    }
+    let name = find::name(services, call, schedule.server).await;
+    Ok(page::history(&schedule, &name, &runs, latest.as_ref()).into())
+}
+
+/// Ends the run of a schedule that goes on.
+pub(crate) async fn cancel(context: &Context, call: &Call, args: &Args) -> Result<Answer, Refusal> {
+    let services = &context.services;
+    let schedule = find::schedule(services, call, &args.needed("schedule")?).await?;
+    let query = RunsQuery { state: Some(RunState::Pending), before: None, limit: 1 };
+    let open = services.schedules.runs(&call.user, &Reach::Every, schedule.id, query).await?;
+    let run = open.first().ok_or(SchedulesError::NotCancellable)?;
+    let id = FiringId { schedule: schedule.id, slot: run.slot };
+    let run = services.schedules.cancel(&call.user, &Reach::Every, id).await?;
+    let name = find::name(services, call, schedule.server).await;
+    Ok(page::cancelled(&schedule, &name, &run).into())
 }
 
 pub(crate) fn preview(context: &Context, args: &Args) -> Result<Answer, Refusal> {
     let timing = timing(args)?;
     let runs = context.services.schedules.preview(&timing, Utc::now(), RUNS)?;
     Ok(page::preview(&timing, &runs).into())
+}
+
+/// Reads the cause of the runs: an expression, or an instant in the zone.
+fn trigger(args: &Args) -> Result<Trigger, Refusal> {
+    match (args.text("cron"), args.text("at")) {
+        (Some(_), None) => Ok(Trigger::Cron(timing(args)?)),
+        (None, Some(at)) => {
+            let zone = args.text("timezone").unwrap_or_else(|| "UTC".to_owned());
+            let zone = Zone::named(zone.trim()).ok_or(TimingError::Zone(zone))?;
+            let at = zone.instant(&at).ok_or_else(|| {
+                Refusal::refused("I cannot read `at`. Write a date and a time, such as `2026-12-24 20:00`.")
+            })?;
+            Ok(Trigger::At(at))
+        }
+        (Some(_), Some(_)) => Err(Refusal::refused("Give either `cron`, or `at` for a schedule that runs once.")),
+        (None, None) => Err(Refusal::refused("Give `cron`, or `at` for a schedule that runs once.")),
+    }
+}
+
+/// Reads the work of each run.
+fn work(args: &Args) -> Result<Work, Refusal> {
+    let mut work = match (args.text("action"), args.text("steps")) {
+        (Some(action), None) => {
+            let action = Action::from_word(&action.to_lowercase())
+                .ok_or_else(|| Refusal::refused("A schedule can `start`, `stop` or `restart` a server."))?;
+            Work::of(action)
+        }
+        (None, Some(steps)) => {
+            Work::of_lines(&steps.replace(';', "\n")).map_err(|error| Refusal::Refused(plain(&error.to_string())))?
+        }
+        (Some(_), Some(_)) => return Err(Refusal::refused("Give either `action`, or `steps` for more than one.")),
+        (None, None) => return Err(Refusal::refused("Give an `action`, or `steps` for more than one.")),
+    };
+    if let Some(warn) = args.text("warn") {
+        warned(&mut work, &warn)?;
+    }
+    let patient = |defer| When { players: PlayersAre::Empty, defer, ..When::usual(&work.steps) };
+    work.when = match args.text("players").as_deref() {
+        Some("empty") => Some(patient(None)),
+        Some("wait") => Some(patient(Some(PATIENCE))),
+        _ => None,
+    };
+    work.check().map_err(SchedulesError::from)?;
+    Ok(work)
+}
+
+/// Adds a warning to the stop or the restart among the steps.
+fn warned(work: &mut Work, times: &str) -> Result<(), Refusal> {
+    let line = format!("stop warn {times}");
+    let Ok(Step { deed: Deed::Power { warning, .. }, .. }) = line.parse::<Step>() else {
+        return Err(Refusal::refused("I cannot read `warn`. Write times, the longest first, such as `15m 5m 1m`."));
+    };
+    let acts = work.steps.iter_mut().find_map(|step| match &mut step.deed {
+        Deed::Power { action: Action::Stop | Action::Restart, warning } => Some(warning),
+        _ => None,
+    });
+    *acts.ok_or_else(|| Refusal::refused("`warn` is for a stop or a restart."))? = warning;
+    Ok(())
 }
 
 fn timing(args: &Args) -> Result<Timing, Refusal> {

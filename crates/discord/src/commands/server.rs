@@ -16,7 +16,7 @@ use crate::{
     answer::Follow,
     call::{Args, Call},
     code::{Listed, Loss, confirm},
-    commands::label,
+    commands::{label, schedule},
     context::Context,
     find,
     once::{self, once, send},
@@ -92,7 +92,7 @@ pub(crate) async fn info(context: &Context, call: &Call, args: &Args) -> Result<
             user: call.user.clone(),
             reach: Reach::Every,
             server: Some(server.id),
-            action: None,
+            kind: None,
             enabled: None,
             after: None,
             limit: COUNTED,
@@ -135,6 +135,9 @@ async fn abilities(context: &Context, server: &Server) -> Result<Abilities, Refu
 /// Requests an operation. The transaction that accepts it checks the caller's permission.
 pub(crate) async fn act(context: &Context, call: &Call, args: &Args, action: Action) -> Result<Answer, Refusal> {
     let (server, _) = find::server(&context.services, call, &args.needed("server")?).await?;
+    if let Some(warn) = args.text("warn") {
+        return schedule::announced(context, call, &server, action, &warn).await;
+    }
     let request = call.request(server.id, action, once::key(call));
     let operation = context.services.servers.request(request).await?;
     Ok(Follow { server, operation }.begin())

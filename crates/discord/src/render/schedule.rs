@@ -1,7 +1,12 @@
 //! Messages about schedules, with their timing in words.
 
 use agis_base::Timestamp;
-use agis_scheduler::{Action, Schedule, Timing};
+use agis_scheduler::{
+    Run, RunState, RunWithSteps, Schedule, Timing, Trigger, Work,
+    chain::{StepRun, StepState},
+    service::why,
+    work::{PlayersAre, ServerIs},
+};
 use twilight_model::channel::message::component::Button;
 
 use super::{
@@ -12,15 +17,20 @@ use crate::{answer::Message, pages::Piece};
 
 /// Describes the timing in words; falls back to the stored text if it cannot be read.
 pub(crate) fn words(schedule: &Schedule) -> String {
-    match schedule.timing() {
-        Ok(timing) => timing.to_string(),
-        Err(_) => format!("{} {}", schedule.cron_expression, schedule.timezone),
+    match schedule.trigger() {
+        Ok(Trigger::Cron(timing)) => timing.to_string(),
+        Ok(Trigger::At(at)) => format!("once, {}", at.format("%Y-%m-%d %H:%M UTC")),
+        Err(_) => format!("{} {}", schedule.cron_expression.as_deref().unwrap_or_default(), schedule.timezone),
     }
 }
 
 /// Describes the timing within markdown.
 fn told(schedule: &Schedule) -> String {
-    schedule.timing().map_or_else(|_| plain(&words(schedule)), |timing| said(&timing))
+    match schedule.trigger() {
+        Ok(Trigger::Cron(timing)) => said(&timing),
+        Ok(Trigger::At(at)) => format!("once, {}", full(at)),
+        Err(_) => plain(&words(schedule)),
+    }
 }
 
 /// Escapes our own words: the names of fields have stars.
@@ -30,10 +40,16 @@ fn said(timing: &Timing) -> String {
 
 /// Shows a schedule of this server, with its next runs.
 pub(crate) fn one(title: &str, schedule: &Schedule, server: &str, runs: &[Timestamp]) -> Message {
-    let text = format!("**{}** {}\n{}", doing(schedule.action), plain(server), told(schedule));
+    let text = format!("**{}** {}\n{}", doing(&schedule.work), plain(server), told(schedule));
     let colour = if schedule.enabled { Colour::Calm } else { Colour::Moving };
-    let mut card = Card::new(colour).titled(title).says(&text).fact("Cron", &code(&schedule.cron_expression));
-    if let Ok(timing) = schedule.timing() {
+    let mut card = Card::new(colour).titled(title).says(&text);
+    if let Some(cron) = &schedule.cron_expression {
+        card = card.fact("Cron", &code(cron));
+    }
+    if schedule.work.action().is_none() {
+        card = card.field_of("Steps", &steps(&schedule.work)).field("Only if", &condition(&schedule.work));
+    }
+    if let Ok(Trigger::Cron(timing)) = schedule.trigger() {
         card = warned(card, &timing);
     }
     card = if schedule.enabled { next(card, runs) } else { card.field("Next runs", "None: it is disabled.") };
@@ -73,13 +89,13 @@ fn line(schedule: &Schedule, server: &str) -> String {
         (None, None) => "disabled".to_owned(),
     };
     let mark = if schedule.enabled { "⏰" } else { "⏸️" };
-    let (doing, server, words) = (doing(schedule.action), plain(server), cut(&told(schedule), 100));
+    let (doing, server, words) = (doing(&schedule.work), plain(server), cut(&told(schedule), 100));
     format!("{mark} **{}** · {doing} {server} · {words} · {next}", schedule.id)
 }
 
 /// Asks before a schedule is deleted.
 pub(crate) fn lose(schedule: &Schedule, server: &str, buttons: Vec<Button>) -> Message {
-    let (doing, server, words) = (doing(schedule.action), plain(server), told(schedule));
+    let (doing, server, words) = (doing(&schedule.work), plain(server), told(schedule));
     let text = format!(
         "Schedule {} · {doing} {server} · {words}\nIts history goes with it. `/schedule disable` keeps it. You have five \
          minutes to decide.",
@@ -88,11 +104,107 @@ pub(crate) fn lose(schedule: &Schedule, server: &str, buttons: Vec<Button>) -> M
     Card::new(Colour::Bad).titled("Delete this schedule?").says(&text).buttons(buttons).into_message()
 }
 
-/// Describes the action, before the server's name.
-pub(crate) fn doing(action: Action) -> &'static str {
-    match action {
-        Action::Start => "Start",
-        Action::Stop => "Stop",
-        Action::Restart => "Restart",
+/// Describes the work, before the server's name.
+pub(crate) fn doing(work: &Work) -> &'static str {
+    match work.action() {
+        Some(agis_scheduler::Action::Start) => "Start",
+        Some(agis_scheduler::Action::Stop) => "Stop",
+        Some(agis_scheduler::Action::Restart) => "Restart",
+        None => "Steps on",
     }
+}
+
+/// Lists the steps of work.
+fn steps(work: &Work) -> Vec<String> {
+    work.to_string().lines().zip(1..).map(|(line, number)| format!("{number}. {}", plain(line))).collect()
+}
+
+/// Describes the condition under which a run begins.
+fn condition(work: &Work) -> String {
+    let when = work.when();
+    let server = match when.server {
+        ServerIs::Running => "the server should be running",
+        ServerIs::Stopped => "the server is stopped",
+        ServerIs::Any => "at any time",
+    };
+    match (when.players, when.defer) {
+        (PlayersAre::Any, _) => server.to_owned(),
+        (PlayersAre::Empty, None) => format!("{server}, and nobody plays"),
+        (PlayersAre::Empty, Some(defer)) => format!("{server}, and nobody plays; it waits up to {defer} for that"),
+    }
+}
+
+/// Tells that a run has begun.
+pub(crate) fn begun(schedule: &Schedule, server: &str, run: &RunWithSteps) -> Message {
+    let text = format!(
+        "Schedule {} on {} begins {}. `/schedule history` shows how it goes, `/schedule cancel` ends it.",
+        schedule.id,
+        plain(server),
+        relative(run.run.slot)
+    );
+    let card = Card::new(Colour::Moving).titled("Run begun").says(&text);
+    card.field_of("Steps", &steps(&schedule.work)).into_message()
+}
+
+/// Tells that a server stops or restarts after warnings.
+pub(crate) fn announced(schedule: &Schedule, server: &str) -> Message {
+    let lines: Vec<_> = schedule.at.map(|at| schedule.work.clock(at)).unwrap_or_default();
+    let lines: Vec<_> = lines
+        .iter()
+        .filter(|(_, step)| !step.starts_with("wait "))
+        .map(|(at, step)| format!("{} · {}", relative(*at), plain(step)))
+        .collect();
+    let text = format!("**{}** with warnings. `/schedule cancel` with `#{}` calls it off.", plain(server), schedule.id);
+    Card::new(Colour::Moving).titled("Announced").says(&text).field_of("On the clock", &lines).into_message()
+}
+
+/// Tells that a run ends.
+pub(crate) fn cancelled(schedule: &Schedule, server: &str, run: &RunWithSteps) -> Message {
+    let text = format!(
+        "The run of schedule {} on {} that was due {} does nothing more. An operation that has begun goes on.",
+        schedule.id,
+        plain(server),
+        relative(run.run.slot)
+    );
+    Card::new(Colour::Calm).titled("Run cancelled").says(&text).into_message()
+}
+
+/// Shows the last runs of a schedule, and the steps of the latest.
+pub(crate) fn history(schedule: &Schedule, server: &str, runs: &[Run], latest: Option<&RunWithSteps>) -> Message {
+    let title = format!("Runs of schedule {}", schedule.id);
+    let card = Card::new(Colour::Calm).titled(&title).says(&format!("**{}** {}", doing(&schedule.work), plain(server)));
+    if runs.is_empty() {
+        return card.field("Runs", "None yet.").into_message();
+    }
+    let runs: Vec<_> = runs.iter().map(run_line).collect();
+    let card = card.field_of("Runs", &runs);
+    let Some(latest) = latest else { return card.into_message() };
+    let steps: Vec<_> = latest.steps.iter().zip(1..).map(|(step, number)| step_line(number, step)).collect();
+    let none = ["It has not begun.".to_owned()];
+    card.field_of("Steps of the latest", if steps.is_empty() { &none } else { &steps }).into_message()
+}
+
+fn run_line(run: &Run) -> String {
+    let mark = match run.state {
+        RunState::Pending => "⏳",
+        RunState::Succeeded => "✅",
+        RunState::Failed => "❌",
+        RunState::Skipped => "⏭️",
+        RunState::Missed => "💤",
+    };
+    let reason = run.reason.as_deref().map(|reason| format!(": {}", cut(&plain(why(reason)), 120))).unwrap_or_default();
+    format!("{mark} {} · {}{reason}", full(run.slot), run.state)
+}
+
+fn step_line(number: usize, run: &StepRun) -> String {
+    let mark = match run.state {
+        StepState::Waiting => "▫️",
+        StepState::Running => "⏳",
+        StepState::Succeeded => "✅",
+        StepState::Failed => "❌",
+        StepState::Skipped => "⏭️",
+    };
+    let at = run.started_at.map(|at| format!(" · {}", relative(at))).unwrap_or_default();
+    let reason = run.reason.as_deref().map(|reason| format!(": {}", cut(&plain(why(reason)), 120))).unwrap_or_default();
+    format!("{mark} {number}. {}{at}{reason}", cut(&plain(&run.step.deed.to_string()), 80))
 }

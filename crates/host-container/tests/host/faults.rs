@@ -42,7 +42,7 @@ async fn game_that_its_engine_told_to_end_has_crashed() {
     let crash = ended(1, "its container was stopped, and not by AGIS");
     eventually(async || host.observe(ONE).await == Ok(crash.clone())).await;
     start(&host, ONE, 2, &demo(&[], "")).await.expect("a start");
-    assert_eq!(stop(&*host, ONE, 3).await, Ok(Reached::Stopped));
+    assert_eq!(stop(&host, ONE, 3).await, Ok(Reached::Stopped));
     assert_eq!(host.observe(ONE).await, Ok(ended(2, "stopped")));
     over.cancel();
     listener.await.expect("it ends");

@@ -117,7 +117,7 @@ async fn flooding_game_keeps_its_first_lines_and_stops() {
     let bench = Bench::new();
     let host = bench.host();
     let game = bench::script(
-        "trap 'while :; do echo more; done' TERM; echo first; x=$(printf %01000d 7); while :; do echo $x; done",
+        "trap 'while :; do echo $x; done' TERM; echo first; x=$(printf %01000d 7); while :; do echo $x; done",
         "limits = { console = '1MiB/s' }\nready = { when = { log = 'first' } }\nstop = { how = { signal = 'SIGTERM' }, grace_s = 1 }",
     );
     bench.start(&host, ONE, 1, &game).await.expect("it starts");

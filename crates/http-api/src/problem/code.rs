@@ -83,6 +83,8 @@ codes! {
     TooManyShares = "too_many_shares", CONFLICT,
         "The server is shared with as many members and roles as allowed, or as many servers are shared with this one.";
     Deleting = "deleting", CONFLICT, "The server is being deleted and takes no other operation.";
+    Gate = "condition_not_met", CONFLICT, "The condition of the schedule's runs is not met: the server is stopped, say, or people play.";
+    RunEnded = "run_ended", CONFLICT, "The run has ended, or has no steps that could be cancelled.";
     NoHost = "no_host", CONFLICT, "The server was created by an earlier version, and no host runs it.";
     UnfitSettings = "unfit_settings", CONFLICT,
         "The server was not restarted, since it cannot start with its settings; `detail` says why.";

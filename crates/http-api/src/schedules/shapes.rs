@@ -3,11 +3,12 @@
 use std::ops::Range;
 
 use agis_base::{OperationId, ScheduleId, ServerId, Timestamp, UserId};
-use agis_scheduler::{Run, Schedule, Timing, Zone};
+use agis_scheduler::{Run, Schedule, Timing, Work, Zone};
 use chrono::{Datelike, NaiveDateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::steps::{self, StepDto, WhenDto};
 use crate::{body::Number, page::list_query, problem::Problem, words};
 
 const NEXT_RUNS: usize = 5;
@@ -22,16 +23,36 @@ pub(super) const YEARS: Range<i32> = 1970..10_000;
 #[serde(deny_unknown_fields)]
 #[schema(as = NewSchedule, examples(json!({
     "server_id": 7, "action": "start", "cron_expression": "30 18 * * 5", "timezone": "Europe/Berlin"
+}), json!({
+    "server_id": 7, "cron_expression": "0 4 * * *", "timezone": "Europe/Berlin",
+    "steps": [{ "do": "command", "command": "save-all", "on_error": "continue" }, { "do": "restart", "warn": ["15m", "5m", "1m"] }],
+    "when": { "server": "running", "players": "empty", "defer": "2h" }
 })))]
 pub(crate) struct CreateSchedule {
     /// A server that is yours, or that its owner lets you schedule.
     #[schema(value_type = i32, minimum = 1)]
     pub(super) server_id: Number<i32>,
-    #[schema(value_type = words::ScheduleAction)]
-    pub(super) action: String,
+    /// The short form of one step.
+    #[schema(value_type = Option<words::ScheduleAction>)]
+    pub(super) action: Option<String>,
+    /// The steps of each run, in place of `action`. A step begins when the one before it has ended. Together with
+    /// `finally` there are at most ten.
+    #[schema(min_items = 1, max_items = 10)]
+    pub(super) steps: Option<Vec<StepDto>>,
+    /// Steps that follow however the others ended, unless a person ended the run.
+    #[schema(max_items = 10)]
+    pub(super) finally: Option<Vec<StepDto>>,
+    /// Absent: a run that first stops or restarts the server begins only if the server should be running.
+    pub(super) when: Option<WhenDto>,
+    /// The fate of a run that is due while an earlier one of the schedule has not ended. Absent: `skip`.
+    #[schema(value_type = Option<words::Overlap>)]
+    pub(super) overlap: Option<String>,
     /// Five fields as in crontab(5), or a nickname such as `@daily`.
     #[schema(min_length = 6, max_length = 100, examples("30 18 * * 5", "*/15 8-22 * * mon-fri", "@daily"))]
-    pub(super) cron_expression: String,
+    pub(super) cron_expression: Option<String>,
+    /// The instant of a schedule that runs once, in place of `cron_expression`.
+    #[schema(value_type = Option<String>, format = DateTime, examples("2026-12-24T20:00:00+01:00"))]
+    pub(super) at: Option<String>,
     /// The IANA name of a time zone.
     #[schema(default = "UTC", max_length = 50, examples("Europe/Berlin", "America/New_York", "UTC"))]
     pub(super) timezone: Option<String>,
@@ -48,11 +69,26 @@ pub(crate) struct CreateSchedule {
 #[serde(deny_unknown_fields)]
 #[schema(as = ScheduleChange, examples(json!({ "cron_expression": "0 19 * * 5" }), json!({ "enabled": false })))]
 pub(crate) struct ChangeSchedule {
+    /// The short form of one step.
     #[schema(value_type = Option<words::ScheduleAction>)]
     pub(super) action: Option<String>,
+    /// The steps of each run, in place of `action`.
+    #[schema(min_items = 1, max_items = 10)]
+    pub(super) steps: Option<Vec<StepDto>>,
+    /// Steps that follow however the others ended, unless a person ended the run.
+    #[schema(max_items = 10)]
+    pub(super) finally: Option<Vec<StepDto>>,
+    /// The condition under which a run begins.
+    pub(super) when: Option<WhenDto>,
+    /// The fate of a run that is due while an earlier one of the schedule has not ended.
+    #[schema(value_type = Option<words::Overlap>)]
+    pub(super) overlap: Option<String>,
     /// Five fields as in crontab(5), or a nickname such as `@daily`.
     #[schema(min_length = 6, max_length = 100, examples("0 19 * * 5"))]
     pub(super) cron_expression: Option<String>,
+    /// The instant of a schedule that runs once, in place of `cron_expression`.
+    #[schema(value_type = Option<String>, format = DateTime, examples("2026-12-24T20:00:00+01:00"))]
+    pub(super) at: Option<String>,
     /// The IANA name of a time zone.
     #[schema(max_length = 50, examples("Europe/Berlin"))]
     pub(super) timezone: Option<String>,
@@ -82,15 +118,25 @@ pub(crate) struct PreviewSchedule {
     /// The number of runs to return.
     #[schema(value_type = Option<i32>, minimum = 1, maximum = 100, default = 5)]
     count: Option<Number<i64>>,
+    /// Steps to show on the clock, as in a schedule.
+    #[schema(min_items = 1, max_items = 10)]
+    pub(super) steps: Option<Vec<StepDto>>,
+    /// Steps that follow however the others ended.
+    #[schema(max_items = 10)]
+    pub(super) finally: Option<Vec<StepDto>>,
+}
+
+/// Reads an instant of a body.
+pub(super) fn instant(field: &str, text: &str) -> Result<Timestamp, Problem> {
+    let known = text.parse::<Timestamp>().ok().filter(|at| YEARS.contains(&at.year()));
+    known.ok_or_else(|| {
+        Problem::invalid_value(field, "is a date and time such as 2026-03-07T00:00:00-05:00, from 1970 to 9999")
+    })
 }
 
 impl PreviewSchedule {
     pub(super) fn from(&self) -> Result<Timestamp, Problem> {
-        let Some(from) = &self.from else { return Ok(Utc::now()) };
-        let known = from.parse::<Timestamp>().ok().filter(|from| YEARS.contains(&from.year()));
-        known.ok_or_else(|| {
-            Problem::invalid_value("from", "is a date and time such as 2026-03-07T00:00:00-05:00, from 1970 to 9999")
-        })
+        self.from.as_deref().map_or_else(|| Ok(Utc::now()), |from| instant("from", from))
     }
 
     pub(super) fn count(&self) -> Result<usize, Problem> {
@@ -105,8 +151,8 @@ list_query! {
         /// Schedules of this server.
         #[param(value_type = Option<i32>, minimum = 1)]
         server_id,
-        /// Schedules with this action.
-        #[param(value_type = Option<words::ScheduleAction>)]
+        /// Schedules with this action; `steps`: with more than one.
+        #[param(value_type = Option<words::RunKind>)]
         action,
         /// True: enabled schedules. False: disabled ones.
         #[param(value_type = Option<bool>)]
@@ -116,8 +162,8 @@ list_query! {
 
 list_query! {
     ServerSchedulesQuery {
-        /// Schedules with this action.
-        #[param(value_type = Option<words::ScheduleAction>)]
+        /// Schedules with this action; `steps`: with more than one.
+        #[param(value_type = Option<words::RunKind>)]
         action,
         /// True: enabled schedules. False: disabled ones.
         #[param(value_type = Option<bool>)]
@@ -136,7 +182,9 @@ list_query! {
 /// A schedule.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Schedule, examples(json!({
-    "id": 3, "server_id": 7, "actor": "123456789012345678", "action": "start", "cron_expression": "30 18 * * 5", "timezone": "Europe/Berlin",
+    "id": 3, "server_id": 7, "actor": "123456789012345678", "action": "start", "steps": [{ "do": "start" }], "finally": [],
+    "when": { "server": "any", "players": "any", "defer": null }, "overlap": "skip",
+    "cron_expression": "30 18 * * 5", "timezone": "Europe/Berlin", "at": null,
     "enabled": true, "disabled_reason": null, "missed_run_policy": "run_once", "last_run": "2026-11-20T17:30:00Z",
     "next_run": "2026-11-27T17:30:00Z", "next_runs": ["2026-11-27T18:30:00+01:00", "2026-12-04T18:30:00+01:00"], "warnings": [],
     "created_at": "2026-11-01T10:00:00Z", "updated_at": "2026-11-01T10:00:00Z"
@@ -149,10 +197,23 @@ pub(crate) struct ScheduleDto {
     /// The Discord id of the user who made it. It acts for them.
     #[schema(value_type = String)]
     actor: UserId,
-    #[schema(value_type = words::ScheduleAction)]
+    /// The action of each run, or `steps` if it is more than one.
+    #[schema(value_type = words::RunKind)]
     action: &'static str,
-    cron_expression: String,
+    /// The steps of each run.
+    steps: Vec<StepDto>,
+    /// Steps that follow however the others ended, unless a person ended the run.
+    finally: Vec<StepDto>,
+    /// The condition under which a run begins.
+    when: WhenDto,
+    #[schema(value_type = words::Overlap)]
+    overlap: &'static str,
+    /// Null if it runs once.
+    cron_expression: Option<String>,
     timezone: String,
+    /// The instant at which it runs once. Null if it has an expression.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    at: Option<Timestamp>,
     /// Whether the schedule fires.
     enabled: bool,
     /// Why AGIS disabled it. Null where a person did, and while it is enabled.
@@ -184,18 +245,24 @@ impl ScheduleDto {
 impl From<Schedule> for ScheduleDto {
     fn from(schedule: Schedule) -> Self {
         // A schedule of an older version that cannot be parsed has no next runs.
-        let next_runs = schedule.timing().ok().map(|timing| {
+        let next_runs = schedule.trigger().ok().map(|trigger| {
+            let zone = trigger.timing().map(|timing| timing.zone.clone()).or_else(|| Zone::named(&schedule.timezone));
             let runs = schedule.next_runs(Utc::now(), NEXT_RUNS);
-            runs.into_iter().map(|at| local(at, &timing.zone)).collect()
+            runs.into_iter().map(|at| zone.as_ref().map_or_else(|| at.to_string(), |zone| local(at, zone))).collect()
         });
         let warnings = schedule.warnings();
         Self {
             id: schedule.id,
             server_id: schedule.server,
             actor: schedule.owner,
-            action: schedule.action.as_str(),
+            action: schedule.work.kind().as_str(),
+            steps: steps::shown(&schedule.work.steps),
+            finally: steps::shown(&schedule.work.finally),
+            when: schedule.work.when().into(),
+            overlap: schedule.work.overlap.as_str(),
             cron_expression: schedule.cron_expression,
             timezone: schedule.timezone,
+            at: schedule.at,
             enabled: schedule.enabled,
             disabled_reason: schedule.disabled_reason,
             missed_run_policy: schedule.missed_run_policy.as_str(),
@@ -212,7 +279,8 @@ impl From<Schedule> for ScheduleDto {
 /// Entry of a schedule's history.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Run, examples(json!({
-    "slot": "2026-11-20T17:30:00Z", "state": "succeeded", "reason": null, "lateness_ms": 3, "slots": 1,
+    "slot": "2026-11-20T17:30:00Z", "action": "start", "state": "succeeded", "reason": null, "lateness_ms": 3, "slots": 1,
+    "ended_at": "2026-11-20T17:30:04Z",
     "operation_id": "0199d3a0-4b5c-7def-8123-456789abcdef"
 })))]
 pub(crate) struct RunDto {
@@ -223,6 +291,9 @@ pub(crate) struct RunDto {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(value_type = Vec<String>)]
     local_slots: Vec<NaiveDateTime>,
+    /// The action of the run, or `steps`: then `GET /schedules/{id}/runs/{slot}` shows them.
+    #[schema(value_type = words::RunKind)]
+    action: &'static str,
     #[schema(value_type = words::RunState)]
     state: &'static str,
     /// Why the run ended in this state.
@@ -232,9 +303,12 @@ pub(crate) struct RunDto {
     /// The number of slots in this entry: more than one where old missed ones were folded.
     #[schema(minimum = 1)]
     slots: i64,
-    /// The operation that the run started. Null where it started none.
+    /// The operation that the run started. Null where it started none, and for a run with steps.
     #[schema(value_type = Option<String>, format = "uuid")]
     operation_id: Option<OperationId>,
+    /// Null while it goes on.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    ended_at: Option<Timestamp>,
 }
 
 impl RunDto {
@@ -248,11 +322,13 @@ impl From<Run> for RunDto {
         Self {
             slot: run.slot,
             local_slots: run.local_slots,
+            action: run.kind.as_str(),
             state: run.state.as_str(),
             reason: run.reason,
             lateness_ms: run.lateness.num_milliseconds(),
             slots: run.slots,
             operation_id: run.operation,
+            ended_at: run.ended_at,
         }
     }
 }
@@ -260,7 +336,10 @@ impl From<Run> for RunDto {
 /// The next runs of a timing.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Preview, examples(json!({
-    "runs": [{ "at": "2026-03-08T07:00:00Z", "local": "2026-03-08T03:00:00-04:00" }], "warnings": []
+    "runs": [{
+        "at": "2026-03-08T07:00:00Z", "local": "2026-03-08T03:00:00-04:00",
+        "steps": [{ "at": "2026-03-08T07:00:00Z", "local": "2026-03-08T03:00:00-04:00", "step": "restart" }]
+    }], "warnings": []
 })))]
 pub(crate) struct PreviewDto {
     runs: Vec<PreviewRun>,
@@ -276,11 +355,31 @@ struct PreviewRun {
     /// The same moment, with the offset of the time zone.
     #[schema(format = DateTime)]
     local: String,
+    /// Its steps, at the earliest moment of each: an operation takes its time, and a state may be waited for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    steps: Vec<PreviewStep>,
+}
+
+/// A step on the clock.
+#[derive(Serialize, ToSchema)]
+struct PreviewStep {
+    #[schema(value_type = String, format = DateTime)]
+    at: Timestamp,
+    /// The same moment, with the offset of the time zone.
+    #[schema(format = DateTime)]
+    local: String,
+    /// The step in words, such as `say Back soon` or `wait until empty 2h`.
+    step: String,
 }
 
 impl PreviewDto {
-    pub(super) fn new(timing: &Timing, runs: Vec<Timestamp>) -> Self {
-        let runs = runs.into_iter().map(|at| PreviewRun { at, local: local(at, &timing.zone) });
+    pub(super) fn new(timing: &Timing, runs: Vec<Timestamp>, work: Option<&Work>) -> Self {
+        let steps = |at| {
+            let clock = work.map(|work| work.clock(at)).unwrap_or_default().into_iter();
+            let step = |(at, step): (Timestamp, String)| PreviewStep { at, local: local(at, &timing.zone), step };
+            clock.map(step).collect()
+        };
+        let runs = runs.into_iter().map(|at| PreviewRun { at, local: local(at, &timing.zone), steps: steps(at) });
         Self { runs: runs.collect(), warnings: timing.warnings() }
     }
 }

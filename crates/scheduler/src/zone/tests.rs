@@ -40,6 +40,23 @@ fn tzif(hours: i32, label: &str) -> Vec<u8> {
 }
 
 #[test]
+fn instant_is_read_by_the_clocks_of_the_zone() {
+    let berlin = Zone::named("Europe/Berlin").expect("a zone");
+    for (text, utc) in [
+        ("2026-12-24 20:00", "2026-12-24T19:00:00Z"),
+        (" 2026-07-01T20:00:30 ", "2026-07-01T18:00:30Z"),
+        ("2026-12-24T20:00:00-05:00", "2026-12-25T01:00:00Z"),
+        ("2026-03-29 02:30", "2026-03-29T01:30:00Z"),
+        ("2026-10-25 02:30", "2026-10-25T00:30:00Z"),
+    ] {
+        assert_eq!(berlin.instant(text), Some(utc.parse().expect("a time")), "{text}");
+    }
+    for text in ["", "soon", "20:00", "2026-13-01 20:00", "2026-12-24 20:00\0"] {
+        assert_eq!(berlin.instant(text), None, "{text}");
+    }
+}
+
+#[test]
 fn zone_name_ignores_case() {
     for (typed, name) in [("europe/berlin", "Europe/Berlin"), ("AMERICA/new_york", "America/New_York"), ("utc", "UTC")]
     {

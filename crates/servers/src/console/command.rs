@@ -84,7 +84,7 @@ pub struct Command {
 pub struct Answer {
     /// Id of the command.
     pub command: CommandId,
-    /// What is known of it.
+    /// Outcome, as far as it is known.
     pub sent: Sent,
 }
 

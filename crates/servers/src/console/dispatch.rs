@@ -34,7 +34,7 @@ pub struct Dispatch {
     pub line: String,
 }
 
-/// What is known of a command that its game may have got.
+/// Outcome of a command that its game may have got.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Sent {

@@ -91,8 +91,11 @@ mod tests {
         }
     }
 
+    /// Line, who comes by it (id and name), and who goes.
+    type Told<'a> = (&'a str, Option<(&'a str, &'a str)>, Option<&'a str>);
+
     /// Checks that these lines, which the games of Debian have written, say who comes and goes; and the others nothing.
-    fn check(query: &LogQuery, lines: &[(&str, Option<(&str, &str)>, Option<&str>)]) {
+    fn check(query: &LogQuery, lines: &[Told<'_>]) {
         for (line, comes, goes) in lines {
             let came = query.join.group(line).map(|id| (id, query.join.second_group(line).unwrap_or(id)));
             assert_eq!((came, query.leave.group(line)), (*comes, *goes), "{line}");

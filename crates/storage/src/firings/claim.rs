@@ -62,8 +62,10 @@ async fn move_on(conn: &mut AsyncPgConnection, due: &[Due]) -> Result<(), Fault<
         .collect();
     let reasons: Vec<_> = due
         .iter()
-        .map(|(_, planned, _)| match planned {
-            Ok((plan, _)) => plan.next_run.is_none().then_some("it never fires again"),
+        .map(|(schedule, planned, _)| match planned {
+            Ok((plan, _)) if plan.next_run.is_some() => None,
+            Ok(_) if schedule.at.is_some() => Some("it has run"),
+            Ok(_) => Some("it never fires again"),
             Err(reason) => Some(reason.as_str()),
         })
         .collect();
@@ -115,11 +117,11 @@ fn claimed(due: &[Due], written: &Written) -> Claimed {
     for (schedule, run, at) in runs(due) {
         let id = FiringId { schedule: schedule.id, slot: run.slot.at };
         let Some(operation) = written.get(&id) else { continue };
-        let Schedule { server, owner, action, .. } = schedule;
+        let Schedule { server, owner, .. } = schedule;
         match *operation {
-            None => claimed.ended.push((*action, run.state, run.slots)),
+            None => claimed.ended.push((schedule.kind(), run.state, run.slots)),
             Some(operation) => claimed.firings.push((
-                Firing { id, operation, server: *server, owner: owner.clone(), action: *action },
+                Firing { id, operation, server: *server, owner: owner.clone(), kind: schedule.kind() },
                 run.lateness(at).to_std().unwrap_or_default(),
             )),
         }

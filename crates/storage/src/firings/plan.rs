@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use agis_base::{OperationId, ScheduleId, StoreError, Timestamp};
 use agis_scheduler::{
-    FiringId, RunState, Schedule, Slot,
+    FiringId, Kind, RunState, Schedule, Slot, Trigger,
     firing::{self, Plan, PlannedRun, Standing},
+    zone,
 };
 use diesel::{
     dsl::sql,
@@ -19,6 +20,7 @@ use uuid::Uuid;
 use crate::{
     db::column,
     error::Fault,
+    notify::{OPERATIONS, ring},
     schema::{schedule_runs, server_schedules},
     word::stored,
 };
@@ -47,10 +49,16 @@ pub(crate) fn planned() -> _ {
 
 /// The plan, and the version of the time zone data that it was made by.
 pub(super) fn plan(schedule: &Schedule, planned: Planned, at: Timestamp) -> Result<(Plan, String), String> {
-    let timing = schedule.timing().map_err(|error| error.to_string())?;
+    let trigger = schedule.trigger().map_err(|error| error.to_string())?;
     let standing = planned.standing(schedule.next_run.unwrap_or(at));
-    let plan = firing::plan(&timing, schedule.missed_run_policy, &standing, at);
-    Ok((plan, timing.zone.version().to_string()))
+    let plan = firing::plan(&trigger, schedule.missed_run_policy, &standing, at);
+    Ok((plan, zone_version(&trigger)))
+}
+
+/// Returns the version of the time zone data that plans a trigger.
+pub(crate) fn zone_version(trigger: &Trigger) -> String {
+    let timing = trigger.timing().map(|timing| timing.zone.version().to_string());
+    timing.unwrap_or_else(|| zone::current().version().to_string())
 }
 
 /// The runs that were written, with the operations that the pending ones become.
@@ -72,8 +80,9 @@ pub(crate) async fn write<R: From<StoreError>>(
     // Column by column, so that it is one prepared statement however many there are: diesel's has one more for each row.
     let keys: Vec<Key> = diesel::sql_query(
         "insert into schedule_runs
-             (schedule_id, slot, action, local_slots, state, reason, slots, finished_at, operation_id)
-         select schedule, slot, action, local_slots::timestamp[], state, reason, slots, finished_at, operation
+             (schedule_id, slot, action, local_slots, state, reason, slots, finished_at, operation_id, look_at)
+         select schedule, slot, action, local_slots::timestamp[], state, reason, slots, finished_at, operation,
+                case when action = 'steps' and state = 'pending' then now() end
          from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9)
              as u(schedule, slot, action, local_slots, state, reason, slots, finished_at, operation)
          on conflict do nothing
@@ -81,7 +90,7 @@ pub(crate) async fn write<R: From<StoreError>>(
     )
     .bind::<Array<Integer>, _>(column(runs, |(schedule, ..)| schedule.id.0))
     .bind::<Array<Timestamptz>, _>(column(runs, |(_, run, _)| run.slot.at))
-    .bind::<Array<Text>, _>(column(runs, |(schedule, ..)| stored(schedule.action)))
+    .bind::<Array<Text>, _>(column(runs, |(schedule, ..)| stored(schedule.kind())))
     .bind::<Array<Text>, _>(column(runs, |(_, run, _)| local_slots(&run.slot)))
     .bind::<Array<Text>, _>(column(runs, |(_, run, _)| stored(run.state)))
     .bind::<Array<Nullable<Text>>, _>(column(runs, |(_, run, _)| run.reason))
@@ -90,6 +99,11 @@ pub(crate) async fn write<R: From<StoreError>>(
     .bind::<Array<Nullable<SqlUuid>>, _>(column(runs, |(_, run, _)| (!ended(run)).then(|| OperationId::new().0)))
     .get_results(conn)
     .await?;
+    let has_steps =
+        |(schedule, run, _): &(&Schedule, &PlannedRun, Timestamp)| !ended(run) && schedule.kind() == Kind::Steps;
+    if runs.iter().any(has_steps) {
+        ring(conn, OPERATIONS).await?;
+    }
     let id = |key: &Key| FiringId { schedule: ScheduleId(key.schedule_id), slot: key.slot };
     Ok(keys.into_iter().map(|key| (id(&key), key.operation_id.map(OperationId))).collect())
 }

@@ -18,6 +18,7 @@ use super::{
     write::{insert, update_servers},
 };
 use crate::{
+    chains,
     error::{Fault, understood},
     json::Json,
     notify::{OPERATIONS, ring},
@@ -45,11 +46,19 @@ pub(crate) async fn accept(
     let granted = granted(conn, requests, &servers).await?;
     let unfit = unfit(conn, requests, &servers, catalogue).await?;
     let known = known(conn, requests).await?;
-    let draft = Draft::new(requests, servers, slots, Standing { granted, purses, unfit }, known, at);
+    let steps = requests.iter().filter_map(|request| match request.identity {
+        Identity::Step { operation, .. } => Some(operation),
+        _ => None,
+    });
+    let overtaken = chains::overtaken(conn, steps.collect()).await?;
+    let draft = Draft::new(requests, servers, slots, Standing { granted, purses, unfit, overtaken }, known, at);
     let superseded = supersede(conn, &draft).await?;
     insert(conn, &draft.new).await?;
     update_servers(conn, &draft).await?;
     stats::add_commands(conn, &draft.commands()).await?;
+    for (by, servers) in &draft.ended_chains {
+        chains::interrupt_all(conn, servers, *by).await?;
+    }
     if !draft.new.is_empty() {
         ring(conn, OPERATIONS).await?;
     }
@@ -127,7 +136,9 @@ async fn known(
         match &request.identity {
             Identity::None | Identity::Restart { .. } => {}
             Identity::Key(key) => keys.push(key),
-            Identity::Firing { operation, .. } => drop(firings.insert(*operation, &request.identity)),
+            Identity::Firing { operation, .. } | Identity::Step { operation, .. } => {
+                firings.insert(*operation, &request.identity);
+            }
         }
     }
     let mut known = HashMap::new();

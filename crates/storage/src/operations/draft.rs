@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use agis_base::{ChannelId, OperationId, ServerId, Timestamp, Trace};
+use agis_scheduler::chain::EndedBy;
 use agis_servers::{
     Action, Operation, Origin, Request, Server, State,
     operation::{Identity, Refusal, SUPERSEDED},
@@ -28,6 +29,8 @@ pub(super) struct Standing {
     pub(super) purses: Purses,
     /// Servers that cannot start with their settings, with the reason.
     pub(super) unfit: BTreeMap<ServerId, String>,
+    /// Operations of steps whose run has ended.
+    pub(super) overtaken: Vec<OperationId>,
 }
 
 /// Decisions on the requests of one transaction, before they are written.
@@ -40,6 +43,8 @@ pub(super) struct Draft {
     pub(super) interrupted: BTreeSet<ServerId>,
     /// Servers that are gone with this transaction: no host has to do anything about them.
     pub(super) gone: BTreeSet<ServerId>,
+    /// Servers whose runs with steps end, by the cause.
+    pub(super) ended_chains: BTreeMap<EndedBy, Vec<ServerId>>,
     /// The latest slot of a schedule that was accepted for each server.
     pub(super) slots: BTreeMap<ServerId, Timestamp>,
 }
@@ -66,6 +71,7 @@ impl Draft {
             changed: BTreeMap::new(),
             interrupted: BTreeSet::new(),
             gone: BTreeSet::new(),
+            ended_chains: BTreeMap::new(),
             slots,
         };
         for request in requests {
@@ -76,7 +82,9 @@ impl Draft {
                     None => Answer::Refused(Refusal::NotFound),
                 },
             };
-            if let (Identity::Key(_) | Identity::Firing { .. }, Answer::New(place)) = (&request.identity, &answer) {
+            if let (Identity::Key(_) | Identity::Firing { .. } | Identity::Step { .. }, Answer::New(place)) =
+                (&request.identity, &answer)
+            {
                 known.insert(request.identity.clone(), Answer::New(*place));
             }
             draft.answers.push(answer);
@@ -97,7 +105,12 @@ impl Draft {
             Ok(decision) => decision,
             Err(refusal) => return Answer::Refused(refusal),
         };
-        if let Identity::Firing { operation, slot } = request.identity {
+        if let Identity::Step { operation, .. } = request.identity
+            && standing.overtaken.contains(&operation)
+        {
+            return Answer::Refused(Refusal::Overtaken);
+        }
+        if let Identity::Firing { operation, slot } | Identity::Step { operation, at: slot } = request.identity {
             if power::is_overtaken(slot, self.slots.get(&server.id).copied()) {
                 return self.overtaken(operation, request, server, at);
             }
@@ -108,6 +121,13 @@ impl Draft {
         standing.purses.follow(server);
         if decision.interrupts {
             self.interrupted.insert(server.id);
+        }
+        if request.is_by_person() {
+            match request.action {
+                Action::Stop => self.ended_chains.entry(EndedBy::Stop).or_default().push(server.id),
+                Action::Delete => self.ended_chains.entry(EndedBy::Delete).or_default().push(server.id),
+                Action::Start | Action::Restart => {}
+            }
         }
         self.changed.insert(server.id, server.clone());
         for earlier in self
@@ -127,7 +147,7 @@ impl Draft {
         let (id, key) = match &request.identity {
             Identity::None | Identity::Restart { .. } => (OperationId::new(), None),
             Identity::Key(key) => (OperationId::new(), Some(key.clone())),
-            Identity::Firing { operation, .. } => (*operation, None),
+            Identity::Firing { operation, .. } | Identity::Step { operation, .. } => (*operation, None),
         };
         let operation = Operation {
             id,

@@ -9,7 +9,8 @@ async fn planning_again_passes_over_newer_words() {
     let Scene { sql, db, .. } = &Scene::start().await;
     sql.batch_execute(&format!(
         "alter table server_schedules drop constraint server_schedules_actions,
-             drop constraint server_schedules_action_check, drop constraint server_schedules_policy;
+             drop constraint server_schedules_work, drop constraint server_schedules_trigger,
+             drop constraint server_schedules_policy;
          insert into game_servers (id, discord_id, name, game_type, host) values (1, '{OWNER}', 'one', 'demo', 'there');
          insert into server_schedules (server_id, discord_id, action, missed_run_policy, cron_expression, next_run, zone_version)
              select 1, '{OWNER}', action, policy, '0 5 * * *', now() + interval '1 hour', '2000a'

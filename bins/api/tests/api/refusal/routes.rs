@@ -2,9 +2,10 @@
 
 use std::sync::LazyLock;
 
+use agis_test_support::wait;
 use serde_json::{Value, json};
 
-use crate::common::{Api, contract};
+use crate::common::{Api, SOON, contract};
 
 /// An operation that needs a key.
 pub(crate) struct Route {
@@ -38,6 +39,9 @@ pub(crate) struct World {
     /// For keys of one server: another one.
     pub(crate) other_server: i64,
     schedule: i64,
+    /// A schedule of steps, and the slot of its run, which was cancelled.
+    chain: i64,
+    slot: String,
     operation: String,
     key: String,
 }
@@ -47,13 +51,25 @@ impl World {
     pub(crate) async fn create(api: &Api) -> Self {
         let server = api.server("the owner's", "demo").await;
         let other_server = api.server("another one", "demo").await;
-        let body = json!({ "server_id": server, "action": "stop", "cron_expression": "@yearly" });
+        let body = json!({ "server_id": server, "action": "start", "cron_expression": "@yearly" });
         let schedule = api.post("/api/v1/schedules", body).await.expect(201)["id"].as_i64().expect("an id");
         let operation = api.ask(server, "stop").await;
         api.ended(&operation).await;
+        let steps = json!([{ "do": "wait", "seconds": 3600 }]);
+        let body = json!({ "server_id": server, "steps": steps, "cron_expression": "@yearly" });
+        let chain = api.post("/api/v1/schedules", body).await.expect(201)["id"].as_i64().expect("an id");
+        let run = api.post(&format!("/api/v1/schedules/{chain}/run"), json!({})).await.expect(202);
+        let slot = run["slot"].as_str().expect("text").to_owned();
+        // A run that has ended stays as it is.
+        let path = format!("/api/v1/schedules/{chain}/runs/{slot}");
+        api.post(&format!("{path}/cancel"), json!({})).await.expect(202);
+        wait::until(SOON, "the run to end", async || {
+            (api.get(&path).await.expect(200)["state"] == "skipped").then_some(())
+        })
+        .await;
         let body = json!({ "name": "the owner's", "scopes": ["read:keys"] });
         let key = api.post("/api/v1/auth/keys", body).await.expect(201)["id"].as_str().expect("text").to_owned();
-        Self { server, other_server, schedule, operation, key }
+        Self { server, other_server, schedule, chain, slot, operation, key }
     }
 }
 
@@ -98,18 +114,23 @@ impl Route {
     }
 
     pub(crate) fn path_in(&self, world: &World) -> String {
-        self.path_with(&self.id_in(world))
+        self.path_of(&self.id_in(world), &world.slot)
+    }
+
+    fn path_of(&self, id: &str, slot: &str) -> String {
+        let path = self.path.replace("{id}", id).replace("{slot}", slot);
+        assert!(!path.contains('{'), "say here what stands in {}", self.path);
+        path
     }
 
     pub(crate) fn path_with(&self, id: &str) -> String {
-        let path = self.path.replace("{id}", id);
-        assert!(!path.contains('{'), "say here what stands in {}", self.path);
-        path
+        self.path_of(id, "2026-11-29T20:00:00Z")
     }
 
     fn id_in(&self, world: &World) -> String {
         match self.path.trim_start_matches("/api/v1/").split('/').next() {
             Some("servers") => world.server.to_string(),
+            Some("schedules") if self.path.contains("{slot}") => world.chain.to_string(),
             Some("schedules") => world.schedule.to_string(),
             Some("operations") => world.operation.clone(),
             Some("auth") => world.key.clone(),

@@ -23,10 +23,12 @@ async fn a_schedule() {
     {
       "action": "start",
       "actor": "100000000000000001",
+      "at": null,
       "created_at": "[time]",
       "cron_expression": "30 18 * * MON-FRI",
       "disabled_reason": null,
       "enabled": true,
+      "finally": [],
       "id": "[id]",
       "last_run": null,
       "missed_run_policy": "skip",
@@ -38,52 +40,89 @@ async fn a_schedule() {
         "[time]",
         "[time]"
       ],
+      "overlap": "skip",
       "server_id": "[id]",
+      "steps": [
+        {
+          "do": "start"
+        }
+      ],
       "timezone": "Europe/Berlin",
       "updated_at": "[time]",
-      "warnings": []
+      "warnings": [],
+      "when": {
+        "defer": null,
+        "players": "any",
+        "server": "any"
+      }
     }
     "#);
     let id = id_of_the_newest(&api, "/api/v1/schedules").await;
     let path = format!("/api/v1/schedules/{id}");
-    insta::assert_snapshot!(shot(&api, "PATCH", &path, json!({ "action": "stop", "enabled": false })).await, @r#"
+    insta::assert_snapshot!(shot(&api, "PATCH", &path, json!({ "action": "start", "enabled": false })).await, @r#"
     200 OK
     {
-      "action": "stop",
+      "action": "start",
       "actor": "100000000000000001",
+      "at": null,
       "created_at": "[time]",
       "cron_expression": "30 18 * * MON-FRI",
       "disabled_reason": null,
       "enabled": false,
+      "finally": [],
       "id": "[id]",
       "last_run": null,
       "missed_run_policy": "skip",
       "next_run": null,
       "next_runs": [],
+      "overlap": "skip",
       "server_id": "[id]",
+      "steps": [
+        {
+          "do": "start"
+        }
+      ],
       "timezone": "Europe/Berlin",
       "updated_at": "[time]",
-      "warnings": []
+      "warnings": [],
+      "when": {
+        "defer": null,
+        "players": "any",
+        "server": "any"
+      }
     }
     "#);
     insta::assert_snapshot!(shot(&api, "GET", &path, NOTHING).await, @r#"
     200 OK
     {
-      "action": "stop",
+      "action": "start",
       "actor": "100000000000000001",
+      "at": null,
       "created_at": "[time]",
       "cron_expression": "30 18 * * MON-FRI",
       "disabled_reason": null,
       "enabled": false,
+      "finally": [],
       "id": "[id]",
       "last_run": null,
       "missed_run_policy": "skip",
       "next_run": null,
       "next_runs": [],
+      "overlap": "skip",
       "server_id": "[id]",
+      "steps": [
+        {
+          "do": "start"
+        }
+      ],
       "timezone": "Europe/Berlin",
       "updated_at": "[time]",
-      "warnings": []
+      "warnings": [],
+      "when": {
+        "defer": null,
+        "players": "any",
+        "server": "any"
+      }
     }
     "#);
     insta::assert_snapshot!(shot(&api, "GET", "/api/v1/schedules", NOTHING).await, @r#"
@@ -91,21 +130,34 @@ async fn a_schedule() {
     {
       "items": [
         {
-          "action": "stop",
+          "action": "start",
           "actor": "100000000000000001",
+          "at": null,
           "created_at": "[time]",
           "cron_expression": "30 18 * * MON-FRI",
           "disabled_reason": null,
           "enabled": false,
+          "finally": [],
           "id": "[id]",
           "last_run": null,
           "missed_run_policy": "skip",
           "next_run": null,
           "next_runs": [],
+          "overlap": "skip",
           "server_id": "[id]",
+          "steps": [
+            {
+              "do": "start"
+            }
+          ],
           "timezone": "Europe/Berlin",
           "updated_at": "[time]",
-          "warnings": []
+          "warnings": [],
+          "when": {
+            "defer": null,
+            "players": "any",
+            "server": "any"
+          }
         }
       ],
       "next_cursor": null
@@ -116,21 +168,34 @@ async fn a_schedule() {
     {
       "items": [
         {
-          "action": "stop",
+          "action": "start",
           "actor": "100000000000000001",
+          "at": null,
           "created_at": "[time]",
           "cron_expression": "30 18 * * MON-FRI",
           "disabled_reason": null,
           "enabled": false,
+          "finally": [],
           "id": "[id]",
           "last_run": null,
           "missed_run_policy": "skip",
           "next_run": null,
           "next_runs": [],
+          "overlap": "skip",
           "server_id": "[id]",
+          "steps": [
+            {
+              "do": "start"
+            }
+          ],
           "timezone": "Europe/Berlin",
           "updated_at": "[time]",
-          "warnings": []
+          "warnings": [],
+          "when": {
+            "defer": null,
+            "players": "any",
+            "server": "any"
+          }
         }
       ],
       "next_cursor": null
@@ -140,7 +205,7 @@ async fn a_schedule() {
     202 Accepted
     Location: /api/v1/operations/[id]
     {
-      "action": "stop",
+      "action": "start",
       "actor": "100000000000000001",
       "created_at": "[time]",
       "error": null,
@@ -168,6 +233,8 @@ async fn a_schedule() {
     {
       "items": [
         {
+          "action": "stop",
+          "ended_at": "[time]",
           "lateness_ms": 2500,
           "local_slots": [
             "2026-03-29T02:00:00",

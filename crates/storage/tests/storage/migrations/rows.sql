@@ -58,3 +58,9 @@ insert into server_shares (server_id, kind, grantee_id, permissions, commands, g
     (7, 'member', '3', '{read,console}', '{say}', '1');
 insert into server_commands (id, server_id, actor, origin, command, wants_reply, outcome) values
     (gen_random_uuid(), 7, '1', 'rest', 'status', true, 'answered');
+insert into server_schedules (id, server_id, discord_id, action, at, work, timezone, enabled, next_run, zone_version) values
+    (17, 7, '1', 'steps', now(), '{"steps": []}', 'UTC', false, null, '2026a');
+insert into schedule_runs (schedule_id, slot, action, state, operation_id, begun_at, look_at) values
+    (17, '2026-11-01', 'steps', 'pending', gen_random_uuid(), now(), now());
+insert into schedule_run_steps (schedule_id, slot, place, step, operation_id) values
+    (17, '2026-11-01', 0, '{}', gen_random_uuid());

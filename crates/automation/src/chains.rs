@@ -1,0 +1,265 @@
+//! Runs with steps are carried out, step by step.
+//!
+//! A run may be looked at by several processes at once, or be taken over from one that died. Nothing is done twice all
+//! the same: a step is begun by a change of its row, its operation has an id that was chosen before, and so has its
+//! command, which is noted before it is sent.
+
+use std::{sync::Arc, time::Duration};
+
+use agis_base::{CommandId, Reason, StoreError};
+use agis_scheduler::{
+    FiringId, RunState,
+    chain::{self, EndedBy, Gate, LOOK, Next, Progress, StepRun, StepState},
+    store::{Chain, ChainStore, End},
+    work::{Deed, Overlap},
+};
+use agis_servers::{
+    Operation, Origin, Permission, Request, Servers, ServersError, State,
+    console::{CommandError, WantsAnswer},
+    hold,
+    operation::Identity,
+};
+use tokio::{sync::Semaphore, task::JoinSet};
+
+use crate::scheduler::{count, reason};
+
+/// Longest pause between two rounds: the safety net under lost notifications.
+pub const PERIOD: Duration = Duration::from_secs(5);
+/// Shortest pause: operations are accepted and end in swarms.
+pub const PAUSE: Duration = Duration::from_millis(250);
+/// Runs that are taken at a time.
+const BATCH: u32 = 100;
+/// Runs that are carried on at a time. A command waits for its game, and must not hold up the others.
+const AT_ONCE: usize = 16;
+/// Time after which somebody else looks at a run that was taken, and that is not heard of again.
+const LEASE: Duration = Duration::from_secs(30);
+/// Pause before another look after a failure of the store.
+const RETRY: Duration = Duration::from_secs(5);
+/// Pause before another look at a run whose server, or whose earlier run, has just changed.
+const SOON: Duration = Duration::from_millis(200);
+/// Pause between two looks at a run that waits for the players of its server to leave.
+const DEFERRED: Duration = Duration::from_secs(15);
+/// Reason of a step whose process died while it sent a command.
+const UNKNOWN: &str = "it may have been sent before a process died, and is not sent again";
+
+/// Carries out runs with steps, round by round.
+pub struct Chains {
+    runner: Arc<Runner>,
+}
+
+struct Runner {
+    store: Arc<dyn ChainStore>,
+    servers: Servers,
+    places: Semaphore,
+}
+
+impl Chains {
+    /// Creates the loop over these runs, and the servers that they act on.
+    pub fn new(store: Arc<dyn ChainStore>, servers: Servers) -> Self {
+        Self { runner: Arc::new(Runner { store, servers, places: Semaphore::new(AT_ONCE) }) }
+    }
+
+    /// Carries on every run that is to be looked at. Returns the time until the next one is.
+    ///
+    /// # Errors
+    /// Fails if the store does; the next round goes on.
+    pub async fn round(&self) -> Result<Option<Duration>, StoreError> {
+        loop {
+            let taken = self.runner.store.take_chains(BATCH, LEASE).await?;
+            if taken.is_empty() {
+                return Ok(self.runner.store.until_next_look().await?.map(|wait| wait.max(PAUSE)));
+            }
+            let mut tasks = JoinSet::new();
+            for chain in taken {
+                let runner = self.runner.clone();
+                tasks.spawn(async move { runner.carry_on(chain).await });
+            }
+            while tasks.join_next().await.is_some() {}
+        }
+    }
+}
+
+impl Runner {
+    async fn carry_on(&self, chain: Chain) {
+        // The semaphore is never closed.
+        let _place = self.places.acquire().await;
+        let id = chain.id;
+        let done = if chain.steps.is_empty() { self.ask_gate(chain).await } else { self.step(chain).await };
+        match done {
+            Ok(()) => {}
+            Err(StoreError::Refused(why)) => {
+                tracing::error!(schedule_id = id.schedule.0, why, "step of a run was refused by the database");
+                self.end(id, RunState::Failed, Some("what it did cannot be stored".to_owned())).await.unwrap_or_else(
+                    |error| {
+                        tracing::warn!(%error, schedule_id = id.schedule.0, "run could not be ended");
+                    },
+                );
+            }
+            Err(error) => {
+                tracing::warn!(%error, schedule_id = id.schedule.0, "run waits for its next step");
+                // If this fails too, its lease ends.
+                let _ = self.store.look_again(id, RETRY).await;
+            }
+        }
+    }
+
+    /// Begins a run, puts it off, or skips it.
+    async fn ask_gate(&self, chain: Chain) -> Result<(), StoreError> {
+        let skip = |why: &str| self.end(chain.id, RunState::Skipped, Some(why.to_owned()));
+        if let Some(cause) = chain.ended_by {
+            return skip(cause.reason()).await;
+        }
+        match (chain.work.overlap, chain.earlier.as_slice()) {
+            (_, []) => {}
+            (Overlap::QueueOne, [_]) => return self.store.look_again(chain.id, LOOK).await,
+            (Overlap::Skip | Overlap::QueueOne, _) => return skip(chain::OVERLAP).await,
+            (Overlap::Replace, earlier) => {
+                for run in earlier {
+                    self.store.interrupt(*run, EndedBy::Replaced).await?;
+                }
+                return self.store.look_again(chain.id, SOON).await;
+            }
+        }
+        match self.servers.allowed(&chain.owner, chain.server, Permission::Schedule).await {
+            Ok(server) if hold::check(&server, Origin::Schedule, chain.now).is_err() => return skip("held").await,
+            Ok(_) => {}
+            Err(ServersError::Store(error)) => return Err(error),
+            Err(_) => return skip("not_allowed").await,
+        }
+        match chain::gate(chain.work.when(), chain.facts, chain.id.slot, chain.now) {
+            Gate::Shut(why) => skip(why).await,
+            Gate::Later => self.store.look_again(chain.id, DEFERRED).await,
+            Gate::Open => {
+                let begun = self.store.begin_chain(&chain, &chain.work.planned()).await?;
+                self.store.look_again(chain.id, if begun { Duration::ZERO } else { SOON }).await
+            }
+        }
+    }
+
+    /// Takes the steps of a run as far as they go now.
+    async fn step(&self, mut chain: Chain) -> Result<(), StoreError> {
+        loop {
+            match chain::next(&chain.steps, chain.ended_by) {
+                Next::End(End { state, reason }) => return self.end(chain.id, state, reason).await,
+                Next::Begin(place) => {
+                    if !self.mark(&mut chain, place, StepState::Running, None).await? {
+                        return Ok(());
+                    }
+                    chain.steps[place].started_at = Some(chain.now);
+                }
+                Next::Watch(place) => match self.progress(&chain, &chain.steps[place]).await? {
+                    Progress::Goes(time) => return self.store.look_again(chain.id, time).await,
+                    Progress::Ended(state, reason) => {
+                        if !self.mark(&mut chain, place, state, reason).await? {
+                            return Ok(());
+                        }
+                    }
+                },
+            }
+        }
+    }
+
+    /// Changes a step; `false` if somebody else has, or the run was ended: then it is looked at again.
+    async fn mark(
+        &self,
+        chain: &mut Chain,
+        place: usize,
+        to: StepState,
+        reason: Option<String>,
+    ) -> Result<bool, StoreError> {
+        let reason = reason.map(Reason::new);
+        let step = &mut chain.steps[place];
+        let marked = self.store.mark_step(chain.id, place, step.state, to, reason.as_deref()).await?;
+        (step.state, step.reason) = (to, reason.map(|reason| reason.to_string()));
+        Ok(marked)
+    }
+
+    async fn progress(&self, chain: &Chain, step: &StepRun) -> Result<Progress, StoreError> {
+        if let Some(progress) = chain::wait(step, chain.facts, chain.now) {
+            return Ok(progress);
+        }
+        match &step.step.deed {
+            Deed::Power { action, .. } => self.power(chain, step, *action).await,
+            Deed::Say(text) => {
+                let needed = Permission::Schedule;
+                let said = self.servers.say(&chain.owner, chain.server, needed, Origin::Schedule, text).await;
+                send(step, said).await
+            }
+            Deed::Command(line) => {
+                let no = WantsAnswer::No;
+                send(step, self.servers.command(&chain.owner, chain.server, Origin::Schedule, line, no).await).await
+            }
+            Deed::Wait(_) | Deed::WaitUntil { .. } => Ok(Progress::Goes(LOOK)),
+        }
+    }
+
+    /// Asks for the operation of a step, or how it goes.
+    async fn power(
+        &self,
+        chain: &Chain,
+        step: &StepRun,
+        action: agis_scheduler::Action,
+    ) -> Result<Progress, StoreError> {
+        // Every step has chosen one.
+        let id = step.operation.unwrap_or_default();
+        if let Some(operation) = self.servers.operations(&[id]).await?.first() {
+            return Ok(progress_of(operation));
+        }
+        let request = Request {
+            server: chain.server,
+            action: action.into(),
+            origin: Origin::Schedule,
+            actor: chain.owner.clone(),
+            channel: None,
+            identity: Identity::Step { operation: id, at: step.started_at.unwrap_or(chain.now) },
+            trace: None,
+        };
+        match self.servers.request_all(&[request]).await?.pop() {
+            Some(Ok(operation)) => Ok(progress_of(&operation)),
+            Some(Err(refusal)) => Ok(failed(reason(refusal))),
+            None => Ok(Progress::Goes(RETRY)),
+        }
+    }
+
+    async fn end(&self, id: FiringId, state: RunState, reason: Option<String>) -> Result<(), StoreError> {
+        let reason = reason.map(|reason| Reason::new(reason).to_string());
+        if let Some((kind, state)) = self.store.end_chain(id, &End { state, reason }).await? {
+            count(kind, state, 1);
+        }
+        Ok(())
+    }
+}
+
+/// Sends the command of a step, once.
+async fn send(
+    step: &StepRun,
+    command: Result<agis_servers::console::Command, ServersError>,
+) -> Result<Progress, StoreError> {
+    let command = match command {
+        Ok(command) => command.with_id(CommandId(step.operation.unwrap_or_default().0)),
+        Err(ServersError::Store(error)) => return Err(error),
+        Err(error) => return Ok(failed(error.to_string())),
+    };
+    match command.send().await {
+        Ok(_) => Ok(Progress::Ended(StepState::Succeeded, None)),
+        // A command that was noted may have been sent.
+        Err(CommandError::Store(StoreError::Conflict(_))) => Ok(failed(UNKNOWN)),
+        Err(CommandError::Store(error)) => Err(error),
+        Err(error) => Ok(failed(error.to_string())),
+    }
+}
+
+fn failed(why: impl Into<String>) -> Progress {
+    Progress::Ended(StepState::Failed, Some(why.into()))
+}
+
+fn progress_of(operation: &Operation) -> Progress {
+    let why = |otherwise: &str| operation.error.clone().unwrap_or_else(|| otherwise.to_owned());
+    match operation.state {
+        State::Queued | State::Running => Progress::Goes(LOOK),
+        State::Succeeded => Progress::Ended(StepState::Succeeded, None),
+        State::Failed => failed(why("failed")),
+        State::Expired => failed(why("expired")),
+        State::Superseded => failed(why("superseded")),
+    }
+}

@@ -1,0 +1,260 @@
+//! Runs with steps: taken to be looked at, begun, moved on and ended.
+
+mod rows;
+
+use std::time::Duration;
+
+use agis_base::{OperationId, ScheduleId, ServerId, StoreError, Timestamp};
+use agis_scheduler::{
+    FiringId, Kind, RunState,
+    chain::{EndedBy, StepState},
+    store::{Chain, ChainStore, End},
+    work::PlannedStep,
+};
+use agis_servers::server::Desired;
+use async_trait::async_trait;
+use diesel::{
+    dsl::{exists, min, sql},
+    prelude::*,
+    sql_types::Bool,
+};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+
+use self::rows::{ChainRow, pending, taken};
+pub(crate) use self::rows::{outlook, steps};
+use crate::{
+    db::Db,
+    error::{Fault, understood},
+    json::Json,
+    notify::{OPERATIONS, ring},
+    schema::{
+        after, clock_timestamp, game_servers, now, schedule_run_steps as steps_table, schedule_runs as runs,
+        server_schedules,
+    },
+    word::stored,
+};
+
+#[async_trait]
+impl ChainStore for Db {
+    async fn until_next_look(&self) -> Result<Option<Duration>, StoreError> {
+        self.run(async |conn| {
+            let (next, at): (Option<Timestamp>, Timestamp) = runs::table
+                .filter(runs::look_at.is_not_null())
+                .select((min(runs::look_at), clock_timestamp()))
+                .first(conn)
+                .await?;
+            Ok(next.map(|next| (next - at).to_std().unwrap_or_default()))
+        })
+        .await
+    }
+
+    async fn take_chains(&self, limit: u32, lease: Duration) -> Result<Vec<Chain>, StoreError> {
+        self.transaction(async |conn| {
+            let ids = taken(conn, limit, lease).await?;
+            let mut steps = steps(conn, &ids).await?;
+            let rows = ChainRow::of(conn, &ids).await?;
+            understood(rows.into_iter().map(|row| {
+                let steps = steps.remove(&row.id()).unwrap_or_default();
+                row.into_chain(steps)
+            }))
+        })
+        .await
+    }
+
+    async fn begin_chain(&self, chain: &Chain, steps: &[PlannedStep]) -> Result<bool, StoreError> {
+        self.transaction(async |conn| {
+            // A stop by a person waits for this, and then ends the run; one that came before has changed the generation.
+            let server = game_servers::table
+                .find(chain.server.0)
+                .filter(game_servers::generation.eq(chain.generation))
+                .filter(game_servers::desired.ne(stored(Desired::Deleted)))
+                .filter(sql::<Bool>(
+                    "not exists (select from server_holds h
+                         where h.server_id = game_servers.id and (h.until is null or h.until > now()))",
+                ));
+            if server.select(game_servers::id).for_no_key_update().first::<i32>(conn).await.optional()?.is_none() {
+                return Ok(false);
+            }
+            let begins = diesel::update(open(chain.id).filter(runs::begun_at.is_null().and(runs::ended_by.is_null())))
+                .set(runs::begun_at.eq(clock_timestamp().nullable()));
+            if begins.execute(conn).await? == 0 {
+                return Ok(false);
+            }
+            insert(conn, chain.id, steps).await?;
+            Ok(true)
+        })
+        .await
+    }
+
+    async fn mark_step(
+        &self,
+        id: FiringId,
+        place: usize,
+        from: StepState,
+        to: StepState,
+        reason: Option<&str>,
+    ) -> Result<bool, StoreError> {
+        self.run(async |conn| {
+            let step = steps_table::table
+                .find((id.schedule.0, id.slot, i16::try_from(place).unwrap_or(i16::MAX)))
+                .filter(steps_table::state.eq(stored(from)))
+                .filter(exists(open(id).filter(runs::ended_by.is_null())));
+            let (begins, ends) = (to == StepState::Running, !matches!(to, StepState::Waiting | StepState::Running));
+            let marked = diesel::update(step)
+                .set((
+                    steps_table::state.eq(stored(to)),
+                    steps_table::reason.eq(reason),
+                    begins.then(|| steps_table::started_at.eq(clock_timestamp().nullable())),
+                    ends.then(|| steps_table::ended_at.eq(clock_timestamp().nullable())),
+                ))
+                .execute(conn)
+                .await?;
+            Ok(marked > 0)
+        })
+        .await
+    }
+
+    async fn look_again(&self, id: FiringId, time: Duration) -> Result<(), StoreError> {
+        self.run(async |conn| {
+            // One that somebody ends meanwhile is looked at now.
+            let run = open(id).filter(runs::ended_by.is_null());
+            diesel::update(run).set(runs::look_at.eq(after(time))).execute(conn).await?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn interrupt(&self, id: FiringId, by: EndedBy) -> Result<bool, StoreError> {
+        self.transaction(async |conn| {
+            let steps = runs::action.eq(stored(Kind::Steps));
+            let run = open(id).filter(runs::ended_by.is_null().and(steps));
+            let ended = diesel::update(run)
+                .set((runs::ended_by.eq(by.as_str()), runs::look_at.eq(now().nullable())))
+                .execute(conn)
+                .await?;
+            ring(conn, OPERATIONS).await?;
+            Ok(ended > 0)
+        })
+        .await
+    }
+
+    async fn end_chain(&self, id: FiringId, end: &End) -> Result<Option<(Kind, RunState)>, StoreError> {
+        self.transaction(async |conn| {
+            let ended = diesel::update(open(id))
+                .set((
+                    runs::state.eq(stored(end.state)),
+                    runs::reason.eq(&end.reason),
+                    runs::look_at.eq(None::<Timestamp>),
+                    runs::finished_at.eq(clock_timestamp().nullable()),
+                ))
+                .execute(conn)
+                .await?;
+            if ended == 0 {
+                return Ok(None);
+            }
+            let left = steps_table::table
+                .filter(steps_table::schedule_id.eq(id.schedule.0).and(steps_table::slot.eq(id.slot)))
+                .filter(steps_table::state.eq_any([StepState::Waiting, StepState::Running].map(stored)));
+            diesel::update(left)
+                .set((
+                    steps_table::state.eq(stored(StepState::Skipped)),
+                    steps_table::ended_at.eq(clock_timestamp().nullable()),
+                ))
+                .execute(conn)
+                .await?;
+            Ok(Some((Kind::Steps, end.state)))
+        })
+        .await
+    }
+}
+
+/// Ends the runs with steps of these servers, whose rows are locked, for this cause. A run that has not begun asks its
+/// condition again, and needs no end.
+pub(crate) async fn interrupt_all(
+    conn: &mut AsyncPgConnection,
+    servers: &[ServerId],
+    by: EndedBy,
+) -> Result<(), Fault<StoreError>> {
+    if servers.is_empty() {
+        return Ok(());
+    }
+    let schedules = server_schedules::table
+        .filter(server_schedules::server_id.eq_any(servers.iter().map(|server| server.0).collect::<Vec<_>>()))
+        .select(server_schedules::id);
+    let begun = runs::table
+        .filter(pending().and(runs::begun_at.is_not_null()).and(runs::ended_by.is_null()))
+        .filter(runs::schedule_id.eq_any(schedules));
+    diesel::update(begun)
+        .set((runs::ended_by.eq(by.as_str()), runs::look_at.eq(now().nullable())))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Returns those of these operations whose steps no longer run, since their run has ended or was ended.
+pub(crate) async fn overtaken(
+    conn: &mut AsyncPgConnection,
+    operations: Vec<OperationId>,
+) -> Result<Vec<OperationId>, Fault<StoreError>> {
+    if operations.is_empty() {
+        return Ok(vec![]);
+    }
+    let ids: Vec<_> = operations.iter().map(|id| id.0).collect();
+    let goes_on: Vec<uuid::Uuid> = steps_table::table
+        .inner_join(
+            runs::table.on(runs::schedule_id.eq(steps_table::schedule_id).and(runs::slot.eq(steps_table::slot))),
+        )
+        .filter(steps_table::operation_id.eq_any(ids).and(steps_table::state.eq(stored(StepState::Running))))
+        .filter(pending().and(runs::ended_by.is_null()))
+        .select(steps_table::operation_id)
+        .load(conn)
+        .await?;
+    Ok(operations.into_iter().filter(|id| !goes_on.contains(&id.0)).collect())
+}
+
+/// Adds a run of this moment to a schedule of steps.
+pub(crate) async fn fire(conn: &mut AsyncPgConnection, id: ScheduleId) -> Result<Option<FiringId>, Fault<StoreError>> {
+    let schedule = server_schedules::table
+        .filter(server_schedules::id.eq(id.0).and(server_schedules::action.eq(stored(Kind::Steps))))
+        .select(clock_timestamp())
+        .for_no_key_update();
+    let Some(slot): Option<Timestamp> = schedule.first(conn).await.optional()? else { return Ok(None) };
+    diesel::insert_into(runs::table)
+        .values((
+            runs::schedule_id.eq(id.0),
+            runs::slot.eq(slot),
+            runs::action.eq(stored(Kind::Steps)),
+            runs::state.eq(stored(RunState::Pending)),
+            runs::operation_id.eq(OperationId::new().0),
+            runs::look_at.eq(slot),
+        ))
+        .execute(conn)
+        .await?;
+    ring(conn, OPERATIONS).await?;
+    Ok(Some(FiringId { schedule: id, slot }))
+}
+
+type Open = diesel::dsl::Filter<diesel::dsl::Find<runs::table, (i32, Timestamp)>, diesel::expression::SqlLiteral<Bool>>;
+
+/// Selects a run that has not ended.
+fn open(id: FiringId) -> Open {
+    runs::table.find((id.schedule.0, id.slot)).filter(pending())
+}
+
+async fn insert(conn: &mut AsyncPgConnection, id: FiringId, steps: &[PlannedStep]) -> Result<(), Fault<StoreError>> {
+    let rows: Vec<_> = steps
+        .iter()
+        .zip(0_i16..)
+        .map(|(step, place)| {
+            (
+                steps_table::schedule_id.eq(id.schedule.0),
+                steps_table::slot.eq(id.slot),
+                steps_table::place.eq(place),
+                steps_table::step.eq(Json(step)),
+                steps_table::operation_id.eq(OperationId::new().0),
+            )
+        })
+        .collect();
+    diesel::insert_into(steps_table::table).values(rows).execute(conn).await?;
+    Ok(())
+}

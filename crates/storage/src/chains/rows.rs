@@ -1,0 +1,259 @@
+//! Rows of runs and of their steps.
+
+use std::{collections::HashMap, time::Duration};
+
+use agis_base::{OperationId, ScheduleId, ServerId, StoreError, Timestamp, UserId};
+use agis_scheduler::{
+    FiringId, Work,
+    chain::{EndedBy, Facts, StepRun, StepState},
+    store::{Chain, Outlook},
+    work::PlannedStep,
+};
+use agis_servers::{Status, players::STALE_AFTER, server::Desired};
+use diesel::{
+    dsl::sql,
+    expression::SqlLiteral,
+    prelude::*,
+    sql_types::{Array, BigInt, Bool, Integer, Interval, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid},
+};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use uuid::Uuid;
+
+use crate::{
+    error::{Fault, unknown},
+    json::{IfReadable, Json},
+    schema::interval,
+    word::Stored,
+};
+
+/// A literal, so that a prepared plan can use the partial index.
+pub(super) fn pending() -> SqlLiteral<Bool> {
+    sql("schedule_runs.state = 'pending'")
+}
+
+#[derive(QueryableByName)]
+struct Key {
+    #[diesel(sql_type = Integer)]
+    schedule_id: i32,
+    #[diesel(sql_type = Timestamptz)]
+    slot: Timestamp,
+}
+
+fn columns(ids: &[FiringId]) -> (Vec<i32>, Vec<Timestamp>) {
+    ids.iter().map(|id| (id.schedule.0, id.slot)).unzip()
+}
+
+/// Takes runs whose time has come, or the operation of whose step has ended.
+pub(super) async fn taken(
+    conn: &mut AsyncPgConnection,
+    limit: u32,
+    lease: Duration,
+) -> Result<Vec<FiringId>, Fault<StoreError>> {
+    // diesel has no `with` and no locks on one of two tables.
+    let keys: Vec<Key> = diesel::sql_query(
+        "with due as (
+             select schedule_id, slot from schedule_runs
+             where look_at <= now() order by look_at limit $1 for no key update skip locked
+         ), ended as (
+             select r.schedule_id, r.slot from schedule_runs r
+             join schedule_run_steps s on s.schedule_id = r.schedule_id and s.slot = r.slot and s.state = 'running'
+             join operations o on o.id = s.operation_id and o.state not in ('queued', 'running')
+             where r.look_at is not null limit $1 for no key update of r skip locked
+         )
+         update schedule_runs r set look_at = now() + $2 from (select * from due union select * from ended) due
+         where r.schedule_id = due.schedule_id and r.slot = due.slot and r.state = 'pending'
+         returning r.schedule_id, r.slot",
+    )
+    .bind::<BigInt, _>(i64::from(limit))
+    .bind::<Interval, _>(interval(lease))
+    .get_results(conn)
+    .await?;
+    let id = |key: Key| FiringId { schedule: ScheduleId(key.schedule_id), slot: key.slot };
+    Ok(keys.into_iter().map(id).collect())
+}
+
+#[derive(QueryableByName)]
+pub(super) struct ChainRow {
+    #[diesel(sql_type = Integer)]
+    schedule_id: i32,
+    #[diesel(sql_type = Timestamptz)]
+    slot: Timestamp,
+    #[diesel(sql_type = Integer)]
+    server_id: i32,
+    #[diesel(sql_type = Text)]
+    discord_id: String,
+    #[diesel(sql_type = Text)]
+    action: String,
+    #[diesel(sql_type = Nullable<Jsonb>)]
+    work: Option<Json<IfReadable<Work>>>,
+    #[diesel(sql_type = Nullable<Text>)]
+    ended_by: Option<Stored<EndedBy>>,
+    #[diesel(sql_type = Array<Timestamptz>)]
+    earlier: Vec<Timestamp>,
+    #[diesel(sql_type = Text)]
+    desired: Stored<Desired>,
+    #[diesel(sql_type = Text)]
+    status: Stored<Status>,
+    #[diesel(sql_type = BigInt)]
+    generation: i64,
+    #[diesel(sql_type = Nullable<Integer>)]
+    players: Option<i32>,
+    #[diesel(sql_type = Timestamptz)]
+    now: Timestamp,
+}
+
+impl ChainRow {
+    pub(super) async fn of(conn: &mut AsyncPgConnection, ids: &[FiringId]) -> Result<Vec<Self>, Fault<StoreError>> {
+        let (schedules, slots) = columns(ids);
+        // A count of another run, or an old one, says nothing.
+        let rows = diesel::sql_query(
+            "select r.schedule_id, r.slot, s.server_id, s.discord_id, s.action, s.work, r.ended_by,
+                    array(select e.slot from schedule_runs e
+                          where e.schedule_id = r.schedule_id and e.slot < r.slot and e.state = 'pending'
+                          order by e.slot) as earlier,
+                    g.desired, g.status, g.generation, p.online as players, clock_timestamp() as now
+             from unnest($1, $2) as u(schedule, slot)
+             join schedule_runs r on r.schedule_id = u.schedule and r.slot = u.slot
+             join server_schedules s on s.id = r.schedule_id
+             join game_servers g on g.id = s.server_id
+             left join server_players p on p.server_id = g.id and p.measured_at > now() - $3 and g.status = 'running'
+             order by r.slot, r.schedule_id",
+        )
+        .bind::<Array<Integer>, _>(schedules)
+        .bind::<Array<Timestamptz>, _>(slots)
+        .bind::<Interval, _>(interval(STALE_AFTER))
+        .load(conn)
+        .await?;
+        Ok(rows)
+    }
+
+    pub(super) fn id(&self) -> FiringId {
+        FiringId { schedule: ScheduleId(self.schedule_id), slot: self.slot }
+    }
+
+    pub(super) fn into_chain(self, steps: Vec<StepRun>) -> Result<Chain, Fault<StoreError>> {
+        let id = self.id();
+        let work = match (agis_scheduler::Action::from_word(&self.action), self.work) {
+            // The schedule has changed since it fired.
+            (Some(action), _) => Work::of(action),
+            (None, Some(Json(IfReadable(Some(work))))) => work,
+            (None, _) => return Err(unknown("server_schedules.work", "steps")),
+        };
+        let (desired, status) =
+            (self.desired.known("game_servers.desired")?, self.status.known("game_servers.status")?);
+        let earlier = self.earlier.into_iter().map(|slot| FiringId { slot, ..id }).collect();
+        Ok(Chain {
+            id,
+            server: ServerId(self.server_id),
+            owner: UserId::from_stored(&self.discord_id),
+            work,
+            steps,
+            ended_by: self.ended_by.map(|cause| cause.known("schedule_runs.ended_by")).transpose()?,
+            earlier,
+            facts: facts(desired, status, self.players),
+            generation: self.generation,
+            now: self.now,
+        })
+    }
+}
+
+#[derive(QueryableByName)]
+struct StepRow {
+    #[diesel(sql_type = Integer)]
+    schedule_id: i32,
+    #[diesel(sql_type = Timestamptz)]
+    slot: Timestamp,
+    #[diesel(sql_type = Jsonb)]
+    step: Json<IfReadable<PlannedStep>>,
+    #[diesel(sql_type = Text)]
+    state: Stored<StepState>,
+    #[diesel(sql_type = Nullable<Text>)]
+    reason: Option<String>,
+    #[diesel(sql_type = SqlUuid)]
+    operation_id: Uuid,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    started_at: Option<Timestamp>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    ended_at: Option<Timestamp>,
+}
+
+/// Returns the steps of these runs in their order.
+pub(crate) async fn steps(
+    conn: &mut AsyncPgConnection,
+    ids: &[FiringId],
+) -> Result<HashMap<FiringId, Vec<StepRun>>, Fault<StoreError>> {
+    let (schedules, slots) = columns(ids);
+    let rows: Vec<StepRow> = diesel::sql_query(
+        "select s.* from unnest($1, $2) as u(schedule, slot)
+         join schedule_run_steps s on s.schedule_id = u.schedule and s.slot = u.slot
+         order by s.schedule_id, s.slot, s.place",
+    )
+    .bind::<Array<Integer>, _>(schedules)
+    .bind::<Array<Timestamptz>, _>(slots)
+    .load(conn)
+    .await?;
+    let mut steps = HashMap::new();
+    for row in rows {
+        let id = FiringId { schedule: ScheduleId(row.schedule_id), slot: row.slot };
+        let Json(IfReadable(Some(step))) = row.step else {
+            return Err(unknown("schedule_run_steps.step", "step"));
+        };
+        let of_run: &mut Vec<_> = steps.entry(id).or_default();
+        of_run.push(StepRun {
+            step,
+            state: row.state.known("schedule_run_steps.state")?,
+            reason: row.reason,
+            operation: Some(OperationId(row.operation_id)),
+            started_at: row.started_at,
+            ended_at: row.ended_at,
+        });
+    }
+    Ok(steps)
+}
+
+#[derive(QueryableByName)]
+struct OutlookRow {
+    #[diesel(sql_type = Text)]
+    desired: Stored<Desired>,
+    #[diesel(sql_type = Text)]
+    status: Stored<Status>,
+    #[diesel(sql_type = Nullable<Integer>)]
+    players: Option<i32>,
+    #[diesel(sql_type = Bool)]
+    is_busy: bool,
+    #[diesel(sql_type = Timestamptz)]
+    now: Timestamp,
+}
+
+/// Returns the server of a schedule as a run would find it now.
+pub(crate) async fn outlook(
+    conn: &mut AsyncPgConnection,
+    id: ScheduleId,
+) -> Result<Option<Outlook>, Fault<StoreError>> {
+    let row: Option<OutlookRow> = diesel::sql_query(
+        "select g.desired, g.status, p.online as players, clock_timestamp() as now,
+                exists(select from schedule_runs r where r.schedule_id = s.id and r.state = 'pending') as is_busy
+         from server_schedules s join game_servers g on g.id = s.server_id
+         left join server_players p on p.server_id = g.id and p.measured_at > now() - $2 and g.status = 'running'
+         where s.id = $1",
+    )
+    .bind::<Integer, _>(id.0)
+    .bind::<Interval, _>(interval(STALE_AFTER))
+    .get_result(conn)
+    .await
+    .optional()?;
+    let outlook = row.map(|row| {
+        let (desired, status) = (row.desired.known("game_servers.desired")?, row.status.known("game_servers.status")?);
+        Ok(Outlook { facts: facts(desired, status, row.players), now: row.now, is_busy: row.is_busy })
+    });
+    outlook.transpose()
+}
+
+fn facts(desired: Desired, status: Status, players: Option<i32>) -> Facts {
+    Facts {
+        should_run: desired == Desired::Running,
+        is_ready: status == Status::Running,
+        is_stopped: matches!(status, Status::Stopped | Status::Crashed | Status::Failed),
+        players: players.and_then(|players| u32::try_from(players).ok()),
+    }
+}
