@@ -89,7 +89,7 @@ impl Start<'_> {
             Some(_) => None,
             None => self.look(chosen).await?,
         };
-        // One that is gone needs nothing.
+        // A missing object needs nothing.
         let Some(gameserver) = made.or(found.as_ref().map(|(found, _)| &**found)) else { return Ok(()) };
         let ports = entry::read_ports(&self.launch.game, &gameserver.spec);
         let secrets = entry::secrets(&self.site(container, &ports));

@@ -100,7 +100,7 @@ impl Timing {
 pub enum Trigger {
     /// The slots of an expression.
     Cron(Timing),
-    /// One instant. The schedule fires once, and is disabled then.
+    /// Single instant. The schedule fires once, and is disabled then.
     At(Timestamp),
 }
 

@@ -40,7 +40,7 @@ pub struct Work {
     pub overlap: Overlap,
 }
 
-/// One step of a run.
+/// Step of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
     /// Deed of the step.
@@ -170,11 +170,11 @@ agis_base::words! {
 agis_base::words! {
     /// Kind of a run, in the database and in metrics.
     Kind {
-        /// One start.
+        /// Single start.
         Start = "start",
-        /// One stop.
+        /// Single stop.
         Stop = "stop",
-        /// One restart.
+        /// Single restart.
         Restart = "restart",
         /// Several steps, or one under a condition of its own.
         Steps = "steps",

@@ -176,7 +176,7 @@ pub fn needed_for(request: &Request) -> Needed {
 words! {
     /// Kind of those that a server is shared with.
     GranteeKind {
-        /// One person.
+        /// Single person.
         Member = "member",
         /// All members with a role.
         Role = "role",
@@ -196,7 +196,7 @@ impl Grantee {
 /// Member or role that a server is shared with.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Grantee {
-    /// One person.
+    /// Single person.
     Member(UserId),
     /// All members with this role, for [`ROLE_COUNTS_FOR`] after the bot last saw it on them.
     Role {

@@ -116,7 +116,7 @@ impl ChainStore for Db {
 
     async fn look_again(&self, id: FiringId, time: Duration) -> Result<(), StoreError> {
         self.run(async |conn| {
-            // One that somebody ends meanwhile is looked at now.
+            // A run that somebody ends meanwhile keeps its look of now.
             let run = open(id).filter(runs::ended_by.is_null());
             diesel::update(run).set(runs::look_at.eq(after(time))).execute(conn).await?;
             Ok(())

@@ -117,7 +117,7 @@ impl RestartStore for Db {
                 .execute(conn)
                 .await?;
             let now: Timestamp = diesel::select(clock_timestamp()).get_result(conn).await?;
-            // One that its host put off may wait for ever, and keeps nobody busy meanwhile.
+            // A restart that its host put off may wait for ever, and keeps nobody busy meanwhile.
             let is_queued = ops::state.eq(stored(State::Queued)).and(ops::available_at.le(now));
             let open: i64 = ops::table
                 .inner_join(game_servers::table)

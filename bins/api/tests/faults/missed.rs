@@ -9,7 +9,7 @@ use crate::{
     fleet::{self, HOST, Lot, ON_HOST},
 };
 
-/// One server, which should run, with a schedule that stops it, whose next run was due long ago.
+/// Makes a server that should run, and a schedule that stops it, whose next run was due long ago.
 async fn overdue(sql: &Client, cron: &str, policy: &str, due: &str) -> i64 {
     let id: i64 = fleet::one(
         sql,

@@ -37,7 +37,7 @@ async fn restart_that_its_host_put_off_holds_up_no_other() {
     sql.batch_execute("update operations set available_at = now() + interval '30 s'").await.expect("put off");
     let second = round(db, 2).await;
     assert!(second.len() == 2 && second.iter().all(|server| !first.contains(server)), "{second:?}");
-    // One of them is tried again, and counts.
+    // A second attempt of one of them is made, and counts.
     sql.batch_execute(
         "update operations set state = 'succeeded', finished_at = now() where available_at <= now();
          update operations set state = 'running', lease_until = now() + interval '1 min' where id = (select min(id::text)::uuid from operations where state = 'queued')",
