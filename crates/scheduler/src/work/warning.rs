@@ -16,7 +16,7 @@ const MINUTES: &str = "{minutes}";
 /// Announcements ahead of a stop or a restart.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Warning {
-    /// Times ahead of the action at which players are told, longest first; 1 to [`WARNINGS_MAX`].
+    /// Times ahead of the action at which players are told, longest first; 1 to 10.
     pub ahead: Vec<Span>,
     /// Text with `{minutes}` or `{time}`; `None` is a text of our own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
