@@ -9,8 +9,8 @@ use std::{
 
 use agis_accounts::LedgerStore;
 use agis_automation::{
-    Biller, Chains, Consoles, Games, Housekeeping, Prober, Probing, Scheduler, Settler, Supervisor, Watcher, Workers,
-    biller, chains, consoles, games as offered,
+    Batches, Biller, Chains, Consoles, Games, Housekeeping, Prober, Probing, Scheduler, Settler, Supervisor, Watcher,
+    Workers, batches, biller, chains, consoles, games as offered,
     hosts::{self as reports, Claim, Reported, Reporter},
     housekeeping, prober, scheduler, settle, supervisor, watcher,
 };
@@ -209,6 +209,7 @@ impl Loops {
             retention: db.clone(),
             shares: db.clone(),
             reports: db.clone(),
+            batches: db.clone(),
             relay: db.clone(),
             ledger: db.clone(),
             commands: db.clone(),
@@ -333,6 +334,11 @@ impl Loops {
             .bell(async move || rung(&mut bell).await)
             .component(health.optional("steps", LONG_SILENCE));
         self.tasks.spawn(carries.run(self.firing.clone(), async move || chains.round().await));
+        let batches = Batches::new(db.clone(), services.servers.clone());
+        let mut bell = bells.operations.subscribe();
+        let goes_on =
+            Loop::new("batches", batches::PERIOD).rest(batches::PAUSE, 0).bell(async move || rung(&mut bell).await);
+        self.tasks.spawn(goes_on.run(self.firing.clone(), async move || batches.round().await));
         let settler = Settler { firings: db.clone(), servers: services.servers.clone() };
         let mut bell = bells.operations.subscribe();
         let settles = Loop::new("settler", settle::PERIOD)

@@ -14,7 +14,7 @@ use agis_servers::{
     State, Status,
     console::relay::RelayStore,
     game::Catalogue,
-    store::{CommandStore, CountStore, HostStore, PlayerStore, RetentionStore, ShareStore},
+    store::{BatchStore, CommandStore, CountStore, HostStore, PlayerStore, RetentionStore, ShareStore},
 };
 
 use crate::worker::count_ended;
@@ -28,6 +28,8 @@ const KEYS: Duration = DAY;
 const HISTORY: Duration = Duration::from_secs(90 * 24 * 3600);
 /// How long commands are remembered.
 const COMMANDS: Duration = Duration::from_secs(30 * 24 * 3600);
+/// How long actions on many servers are remembered: not as long as their operations.
+const BATCHES: Duration = Duration::from_secs(30 * 24 * 3600);
 /// How long notices are remembered that were sent or given up.
 const NOTICES: Duration = Duration::from_secs(7 * 24 * 3600);
 /// How long a member's roles are remembered whom nobody has seen. The bot asks for those on whose roles something depends
@@ -63,6 +65,8 @@ pub struct Housekeeping {
     pub commands: Arc<dyn CommandStore>,
     /// Notices, to be forgotten.
     pub notices: Arc<dyn NoticeStore>,
+    /// Actions on many servers, to be forgotten.
+    pub batches: Arc<dyn BatchStore>,
     /// Requests to consoles, to be forgotten.
     pub relay: Arc<dyn RelayStore>,
     /// The games, whose servers are counted.
@@ -90,6 +94,7 @@ impl Housekeeping {
         let notices = self.notices.forget(NOTICES, BATCH).await;
         let commands = self.commands.forget_commands(COMMANDS, BATCH).await;
         let hosts = self.reports.forget_hosts(HISTORY).await;
+        let batches = self.batches.forget_batches(BATCHES, BATCH).await;
         let requests = self.relay.forget_requests().await;
         let words = self.words().await;
         let gauges = self.gauges().await;
@@ -103,6 +108,7 @@ impl Housekeeping {
             .and(notices)
             .and(hosts)
             .and(commands)
+            .and(batches)
             .and(requests);
         expired.map(drop).and(forgotten).and(words).and(gauges).and(credits)
     }

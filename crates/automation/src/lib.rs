@@ -6,6 +6,7 @@
 //! - [`worker`]: operations are carried out on hosts
 //! - [`watcher`]: servers that end by themselves are published as stopped or crashed
 //! - [`supervisor`]: servers that ended by themselves are started again
+//! - [`batches`]: one action on many servers goes on, server by server
 //! - [`prober`]: running servers are asked who plays
 //! - [`biller`]: servers that run are paid for
 //! - [`games`]: which games the host can run
@@ -16,6 +17,7 @@
 //! The program drives the rounds of each loop. A loop survives the failure of one item, and may run in any number of
 //! processes at once: the database and the hosts decide what happens once.
 
+pub mod batches;
 pub mod biller;
 pub mod chains;
 pub mod consoles;
@@ -29,6 +31,7 @@ pub mod supervisor;
 pub mod watcher;
 pub mod worker;
 
+pub use batches::Batches;
 pub use biller::Biller;
 pub use chains::Chains;
 pub use consoles::Consoles;

@@ -47,6 +47,11 @@ serial_id! {
     KeyId
 }
 
+serial_id! {
+    /// Batch: one action on many servers (`server_batches.id`).
+    BatchId
+}
+
 macro_rules! uuid_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use agis_base::{OperationId, UserId, words};
+use agis_base::{BatchId, OperationId, UserId, words};
 
 use crate::seal::Sealed;
 
@@ -17,8 +17,17 @@ pub struct Deferral {
     pub token: Sealed,
     /// Place of the answer.
     pub place: Place,
-    /// Operation whose end the answer reports.
-    pub operation: Option<OperationId>,
+    /// Work whose end the answer reports.
+    pub follows: Option<Followed>,
+}
+
+/// Work that an answer follows to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Followed {
+    /// An operation.
+    Operation(OperationId),
+    /// One action on many servers.
+    Batch(BatchId),
 }
 
 words! {

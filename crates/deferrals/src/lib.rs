@@ -13,7 +13,7 @@ pub mod seal;
 pub mod service;
 pub mod store;
 
-pub use deferral::{Deferral, Place};
+pub use deferral::{Deferral, Followed, Place};
 pub use seal::{Seal, Sealed, Token};
 pub use service::{Deferrals, Held, Orphan};
 pub use store::{Claimed, DeferralStore, Holder};

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use agis_base::{OperationId, StoreError, UserId};
+use agis_base::{StoreError, UserId};
 use tokio::{
     sync::{Mutex as Turns, Notify, watch},
     time::{Instant, timeout},
@@ -17,7 +17,7 @@ use tokio::{
 use uuid::Uuid;
 
 use crate::{
-    deferral::{Deferral, Place},
+    deferral::{Deferral, Followed, Place},
     seal::{Seal, Token},
     store::{DeferralStore, Holder},
 };
@@ -81,7 +81,7 @@ pub struct Held {
     user: UserId,
     token: Token,
     place: Place,
-    operation: Option<OperationId>,
+    follows: Option<Followed>,
     ended: bool,
 }
 
@@ -105,16 +105,16 @@ impl Deferrals {
     }
 
     /// Promises an answer: it is written soon, and kept until it is given or the process dies.
-    pub fn hold(&self, key: String, user: UserId, token: Token, place: Place, operation: Option<OperationId>) -> Held {
+    pub fn hold(&self, key: String, user: UserId, token: Token, place: Place, follows: Option<Followed>) -> Held {
         let key: Arc<str> = key.into();
         match self.0.seal.seal(&token, &key) {
             Some(sealed) => {
-                self.note(Deferral { key: key.clone(), user: user.clone(), token: sealed, place, operation });
+                self.note(Deferral { key: key.clone(), user: user.clone(), token: sealed, place, follows });
                 self.0.bell.notify_one();
             }
             None => tracing::warn!("answer token could not be sealed"),
         }
-        self.held(key, user, token, place, operation)
+        self.held(key, user, token, place, follows)
     }
 
     /// Writes changes, and renews leases whenever [`BEAT`] has passed. Returns the pause until the next renewal.
@@ -156,13 +156,13 @@ impl Deferrals {
             self.lock().ended.push(deferral.key);
             return None;
         };
-        let Deferral { key, user, place, operation, .. } = deferral.clone();
+        let Deferral { key, user, place, follows, .. } = deferral.clone();
         self.note(deferral);
-        Some(Orphan { held: self.held(key, user, token, place, operation), age })
+        Some(Orphan { held: self.held(key, user, token, place, follows), age })
     }
 
-    fn held(&self, key: Arc<str>, user: UserId, token: Token, place: Place, operation: Option<OperationId>) -> Held {
-        Held { deferrals: self.clone(), key, user, token, place, operation, ended: false }
+    fn held(&self, key: Arc<str>, user: UserId, token: Token, place: Place, follows: Option<Followed>) -> Held {
+        Held { deferrals: self.clone(), key, user, token, place, follows, ended: false }
     }
 
     fn note(&self, deferral: Deferral) {
@@ -233,19 +233,19 @@ impl Held {
         self.place
     }
 
-    /// Returns the operation whose end the answer reports.
-    pub fn operation(&self) -> Option<OperationId> {
-        self.operation
+    /// Returns the work whose end the answer reports.
+    pub fn follows(&self) -> Option<Followed> {
+        self.follows
     }
 
-    /// Makes the answer report the end of this operation.
-    pub fn follow(&mut self, operation: OperationId) {
-        self.operation = Some(operation);
+    /// Makes the answer report the end of this work.
+    pub fn follow(&mut self, work: Followed) {
+        self.follows = Some(work);
         let mut owed = self.deferrals.lock();
         owed.changes += 1;
         let last = owed.changes;
         if let Some(Noted { deferral, change }) = owed.held.get_mut(&self.key) {
-            (deferral.operation, *change) = (self.operation, last);
+            (deferral.follows, *change) = (self.follows, last);
         }
         drop(owed);
         self.deferrals.0.bell.notify_one();

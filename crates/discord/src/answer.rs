@@ -1,6 +1,6 @@
 //! Answers to interactions, as commands return them.
 
-use agis_servers::{Operation, Server};
+use agis_servers::{Operation, Server, batch::Batch};
 use twilight_model::channel::message::{Component, Embed};
 
 /// Place and audience of an answer.
@@ -35,7 +35,7 @@ pub(crate) struct Answer {
     pub(crate) message: Message,
     /// Modal to open instead.
     pub(crate) modal: Option<Modal>,
-    /// Operation that the message follows from then on.
+    /// Work that the message follows from then on.
     pub(crate) follow: Option<Follow>,
 }
 
@@ -45,8 +45,23 @@ impl From<Message> for Answer {
     }
 }
 
+/// Work that a message follows.
+pub(crate) enum Follow {
+    /// An operation on a server.
+    Operation(Box<Acted>),
+    /// One action on many servers.
+    Batch(Box<Batch>),
+}
+
 /// An operation, and its server as it was when the operation was accepted.
-pub(crate) struct Follow {
+pub(crate) struct Acted {
     pub(crate) server: Server,
     pub(crate) operation: Operation,
+}
+
+impl Follow {
+    /// Creates the follow-up of an operation.
+    pub(crate) fn operation(server: Server, operation: Operation) -> Self {
+        Self::Operation(Box::new(Acted { server, operation }))
+    }
 }

@@ -9,7 +9,7 @@ use crate::{
     answer::Follow,
     call::Call,
     code::{Code, Listed, Loss, check},
-    commands::{apikey, schedule, server, settings},
+    commands::{apikey, batch, schedule, server, settings},
     context::Context,
     once,
     render::{self, text::plain},
@@ -28,6 +28,7 @@ pub(crate) async fn press(
     };
     match code {
         Code::Act(action, server) => act(context, call, server, action).await,
+        Code::Cancel(id) => batch::cancel(context, call, id).await,
         Code::Settings(server, page) => settings::open(context, call, server, page).await,
         Code::Turn(list, page) => turn(context, call, list, page).await,
         Code::Keep(who) => {
@@ -68,7 +69,7 @@ async fn act(context: &Context, call: &Call, server: ServerId, action: Action) -
     let (server, _) = context.services.servers.get(&call.user, server).await?;
     let request = call.request(server.id, action, once::key(call));
     let operation = context.services.servers.request(request).await?;
-    Ok(Follow { server, operation }.begin())
+    Ok(Follow::operation(server, operation).begin())
 }
 
 /// Shows another page.
@@ -89,7 +90,7 @@ async fn lose(context: &Context, call: &Call, loss: Loss, message: Id<MessageMar
             let (server, _) = services.servers.get(&call.user, id).await?;
             let request = call.request(id, Action::Delete, format!("discord:confirmed:{message}"));
             let operation = services.servers.request(request).await?;
-            Ok(Follow { server, operation }.begin())
+            Ok(Follow::operation(server, operation).begin())
         }
         Loss::Schedule(id) => {
             services.schedules.delete(&call.user, &Reach::Every, id).await?;

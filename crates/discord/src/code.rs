@@ -5,7 +5,7 @@
 //! `v1:<verb>:<id>:<user>:<deadline>` for a confirmation. It says what was offered. Whether the user may do it is decided
 //! at the press.
 
-use agis_base::{KeyId, ScheduleId, ServerId, Timestamp, UserId};
+use agis_base::{BatchId, KeyId, ScheduleId, ServerId, Timestamp, UserId};
 use agis_servers::{Action, Label};
 use chrono::{DateTime, TimeDelta};
 use twilight_model::channel::message::component::{Button, ButtonStyle};
@@ -28,6 +28,8 @@ pub(crate) enum Code {
     Keep(Confirmation),
     /// Shows another page of a list. Only the user who asked for the list sees it.
     Turn(Listed, u32),
+    /// Leaves the servers of a batch alone that still wait. Only the user who asked for it can press.
+    Cancel(BatchId),
     /// Opens a page of the settings of a server; of a modal, the page that was filled in.
     Settings(ServerId, u32),
 }
@@ -59,6 +61,7 @@ impl Code {
             Self::Confirm(Loss::Schedule(id), who) => confirmed("delete-schedule", id.0, who),
             Self::Confirm(Loss::Key(id), who) => confirmed("revoke-key", id.0, who),
             Self::Keep(who) => confirmed("keep", 0, who),
+            Self::Cancel(batch) => format!("v1:cancel:{batch}"),
             Self::Settings(server, page) => format!("v1:settings:{server}:{page}"),
             Self::Turn(Listed::Servers(None), page) => format!("v1:servers:{page}"),
             Self::Turn(Listed::Servers(Some(label)), page) => format!("v1:servers:{page}:{label}"),
@@ -100,6 +103,7 @@ impl Code {
             ("start", None) => Some(Self::Act(Action::Start, ServerId(id))),
             ("stop", None) => Some(Self::Act(Action::Stop, ServerId(id))),
             ("restart", None) => Some(Self::Act(Action::Restart, ServerId(id))),
+            ("cancel", None) => Some(Self::Cancel(BatchId(id))),
             ("servers", None) => Some(Self::Turn(Listed::Servers(None), id.unsigned_abs())),
             ("keys", None) => Some(Self::Turn(Listed::Keys, id.unsigned_abs())),
             ("schedules", None) => Some(Self::Turn(Listed::Schedules(None), id.unsigned_abs())),
@@ -173,6 +177,7 @@ mod tests {
             Code::Confirm(Loss::Key(KeyId(7)), who()),
             Code::Keep(who()),
             Code::Settings(ServerId(i32::MAX), 7),
+            Code::Cancel(BatchId(i32::MAX)),
             Code::Turn(Listed::Servers(None), 0),
             Code::Turn(Listed::Servers(Some("м".repeat(32).parse().expect("a label"))), 99),
             Code::Turn(Listed::Keys, 99),

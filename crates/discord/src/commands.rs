@@ -1,6 +1,7 @@
 //! The commands, each in the words of the domains.
 
 pub(crate) mod apikey;
+pub(crate) mod batch;
 pub(crate) mod help;
 pub(crate) mod hold;
 pub(crate) mod label;
@@ -20,7 +21,7 @@ use crate::{
 
 /// Carries out a command.
 pub(crate) async fn run(context: &Context, call: &Call, verb: Verb, args: &Args) -> Result<Answer, Refusal> {
-    use agis_servers::Action;
+    use agis_base::PowerAction as Action;
     match verb {
         Verb::ServerList => server::list(context, call, label::typed(args)?, 0).await,
         Verb::ServerCreate => server::create(context, call, args).await,

@@ -1,5 +1,6 @@
 //! The commands as Discord shows them. Everybody may use them; permissions are checked at the call.
 
+use agis_base::MANY_MAX;
 use twilight_model::{
     application::{
         command::{
@@ -12,7 +13,7 @@ use twilight_model::{
     oauth::ApplicationIntegrationType,
 };
 
-use crate::commands::{apikey, hold, schedule, server, share};
+use crate::commands::{apikey, batch, hold, schedule, server, share};
 
 /// Maximum length of a typed name.
 const NAME_MAX: u16 = 100;
@@ -39,9 +40,9 @@ pub(crate) fn definitions() -> Vec<Command> {
                     ],
                 ),
                 sub("info", "Show a server's state, address and history", vec![server_option()]),
-                sub("start", "Start a server", vec![server_option()]),
-                sub("stop", "Stop a server", vec![server_option(), warn_option()]),
-                sub("restart", "Stop a server and start it again", vec![server_option(), warn_option()]),
+                sub("start", "Start a server, or all with a label", acted_on(vec![])),
+                sub("stop", "Stop a server, or all with a label", acted_on(vec![warn_option()])),
+                sub("restart", "Stop a server, or all with a label, and start it again", acted_on(vec![warn_option()])),
                 sub(
                     "hold",
                     "Keep schedules and restarts after crashes away from a server",
@@ -176,6 +177,18 @@ fn warn_option() -> CommandOption {
 
 fn server_option() -> CommandOption {
     text("server", "Choose a server, or type its name").required().completed()
+}
+
+/// Returns the options of an action on one server, or on many.
+fn acted_on(more: Vec<CommandOption>) -> Vec<CommandOption> {
+    let mut options = vec![
+        text("server", "Choose a server, or type its name").completed(),
+        text("label", "All servers with this label").completed(),
+        number("at_most", "How many servers at a time, with a label (default: all)", 1, MANY_MAX.into()),
+        text("stagger", "Time between two servers, with a label (default: none)").among(batch::STAGGERS),
+    ];
+    options.extend(more);
+    options
 }
 
 fn label_option() -> CommandOption {

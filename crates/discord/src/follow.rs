@@ -1,15 +1,19 @@
-//! Follows an operation with a message until its end.
+//! Follows an operation, or one action on many servers, with a message until the end.
 
 use std::{sync::Arc, time::Duration};
 
-use agis_deferrals::Held;
-use agis_servers::{Access, Operation, Permission};
+use agis_base::Reach;
+use agis_deferrals::{Followed, Held};
+use agis_servers::{Access, Operation, Permission, batch::Batch};
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    answer::{Answer, Follow, Message},
+    answer::{Acted, Answer, Follow, Message},
     context::Context,
-    render::operation::{self as page, Unfollowed},
+    render::{
+        batch as summary,
+        operation::{self as page, Unfollowed},
+    },
 };
 
 /// Maximum time of following: the token of an interaction lives for 15 minutes.
@@ -22,16 +26,33 @@ const NEW: Duration = Duration::from_secs(60);
 const PROGRESS: Duration = Duration::from_secs(5);
 
 impl Follow {
-    /// Returns the first message.
+    /// Returns the first message, which goes on unless all is over: some operations end at their acceptance.
     pub(crate) fn begin(self) -> Answer {
-        let message = page::progress(&self.server, &self.operation);
-        // Some operations end at their acceptance.
-        let goes_on = !self.operation.state.is_final();
-        Answer { message, modal: None, follow: goes_on.then_some(self) }
+        let goes_on = match &self {
+            Self::Operation(acted) => !acted.operation.state.is_final(),
+            Self::Batch(batch) => !batch.is_over(),
+        };
+        Answer { message: self.message(), modal: None, follow: goes_on.then_some(self) }
     }
 
-    /// Edits the message until the operation has ended, or the time is over. If Discord does not accept the last edit,
-    /// the promise stays for another process.
+    /// Returns the message as of now.
+    pub(crate) fn message(&self) -> Message {
+        match self {
+            Self::Operation(acted) => page::progress(&acted.server, &acted.operation),
+            Self::Batch(batch) => summary::shown(batch),
+        }
+    }
+
+    /// Returns the work that is followed.
+    pub(crate) fn work(&self) -> Followed {
+        match self {
+            Self::Operation(acted) => Followed::Operation(acted.operation.id),
+            Self::Batch(batch) => Followed::Batch(batch.id),
+        }
+    }
+
+    /// Edits the message until all is over, or the time is. If Discord does not accept the last edit, the promise stays for
+    /// another process.
     pub(crate) async fn run(self, context: Arc<Context>, held: Held, longest: Duration) {
         let (message, why) = self.outcome(&context, &held, longest).await;
         let token = held.token().reveal();
@@ -47,11 +68,57 @@ impl Follow {
 
     /// Returns the last message, and the reason of a failure for the caller alone.
     async fn outcome(self, context: &Context, held: &Held, longest: Duration) -> (Message, Option<Message>) {
-        let ended = match context.followed.clone().try_acquire_owned() {
-            Ok(_place) => self.end(context, held.token().reveal(), longest).await,
-            Err(_) => Err(Unfollowed::Full),
-        };
-        let operation = match ended {
+        let place = context.followed.clone().try_acquire_owned();
+        match self {
+            Self::Operation(acted) if place.is_err() => {
+                (page::unfollowed(&acted.server, &acted.operation, Unfollowed::Full), None)
+            }
+            Self::Batch(batch) if place.is_err() => (summary::unfollowed(&batch, Unfollowed::Full), None),
+            Self::Operation(acted) => acted.outcome(context, held, longest).await,
+            Self::Batch(batch) => (follow_batch(*batch, context, held, longest).await, None),
+        }
+    }
+}
+
+/// Clock of a message that follows something.
+struct Pace<'a> {
+    context: &'a Context,
+    began: Instant,
+    longest: Duration,
+    /// Earliest time of the next edit that tells the progress.
+    next: Instant,
+}
+
+impl<'a> Pace<'a> {
+    fn new(context: &'a Context, longest: Duration) -> Self {
+        let began = Instant::now();
+        Self { context, began, longest, next: began }
+    }
+
+    /// Shows the progress, unless the last edit was a moment ago. The next edit shows what this one did not.
+    async fn shows(&mut self, token: &str, message: &Message) -> bool {
+        if Instant::now() < self.next {
+            return false;
+        }
+        self.next = Instant::now() + PROGRESS;
+        self.context.replies.edit(token, message).await.is_ok()
+    }
+
+    /// Waits until it is time to look again.
+    async fn pause(&self) -> Result<(), Unfollowed> {
+        if self.began.elapsed() >= self.longest {
+            return Err(Unfollowed::TooLong);
+        }
+        tokio::select! {
+            () = sleep(if self.began.elapsed() < NEW { QUICK } else { SLOW }) => Ok(()),
+            () = self.context.ending.cancelled() => Err(Unfollowed::Ending),
+        }
+    }
+}
+
+impl Acted {
+    async fn outcome(self, context: &Context, held: &Held, longest: Duration) -> (Message, Option<Message>) {
+        let operation = match self.end(context, held.token().reveal(), longest).await {
             Ok(operation) => operation,
             Err(why) => return (page::unfollowed(&self.server, &self.operation, why), None),
         };
@@ -65,30 +132,43 @@ impl Follow {
 
     /// Waits for the end of the operation, and shows its progress meanwhile.
     async fn end(&self, context: &Context, token: &str, longest: Duration) -> Result<Operation, Unfollowed> {
-        let began = Instant::now();
-        let (mut shown, mut next) = (self.operation.progress.clone(), began);
+        let mut pace = Pace::new(context, longest);
+        let mut shown = self.operation.progress.clone();
         loop {
             // Asks again if the database does not answer.
             let found = context.services.servers.operations(&[self.operation.id]).await.ok();
-            let operation = found.and_then(|mut operations| operations.pop());
-            match operation {
+            match found.and_then(|mut operations| operations.pop()) {
                 Some(operation) if operation.state.is_final() => return Ok(operation),
-                Some(operation) if operation.progress != shown && Instant::now() >= next => {
-                    next = Instant::now() + PROGRESS;
-                    // The next edit shows what this one did not.
-                    if context.replies.edit(token, &page::progress(&self.server, &operation)).await.is_ok() {
+                Some(operation) if operation.progress != shown => {
+                    if pace.shows(token, &page::progress(&self.server, &operation)).await {
                         shown = operation.progress;
                     }
                 }
                 _ => {}
             }
-            if began.elapsed() >= longest {
-                return Err(Unfollowed::TooLong);
-            }
-            tokio::select! {
-                () = sleep(if began.elapsed() < NEW { QUICK } else { SLOW }) => {}
-                () = context.ending.cancelled() => return Err(Unfollowed::Ending),
-            }
+            pace.pause().await?;
+        }
+    }
+}
+
+/// Waits until every server of a batch is done with, and shows how far it is meanwhile. Returns the last message.
+async fn follow_batch(mut batch: Batch, context: &Context, held: &Held, longest: Duration) -> Message {
+    let mut pace = Pace::new(context, longest);
+    let mut shown = summary::shown(&batch);
+    loop {
+        // Asks again if the database does not answer.
+        if let Ok(now) = context.services.servers.batch(held.user(), &Reach::Every, batch.id).await {
+            batch = now;
+        }
+        let message = summary::shown(&batch);
+        if batch.is_over() {
+            return message;
+        }
+        if message != shown && pace.shows(held.token().reveal(), &message).await {
+            shown = message;
+        }
+        if let Err(why) = pace.pause().await {
+            return summary::unfollowed(&batch, why);
         }
     }
 }

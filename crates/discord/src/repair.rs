@@ -4,7 +4,8 @@
 //! known operation is followed further; otherwise the user is told to look. Only an unanswered interaction is touched:
 //! the process may have died between its answer and the record of it.
 
-use agis_deferrals::{Held, Place};
+use agis_base::Reach;
+use agis_deferrals::{Followed, Held, Place};
 use agis_servers::ServersError;
 use twilight_model::channel::message::{Message as Shown, MessageFlags};
 
@@ -12,8 +13,7 @@ use crate::{
     answer::Follow,
     call::moment,
     context::Context,
-    once,
-    render::{self, operation as page},
+    once, render,
     reply::{Original, Unsent},
 };
 
@@ -69,13 +69,7 @@ pub(crate) async fn give(context: &Context, held: Held) -> Option<(Follow, Held)
     match followed(context, &held).await {
         Err(Lost::Away) => None,
         Ok(follow) => {
-            if waits
-                && context
-                    .replies
-                    .edit(held.token().reveal(), &page::progress(&follow.server, &follow.operation))
-                    .await
-                    .is_err()
-            {
+            if waits && context.replies.edit(held.token().reveal(), &follow.message()).await.is_err() {
                 return None;
             }
             told(Outcome::Followed);
@@ -93,7 +87,7 @@ pub(crate) async fn give(context: &Context, held: Held) -> Option<(Follow, Held)
 
 /// Reason why no operation is followed.
 enum Lost {
-    /// There is no operation.
+    /// There is none.
     Nothing,
     /// The user may not see its server any more.
     Unseen,
@@ -101,14 +95,23 @@ enum Lost {
     Away,
 }
 
-/// Finds the operation that the answer is to follow.
+/// Finds the work that the answer is to follow.
 async fn followed(context: &Context, held: &Held) -> Result<Follow, Lost> {
-    let id = held.operation().ok_or(Lost::Nothing)?;
     let servers = &context.services.servers;
+    let id = match held.follows().ok_or(Lost::Nothing)? {
+        Followed::Operation(id) => id,
+        Followed::Batch(id) => {
+            return match servers.batch(held.user(), &Reach::Every, id).await {
+                Ok(batch) => Ok(Follow::Batch(Box::new(batch))),
+                Err(ServersError::Store(_)) => Err(Lost::Away),
+                Err(_) => Err(Lost::Unseen),
+            };
+        }
+    };
     let found = servers.operations(&[id]).await.map_err(|_| Lost::Away)?.pop();
     let operation = found.ok_or(Lost::Unseen)?;
     match servers.get(held.user(), operation.server).await {
-        Ok((server, _)) => Ok(Follow { server, operation }),
+        Ok((server, _)) => Ok(Follow::operation(server, operation)),
         Err(ServersError::Store(_)) => Err(Lost::Away),
         Err(_) => Err(Lost::Unseen),
     }

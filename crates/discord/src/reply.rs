@@ -9,8 +9,7 @@ mod tests;
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
-use agis_base::OperationId;
-use agis_deferrals::{Deferrals, Held, Place, Token, service::NOTING};
+use agis_deferrals::{Deferrals, Followed, Held, Place, Token, service::NOTING};
 use chrono::{TimeDelta, Utc};
 use futures_util::future::join;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -46,7 +45,7 @@ const PAUSE: Duration = Duration::from_millis(250);
 pub(crate) struct Delivered {
     /// Status to count; `None` if another delivery of the interaction counts.
     pub(crate) status: Option<Status>,
-    /// Operation that the message follows from now on, with the promise to do so.
+    /// Work that the message follows from now on, with the promise to do so.
     pub(crate) follow: Option<(Follow, Held)>,
 }
 
@@ -105,7 +104,7 @@ impl Replies {
                 Err(unsent) => return delivered(Err(Refusal::Repeated), Err(unsent), None),
             }
         } else if let Ok(outcome) = timeout(left, &mut work).await {
-            let held = follows(&outcome).map(|operation| self.hold(call, style, Some(operation)));
+            let held = follows(&outcome).map(|work| self.hold(call, style, Some(work)));
             let sent = self.at_once(call, style, changes, &outcome).await;
             return delivered(outcome, sent, held);
         } else {
@@ -116,20 +115,20 @@ impl Replies {
             Ok(held) => held,
             Err(unsent) => return delivered(outcome, Err(unsent), None),
         };
-        if let Some(operation) = follows(&outcome) {
-            held.follow(operation);
+        if let Some(work) = follows(&outcome) {
+            held.follow(work);
         }
         let sent = self.late(call, style, changes, &outcome).await;
         delivered(outcome, sent, Some(held))
     }
 
     /// Promises an answer.
-    fn hold(&self, call: &Call, style: Style, operation: Option<OperationId>) -> Held {
+    fn hold(&self, call: &Call, style: Style, follows: Option<Followed>) -> Held {
         let place = match style {
             Style::Update => Place::Component,
             Style::Public | Style::Private => Place::Message,
         };
-        self.deferrals.hold(once::key(call), call.user.clone(), Token::new(call.token.clone()), place, operation)
+        self.deferrals.hold(once::key(call), call.user.clone(), Token::new(call.token.clone()), place, follows)
     }
 
     async fn at_once(
@@ -277,8 +276,8 @@ fn ephemeral(style: Style) -> Option<MessageFlags> {
     (style == Style::Private).then_some(MessageFlags::EPHEMERAL)
 }
 
-fn follows(outcome: &Result<Answer, Refusal>) -> Option<OperationId> {
-    Some(outcome.as_ref().ok()?.follow.as_ref()?.operation.id)
+fn follows(outcome: &Result<Answer, Refusal>) -> Option<Followed> {
+    Some(outcome.as_ref().ok()?.follow.as_ref()?.work())
 }
 
 /// Ends a promise that could not be kept. While Discord cannot be reached the promise stays: Discord may have accepted

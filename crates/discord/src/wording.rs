@@ -162,6 +162,9 @@ impl From<ServersError> for Refusal {
             ServersError::TooMany(max) => {
                 format!("You have {max} servers, as many as allowed here. `/server delete` one first.")
             }
+            ServersError::TooManyBatches(max) => {
+                format!("{max} of your actions on many servers are not through yet, as many as allowed. Wait for one.")
+            }
             ServersError::Deleting => {
                 "This server is being deleted and takes nothing else. `/server create` makes another.".to_owned()
             }

@@ -13,6 +13,7 @@
 //! - [`openapi`]: builds the document from all this; `docs`: serves it
 //! - one module per resource
 
+mod actions;
 mod auth;
 mod body;
 mod client;

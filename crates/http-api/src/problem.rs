@@ -226,6 +226,7 @@ impl From<ServersError> for Problem {
             ServersError::NameTaken => Self::new(Code::NameTaken, detail),
             ServersError::GameUnavailable(_) => Self::new(Code::GameUnavailable, detail),
             ServersError::TooMany(_) => Self::new(Code::TooManyServers, detail),
+            ServersError::TooManyBatches(_) => Self::new(Code::TooManyActions, detail),
             ServersError::Deleting => Self::new(Code::Deleting, detail),
             ServersError::NoHost => Self::new(Code::NoHost, detail),
             ServersError::CannotPay(_) => Self::new(Code::InsufficientCredits, detail),

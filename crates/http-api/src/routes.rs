@@ -3,8 +3,8 @@
 use utoipa::OpenApi;
 
 use crate::{
-    console, games, holds, hosts, keys, operations, problem::Code, resource::Table, schedules, servers, settings,
-    shares, users,
+    actions, console, games, holds, hosts, keys, operations, problem::Code, resource::Table, schedules, servers,
+    settings, shares, users,
 };
 
 /// Lists each route: the handler, whose attribute describes it, and the problems of this route alone.
@@ -42,6 +42,9 @@ routes! {
     servers::start: InsufficientCredits NotAllowed Deleting NoHost Conflict;
     servers::stop: InsufficientCredits NotAllowed Deleting NoHost Conflict;
     servers::restart: InsufficientCredits NotAllowed Deleting NoHost UnfitSettings Conflict;
+    actions::begin: NotFound TooManyActions Conflict InvalidValue;
+    actions::get: ;
+    actions::cancel: NotAllowed;
     holds::hold: NotAllowed InvalidValue;
     holds::release: NotAllowed;
     settings::get: NotAllowed;

@@ -2,6 +2,7 @@
 //!
 //! - [`server`]: a server as people know it
 //! - [`access`]: who may do what on it (pure)
+//! - [`batch`]: one action on many servers (pure)
 //! - [`operation`]: start, stop, restart, delete as durable requests
 //! - [`power`]: decides whether an operation is accepted (pure)
 //! - [`hold`]: keeps everything that acts by itself away from a server (pure)
@@ -17,6 +18,7 @@
 //!   settings
 
 pub mod access;
+pub mod batch;
 pub mod console;
 pub mod game;
 pub mod hold;

@@ -19,11 +19,12 @@ use crate::{
     server::{NewServer, Server, ServerChange, Status},
     settings,
     store::{
-        Billing, CommandStore, GameStore, HoldStore, HostStore, OperationFilter, OperationStore, Page, PlayerStore,
-        ServerFilter, ServerStore, SettingStore, ShareStore, Terms, WriteError,
+        BatchStore, Billing, CommandStore, GameStore, HoldStore, HostStore, OperationFilter, OperationStore, Page,
+        PlayerStore, ServerFilter, ServerStore, SettingStore, ShareStore, Terms, WriteError,
     },
 };
 
+mod batch;
 mod console;
 mod hold;
 
@@ -60,6 +61,7 @@ impl Policy {
 #[derive(Clone)]
 pub struct Servers {
     servers: Arc<dyn ServerStore>,
+    batches: Arc<dyn BatchStore>,
     operations: Arc<dyn OperationStore>,
     pub(crate) shares: Arc<dyn ShareStore>,
     pub(crate) settings: Arc<dyn SettingStore>,
@@ -110,6 +112,9 @@ pub enum ServersError {
     /// The owner has the maximum number of servers.
     #[error("you have {0} servers, as many as allowed here; delete one first")]
     TooMany(u32),
+    /// The user has as many open actions on many servers as allowed.
+    #[error("{0} of your actions on many servers have servers left to act on, as many as allowed; wait, or cancel one")]
+    TooManyBatches(u32),
     /// The server is being deleted.
     #[error("this server is being deleted and takes no other operation")]
     Deleting,
@@ -178,6 +183,7 @@ impl Servers {
     pub fn new<S>(store: &Arc<S>, catalogue: Arc<Catalogue>, policy: Policy, reach: impl Into<Reached>) -> Self
     where
         S: ServerStore
+            + BatchStore
             + OperationStore
             + ShareStore
             + SettingStore
@@ -190,6 +196,7 @@ impl Servers {
     {
         Self {
             servers: store.clone(),
+            batches: store.clone(),
             operations: store.clone(),
             shares: store.clone(),
             settings: store.clone(),

@@ -1,12 +1,14 @@
 //! Promises of a database. Every method is one whole decision; no transaction crosses these traits.
 //!
 //! - `servers`, `settings`, `shares`, `operations`, `commands`, `games`, `holds`: for requests
+//! - `batches`: for requests, and for the loop that goes on with them
 //! - `leases`: for workers, which carry out operations
 //! - `observations`: for watchers, which compare a host with its rows
 //! - `restarts`: for the supervisor, which starts servers again that ended by themselves
 //! - `counts`: for dashboards; `hosts`: for operators
 //! - `retention`: ends and forgets what is old
 
+mod batches;
 mod billing;
 mod commands;
 mod counts;
@@ -25,6 +27,7 @@ mod settings;
 mod shares;
 
 pub use self::{
+    batches::{BatchError, BatchStore, Ended},
     billing::Billing,
     commands::{CommandStore, REPLY_KEPT},
     counts::CountStore,

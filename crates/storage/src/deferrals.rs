@@ -2,12 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use agis_base::{OperationId, StoreError, UserId};
-use agis_deferrals::{Claimed, Deferral, DeferralStore, Holder, Place, Sealed};
+use agis_base::{BatchId, OperationId, StoreError, UserId};
+use agis_deferrals::{Claimed, Deferral, DeferralStore, Followed, Holder, Place, Sealed};
 use async_trait::async_trait;
 use diesel::{
     prelude::*,
-    sql_types::{Array, BigInt, Binary, Double, Nullable, Text, Uuid as SqlUuid},
+    sql_types::{Array, BigInt, Binary, Double, Integer, Nullable, Text, Uuid as SqlUuid},
 };
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
@@ -31,6 +31,8 @@ struct DeferralRow {
     place: Stored<Place>,
     #[diesel(sql_type = Nullable<SqlUuid>)]
     operation_id: Option<Uuid>,
+    #[diesel(sql_type = Nullable<Integer>)]
+    batch_id: Option<i32>,
     #[diesel(sql_type = Double)]
     age_s: f64,
 }
@@ -42,9 +44,26 @@ impl DeferralRow {
             key: self.key.into(),
             user: UserId::from_stored(&self.discord_id),
             token: Sealed(self.token),
-            operation: self.operation_id.map(OperationId),
+            follows: match (self.batch_id, self.operation_id) {
+                (Some(batch), _) => Some(Followed::Batch(BatchId(batch))),
+                (None, operation) => operation.map(|id| Followed::Operation(OperationId(id))),
+            },
         };
         Ok(Claimed { deferral, age: Duration::try_from_secs_f64(self.age_s).unwrap_or_default() })
+    }
+}
+
+fn operation(deferral: &Deferral) -> Option<Uuid> {
+    match deferral.follows? {
+        Followed::Operation(id) => Some(id.0),
+        Followed::Batch(_) => None,
+    }
+}
+
+fn batch(deferral: &Deferral) -> Option<i32> {
+    match deferral.follows? {
+        Followed::Operation(_) => None,
+        Followed::Batch(id) => Some(id.0),
     }
 }
 
@@ -55,17 +74,19 @@ impl DeferralStore for Db {
             // diesel joins no `unnest`.
             diesel::sql_query(
                 "insert into deferrals as d
-                        (key, discord_id, token, place, operation_id, process, seal, lease_until)
-                 select new.*, $6, $7, clock_timestamp() + make_interval(secs => $8)
-                 from unnest($1, $2, $3, $4, $5) as new
-                 on conflict (key) do update set operation_id = excluded.operation_id, lease_until = excluded.lease_until
+                        (key, discord_id, token, place, operation_id, batch_id, process, seal, lease_until)
+                 select new.*, $7, $8, clock_timestamp() + make_interval(secs => $9)
+                 from unnest($1, $2, $3, $4, $5, $6) as new
+                 on conflict (key) do update
+                 set operation_id = excluded.operation_id, batch_id = excluded.batch_id, lease_until = excluded.lease_until
                  where d.process = excluded.process",
             )
             .bind::<Array<Text>, _>(column(promises, |deferral| &*deferral.key))
             .bind::<Array<Text>, _>(column(promises, |deferral| deferral.user.as_str()))
             .bind::<Array<Binary>, _>(column(promises, |deferral| &deferral.token.0[..]))
             .bind::<Array<Text>, _>(column(promises, |deferral| stored(deferral.place)))
-            .bind::<Array<Nullable<SqlUuid>>, _>(column(promises, |deferral| deferral.operation.map(|id| id.0)))
+            .bind::<Array<Nullable<SqlUuid>>, _>(column(promises, operation))
+            .bind::<Array<Nullable<Integer>>, _>(column(promises, batch))
             .bind::<SqlUuid, _>(holder.process)
             .bind::<Binary, _>(&holder.seal)
             .bind::<Double, _>(lease.as_secs_f64())
@@ -105,7 +126,7 @@ impl DeferralStore for Db {
                      for no key update skip locked)
                  update deferrals d set process = $1, lease_until = clock_timestamp() + make_interval(secs => $5)
                  from due where d.key = due.key
-                 returning d.key, d.discord_id, d.token, d.place,
+                 returning d.key, d.discord_id, d.token, d.place, d.batch_id,
                            coalesce(d.operation_id, (select o.id from operations o where o.idempotency_key = d.key))
                                as operation_id,
                            extract(epoch from clock_timestamp() - d.created_at)::double precision as age_s",

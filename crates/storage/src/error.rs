@@ -39,6 +39,17 @@ impl<R: From<StoreError>> Fault<R> {
     }
 }
 
+impl Fault<StoreError> {
+    /// Returns the fault of work that may refuse for more reasons.
+    pub(crate) fn widened<R: From<StoreError>>(self) -> Fault<R> {
+        match self {
+            Self::Database(error) => Fault::Database(error),
+            Self::Refused(error) => Fault::Refused(error.into()),
+            Self::Unknown(what) => Fault::Unknown(what),
+        }
+    }
+}
+
 /// Returns the fault of a column with a text that this program does not know.
 pub(crate) fn unknown<R>(column: &str, word: &str) -> Fault<R> {
     Fault::Unknown(format!("{column} holds '{word}'"))

@@ -9,10 +9,11 @@
 //! - `desired`, `once`, `purses`, `stats`: parts of transactions of several modules
 //! - a module per table, or per view of it, implementing that domain's trait
 //!
-//! Transactions take locks in one order, so that nothing deadlocks: users, servers by id, operations, schedules, the totals
+//! Transactions take locks in one order, so that nothing deadlocks: batches, users, servers by id, operations, schedules, the totals
 //! of users, notices, idempotency keys, players of servers. The lock of a server's row also guards its shares. Locks are `FOR NO KEY UPDATE`:
 //! foreign keys do not wait for them. Claims wait for no lock: they pass over rows that others hold.
 
+mod batches;
 mod chains;
 mod commands;
 mod connect;

@@ -51,6 +51,34 @@ diesel::table! {
 }
 
 diesel::table! {
+    server_batches (id) {
+        id -> Integer,
+        discord_id -> Text,
+        label -> Text,
+        action -> Text,
+        at_most -> Nullable<Integer>,
+        stagger_s -> Nullable<Integer>,
+        origin -> Text,
+        channel_id -> Nullable<Text>,
+        request_id -> Nullable<Text>,
+        trace_id -> Nullable<Text>,
+        created_at -> Timestamptz,
+        next_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    server_batch_items (batch_id, server_id) {
+        batch_id -> Integer,
+        server_id -> Integer,
+        server_name -> Text,
+        place -> Integer,
+        operation_id -> Nullable<Uuid>,
+        untouched -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
     server_labels (server_id, label) {
         server_id -> Integer,
         label -> Text,
@@ -309,6 +337,8 @@ diesel::allow_tables_to_appear_in_same_query!(
     server_leavers,
     server_holds,
     server_labels,
+    server_batches,
+    server_batch_items,
     notices,
     operations,
     server_schedules,

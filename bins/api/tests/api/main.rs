@@ -1,5 +1,6 @@
 //! REST for integrators, on the real program and a real database.
 
+mod actions;
 mod commands;
 #[path = "../common/mod.rs"]
 mod common;

@@ -1,5 +1,6 @@
 //! The real bot against the stand-in for Discord, beside a real `agis-api` over a real Postgres.
 
+mod batches;
 mod buttons;
 mod commands;
 #[path = "../../../api/tests/common/mod.rs"]

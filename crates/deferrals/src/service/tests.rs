@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use agis_base::{BatchId, OperationId};
 use async_trait::async_trait;
 
 use super::*;
@@ -36,12 +37,11 @@ impl Memory {
         self.rows().expect("the store").values_mut().for_each(|row| row.over = true);
     }
 
-    /// Returns the noted keys, with the operations that they follow.
-    fn noted(&self) -> Vec<(String, Option<OperationId>)> {
+    /// Returns the noted keys, with the work that they follow.
+    fn noted(&self) -> Vec<(String, Option<Followed>)> {
         let rows = self.rows().expect("the store");
-        let mut noted: Vec<_> =
-            rows.values().map(|row| (row.deferral.key.to_string(), row.deferral.operation)).collect();
-        noted.sort();
+        let mut noted: Vec<_> = rows.values().map(|row| (row.deferral.key.to_string(), row.deferral.follows)).collect();
+        noted.sort_by(|one, other| one.0.cmp(&other.0));
         noted
     }
 }
@@ -95,8 +95,8 @@ async fn promise(deferrals: &Deferrals, key: &str) -> Held {
 }
 
 /// Waits until the store holds this.
-async fn until(store: &Memory, expected: &[(&str, Option<OperationId>)]) {
-    let expected: Vec<_> = expected.iter().map(|(key, operation)| ((*key).to_owned(), *operation)).collect();
+async fn until(store: &Memory, expected: &[(&str, Option<Followed>)]) {
+    let expected: Vec<_> = expected.iter().map(|(key, work)| ((*key).to_owned(), *work)).collect();
     let there = async {
         while store.noted() != expected {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -111,9 +111,10 @@ async fn promise_is_noted_until_it_is_kept() {
     let deferrals = process(&store, "secret");
     let mut held = promise(&deferrals, "a").await;
     until(&store, &[("a", None)]).await;
-    let operation = OperationId::new();
-    held.follow(operation);
-    until(&store, &[("a", Some(operation))]).await;
+    for work in [Followed::Operation(OperationId::new()), Followed::Batch(BatchId(7))] {
+        held.follow(work);
+        until(&store, &[("a", Some(work))]).await;
+    }
     held.end();
     until(&store, &[]).await;
 }

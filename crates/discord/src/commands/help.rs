@@ -6,10 +6,10 @@ use crate::{
     render::card::{Card, Colour},
 };
 
-const SERVERS: &str = "`/server create` makes one, `/server start`, `stop` and `restart` do what they say, `/server info` \
-                       shows where to join and who did what. `/server settings` changes the game, and \
-                       `/server command` speaks to it. `/server hold` keeps schedules away for a while. `/server share` \
-                       lets others act on yours, and `/server leave` gives up what others shared with you.";
+const SERVERS: &str = "`/server create` makes one. `/server start`, `stop` and `restart` do what they say, to one server or to \
+                       all with a `label`. `/server info` shows where to join and who did what. `/server settings` changes \
+                       the game, and `/server command` speaks to it. `/server hold` keeps schedules away for a while. \
+                       `/server share` lets others act on yours, and `/server leave` gives up what others shared with you.";
 const SCHEDULES: &str = "`/schedule create` starts or stops a server by the clock of your time zone. Choose a time from the \
                          list, or type a cron expression. `/schedule preview` shows when it would run. `steps:` does more \
                          than one thing: `say Back soon; wait 1m; restart`. `/schedule history` shows how it went.";

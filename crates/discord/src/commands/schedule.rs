@@ -164,7 +164,7 @@ pub(crate) async fn run_now(context: &Context, call: &Call, args: &Args) -> Resu
         RunNow::Action(action) => {
             let (server, _) = services.servers.get(&call.user, schedule.server).await?;
             let operation = services.servers.request(call.request(server.id, action.into(), once::key(call))).await?;
-            Ok(Follow { server, operation }.begin())
+            Ok(Follow::operation(server, operation).begin())
         }
         RunNow::Run(run) => {
             let run = services.schedules.run(&call.user, &Reach::Every, run).await?;

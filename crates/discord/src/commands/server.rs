@@ -1,9 +1,9 @@
 //! `/server`
 
-use agis_base::Reach;
+use agis_base::{PowerAction, Reach};
 use agis_scheduler::store::Query;
 use agis_servers::{
-    Action, Label, NewServer, Origin, Server,
+    Label, NewServer, Origin, Server,
     access::{Access, Needed, Permission},
     console::{Begin, WantsAnswer},
     game::SettingValues,
@@ -16,7 +16,7 @@ use crate::{
     answer::Follow,
     call::{Args, Call},
     code::{Listed, Loss, confirm},
-    commands::{label, schedule},
+    commands::{batch, label, schedule},
     context::Context,
     find,
     once::{self, once, send},
@@ -132,15 +132,22 @@ async fn abilities(context: &Context, server: &Server) -> Result<Abilities, Refu
     Ok(context.services.servers.abilities(&[server]).await?.pop().unwrap_or_default())
 }
 
-/// Requests an operation. The transaction that accepts it checks the caller's permission.
-pub(crate) async fn act(context: &Context, call: &Call, args: &Args, action: Action) -> Result<Answer, Refusal> {
-    let (server, _) = find::server(&context.services, call, &args.needed("server")?).await?;
+/// Requests an operation, or one for each server with a label. The transaction that accepts it checks the caller's
+/// permission.
+pub(crate) async fn act(context: &Context, call: &Call, args: &Args, action: PowerAction) -> Result<Answer, Refusal> {
+    let typed = match (args.text("server"), label::typed(args)?) {
+        (None, Some(label)) => return batch::begin(context, call, args, label, action).await,
+        (Some(typed), None) => typed,
+        (None, None) => return Err(Refusal::refused("Say which `server` you mean, or the `label` of several.")),
+        (Some(_), Some(_)) => return Err(Refusal::refused("Say a `server` or a `label`, not both.")),
+    };
+    let (server, _) = find::server(&context.services, call, &typed).await?;
     if let Some(warn) = args.text("warn") {
-        return schedule::announced(context, call, &server, action, &warn).await;
+        return schedule::announced(context, call, &server, action.into(), &warn).await;
     }
-    let request = call.request(server.id, action, once::key(call));
+    let request = call.request(server.id, action.into(), once::key(call));
     let operation = context.services.servers.request(request).await?;
-    Ok(Follow { server, operation }.begin())
+    Ok(Follow::operation(server, operation).begin())
 }
 
 pub(crate) async fn ask_to_delete(context: &Context, call: &Call, args: &Args) -> Result<Answer, Refusal> {

@@ -82,6 +82,7 @@ codes! {
     TooManySchedules = "too_many_schedules", CONFLICT, "The server has as many schedules as allowed, or you have as many.";
     TooManyShares = "too_many_shares", CONFLICT,
         "The server is shared with as many members and roles as allowed, or as many servers are shared with this one.";
+    TooManyActions = "too_many_actions", CONFLICT, "As many of your actions on many servers as allowed have servers left.";
     Deleting = "deleting", CONFLICT, "The server is being deleted and takes no other operation.";
     Gate = "condition_not_met", CONFLICT, "The condition of the schedule's runs is not met: the server is stopped, say, or people play.";
     RunEnded = "run_ended", CONFLICT, "The run has ended, or has no steps that could be cancelled.";

@@ -44,7 +44,7 @@ async fn the_names_that_operators_know_are_there() {
 }
 
 /// Counts of the rows in `migrations/rows.sql`.
-const COUNTED: [(&str, &str); 39] = [
+const COUNTED: [(&str, &str); 40] = [
     ("schedules of steps", "server_schedules where work is not null"),
     ("steps of runs", "schedule_run_steps"),
     ("users", "users"),
@@ -84,11 +84,13 @@ const COUNTED: [(&str, &str); 39] = [
     ("restarts that wait", "game_servers where restart_at is not null"),
     ("holds", "server_holds"),
     ("labels", "server_labels"),
+    ("batches", "server_batches"),
 ];
 
 /// Losses of each migration that can be reverted, from the newest to the oldest. docs/operations/rollback.md tells of
 /// them.
-const LOST: [(&str, &[&str]); 45] = [
+const LOST: [(&str, &[&str]); 46] = [
+    ("batches", &["batches"]),
     ("steps_once", &[]),
     ("steps_due", &[]),
     ("steps_checked", &[]),

@@ -43,6 +43,7 @@ pub(crate) struct World {
     chain: i64,
     slot: String,
     operation: String,
+    actions: i64,
     key: String,
 }
 
@@ -55,6 +56,12 @@ impl World {
         let schedule = api.post("/api/v1/schedules", body).await.expect(201)["id"].as_i64().expect("an id");
         let operation = api.ask(server, "stop").await;
         api.ended(&operation).await;
+        let label = json!({ "labels": ["friday"] });
+        api.call("PATCH", &format!("/api/v1/servers/{server}"), Some(label)).await.expect(200);
+        let body = json!({ "label": "friday", "action": "stop" });
+        let actions = api.post("/api/v1/servers/actions", body).await.expect(202);
+        api.ended(actions["servers"][0]["operation_id"].as_str().expect("an operation")).await;
+        let actions = actions["id"].as_i64().expect("an id");
         let steps = json!([{ "do": "wait", "seconds": 3600 }]);
         let body = json!({ "server_id": server, "steps": steps, "cron_expression": "@yearly" });
         let chain = api.post("/api/v1/schedules", body).await.expect(201)["id"].as_i64().expect("an id");
@@ -69,7 +76,7 @@ impl World {
         .await;
         let body = json!({ "name": "the owner's", "scopes": ["read:keys"] });
         let key = api.post("/api/v1/auth/keys", body).await.expect(201)["id"].as_str().expect("text").to_owned();
-        Self { server, other_server, schedule, chain, slot, operation, key }
+        Self { server, other_server, schedule, chain, slot, operation, actions, key }
     }
 }
 
@@ -128,6 +135,9 @@ impl Route {
     }
 
     fn id_in(&self, world: &World) -> String {
+        if self.path.starts_with("/api/v1/servers/actions/") {
+            return world.actions.to_string();
+        }
         match self.path.trim_start_matches("/api/v1/").split('/').next() {
             Some("servers") => world.server.to_string(),
             Some("schedules") if self.path.contains("{slot}") => world.chain.to_string(),

@@ -49,6 +49,8 @@ insert into hosts (name, kind, directory, report) values ('here', 'process', gen
 update game_servers set settings = '{"difficulty": "hard"}', restart_policy = '{"on": "always"}', restarts = array[now()],
                         restart_max = 5, restart_generation = 1, restart_at = now() where id = 7;
 insert into server_labels (server_id, label) values (7, 'friday');
+insert into server_batches (id, discord_id, label, action, origin) values (1, '1', 'friday', 'restart', 'rest');
+insert into server_batch_items (batch_id, server_id, server_name, place) values (1, 7, 's', 0);
 insert into server_holds (server_id, since, reason, held_by) values (7, now(), 'a map', '1');
 insert into console_requests (id, host, server_id, request) values (gen_random_uuid(), 'here', 7, '{}');
 insert into server_players (server_id, claimed_at, generation, online, max_players, names, measured_at)

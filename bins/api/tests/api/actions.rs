@@ -1,0 +1,159 @@
+//! One action on every server with a label.
+
+use agis_test_support::wait;
+use serde_json::{Value, json};
+
+use crate::common::{Api, OWNER, SOON, STRANGER, Stack};
+
+const ACTIONS: &str = "/api/v1/servers/actions";
+
+async fn labelled(api: &Api, key: &str, name: &str) -> i64 {
+    let body = json!({ "name": name, "game_type": "sleeper", "labels": ["friday"] });
+    let made = api.call_as(Some(key), "POST", "/api/v1/servers", Some(body)).await.expect(201);
+    made["id"].as_i64().expect("an id")
+}
+
+async fn finished(api: &Api, key: &str, id: &Value) -> Value {
+    wait::until(SOON, "the actions to end", async || {
+        let actions = api.call_as(Some(key), "GET", &format!("{ACTIONS}/{id}"), None).await.expect(200);
+        (actions["finished"] == true).then_some(actions)
+    })
+    .await
+}
+
+fn states(actions: &Value) -> Value {
+    let servers = actions["servers"].as_array().expect("servers").iter();
+    servers.map(|item| json!([item["name"], item["state"], item["reason"]])).collect()
+}
+
+#[tokio::test]
+async fn each_server_gets_one_operation() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    for name in ["a", "b"] {
+        labelled(&api, &stack.key, name).await;
+    }
+    api.server("not on Fridays", "sleeper").await;
+    let body = json!({ "label": "FRIDAY", "action": "start" });
+    let ask = async || {
+        let request = stack.client.post(format!("{}{ACTIONS}", api.base)).bearer_auth(&stack.key);
+        let answer = api.send(request.header("Idempotency-Key", "once").json(&body)).await.expect("an answer");
+        answer.expect(202)
+    };
+    let first = ask().await;
+    assert_eq!(ask().await["id"], first["id"], "a repetition is the same");
+    let ended = finished(&api, &stack.key, &first["id"]).await;
+    assert_eq!(states(&ended), json!([["a", "succeeded", null], ["b", "succeeded", null]]));
+    let sql = stack.sql().await;
+    let operations =
+        sql.query_one("select count(*) from operations where origin = 'rest'", &[]).await.expect("a count");
+    assert_eq!(operations.get::<_, i64>(0), 2);
+}
+
+#[tokio::test]
+async fn server_without_permission_is_left_alone() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    let key = stack.make_key(STRANGER, &[]);
+    labelled(&api, &key, "own").await;
+    let anothers = labelled(&api, &stack.key, "another's").await;
+    let sql = stack.sql().await;
+    let share = format!(
+        "insert into server_shares (server_id, kind, grantee_id, permissions, granted_by)
+         values ({anothers}, 'member', '{STRANGER}', '{{read,start}}', '{OWNER}')"
+    );
+    sql.batch_execute(&share).await.expect("a share");
+    let body = json!({ "label": "friday", "action": "stop" });
+    let begun = api.call_as(Some(&key), "POST", ACTIONS, Some(body)).await.expect(202);
+    let ended = finished(&api, &key, &begun["id"]).await;
+    assert_eq!(states(&ended), json!([["own", "succeeded", null], ["another's", "refused", "not_allowed"]]));
+    let history = api.get(&format!("/api/v1/servers/{anothers}/operations")).await.expect(200);
+    assert_eq!(history["items"], json!([]));
+    let unseen = api.get(&format!("{ACTIONS}/{}", begun["id"])).await.expect(404);
+    assert_eq!(unseen["code"], "not_found", "who asked sees it, nobody else");
+}
+
+#[tokio::test]
+async fn pace_is_kept() {
+    let stack = Stack::start().await;
+    let (api, _other) = (stack.api(&[]).await, stack.api(&[]).await);
+    for name in ["a", "b", "c"] {
+        labelled(&api, &stack.key, name).await;
+    }
+    let body = json!({ "label": "friday", "action": "start", "at_most": 1, "stagger": "2s" });
+    let begun = api.post(ACTIONS, body).await.expect(202);
+    assert_eq!(states(&begun)[1], json!(["b", "waiting", null]));
+    let ended = finished(&api, &stack.key, &begun["id"]).await;
+    assert_eq!(states(&ended)[2], json!(["c", "succeeded", null]));
+    let sql = stack.sql().await;
+    let pairs = "select o.created_at >= lag(o.finished_at) over (order by i.place)
+                        and o.created_at >= lag(o.created_at) over (order by i.place) + interval '1.5 seconds'
+                 from server_batch_items i join operations o on o.id = i.operation_id order by i.place";
+    let pairs: Vec<Option<bool>> = sql.query(pairs, &[]).await.expect("rows").iter().map(|row| row.get(0)).collect();
+    assert_eq!(pairs, [None, Some(true), Some(true)]);
+}
+
+#[tokio::test]
+async fn another_process_goes_on_with_the_rest() {
+    let stack = Stack::start().await;
+    let first = stack.api(&[]).await;
+    for name in ["a", "b"] {
+        labelled(&first, &stack.key, name).await;
+    }
+    let body = json!({ "label": "friday", "action": "start", "stagger": "2s" });
+    let begun = first.post(ACTIONS, body).await.expect(202);
+    first.kill();
+    let second = stack.api(&[]).await;
+    let ended = finished(&second, &stack.key, &begun["id"]).await;
+    assert_eq!(states(&ended), json!([["a", "succeeded", null], ["b", "succeeded", null]]));
+}
+
+#[tokio::test]
+async fn cancelled_rest_is_left_alone() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    let (one, _) = (labelled(&api, &stack.key, "a").await, labelled(&api, &stack.key, "b").await);
+    let body = json!({ "label": "friday", "action": "start", "stagger": "1h" });
+    let begun = api.post(ACTIONS, body).await.expect(202);
+    let path = format!("{ACTIONS}/{}", begun["id"]);
+    let narrow = stack.make_key(OWNER, &["--scope", &format!("write:servers:{one}")]);
+    let seen = api.call_as(Some(&narrow), "GET", &path, None).await.expect(200);
+    assert_eq!(seen["servers"].as_array().map(Vec::len), Some(1), "a key for one server sees that one");
+    api.call_as(Some(&narrow), "DELETE", &path, None).await.expect(403);
+    let cancelled = api.call("DELETE", &path, None).await.expect(200);
+    assert_eq!(states(&cancelled)[1], json!(["b", "refused", "cancelled"]));
+    let ended = finished(&api, &stack.key, &begun["id"]).await;
+    assert_eq!(states(&ended)[0], json!(["a", "succeeded", null]));
+}
+
+#[tokio::test]
+async fn senseless_actions_are_refused() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    labelled(&api, &stack.key, "a").await;
+    for (field, value) in [
+        ("label", json!("a b")),
+        ("action", json!("delete")),
+        ("at_most", json!(0)),
+        ("at_most", json!(101)),
+        ("stagger", json!("soon")),
+        ("stagger", json!("61m")),
+    ] {
+        let mut body = json!({ "label": "friday", "action": "start" });
+        body[field] = value;
+        let refused = api.post(ACTIONS, body.clone()).await.expect(422);
+        let names = refused["detail"].as_str().is_some_and(|detail| detail.starts_with(field));
+        assert!(refused["code"] == "invalid_value" && names, "{body}: {refused}");
+    }
+    let unknown = api.post(ACTIONS, json!({ "label": "sunday", "action": "start" })).await.expect(404);
+    assert_eq!(unknown["code"], "not_found");
+    for _ in 0..10 {
+        // The second of two waits for an hour.
+        if api.get("/api/v1/servers?label=friday").await.expect(200)["items"].as_array().map(Vec::len) == Some(1) {
+            labelled(&api, &stack.key, "b").await;
+        }
+        api.post(ACTIONS, json!({ "label": "friday", "action": "stop", "stagger": "1h" })).await.expect(202);
+    }
+    let many = api.post(ACTIONS, json!({ "label": "friday", "action": "stop" })).await.expect(409);
+    assert_eq!(many["code"], "too_many_actions");
+}

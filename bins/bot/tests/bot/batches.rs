@@ -1,0 +1,48 @@
+//! One action on every server with a label.
+
+use crate::scene::Scene;
+
+#[tokio::test]
+async fn one_message_follows_all_servers() {
+    let scene = Scene::open().await;
+    let (ann, ben) = (scene.ann(), scene.ben());
+    for name in ["Sky", "Sea"] {
+        scene.look(&ann, &format!("/server create name:{name} game:demo labels:friday")).await;
+    }
+    let reply = scene.discord.command(&ann, "/server start label:friday").await;
+    let text = reply.until("all servers", |message| message.text().contains("Started the servers")).await.text();
+    assert!(text.contains("2 of 2 servers done with") && text.contains("**Sky** · done"), "{text}");
+    assert_eq!(scene.count("game_servers where status = 'running'").await, 2);
+
+    // Others are told which servers are left alone.
+    scene.look(&ann, "/server share server:Sky with:Ben may:read").await;
+    let reply = scene.discord.command(&ben, "/server stop label:friday").await;
+    let text = reply.until("the end", |message| message.text().contains("1 of 1 server")).await.text();
+    assert!(text.contains("**Sky** · left alone: you may not"), "{text}");
+    assert_eq!(scene.count("operations").await, 2);
+
+    let neither = scene.refused(&ann, "/server stop").await;
+    assert!(neither.contains("Say which `server`"), "{neither}");
+    let both = scene.refused(&ann, "/server stop server:Sky label:friday").await;
+    assert!(both.contains("not both"), "{both}");
+    scene.assert_clean();
+}
+
+#[tokio::test]
+async fn rest_is_left_alone_by_a_button() {
+    let scene = Scene::open().await;
+    let ann = scene.ann();
+    for name in ["Sky", "Sea"] {
+        scene.look(&ann, &format!("/server create name:{name} game:demo labels:friday")).await;
+    }
+    let reply = scene.discord.command(&ann, "/server start label:friday stagger:10m").await;
+    reply.until("a turn that is to come", |message| message.text().contains("waits for its turn")).await;
+    let ben = scene.ben();
+    let refused = crate::talk::refusal(&reply.press(&ben, "Leave the rest alone").await).await;
+    assert!(refused.contains("Only who asked"), "{refused}");
+    reply.press(&ann, "Leave the rest alone").await;
+    let text = reply.until("the end", |message| message.text().contains("2 of 2 servers")).await.text();
+    assert!(text.contains("left alone: cancelled"), "{text}");
+    assert_eq!(scene.count("operations").await, 1);
+    scene.assert_clean();
+}
