@@ -9,10 +9,10 @@ use std::{
 
 use agis_accounts::LedgerStore;
 use agis_automation::{
-    Batches, Biller, Chains, Consoles, Games, Housekeeping, Prober, Probing, Scheduler, Settler, Supervisor, Watcher,
-    Workers, batches, biller, chains, consoles, games as offered,
+    Batches, Biller, Chains, Consoles, Games, Housekeeping, Many, Prober, Probing, Scheduler, Settler, Supervisor,
+    Watcher, Workers, batches, biller, chains, consoles, games as offered,
     hosts::{self as reports, Claim, Reported, Reporter},
-    housekeeping, prober, scheduler, settle, supervisor, watcher,
+    housekeeping, many, prober, scheduler, settle, supervisor, watcher,
 };
 use agis_base::StoreError;
 use agis_http_api::{Edge, Followers, Services};
@@ -339,6 +339,12 @@ impl Loops {
         let goes_on =
             Loop::new("batches", batches::PERIOD).rest(batches::PAUSE, 0).bell(async move || rung(&mut bell).await);
         self.tasks.spawn(goes_on.run(self.firing.clone(), async move || batches.round().await));
+        let many = Many { store: db.clone(), firings: db.clone() };
+        let mut bell = bells.operations.subscribe();
+        let fans_out = Loop::new("runs on many servers", many::PERIOD)
+            .rest(many::PAUSE, 0)
+            .bell(async move || rung(&mut bell).await);
+        self.tasks.spawn(fans_out.run(self.firing.clone(), async move || many.round().await));
         let settler = Settler { firings: db.clone(), servers: services.servers.clone() };
         let mut bell = bells.operations.subscribe();
         let settles = Loop::new("settler", settle::PERIOD)

@@ -2,6 +2,7 @@
 //!
 //! - [`scheduler`]: due schedules become firings, firings become operations
 //! - [`chains`]: runs with steps are carried out
+//! - [`many`]: runs of schedules for labels become a run on every server
 //! - [`settle`]: ended operations end their firings
 //! - [`worker`]: operations are carried out on hosts
 //! - [`watcher`]: servers that end by themselves are published as stopped or crashed
@@ -24,6 +25,7 @@ pub mod consoles;
 pub mod games;
 pub mod hosts;
 pub mod housekeeping;
+pub mod many;
 pub mod prober;
 pub mod scheduler;
 pub mod settle;
@@ -37,6 +39,7 @@ pub use chains::Chains;
 pub use consoles::Consoles;
 pub use games::Games;
 pub use housekeeping::Housekeeping;
+pub use many::Many;
 pub use prober::{Prober, Probing};
 pub use scheduler::Scheduler;
 pub use settle::Settler;

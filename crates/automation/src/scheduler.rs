@@ -161,7 +161,7 @@ fn tell(claimed: &Claimed) {
 fn announce(firing: &Firing, lateness: Duration) {
     tracing::info!(
         schedule_id = firing.id.schedule.0,
-        server_id = firing.server.0,
+        server_id = firing.server.map(|server| server.0),
         request_id = %firing.operation,
         slot = %firing.id.slot.format("%Y-%m-%dT%H:%M:%SZ"),
         lateness_ms = lateness.as_millis() as u64,
@@ -173,7 +173,7 @@ fn announce(firing: &Firing, lateness: Duration) {
 /// Returns the request of a run that is one operation.
 fn request(firing: &Firing) -> Option<Request> {
     let request = Request {
-        server: firing.server,
+        server: firing.server?,
         action: firing.kind.action()?.into(),
         origin: Origin::Schedule,
         actor: firing.owner.clone(),

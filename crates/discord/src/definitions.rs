@@ -118,7 +118,8 @@ pub(crate) fn definitions() -> Vec<Command> {
                     "create",
                     "Create a schedule",
                     vec![
-                        server_option(),
+                        text("server", "Choose a server, or type its name").completed(),
+                        text("label", "All servers that carry this label when a run is due").completed(),
                         text("action", "Action of each run").among(schedule::ACTIONS),
                         cron_option(),
                         zone_option(),
@@ -129,6 +130,8 @@ pub(crate) fn definitions() -> Vec<Command> {
                         text("players", "Who may be playing").among(schedule::PLAYERS),
                         text("missed", "Policy for runs that were missed while AGIS was down")
                             .among(schedule::POLICIES),
+                        at_most_option(),
+                        stagger_option(),
                     ],
                 ),
                 sub("list", "List your schedules", vec![text("server", "Only schedules of this server").completed()]),
@@ -184,11 +187,19 @@ fn acted_on(more: Vec<CommandOption>) -> Vec<CommandOption> {
     let mut options = vec![
         text("server", "Choose a server, or type its name").completed(),
         text("label", "All servers with this label").completed(),
-        number("at_most", "How many servers at a time, with a label (default: all)", 1, MANY_MAX.into()),
-        text("stagger", "Time between two servers, with a label (default: none)").among(batch::STAGGERS),
+        at_most_option(),
+        stagger_option(),
     ];
     options.extend(more);
     options
+}
+
+fn at_most_option() -> CommandOption {
+    number("at_most", "How many servers at a time, with a label (default: all)", 1, MANY_MAX.into())
+}
+
+fn stagger_option() -> CommandOption {
+    text("stagger", "Time between two servers, with a label (default: none)").among(batch::STAGGERS)
 }
 
 fn label_option() -> CommandOption {

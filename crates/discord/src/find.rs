@@ -1,7 +1,7 @@
 //! Finds the thing that a typed name means. A choice from the list sends `#` and an id; a typed text is a name.
 
-use agis_base::{KeyId, Reach, ScheduleId, ServerId};
-use agis_scheduler::Schedule;
+use agis_base::{KeyId, Label, Reach, ScheduleId, ServerId};
+use agis_scheduler::{Schedule, Target};
 use agis_servers::{
     Server, ServersError,
     access::Access,
@@ -98,6 +98,19 @@ pub(crate) fn key(typed: &str) -> Result<KeyId, Refusal> {
 pub(crate) async fn name(services: &Services, call: &Call, server: ServerId) -> String {
     let found = services.servers.get(&call.user, server).await;
     found.map_or_else(|_| format!("server {server}"), |(server, _)| server.name)
+}
+
+/// Returns the name of the servers that a schedule acts on, as far as the caller may know them.
+pub(crate) async fn target(services: &Services, call: &Call, target: &Target) -> String {
+    match target {
+        Target::Server(server) => name(services, call, *server).await,
+        Target::Labelled { label, .. } => labelled(label),
+    }
+}
+
+/// Returns the name of all servers with a label.
+pub(crate) fn labelled(label: &Label) -> String {
+    format!("all servers with the label {label}")
 }
 
 fn unknown(thing: &str, typed: &str, list: &str) -> Refusal {

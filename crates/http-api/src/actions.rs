@@ -116,12 +116,19 @@ impl ActOnMany {
         let label = self.label.parse::<Label>().map_err(|error| Problem::invalid_value("label", error))?;
         let action = PowerAction::from_word(&self.action)
             .ok_or_else(|| Problem::invalid_value("action", "is one of: start, stop, restart"))?;
-        // The rule names the range.
-        let at_most = self.at_most.as_ref().map(|Number(number)| u32::try_from(*number).unwrap_or_default());
-        let stagger = self.stagger.as_ref().map(|text| text.parse::<Span>()).transpose();
-        let stagger = stagger.map_err(|error| Problem::invalid_value("stagger", error))?;
-        Ok((label, action, Pace { at_most, stagger }))
+        Ok((label, action, pace(self.at_most.as_ref(), self.stagger.as_deref())?))
     }
+}
+
+/// Reads a pace of a body.
+pub(crate) fn pace(at_most: Option<&Number<i64>>, stagger: Option<&str>) -> Result<Pace, Problem> {
+    // The rule names the range.
+    let at_most = at_most.map(|Number(number)| u32::try_from(*number).unwrap_or_default());
+    let stagger = stagger.map(|text| text.parse::<Span>()).transpose();
+    let stagger = stagger.map_err(|error| Problem::invalid_value("stagger", error))?;
+    let pace = Pace { at_most, stagger };
+    pace.check().map_err(|(field, rule)| Problem::invalid_value(field, rule))?;
+    Ok(pace)
 }
 
 /// Act on many servers

@@ -177,6 +177,11 @@ impl<S: Needed> May<S, Somewhere> {
         &self.reach
     }
 
+    /// Refuses a caller whose reach has a limit.
+    pub(crate) fn reaches_all(&self) -> Result<(), Problem> {
+        if self.reach == Reach::Every { Ok(()) } else { Err(missing_scope(S::ANY_OF)) }
+    }
+
     /// Refuses a server beyond the caller's reach.
     pub(crate) fn reaches(&self, server: ServerId) -> Result<(), Problem> {
         if self.reach.covers(server) { Ok(()) } else { Err(missing_scope(S::ANY_OF)) }

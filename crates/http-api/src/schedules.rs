@@ -7,9 +7,9 @@ use actix_web::{
     HttpRequest, HttpResponse,
     web::{Data, Json, Query},
 };
-use agis_base::{Reach, ScheduleId, ServerId, Timestamp};
+use agis_base::{InvalidLabel, Reach, ScheduleId, ServerId, Timestamp};
 use agis_scheduler::{
-    FiringId, Kind, MissedRunPolicy, NewSchedule, Run, RunState, RunWithSteps, ScheduleChange, Timing, Trigger,
+    FiringId, Kind, MissedRunPolicy, NewSchedule, Run, RunState, RunWithSteps, ScheduleChange, Target, Timing, Trigger,
     TriggerChange,
     chain::StepState,
     service::RunNow,
@@ -27,6 +27,7 @@ use self::shapes::{
 };
 use self::steps::{Parts, RunWithStepsDto};
 use crate::{
+    actions,
     auth::{Caller, Here, May, ReadSchedules, ReadSchedulesOfServer, Somewhere, WriteSchedules},
     body::Body,
     idempotency::Asking,
@@ -52,21 +53,23 @@ pub(crate) async fn create(
     body: Body<CreateSchedule>,
 ) -> Result<HttpResponse, Problem> {
     let body = body.0;
-    let server = ServerId(body.server_id.0);
-    caller.reaches(server)?;
+    let target = target(&caller, &body)?;
     let trigger = trigger(body.cron_expression.as_deref(), body.timezone.as_deref(), body.at.as_deref())?;
     let CreateSchedule { action, steps, finally, when, overlap, .. } = body;
     let work = Parts { action, steps, finally, when, overlap }.work(None)?;
     let work = work.ok_or_else(|| Problem::invalid_value("action", "is needed, or `steps` for more than one"))?;
+    let server = target.server();
     let new = NewSchedule {
-        server,
+        target,
         owner: caller.user().clone(),
         work,
         trigger,
         enabled: body.enabled.unwrap_or(true),
         missed_run_policy: body.missed_run_policy.as_deref().map(policy).transpose()?.unwrap_or_default(),
     };
-    services.servers.allowed(caller.user(), server, Permission::Schedule).await?;
+    if let Some(server) = server {
+        services.servers.allowed(caller.user(), server, Permission::Schedule).await?;
+    }
     let schedule = services.schedules.create(new, asking.once()).await?;
     Ok(HttpResponse::Created()
         .insert_header(("Location", format!("/api/v1/schedules/{}", schedule.id)))
@@ -207,11 +210,11 @@ pub(crate) async fn run_now(
     http: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let schedule = services.schedules.get(caller.user(), caller.reach(), id).await?;
-    if schedule.kind() == Kind::Steps {
+    if schedule.kind().action().is_none() {
         asking.venture(&services.idempotency, id.0).await?;
     }
     match services.schedules.run_now(caller.user(), caller.reach(), id).await? {
-        RunNow::Action(action) => act(&caller, &services, &http, schedule.server, action.into()).await,
+        RunNow::Action(server, action) => act(&caller, &services, &http, server, action.into()).await,
         RunNow::Run(run) => {
             let begun = services.schedules.run(caller.user(), caller.reach(), run).await?;
             let location = format!("/api/v1/schedules/{id}/runs/{}", Cursor(run.slot));
@@ -248,7 +251,8 @@ pub(crate) async fn runs(
     let state = word("state", query.state.as_ref(), RunState::ALL, RunState::as_str)?;
     let wanted = RunsQuery { state, before: before.map(|Cursor(slot)| slot), limit };
     let mut runs = services.schedules.runs(caller.user(), caller.reach(), id, wanted).await?;
-    if runs.iter().any(quotes) && !reads_console(&caller, caller.reach(), &services, id).await? {
+    let quoting = runs.iter().any(quotes);
+    if quoting && !reads_console(&caller, &services, quoted(&caller, caller.reach(), &services, id).await?).await? {
         runs.iter_mut().filter(|run| quotes(run)).for_each(|run| run.reason = Some("failed".to_owned()));
     }
     let runs = runs.into_iter().map(RunDto::from).collect();
@@ -303,9 +307,18 @@ async fn shown(
     schedule: ScheduleId,
     services: &Services,
 ) -> Result<RunWithStepsDto, Problem> {
-    if quotes(&run.run) && !reads_console(caller, reach, services, schedule).await? {
+    let server = match run.run.server {
+        None if quotes(&run.run) => quoted(caller, reach, services, schedule).await?,
+        server => server,
+    };
+    if quotes(&run.run) && !reads_console(caller, services, server).await? {
         let failed = run.steps.iter_mut().filter(|step| step.state == StepState::Failed).map(|step| &mut step.reason);
         failed.chain([&mut run.run.reason]).for_each(|reason| *reason = Some("failed".to_owned()));
+    }
+    for part in run.parts.iter_mut().filter(|part| part.state == RunState::Failed) {
+        if !reads_console(caller, services, Some(part.server)).await? {
+            part.reason = Some("failed".to_owned());
+        }
     }
     Ok(run.into())
 }
@@ -315,11 +328,21 @@ fn quotes(run: &Run) -> bool {
     run.state == RunState::Failed && run.reason.is_some()
 }
 
-/// Tells whether the caller may read the console of the schedule's server. A schedule stays its maker's after the
-/// server is no longer shared with them.
-async fn reads_console(caller: &Caller, reach: &Reach, services: &Services, id: ScheduleId) -> Result<bool, Problem> {
-    let schedule = services.schedules.get(caller.user(), reach, id).await?;
-    match services.servers.allowed(caller.user(), schedule.server, Permission::Read).await {
+/// Returns the server whose console the runs of a schedule may quote. Runs on many servers only count those.
+async fn quoted(
+    caller: &Caller,
+    reach: &Reach,
+    services: &Services,
+    id: ScheduleId,
+) -> Result<Option<ServerId>, Problem> {
+    Ok(services.schedules.get(caller.user(), reach, id).await?.target.server())
+}
+
+/// Tells whether the caller may read the console of a server. A schedule stays its maker's after the server is no longer
+/// shared with them.
+async fn reads_console(caller: &Caller, services: &Services, server: Option<ServerId>) -> Result<bool, Problem> {
+    let Some(server) = server else { return Ok(true) };
+    match services.servers.allowed(caller.user(), server, Permission::Read).await {
         Ok(_) => Ok(true),
         Err(ServersError::NotFound(_) | ServersError::NotAllowed) => Ok(false),
         Err(error) => Err(error.into()),
@@ -350,6 +373,27 @@ pub(crate) async fn preview(
 }
 
 const ONE_TRIGGER: &str = "is for a schedule that runs once; send `at` or `cron_expression`";
+
+fn target(caller: &May<WriteSchedules, Somewhere>, body: &CreateSchedule) -> Result<Target, Problem> {
+    match (&body.server_id, &body.label) {
+        (Some(server), None) => {
+            let paced = [("at_most", body.at_most.is_some()), ("stagger", body.stagger.is_some())];
+            if let Some((field, _)) = paced.into_iter().find(|(_, is_there)| *is_there) {
+                return Err(Problem::invalid_value(field, "is for a schedule with a `label`"));
+            }
+            caller.reaches(ServerId(server.0))?;
+            Ok(Target::Server(ServerId(server.0)))
+        }
+        (None, Some(label)) => {
+            let label = label.parse().map_err(|error: InvalidLabel| Problem::invalid_value("label", error))?;
+            let pace = actions::pace(body.at_most.as_ref(), body.stagger.as_deref())?;
+            caller.reaches_all()?;
+            Ok(Target::Labelled { label, pace })
+        }
+        (Some(_), Some(_)) => Err(Problem::invalid_value("label", "is in place of `server_id`; send one of them")),
+        (None, None) => Err(Problem::invalid_value("server_id", "is needed, or `label` for all servers that carry it")),
+    }
+}
 
 fn trigger(cron: Option<&str>, zone: Option<&str>, at: Option<&str>) -> Result<Trigger, Problem> {
     match (cron, at) {

@@ -51,11 +51,11 @@ pub struct Firing {
     pub id: FiringId,
     /// Id of its future operation. The claim chooses the id, so repeated attempts create one operation.
     pub operation: OperationId,
-    /// Server to act on.
-    pub server: ServerId,
+    /// Server to act on, if it is one.
+    pub server: Option<ServerId>,
     /// User in whose name it acts.
     pub owner: UserId,
-    /// Kind of its run. [`Kind::Steps`] becomes no operation of its own.
+    /// Kind of its run. [`Kind::Steps`] and [`Kind::Servers`] become no operation of their own.
     pub kind: Kind,
 }
 
@@ -105,6 +105,8 @@ pub struct Run {
     pub slots: i64,
     /// Kind of the run.
     pub kind: Kind,
+    /// Server of a run that is part of one on many servers.
+    pub server: Option<ServerId>,
     /// Operation of the run; a run with steps has one for each of them that acts.
     pub operation: Option<OperationId>,
     /// Time of its end.
@@ -139,6 +141,27 @@ pub struct RunWithSteps {
     pub run: Run,
     /// Its steps in order; none before it has begun.
     pub steps: Vec<StepRun>,
+    /// Its runs on each server in their order, if it is one on many; none before they are chosen.
+    pub parts: Vec<PartRun>,
+}
+
+/// Run on one of many servers, which is a run with steps by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartRun {
+    /// Its slot, which follows that of the whole by microseconds.
+    pub slot: Timestamp,
+    /// The server.
+    pub server: ServerId,
+    /// Name of the server today; empty if it is gone.
+    pub name: String,
+    /// State of the run.
+    pub state: RunState,
+    /// Reason of its end.
+    pub reason: Option<String>,
+    /// Time of its turn; `None` while that is to come.
+    pub begun_at: Option<Timestamp>,
+    /// Time of its end.
+    pub ended_at: Option<Timestamp>,
 }
 
 /// Rows to write for a due schedule.

@@ -5,6 +5,7 @@
 //! - [`occurrence`]: the walk over its instants (pure)
 //! - [`schedule`]: a schedule as people know it
 //! - [`firing`]: the fate of slots that have passed (pure)
+//! - [`many`]: a run on every server that carries a label (pure)
 //! - [`store`]: the promises of a database
 //! - [`work`]: what a run does, and when it may begin
 //! - [`zone`]: time zones and their data
@@ -13,6 +14,7 @@
 pub mod chain;
 pub mod cron;
 pub mod firing;
+pub mod many;
 pub mod occurrence;
 pub mod schedule;
 pub mod service;
@@ -21,10 +23,10 @@ pub mod work;
 pub mod zone;
 
 pub use self::cron::{CronError, CronExpression, CronField};
-pub use firing::{Firing, FiringId, Run, RunState, RunWithSteps};
+pub use firing::{Firing, FiringId, PartRun, Run, RunState, RunWithSteps};
 pub use occurrence::{Occurrences, Slot};
 pub use schedule::{
-    Action, MissedRunPolicy, NewSchedule, Schedule, ScheduleChange, Timing, TimingError, Trigger, TriggerChange,
+    Action, MissedRunPolicy, NewSchedule, Schedule, ScheduleChange, Target, Timing, TimingError, Trigger, TriggerChange,
 };
 pub use service::{Schedules, SchedulesError};
 pub use work::{Kind, Work};

@@ -2,7 +2,7 @@
 
 /// Action of a schedule on its server.
 pub use agis_base::PowerAction as Action;
-use agis_base::{ScheduleId, ServerId, Timestamp, UserId, words};
+use agis_base::{Label, Pace, Reach, ScheduleId, ServerId, Timestamp, UserId, words};
 use chrono::TimeDelta;
 use thiserror::Error;
 
@@ -134,13 +134,42 @@ impl Trigger {
     }
 }
 
+/// Servers that a schedule acts on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// One server.
+    Server(ServerId),
+    /// Every server of its maker, or shared with its maker, that carries the label when a run is due.
+    Labelled {
+        /// The label.
+        label: Label,
+        /// Pace from server to server.
+        pace: Pace,
+    },
+}
+
+impl Target {
+    /// Returns the server if it is one.
+    pub fn server(&self) -> Option<ServerId> {
+        match self {
+            Self::Server(server) => Some(*server),
+            Self::Labelled { .. } => None,
+        }
+    }
+
+    /// Returns whether all that it may ever act on is within this reach.
+    pub fn is_within(&self, reach: &Reach) -> bool {
+        self.server().map_or(*reach == Reach::Every, |server| reach.covers(server))
+    }
+}
+
 /// A schedule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schedule {
     /// Id of the schedule.
     pub id: ScheduleId,
-    /// Server that it acts on.
-    pub server: ServerId,
+    /// Servers that it acts on.
+    pub target: Target,
     /// User who made it, and in whose name it acts.
     pub owner: UserId,
     /// Work of each run.
@@ -171,7 +200,7 @@ pub struct Schedule {
 impl Schedule {
     /// Returns the kind of its runs. A run of a schedule that fires once has steps, however few.
     pub fn kind(&self) -> Kind {
-        kind(&self.work, self.at.is_some())
+        kind(&self.work, &self.target, self.at.is_some())
     }
 
     /// Returns the next `count` slots after `now`: none while it is disabled, or if the stored text cannot be used.
@@ -244,8 +273,8 @@ impl Schedule {
 /// A schedule that does not exist yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewSchedule {
-    /// Server that it acts on.
-    pub server: ServerId,
+    /// Servers that it acts on.
+    pub target: Target,
     /// User in whose name it acts.
     pub owner: UserId,
     /// Work of each run.
@@ -261,12 +290,16 @@ pub struct NewSchedule {
 impl NewSchedule {
     /// See [`Schedule::kind`].
     pub fn kind(&self) -> Kind {
-        kind(&self.work, matches!(self.trigger, Trigger::At(_)))
+        kind(&self.work, &self.target, matches!(self.trigger, Trigger::At(_)))
     }
 }
 
-fn kind(work: &Work, fires_once: bool) -> Kind {
-    if fires_once { Kind::Steps } else { work.kind() }
+fn kind(work: &Work, target: &Target, fires_once: bool) -> Kind {
+    match target {
+        Target::Labelled { .. } => Kind::Servers,
+        Target::Server(_) if fires_once => Kind::Steps,
+        Target::Server(_) => work.kind(),
+    }
 }
 
 /// Change of the cause of a schedule's runs; `None` leaves a field as it is.

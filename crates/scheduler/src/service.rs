@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use agis_base::{Once, Reach, ScheduleId, StoreError, Timestamp, UserId};
+use agis_base::{Once, Reach, ScheduleId, ServerId, StoreError, Timestamp, UserId};
 use thiserror::Error;
 
 use crate::{
@@ -62,8 +62,8 @@ pub enum SchedulesError {
 /// Consequence of running a schedule now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RunNow {
-    /// The caller asks for this action, in the caller's own name.
-    Action(Action),
+    /// The caller asks for this action on this server, in the caller's own name.
+    Action(ServerId, Action),
     /// This run has begun to look at its condition.
     Run(FiringId),
 }
@@ -76,6 +76,8 @@ pub fn why(reason: &str) -> &str {
         "players_online" => "people play",
         "players_unknown" => "nobody knows whether people play",
         chain::OVERLAP => "an earlier run has not ended",
+        "no_servers" => "no server of yours carries its label",
+        "too_many_servers" => "more servers carry its label than it acts on at a time; divide them by other labels",
         other => other,
     }
 }
@@ -100,7 +102,7 @@ impl Schedules {
     /// # Errors
     /// Fails with [`SchedulesError::NotFound`] if there is none.
     pub async fn get(&self, caller: &UserId, reach: &Reach, id: ScheduleId) -> Result<Schedule, SchedulesError> {
-        let found = self.store.find(caller, id).await?.filter(|schedule| reach.covers(schedule.server));
+        let found = self.store.find(caller, id).await?.filter(|schedule| schedule.target.is_within(reach));
         found.ok_or(SchedulesError::NotFound)
     }
 
@@ -166,20 +168,22 @@ impl Schedules {
     /// Fails if there is no such schedule, or if its condition is not met.
     pub async fn run_now(&self, caller: &UserId, reach: &Reach, id: ScheduleId) -> Result<RunNow, SchedulesError> {
         let schedule = self.get(caller, reach, id).await?;
-        if schedule.kind() == Kind::Steps && schedule.owner != *caller {
+        if schedule.kind().action().is_none() && schedule.owner != *caller {
             return Err(SchedulesError::NotAllowed);
+        }
+        if schedule.kind() == Kind::Servers {
+            // Each of its servers has a condition of its own.
+            return self.store.fire(id).await?.map(RunNow::Run).ok_or(SchedulesError::NotFound);
         }
         let outlook = self.store.outlook(id).await?.ok_or(SchedulesError::NotFound)?;
         match chain::gate(schedule.work.when(), outlook.facts, outlook.now, outlook.now) {
             Gate::Shut(reason) => return Err(SchedulesError::Gate(reason)),
             Gate::Open | Gate::Later => {}
         }
-        match schedule.kind().action() {
-            Some(action) => Ok(RunNow::Action(action)),
-            None if outlook.is_busy && schedule.work.overlap == Overlap::Skip => {
-                Err(SchedulesError::Gate(chain::OVERLAP))
-            }
-            None => self.store.fire(id).await?.map(RunNow::Run).ok_or(SchedulesError::NotFound),
+        match (schedule.kind().action(), schedule.target.server()) {
+            (Some(action), Some(server)) => Ok(RunNow::Action(server, action)),
+            _ if outlook.is_busy && schedule.work.overlap == Overlap::Skip => Err(SchedulesError::Gate(chain::OVERLAP)),
+            _ => self.store.fire(id).await?.map(RunNow::Run).ok_or(SchedulesError::NotFound),
         }
     }
 

@@ -84,7 +84,7 @@ pub trait ScheduleStore: Send + Sync {
     /// no such schedule.
     async fn outlook(&self, id: ScheduleId) -> Result<Option<Outlook>, StoreError>;
 
-    /// Fires a schedule of steps now, beside its plan. Returns the slot of the run; `None` if there is no such schedule.
+    /// Fires a schedule of steps, or for a label, now, beside its plan. Returns the slot of the run; `None` if there is no such schedule.
     async fn fire(&self, id: ScheduleId) -> Result<Option<FiringId>, StoreError>;
 
     /// Ends a run with steps that has not ended; `false` if there is none.
@@ -229,6 +229,20 @@ pub trait ChainStore: Send + Sync {
 
     /// Ends a run. Steps that have not ended are skipped. `None` if it had ended before.
     async fn end_chain(&self, id: FiringId, end: &End) -> Result<Option<(Kind, RunState)>, StoreError>;
+}
+
+/// Stores runs on many servers, for the loop that carries them on in any number of processes.
+#[async_trait]
+pub trait ManyStore: Send + Sync {
+    /// Returns the time until a run is to be looked at, by the database's clock.
+    async fn until_next_many(&self) -> Result<Option<Duration>, StoreError>;
+
+    /// Returns up to `limit` runs that are to be looked at, the longest due first.
+    async fn due_many(&self, limit: u32) -> Result<Vec<FiringId>, StoreError>;
+
+    /// Takes one step of a run by [`crate::many::next`], with its row locked: chooses its servers, lets the next of them
+    /// begin, or ends it. Does nothing while another process does it. Returns its end, if that has come.
+    async fn advance_many(&self, id: FiringId) -> Result<Option<(Kind, RunState)>, StoreError>;
 }
 
 /// Run with steps, as the loop sees it.

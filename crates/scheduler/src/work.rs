@@ -178,6 +178,8 @@ agis_base::words! {
         Restart = "restart",
         /// Several steps, or one under a condition of its own.
         Steps = "steps",
+        /// A run with steps on each server that carries a label.
+        Servers = "servers",
     }
 }
 
@@ -198,7 +200,7 @@ impl Kind {
             Self::Start => Some(Action::Start),
             Self::Stop => Some(Action::Stop),
             Self::Restart => Some(Action::Restart),
-            Self::Steps => None,
+            Self::Steps | Self::Servers => None,
         }
     }
 }

@@ -67,8 +67,7 @@ impl BatchRow {
     }
 
     fn pace(&self) -> Pace {
-        let stagger = self.stagger_s.map(|seconds| Span::of_seconds(seconds.unsigned_abs()));
-        Pace { at_most: self.at_most.map(i32::unsigned_abs), stagger }
+        pace(self.at_most, self.stagger_s)
     }
 
     fn request<R>(&self, server: i32) -> Result<Request, Fault<R>> {
@@ -189,7 +188,6 @@ async fn check_room(conn: &mut AsyncPgConnection, actor: &UserId) -> Result<(), 
 }
 
 async fn insert(conn: &mut AsyncPgConnection, new: &NewBatch) -> Result<i32, Fault<BatchError>> {
-    let seconds = |span: Span| i32::try_from(span.duration().as_secs()).unwrap_or(i32::MAX);
     let trace = new.trace.as_ref();
     let id = diesel::insert_into(batches::table)
         .values((
@@ -273,6 +271,17 @@ async fn advance<R: From<StoreError>>(
         diesel::update(all).set(batches::next_at.eq(next)).execute(conn).await?;
     }
     Ok(accepted.ended)
+}
+
+/// Returns a pace as it is stored.
+pub(crate) fn pace(at_most: Option<i32>, stagger_s: Option<i32>) -> Pace {
+    let stagger = stagger_s.map(|seconds| Span::of_seconds(seconds.unsigned_abs()));
+    Pace { at_most: at_most.map(i32::unsigned_abs), stagger }
+}
+
+/// Returns a length of time as it is stored.
+pub(crate) fn seconds(span: Span) -> i32 {
+    i32::try_from(span.duration().as_secs()).unwrap_or(i32::MAX)
 }
 
 async fn note<R>(

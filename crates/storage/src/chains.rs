@@ -20,8 +20,8 @@ use diesel::{
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
-use self::rows::{ChainRow, pending, taken};
-pub(crate) use self::rows::{outlook, steps};
+use self::rows::{ChainRow, taken};
+pub(crate) use self::rows::{outlook, pending, steps};
 use crate::{
     db::Db,
     error::{Fault, understood},
@@ -31,7 +31,7 @@ use crate::{
         after, clock_timestamp, game_servers, now, schedule_run_steps as steps_table, schedule_runs as runs,
         server_schedules,
     },
-    word::stored,
+    word::{Stored, stored},
 };
 
 #[async_trait]
@@ -39,7 +39,7 @@ impl ChainStore for Db {
     async fn until_next_look(&self) -> Result<Option<Duration>, StoreError> {
         self.run(async |conn| {
             let (next, at): (Option<Timestamp>, Timestamp) = runs::table
-                .filter(runs::look_at.is_not_null())
+                .filter(runs::look_at.is_not_null().and(runs::action.eq(stored(Kind::Steps))))
                 .select((min(runs::look_at), clock_timestamp()))
                 .first(conn)
                 .await?;
@@ -126,7 +126,7 @@ impl ChainStore for Db {
 
     async fn interrupt(&self, id: FiringId, by: EndedBy) -> Result<bool, StoreError> {
         self.transaction(async |conn| {
-            let steps = runs::action.eq(stored(Kind::Steps));
+            let steps = runs::action.eq_any([Kind::Steps, Kind::Servers].map(stored));
             let run = open(id).filter(runs::ended_by.is_null().and(steps));
             let ended = diesel::update(run)
                 .set((runs::ended_by.eq(by.as_str()), runs::look_at.eq(now().nullable())))
@@ -139,33 +139,39 @@ impl ChainStore for Db {
     }
 
     async fn end_chain(&self, id: FiringId, end: &End) -> Result<Option<(Kind, RunState)>, StoreError> {
-        self.transaction(async |conn| {
-            let ended = diesel::update(open(id))
-                .set((
-                    runs::state.eq(stored(end.state)),
-                    runs::reason.eq(&end.reason),
-                    runs::look_at.eq(None::<Timestamp>),
-                    runs::finished_at.eq(clock_timestamp().nullable()),
-                ))
-                .execute(conn)
-                .await?;
-            if ended == 0 {
-                return Ok(None);
-            }
-            let left = steps_table::table
-                .filter(steps_table::schedule_id.eq(id.schedule.0).and(steps_table::slot.eq(id.slot)))
-                .filter(steps_table::state.eq_any([StepState::Waiting, StepState::Running].map(stored)));
-            diesel::update(left)
-                .set((
-                    steps_table::state.eq(stored(StepState::Skipped)),
-                    steps_table::ended_at.eq(clock_timestamp().nullable()),
-                ))
-                .execute(conn)
-                .await?;
-            Ok(Some((Kind::Steps, end.state)))
-        })
-        .await
+        self.transaction(async |conn| self::end(conn, id, end).await).await
     }
+}
+
+/// Ends a run that has not ended, and skips its steps that have not.
+pub(crate) async fn end(
+    conn: &mut AsyncPgConnection,
+    id: FiringId,
+    end: &End,
+) -> Result<Option<(Kind, RunState)>, Fault<StoreError>> {
+    let ended: Option<Stored<Kind>> = diesel::update(open(id))
+        .set((
+            runs::state.eq(stored(end.state)),
+            runs::reason.eq(&end.reason),
+            runs::look_at.eq(None::<Timestamp>),
+            runs::finished_at.eq(clock_timestamp().nullable()),
+        ))
+        .returning(runs::action)
+        .get_result(conn)
+        .await
+        .optional()?;
+    let Some(kind) = ended else { return Ok(None) };
+    let left = steps_table::table
+        .filter(steps_table::schedule_id.eq(id.schedule.0).and(steps_table::slot.eq(id.slot)))
+        .filter(steps_table::state.eq_any([StepState::Waiting, StepState::Running].map(stored)));
+    diesel::update(left)
+        .set((
+            steps_table::state.eq(stored(StepState::Skipped)),
+            steps_table::ended_at.eq(clock_timestamp().nullable()),
+        ))
+        .execute(conn)
+        .await?;
+    Ok(Some((kind.known("schedule_runs.action")?, end.state)))
 }
 
 /// Ends the runs with steps of these servers, whose rows are locked, for this cause. A run that has not begun asks its
@@ -178,12 +184,13 @@ pub(crate) async fn interrupt_all(
     if servers.is_empty() {
         return Ok(());
     }
+    let servers: Vec<_> = servers.iter().map(|server| server.0).collect();
     let schedules = server_schedules::table
-        .filter(server_schedules::server_id.eq_any(servers.iter().map(|server| server.0).collect::<Vec<_>>()))
+        .filter(server_schedules::server_id.eq_any(servers.clone()))
         .select(server_schedules::id);
     let begun = runs::table
         .filter(pending().and(runs::begun_at.is_not_null()).and(runs::ended_by.is_null()))
-        .filter(runs::schedule_id.eq_any(schedules));
+        .filter(runs::schedule_id.eq_any(schedules).or(runs::server_id.assume_not_null().eq_any(servers)));
     diesel::update(begun)
         .set((runs::ended_by.eq(by.as_str()), runs::look_at.eq(now().nullable())))
         .execute(conn)
@@ -212,18 +219,20 @@ pub(crate) async fn overtaken(
     Ok(operations.into_iter().filter(|id| !goes_on.contains(&id.0)).collect())
 }
 
-/// Adds a run of this moment to a schedule of steps.
+/// Adds a run of this moment to a schedule of steps, or for a label.
 pub(crate) async fn fire(conn: &mut AsyncPgConnection, id: ScheduleId) -> Result<Option<FiringId>, Fault<StoreError>> {
     let schedule = server_schedules::table
-        .filter(server_schedules::id.eq(id.0).and(server_schedules::action.eq(stored(Kind::Steps))))
-        .select(clock_timestamp())
+        .filter(server_schedules::id.eq(id.0))
+        .filter(server_schedules::action.eq_any([Kind::Steps, Kind::Servers].map(stored)))
+        .select((clock_timestamp(), server_schedules::action))
         .for_no_key_update();
-    let Some(slot): Option<Timestamp> = schedule.first(conn).await.optional()? else { return Ok(None) };
+    let row: Option<(Timestamp, Stored<Kind>)> = schedule.first(conn).await.optional()?;
+    let Some((slot, kind)) = row else { return Ok(None) };
     diesel::insert_into(runs::table)
         .values((
             runs::schedule_id.eq(id.0),
             runs::slot.eq(slot),
-            runs::action.eq(stored(Kind::Steps)),
+            runs::action.eq(kind),
             runs::state.eq(stored(RunState::Pending)),
             runs::operation_id.eq(OperationId::new().0),
             runs::look_at.eq(slot),
@@ -234,10 +243,11 @@ pub(crate) async fn fire(conn: &mut AsyncPgConnection, id: ScheduleId) -> Result
     Ok(Some(FiringId { schedule: id, slot }))
 }
 
-type Open = diesel::dsl::Filter<diesel::dsl::Find<runs::table, (i32, Timestamp)>, diesel::expression::SqlLiteral<Bool>>;
+pub(crate) type Open =
+    diesel::dsl::Filter<diesel::dsl::Find<runs::table, (i32, Timestamp)>, diesel::expression::SqlLiteral<Bool>>;
 
 /// Selects a run that has not ended.
-fn open(id: FiringId) -> Open {
+pub(crate) fn open(id: FiringId) -> Open {
     runs::table.find((id.schedule.0, id.slot)).filter(pending())
 }
 

@@ -105,7 +105,7 @@ impl FiringStore for Db {
                     schedule_runs::slot,
                     schedule_runs::operation_id.assume_not_null(),
                     schedule_runs::action,
-                    server_schedules::server_id,
+                    server_schedules::server_id.assume_not_null(),
                     server_schedules::discord_id,
                 ))
                 .load(conn)
@@ -114,7 +114,7 @@ impl FiringStore for Db {
                 Ok(Firing {
                     id: FiringId { schedule: ScheduleId(schedule), slot },
                     operation: OperationId(operation),
-                    server: ServerId(server),
+                    server: Some(ServerId(server)),
                     owner: UserId::from_stored(&owner),
                     kind: action.known("schedule_runs.action")?,
                 })

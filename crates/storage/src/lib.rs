@@ -32,6 +32,7 @@ mod keys;
 mod labels;
 mod leases;
 mod ledger;
+mod many;
 pub mod migrations;
 mod notices;
 pub mod notify;

@@ -1,6 +1,7 @@
-use agis_base::{Once, OperationId, ScheduleId, ServerId, StoreError, Timestamp, UserId};
+use agis_base::{Label, Once, OperationId, Pace, ScheduleId, ServerId, StoreError, Timestamp, UserId};
 use agis_scheduler::{
-    FiringId, Kind, MissedRunPolicy, NewSchedule, Run, RunState, RunWithSteps, Schedule, ScheduleChange, Trigger, Work,
+    FiringId, Kind, MissedRunPolicy, NewSchedule, Run, RunState, RunWithSteps, Schedule, ScheduleChange, Target,
+    Trigger, Work,
     chain::EndedBy,
     firing,
     store::{ChainStore, Limits, Outlook, Query, RunsQuery, ScheduleStore, WriteError},
@@ -17,11 +18,12 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
 use crate::{
-    chains,
+    batches, chains,
     db::Db,
     error::{Fault, understood, unknown},
     firings::plan::{self, Planned, planned},
     json::{IfReadable, Json},
+    many,
     notify::{SCHEDULES, ring},
     once,
     schema::{game_servers, now, operations, schedule_runs, server_schedules, users},
@@ -32,7 +34,10 @@ use crate::{
 #[diesel(table_name = server_schedules)]
 pub(crate) struct ScheduleRow {
     id: i32,
-    server_id: i32,
+    server_id: Option<i32>,
+    label: Option<String>,
+    at_most: Option<i32>,
+    stagger_s: Option<i32>,
     discord_id: String,
     action: Stored<Kind>,
     work: Option<Json<IfReadable<Work>>>,
@@ -55,9 +60,16 @@ impl ScheduleRow {
             (None, Some(Json(IfReadable(Some(work))))) => work,
             (None, _) => return Err(unknown("server_schedules.work", "steps")),
         };
+        let target = match (self.server_id, self.label) {
+            (Some(server), _) => Target::Server(ServerId(server)),
+            (None, Some(label)) => {
+                Target::Labelled { label: Label::from_stored(label), pace: batches::pace(self.at_most, self.stagger_s) }
+            }
+            (None, None) => return Err(unknown("server_schedules.server_id", "null")),
+        };
         Ok(Schedule {
             id: ScheduleId(self.id),
-            server: ServerId(self.server_id),
+            target,
             owner: UserId::from_stored(&self.discord_id),
             work,
             cron_expression: self.cron_expression,
@@ -87,17 +99,8 @@ impl ScheduleStore for Db {
             // So that the schedules of one user are counted one at a time.
             let owner = users::table.find(new.owner.as_str()).select(users::discord_id).for_no_key_update();
             owner.first::<String>(conn).await.optional()?;
-            let server = game_servers::table
-                .filter(game_servers::id.eq(new.server.0).and(game_servers::desired.ne(stored(Desired::Deleted))))
-                .select(game_servers::id)
-                .for_no_key_update();
-            if server.first::<i32>(conn).await.optional()?.is_none() {
-                return Err(Fault::Refused(WriteError::NoServer));
-            }
-            let of_server = server_schedules::table.filter(server_schedules::server_id.eq(new.server.0).and(counts()));
-            let schedules: i64 = of_server.count().get_result(conn).await?;
-            if schedules >= i64::from(limits.per_server) {
-                return Err(Fault::Refused(WriteError::TooMany));
+            if let Some(server) = new.target.server() {
+                check_server(conn, server, limits).await?;
             }
             if made_by(conn, &new.owner).await? >= i64::from(limits.per_user) {
                 return Err(Fault::Refused(WriteError::TooManyOfUser));
@@ -110,9 +113,16 @@ impl ScheduleStore for Db {
                 Trigger::Cron(_) => None,
             };
             let kind = new.kind();
+            let (label, pace) = match &new.target {
+                Target::Server(_) => (None, Pace::default()),
+                Target::Labelled { label, pace } => (Some(label.as_str()), *pace),
+            };
             let row: ScheduleRow = diesel::insert_into(server_schedules::table)
                 .values((
-                    server_schedules::server_id.eq(new.server.0),
+                    server_schedules::server_id.eq(new.target.server().map(|server| server.0)),
+                    server_schedules::label.eq(label),
+                    server_schedules::at_most.eq(pace.at_most.and_then(|at_most| i32::try_from(at_most).ok())),
+                    server_schedules::stagger_s.eq(pace.stagger.map(batches::seconds)),
                     server_schedules::discord_id.eq(new.owner.as_str()),
                     server_schedules::action.eq(stored(kind)),
                     server_schedules::work.eq(steps(&new.work, kind)),
@@ -193,10 +203,10 @@ impl ScheduleStore for Db {
                 .optional()?;
             let Some((row, planned)) = row else { return Ok(None) };
             let at: Timestamp = diesel::select(now()).get_result(conn).await?;
-            if change.enabled == Some(true) {
+            if let (Some(true), Some(server)) = (change.enabled, row.server_id) {
                 // Without a lock: a deletion at this moment waits for our schedule and disables it afterwards.
                 let server =
-                    game_servers::table.find(row.server_id).filter(game_servers::desired.ne(stored(Desired::Deleted)));
+                    game_servers::table.find(server).filter(game_servers::desired.ne(stored(Desired::Deleted)));
                 if !diesel::select(exists(server)).get_result::<bool>(conn).await? {
                     return Err(Fault::Refused(WriteError::NoServer));
                 }
@@ -248,7 +258,8 @@ impl ScheduleStore for Db {
             let its_operation = schedule_runs::operation_id.eq(operations::id.nullable());
             let mut rows = schedule_runs::table
                 .left_join(operations::table.on(its_operation))
-                .filter(schedule_runs::schedule_id.eq(id.0).and(schedule_runs::state.eq_any(every::<RunState>())))
+                .filter(schedule_runs::schedule_id.eq(id.0).and(schedule_runs::of_slot.is_null()))
+                .filter(schedule_runs::state.eq_any(every::<RunState>()))
                 .order(schedule_runs::slot.desc())
                 .limit(query.limit.into())
                 .select((RunRow::as_select(), operations::id.nullable()))
@@ -291,7 +302,8 @@ impl ScheduleStore for Db {
             let Some((row, operation)) = row else { return Ok(None) };
             let run = row.into_run(operation.map(OperationId))?;
             let steps = chains::steps(conn, &[id]).await?.remove(&id).unwrap_or_default();
-            Ok(Some(RunWithSteps { run, steps }))
+            let parts = if run.kind == Kind::Servers { many::part_runs(conn, id).await? } else { vec![] };
+            Ok(Some(RunWithSteps { run, steps, parts }))
         })
         .await
     }
@@ -299,7 +311,21 @@ impl ScheduleStore for Db {
 
 /// Returns the column for work of this kind.
 fn steps(work: &Work, kind: Kind) -> Option<Json<&Work>> {
-    (kind == Kind::Steps).then_some(Json(work))
+    kind.action().is_none().then_some(Json(work))
+}
+
+/// Locks a server that gets another schedule, and counts those that it has.
+async fn check_server(conn: &mut AsyncPgConnection, server: ServerId, limits: Limits) -> Result<(), Fault<WriteError>> {
+    let row = game_servers::table
+        .filter(game_servers::id.eq(server.0).and(game_servers::desired.ne(stored(Desired::Deleted))))
+        .select(game_servers::id)
+        .for_no_key_update();
+    if row.first::<i32>(conn).await.optional()?.is_none() {
+        return Err(Fault::Refused(WriteError::NoServer));
+    }
+    let of_server = server_schedules::table.filter(server_schedules::server_id.eq(server.0)).filter(counts());
+    let schedules: i64 = of_server.count().get_result(conn).await?;
+    if schedules >= i64::from(limits.per_server) { Err(Fault::Refused(WriteError::TooMany)) } else { Ok(()) }
 }
 
 type Own<'a> = dsl::And<dsl::Eq<game_servers::discord_id, &'a str>, dsl::IsNull<game_servers::deleted_at>>;
@@ -312,7 +338,7 @@ fn theirs<'a>(user: &'a UserId) -> _ {
     let own = game_servers::discord_id.eq(user).and(game_servers::deleted_at.is_null());
     let servers: dsl::array<Integer, ServersOf<'a>> =
         dsl::array(game_servers::table.filter(own).select(game_servers::id));
-    server_schedules::discord_id.eq(user).or(server_schedules::server_id.eq_any(servers))
+    server_schedules::discord_id.eq(user).or(server_schedules::server_id.assume_not_null().eq_any(servers))
 }
 
 #[derive(Queryable, Selectable)]
@@ -325,6 +351,7 @@ struct RunRow {
     slots: i64,
     claimed_at: Timestamp,
     action: Stored<Kind>,
+    server_id: Option<i32>,
     finished_at: Option<Timestamp>,
 }
 
@@ -338,6 +365,7 @@ impl RunRow {
             lateness: self.claimed_at - self.slot,
             slots: self.slots,
             kind: self.action.known("schedule_runs.action")?,
+            server: self.server_id.map(ServerId),
             operation,
             ended_at: self.finished_at,
         })
@@ -352,10 +380,14 @@ fn counts() -> _ {
 
 /// How many schedules somebody has made, on servers that are there.
 async fn made_by(conn: &mut AsyncPgConnection, user: &UserId) -> Result<i64, Fault<WriteError>> {
-    let there = game_servers::table.filter(game_servers::id.eq(server_schedules::server_id));
+    let there = game_servers::table.filter(game_servers::id.nullable().eq(server_schedules::server_id));
     let count = server_schedules::table
         .filter(server_schedules::discord_id.eq(user.as_str()).and(counts()))
-        .filter(exists(there.filter(game_servers::desired.ne(stored(Desired::Deleted)))))
+        .filter(
+            server_schedules::server_id
+                .is_null()
+                .or(exists(there.filter(game_servers::desired.ne(stored(Desired::Deleted))))),
+        )
         .count();
     Ok(count.get_result(conn).await?)
 }

@@ -217,7 +217,7 @@ diesel::table! {
 diesel::table! {
     server_schedules (id) {
         id -> Integer,
-        server_id -> Integer,
+        server_id -> Nullable<Integer>,
         discord_id -> Text,
         action -> Text,
         cron_expression -> Nullable<Text>,
@@ -233,6 +233,9 @@ diesel::table! {
         planned_at -> Nullable<Timestamptz>,
         work -> Nullable<Jsonb>,
         at -> Nullable<Timestamptz>,
+        label -> Nullable<Text>,
+        at_most -> Nullable<Integer>,
+        stagger_s -> Nullable<Integer>,
     }
 }
 
@@ -251,6 +254,8 @@ diesel::table! {
         begun_at -> Nullable<Timestamptz>,
         look_at -> Nullable<Timestamptz>,
         ended_by -> Nullable<Text>,
+        of_slot -> Nullable<Timestamptz>,
+        server_id -> Nullable<Integer>,
     }
 }
 

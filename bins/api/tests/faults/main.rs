@@ -15,6 +15,7 @@ mod games;
 mod good_ends;
 mod hosts;
 mod leases;
+mod many;
 mod missed;
 mod notices;
 mod openarena;

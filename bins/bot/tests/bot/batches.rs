@@ -46,3 +46,31 @@ async fn rest_is_left_alone_by_a_button() {
     assert_eq!(scene.count("operations").await, 1);
     scene.assert_clean();
 }
+
+#[tokio::test]
+async fn schedule_for_a_label_shows_each_server() {
+    let scene = Scene::open().await;
+    let ann = scene.ann();
+    for name in ["Sky", "Sea"] {
+        scene.look(&ann, &format!("/server create name:{name} game:demo labels:friday")).await;
+    }
+    let made =
+        scene.look(&ann, "/schedule create label:friday action:start cron:0 4 * * * at_most:1 stagger:30s").await;
+    for part in ["**Start** all servers with the label friday", "At a time", "30s"] {
+        assert!(made.contains(part), "{part}: {made}");
+    }
+    let id = made.rsplit_once("Schedule ").expect("its number").1.to_owned();
+    assert!(scene.look(&ann, "/schedule list").await.contains("all servers with the label friday"));
+    let run = scene.discord.command(&ann, &format!("/schedule run schedule:{id}")).await;
+    run.until("the run to begin", |message| message.text().contains("Run begun")).await;
+    let shown = agis_test_support::wait::until(crate::common::SOON, "the first server", async || {
+        let history = scene.look(&ann, &format!("/schedule history schedule:{id}")).await;
+        history.contains("✅ **Sky**").then_some(history)
+    })
+    .await;
+    assert!(shown.contains("**Sea** · waits for its turn"), "{shown}");
+    scene.look(&ann, &format!("/schedule cancel schedule:{id}")).await;
+    let both = scene.refused(&ann, "/schedule create server:Sky label:friday action:start cron:0 4 * * *").await;
+    assert!(both.contains("not both"), "{both}");
+    scene.assert_clean();
+}

@@ -50,7 +50,8 @@ pub(crate) async fn cancel(context: &Context, call: &Call, id: BatchId) -> Resul
     Ok(Follow::Batch(Box::new(batch)).begin())
 }
 
-fn pace(args: &Args) -> Result<Pace, Refusal> {
+/// Reads the pace of work on many servers.
+pub(crate) fn pace(args: &Args) -> Result<Pace, Refusal> {
     let stagger = args.text("stagger").map(|text| text.parse::<Span>()).transpose();
     let stagger =
         stagger.map_err(|_| Refusal::refused("Choose from the list how long to wait between two servers."))?;

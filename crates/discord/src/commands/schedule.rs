@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use agis_base::{Reach, ServerId, Span};
 use agis_scheduler::{
-    Action, FiringId, Kind, MissedRunPolicy, NewSchedule, RunState, Schedule, ScheduleChange, SchedulesError, Timing,
+    Action, FiringId, MissedRunPolicy, NewSchedule, RunState, Schedule, ScheduleChange, SchedulesError, Target, Timing,
     TimingError, Trigger, Work, Zone,
     service::RunNow,
     store::{Query, RunsQuery},
@@ -23,6 +23,7 @@ use crate::{
     answer::{Answer, Message},
     call::{Args, Call},
     code::{Listed, Loss, confirm},
+    commands::{batch, label},
     context::{Context, Services},
     find,
     once::{self, once},
@@ -53,15 +54,29 @@ pub(crate) async fn create(context: &Context, call: &Call, args: &Args) -> Resul
     let services = &context.services;
     let (trigger, work) = (trigger(args)?, work(args)?);
     let policy = args.text("missed").and_then(|word| MissedRunPolicy::from_word(&word)).unwrap_or_default();
-    let (server, _) = find::server(services, call, &args.needed("server")?).await?;
-    services.servers.allowed(&call.user, server.id, Permission::Schedule).await?;
+    let target = target(services, call, args).await?;
+    let name = find::target(services, call, &target).await;
     let owner = call.user.clone();
-    let new = NewSchedule { server: server.id, owner, work, trigger, enabled: true, missed_run_policy: policy };
+    let new = NewSchedule { target, owner, work, trigger, enabled: true, missed_run_policy: policy };
     let schedule = once(services, call, "schedule create", |once| async move {
         Ok(services.schedules.create(new, Some(&once)).await?)
     })
     .await?;
-    Ok(shown("Schedule created", &schedule, &server.name).into())
+    Ok(shown("Schedule created", &schedule, &name).into())
+}
+
+/// Reads the servers that a schedule acts on: one, or all with a label.
+async fn target(services: &Services, call: &Call, args: &Args) -> Result<Target, Refusal> {
+    match (args.text("server"), label::typed(args)?) {
+        (Some(typed), None) => {
+            let (server, _) = find::server(services, call, &typed).await?;
+            services.servers.allowed(&call.user, server.id, Permission::Schedule).await?;
+            Ok(Target::Server(server.id))
+        }
+        (None, Some(label)) => Ok(Target::Labelled { label, pace: batch::pace(args)? }),
+        (None, None) => Err(Refusal::refused("Say which `server` you mean, or the `label` of several.")),
+        (Some(_), Some(_)) => Err(Refusal::refused("Say a `server` or a `label`, not both.")),
+    }
 }
 
 pub(crate) async fn list(context: &Context, call: &Call, args: &Args) -> Result<Answer, Refusal> {
@@ -104,15 +119,16 @@ pub(crate) async fn named(
     let page = Page { after: None, limit: SERVERS };
     let servers = services.servers.list(&call.user, &Reach::Every, &ServerFilter::default(), page).await?;
     let names: HashMap<_, _> = servers.into_iter().map(|(server, _)| (server.id, server.name)).collect();
-    let name = |schedule: &Schedule| {
-        names.get(&schedule.server).cloned().unwrap_or_else(|| format!("server {}", schedule.server))
+    let name = |schedule: &Schedule| match &schedule.target {
+        Target::Server(server) => names.get(server).cloned().unwrap_or_else(|| format!("server {server}")),
+        Target::Labelled { label, .. } => find::labelled(label),
     };
     Ok(schedules.into_iter().map(|schedule| (schedule.clone(), name(&schedule))).collect())
 }
 
 pub(crate) async fn ask_to_delete(context: &Context, call: &Call, args: &Args) -> Result<Answer, Refusal> {
     let schedule = find::schedule(&context.services, call, &args.needed("schedule")?).await?;
-    let name = find::name(&context.services, call, schedule.server).await;
+    let name = find::target(&context.services, call, &schedule.target).await;
     let buttons = confirm(call, Loss::Schedule(schedule.id), "Delete it");
     Ok(page::lose(&schedule, &name, buttons).into())
 }
@@ -122,7 +138,7 @@ pub(crate) async fn switch(context: &Context, call: &Call, args: &Args, on: bool
     let schedule = find::schedule(services, call, &args.needed("schedule")?).await?;
     let change = ScheduleChange { enabled: Some(on), ..ScheduleChange::default() };
     let schedule = services.schedules.change(&call.user, &Reach::Every, schedule.id, &change).await?;
-    let name = find::name(services, call, schedule.server).await;
+    let name = find::target(services, call, &schedule.target).await;
     Ok(shown(if on { "Schedule enabled" } else { "Schedule disabled" }, &schedule, &name).into())
 }
 
@@ -142,7 +158,7 @@ pub(crate) async fn announced(
     services.servers.allowed(&call.user, server.id, Permission::Schedule).await?;
     let (owner, trigger) = (call.user.clone(), Trigger::At(Utc::now()));
     let new = NewSchedule {
-        server: server.id,
+        target: Target::Server(server.id),
         owner,
         work,
         trigger,
@@ -161,14 +177,14 @@ pub(crate) async fn run_now(context: &Context, call: &Call, args: &Args) -> Resu
     let services = &context.services;
     let schedule = find::schedule(services, call, &args.needed("schedule")?).await?;
     match services.schedules.run_now(&call.user, &Reach::Every, schedule.id).await? {
-        RunNow::Action(action) => {
-            let (server, _) = services.servers.get(&call.user, schedule.server).await?;
+        RunNow::Action(server, action) => {
+            let (server, _) = services.servers.get(&call.user, server).await?;
             let operation = services.servers.request(call.request(server.id, action.into(), once::key(call))).await?;
             Ok(Follow::operation(server, operation).begin())
         }
         RunNow::Run(run) => {
             let run = services.schedules.run(&call.user, &Reach::Every, run).await?;
-            let name = find::name(services, call, schedule.server).await;
+            let name = find::target(services, call, &schedule.target).await;
             Ok(page::begun(&schedule, &name, &run).into())
         }
     }
@@ -187,14 +203,21 @@ pub(crate) async fn history(context: &Context, call: &Call, args: &Args) -> Resu
         }
         None => None,
     };
-    let mut latest = latest.filter(|latest| latest.run.kind == Kind::Steps);
+    let mut latest = latest.filter(|latest| latest.run.kind.action().is_none());
     // The reason of a failure may quote the console.
-    if services.servers.allowed(&call.user, schedule.server, Permission::Read).await.is_err() {
+    for part in latest.iter_mut().flat_map(|latest| &mut latest.parts).filter(|part| part.state == RunState::Failed) {
+        if services.servers.allowed(&call.user, part.server, Permission::Read).await.is_err() {
+            part.reason = None;
+        }
+    }
+    if let Some(server) = schedule.target.server()
+        && services.servers.allowed(&call.user, server, Permission::Read).await.is_err()
+    {
         let failed = runs.iter_mut().filter(|run| run.state == RunState::Failed).map(|run| &mut run.reason);
         let steps = latest.iter_mut().flat_map(|latest| &mut latest.steps);
         failed.chain(steps.map(|step| &mut step.reason)).for_each(|reason| *reason = None);
     }
-    let name = find::name(services, call, schedule.server).await;
+    let name = find::target(services, call, &schedule.target).await;
     Ok(page::history(&schedule, &name, &runs, latest.as_ref()).into())
 }
 
@@ -207,7 +230,7 @@ pub(crate) async fn cancel(context: &Context, call: &Call, args: &Args) -> Resul
     let run = open.first().ok_or(SchedulesError::NotCancellable)?;
     let id = FiringId { schedule: schedule.id, slot: run.slot };
     let run = services.schedules.cancel(&call.user, &Reach::Every, id).await?;
-    let name = find::name(services, call, schedule.server).await;
+    let name = find::target(services, call, &schedule.target).await;
     Ok(page::cancelled(&schedule, &name, &run).into())
 }
 

@@ -2,7 +2,7 @@
 
 use agis_base::Timestamp;
 use agis_scheduler::{
-    Run, RunState, RunWithSteps, Schedule, Timing, Trigger, Work,
+    PartRun, Run, RunState, RunWithSteps, Schedule, Target, Timing, Trigger, Work,
     chain::{StepRun, StepState},
     service::why,
     work::{PlayersAre, ServerIs},
@@ -45,6 +45,10 @@ pub(crate) fn one(title: &str, schedule: &Schedule, server: &str, runs: &[Timest
     let mut card = Card::new(colour).titled(title).says(&text);
     if let Some(cron) = &schedule.cron_expression {
         card = card.fact("Cron", &code(cron));
+    }
+    if let Target::Labelled { pace, .. } = schedule.target {
+        card = card.fact("At a time", &pace.at_most.map_or_else(|| "all".to_owned(), |at_most| at_most.to_string()));
+        card = card.fact("Apart", &pace.stagger.map_or_else(|| "at once".to_owned(), |stagger| stagger.to_string()));
     }
     if schedule.work.action().is_none() {
         card = card.field_of("Steps", &steps(&schedule.work)).field("Only if", &condition(&schedule.work));
@@ -179,21 +183,40 @@ pub(crate) fn history(schedule: &Schedule, server: &str, runs: &[Run], latest: O
     let runs: Vec<_> = runs.iter().map(run_line).collect();
     let card = card.field_of("Runs", &runs);
     let Some(latest) = latest else { return card.into_message() };
+    if !latest.parts.is_empty() {
+        let servers: Vec<_> = latest.parts.iter().map(part_line).collect();
+        return card.field_of("Servers of the latest", &servers).into_message();
+    }
     let steps: Vec<_> = latest.steps.iter().zip(1..).map(|(step, number)| step_line(number, step)).collect();
     let none = ["It has not begun.".to_owned()];
     card.field_of("Steps of the latest", if steps.is_empty() { &none } else { &steps }).into_message()
 }
 
 fn run_line(run: &Run) -> String {
-    let mark = match run.state {
+    format!("{} {} · {}{}", mark(run.state), full(run.slot), run.state, told_reason(run.reason.as_deref()))
+}
+
+fn part_line(part: &PartRun) -> String {
+    let state = if part.begun_at.is_none() && part.state == RunState::Pending {
+        "waits for its turn"
+    } else {
+        part.state.as_str()
+    };
+    format!("{} **{}** · {state}{}", mark(part.state), plain(&part.name), told_reason(part.reason.as_deref()))
+}
+
+fn mark(state: RunState) -> &'static str {
+    match state {
         RunState::Pending => "⏳",
         RunState::Succeeded => "✅",
         RunState::Failed => "❌",
         RunState::Skipped => "⏭️",
         RunState::Missed => "💤",
-    };
-    let reason = run.reason.as_deref().map(|reason| format!(": {}", cut(&plain(why(reason)), 120))).unwrap_or_default();
-    format!("{mark} {} · {}{reason}", full(run.slot), run.state)
+    }
+}
+
+fn told_reason(reason: Option<&str>) -> String {
+    reason.map(|reason| format!(": {}", cut(&plain(why(reason)), 120))).unwrap_or_default()
 }
 
 fn step_line(number: usize, run: &StepRun) -> String {
@@ -205,6 +228,6 @@ fn step_line(number: usize, run: &StepRun) -> String {
         StepState::Skipped => "⏭️",
     };
     let at = run.started_at.map(|at| format!(" · {}", relative(at))).unwrap_or_default();
-    let reason = run.reason.as_deref().map(|reason| format!(": {}", cut(&plain(why(reason)), 120))).unwrap_or_default();
+    let reason = told_reason(run.reason.as_deref());
     format!("{mark} {number}. {}{at}{reason}", cut(&plain(&run.step.deed.to_string()), 80))
 }

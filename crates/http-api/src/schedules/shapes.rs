@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use agis_base::{OperationId, ScheduleId, ServerId, Timestamp, UserId};
-use agis_scheduler::{Run, Schedule, Timing, Work, Zone};
+use agis_base::{OperationId, Pace, ScheduleId, ServerId, Timestamp, UserId};
+use agis_scheduler::{Run, Schedule, Target, Timing, Work, Zone};
 use chrono::{Datelike, NaiveDateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -27,11 +27,23 @@ pub(super) const YEARS: Range<i32> = 1970..10_000;
     "server_id": 7, "cron_expression": "0 4 * * *", "timezone": "Europe/Berlin",
     "steps": [{ "do": "command", "command": "save-all", "on_error": "continue" }, { "do": "restart", "warn": ["15m", "5m", "1m"] }],
     "when": { "server": "running", "players": "empty", "defer": "2h" }
+}), json!({
+    "label": "friday", "at_most": 3, "stagger": "2m", "action": "restart", "cron_expression": "0 5 * * 1"
 })))]
 pub(crate) struct CreateSchedule {
     /// A server that is yours, or that its owner lets you schedule.
-    #[schema(value_type = i32, minimum = 1)]
-    pub(super) server_id: Number<i32>,
+    #[schema(value_type = Option<i32>, minimum = 1)]
+    pub(super) server_id: Option<Number<i32>>,
+    /// In place of `server_id`: every server of yours, or shared with you, that carries this label when a run is due. Each
+    /// gets a run of its own. A key for some servers cannot make such a schedule.
+    #[schema(min_length = 1, max_length = 32)]
+    pub(super) label: Option<String>,
+    /// Beside `label`: the most servers on which a run goes on at a time. Absent: all of them.
+    #[schema(value_type = Option<i32>, minimum = 1, maximum = 100)]
+    pub(super) at_most: Option<Number<i64>>,
+    /// Beside `label`: the time between the beginnings of two servers, such as `2m`, up to `1h`. Absent: none.
+    #[schema(max_length = 40)]
+    pub(super) stagger: Option<String>,
     /// The short form of one step.
     #[schema(value_type = Option<words::ScheduleAction>)]
     pub(super) action: Option<String>,
@@ -182,7 +194,7 @@ list_query! {
 /// A schedule.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Schedule, examples(json!({
-    "id": 3, "server_id": 7, "actor": "123456789012345678", "action": "start", "steps": [{ "do": "start" }], "finally": [],
+    "id": 3, "server_id": 7, "label": null, "at_most": null, "stagger": null, "actor": "123456789012345678", "action": "start", "steps": [{ "do": "start" }], "finally": [],
     "when": { "server": "any", "players": "any", "defer": null }, "overlap": "skip",
     "cron_expression": "30 18 * * 5", "timezone": "Europe/Berlin", "at": null,
     "enabled": true, "disabled_reason": null, "missed_run_policy": "run_once", "last_run": "2026-11-20T17:30:00Z",
@@ -192,8 +204,16 @@ list_query! {
 pub(crate) struct ScheduleDto {
     #[schema(value_type = i32, minimum = 1)]
     id: ScheduleId,
-    #[schema(value_type = i32, minimum = 1)]
-    server_id: ServerId,
+    /// Null if it has a `label`.
+    #[schema(value_type = Option<i32>, minimum = 1)]
+    server_id: Option<ServerId>,
+    /// The label of the servers that it acts on. Null if it acts on one.
+    label: Option<String>,
+    /// The most servers on which a run goes on at a time. Null: all.
+    #[schema(minimum = 1)]
+    at_most: Option<u32>,
+    /// The time between the beginnings of two servers. Null: none.
+    stagger: Option<String>,
     /// The Discord id of the user who made it. It acts for them.
     #[schema(value_type = String)]
     actor: UserId,
@@ -251,9 +271,17 @@ impl From<Schedule> for ScheduleDto {
             runs.into_iter().map(|at| zone.as_ref().map_or_else(|| at.to_string(), |zone| local(at, zone))).collect()
         });
         let warnings = schedule.warnings();
+        let server_id = schedule.target.server();
+        let (label, pace) = match schedule.target {
+            Target::Server(_) => (None, Pace::default()),
+            Target::Labelled { label, pace } => (Some(label.to_string()), pace),
+        };
         Self {
             id: schedule.id,
-            server_id: schedule.server,
+            server_id,
+            label,
+            at_most: pace.at_most,
+            stagger: pace.stagger.map(|stagger| stagger.to_string()),
             actor: schedule.owner,
             action: schedule.work.kind().as_str(),
             steps: steps::shown(&schedule.work.steps),
@@ -291,7 +319,8 @@ pub(crate) struct RunDto {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(value_type = Vec<String>)]
     local_slots: Vec<NaiveDateTime>,
-    /// The action of the run, or `steps`: then `GET /schedules/{id}/runs/{slot}` shows them.
+    /// The action of the run; or `steps`, or `servers` for a run on each server with the label: then
+    /// `GET /schedules/{id}/runs/{slot}` shows them.
     #[schema(value_type = words::RunKind)]
     action: &'static str,
     #[schema(value_type = words::RunState)]

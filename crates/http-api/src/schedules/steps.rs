@@ -1,8 +1,8 @@
 //! Steps in bodies: of schedules, of previews, and of runs.
 
-use agis_base::{InvalidSpan, OperationId, Span, Timestamp};
+use agis_base::{InvalidSpan, OperationId, ServerId, Span, Timestamp};
 use agis_scheduler::{
-    Action, RunWithSteps, Work,
+    Action, PartRun, RunWithSteps, Work,
     chain::StepRun,
     work::{Awaited, Deed, DeedName, InvalidWork, OnError, Overlap, PlayersAre, ServerIs, Step, Warning, When},
 };
@@ -240,6 +240,46 @@ pub(crate) struct RunWithStepsDto {
     /// The steps, in their order. A `restart` with `warn` is preceded by its announcements and the waits between them.
     /// Empty before the run has begun.
     steps: Vec<StepRunDto>,
+    /// Of a run on many servers: the run on each of them. Its own `slot` leads to its steps.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    servers: Vec<PartDto>,
+}
+
+/// A run on one of many servers.
+#[derive(Serialize, ToSchema)]
+#[schema(as = RunOnServer)]
+struct PartDto {
+    #[schema(value_type = i32, minimum = 1)]
+    server_id: ServerId,
+    /// The name of the server today.
+    name: String,
+    /// `GET /schedules/{id}/runs/{slot}` with this slot shows its steps.
+    #[schema(value_type = String, format = DateTime)]
+    slot: Timestamp,
+    #[schema(value_type = words::RunState)]
+    state: &'static str,
+    /// Why the run ended in this state.
+    reason: Option<String>,
+    /// Null while its turn is to come.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    started_at: Option<Timestamp>,
+    /// Null while it goes on.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    ended_at: Option<Timestamp>,
+}
+
+impl From<PartRun> for PartDto {
+    fn from(part: PartRun) -> Self {
+        Self {
+            server_id: part.server,
+            name: part.name,
+            slot: part.slot,
+            state: part.state.as_str(),
+            reason: part.reason,
+            started_at: part.begun_at,
+            ended_at: part.ended_at,
+        }
+    }
 }
 
 /// A step of a run.
@@ -265,7 +305,7 @@ struct StepRunDto {
 }
 
 impl From<RunWithSteps> for RunWithStepsDto {
-    fn from(RunWithSteps { run, steps }: RunWithSteps) -> Self {
+    fn from(RunWithSteps { run, steps, parts }: RunWithSteps) -> Self {
         let step = |run: StepRun| StepRunDto {
             step: StepDto::of(&run.step.deed, run.step.on_error),
             finally: run.step.finally,
@@ -277,6 +317,7 @@ impl From<RunWithSteps> for RunWithStepsDto {
             started_at: run.started_at,
             ended_at: run.ended_at,
         };
-        Self { run: run.into(), steps: steps.into_iter().map(step).collect() }
+        let servers = parts.into_iter().map(PartDto::from).collect();
+        Self { run: run.into(), steps: steps.into_iter().map(step).collect(), servers }
     }
 }

@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// A literal, so that a prepared plan can use the partial index.
-pub(super) fn pending() -> SqlLiteral<Bool> {
+pub(crate) fn pending() -> SqlLiteral<Bool> {
     sql("schedule_runs.state = 'pending'")
 }
 
@@ -53,7 +53,7 @@ pub(super) async fn taken(
     let keys: Vec<Key> = diesel::sql_query(
         "with due as (
              select schedule_id, slot from schedule_runs
-             where look_at <= now() order by look_at limit $1 for no key update skip locked
+             where look_at <= now() and action = 'steps' order by look_at limit $1 for no key update skip locked
          ), ended as (
              select r.schedule_id, r.slot from schedule_runs r
              join schedule_run_steps s on s.schedule_id = r.schedule_id and s.slot = r.slot and s.state = 'running'
@@ -107,15 +107,16 @@ impl ChainRow {
         let (schedules, slots) = columns(ids);
         // A count of another run, or an old one, says nothing.
         let rows = diesel::sql_query(
-            "select r.schedule_id, r.slot, s.server_id, s.discord_id, s.action, s.work, r.ended_by,
+            "select r.schedule_id, r.slot, g.id as server_id, s.discord_id, s.action, s.work, r.ended_by,
                     array(select e.slot from schedule_runs e
                           where e.schedule_id = r.schedule_id and e.slot < r.slot and e.state = 'pending'
+                            and e.server_id is not distinct from r.server_id
                           order by e.slot) as earlier,
                     g.desired, g.status, g.generation, p.online as players, clock_timestamp() as now
              from unnest($1, $2) as u(schedule, slot)
              join schedule_runs r on r.schedule_id = u.schedule and r.slot = u.slot
              join server_schedules s on s.id = r.schedule_id
-             join game_servers g on g.id = s.server_id
+             join game_servers g on g.id = coalesce(r.server_id, s.server_id)
              left join server_players p on p.server_id = g.id and p.measured_at > now() - $3 and g.status = 'running'
              order by r.slot, r.schedule_id",
         )

@@ -1,12 +1,12 @@
 //! Claims schedules that are due: plans them, writes their runs, moves them on.
 
-use agis_base::{StoreError, Timestamp};
+use agis_base::{MANY_MAX, StoreError, Timestamp};
 use agis_scheduler::{
-    Firing, FiringId, RunState, Schedule,
+    Firing, FiringId, Kind, RunState, Schedule,
     firing::{Plan, PlannedRun},
     store::Claimed,
 };
-use diesel::sql_types::{Array, Integer, Nullable, Text, Timestamptz};
+use diesel::sql_types::{Array, BigInt, Integer, Nullable, Text, Timestamptz};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::plan::{self, Planned, Written};
@@ -96,17 +96,21 @@ async fn forget_surplus(conn: &mut AsyncPgConnection, due: &[Due]) -> Result<(),
     if ids.is_empty() {
         return Ok(());
     }
+    // A run on many servers has a row for each.
+    let many = due.iter().any(|(schedule, ..)| schedule.kind() == Kind::Servers);
+    let rows = if many { 10 * (1 + i64::from(MANY_MAX)) } else { 10 };
     // diesel joins no `unnest`.
     diesel::sql_query(
         "delete from schedule_runs r using
              (select k.schedule_id, k.slot from unnest($1, $2) as u(schedule, moment) cross join lateral
                   (select schedule_id, slot from schedule_runs
                    where schedule_id = u.schedule and slot < u.moment and finished_at is not null
-                   order by slot limit 10) k) old
+                   order by slot limit $3) k) old
          where r.schedule_id = old.schedule_id and r.slot = old.slot",
     )
     .bind::<Array<Integer>, _>(ids)
     .bind::<Array<Timestamptz>, _>(moments)
+    .bind::<BigInt, _>(rows)
     .execute(conn)
     .await?;
     Ok(())
@@ -117,11 +121,11 @@ fn claimed(due: &[Due], written: &Written) -> Claimed {
     for (schedule, run, at) in runs(due) {
         let id = FiringId { schedule: schedule.id, slot: run.slot.at };
         let Some(operation) = written.get(&id) else { continue };
-        let Schedule { server, owner, .. } = schedule;
+        let Schedule { target, owner, .. } = schedule;
         match *operation {
             None => claimed.ended.push((schedule.kind(), run.state, run.slots)),
             Some(operation) => claimed.firings.push((
-                Firing { id, operation, server: *server, owner: owner.clone(), kind: schedule.kind() },
+                Firing { id, operation, server: target.server(), owner: owner.clone(), kind: schedule.kind() },
                 run.lateness(at).to_std().unwrap_or_default(),
             )),
         }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use agis_base::{OperationId, ScheduleId, StoreError, Timestamp};
 use agis_scheduler::{
-    FiringId, Kind, RunState, Schedule, Slot, Trigger,
+    FiringId, RunState, Schedule, Slot, Trigger,
     firing::{self, Plan, PlannedRun, Standing},
     zone,
 };
@@ -82,7 +82,7 @@ pub(crate) async fn write<R: From<StoreError>>(
         "insert into schedule_runs
              (schedule_id, slot, action, local_slots, state, reason, slots, finished_at, operation_id, look_at)
          select schedule, slot, action, local_slots::timestamp[], state, reason, slots, finished_at, operation,
-                case when action = 'steps' and state = 'pending' then now() end
+                case when action in ('steps', 'servers') and state = 'pending' then now() end
          from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9)
              as u(schedule, slot, action, local_slots, state, reason, slots, finished_at, operation)
          on conflict do nothing
@@ -100,7 +100,7 @@ pub(crate) async fn write<R: From<StoreError>>(
     .get_results(conn)
     .await?;
     let has_steps =
-        |(schedule, run, _): &(&Schedule, &PlannedRun, Timestamp)| !ended(run) && schedule.kind() == Kind::Steps;
+        |(schedule, run, _): &(&Schedule, &PlannedRun, Timestamp)| !ended(run) && schedule.kind().action().is_none();
     if runs.iter().any(has_steps) {
         ring(conn, OPERATIONS).await?;
     }

@@ -44,8 +44,10 @@ async fn the_names_that_operators_know_are_there() {
 }
 
 /// Counts of the rows in `migrations/rows.sql`.
-const COUNTED: [(&str, &str); 40] = [
-    ("schedules of steps", "server_schedules where work is not null"),
+const COUNTED: [(&str, &str); 42] = [
+    ("schedules of steps", "server_schedules where work is not null and server_id is not null"),
+    ("schedules for labels", "server_schedules where label is not null"),
+    ("runs on many servers", "schedule_runs where action = 'servers'"),
     ("steps of runs", "schedule_run_steps"),
     ("users", "users"),
     ("totals", "user_stats where total_commands_used = 5"),
@@ -55,7 +57,7 @@ const COUNTED: [(&str, &str); 40] = [
     ("schedules", "server_schedules where enabled"),
     ("operations", "operations"),
     ("ids of requests", "operations where request_id is not null and trace_id is not null"),
-    ("runs", "schedule_runs where action <> 'steps'"),
+    ("runs", "schedule_runs where action not in ('steps', 'servers')"),
     ("keys from everywhere", "api_keys where allowed_ips = '{}' and expires_at is null"),
     ("narrowed keys", "api_keys where allowed_ips <> '{}'"),
     ("keys that came of keys", "api_keys where maker_buckets = '{2}' and maker_limits = '{100}'"),
@@ -89,7 +91,10 @@ const COUNTED: [(&str, &str); 40] = [
 
 /// Losses of each migration that can be reverted, from the newest to the oldest. docs/operations/rollback.md tells of
 /// them.
-const LOST: [(&str, &[&str]); 46] = [
+const LOST: [(&str, &[&str]); 49] = [
+    ("label_schedules_parts", &[]),
+    ("label_schedules_checked", &[]),
+    ("label_schedules", &["schedules for labels", "runs on many servers"]),
     ("batches", &["batches"]),
     ("steps_once", &[]),
     ("steps_due", &[]),

@@ -1,7 +1,8 @@
 -- Something in every table, as it is in the middle of a working day; whatever was there goes first.
 -- The ledger refuses it otherwise.
 set session_replication_role = replica;
-truncate users, idempotency_keys, member_roles, unavailable_games, deferrals, hosts, console_requests cascade;
+truncate users, idempotency_keys, member_roles, unavailable_games, deferrals, hosts, console_requests, server_batches
+    cascade;
 set session_replication_role = origin;
 insert into users (discord_id) values ('1'), ('2');
 insert into user_stats (discord_id, total_commands_used) values ('1', 5);
@@ -66,3 +67,8 @@ insert into schedule_runs (schedule_id, slot, action, state, operation_id, begun
     (17, '2026-11-01', 'steps', 'pending', gen_random_uuid(), now(), now());
 insert into schedule_run_steps (schedule_id, slot, place, step, operation_id) values
     (17, '2026-11-01', 0, '{}', gen_random_uuid());
+insert into server_schedules (id, label, discord_id, action, work, cron_expression, enabled) values
+    (18, 'friday', '1', 'servers', '{"steps": []}', '0 4 * * *', false);
+insert into schedule_runs (schedule_id, slot, of_slot, server_id, action, state, operation_id) values
+    (18, '2026-11-01', null, null, 'servers', 'pending', gen_random_uuid()),
+    (18, '2026-11-01 00:00:00.000001', '2026-11-01', 7, 'steps', 'pending', gen_random_uuid());

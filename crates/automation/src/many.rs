@@ -1,0 +1,56 @@
+//! Runs of schedules for labels go on: each becomes a run on every server, and ends when those have ended.
+
+use std::{sync::Arc, time::Duration};
+
+use agis_base::StoreError;
+use agis_scheduler::{
+    FiringId, RunState,
+    store::{End, FiringStore, ManyStore},
+};
+
+use crate::scheduler::count;
+
+/// Longest pause between two rounds: the safety net under lost notifications.
+pub const PERIOD: Duration = Duration::from_secs(5);
+/// Shortest pause.
+pub const PAUSE: Duration = Duration::from_millis(250);
+/// Maximum number of runs that are looked at in one round.
+const BATCH: u32 = 50;
+
+/// Carries on runs on many servers, round by round.
+pub struct Many {
+    /// The runs.
+    pub store: Arc<dyn ManyStore>,
+    /// The same as firings, to end one that cannot go on.
+    pub firings: Arc<dyn FiringStore>,
+}
+
+impl Many {
+    /// Carries on every run whose time has come. Returns the time until the next one.
+    ///
+    /// # Errors
+    /// Fails if the store does; the next round goes on.
+    pub async fn round(&self) -> Result<Option<Duration>, StoreError> {
+        for id in self.store.due_many(BATCH).await? {
+            self.advance(id).await;
+        }
+        Ok(self.store.until_next_many().await?.map(|wait| wait.max(PAUSE)))
+    }
+
+    /// Carries on a run. One that fails holds up no other.
+    async fn advance(&self, id: FiringId) {
+        let schedule_id = id.schedule.0;
+        let ended = match self.store.advance_many(id).await {
+            Err(StoreError::Refused(why)) => {
+                tracing::error!(schedule_id, why, "run on many servers was refused by the database");
+                let reason = Some("what it did cannot be stored".to_owned());
+                self.firings.finish(&[(id, End { state: RunState::Failed, reason })]).await
+            }
+            ended => ended.map(|ended| ended.into_iter().collect()),
+        };
+        match ended {
+            Ok(ended) => ended.into_iter().for_each(|(kind, state)| count(kind, state, 1)),
+            Err(error) => tracing::warn!(schedule_id, %error, "run on many servers waits"),
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! Runs on many servers: their runs on each server are chosen, get their turns, and are counted at the end.
+
+use std::time::Duration;
+
+use agis_base::{OperationId, ScheduleId, StoreError, Timestamp};
+use agis_scheduler::{
+    FiringId, Kind, PartRun, RunState, Work,
+    chain::EndedBy,
+    many::{self, ManyRun, Next, Part},
+    store::ManyStore,
+};
+use agis_servers::server::Desired;
+use async_trait::async_trait;
+use diesel::{
+    dsl::min,
+    prelude::*,
+    sql_types::{Array, Integer, SmallInt, Timestamptz, Uuid as SqlUuid},
+};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+
+use crate::{
+    batches,
+    chains::{end, open, pending},
+    db::Db,
+    error::{Fault, understood, unknown},
+    json::{IfReadable, Json},
+    notify::{OPERATIONS, ring},
+    schema::{
+        after, clock_timestamp, game_servers, now, schedule_runs as runs, server_grants, server_labels,
+        server_schedules,
+    },
+    shares,
+    word::{Stored, every, stored},
+};
+
+#[async_trait]
+impl ManyStore for Db {
+    async fn until_next_many(&self) -> Result<Option<Duration>, StoreError> {
+        self.run(async |conn| {
+            let (next, at): (Option<Timestamp>, Timestamp) = runs::table
+                .filter(runs::look_at.is_not_null().and(runs::action.eq(stored(Kind::Servers))).and(pending()))
+                .select((min(runs::look_at), clock_timestamp()))
+                .first(conn)
+                .await?;
+            Ok(next.map(|next| (next - at).to_std().unwrap_or_default()))
+        })
+        .await
+    }
+
+    async fn due_many(&self, limit: u32) -> Result<Vec<FiringId>, StoreError> {
+        self.run(async |conn| {
+            let rows: Vec<(i32, Timestamp)> = runs::table
+                .filter(runs::look_at.le(now().nullable()).and(runs::action.eq(stored(Kind::Servers))).and(pending()))
+                .order(runs::look_at)
+                .limit(limit.into())
+                .select((runs::schedule_id, runs::slot))
+                .load(conn)
+                .await?;
+            Ok(rows.into_iter().map(|(schedule, slot)| FiringId { schedule: ScheduleId(schedule), slot }).collect())
+        })
+        .await
+    }
+
+    async fn advance_many(&self, id: FiringId) -> Result<Option<(Kind, RunState)>, StoreError> {
+        self.transaction(async |conn| {
+            let Some(locked) = Locked::of(conn, id).await? else { return Ok(None) };
+            let pause = match many::next(&locked.run) {
+                Next::End(ends) => return end(conn, id, &ends).await,
+                Next::Replace => {
+                    for run in &locked.run.earlier {
+                        interrupt(conn, *run, EndedBy::Replaced).await?;
+                    }
+                    locked.run.pace.until_next(0)
+                }
+                Next::Interrupt(cause) => {
+                    for part in parts(conn, id).await? {
+                        interrupt(conn, FiringId { slot: part.slot, ..id }, cause).await?;
+                    }
+                    locked.run.pace.until_next(0)
+                }
+                Next::Choose => {
+                    let servers = locked.servers(conn).await?;
+                    if let Some(unfit) = many::unfit(servers.len()) {
+                        return end(conn, id, &unfit).await;
+                    }
+                    choose(conn, id, &servers).await?;
+                    Duration::ZERO
+                }
+                Next::Wait => locked.run.pace.until_next(0),
+                Next::Turns(turns) => {
+                    give_turns(conn, id, turns).await?;
+                    locked.run.pace.until_next(turns)
+                }
+            };
+            diesel::update(open(id)).set(runs::look_at.eq(after(pause))).execute(conn).await?;
+            Ok(None)
+        })
+        .await
+    }
+}
+
+/// Run whose row is locked.
+struct Locked {
+    run: ManyRun,
+    owner: String,
+    label: String,
+}
+
+impl Locked {
+    /// Locks a run whose time has come; `None` while another process does.
+    async fn of(conn: &mut AsyncPgConnection, id: FiringId) -> Result<Option<Self>, Fault<StoreError>> {
+        type Row = (Option<Timestamp>, Option<Stored<EndedBy>>);
+        let row: Option<Row> = open(id)
+            .filter(runs::look_at.le(now().nullable()))
+            .select((runs::begun_at, runs::ended_by))
+            .for_no_key_update()
+            .skip_locked()
+            .first(conn)
+            .await
+            .optional()?;
+        let Some((begun_at, ended_by)) = row else { return Ok(None) };
+        type Schedule = (String, Option<String>, Option<i32>, Option<i32>, Option<Json<IfReadable<Work>>>);
+        let (owner, label, at_most, stagger, work): Schedule = server_schedules::table
+            .find(id.schedule.0)
+            .select((
+                server_schedules::discord_id,
+                server_schedules::label,
+                server_schedules::at_most,
+                server_schedules::stagger_s,
+                server_schedules::work,
+            ))
+            .first(conn)
+            .await?;
+        let Some(Json(IfReadable(Some(work)))) = work else {
+            return Err(unknown("server_schedules.work", "steps"));
+        };
+        let earlier: Vec<Timestamp> = runs::table
+            .filter(runs::schedule_id.eq(id.schedule.0).and(runs::slot.lt(id.slot)))
+            .filter(runs::server_id.is_null().and(pending()))
+            .order(runs::slot)
+            .select(runs::slot)
+            .load(conn)
+            .await?;
+        let parts = match begun_at {
+            Some(_) => Some(parts(conn, id).await?.into_iter().map(PartRow::part).collect::<Result<_, _>>()?),
+            None => None,
+        };
+        let run = ManyRun {
+            pace: batches::pace(at_most, stagger),
+            overlap: work.overlap,
+            ended_by: ended_by.map(|cause| cause.known("schedule_runs.ended_by")).transpose()?,
+            earlier: earlier.into_iter().map(|slot| FiringId { slot, ..id }).collect(),
+            parts,
+        };
+        Ok(Some(Self { run, owner, label: label.unwrap_or_default() }))
+    }
+
+    /// Returns the servers that carry the label now, the owner's before those that others share with the owner; one more
+    /// than a run may have, if there are so many.
+    async fn servers(&self, conn: &mut AsyncPgConnection) -> Result<Vec<i32>, Fault<StoreError>> {
+        let labelled = server_labels::table.filter(server_labels::label.eq(&self.label));
+        let shared = server_grants::table
+            .filter(server_grants::discord_id.eq(&self.owner).and(shares::counts()))
+            .select(server_grants::server_id);
+        let servers = game_servers::table
+            .filter(game_servers::deleted_at.is_null().and(game_servers::desired.ne(stored(Desired::Deleted))))
+            .filter(game_servers::id.eq_any(labelled.select(server_labels::server_id)))
+            .filter(game_servers::discord_id.eq(&self.owner).or(game_servers::id.eq_any(shared)))
+            .order((game_servers::discord_id.ne(&self.owner), game_servers::id))
+            .select(game_servers::id)
+            .limit(i64::from(agis_base::MANY_MAX) + 1);
+        Ok(servers.load(conn).await?)
+    }
+}
+
+/// Adds a run on each of these servers. Their slots follow that of the whole by microseconds: no other run has those.
+async fn choose(conn: &mut AsyncPgConnection, id: FiringId, servers: &[i32]) -> Result<(), Fault<StoreError>> {
+    diesel::update(open(id)).set(runs::begun_at.eq(clock_timestamp().nullable())).execute(conn).await?;
+    let places: Vec<i16> = (1..).zip(servers).map(|(place, _)| place).collect();
+    let operations: Vec<_> = servers.iter().map(|_| OperationId::new().0).collect();
+    // diesel joins no `unnest`.
+    diesel::sql_query(
+        "insert into schedule_runs (schedule_id, slot, of_slot, server_id, action, state, operation_id)
+         select $1, $2 + place * interval '1 microsecond', $2, server, 'steps', 'pending', operation
+         from unnest($3, $4, $5) as u(server, place, operation)",
+    )
+    .bind::<Integer, _>(id.schedule.0)
+    .bind::<Timestamptz, _>(id.slot)
+    .bind::<Array<Integer>, _>(servers)
+    .bind::<Array<SmallInt>, _>(places)
+    .bind::<Array<SqlUuid>, _>(operations)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Lets so many runs begin that wait for their turn.
+async fn give_turns(conn: &mut AsyncPgConnection, id: FiringId, turns: usize) -> Result<(), Fault<StoreError>> {
+    let waiting = parts(conn, id).await?.into_iter().filter(|part| part.waits());
+    let slots: Vec<_> = waiting.take(turns).map(|part| part.slot).collect();
+    if slots.is_empty() {
+        return Ok(());
+    }
+    diesel::update(runs::table.filter(runs::schedule_id.eq(id.schedule.0).and(runs::slot.eq_any(slots))))
+        .set((runs::look_at.eq(clock_timestamp().nullable()), runs::claimed_at.eq(clock_timestamp())))
+        .execute(conn)
+        .await?;
+    Ok(ring(conn, OPERATIONS).await?)
+}
+
+/// Ends a run for this cause. The loop that carries it out does so at once.
+async fn interrupt(conn: &mut AsyncPgConnection, id: FiringId, by: EndedBy) -> Result<(), Fault<StoreError>> {
+    diesel::update(open(id).filter(runs::ended_by.is_null()))
+        .set((runs::ended_by.eq(by.as_str()), runs::look_at.eq(now().nullable())))
+        .execute(conn)
+        .await?;
+    Ok(ring(conn, OPERATIONS).await?)
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = runs)]
+struct PartRow {
+    slot: Timestamp,
+    server_id: Option<i32>,
+    state: Stored<RunState>,
+    reason: Option<String>,
+    look_at: Option<Timestamp>,
+    claimed_at: Timestamp,
+    finished_at: Option<Timestamp>,
+}
+
+impl PartRow {
+    fn waits(&self) -> bool {
+        self.finished_at.is_none() && self.look_at.is_none()
+    }
+
+    fn part(self) -> Result<Part, Fault<StoreError>> {
+        if self.waits() {
+            return Ok(Part::Waiting);
+        }
+        Ok(match self.state.known("schedule_runs.state")? {
+            RunState::Pending => Part::Open,
+            state => Part::Ended(state),
+        })
+    }
+}
+
+/// Returns the runs on each server, in their order.
+async fn parts(conn: &mut AsyncPgConnection, id: FiringId) -> Result<Vec<PartRow>, Fault<StoreError>> {
+    Ok(of_whole(id).select(PartRow::as_select()).load(conn).await?)
+}
+
+/// Returns the runs on each server as people see them.
+pub(crate) async fn part_runs(conn: &mut AsyncPgConnection, id: FiringId) -> Result<Vec<PartRun>, Fault<StoreError>> {
+    let rows: Vec<(PartRow, Option<String>)> = of_whole(id)
+        .left_join(game_servers::table.on(runs::server_id.eq(game_servers::id.nullable())))
+        .filter(runs::state.eq_any(every::<RunState>()))
+        .select((PartRow::as_select(), game_servers::name.nullable()))
+        .load(conn)
+        .await?;
+    understood(rows.into_iter().map(|(row, name)| {
+        let waits = row.waits();
+        Ok(PartRun {
+            slot: row.slot,
+            server: agis_base::ServerId(row.server_id.unwrap_or_default()),
+            name: name.unwrap_or_default(),
+            state: row.state.known("schedule_runs.state")?,
+            reason: row.reason,
+            begun_at: (!waits).then_some(row.claimed_at),
+            ended_at: row.finished_at,
+        })
+    }))
+}
+
+#[diesel::dsl::auto_type(no_type_alias)]
+fn of_whole(id: FiringId) -> _ {
+    let schedule: i32 = id.schedule.0;
+    let slot: Timestamp = id.slot;
+    runs::table
+        .filter(runs::schedule_id.eq(schedule).and(runs::slot.gt(slot)).and(runs::of_slot.eq(slot)))
+        .order(runs::slot)
+}

@@ -1,0 +1,9 @@
+alter table server_schedules
+    validate constraint server_schedules_actions,
+    validate constraint server_schedules_work,
+    validate constraint server_schedules_trigger,
+    validate constraint server_schedules_target,
+    validate constraint server_schedules_pace;
+alter table schedule_runs
+    validate constraint schedule_runs_action_check,
+    validate constraint schedule_runs_parts;
