@@ -1,6 +1,7 @@
 //! The commands as Discord shows them. Everybody may use them; permissions are checked at the call.
 
 use agis_base::MANY_MAX;
+use agis_scheduler::template;
 use twilight_model::{
     application::{
         command::{
@@ -120,6 +121,7 @@ pub(crate) fn definitions() -> Vec<Command> {
                     vec![
                         text("server", "Choose a server, or type its name").completed(),
                         text("label", "All servers that carry this label when a run is due").completed(),
+                        template_option(),
                         text("action", "Action of each run").among(schedule::ACTIONS),
                         cron_option(),
                         zone_option(),
@@ -192,6 +194,11 @@ fn acted_on(more: Vec<CommandOption>) -> Vec<CommandOption> {
     ];
     options.extend(more);
     options
+}
+
+fn template_option() -> CommandOption {
+    let templates: Vec<_> = template::ALL.iter().map(|template| (template.title, template.name)).collect();
+    text("template", "Ready times and steps, in place of yours").among(&templates)
 }
 
 fn at_most_option() -> CommandOption {

@@ -3,8 +3,11 @@
 use utoipa::OpenApi;
 
 use crate::{
-    actions, console, games, holds, hosts, keys, operations, problem::Code, resource::Table, schedules, servers,
-    settings, shares, users,
+    actions, console, games, holds, hosts, keys, operations,
+    problem::Code,
+    resource::Table,
+    schedules::{self, templates},
+    servers, settings, shares, users,
 };
 
 /// Lists each route: the handler, whose attribute describes it, and the problems of this route alone.
@@ -63,6 +66,7 @@ routes! {
     schedules::list: ;
     schedules::create: NotFound NotAllowed TooManySchedules Conflict InvalidValue InvalidCron InvalidTimezone NeverFires;
     schedules::preview: InvalidValue InvalidCron InvalidTimezone NeverFires;
+    templates::list: ;
     schedules::of_server: ;
     schedules::get: ;
     schedules::change: NotAllowed Conflict InvalidValue InvalidCron InvalidTimezone NeverFires;

@@ -2,6 +2,7 @@
 
 mod shapes;
 mod steps;
+pub(crate) mod templates;
 
 use actix_web::{
     HttpRequest, HttpResponse,

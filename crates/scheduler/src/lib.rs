@@ -7,6 +7,7 @@
 //! - [`firing`]: the fate of slots that have passed (pure)
 //! - [`many`]: a run on every server that carries a label (pure)
 //! - [`store`]: the promises of a database
+//! - [`template`]: schedules with which people begin
 //! - [`work`]: what a run does, and when it may begin
 //! - [`zone`]: time zones and their data
 //! - [`service`]: the rules that both transports share
@@ -19,6 +20,7 @@ pub mod occurrence;
 pub mod schedule;
 pub mod service;
 pub mod store;
+pub mod template;
 pub mod work;
 pub mod zone;
 

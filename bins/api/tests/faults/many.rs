@@ -232,3 +232,24 @@ async fn target_is_one_server_or_a_label() {
     let lonely = run(&api, &stack.key, &lonely).await;
     assert_eq!(ended(&api, &stack.key, &lonely).await["reason"], "no_servers");
 }
+
+#[tokio::test]
+async fn templates_are_bodies_to_send() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    let server = labelled(&api, &stack.key, "a", false).await;
+    let templates = api.get(&format!("{SCHEDULES}/templates")).await.expect(200);
+    let templates = templates["items"].as_array().expect("templates");
+    let names: Vec<_> = templates.iter().map(|template| template["name"].as_str().expect("a name")).collect();
+    assert_eq!(names, ["evenings", "nightly-restart", "weekly-reset"]);
+    for template in templates {
+        for body in template["schedules"].as_array().expect("bodies") {
+            for (field, target) in [("server_id", json!(server)), ("label", json!("eu"))] {
+                let mut body = body.clone();
+                body[field] = target;
+                let made = api.post(SCHEDULES, body.clone()).await.expect(201);
+                assert_eq!((&made["steps"], &made["finally"]), (&body["steps"], &body["finally"]));
+            }
+        }
+    }
+}

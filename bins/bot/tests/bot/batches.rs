@@ -74,3 +74,18 @@ async fn schedule_for_a_label_shows_each_server() {
     assert!(both.contains("not both"), "{both}");
     scene.assert_clean();
 }
+
+#[tokio::test]
+async fn template_makes_its_schedules() {
+    let scene = Scene::open().await;
+    let ann = scene.ann();
+    scene.server(&ann, "Sky", "demo").await;
+    let made = scene.look(&ann, "/schedule create server:Sky template:evenings timezone:Europe/Berlin").await;
+    for part in ["Schedules created", "Start Sky", "18:00", "23:00", "stop warn 10m 5m 1m"] {
+        assert!(made.contains(part), "{part}: {made}");
+    }
+    assert_eq!(scene.count("server_schedules where timezone = 'Europe/Berlin' and enabled").await, 2);
+    let refused = scene.refused(&ann, "/schedule create server:Sky template:evenings cron:0 4 * * *").await;
+    assert!(refused.contains("its own times"), "{refused}");
+    scene.assert_clean();
+}

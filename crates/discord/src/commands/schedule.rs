@@ -8,6 +8,7 @@ use agis_scheduler::{
     TimingError, Trigger, Work, Zone,
     service::RunNow,
     store::{Query, RunsQuery},
+    template,
     work::{Deed, PlayersAre, Step, When},
 };
 use agis_servers::{
@@ -52,17 +53,59 @@ const SERVERS: u32 = 200;
 
 pub(crate) async fn create(context: &Context, call: &Call, args: &Args) -> Result<Answer, Refusal> {
     let services = &context.services;
+    if let Some(name) = args.text("template") {
+        return of_template(context, call, args, &name).await;
+    }
     let (trigger, work) = (trigger(args)?, work(args)?);
-    let policy = args.text("missed").and_then(|word| MissedRunPolicy::from_word(&word)).unwrap_or_default();
     let target = target(services, call, args).await?;
     let name = find::target(services, call, &target).await;
     let owner = call.user.clone();
-    let new = NewSchedule { target, owner, work, trigger, enabled: true, missed_run_policy: policy };
+    let new = NewSchedule { target, owner, work, trigger, enabled: true, missed_run_policy: policy(args) };
     let schedule = once(services, call, "schedule create", |once| async move {
         Ok(services.schedules.create(new, Some(&once)).await?)
     })
     .await?;
     Ok(shown("Schedule created", &schedule, &name).into())
+}
+
+/// Creates the schedules of a template, or none of them.
+async fn of_template(context: &Context, call: &Call, args: &Args, name: &str) -> Result<Answer, Refusal> {
+    let services = &context.services;
+    let template = template::named(name).ok_or_else(|| Refusal::refused("Choose a `template` from the list."))?;
+    if ["action", "steps", "cron", "at", "warn"].iter().any(|option| args.text(option).is_some()) {
+        return Err(Refusal::refused(
+            "A `template` has its own times and steps. Leave the others out, or leave it out.",
+        ));
+    }
+    let zone = args.text("timezone").unwrap_or_else(|| "UTC".to_owned());
+    let target = target(services, call, args).await?;
+    let servers = find::target(services, call, &target).await;
+    let mut drafts = vec![];
+    for draft in template.drafts {
+        let mut work = draft.work().map_err(|error| Refusal::Refused(plain(&error.to_string())))?;
+        condition(&mut work, args);
+        drafts.push((work, Trigger::Cron(Timing::parse(draft.cron, &zone)?)));
+    }
+    let missed_run_policy = policy(args);
+    let made = once(services, call, "schedule create", |once| async move {
+        let mut made: Vec<Schedule> = vec![];
+        for (work, trigger) in drafts {
+            let (owner, target) = (call.user.clone(), target.clone());
+            let new = NewSchedule { target, owner, work, trigger, enabled: true, missed_run_policy };
+            match services.schedules.create(new, made.is_empty().then_some(&once)).await {
+                Ok(schedule) => made.push(schedule),
+                Err(error) => {
+                    for schedule in made {
+                        services.schedules.delete(&call.user, &Reach::Every, schedule.id).await?;
+                    }
+                    return Err(error.into());
+                }
+            }
+        }
+        Ok(made)
+    })
+    .await?;
+    Ok(page::several("Schedules created", &made, &servers).into())
 }
 
 /// Reads the servers that a schedule acts on: one, or all with a label.
@@ -274,14 +317,23 @@ fn work(args: &Args) -> Result<Work, Refusal> {
     if let Some(warn) = args.text("warn") {
         warned(&mut work, &warn)?;
     }
+    condition(&mut work, args);
+    work.check().map_err(SchedulesError::from)?;
+    Ok(work)
+}
+
+/// Adds the condition about players.
+fn condition(work: &mut Work, args: &Args) {
     let patient = |defer| When { players: PlayersAre::Empty, defer, ..When::usual(&work.steps) };
     work.when = match args.text("players").as_deref() {
         Some("empty") => Some(patient(None)),
         Some("wait") => Some(patient(Some(PATIENCE))),
         _ => None,
     };
-    work.check().map_err(SchedulesError::from)?;
-    Ok(work)
+}
+
+fn policy(args: &Args) -> MissedRunPolicy {
+    args.text("missed").and_then(|word| MissedRunPolicy::from_word(&word)).unwrap_or_default()
 }
 
 /// Adds a warning to the stop or the restart among the steps.

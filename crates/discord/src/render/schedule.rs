@@ -60,6 +60,13 @@ pub(crate) fn one(title: &str, schedule: &Schedule, server: &str, runs: &[Timest
     card.footer(&format!("Schedule {}", schedule.id)).into_message()
 }
 
+/// Shows schedules of the same servers.
+pub(crate) fn several(title: &str, schedules: &[Schedule], servers: &str) -> Message {
+    let lines: Vec<_> = schedules.iter().map(|schedule| line(schedule, servers)).collect();
+    let steps: Vec<_> = schedules.iter().flat_map(|schedule| steps(&schedule.work)).collect();
+    Card::new(Colour::Calm).titled(title).lists(&lines).field_of("Steps", &steps).into_message()
+}
+
 /// Shows the runs of a timing that is not stored.
 pub(crate) fn preview(timing: &Timing, runs: &[Timestamp]) -> Message {
     let card = Card::new(Colour::Calm).titled("It would run").says(&said(timing));
