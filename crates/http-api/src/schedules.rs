@@ -151,7 +151,7 @@ pub(crate) async fn get(
 /// Change a schedule
 ///
 /// A new timing, or enabling, counts from now: earlier times are not missed runs. You can only disable a schedule that
-/// somebody else made for your server.
+/// somebody else made for your server. Its server, or its label and pace, stay.
 #[utoipa::path(
     patch, path = "/api/v1/schedules/{id}", operation_id = "changeSchedule", tag = "schedules", request_body = ChangeSchedule,
     responses((status = 200, description = "The schedule as it is now.", body = ScheduleDto)),

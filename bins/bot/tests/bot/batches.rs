@@ -23,6 +23,8 @@ async fn one_message_follows_all_servers() {
 
     let neither = scene.refused(&ann, "/server stop").await;
     assert!(neither.contains("Say which `server`"), "{neither}");
+    let warned = scene.refused(&ann, "/server stop label:friday warn:5m").await;
+    assert!(warned.contains("`warn` is for one `server`"), "{warned}");
     let both = scene.refused(&ann, "/server stop server:Sky label:friday").await;
     assert!(both.contains("not both"), "{both}");
     scene.assert_clean();
@@ -56,7 +58,7 @@ async fn schedule_for_a_label_shows_each_server() {
     }
     let made =
         scene.look(&ann, "/schedule create label:friday action:start cron:0 4 * * * at_most:1 stagger:30s").await;
-    for part in ["**Start** all servers with the label friday", "At a time", "30s"] {
+    for part in ["**Start** all servers with the label friday (2 now)", "At a time", "30s"] {
         assert!(made.contains(part), "{part}: {made}");
     }
     let id = made.rsplit_once("Schedule ").expect("its number").1.to_owned();

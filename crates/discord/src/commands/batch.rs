@@ -23,6 +23,12 @@ pub(crate) async fn begin(
     label: Label,
     action: PowerAction,
 ) -> Result<Answer, Refusal> {
+    if args.text("warn").is_some() {
+        return Err(Refusal::refused(
+            "`warn` is for one `server`. For a `label`, `/schedule create` with `label`, `action`, `at` and `warn` tells the \
+             players of each.",
+        ));
+    }
     let servers = &context.services.servers;
     let new = NewBatch {
         label,

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use agis_base::{Reach, ServerId, Span};
+use agis_base::{MANY_MAX, Reach, ServerId, Span};
 use agis_scheduler::{
     Action, FiringId, MissedRunPolicy, NewSchedule, RunState, Schedule, ScheduleChange, SchedulesError, Target, Timing,
     TimingError, Trigger, Work, Zone,
@@ -58,7 +58,7 @@ pub(crate) async fn create(context: &Context, call: &Call, args: &Args) -> Resul
     }
     let (trigger, work) = (trigger(args)?, work(args)?);
     let target = target(services, call, args).await?;
-    let name = find::target(services, call, &target).await;
+    let name = counted(services, call, &target).await?;
     let owner = call.user.clone();
     let new = NewSchedule { target, owner, work, trigger, enabled: true, missed_run_policy: policy(args) };
     let schedule = once(services, call, "schedule create", |once| async move {
@@ -66,6 +66,16 @@ pub(crate) async fn create(context: &Context, call: &Call, args: &Args) -> Resul
     })
     .await?;
     Ok(shown("Schedule created", &schedule, &name).into())
+}
+
+/// Returns the name of the servers that a new schedule acts on, and how many they are now: a label may be mistyped.
+async fn counted(services: &Services, call: &Call, target: &Target) -> Result<String, Refusal> {
+    let name = find::target(services, call, target).await;
+    let Target::Labelled { label, .. } = target else { return Ok(name) };
+    let filter = ServerFilter { label: Some(label.clone()), ..ServerFilter::default() };
+    let page = Page { after: None, limit: MANY_MAX };
+    let now = services.servers.list(&call.user, &Reach::Every, &filter, page).await?.len();
+    Ok(format!("{name} ({now} now)"))
 }
 
 /// Creates the schedules of a template, or none of them.
@@ -79,7 +89,7 @@ async fn of_template(context: &Context, call: &Call, args: &Args, name: &str) ->
     }
     let zone = args.text("timezone").unwrap_or_else(|| "UTC".to_owned());
     let target = target(services, call, args).await?;
-    let servers = find::target(services, call, &target).await;
+    let servers = counted(services, call, &target).await?;
     let mut drafts = vec![];
     for draft in template.drafts {
         let mut work = draft.work().map_err(|error| Refusal::Refused(plain(&error.to_string())))?;
