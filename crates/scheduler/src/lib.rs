@@ -9,7 +9,6 @@
 //! - [`store`]: the promises of a database
 //! - [`template`]: schedules with which people begin
 //! - [`work`]: what a run does, and when it may begin
-//! - [`zone`]: time zones and their data
 //! - [`service`]: the rules that both transports share
 
 pub mod chain;
@@ -22,7 +21,8 @@ pub mod service;
 pub mod store;
 pub mod template;
 pub mod work;
-pub mod zone;
+
+pub use agis_base::zone::{self, Zone};
 
 pub use self::cron::{CronError, CronExpression, CronField};
 pub use firing::{Firing, FiringId, PartRun, Run, RunState, RunWithSteps};
@@ -32,4 +32,3 @@ pub use schedule::{
 };
 pub use service::{Schedules, SchedulesError};
 pub use work::{Kind, Work};
-pub use zone::Zone;

@@ -325,3 +325,27 @@ pub struct ScheduleChange {
     /// New policy for slots that passed while no scheduler ran.
     pub missed_run_policy: Option<MissedRunPolicy>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::zone::ZoneData;
+
+    #[test]
+    fn blanks_around_a_zone_are_no_part_of_it() {
+        assert!(Timing::parse("@daily", " Europe/Berlin ").is_ok());
+    }
+
+    /// Vancouver and the others changed their rules after chrono-tz' last release.
+    #[test]
+    fn bundled_copy_knows_the_rules_of_2026() {
+        let timing = |zone: &str| Timing {
+            cron: "0 4 * * *".parse().expect("cron"),
+            zone: ZoneData::built_in().zone(zone).expect(zone),
+        };
+        let winter = "2026-12-01T00:00:00Z".parse().expect("a time");
+        let at = |zone| timing(zone).next_run(winter).expect("a run").to_rfc3339();
+        assert_eq!(at("America/Vancouver"), "2026-12-01T11:00:00+00:00");
+        assert_eq!(at("America/New_York"), "2026-12-01T09:00:00+00:00");
+    }
+}

@@ -1,7 +1,6 @@
 use std::{fs, path::PathBuf};
 
 use super::{Zone, ZoneData, ZoneVersion};
-use crate::Timing;
 
 fn version(text: &str) -> ZoneVersion {
     ZoneVersion::of_text(text)
@@ -102,20 +101,6 @@ fn non_iana_name_is_refused() {
         assert_eq!(ZoneData::built_in().zone(typed), None, "{typed:?}");
         assert_eq!(Zone::named(typed), None, "{typed:?}");
     }
-    assert!(Timing::parse("@daily", " Europe/Berlin ").is_ok(), "blanks around are no part of it");
-}
-
-/// Vancouver and the others changed their rules after chrono-tz' last release.
-#[test]
-fn bundled_copy_knows_the_rules_of_2026() {
-    let timing = |zone: &str| Timing {
-        cron: "0 4 * * *".parse().expect("cron"),
-        zone: ZoneData::built_in().zone(zone).expect(zone),
-    };
-    let winter = "2026-12-01T00:00:00Z".parse().expect("a time");
-    let at = |zone| timing(zone).next_run(winter).expect("a run").to_rfc3339();
-    assert_eq!(at("America/Vancouver"), "2026-12-01T11:00:00+00:00");
-    assert_eq!(at("America/New_York"), "2026-12-01T09:00:00+00:00");
 }
 
 #[test]

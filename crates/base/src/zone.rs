@@ -14,11 +14,11 @@ use std::{
     sync::{Arc, LazyLock, PoisonError, RwLock},
 };
 
-use agis_base::Timestamp;
 use chrono::{DateTime, FixedOffset, Offset, TimeZone as _, Utc};
 use jiff::tz::TimeZone;
 
 pub use self::{data::ZoneData, version::ZoneVersion};
+use crate::Timestamp;
 
 /// The data in use.
 static CURRENT: LazyLock<RwLock<Arc<ZoneData>>> = LazyLock::new(|| RwLock::new(Arc::new(ZoneData::of_machine())));
@@ -84,7 +84,7 @@ impl Zone {
 
     /// Returns the seconds east of Greenwich at an instant, in seconds since 1970 UTC. Beyond the years of the data,
     /// the offset of the first or last instant goes on.
-    pub(crate) fn offset_at(&self, instant: i64) -> i64 {
+    pub fn offset_at(&self, instant: i64) -> i64 {
         let known = instant.clamp(jiff::Timestamp::MIN.as_second(), jiff::Timestamp::MAX.as_second());
         let at = jiff::Timestamp::from_second(known).unwrap_or_default();
         i64::from(self.rules.to_offset(at).seconds())
