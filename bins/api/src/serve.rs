@@ -9,10 +9,10 @@ use std::{
 
 use agis_accounts::LedgerStore;
 use agis_automation::{
-    Batches, Biller, Chains, Consoles, Games, Housekeeping, Many, Prober, Probing, Scheduler, Settler, Supervisor,
+    Batches, Biller, Chains, Consoles, Games, Housekeeping, Idler, Many, Prober, Probing, Scheduler, Settler, Supervisor,
     Watcher, Workers, batches, biller, chains, consoles, games as offered,
     hosts::{self as reports, Claim, Reported, Reporter},
-    housekeeping, many, prober, scheduler, settle, supervisor, watcher,
+    housekeeping, idle, many, prober, scheduler, settle, supervisor, watcher,
 };
 use agis_base::StoreError;
 use agis_http_api::{Edge, Followers, Services};
@@ -238,6 +238,10 @@ impl Loops {
             self.start_prober(config, db, services, &host, console, &claim);
         }
         self.start_billing(config, db, services, health);
+        let mut idler = Idler::new(db.clone(), services.servers.clone(), config.rules.servers.billing);
+        let stops = Loop::new("stop servers on which nobody plays", idle::PERIOD)
+            .component(health.optional("idle_stops", LONG_SILENCE));
+        self.tasks.spawn(stops.run(self.working.clone(), async move || idler.round().await));
         let (url, health, stop) = (config.database.url.clone(), health.clone(), self.working.clone());
         self.tasks.spawn(async move {
             stop.run_until_cancelled(hear(url, bells, &health)).await;

@@ -8,6 +8,7 @@
 //! - [`watcher`]: servers that end by themselves are published as stopped or crashed
 //! - [`supervisor`]: servers that ended by themselves are started again
 //! - [`batches`]: one action on many servers goes on, server by server
+//! - [`idle`]: servers on which nobody plays are stopped
 //! - [`prober`]: running servers are asked who plays
 //! - [`biller`]: servers that run are paid for
 //! - [`games`]: which games the host can run
@@ -25,6 +26,7 @@ pub mod consoles;
 pub mod games;
 pub mod hosts;
 pub mod housekeeping;
+pub mod idle;
 pub mod many;
 pub mod prober;
 pub mod scheduler;
@@ -39,6 +41,7 @@ pub use chains::Chains;
 pub use consoles::Consoles;
 pub use games::Games;
 pub use housekeeping::Housekeeping;
+pub use idle::Idler;
 pub use many::Many;
 pub use prober::{Prober, Probing};
 pub use scheduler::Scheduler;

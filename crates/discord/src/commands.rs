@@ -4,6 +4,7 @@ pub(crate) mod apikey;
 pub(crate) mod batch;
 pub(crate) mod help;
 pub(crate) mod hold;
+pub(crate) mod idle;
 pub(crate) mod label;
 pub(crate) mod profile;
 pub(crate) mod schedule;
@@ -31,6 +32,7 @@ pub(crate) async fn run(context: &Context, call: &Call, verb: Verb, args: &Args)
         Verb::ServerRestart => server::act(context, call, args, Action::Restart).await,
         Verb::ServerHold => hold::hold(context, call, args).await,
         Verb::ServerRelease => hold::release(context, call, args).await,
+        Verb::ServerIdle => idle::idle(context, call, args).await,
         Verb::ServerDelete => server::ask_to_delete(context, call, args).await,
         Verb::ServerSettings => settings::show(context, call, args).await,
         Verb::ServerPlayers => server::players(context, call, args).await,

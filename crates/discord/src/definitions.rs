@@ -14,7 +14,7 @@ use twilight_model::{
     oauth::ApplicationIntegrationType,
 };
 
-use crate::commands::{apikey, batch, hold, schedule, server, share};
+use crate::commands::{apikey, batch, hold, idle, schedule, server, share};
 
 /// Maximum length of a typed name.
 const NAME_MAX: u16 = 100;
@@ -54,6 +54,17 @@ pub(crate) fn definitions() -> Vec<Command> {
                     ],
                 ),
                 sub("release", "End the hold of a server", vec![server_option()]),
+                sub(
+                    "idle",
+                    "Show or change after how long without players a server is stopped",
+                    vec![
+                        server_option(),
+                        text("after", "Time without players").among(idle::LENGTHS),
+                        text("from", "Begin of the hours in which it is kept, such as 18:00").longest(5),
+                        text("to", "End of these hours, such as 23:00").longest(5),
+                        zone_option(),
+                    ],
+                ),
                 sub("delete", "Delete a server, after a confirmation", vec![server_option()]),
                 sub(
                     "settings",

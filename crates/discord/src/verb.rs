@@ -42,6 +42,7 @@ verbs! {
     ServerRestart = "server restart",
     ServerHold = "server hold",
     ServerRelease = "server release",
+    ServerIdle = "server idle",
     ServerDelete = "server delete",
     ServerSettings = "server settings",
     ServerPlayers = "server players",
@@ -92,6 +93,7 @@ impl Verb {
                 | ServerRestart
                 | ServerHold
                 | ServerRelease
+                | ServerIdle
                 | ServerSettings
                 | ServerCommand
                 | ServerShare

@@ -30,6 +30,7 @@ mod holds;
 mod hostile;
 mod hosts;
 mod idempotency;
+mod idle;
 mod keys;
 mod legacy;
 mod limit;

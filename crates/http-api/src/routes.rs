@@ -44,6 +44,7 @@ routes! {
     servers::delete: InsufficientCredits NotAllowed Deleting NoHost Conflict;
     servers::start: InsufficientCredits NotAllowed Deleting NoHost Conflict;
     servers::stop: InsufficientCredits NotAllowed Deleting NoHost Conflict;
+    servers::wake: InsufficientCredits NotAllowed Deleting NoHost Conflict;
     servers::restart: InsufficientCredits NotAllowed Deleting NoHost UnfitSettings Conflict;
     actions::begin: NotFound TooManyActions Conflict InvalidValue;
     actions::get: ;

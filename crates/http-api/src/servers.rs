@@ -28,6 +28,7 @@ use crate::{
     holds::HoldDto,
     hosts::InabilityDto,
     idempotency::{self, Asking},
+    idle::{ChangeIdle, IdleDto},
     operations::OperationDto,
     page::{self, List, list_query, text, word, yes_or_no},
     problem::Problem,
@@ -93,6 +94,10 @@ pub(crate) struct ChangeServer {
     #[serde(default, deserialize_with = "nullable")]
     #[schema(value_type = Option<ChangeRestartPolicy>)]
     restart_policy: Option<Option<ChangeRestartPolicy>>,
+    /// The rule by which the server is stopped when nobody plays. Null removes it. The game must tell who plays.
+    #[serde(default, deserialize_with = "nullable")]
+    #[schema(value_type = Option<ChangeIdle>)]
+    idle: Option<Option<ChangeIdle>>,
 }
 
 /// A port of a server.
@@ -150,7 +155,7 @@ impl From<Measured> for PlayersDto {
     "port": 3979, "ports": [{ "name": "game", "port": 3979, "protocol": "tcp" }], "error": null, "restart": null,
     "restart_policy": { "on": "crash", "max": 5, "within": "10m", "stable_after": "5m" },
     "players": { "online": 2, "max": 16, "names": ["Ann", "Bob"], "measured_at": "2026-11-22T19:05:00Z" }, "abilities": ["console", "past_console", "commands"],
-    "inabilities": [], "hold": null, "cost_per_hour": 20, "is_public": false, "labels": ["friday"],
+    "inabilities": [], "hold": null, "idle": null, "cost_per_hour": 20, "is_public": false, "labels": ["friday"],
     "description": "Whitelist; ask in #join", "created_at": "2026-11-22T19:00:00Z", "updated_at": "2026-11-22T19:05:00Z"
 })))]
 pub(crate) struct ServerDto {
@@ -193,6 +198,10 @@ pub(crate) struct ServerDto {
     /// may not read its console.
     #[schema(value_type = Option<HoldDto>)]
     hold: Option<HoldDto>,
+    /// The rule by which the server is stopped when nobody plays. Null if it has none, and for callers who may not read its
+    /// console.
+    #[schema(value_type = Option<IdleDto>)]
+    idle: Option<IdleDto>,
     /// Credits per hour.
     #[schema(minimum = 0)]
     cost_per_hour: i32,
@@ -230,7 +239,9 @@ list_query! {
 impl ServerDto {
     fn of(servers: &Servers, server: Server, access: Access, abilities: Abilities, players: Option<Measured>) -> Self {
         let restart_policy = servers.restart_policy(&server).into();
-        let hold = server.held(Utc::now()).cloned().map(HoldDto::from);
+        let now = Utc::now();
+        let hold = server.held(now).cloned().map(HoldDto::from);
+        let idle = server.idle.map(|idle| IdleDto::of(idle, server.cost_per_hour, now));
         let (address, port, ports) = match server.endpoint {
             Some(Endpoint { address, port, ports }) => (Some(address), Some(port), ports),
             None => (None, None, vec![]),
@@ -253,6 +264,7 @@ impl ServerDto {
             restart: server.restart.map(RestartDto::from),
             restart_policy,
             hold,
+            idle,
             cost_per_hour: server.cost_per_hour,
             is_public: server.is_public,
             labels: server.labels.iter().map(Label::to_string).collect(),
@@ -379,11 +391,12 @@ pub(crate) async fn change(
     services: Data<Services>,
     body: Body<ChangeServer>,
 ) -> Result<Json<ServerDto>, Problem> {
-    let ChangeServer { name, description, is_public, labels, restart_policy } = body.0;
+    let ChangeServer { name, description, is_public, labels, restart_policy, idle } = body.0;
     let restart_choice =
         restart_policy.map(|policy| policy.map(ChangeRestartPolicy::choice).transpose()).transpose()?;
     let labels = labels.map(|labels| label::read(&labels)).transpose()?;
-    let change = ServerChange { name, description, is_public, labels, restart_choice };
+    let idle = idle.map(|rule| rule.map(ChangeIdle::rule).transpose()).transpose()?;
+    let change = ServerChange { name, description, is_public, labels, restart_choice, idle };
     let server = services.servers.change(caller.user(), caller.server(), change).await?;
     Ok(Json(changed(&services, server).await))
 }
@@ -419,6 +432,12 @@ actions! {
     ///
     /// A stopped server is started.
     post "/api/v1/servers/{id}/restart" "restartServer" restart: Restart
+
+    /// Wake a server
+    ///
+    /// Starts a server that sleeps since nobody played, or that is stopped for another reason. A running server keeps running.
+    /// Needs the permission `start`.
+    post "/api/v1/servers/{id}/wake" "wakeServer" wake: Start
 
     /// Delete a server
     ///

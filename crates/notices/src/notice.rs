@@ -37,6 +37,8 @@ words! {
         CreditsLow = "credits_low",
         /// A running server is stopped because its owner cannot pay.
         CreditsOut = "credits_out",
+        /// A running server is stopped because nobody plays.
+        ServerIdle = "server_idle",
     }
 }
 

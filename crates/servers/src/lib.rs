@@ -6,6 +6,7 @@
 //! - [`operation`]: start, stop, restart, delete as durable requests
 //! - [`power`]: decides whether an operation is accepted (pure)
 //! - [`hold`]: keeps everything that acts by itself away from a server (pure)
+//! - [`idle`]: decides whether and when a server on which nobody plays is stopped (pure)
 //! - [`restart`]: decides whether and when a server that ended by itself is started again (pure)
 //! - [`game`]: the catalogue
 //! - [`label`]: words by which an owner puts servers together (pure)
@@ -23,6 +24,7 @@ pub mod console;
 pub mod game;
 pub mod hold;
 pub mod host;
+pub mod idle;
 pub mod label;
 pub mod operation;
 pub mod players;
@@ -37,6 +39,7 @@ pub mod store;
 
 pub use access::{Access, Grantee, Permission, Permissions, Share};
 pub use hold::{Hold, NewHold};
+pub use idle::{Idle, IdleRule};
 pub use label::Label;
 pub use operation::{Action, Operation, Origin, Request, State};
 pub use restart::{Restart, RestartChoice, RestartOn, RestartPolicy};

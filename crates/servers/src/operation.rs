@@ -76,6 +76,8 @@ words! {
         Operator = "operator",
         /// The supervisor, which starts a server again that ended by itself.
         Supervisor = "supervisor",
+        /// The rule of a server on which nobody plays.
+        Idle = "idle",
     }
 }
 

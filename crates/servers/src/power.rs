@@ -154,6 +154,7 @@ pub(crate) mod tests {
             restart_choice: Default::default(),
             restart: None,
             hold: None,
+            idle: None,
             cost_per_hour: 0,
             created_at: Default::default(),
             updated_at: Default::default(),

@@ -6,6 +6,7 @@ use crate::{
     game::SettingValues,
     hold::Hold,
     host::{Endpoint, Generation},
+    idle::{Idle, IdleRule},
     label::Label,
     restart::{Restart, RestartChoice},
 };
@@ -45,6 +46,8 @@ pub struct Server {
     pub restart: Option<Restart>,
     /// Its hold, which may be over: see [`Self::held`].
     pub hold: Option<Hold>,
+    /// Its rule for stops when nobody plays; `None` if it has none.
+    pub idle: Option<Idle>,
     /// Price in credits per hour.
     pub cost_per_hour: i32,
     /// Time of creation.
@@ -115,4 +118,6 @@ pub struct ServerChange {
     pub labels: Option<Vec<Label>>,
     /// Choices about its restart policy, beside those that its owner made before; `Some(None)` takes all of them back.
     pub restart_choice: Option<Option<RestartChoice>>,
+    /// Rule for stops when nobody plays; `Some(None)` removes it.
+    pub idle: Option<Option<IdleRule>>,
 }

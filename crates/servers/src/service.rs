@@ -13,6 +13,7 @@ use crate::{
     console::{CommandError, ConsoleError, Dispatcher, Reach as Reached, relay::Relay},
     game::{Catalogue, Game, RunsOn, SettingBy, SettingProblem, SettingValues},
     host::{Abilities, Ability},
+    idle::{IdleRule, InvalidIdle},
     operation::{self, Operation, Refusal, Request},
     players::Measured,
     restart::{InvalidPolicy, RestartChoice, RestartPolicy},
@@ -168,7 +169,7 @@ impl From<Refusal> for ServersError {
             Refusal::NotAllowed => Self::NotAllowed,
             Refusal::Deleting => Self::Deleting,
             Refusal::NoHost => Self::NoHost,
-            // Only the supervisor and schedules get these.
+            // Only requests that act by themselves get these.
             Refusal::Overtaken | Refusal::Held | Refusal::ShouldNotRun => {
                 StoreError::Conflict("something else was asked of the server meanwhile".into()).into()
             }
@@ -285,8 +286,8 @@ impl Servers {
         let found = self.servers.find(caller, id).await?.filter(|(_, access)| *access != Access::None);
         let (mut server, access) = found.ok_or(ServersError::NotFound("server"))?;
         if !access.permissions().contains(Permission::Read) {
-            // The error may quote the console, and the reason of a hold is for those who run the server.
-            (server.error, server.hold) = (None, None);
+            // The error may quote the console; a hold, and the rule for stops, are for those who run the server.
+            (server.error, server.hold, server.idle) = (None, None, None);
         }
         Ok((server, access))
     }
@@ -389,6 +390,9 @@ impl Servers {
             },
             ..change
         };
+        if let Some(Some(rule)) = &change.idle {
+            self.check_idle(&server, rule)?;
+        }
         if let (Some(name), Some(game)) = (&change.name, self.catalogue.get(&server.game_type)) {
             check_name_in_files(game, name)?;
         }
@@ -409,6 +413,17 @@ impl Servers {
         let policy = self.catalogue.restart_policy(&server.game_type, choice);
         policy.check().map_err(|InvalidPolicy { field, rule }| invalid("restart_policy", format!("{field} {rule}")))?;
         Ok(choice)
+    }
+
+    /// Checks a rule for stops. It needs a game that tells when nobody plays; of a game that this process does not know,
+    /// nobody can say here.
+    fn check_idle(&self, server: &Server, rule: &IdleRule) -> Result<(), ServersError> {
+        if self.catalogue.get(&server.game_type).is_some_and(|game| game.query.is_none()) {
+            let why = "is not possible for this server: its game tells nobody who plays, since its entry in the catalogue has no \
+                       `query`; let a schedule stop it";
+            return Err(invalid("idle", why.to_owned()));
+        }
+        rule.check().map_err(|InvalidIdle { field, rule }| invalid("idle", format!("{field} {rule}")))
     }
 
     /// Requests an operation.

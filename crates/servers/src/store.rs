@@ -5,6 +5,7 @@
 //! - `leases`: for workers, which carry out operations
 //! - `observations`: for watchers, which compare a host with its rows
 //! - `restarts`: for the supervisor, which starts servers again that ended by themselves
+//! - `idle`: for stops of servers on which nobody plays
 //! - `counts`: for dashboards; `hosts`: for operators
 //! - `retention`: ends and forgets what is old
 
@@ -15,6 +16,7 @@ mod counts;
 mod games;
 mod holds;
 mod hosts;
+mod idle;
 mod leases;
 mod observations;
 mod operations;
@@ -34,6 +36,7 @@ pub use self::{
     games::{GameStore, UNAVAILABLE_FOR},
     holds::HoldStore,
     hosts::{HostState, HostStore, LetGo, SERVED_FOR},
+    idle::{Announced, IdleRound, IdleStore},
     leases::{Claim, Due, Facts, Finished, Held, LeaseStore, Outcome},
     observations::{ObservationStore, Published},
     operations::{Accepted, OperationFilter, OperationStore},

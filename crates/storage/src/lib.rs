@@ -27,6 +27,7 @@ mod games;
 mod gather;
 mod holds;
 mod hosts;
+mod idle;
 mod json;
 mod keys;
 mod labels;

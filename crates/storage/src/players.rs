@@ -25,7 +25,7 @@ use crate::{
 const CLAIMS: i64 = 0x6167_6973_7072_6f62;
 /// Seconds by which a time may be ahead of a transaction that began before it. One that is further ahead was written before
 /// the clock was set back, and nobody knows its age.
-const AHEAD_S: f64 = 5.0;
+pub(crate) const AHEAD_S: f64 = 5.0;
 
 #[derive(QueryableByName)]
 struct Locked {
@@ -94,7 +94,7 @@ struct GameRow {
 }
 
 // diesel has neither an upsert of a selection with a limit nor sets of records. An answer counts while its run goes on, and
-// for as long as it is fresh. A run begins with the first operation that brought its generation to players: a start of a
+// for as long as it is fresh. Zeros of a run without such a gap between them are one emptiness. A run begins with the first operation that brought its generation to players: a start of a
 // server that runs changes nothing.
 #[async_trait]
 impl PlayerStore for Db {
@@ -149,12 +149,19 @@ impl PlayerStore for Db {
         self.run(async |conn| {
             diesel::sql_query(
                 "update server_players p
-                 set generation = r.generation, online = r.online, max_players = r.max, names = r.names, measured_at = r.at
+                 set generation = r.generation, online = r.online, max_players = r.max, names = r.names, measured_at = r.at,
+                     empty_until = case when r.online = 0 then r.at end,
+                     empty_since = case
+                         when r.online > 0 then null
+                         when p.generation = r.generation and p.empty_until = p.measured_at
+                              and r.at between p.measured_at and p.measured_at + make_interval(secs => $2)
+                         then p.empty_since else r.at end
                  from jsonb_to_recordset($1::jsonb) as r(server integer, at timestamptz, generation bigint, online integer,
                                                          max integer, names jsonb)
                  where p.server_id = r.server and p.claimed_at = r.at",
             )
             .bind::<Text, _>(rows)
+            .bind::<Double, _>(STALE_AFTER.as_secs_f64())
             .execute(conn)
             .await?;
             Ok(())

@@ -96,6 +96,20 @@ diesel::table! {
 }
 
 diesel::table! {
+    server_idle (server_id) {
+        server_id -> Integer,
+        rule -> Jsonb,
+        empty_since -> Nullable<Timestamptz>,
+        stop_at -> Nullable<Timestamptz>,
+        is_last -> Nullable<Bool>,
+        asleep_since -> Nullable<Timestamptz>,
+        asleep_generation -> Nullable<BigInt>,
+        saves_from -> Nullable<Timestamptz>,
+        saved_credits -> BigInt,
+    }
+}
+
+diesel::table! {
     server_commands (id) {
         id -> Uuid,
         server_id -> Integer,
@@ -341,6 +355,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     server_grants,
     server_leavers,
     server_holds,
+    server_idle,
     server_labels,
     server_batches,
     server_batch_items,

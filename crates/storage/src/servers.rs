@@ -23,6 +23,7 @@ use crate::{
     error::Fault,
     games,
     holds::{self, HoldColumns, hold_of_server},
+    idle::{self, IdleColumns, idle_of_server},
     json::{IfReadable, Json},
     labels::{self, LabelsColumn, has_label, labels_of_server},
     once,
@@ -62,6 +63,8 @@ pub(crate) struct ServerRow {
     restart_at: Option<Timestamp>,
     #[diesel(select_expression = hold_of_server(), select_expression_type = hold_of_server)]
     hold: Option<HoldColumns>,
+    #[diesel(select_expression = idle_of_server(), select_expression_type = idle_of_server)]
+    idle: Option<IdleColumns>,
     cost_per_hour: i32,
     created_at: Timestamp,
     updated_at: Timestamp,
@@ -84,6 +87,9 @@ impl ServerRow {
             }
             _ => None,
         };
+        let desired = self.desired.known("game_servers.desired")?;
+        let stopped_at = (status == Status::Stopped && desired == Desired::Stopped).then_some(self.generation);
+        let idle = self.idle.and_then(|columns| idle::idle(columns, stopped_at));
         Ok(Server {
             id: ServerId(self.id),
             owner: UserId::from_stored(&self.discord_id),
@@ -93,7 +99,7 @@ impl ServerRow {
             is_public: self.is_public,
             labels: labels::labels(self.labels),
             status,
-            desired: self.desired.known("game_servers.desired")?,
+            desired,
             generation: self.generation,
             host: self.host,
             endpoint: endpoint(self.address, self.port, self.ports),
@@ -101,6 +107,7 @@ impl ServerRow {
             restart_choice: self.restart_policy.and_then(|Json(IfReadable(choice))| choice).unwrap_or_default(),
             restart,
             hold,
+            idle,
             cost_per_hour: self.cost_per_hour,
             created_at: self.created_at,
             updated_at: self.updated_at,
@@ -294,10 +301,16 @@ impl ServerStore for Db {
                 .await
                 .optional()?;
             let Some(row) = row else { return Ok(None) };
-            let server = row.into_server()?;
-            let Some(new) = &change.labels else { return Ok(Some(server)) };
-            labels::replace(conn, id, new).await?;
-            Ok(Some(Server { labels: new.clone(), ..server }))
+            let mut server = row.into_server()?;
+            if let Some(rule) = &change.idle {
+                idle::set(conn, id, rule.as_ref()).await?;
+                server.idle = idle::with_rule(server.idle, rule.clone());
+            }
+            if let Some(new) = &change.labels {
+                labels::replace(conn, id, new).await?;
+                server.labels.clone_from(new);
+            }
+            Ok(Some(server))
         })
         .await
     }

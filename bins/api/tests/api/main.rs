@@ -11,6 +11,7 @@ mod games;
 mod guides;
 mod holds;
 mod idempotency;
+mod idle;
 mod key_care;
 mod key_families;
 mod keys;

@@ -153,6 +153,7 @@ async fn readiness_lists_components_to_operators_only() {
             "clients",
             "database",
             "host",
+            "idle_stops",
             "listener",
             "redis",
             "scheduler",

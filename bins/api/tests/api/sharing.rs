@@ -56,6 +56,7 @@ fn routes(server: i64, operation: &str) -> Vec<(&'static str, String, Value, Opt
         ("GET", path("/logs"), Value::Null, Some(Read)),
         ("GET", path("/settings"), Value::Null, Some(Read)),
         ("POST", path("/start"), Value::Null, Some(Start)),
+        ("POST", path("/wake"), Value::Null, Some(Start)),
         ("POST", path("/stop"), Value::Null, Some(Stop)),
         ("POST", path("/restart"), Value::Null, Some(Restart)),
         ("POST", "/api/v1/schedules".to_owned(), schedule, Some(Schedule)),

@@ -14,6 +14,7 @@ mod fleet;
 mod games;
 mod good_ends;
 mod hosts;
+mod idle;
 mod leases;
 mod many;
 mod missed;

@@ -8,6 +8,7 @@ mod common;
 mod connection;
 mod console;
 mod holds;
+mod idle;
 mod interrupted;
 mod keys;
 mod labels;

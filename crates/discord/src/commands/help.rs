@@ -8,7 +8,8 @@ use crate::{
 
 const SERVERS: &str = "`/server create` makes one. `/server start`, `stop` and `restart` do what they say, to one server or to \
                        all with a `label`. `/server info` shows where to join and who did what. `/server settings` changes \
-                       the game, and `/server command` speaks to it. `/server hold` keeps schedules away for a while. \
+                       the game, and `/server command` speaks to it. `/server hold` keeps schedules away for a while, \
+                       and `/server idle` stops a server on which nobody plays. \
                        `/server share` lets others act on yours, and `/server leave` gives up what others shared with you.";
 const SCHEDULES: &str = "`/schedule create` starts or stops a server by the clock of your time zone. Choose a time from the \
                          list, or type a cron expression. `/schedule preview` shows when it would run. `steps:` does more \

@@ -5,7 +5,7 @@ use agis_servers::{Action, console::Line};
 
 use super::{
     card::{Card, Colour},
-    server::start,
+    server::{start, wake},
     text::{block, cut, plain, printed, relative},
 };
 use crate::answer::Message;
@@ -19,8 +19,8 @@ pub(crate) enum Readers {
     Channel,
 }
 
-/// Says what went wrong, when, and what to do about it. The owner alone reads the last lines of the console, and gets a
-/// button to start a server that has crashed, or that did not start.
+/// Says what happened, when, and what to do about it. The owner alone reads the last lines of the console, and gets a button
+/// to start a server that has crashed, that did not start, or that sleeps.
 pub(crate) fn notice(notice: &Notice, readers: Readers, console: &[Line]) -> Message {
     let name = plain(&notice.server_name);
     let action = notice.action.as_deref().unwrap_or("operation");
@@ -43,12 +43,17 @@ pub(crate) fn notice(notice: &Notice, readers: Readers, console: &[Line]) -> Mes
         Kind::CreditsOut => {
             (format!("{name} is stopped: no credits"), "With more credits, start it again with /server start.")
         }
+        Kind::ServerIdle => (
+            format!("{name} sleeps: nobody plays"),
+            "Wake it here, or with /server start, when somebody wants to play. /server idle changes when it is stopped.",
+        ),
     };
     let text = match readers {
         Readers::Owner => format!("{}\n\n{hint}", plain(&notice.reason)),
         Readers::Channel => format!("`/server info` shows why to those who may read its console.\n\n{hint}"),
     };
-    let mut card = Card::new(Colour::Bad).titled(&title).says(&text).field("When", &relative(notice.created_at));
+    let colour = if notice.kind == Kind::ServerIdle { Colour::Calm } else { Colour::Bad };
+    let mut card = Card::new(colour).titled(&title).says(&text).field("When", &relative(notice.created_at));
     if readers == Readers::Owner {
         if !console.is_empty() {
             card = card.field("Console", &last_lines(console));
@@ -56,6 +61,9 @@ pub(crate) fn notice(notice: &Notice, readers: Readers, console: &[Line]) -> Mes
         let is_down = notice.kind == Kind::ServerCrashed || notice.kind == Kind::OperationFailed && begins;
         if is_down {
             card = card.buttons(vec![start(notice.server)]);
+        }
+        if notice.kind == Kind::ServerIdle {
+            card = card.buttons(vec![wake(notice.server)]);
         }
     }
     card.into_message()

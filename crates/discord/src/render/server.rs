@@ -2,11 +2,12 @@
 
 use agis_base::ServerId;
 use agis_servers::{
-    Action, Hold, Label, Operation, Origin, Restart, RestartOn, RestartPolicy, Server, State, Status,
+    Action, Hold, Idle, IdleRule, Label, Operation, Origin, Restart, RestartOn, RestartPolicy, Server, State, Status,
     access::{Access, Grantee, Permission, Permissions, Share},
     console::{Line, Sent},
     game::Catalogue,
     host::{Abilities, Ability, Endpoint, Inability, OpenPort},
+    idle::KeepWindow,
     players::{Measured, Players},
 };
 use chrono::Utc;
@@ -120,6 +121,9 @@ pub(crate) fn info(info: &Info<'_>) -> Message {
     if let Some(hold) = held {
         card = card.field("Held", &self::held(hold));
     }
+    if let Some(idle) = &server.idle {
+        card = card.field("When nobody plays", &when_nobody_plays(idle, server.cost_per_hour));
+    }
     let no_start = info.why_no_start.as_ref().map(|why| format!("no start at the moment: {}", plain(why)));
     let lacking: Vec<_> = info.abilities.unable.iter().map(lacks).chain(no_start).collect();
     card = card.field_of("Not possible here", &lacking);
@@ -218,6 +222,31 @@ pub(crate) fn restarts(server: &Server, RestartPolicy { on, max, within, .. }: &
     Card::new(Colour::Calm).titled(&format!("Restarts of {}", plain(&server.name))).says(&text).into_message()
 }
 
+/// Shows the rule by which a server is stopped when nobody plays.
+pub(crate) fn idle(server: &Server) -> Message {
+    let text = match &server.idle {
+        Some(idle) => when_nobody_plays(idle, server.cost_per_hour),
+        None => "It runs on when nobody plays. `/server idle` with `after` lets it stop then.".to_owned(),
+    };
+    Card::new(Colour::Calm).titled(&format!("{} without players", plain(&server.name))).says(&text).into_message()
+}
+
+fn when_nobody_plays(idle: &Idle, price: i32) -> String {
+    let IdleRule { stop_after, keep } = &idle.rule;
+    let hours: Vec<_> = keep.iter().map(hours).collect();
+    let but = if hours.is_empty() { String::new() } else { format!(", but not from {}", hours.join(", or from ")) };
+    let asleep = idle.asleep.map(|asleep| format!("\nIt sleeps since {}.", relative(asleep.since))).unwrap_or_default();
+    let saved = match idle.saved_credits(price, Utc::now()) {
+        0 => String::new(),
+        credits => format!("\nThat has saved {}.", many(credits, "credit")),
+    };
+    format!("It is stopped after {stop_after}{but}.{asleep}{saved}")
+}
+
+fn hours(window: &KeepWindow) -> String {
+    format!("{} to {} ({})", window.from(), window.to(), plain(window.timezone()))
+}
+
 fn told(operation: &Operation) -> String {
     let how = match operation.state {
         State::Queued => "waits",
@@ -234,6 +263,7 @@ fn told(operation: &Operation) -> String {
         Origin::Schedule => " by schedule",
         Origin::Operator => " by the operator",
         Origin::Supervisor => " after it had ended",
+        Origin::Idle => ", since nobody played",
     };
     let mark = if went_wrong(operation.state) { "⚠️ " } else { "" };
     let (who, when) = (person(&operation.actor), relative(operation.created_at));
@@ -372,6 +402,11 @@ fn colour(status: Status) -> Colour {
 
 pub(super) fn start(server: ServerId) -> Button {
     button(ButtonStyle::Success, "Start", Code::Act(Action::Start, server).text())
+}
+
+/// Starts a server that sleeps.
+pub(super) fn wake(server: ServerId) -> Button {
+    button(ButtonStyle::Success, "Wake", Code::Act(Action::Start, server).text())
 }
 
 pub(super) fn stop(server: &Server) -> Button {

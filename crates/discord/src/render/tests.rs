@@ -41,6 +41,7 @@ fn server(name: &str) -> Server {
             reason: Some(name.to_owned()),
             by: UserId::from_stored("1"),
         }),
+        idle: None,
         cost_per_hour: 0,
         created_at: Default::default(),
         updated_at: Default::default(),

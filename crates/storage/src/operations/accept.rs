@@ -20,6 +20,7 @@ use super::{
 use crate::{
     chains,
     error::{Fault, understood},
+    idle,
     json::Json,
     notify::{OPERATIONS, ring},
     purses::Purses,
@@ -43,6 +44,7 @@ pub(crate) async fn accept(
         Billing::Off => Purses::default(),
     };
     let (servers, slots) = lock_servers(conn, requests).await?;
+    let saved = idle::saved(&servers, at);
     let granted = granted(conn, requests, &servers).await?;
     let unfit = unfit(conn, requests, &servers, catalogue).await?;
     let known = known(conn, requests).await?;
@@ -55,6 +57,7 @@ pub(crate) async fn accept(
     let superseded = supersede(conn, &draft).await?;
     insert(conn, &draft.new).await?;
     update_servers(conn, &draft).await?;
+    idle::wake(conn, saved.into_iter().filter(|(id, _)| draft.changed.contains_key(id))).await?;
     stats::add_commands(conn, &draft.commands()).await?;
     for (by, servers) in &draft.ended_chains {
         chains::interrupt_all(conn, servers, *by).await?;

@@ -1,6 +1,7 @@
 //! The stores on a real database.
 
 mod due;
+mod idle;
 mod migrations;
 mod notices;
 mod planning;

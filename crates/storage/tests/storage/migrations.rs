@@ -44,7 +44,7 @@ async fn the_names_that_operators_know_are_there() {
 }
 
 /// Counts of the rows in `migrations/rows.sql`.
-const COUNTED: [(&str, &str); 42] = [
+const COUNTED: [(&str, &str); 44] = [
     ("schedules of steps", "server_schedules where work is not null and server_id is not null"),
     ("schedules for labels", "server_schedules where label is not null"),
     ("runs on many servers", "schedule_runs where action = 'servers'"),
@@ -87,15 +87,19 @@ const COUNTED: [(&str, &str); 42] = [
     ("holds", "server_holds"),
     ("labels", "server_labels"),
     ("batches", "server_batches"),
+    ("rules for stops", "server_idle"),
+    ("emptiness", "server_players where empty_until is not null"),
 ];
 
 /// Losses of each migration that can be reverted, from the newest to the oldest. docs/operations/rollback.md tells of
 /// them.
-const LOST: [(&str, &[&str]); 49] = [
+const LOST: [(&str, &[&str]); 51] = [
     ("label_schedules_parts", &[]),
     ("label_schedules_checked", &[]),
     ("label_schedules", &["schedules for labels", "runs on many servers"]),
     ("batches", &["batches"]),
+    ("idle_checked", &[]),
+    ("idle", &["rules for stops", "emptiness"]),
     ("steps_once", &[]),
     ("steps_due", &[]),
     ("steps_checked", &[]),

@@ -46,7 +46,7 @@ async fn a_server_that_cannot_be_is_refused() {
     PATCH /api/v1/servers/1 {"name":""}
       422 invalid_value: name: has 1 to 100 characters on one line
     PATCH /api/v1/servers/1 {"game_type":"demo"}
-      400 invalid_body: game_type: is unknown; the fields are: name, description, is_public, labels, restart_policy
+      400 invalid_body: game_type: is unknown; the fields are: name, description, is_public, labels, restart_policy, idle
     PATCH /api/v1/servers/1 {"description":7,"name":"x"}
       400 invalid_body: description: is text
     "#);
