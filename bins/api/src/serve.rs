@@ -9,8 +9,8 @@ use std::{
 
 use agis_accounts::LedgerStore;
 use agis_automation::{
-    Batches, Biller, Chains, Consoles, Games, Housekeeping, Idler, Many, Prober, Probing, Scheduler, Settler, Supervisor,
-    Watcher, Workers, batches, biller, chains, consoles, games as offered,
+    Batches, Biller, Chains, Consoles, Games, Gates, Housekeeping, Idler, Many, Prober, Probing, Scheduler, Settler,
+    Supervisor, Watcher, Workers, batches, biller, chains, consoles, games as offered, gates,
     hosts::{self as reports, Claim, Reported, Reporter},
     housekeeping, idle, many, prober, scheduler, settle, supervisor, watcher,
 };
@@ -20,7 +20,7 @@ use agis_program::{
     Domain, Limits, settings,
     upkeep::{PING, ZONES, hear, look_for_zones, ping, zones},
 };
-use agis_query::NetworkQuery;
+use agis_query::{MinecraftGate, NetworkQuery};
 use agis_runtime::{
     Component, Health, Loop, Metrics,
     listen::{self, Chosen},
@@ -236,6 +236,7 @@ impl Loops {
             let claim = self.start_host(config, db, &host, health, &bells, Components::of(place, host.kind()));
             self.start_console(db, services, console.clone(), &bells, &claim);
             self.start_prober(config, db, services, &host, console, &claim);
+            self.start_gates(db, services, host, &bells, &claim);
         }
         self.start_billing(config, db, services, health);
         let mut idler = Idler::new(db.clone(), services.servers.clone(), config.rules.servers.billing);
@@ -316,6 +317,17 @@ impl Loops {
             claim,
             asks.run(self.working.clone(), async move || if claimed.holds() { prober.round().await } else { Ok(()) }),
         );
+    }
+
+    /// Starts the gates of the servers of a host that sleep.
+    fn start_gates(&mut self, db: &Arc<Db>, services: &Services, host: Arc<dyn Host>, bells: &Bells, claim: &Claim) {
+        let mut gates = Gates::new(db.clone(), host, services.servers.clone(), Arc::new(MinecraftGate::default()));
+        let (mut bell, claimed) = (bells.operations.subscribe(), claim.clone());
+        let keeps = Loop::new("keep the gates of sleeping servers", gates::PERIOD)
+            .rest(gates::PAUSE, 0)
+            .bell(async move || rung(&mut bell).await);
+        let round = async move || if claimed.holds() { gates.round().await } else { Ok(()) };
+        self.spawn_for_host(claim, keeps.run(self.working.clone(), round));
     }
 
     fn start_scheduler(&mut self, db: &Arc<Db>, services: &Services, health: &Health, bells: &Bells) {

@@ -13,6 +13,7 @@
 //! - [`biller`]: servers that run are paid for
 //! - [`games`]: which games the host can run
 //! - [`consoles`]: consoles answer processes that do not reach their host
+//! - [`gates`]: a player who joins wakes a server that sleeps
 //! - [`hosts`]: the host is reported, and claimed for its data directory
 //! - [`housekeeping`]: what expires, is forgotten, or is counted
 //!
@@ -24,6 +25,7 @@ pub mod biller;
 pub mod chains;
 pub mod consoles;
 pub mod games;
+pub mod gates;
 pub mod hosts;
 pub mod housekeeping;
 pub mod idle;
@@ -40,6 +42,7 @@ pub use biller::Biller;
 pub use chains::Chains;
 pub use consoles::Consoles;
 pub use games::Games;
+pub use gates::Gates;
 pub use housekeeping::Housekeeping;
 pub use idle::Idler;
 pub use many::Many;

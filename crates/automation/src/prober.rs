@@ -133,11 +133,7 @@ impl Asker {
         name: &str,
         endpoint: &Endpoint,
     ) -> Result<Players, Unanswered> {
-        let Endpoint { address, port: first, ports } = endpoint;
-        let named = ports.iter().find(|port| port.name == *name).map(|port| port.port);
-        // A server that an earlier version started has told its first port alone.
-        let port = named.or_else(|| ports.is_empty().then_some(*first));
-        let port = port.ok_or_else(|| Unanswered(format!("it has no port '{name}'")))?;
-        self.parts.query.ask(protocol, &self.parts.host.reached_at(address), port).await
+        let port = endpoint.port_named(name).ok_or_else(|| Unanswered(format!("it has no port '{name}'")))?;
+        self.parts.query.ask(protocol, &self.parts.host.reached_at(&endpoint.address), port).await
     }
 }

@@ -63,6 +63,11 @@ pub(crate) fn definitions() -> Vec<Command> {
                         text("from", "Begin of the hours in which it is kept, such as 18:00").longest(5),
                         text("to", "End of these hours, such as 23:00").longest(5),
                         zone_option(),
+                        text(
+                            "join",
+                            "Minecraft players who wake it by joining, such as Ann, Bob; * for all; - for none",
+                        )
+                        .longest(1700),
                     ],
                 ),
                 sub("delete", "Delete a server, after a confirmation", vec![server_option()]),

@@ -263,6 +263,10 @@ impl Host for ContainerHost {
         self.setup.machine.reached_at()
     }
 
+    fn listens_at(&self) -> Option<String> {
+        Some(self.setup.machine.ports.bind.clone())
+    }
+
     fn reached_privately_at(&self, _: &str) -> String {
         container::PRIVATE.to_owned()
     }

@@ -141,6 +141,10 @@ impl Host for ProcessHost {
         self.setup.machine.reached_at()
     }
 
+    fn listens_at(&self) -> Option<String> {
+        Some(self.setup.machine.ports.bind.clone())
+    }
+
     async fn observe(&self, server: ServerId) -> Result<Observed, HostError> {
         let dir = self.setup.machine.dir(server);
         let standing =

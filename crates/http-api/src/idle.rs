@@ -3,7 +3,7 @@
 use agis_base::{Span, Timestamp};
 use agis_servers::{
     Idle, IdleRule,
-    idle::{Asleep, InvalidIdle, KEEP_MAX, KeepWindow},
+    idle::{Asleep, InvalidIdle, KEEP_MAX, KeepWindow, WakeOnJoin},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -40,22 +40,37 @@ pub(crate) struct ChangeIdle {
     /// Hours in which the server is not stopped, 10 windows at most.
     #[schema(max_items = 10)]
     keep: Option<Vec<KeepWindowDto>>,
+    /// A gate for Minecraft's Java edition: while the server sleeps, AGIS listens in its place, and starts it when somebody
+    /// joins. Absent or null: none.
+    #[schema(value_type = Option<WakeOnJoinDto>)]
+    wake_on_join: Option<WakeOnJoinDto>,
+}
+
+/// The players who wake a server by joining.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = WakeOnJoin, examples(json!({ "players": ["Ann", "Bob"] })))]
+pub(crate) struct WakeOnJoinDto {
+    /// The names of the players, regardless of case; a list keeps scanners away, and proves nothing. Absent or null: everybody.
+    #[schema(min_items = 1, max_items = 100)]
+    players: Option<Vec<String>>,
 }
 
 impl ChangeIdle {
     pub(crate) fn rule(self) -> Result<IdleRule, Problem> {
-        let Self { stop_after, keep } = self;
+        let Self { stop_after, keep, wake_on_join } = self;
         let stop_after: Span = stop_after
             .parse()
             .map_err(|error: agis_base::InvalidSpan| Problem::invalid_value("idle.stop_after", error.to_string()))?;
         let keep = keep.unwrap_or_default();
-        // One more is enough for the service to refuse.
+        // The service refuses a list with one window too many.
         let windows = keep.iter().take(KEEP_MAX + 1);
         let windows = windows.map(|KeepWindowDto { from, to, timezone }| KeepWindow::parse(from, to, timezone));
         let keep = windows.collect::<Result<_, _>>();
         let keep =
             keep.map_err(|InvalidIdle { field, rule }| Problem::invalid_value("idle", format!("{field} {rule}")))?;
-        Ok(IdleRule { stop_after, keep })
+        let wake_on_join = wake_on_join.map(|WakeOnJoinDto { players }| WakeOnJoin { players });
+        Ok(IdleRule { stop_after, keep, wake_on_join })
     }
 }
 
@@ -63,13 +78,16 @@ impl ChangeIdle {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Idle, examples(json!({
     "stop_after": "30m", "keep": [{ "from": "18:00", "to": "23:00", "timezone": "Europe/Berlin" }],
-    "asleep_since": "2026-11-29T23:30:00Z", "saved_credits": 120
+    "wake_on_join": { "players": ["Ann", "Bob"] }, "asleep_since": "2026-11-29T23:30:00Z", "saved_credits": 120
 })))]
 pub(crate) struct IdleDto {
     /// The time without players after which the server is stopped.
     stop_after: String,
     /// Hours in which the server is not stopped.
     keep: Vec<KeepWindowDto>,
+    /// The gate that wakes the server for players who join. Null: none.
+    #[schema(value_type = Option<WakeOnJoinDto>)]
+    wake_on_join: Option<WakeOnJoinDto>,
     /// The time at which the rule stopped the server. Null unless it is stopped by the rule.
     #[schema(value_type = Option<String>, format = DateTime)]
     asleep_since: Option<Timestamp>,
@@ -82,7 +100,7 @@ impl IdleDto {
     /// Shows the rule of a server with this price of an hour.
     pub(crate) fn of(idle: Idle, price: i32, now: Timestamp) -> Self {
         let saved_credits = idle.saved_credits(price, now);
-        let Idle { rule: IdleRule { stop_after, keep }, asleep, .. } = idle;
+        let Idle { rule: IdleRule { stop_after, keep, wake_on_join }, asleep, .. } = idle;
         let window = |window: &KeepWindow| KeepWindowDto {
             from: window.from(),
             to: window.to(),
@@ -91,6 +109,7 @@ impl IdleDto {
         Self {
             stop_after: stop_after.to_string(),
             keep: keep.iter().map(window).collect(),
+            wake_on_join: wake_on_join.map(|WakeOnJoin { players }| WakeOnJoinDto { players }),
             asleep_since: asleep.map(|Asleep { since, .. }| since),
             saved_credits,
         }

@@ -6,6 +6,8 @@ use std::{
     fs, io,
     net::{TcpListener, UdpSocket},
     path::PathBuf,
+    thread,
+    time::{Duration, Instant},
 };
 
 use agis_base::ServerId;
@@ -18,6 +20,10 @@ use crate::ready;
 
 /// Number of places above a game's own ports that are tried.
 const RANGE: u16 = 1000;
+/// Longest wait for a port that a server keeps.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// Pause between two looks at a port.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Claims of ports on this machine.
 #[derive(Debug, Clone)]
@@ -59,7 +65,7 @@ impl Ports {
             }
             // A game opens at least this one. A passing socket of the other protocol must not hold up a restart.
             let protocol = protocol.unwrap_or_default();
-            if !self.is_free(*port, protocol) {
+            if !self.gets_free(*port, protocol) {
                 let by = ready::listener(*port, protocol).unwrap_or_else(|| "another program".to_owned());
                 return Err(HostError::Failed(format!(
                     "port {port} ({name}) of this server is taken by {by}; end that program, and start the server again"
@@ -127,6 +133,18 @@ impl Ports {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Waits a moment until a port is free: the gate of a server that slept closes when its start is accepted.
+    fn gets_free(&self, port: u16, protocol: Protocol) -> bool {
+        let began = Instant::now();
+        while !self.is_free(port, protocol) {
+            if began.elapsed() >= PATIENCE {
+                return false;
+            }
+            thread::sleep(PAUSE);
+        }
+        true
     }
 
     fn is_free(&self, port: u16, protocol: Protocol) -> bool {

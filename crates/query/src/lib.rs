@@ -1,4 +1,5 @@
-//! Speaks the games' protocols: who plays ([`players`]), and RCON ([`rcon`]).
+//! Speaks the games' protocols: who plays ([`players`]), RCON ([`rcon`]), and the gate of a server that sleeps
+//! ([`MinecraftGate`]).
 //!
 //! Every answer comes from outside. A probe listens only to the address that it asked, reads a bounded number of bytes,
 //! and has a deadline. The protocols are small: the crates for them are blocking, or bring dozens of other games.
@@ -21,6 +22,7 @@ use agis_servers::{
 use async_trait::async_trait;
 
 pub use error::QueryError;
+pub use minecraft::gate::MinecraftGate;
 
 /// Time for a probe, from the look-up of the address to the last byte.
 pub const DEADLINE: Duration = Duration::from_secs(2);

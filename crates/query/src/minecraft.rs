@@ -2,6 +2,8 @@
 //!
 //! <https://minecraft.wiki/w/Java_Edition_protocol/Server_List_Ping>
 
+pub(crate) mod gate;
+
 use std::net::SocketAddr;
 
 use agis_servers::players::Players;

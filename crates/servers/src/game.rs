@@ -325,6 +325,14 @@ impl Game {
         self.ports.first().map(|port| port.number)
     }
 
+    /// Returns the name of the port at which a gate can listen in place of the game; `None` if there is no gate for it.
+    pub fn gate_port(&self) -> Option<&str> {
+        match &self.query {
+            Some(Query::Network { protocol: QueryProtocol::Minecraft, port }) => Some(port),
+            _ => None,
+        }
+    }
+
     /// Checks whether a port of this name is for AGIS alone: that of the RCON, unless players use it too.
     pub fn keeps_private(&self, port: &str) -> bool {
         let is_first = self.ports.first().is_some_and(|first| first.name == port);

@@ -53,7 +53,7 @@ impl Server {
 /// Fails with [`Refusal::Held`].
 pub fn check(server: &Server, origin: Origin, at: Timestamp) -> Result<(), Refusal> {
     let acts_by_itself = match origin {
-        Origin::Schedule | Origin::Supervisor | Origin::Idle => true,
+        Origin::Schedule | Origin::Supervisor | Origin::Idle | Origin::Join => true,
         Origin::Rest | Origin::Discord | Origin::Operator => false,
     };
     if acts_by_itself && server.held(at).is_some() { Err(Refusal::Held) } else { Ok(()) }
@@ -87,7 +87,7 @@ mod tests {
     #[test]
     fn hold_stops_only_what_acts_by_itself() {
         for origin in Origin::ALL {
-            let refused = matches!(origin, Origin::Schedule | Origin::Supervisor | Origin::Idle);
+            let refused = matches!(origin, Origin::Schedule | Origin::Supervisor | Origin::Idle | Origin::Join);
             let expected = if refused { Err(Refusal::Held) } else { Ok(()) };
             assert_eq!(check(&held(None), *origin, at(2)), expected, "{origin}");
             assert_eq!(check(&held(Some(at(2))), *origin, at(2)), Ok(()), "{origin} after its end");

@@ -73,6 +73,11 @@ pub trait Host: Send + Sync {
         public.to_owned()
     }
 
+    /// Returns the address on this machine at which the games of this host listen; `None` if they run elsewhere.
+    fn listens_at(&self) -> Option<String> {
+        None
+    }
+
     /// Returns the address at which AGIS reaches the ports that a game keeps from players
     /// ([`Game::keeps_private`]), if players reach the others at `public`.
     fn reached_privately_at(&self, public: &str) -> String {
@@ -220,6 +225,14 @@ pub struct Endpoint {
     pub port: u16,
     /// Every port of the server, the one above first; empty if the host did not tell, or an earlier version asked it.
     pub ports: Vec<OpenPort>,
+}
+
+impl Endpoint {
+    /// Returns the port of this name. A server that an earlier version started has told its first port alone.
+    pub fn port_named(&self, name: &str) -> Option<u16> {
+        let named = self.ports.iter().find(|port| port.name == name).map(|port| port.port);
+        named.or_else(|| self.ports.is_empty().then_some(self.port))
+    }
 }
 
 /// Port that a server has open.

@@ -14,6 +14,8 @@ use thiserror::Error;
 
 /// Maximum number of windows in a rule.
 pub const KEEP_MAX: usize = 10;
+/// Maximum number of players in a list.
+pub const PLAYERS_MAX: usize = 100;
 /// Maximum age of the last measured zero at a stop: somebody may have joined since.
 pub const FRESH: Duration = Duration::from_secs(15);
 /// Time of the first announcement before the stop.
@@ -32,6 +34,37 @@ pub struct IdleRule {
     /// Windows in which it is not stopped, [`KEEP_MAX`] at most.
     #[serde(default)]
     pub keep: Vec<KeepWindow>,
+    /// Gate that wakes the server for players who join; `None` for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wake_on_join: Option<WakeOnJoin>,
+}
+
+/// Players who wake a server by joining.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WakeOnJoin {
+    /// Names of the players, 1 to [`PLAYERS_MAX`], of 1 to 16 characters; `None` for everybody, scanners too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub players: Option<Vec<String>>,
+}
+
+impl WakeOnJoin {
+    /// Returns whether this player wakes the server. The case of letters does not matter.
+    pub fn admits(&self, player: &str) -> bool {
+        let Some(players) = &self.players else { return true };
+        players.iter().any(|listed| listed.eq_ignore_ascii_case(player))
+    }
+
+    fn check(&self) -> Result<(), InvalidIdle> {
+        let Some(players) = &self.players else { return Ok(()) };
+        let is_name =
+            |name: &String| (1..=16).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic());
+        if (1..=PLAYERS_MAX).contains(&players.len()) && players.iter().all(is_name) {
+            return Ok(());
+        }
+        let rule = "has 1 to 100 names of Minecraft, each of 1 to 16 letters, digits and signs; without `players` everybody wakes it";
+        Err(InvalidIdle { field: "wake_on_join.players", rule })
+    }
 }
 
 /// Hours of each day, by the clocks of a zone.
@@ -127,7 +160,7 @@ impl IdleRule {
         if self.keep.len() > KEEP_MAX {
             return Err(InvalidIdle { field: "keep", rule: "has at most 10 windows" });
         }
-        Ok(())
+        self.wake_on_join.as_ref().map_or(Ok(()), WakeOnJoin::check)
     }
 
     fn keeps(&self, at: Timestamp) -> bool {

@@ -5,6 +5,7 @@
 //! - [`batch`]: one action on many servers (pure)
 //! - [`operation`]: start, stop, restart, delete as durable requests
 //! - [`power`]: decides whether an operation is accepted (pure)
+//! - [`gate`]: the traits of what listens in place of a server that sleeps
 //! - [`hold`]: keeps everything that acts by itself away from a server (pure)
 //! - [`idle`]: decides whether and when a server on which nobody plays is stopped (pure)
 //! - [`restart`]: decides whether and when a server that ended by itself is started again (pure)
@@ -22,6 +23,7 @@ pub mod access;
 pub mod batch;
 pub mod console;
 pub mod game;
+pub mod gate;
 pub mod hold;
 pub mod host;
 pub mod idle;

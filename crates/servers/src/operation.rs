@@ -78,6 +78,8 @@ words! {
         Supervisor = "supervisor",
         /// The rule of a server on which nobody plays.
         Idle = "idle",
+        /// A player who joined a server that sleeps.
+        Join = "join",
     }
 }
 

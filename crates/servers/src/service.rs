@@ -423,6 +423,21 @@ impl Servers {
                        `query`; let a schedule stop it";
             return Err(invalid("idle", why.to_owned()));
         }
+        if rule.wake_on_join.is_some() {
+            let game = self.catalogue.get(&server.game_type);
+            let is_on_cluster =
+                |home: &Home| home.kind == RunsOn::Agones && server.host.as_deref() == Some(home.name.as_str());
+            let why = if game.is_some_and(|game| game.gate_port().is_none()) {
+                Some("is for Minecraft's Java edition alone")
+            } else if self.policy.homes.iter().any(is_on_cluster) {
+                Some("is not possible on a cluster, where a stopped server has no address")
+            } else {
+                None
+            };
+            if let Some(why) = why {
+                return Err(invalid("idle", format!("wake_on_join {why}; leave it out")));
+            }
+        }
         rule.check().map_err(|InvalidIdle { field, rule }| invalid("idle", format!("{field} {rule}")))
     }
 

@@ -36,7 +36,7 @@ pub use self::{
     games::{GameStore, UNAVAILABLE_FOR},
     holds::HoldStore,
     hosts::{HostState, HostStore, LetGo, SERVED_FOR},
-    idle::{Announced, IdleRound, IdleStore},
+    idle::{Announced, IdleRound, IdleStore, Sleeper},
     leases::{Claim, Due, Facts, Finished, Held, LeaseStore, Outcome},
     observations::{ObservationStore, Published},
     operations::{Accepted, OperationFilter, OperationStore},

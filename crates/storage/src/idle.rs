@@ -8,7 +8,7 @@ use agis_servers::{
     Action, Idle, IdleRule, Operation, Origin, Request, Server,
     idle::{self, Asleep, Emptiness, FRESH, IdleStep, PlannedStop},
     operation::Identity,
-    store::{Announced, Billing, IdleRound, IdleStore},
+    store::{Announced, Billing, IdleRound, IdleStore, Sleeper},
 };
 use async_trait::async_trait;
 use diesel::{
@@ -25,6 +25,7 @@ use crate::{
     operations::accept,
     players::AHEAD_S,
     schema::{game_servers, server_idle},
+    servers::{PortsColumn, endpoint},
 };
 
 diesel::define_sql_function! {
@@ -212,8 +213,60 @@ impl EmptyRow {
     }
 }
 
+/// A server that sleeps behind a gate.
+#[derive(QueryableByName)]
+struct SleeperRow {
+    #[diesel(sql_type = Integer)]
+    id: i32,
+    #[diesel(sql_type = Text)]
+    discord_id: String,
+    #[diesel(sql_type = Text)]
+    name: String,
+    #[diesel(sql_type = Text)]
+    game_type: String,
+    #[diesel(sql_type = Nullable<Text>)]
+    address: Option<String>,
+    #[diesel(sql_type = Nullable<Integer>)]
+    port: Option<i32>,
+    #[diesel(sql_type = Nullable<Jsonb>)]
+    ports: Option<PortsColumn>,
+    #[diesel(sql_type = Jsonb)]
+    rule: Json<IfReadable<IdleRule>>,
+}
+
+impl SleeperRow {
+    /// Returns the server; `None` if its rule has no gate, or nobody knows its address.
+    fn sleeper(self) -> Option<Sleeper> {
+        let Self { id, discord_id, name, game_type, address, port, ports, rule: Json(IfReadable(rule)) } = self;
+        let owner = UserId::from_stored(&discord_id);
+        let (endpoint, wake) = (endpoint(address, port, ports)?, rule?.wake_on_join?);
+        Some(Sleeper { server: ServerId(id), owner, name, game_type, endpoint, wake })
+    }
+}
+
 #[async_trait]
 impl IdleStore for Db {
+    async fn asleep(&self, host: &str, limit: u32) -> Result<Vec<Sleeper>, StoreError> {
+        self.run(async |conn| {
+            // diesel has no operators of JSON here.
+            let rows: Vec<SleeperRow> = diesel::sql_query(
+                "select s.id, s.discord_id, s.name, s.game_type, s.address, s.port, s.ports, i.rule
+                 from server_idle i join game_servers s on s.id = i.server_id
+                 where s.host = $1 and i.asleep_generation = s.generation and s.status = 'stopped' and s.desired = 'stopped'
+                   and s.deleted_at is null and i.rule -> 'wake_on_join' is not null
+                   and not exists(select from server_holds h
+                                  where h.server_id = s.id and (h.until is null or h.until > now()))
+                 order by i.asleep_since desc, s.id limit $2",
+            )
+            .bind::<Text, _>(host)
+            .bind::<BigInt, _>(i64::from(limit))
+            .load(conn)
+            .await?;
+            Ok(rows.into_iter().filter_map(SleeperRow::sleeper).collect())
+        })
+        .await
+    }
+
     async fn stop_idle(&self, after: Option<ServerId>, limit: u32, billing: Billing) -> Result<IdleRound, StoreError> {
         let seen = self.run(async |conn| EmptyRow::read(conn, None, after, limit).await).await?;
         let last = seen.last().filter(|_| seen.len() >= limit as usize).map(|row| ServerId(row.id));

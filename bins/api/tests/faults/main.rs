@@ -12,6 +12,7 @@ mod exactly_once;
 mod expiry;
 mod fleet;
 mod games;
+mod gates;
 mod good_ends;
 mod hosts;
 mod idle;

@@ -3,7 +3,7 @@
 use agis_base::Span;
 use agis_servers::{
     Idle, IdleRule, Server, ServerChange,
-    idle::{InvalidIdle, KeepWindow},
+    idle::{InvalidIdle, KeepWindow, WakeOnJoin},
 };
 
 use crate::{
@@ -32,18 +32,23 @@ const NEVER: &str = "never";
 pub(crate) async fn idle(context: &Context, call: &Call, args: &Args) -> Result<Answer, Refusal> {
     let servers = &context.services.servers;
     let (server, _) = find::server(&context.services, call, &args.needed("server")?).await?;
-    let (after, hours) = (args.text("after"), window(args)?);
-    if after.is_none() && hours.is_none() {
+    let (after, hours, join) = (args.text("after"), window(args)?, args.text("join").map(|typed| gate(&typed)));
+    if after.is_none() && hours.is_none() && join.is_none() {
         return Ok(page::idle(&server).into());
     }
-    let rule = if after.as_deref() == Some(NEVER) { None } else { Some(rule(&server, after, hours)?) };
+    let rule = if after.as_deref() == Some(NEVER) { None } else { Some(rule(&server, after, hours, join)?) };
     let change = ServerChange { idle: Some(rule), ..ServerChange::default() };
     let server = servers.change(&call.user, server.id, change).await?;
     Ok(page::idle(&server).into())
 }
 
 /// Returns the new rule: a part that was not typed stays.
-fn rule(server: &Server, after: Option<String>, hours: Option<KeepWindow>) -> Result<IdleRule, Refusal> {
+fn rule(
+    server: &Server,
+    after: Option<String>,
+    hours: Option<KeepWindow>,
+    join: Option<Option<WakeOnJoin>>,
+) -> Result<IdleRule, Refusal> {
     let before = server.idle.as_ref().map(|Idle { rule, .. }| rule);
     let stop_after = match after {
         Some(word) => word.parse::<Span>().ok(),
@@ -54,7 +59,20 @@ fn rule(server: &Server, after: Option<String>, hours: Option<KeepWindow>) -> Re
         Some(window) => vec![window],
         None => before.map(|rule| rule.keep.clone()).unwrap_or_default(),
     };
-    Ok(IdleRule { stop_after, keep })
+    let wake_on_join = join.unwrap_or_else(|| before.and_then(|rule| rule.wake_on_join.clone()));
+    Ok(IdleRule { stop_after, keep, wake_on_join })
+}
+
+/// Reads who wakes the server by joining: names with commas between them, `*` for everybody, `-` for nobody.
+fn gate(typed: &str) -> Option<WakeOnJoin> {
+    match typed.trim() {
+        "-" => None,
+        "*" => Some(WakeOnJoin { players: None }),
+        names => {
+            let names = names.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
+            Some(WakeOnJoin { players: Some(names.collect()) })
+        }
+    }
 }
 
 fn window(args: &Args) -> Result<Option<KeepWindow>, Refusal> {
@@ -80,7 +98,7 @@ mod tests {
     fn every_offered_length_is_a_rule() {
         for (label, word) in LENGTHS.iter().filter(|(_, word)| *word != NEVER) {
             let stop_after: Span = word.parse().unwrap_or_else(|_| panic!("{label}"));
-            assert_eq!(IdleRule { stop_after, keep: vec![] }.check(), Ok(()), "{label}");
+            assert_eq!(IdleRule { stop_after, keep: vec![], wake_on_join: None }.check(), Ok(()), "{label}");
         }
     }
 }

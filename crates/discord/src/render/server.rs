@@ -7,7 +7,7 @@ use agis_servers::{
     console::{Line, Sent},
     game::Catalogue,
     host::{Abilities, Ability, Endpoint, Inability, OpenPort},
-    idle::KeepWindow,
+    idle::{KeepWindow, WakeOnJoin},
     players::{Measured, Players},
 };
 use chrono::Utc;
@@ -22,6 +22,8 @@ use crate::{answer::Message, code::Code, pages::Piece};
 
 /// Maximum length of a list of commands.
 const COMMANDS_LENGTH: usize = 300;
+/// Maximum length of a list of players.
+const NAMES_LENGTH: usize = 300;
 
 /// Announces a new server.
 pub(crate) fn created(server: &Server) -> Message {
@@ -232,7 +234,14 @@ pub(crate) fn idle(server: &Server) -> Message {
 }
 
 fn when_nobody_plays(idle: &Idle, price: i32) -> String {
-    let IdleRule { stop_after, keep } = &idle.rule;
+    let IdleRule { stop_after, keep, wake_on_join } = &idle.rule;
+    let gate = match wake_on_join {
+        None => String::new(),
+        Some(WakeOnJoin { players: None }) => " Everybody who joins wakes it.".to_owned(),
+        Some(WakeOnJoin { players: Some(players) }) => {
+            format!(" It wakes when one of these joins: {}.", cut(&plain(&players.join(", ")), NAMES_LENGTH))
+        }
+    };
     let hours: Vec<_> = keep.iter().map(hours).collect();
     let but = if hours.is_empty() { String::new() } else { format!(", but not from {}", hours.join(", or from ")) };
     let asleep = idle.asleep.map(|asleep| format!("\nIt sleeps since {}.", relative(asleep.since))).unwrap_or_default();
@@ -240,7 +249,7 @@ fn when_nobody_plays(idle: &Idle, price: i32) -> String {
         0 => String::new(),
         credits => format!("\nThat has saved {}.", many(credits, "credit")),
     };
-    format!("It is stopped after {stop_after}{but}.{asleep}{saved}")
+    format!("It is stopped after {stop_after}{but}.{gate}{asleep}{saved}")
 }
 
 fn hours(window: &KeepWindow) -> String {
@@ -264,6 +273,7 @@ fn told(operation: &Operation) -> String {
         Origin::Operator => " by the operator",
         Origin::Supervisor => " after it had ended",
         Origin::Idle => ", since nobody played",
+        Origin::Join => ", for a player who joined",
     };
     let mark = if went_wrong(operation.state) { "⚠️ " } else { "" };
     let (who, when) = (person(&operation.actor), relative(operation.created_at));

@@ -79,6 +79,7 @@ pub const ALL: &[Described] = &[
         "Restarts of servers that ended by themselves, by outcome: ordered, refused or given up",
     ),
     of("agis_bot_idle_stops_total", Counter, Count, &[], "Servers that were stopped since nobody played"),
+    of("agis_bot_gate_wakes_total", Counter, Count, &["outcome"], "Players who joined sleeping servers, by outcome: woken or refused"),
     of("agis_bot_server_crashes_corrected_total", Counter, Count, &[], "Crashes taken back, since the server runs"),
     of("agis_bot_agones_orphans_reaped_total", Counter, Count, &[], "Orphaned GameServers that the reaper deleted"),
     of("agis_bot_agones_fences_lost_total", Counter, Count, &[], "Deleted fences of running servers that AGIS wrote anew"),

@@ -12,7 +12,7 @@ fn minutes(minutes: i64) -> TimeDelta {
 
 fn rule(keep: &[(&str, &str, &str)]) -> IdleRule {
     let keep = keep.iter().map(|(from, to, zone)| KeepWindow::parse(from, to, zone).expect("a window")).collect();
-    IdleRule { stop_after: Span::of_minutes(30), keep }
+    IdleRule { stop_after: Span::of_minutes(30), keep, wake_on_join: None }
 }
 
 /// Decides at so many minutes after the first zero.
@@ -161,7 +161,8 @@ fn senseless_rule_is_refused() {
     for (seconds, windows, field) in
         [(299, 0, Some("stop_after")), (86_401, 0, Some("stop_after")), (300, 10, None), (86_400, 11, Some("keep"))]
     {
-        let rule = IdleRule { stop_after: Span::of_seconds(seconds), keep: vec![window.clone(); windows] };
+        let rule =
+            IdleRule { keep: vec![window.clone(); windows], stop_after: Span::of_seconds(seconds), wake_on_join: None };
         assert_eq!(rule.check().err().map(|error| error.field), field, "{seconds} {windows}");
     }
 }
@@ -175,6 +176,24 @@ fn sleep_saves_whole_hours_after_the_paid_one() {
         assert_eq!(paid.saved_credits(30, since + minutes(minute)), credits, "{minute}");
     }
     assert_eq!(asleep(None).saved_credits(30, since + minutes(6000)), 7, "nobody pays");
+}
+
+#[test]
+fn gate_admits_the_players_of_its_list() {
+    let gate = |players: Option<&[&str]>| WakeOnJoin {
+        players: players.map(|players| players.iter().map(|name| (*name).to_owned()).collect()),
+    };
+    assert!(gate(None).admits("Scanner"));
+    let listed = gate(Some(&["Ann", ".Bob"]));
+    assert!(listed.admits("ann") && listed.admits(".Bob") && !listed.admits("Bob") && !listed.admits(""));
+    let checked = |players: &[&str]| {
+        let rule = IdleRule { wake_on_join: Some(gate(Some(players))), ..rule(&[]) };
+        rule.check().err().map(|error| error.field)
+    };
+    assert_eq!((checked(&["Ann"]), checked(&["x"; 100])), (None, None));
+    for players in [&[][..], &[""], &["a b"], &["ä"], &["x\0"], &["12345678901234567"], &["x"; 101]] {
+        assert_eq!(checked(players), Some("wake_on_join.players"), "{players:?}");
+    }
 }
 
 proptest! {

@@ -2,6 +2,7 @@ use agis_base::{ServerId, StoreError, UserId};
 use async_trait::async_trait;
 
 use super::{billing::Billing, operations::Accepted};
+use crate::{host::Endpoint, idle::WakeOnJoin};
 
 /// Stops of servers on which nobody plays, as rows.
 #[async_trait]
@@ -10,6 +11,27 @@ pub trait IdleStore: Send + Sync {
     /// [`crate::idle::next`] decides with its row locked, all in one transaction. A stop is accepted by
     /// [`crate::power::accept`], and its owner is told. A server that is locked by somebody else is left for the next time.
     async fn stop_idle(&self, after: Option<ServerId>, limit: u32, billing: Billing) -> Result<IdleRound, StoreError>;
+
+    /// Returns the servers of this host that sleep, are not held and wake for players who join, the last to fall asleep
+    /// first, `limit` at most.
+    async fn asleep(&self, host: &str, limit: u32) -> Result<Vec<Sleeper>, StoreError>;
+}
+
+/// Server that sleeps, and wakes for players who join.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sleeper {
+    /// The server.
+    pub server: ServerId,
+    /// Its owner.
+    pub owner: UserId,
+    /// Its name.
+    pub name: String,
+    /// Key of its game in the catalogue.
+    pub game_type: String,
+    /// Address that players connect to.
+    pub endpoint: Endpoint,
+    /// Players who wake it.
+    pub wake: WakeOnJoin,
 }
 
 /// Result of a round over servers on which nobody plays.

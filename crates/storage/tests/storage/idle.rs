@@ -35,7 +35,7 @@ async fn rules(db: &Db, sql: &Client, keep: &[KeepWindow]) -> Vec<ServerId> {
     let ids = sql.query("select id from game_servers order by id", &[]).await.expect("servers");
     let ids: Vec<_> = ids.iter().map(|row| ServerId(row.get(0))).collect();
     for id in &ids {
-        let rule = IdleRule { stop_after: "30m".parse().expect("a time"), keep: keep.to_vec() };
+        let rule = IdleRule { stop_after: "30m".parse().expect("a time"), keep: keep.to_vec(), wake_on_join: None };
         let change = ServerChange { idle: Some(Some(rule)), ..ServerChange::default() };
         let changed = db.change(&owner(), *id, &change, RestartOn::Crash).await.expect("changed").expect("a server");
         assert!(changed.idle.is_some());

@@ -44,7 +44,7 @@ async fn the_names_that_operators_know_are_there() {
 }
 
 /// Counts of the rows in `migrations/rows.sql`.
-const COUNTED: [(&str, &str); 44] = [
+const COUNTED: [(&str, &str); 45] = [
     ("schedules of steps", "server_schedules where work is not null and server_id is not null"),
     ("schedules for labels", "server_schedules where label is not null"),
     ("runs on many servers", "schedule_runs where action = 'servers'"),
@@ -88,16 +88,19 @@ const COUNTED: [(&str, &str); 44] = [
     ("labels", "server_labels"),
     ("batches", "server_batches"),
     ("rules for stops", "server_idle"),
+    ("gates", "server_idle where rule ? 'wake_on_join'"),
     ("emptiness", "server_players where empty_until is not null"),
 ];
 
 /// Losses of each migration that can be reverted, from the newest to the oldest. docs/operations/rollback.md tells of
 /// them.
-const LOST: [(&str, &[&str]); 51] = [
+const LOST: [(&str, &[&str]); 53] = [
     ("label_schedules_parts", &[]),
     ("label_schedules_checked", &[]),
     ("label_schedules", &["schedules for labels", "runs on many servers"]),
     ("batches", &["batches"]),
+    ("join_checked", &[]),
+    ("join", &["gates"]),
     ("idle_checked", &[]),
     ("idle", &["rules for stops", "emptiness"]),
     ("steps_once", &[]),

@@ -56,7 +56,7 @@ insert into server_holds (server_id, since, reason, held_by) values (7, now(), '
 insert into console_requests (id, host, server_id, request) values (gen_random_uuid(), 'here', 7, '{}');
 insert into server_players (server_id, claimed_at, generation, online, max_players, names, measured_at, empty_since, empty_until)
 values (7, now(), 1, 1, 16, '["Ann"]', now(), now(), now());
-insert into server_idle (server_id, rule, saved_credits) values (7, '{"stop_after": "30m"}', 30);
+insert into server_idle (server_id, rule, saved_credits) values (7, '{"stop_after": "30m", "wake_on_join": {}}', 30);
 update game_servers set rcon_password = 'pw', run_settings = '{"generation": 1, "values": {}}' where id = 7;
 insert into server_shares (server_id, kind, grantee_id, permissions, commands, granted_by) values
     (7, 'member', '3', '{read,console}', '{say}', '1');

@@ -1,0 +1,1 @@
+alter table operations validate constraint operations_origin_check;
