@@ -48,7 +48,7 @@ async fn unreadable_body_is_refused_by_field() {
     POST /api/v1/schedules {"action":"start","cron_expression":"@daily","server_id":3000000000}
       400 invalid_body: server_id: is an id, a whole number from 1 to 2147483647
     POST /api/v1/schedules {"action":"start","cron":"@daily","server_id":1}
-      400 invalid_body: cron: is unknown; the fields are: server_id, action, steps, finally, when, overlap, cron_expression, at, timezone, enabled, missed_run_policy
+      400 invalid_body: cron: is unknown; the fields are: server_id, label, at_most, stagger, action, steps, finally, when, overlap, cron_expression, at, timezone, enabled, missed_run_policy
     POST /api/v1/auth/keys {"name":"k","scopes":"read:servers"}
       400 invalid_body: scopes: is a list
     POST /api/v1/auth/keys {"name":"k","scopes":["read:servers",7]}
