@@ -355,7 +355,7 @@ impl Loops {
         let goes_on =
             Loop::new("batches", batches::PERIOD).rest(batches::PAUSE, 0).bell(async move || rung(&mut bell).await);
         self.tasks.spawn(goes_on.run(self.firing.clone(), async move || batches.round().await));
-        let many = Many { store: db.clone(), firings: db.clone() };
+        let many = Many { store: db.clone() };
         let mut bell = bells.operations.subscribe();
         let fans_out = Loop::new("runs on many servers", many::PERIOD)
             .rest(many::PAUSE, 0)

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use agis_base::StoreError;
 use agis_scheduler::{
     FiringId, RunState,
-    store::{End, FiringStore, ManyStore},
+    store::{End, ManyStore},
 };
 
 use crate::scheduler::count;
@@ -21,8 +21,6 @@ const BATCH: u32 = 50;
 pub struct Many {
     /// The runs.
     pub store: Arc<dyn ManyStore>,
-    /// The same as firings, to end one that cannot go on.
-    pub firings: Arc<dyn FiringStore>,
 }
 
 impl Many {
@@ -44,12 +42,13 @@ impl Many {
             Err(StoreError::Refused(why)) => {
                 tracing::error!(schedule_id, why, "run on many servers was refused by the database");
                 let reason = Some("what it did cannot be stored".to_owned());
-                self.firings.finish(&[(id, End { state: RunState::Failed, reason })]).await
+                self.store.give_up_many(id, &End { state: RunState::Failed, reason }).await
             }
-            ended => ended.map(|ended| ended.into_iter().collect()),
+            ended => ended,
         };
         match ended {
-            Ok(ended) => ended.into_iter().for_each(|(kind, state)| count(kind, state, 1)),
+            Ok(Some((kind, state))) => count(kind, state, 1),
+            Ok(None) => {}
             Err(error) => tracing::warn!(schedule_id, %error, "run on many servers waits"),
         }
     }

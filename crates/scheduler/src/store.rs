@@ -243,6 +243,9 @@ pub trait ManyStore: Send + Sync {
     /// Takes one step of a run by [`crate::many::next`], with its row locked: chooses its servers, lets the next of them
     /// begin, or ends it. Does nothing while another process does it. Returns its end, if that has come.
     async fn advance_many(&self, id: FiringId) -> Result<Option<(Kind, RunState)>, StoreError>;
+
+    /// Ends a run that cannot go on, and its runs on the servers. `None` if it had ended before.
+    async fn give_up_many(&self, id: FiringId, end: &End) -> Result<Option<(Kind, RunState)>, StoreError>;
 }
 
 /// Run with steps, as the loop sees it.

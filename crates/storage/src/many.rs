@@ -7,7 +7,7 @@ use agis_scheduler::{
     FiringId, Kind, PartRun, RunState, Work,
     chain::EndedBy,
     many::{self, ManyRun, Next, Part},
-    store::ManyStore,
+    store::{End, ManyStore},
 };
 use agis_servers::server::Desired;
 use async_trait::async_trait;
@@ -73,9 +73,7 @@ impl ManyStore for Db {
                     locked.run.pace.until_next(0)
                 }
                 Next::Interrupt(cause) => {
-                    for part in parts(conn, id).await? {
-                        interrupt(conn, FiringId { slot: part.slot, ..id }, cause).await?;
-                    }
+                    interrupt_parts(conn, id, cause).await?;
                     locked.run.pace.until_next(0)
                 }
                 Next::Choose => {
@@ -97,6 +95,22 @@ impl ManyStore for Db {
         })
         .await
     }
+
+    async fn give_up_many(&self, id: FiringId, ends: &End) -> Result<Option<(Kind, RunState)>, StoreError> {
+        self.transaction(async |conn| {
+            interrupt_parts(conn, id, EndedBy::Cancel).await?;
+            end(conn, id, ends).await
+        })
+        .await
+    }
+}
+
+/// Ends the runs on each server that have not ended.
+async fn interrupt_parts(conn: &mut AsyncPgConnection, id: FiringId, by: EndedBy) -> Result<(), Fault<StoreError>> {
+    for part in parts(conn, id).await? {
+        interrupt(conn, FiringId { slot: part.slot, ..id }, by).await?;
+    }
+    Ok(())
 }
 
 /// Run whose row is locked.

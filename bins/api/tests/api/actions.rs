@@ -1,5 +1,7 @@
 //! One action on every server with a label.
 
+use std::time::Duration;
+
 use agis_test_support::wait;
 use serde_json::{Value, json};
 
@@ -106,6 +108,34 @@ async fn another_process_goes_on_with_the_rest() {
     let second = stack.api(&[]).await;
     let ended = finished(&second, &stack.key, &begun["id"]).await;
     assert_eq!(states(&ended), json!([["a", "succeeded", null], ["b", "succeeded", null]]));
+}
+
+#[tokio::test]
+async fn killed_processes_ask_once_for_each_server() {
+    let stack = Stack::start().await;
+    let one = stack.api(&[]).await;
+    let names: Vec<_> = (1..=6).map(|number| format!("s{number}")).collect();
+    for name in &names {
+        labelled(&one, &stack.key, name).await;
+    }
+    let body = json!({ "label": "friday", "action": "start", "at_most": 2, "stagger": "1s" });
+    let begun = one.post(ACTIONS, body).await.expect(202);
+    let (mut doomed, survivor) = (one, stack.api(&[]).await);
+    for milliseconds in [0, 300, 700, 50, 500] {
+        doomed.kill();
+        doomed = stack.api(&[]).await;
+        tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+    }
+    let ended = wait::until(Duration::from_secs(90), "the actions to end", async || {
+        let actions = survivor.get(&format!("{ACTIONS}/{}", begun["id"])).await.expect(200);
+        (actions["finished"] == true).then_some(actions)
+    })
+    .await;
+    let expected: Value = names.iter().map(|name| json!([name, "succeeded", null])).collect();
+    assert_eq!(states(&ended), expected);
+    let operations = stack.sql().await.query_one("select count(*) from operations", &[]).await.expect("a count");
+    assert_eq!(operations.get::<_, i64>(0), 6);
+    doomed.kill();
 }
 
 #[tokio::test]
