@@ -10,7 +10,7 @@ use actix_web::{
 };
 use futures_util::StreamExt;
 use serde::{
-    Deserialize, Deserializer,
+    Deserialize, Deserializer, Serialize,
     de::{self, DeserializeOwned, Unexpected, Visitor},
 };
 use tokio::time::timeout;
@@ -123,7 +123,8 @@ fn unreadable(path: &str, error: &serde_json::Error) -> String {
 }
 
 /// A whole number. JSON has one kind of numbers, and some languages write 5 as 5.0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
 pub(crate) struct Number<T>(pub(crate) T);
 
 impl<'de, T: TryFrom<i64>> Deserialize<'de> for Number<T> {

@@ -5,7 +5,7 @@ use agis_servers::{Restart, RestartChoice, RestartOn, RestartPolicy};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{problem::Problem, words};
+use crate::{body::Number, problem::Problem, words};
 
 /// The rule by which a server is started again after it ended by itself.
 #[derive(Serialize, ToSchema)]
@@ -37,7 +37,7 @@ pub(crate) struct ChangeRestartPolicy {
     on: Option<String>,
     /// The restarts within `within` after which the server stays down until somebody starts it.
     #[schema(value_type = Option<u32>, minimum = 1, maximum = 50)]
-    max: Option<i64>,
+    max: Option<Number<i64>>,
     /// A time in whole seconds from 1 s to 24 h, such as `90s`, `10m` or `2h`.
     #[schema(max_length = 40)]
     within: Option<String>,
@@ -59,7 +59,7 @@ impl ChangeRestartPolicy {
         Ok(RestartChoice {
             on: on.transpose()?,
             // The policy names its range.
-            max: self.max.map(|max| u32::try_from(max).unwrap_or_default()),
+            max: self.max.map(|Number(max)| u32::try_from(max).unwrap_or_default()),
             within: span("restart_policy.within", self.within)?,
             stable_after: span("restart_policy.stable_after", self.stable_after)?,
         })

@@ -268,7 +268,7 @@ pub(crate) fn game(settings: &str) -> Arc<Game> {
     let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port");
     // A game of several ports names its first one so.
     let (free, settings) = (free.port(), settings.replace("FREE", &free.port().to_string()));
-    let port = if settings.contains("ports = ") { String::new() } else { format!("port = {free}\n") };
+    let port = if settings.contains("ports = [") { String::new() } else { format!("port = {free}\n") };
     let text = format!("[game]\ntitle = 'Game'\n{port}cost_per_hour = 0\n{settings}");
     Arc::clone(Catalogue::parse(&text).expect("a catalogue").get("game").expect("the game"))
 }
