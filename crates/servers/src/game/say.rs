@@ -40,6 +40,8 @@ impl Say {
         let text = name::shown_up_to(&text, usize::MAX);
         let is_long = text.chars().count() > SAID_MAX;
         let kept = if is_long { text.chars().take(SAID_MAX - CUT.len()).collect() } else { text };
+        // The price behind it is cut off.
+        let kept = if is_long { kept.trim_end_matches('$').to_owned() } else { kept };
         let cut = if is_long { CUT } else { "" };
         let kept = if self.space == ' ' { kept } else { kept.replace(' ', self.space.encode_utf8(&mut [0; 4])) };
         (!kept.is_empty()).then(|| format!("{}{kept}{cut}{}", self.before, self.behind))
@@ -125,6 +127,8 @@ mod tests {
     fn long_text_is_cut() {
         let said = said(&"é".repeat(2000)).expect("a command");
         assert_eq!(said, format!("say \"{}...\"", "é".repeat(SAID_MAX - 3)));
+        let price = super::tests::said(&format!("{}$5, and more", "é".repeat(SAID_MAX - 4))).expect("a command");
+        assert_eq!(price, format!("say \"{}...\"", "é".repeat(SAID_MAX - 4)), "no variable is named");
     }
 
     proptest! {
