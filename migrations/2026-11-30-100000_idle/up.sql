@@ -28,7 +28,8 @@ alter table notices
     drop constraint notices_kind,
     drop constraint notices_about,
     add constraint notices_kind check
-        (kind in ('operation_failed', 'operation_expired', 'server_crashed', 'credits_low', 'credits_out', 'server_idle')) not valid,
+        (kind in ('operation_failed', 'operation_expired', 'server_crashed', 'credits_low', 'credits_out',
+                  'power_announced', 'run_failed', 'server_idle')) not valid,
     add constraint notices_about check
         ((kind in ('server_crashed', 'credits_out', 'server_idle')) = (generation is not null)
          and (kind like 'operation\_%') = (operation_id is not null)) not valid;

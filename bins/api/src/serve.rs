@@ -349,7 +349,13 @@ impl Loops {
             .rest(chains::PAUSE, 0)
             .bell(async move || rung(&mut bell).await)
             .component(health.optional("steps", LONG_SILENCE));
-        self.tasks.spawn(carries.run(self.firing.clone(), async move || chains.round().await));
+        let chains = Arc::new(chains);
+        let carried = chains.clone();
+        let carries = carries.run(self.firing.clone(), async move || carried.round().await);
+        self.tasks.spawn(async move {
+            carries.await;
+            chains.drain().await;
+        });
         let batches = Batches::new(db.clone(), services.servers.clone());
         let mut bell = bells.operations.subscribe();
         let goes_on =

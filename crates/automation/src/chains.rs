@@ -4,85 +4,133 @@
 //! the same: a step is begun by a change of its row, its operation has an id that was chosen before, and so has its
 //! command, which is noted before it is sent.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use agis_base::{CommandId, Reason, StoreError};
+use agis_base::{CommandId, Reason, StoreError, UserId};
 use agis_scheduler::{
     FiringId, RunState,
-    chain::{self, EndedBy, Gate, LOOK, Next, Progress, StepRun, StepState},
-    store::{Chain, ChainStore, End},
-    work::{Deed, Overlap},
+    chain::{self, EndedBy, Gate, LOOK, Next, Progress, SERVER_STOPPED, StepRun, StepState},
+    store::{Chain, ChainStore, End, Mark},
+    work::{Deed, Overlap, ServerIs},
 };
 use agis_servers::{
     Operation, Origin, Permission, Request, Servers, ServersError, State,
-    console::{CommandError, WantsAnswer},
+    console::{CommandError, ConsoleError, WantsAnswer},
     hold,
-    operation::Identity,
+    operation::{Identity, Refusal},
 };
-use tokio::{sync::Semaphore, task::JoinSet};
+use tokio::{sync::Mutex, task::JoinSet, time::timeout};
 
-use crate::scheduler::{count, reason};
+use crate::{
+    places::Places,
+    scheduler::{count, reason},
+};
 
 /// Longest pause between two rounds: the safety net under lost notifications.
 pub const PERIOD: Duration = Duration::from_secs(5);
 /// Shortest pause: operations are accepted and end in swarms.
 pub const PAUSE: Duration = Duration::from_millis(250);
-/// Runs that are taken at a time.
-const BATCH: u32 = 100;
+/// Longest round.
+const ROUND: Duration = Duration::from_secs(5);
 /// Runs that are carried on at a time. A command waits for its game, and must not hold up the others.
 const AT_ONCE: usize = 16;
-/// Time after which somebody else looks at a run that was taken, and that is not heard of again.
+/// Runs of one owner that are carried on at a time, so that one whose games do not answer leaves places to others.
+const OF_ONE_OWNER: usize = 4;
+/// Time after which somebody else looks at a run that was taken, and that is not heard of again. One look sends one command at
+/// most, which takes less.
 const LEASE: Duration = Duration::from_secs(30);
 /// Pause before another look after a failure of the store.
 const RETRY: Duration = Duration::from_secs(5);
 /// Pause before another look at a run whose server, or whose earlier run, has just changed.
 const SOON: Duration = Duration::from_millis(200);
+/// Pause before another look at a run whose owner has no place left.
+const LATER: Duration = Duration::from_millis(500);
 /// Pause between two looks at a run that waits for the players of its server to leave.
 const DEFERRED: Duration = Duration::from_secs(15);
+/// Time for which a step waits until a process serves the host of its game.
+const AWAY: Duration = Duration::from_secs(600);
 /// Reason of a step whose process died while it sent a command.
 const UNKNOWN: &str = "it may have been sent before a process died, and is not sent again";
 
 /// Carries out runs with steps, round by round.
 pub struct Chains {
     runner: Arc<Runner>,
+    going: Mutex<Going>,
 }
 
 struct Runner {
     store: Arc<dyn ChainStore>,
     servers: Servers,
-    places: Semaphore,
+}
+
+/// Runs that are being carried on.
+struct Going {
+    tasks: JoinSet<()>,
+    owners: Places<UserId>,
+}
+
+impl Going {
+    /// Returns the number of free places, once there is one, or after [`PAUSE`].
+    async fn free(&mut self) -> usize {
+        if self.tasks.len() >= AT_ONCE {
+            let _ = timeout(PAUSE, self.tasks.join_next()).await;
+        }
+        while self.tasks.try_join_next().is_some() {}
+        AT_ONCE.saturating_sub(self.tasks.len())
+    }
 }
 
 impl Chains {
     /// Creates the loop over these runs, and the servers that they act on.
     pub fn new(store: Arc<dyn ChainStore>, servers: Servers) -> Self {
-        Self { runner: Arc::new(Runner { store, servers, places: Semaphore::new(AT_ONCE) }) }
+        let going = Going { tasks: JoinSet::new(), owners: Places::new(OF_ONE_OWNER) };
+        Self { runner: Arc::new(Runner { store, servers }), going: Mutex::new(going) }
     }
 
-    /// Carries on every run that is to be looked at. Returns the time until the next one is.
+    /// Begins to carry on every run that is to be looked at, and waits for none of them. Returns the time until the next one
+    /// is.
     ///
     /// # Errors
     /// Fails if the store does; the next round goes on.
     pub async fn round(&self) -> Result<Option<Duration>, StoreError> {
-        loop {
-            let taken = self.runner.store.take_chains(BATCH, LEASE).await?;
+        let (mut going, began) = (self.going.lock().await, Instant::now());
+        while began.elapsed() < ROUND {
+            let free = going.free().await;
+            if free == 0 {
+                continue;
+            }
+            let taken = self.runner.store.take_chains(u32::try_from(free).unwrap_or(u32::MAX), LEASE).await?;
             if taken.is_empty() {
                 return Ok(self.runner.store.until_next_look().await?.map(|wait| wait.max(PAUSE)));
             }
-            let mut tasks = JoinSet::new();
             for chain in taken {
-                let runner = self.runner.clone();
-                tasks.spawn(async move { runner.carry_on(chain).await });
+                match going.owners.take(&chain.owner) {
+                    None => self.runner.store.look_again(chain.id, LATER).await?,
+                    Some(place) => {
+                        let runner = self.runner.clone();
+                        going.tasks.spawn(async move {
+                            runner.carry_on(chain).await;
+                            drop(place);
+                        });
+                    }
+                }
             }
-            while tasks.join_next().await.is_some() {}
         }
+        Ok(Some(PAUSE))
+    }
+
+    /// Waits for the runs that are being carried on.
+    pub async fn drain(&self) {
+        let mut going = self.going.lock().await;
+        while going.tasks.join_next().await.is_some() {}
     }
 }
 
 impl Runner {
     async fn carry_on(&self, chain: Chain) {
-        // The semaphore is never closed.
-        let _place = self.places.acquire().await;
         let id = chain.id;
         let done = if chain.steps.is_empty() { self.ask_gate(chain).await } else { self.step(chain).await };
         match done {
@@ -129,10 +177,10 @@ impl Runner {
         match chain::gate(chain.work.when(), chain.facts, chain.id.slot, chain.now) {
             Gate::Shut(why) => skip(why).await,
             Gate::Later => self.store.look_again(chain.id, DEFERRED).await,
-            Gate::Open => {
-                let begun = self.store.begin_chain(&chain, &chain.work.planned()).await?;
-                self.store.look_again(chain.id, if begun { Duration::ZERO } else { SOON }).await
-            }
+            Gate::Open => match self.store.begin_chain(&chain, &chain.work.planned()).await? {
+                Some(steps) => self.step(Chain { steps, ..chain }).await,
+                None => self.store.look_again(chain.id, SOON).await,
+            },
         }
     }
 
@@ -149,9 +197,16 @@ impl Runner {
                 }
                 Next::Watch(place) => match self.progress(&chain, &chain.steps[place]).await? {
                     Progress::Goes(time) => return self.store.look_again(chain.id, time).await,
+                    Progress::Spares => {
+                        return self.end(chain.id, RunState::Skipped, Some(SERVER_STOPPED.to_owned())).await;
+                    }
                     Progress::Ended(state, reason) => {
                         if !self.mark(&mut chain, place, state, reason).await? {
                             return Ok(());
+                        }
+                        // Its game may have been slow: others first.
+                        if matches!(chain.steps[place].step.deed, Deed::Say(_) | Deed::Command(_)) {
+                            return self.store.look_again(chain.id, Duration::ZERO).await;
                         }
                     }
                 },
@@ -168,8 +223,12 @@ impl Runner {
         reason: Option<String>,
     ) -> Result<bool, StoreError> {
         let reason = reason.map(Reason::new);
+        let from = &chain.steps[place];
+        let announces = from.step.announces && to == StepState::Running;
+        let announced = if announces { chain::ahead(&chain.steps, chain.now) } else { None };
+        let mark = Mark { place, from, to, reason: reason.as_deref(), announced };
+        let marked = self.store.mark_step(chain.id, &mark).await?;
         let step = &mut chain.steps[place];
-        let marked = self.store.mark_step(chain.id, place, step.state, to, reason.as_deref()).await?;
         (step.state, step.reason) = (to, reason.map(|reason| reason.to_string()));
         Ok(marked)
     }
@@ -183,11 +242,12 @@ impl Runner {
             Deed::Say(text) => {
                 let needed = Permission::Schedule;
                 let said = self.servers.say(&chain.owner, chain.server, needed, Origin::Schedule, text).await;
-                send(step, said).await
+                send(chain, step, said).await
             }
             Deed::Command(line) => {
                 let no = WantsAnswer::No;
-                send(step, self.servers.command(&chain.owner, chain.server, Origin::Schedule, line, no).await).await
+                let command = self.servers.command(&chain.owner, chain.server, Origin::Schedule, line, no).await;
+                send(chain, step, command).await
             }
             Deed::Wait(_) | Deed::WaitUntil { .. } => Ok(Progress::Goes(LOOK)),
         }
@@ -211,11 +271,16 @@ impl Runner {
             origin: Origin::Schedule,
             actor: chain.owner.clone(),
             channel: None,
-            identity: Identity::Step { operation: id, at: step.started_at.unwrap_or(chain.now) },
+            identity: Identity::Step {
+                operation: id,
+                at: step.started_at.unwrap_or(chain.now),
+                spares_stopped: spares_stopped(chain, action),
+            },
             trace: None,
         };
         match self.servers.request_all(&[request]).await?.pop() {
             Some(Ok(operation)) => Ok(progress_of(&operation)),
+            Some(Err(Refusal::ShouldNotRun)) => Ok(Progress::Spares),
             Some(Err(refusal)) => Ok(failed(reason(refusal))),
             None => Ok(Progress::Goes(RETRY)),
         }
@@ -230,8 +295,16 @@ impl Runner {
     }
 }
 
+/// Returns whether a step leaves a server alone that something has stopped since the run began, other than the run itself.
+fn spares_stopped(chain: &Chain, action: agis_scheduler::Action) -> bool {
+    let has_acted =
+        chain.steps.iter().any(|run| matches!(run.step.deed, Deed::Power { .. }) && run.state == StepState::Succeeded);
+    chain.work.when().server == ServerIs::Running && action != agis_scheduler::Action::Start && !has_acted
+}
+
 /// Sends the command of a step, once.
 async fn send(
+    chain: &Chain,
     step: &StepRun,
     command: Result<agis_servers::console::Command, ServersError>,
 ) -> Result<Progress, StoreError> {
@@ -245,6 +318,12 @@ async fn send(
         // A command that was noted may have been sent.
         Err(CommandError::Store(StoreError::Conflict(_))) => Ok(failed(UNKNOWN)),
         Err(CommandError::Store(error)) => Err(error),
+        // Nothing was sent; the process that serves the host is away, or begins anew.
+        Err(CommandError::Console(ConsoleError::Unserved))
+            if step.started_at.is_none_or(|began| (chain.now - began).to_std().unwrap_or_default() < AWAY) =>
+        {
+            Ok(Progress::Goes(LOOK))
+        }
         Err(error) => Ok(failed(error.to_string())),
     }
 }

@@ -30,6 +30,7 @@ pub mod hosts;
 pub mod housekeeping;
 pub mod idle;
 pub mod many;
+mod places;
 pub mod prober;
 pub mod scheduler;
 pub mod settle;

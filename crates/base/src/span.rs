@@ -1,6 +1,11 @@
 //! Lengths of time as people write them: `90s`, `10m`, `1h 30m`.
 
-use std::{fmt, ops::Sub, str::FromStr, time::Duration};
+use std::{
+    fmt,
+    ops::{Add, Sub},
+    str::FromStr,
+    time::Duration,
+};
 
 use jiff::SignedDuration;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
@@ -35,6 +40,15 @@ impl Span {
     /// Returns the length.
     pub const fn duration(self) -> Duration {
         Duration::from_secs(self.0 as u64)
+    }
+}
+
+/// Two times are at most 136 years together.
+impl Add for Span {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
     }
 }
 

@@ -71,14 +71,19 @@ impl Zone {
         offset.from_utc_datetime(&at.naive_utc())
     }
 
-    /// Reads an instant: a time of these clocks such as `2026-12-24 20:00`, or one with an offset. In a gap of the clocks it
-    /// is as far behind the gap as the text says, and a repeated time is the first one.
+    /// Reads an instant: a date and a time of these clocks such as `2026-12-24 20:00`, or one with an offset or a zone of its
+    /// own. In a gap of the clocks it is as far behind the gap as the text says, and a repeated time is the first one.
     pub fn instant(&self, text: &str) -> Option<Timestamp> {
-        if let Ok(at) = text.trim().parse() {
-            return Some(at);
-        }
-        let local: jiff::civil::DateTime = text.trim().parse().ok()?;
-        let instant = self.rules.to_ambiguous_zoned(local).compatible().ok()?.timestamp();
+        let text = text.trim();
+        let instant = text.parse().or_else(|_| text.parse().map(|zoned: jiff::Zoned| zoned.timestamp()));
+        let instant: jiff::Timestamp = instant.ok().or_else(|| {
+            // A date alone is no time, and jiff passes over an offset behind a civil time.
+            let is_plain =
+                text.contains(':') && text.bytes().all(|byte| byte.is_ascii_digit() || b"-: .Tt".contains(&byte));
+            let is_plain = is_plain && text.bytes().filter(|byte| *byte == b'-').count() == 2;
+            let local: jiff::civil::DateTime = text.parse().ok().filter(|_| is_plain)?;
+            Some(self.rules.to_ambiguous_zoned(local).compatible().ok()?.timestamp())
+        })?;
         Timestamp::from_timestamp(instant.as_second(), 0)
     }
 

@@ -1,11 +1,12 @@
 //! Codes of buttons.
 //!
 //! A code is `v1:<verb>:<id>`, or `v1:<list>:<page>` (with a server or a label behind it if the list is about one), or
-//! `v1:settings:<server>:<page>`, also of a modal, or
+//! `v1:settings:<server>:<page>`, also of a modal, or `v1:<verb>:<schedule>:<microseconds>` for a run, or
 //! `v1:<verb>:<id>:<user>:<deadline>` for a confirmation. It says what was offered. Whether the user may do it is decided
 //! at the press.
 
-use agis_base::{BatchId, KeyId, ScheduleId, ServerId, Timestamp, UserId};
+use agis_base::{BatchId, KeyId, ScheduleId, ServerId, Timestamp, UserId, words};
+use agis_scheduler::FiringId;
 use agis_servers::{Action, Label};
 use chrono::{DateTime, TimeDelta};
 use twilight_model::channel::message::component::{Button, ButtonStyle};
@@ -28,6 +29,8 @@ pub(crate) enum Code {
     Keep(Confirmation),
     /// Shows another page of a list. Only the user who asked for the list sees it.
     Turn(Listed, u32),
+    /// Changes a run that was announced. Everybody who may make schedules for its server can press.
+    Run(Press, FiringId),
     /// Leaves the servers of a batch alone that still wait. Only the user who asked for it can press.
     Cancel(BatchId),
     /// Opens a page of the settings of a server; of a modal, the page that was filled in.
@@ -40,6 +43,18 @@ pub(crate) enum Loss {
     Server(ServerId),
     Schedule(ScheduleId),
     Key(KeyId),
+}
+
+words! {
+    /// Change of a run that was announced.
+    Press {
+        /// Its stop or restart comes later.
+        Postpone = "postpone",
+        /// The run ends.
+        CallOff = "call-off",
+        /// The run behind it is skipped.
+        SkipNext = "skip-next",
+    }
 }
 
 /// User who may confirm, and the deadline.
@@ -63,6 +78,7 @@ impl Code {
             Self::Keep(who) => confirmed("keep", 0, who),
             Self::Cancel(batch) => format!("v1:cancel:{batch}"),
             Self::Settings(server, page) => format!("v1:settings:{server}:{page}"),
+            Self::Run(press, run) => format!("v1:{press}:{}:{}", run.schedule, run.slot.timestamp_micros()),
             Self::Turn(Listed::Servers(None), page) => format!("v1:servers:{page}"),
             Self::Turn(Listed::Servers(Some(label)), page) => format!("v1:servers:{page}:{label}"),
             Self::Turn(Listed::Keys, page) => format!("v1:keys:{page}"),
@@ -90,6 +106,12 @@ impl Code {
             ["v1", "settings", server, page] => {
                 let server = ServerId(i32::try_from(number(server)?).ok()?);
                 return Some(Self::Settings(server, u32::try_from(number(page)?).ok()?));
+            }
+            ["v1", press, schedule, slot] => {
+                let press = Press::from_word(press)?;
+                let schedule = ScheduleId(i32::try_from(number(schedule)?).ok()?);
+                let slot = DateTime::from_timestamp_micros(number(slot)?)?;
+                return Some(Self::Run(press, FiringId { schedule, slot }));
             }
             ["v1", verb, id] => (*verb, number(id)?, None),
             ["v1", verb, id, user, until] => {
@@ -176,6 +198,7 @@ mod tests {
             Code::Confirm(Loss::Schedule(ScheduleId(i32::MAX)), who()),
             Code::Confirm(Loss::Key(KeyId(7)), who()),
             Code::Keep(who()),
+            Code::Run(Press::Postpone, FiringId { schedule: ScheduleId(i32::MAX), slot: who().until }),
             Code::Settings(ServerId(i32::MAX), 7),
             Code::Cancel(BatchId(i32::MAX)),
             Code::Turn(Listed::Servers(None), 0),

@@ -1,5 +1,6 @@
 //! The commands, each in the words of the domains.
 
+pub(crate) mod announcement;
 pub(crate) mod apikey;
 pub(crate) mod batch;
 pub(crate) mod help;
@@ -30,6 +31,7 @@ pub(crate) async fn run(context: &Context, call: &Call, verb: Verb, args: &Args)
         Verb::ServerStart => server::act(context, call, args, Action::Start).await,
         Verb::ServerStop => server::act(context, call, args, Action::Stop).await,
         Verb::ServerRestart => server::act(context, call, args, Action::Restart).await,
+        Verb::ServerAnnounce => announcement::announce(context, call, args).await,
         Verb::ServerHold => hold::hold(context, call, args).await,
         Verb::ServerRelease => hold::release(context, call, args).await,
         Verb::ServerIdle => idle::idle(context, call, args).await,
@@ -49,6 +51,8 @@ pub(crate) async fn run(context: &Context, call: &Call, verb: Verb, args: &Args)
         Verb::ScheduleRun => schedule::run_now(context, call, args).await,
         Verb::ScheduleHistory => schedule::history(context, call, args).await,
         Verb::ScheduleCancel => schedule::cancel(context, call, args).await,
+        Verb::ScheduleSkip => schedule::skip(context, call, args).await,
+        Verb::SchedulePostpone => schedule::postpone(context, call, args).await,
         Verb::SchedulePreview => schedule::preview(context, args),
         Verb::ApikeyCreate => apikey::create(context, call, args).await,
         Verb::ApikeyList => apikey::list(context, call, 0).await,

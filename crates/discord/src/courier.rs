@@ -11,6 +11,7 @@ use agis_servers::{
     Servers,
     console::{Begin, Line},
 };
+use chrono::Utc;
 use futures_util::future::join_all;
 use serde_json::json;
 use tokio::time::{sleep, timeout};
@@ -93,12 +94,16 @@ impl Courier {
     /// Tries the channel first, if the bot may write there; a missing channel is no reason to stay silent.
     async fn deliver(&self, notice: &Notice) -> Result<(), Undelivered> {
         let user = id::<UserMarker>(notice.recipient.as_str())?;
+        if notice.announced.is_some_and(|announced| announced.at <= Utc::now()) {
+            return Err(Undelivered { why: "its time has passed".to_owned().into(), permanent: true });
+        }
         if let Some(channel) = &notice.channel {
             match self
                 .send(id(channel.as_str())?, user, notice, &render::notice::notice(notice, Readers::Channel, &[]))
                 .await
             {
-                Err(Undelivered { permanent: true, .. }) => {}
+                // An announcement is for those who read the channel.
+                Err(Undelivered { permanent: true, .. }) if notice.announced.is_none() => {}
                 other => return other,
             }
         }
@@ -130,7 +135,7 @@ impl Courier {
     ) -> Result<(), Undelivered> {
         // twilight has no word for `enforce_nonce`, by which Discord shows a repeated message once.
         let body = json!({
-            "content": format!("<@{user}>"),
+            "content": if notice.announced.is_some() { String::new() } else { format!("<@{user}>") },
             "embeds": [message.embed],
             "components": message.rows,
             "allowed_mentions": { "parse": [], "users": [user] },

@@ -14,7 +14,7 @@ use twilight_model::{
     oauth::ApplicationIntegrationType,
 };
 
-use crate::commands::{apikey, batch, hold, idle, schedule, server, share};
+use crate::commands::{announcement, apikey, batch, hold, idle, schedule, server, share};
 
 /// Maximum length of a typed name.
 const NAME_MAX: u16 = 100;
@@ -44,6 +44,14 @@ pub(crate) fn definitions() -> Vec<Command> {
                 sub("start", "Start a server, or all with a label", acted_on(vec![])),
                 sub("stop", "Stop a server, or all with a label", acted_on(vec![warn_option()])),
                 sub("restart", "Stop a server, or all with a label, and start it again", acted_on(vec![warn_option()])),
+                sub(
+                    "announce",
+                    "Tell a channel before a server stops or restarts",
+                    vec![
+                        server_option(),
+                        text("where", "Where people hear of it").required().among(announcement::PLACES),
+                    ],
+                ),
                 sub(
                     "hold",
                     "Keep schedules and restarts after crashes away from a server",
@@ -159,6 +167,12 @@ pub(crate) fn definitions() -> Vec<Command> {
                 sub("run", "Run a schedule now; its next run stays as it is", vec![schedule_option()]),
                 sub("history", "Show the last runs of a schedule, and their steps", vec![schedule_option()]),
                 sub("cancel", "End the run of a schedule that goes on", vec![schedule_option()]),
+                sub("skip", "Skip the next run of a schedule", vec![schedule_option()]),
+                sub(
+                    "postpone",
+                    "Put off the stop or restart that players were told of",
+                    vec![schedule_option(), text("by", "Time, such as 15m or 1h (default: 15 minutes)").longest(40)],
+                ),
                 sub(
                     "preview",
                     "Show the next runs of a timing without storing it",
@@ -193,7 +207,7 @@ pub(crate) fn definitions() -> Vec<Command> {
 }
 
 fn warn_option() -> CommandOption {
-    text("warn", "Tell the players ahead, such as 15m 5m 1m").longest(100)
+    text("warn", "Tell the players first: 15m 5m 1m acts 15 minutes after the time").longest(100)
 }
 
 fn server_option() -> CommandOption {

@@ -137,14 +137,14 @@ impl Acted {
         loop {
             // Asks again if the database does not answer.
             let found = context.services.servers.operations(&[self.operation.id]).await.ok();
-            match found.and_then(|mut operations| operations.pop()) {
-                Some(operation) if operation.state.is_final() => return Ok(operation),
-                Some(operation) if operation.progress != shown => {
-                    if pace.shows(token, &page::progress(&self.server, &operation)).await {
-                        shown = operation.progress;
-                    }
+            if let Some(operation) = found.and_then(|mut operations| operations.pop()) {
+                if operation.state.is_final() {
+                    return Ok(operation);
                 }
-                _ => {}
+                let is_new = operation.progress != shown;
+                if is_new && pace.shows(token, &page::progress(&self.server, &operation)).await {
+                    shown = operation.progress;
+                }
             }
             pace.pause().await?;
         }

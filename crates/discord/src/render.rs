@@ -1,5 +1,6 @@
 //! Texts that people read: calm embeds, a colour for each state, short fields that fit a phone.
 
+pub(crate) mod announcement;
 pub(crate) mod batch;
 pub(crate) mod card;
 pub(crate) mod key;

@@ -40,6 +40,7 @@ verbs! {
     ServerStart = "server start",
     ServerStop = "server stop",
     ServerRestart = "server restart",
+    ServerAnnounce = "server announce",
     ServerHold = "server hold",
     ServerRelease = "server release",
     ServerIdle = "server idle",
@@ -59,6 +60,8 @@ verbs! {
     ScheduleRun = "schedule run",
     ScheduleHistory = "schedule history",
     ScheduleCancel = "schedule cancel",
+    ScheduleSkip = "schedule skip",
+    SchedulePostpone = "schedule postpone",
     SchedulePreview = "schedule preview",
     ApikeyCreate = "apikey create",
     ApikeyList = "apikey list",
@@ -75,9 +78,13 @@ impl Verb {
             Self::ServerStart
             | Self::ServerStop
             | Self::ServerRestart
+            | Self::ServerAnnounce
             | Self::ServerHold
             | Self::ServerRelease
-            | Self::ScheduleRun => Style::Public,
+            | Self::ScheduleRun
+            | Self::ScheduleSkip
+            | Self::SchedulePostpone
+            | Self::ScheduleCancel => Style::Public,
             _ => Style::Private,
         }
     }
@@ -91,6 +98,7 @@ impl Verb {
                 | ServerStart
                 | ServerStop
                 | ServerRestart
+                | ServerAnnounce
                 | ServerHold
                 | ServerRelease
                 | ServerIdle
@@ -104,6 +112,8 @@ impl Verb {
                 | ScheduleDisable
                 | ScheduleRun
                 | ScheduleCancel
+                | ScheduleSkip
+                | SchedulePostpone
                 | ApikeyCreate
         )
     }

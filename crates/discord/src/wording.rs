@@ -257,6 +257,10 @@ impl From<SchedulesError> for Refusal {
             SchedulesError::NotCancellable => {
                 "No run of this schedule with steps goes on. `/server stop` stops the server.".to_owned()
             }
+            SchedulesError::NotPostponable => {
+                "Nothing can be put off: no wait of less than a day is ahead of a stop or a restart in this run."
+                    .to_owned()
+            }
             SchedulesError::TooMany(max) => {
                 format!("This server has {max} schedules, as many as allowed here. `/schedule delete` one first.")
             }

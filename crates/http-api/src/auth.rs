@@ -65,6 +65,12 @@ impl Caller {
             Known::Legacy(caller) => &caller.scopes,
         }
     }
+
+    /// Refuses a caller whose key lacks a further permission, or enough reach of it, which a part of the request needs.
+    pub(crate) fn needs<S: Needed>(&self, is_enough: impl FnOnce(&Reach) -> bool) -> Result<(), Problem> {
+        let reach = S::ANY_OF.iter().filter_map(|permission| self.scopes().reach(*permission)).reduce(Reach::or);
+        if reach.is_some_and(|reach| is_enough(&reach)) { Ok(()) } else { Err(missing_scope(S::ANY_OF)) }
+    }
 }
 
 impl FromRequest for Caller {

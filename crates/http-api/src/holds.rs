@@ -9,14 +9,14 @@ use utoipa::ToSchema;
 
 use crate::{
     auth::{Here, May, WriteServers},
-    body::Body,
+    body::BodyOrDefault,
     problem::Problem,
     servers::{ServerDto, shown},
     services::Services,
 };
 
 /// A hold to set.
-#[derive(Deserialize, ToSchema)]
+#[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = NewHold, examples(json!({ "until": "2026-12-01T18:00:00+01:00", "reason": "The map is being built" })))]
 pub(crate) struct HoldServer {
@@ -66,7 +66,7 @@ impl From<Hold> for HoldDto {
 ///
 /// Keeps everything that acts by itself away from the server: runs of its schedules end as `skipped` with the reason
 /// `held`, and the supervisor restarts it after a crash only when the hold ends. People start and stop it as before. A new
-/// hold takes the place of an earlier one. Needs the permission `schedule`.
+/// hold takes the place of an earlier one. Needs the permission `schedule`; the hold of somebody else only the owner replaces.
 #[utoipa::path(
     post, path = "/api/v1/servers/{id}/hold", operation_id = "holdServer", tag = "servers", request_body = HoldServer,
     responses((status = 200, description = "The server as it is now.", body = ServerDto)),
@@ -74,7 +74,7 @@ impl From<Hold> for HoldDto {
 pub(crate) async fn hold(
     caller: May<WriteServers, Here>,
     services: Data<Services>,
-    body: Body<HoldServer>,
+    body: BodyOrDefault<HoldServer>,
 ) -> Result<Json<ServerDto>, Problem> {
     let hold = body.0.into_hold()?;
     services.servers.hold(caller.user(), caller.server(), hold, Utc::now()).await?;
@@ -83,7 +83,8 @@ pub(crate) async fn hold(
 
 /// Release a server
 ///
-/// Ends the hold, if there is one. A restart that waited for this comes at once. Needs the permission `schedule`.
+/// Ends the hold, if there is one. A restart that waited for this comes at once. Needs the permission `schedule`; the hold of
+/// somebody else only the owner ends.
 #[utoipa::path(
     delete, path = "/api/v1/servers/{id}/hold", operation_id = "releaseServer", tag = "servers",
     responses((status = 200, description = "The server as it is now.", body = ServerDto)),
@@ -92,6 +93,6 @@ pub(crate) async fn release(
     caller: May<WriteServers, Here>,
     services: Data<Services>,
 ) -> Result<Json<ServerDto>, Problem> {
-    services.servers.release(caller.user(), caller.server()).await?;
+    services.servers.release(caller.user(), caller.server(), Utc::now()).await?;
     shown(&services, caller.user(), caller.server()).await.map(Json)
 }

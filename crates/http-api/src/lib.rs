@@ -40,6 +40,7 @@ pub mod openapi;
 mod operations;
 mod page;
 mod path;
+mod power;
 mod problem;
 mod resource;
 mod restarts;

@@ -124,7 +124,8 @@ fn complete(path: &str, route: Option<&Served>, value: &mut Value) {
     if operation.done_once {
         parameters.push(headers::idempotency_key());
     }
-    if operation.id == "rotateKey" {
+    // Their handlers take `BodyOrDefault`.
+    if ["rotateKey", "holdServer", "stopServer", "restartServer"].contains(&operation.id) {
         value["requestBody"]["required"] = json!(false);
     }
     if !parameters.is_empty() {

@@ -3,7 +3,7 @@
 use utoipa::OpenApi;
 
 use crate::{
-    actions, console, games, holds, hosts, keys, operations,
+    actions, console, games, holds, hosts, keys, operations, power,
     problem::Code,
     resource::Table,
     schedules::{self, templates},
@@ -41,11 +41,12 @@ routes! {
     servers::get: ;
     servers::players: ;
     servers::change: NotAllowed NameTaken Conflict InvalidValue;
-    servers::delete: InsufficientCredits NotAllowed Deleting NoHost Conflict;
-    servers::start: InsufficientCredits NotAllowed Deleting NoHost Conflict;
-    servers::stop: InsufficientCredits NotAllowed Deleting NoHost Conflict;
-    servers::wake: InsufficientCredits NotAllowed Deleting NoHost Conflict;
-    servers::restart: InsufficientCredits NotAllowed Deleting NoHost UnfitSettings Conflict;
+    power::delete: InsufficientCredits NotAllowed Deleting NoHost Conflict;
+    power::start: InsufficientCredits NotAllowed Deleting NoHost Conflict;
+    power::stop: InsufficientCredits NotAllowed Deleting NoHost Conflict Gate TooManySchedules InvalidValue;
+    power::restart: InsufficientCredits NotAllowed Deleting NoHost UnfitSettings Conflict Gate TooManySchedules
+        InvalidValue;
+    power::wake: InsufficientCredits NotAllowed Deleting NoHost Conflict;
     actions::begin: NotFound TooManyActions Conflict InvalidValue;
     actions::get: ;
     actions::cancel: NotAllowed;
@@ -76,6 +77,7 @@ routes! {
     schedules::runs: ;
     schedules::run: ;
     schedules::cancel_run: RunEnded;
+    schedules::postpone_run: NothingAhead OutcomeUnknown InvalidValue;
 
     users::me: ;
     users::stats: ;

@@ -5,38 +5,41 @@ mod steps;
 pub(crate) mod templates;
 
 use actix_web::{
-    HttpRequest, HttpResponse,
+    HttpRequest, HttpResponse, HttpResponseBuilder,
     web::{Data, Json, Query},
 };
-use agis_base::{InvalidLabel, Reach, ScheduleId, ServerId, Timestamp};
+use agis_base::{InvalidLabel, InvalidSpan, Reach, ScheduleId, ServerId, Span, Timestamp};
 use agis_scheduler::{
-    FiringId, Kind, MissedRunPolicy, NewSchedule, Run, RunState, RunWithSteps, ScheduleChange, Target, Timing, Trigger,
-    TriggerChange,
+    FiringId, Kind, MissedRunPolicy, NewSchedule, Run, RunState, RunWithSteps, Schedule, ScheduleChange, Target,
+    Timing, Trigger, TriggerChange,
     chain::StepState,
-    service::RunNow,
+    service::{Cancelled, RunNow},
     store::{self, RunsQuery},
+    work::{called_off, postponed},
 };
-use agis_servers::{Permission, ServersError};
+use agis_servers::{Origin, Permission, ServersError};
 use chrono::{Datelike, SecondsFormat};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-pub(crate) use self::shapes::SchedulesQuery;
 use self::shapes::{
-    ChangeSchedule, CreateSchedule, PreviewDto, PreviewSchedule, RunDto, ScheduleDto, ScheduleRunsQuery,
-    ServerSchedulesQuery, UTC, YEARS,
+    ChangeSchedule, CreateSchedule, PreviewDto, PreviewSchedule, RunDto, ScheduleRunsQuery, ServerSchedulesQuery, UTC,
+    YEARS,
 };
+pub(crate) use self::shapes::{ScheduleDto, SchedulesQuery};
 use self::steps::{Parts, RunWithStepsDto};
 use crate::{
     actions,
-    auth::{Caller, Here, May, ReadSchedules, ReadSchedulesOfServer, Somewhere, WriteSchedules},
+    auth::{
+        Caller, Here, May, ReadSchedules, ReadSchedulesOfServer, ReadServers, Somewhere, WriteSchedules, WriteServers,
+    },
     body::Body,
     idempotency::Asking,
     operations::OperationDto,
     page::{self, List, word, yes_or_no},
     path::{Id, Slot},
+    power::act,
     problem::Problem,
-    servers::act,
     services::Services,
 };
 
@@ -57,9 +60,12 @@ pub(crate) async fn create(
     let target = target(&caller, &body)?;
     let trigger = trigger(body.cron_expression.as_deref(), body.timezone.as_deref(), body.at.as_deref())?;
     let CreateSchedule { action, steps, finally, when, overlap, .. } = body;
-    let work = Parts { action, steps, finally, when, overlap }.work(None)?;
+    let work = Parts { action, steps, finally, when: when.map(Some), overlap }.work()?;
     let work = work.ok_or_else(|| Problem::invalid_value("action", "is needed, or `steps` for more than one"))?;
     let server = target.server();
+    if work.commands() {
+        caller.needs::<WriteServers>(|reach| target.is_within(reach))?;
+    }
     let new = NewSchedule {
         target,
         owner: caller.user().clone(),
@@ -71,10 +77,14 @@ pub(crate) async fn create(
     if let Some(server) = server {
         services.servers.allowed(caller.user(), server, Permission::Schedule).await?;
     }
-    let schedule = services.schedules.create(new, asking.once()).await?;
-    Ok(HttpResponse::Created()
+    Ok(made(services.schedules.create(new, asking.once()).await?))
+}
+
+/// Answers with a schedule that was made.
+pub(crate) fn made(schedule: Schedule) -> HttpResponse {
+    HttpResponse::Created()
         .insert_header(("Location", format!("/api/v1/schedules/{}", schedule.id)))
-        .json(ScheduleDto::from(schedule)))
+        .json(ScheduleDto::from(schedule))
 }
 
 /// List your schedules
@@ -167,10 +177,17 @@ pub(crate) async fn change(
     if at.is_some() && body.cron_expression.is_some() {
         return Err(Problem::invalid_value("at", ONE_TRIGGER));
     }
+    if at.is_some() && body.timezone.is_some() {
+        return Err(Problem::invalid_value("timezone", OWN_OFFSET));
+    }
     let ChangeSchedule { action, steps, finally, when, overlap, .. } = body;
-    let today = services.schedules.get(caller.user(), caller.reach(), id).await?;
+    let work = Parts { action, steps, finally, when, overlap }.change()?;
+    if work.commands() {
+        let schedule = services.schedules.get(caller.user(), caller.reach(), id).await?;
+        caller.needs::<WriteServers>(|reach| schedule.target.is_within(reach))?;
+    }
     let change = ScheduleChange {
-        work: Parts { action, steps, finally, when, overlap }.work(Some(&today.work))?,
+        work,
         trigger: TriggerChange { cron_expression: body.cron_expression, timezone: body.timezone, at },
         enabled: body.enabled,
         missed_run_policy: body.missed_run_policy.as_deref().map(policy).transpose()?,
@@ -211,7 +228,13 @@ pub(crate) async fn run_now(
     http: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let schedule = services.schedules.get(caller.user(), caller.reach(), id).await?;
+    if schedule.work.commands() {
+        caller.needs::<WriteServers>(|reach| schedule.target.is_within(reach))?;
+    }
     if schedule.kind().action().is_none() {
+        if let Some(server) = schedule.target.server() {
+            services.servers.allowed(caller.user(), server, Permission::Schedule).await?;
+        }
         asking.venture(&services.idempotency, id.0).await?;
     }
     match services.schedules.run_now(caller.user(), caller.reach(), id).await? {
@@ -280,7 +303,8 @@ pub(crate) async fn run(
 
 /// Cancel a run
 ///
-/// Ends a run with steps, and its announced restart with it. An operation that has begun goes on.
+/// Ends a run with steps, and its announced restart with it. An operation that has begun goes on. The slot in `next_run` of a
+/// schedule skips that run: it never begins, and the one behind it becomes the next.
 #[utoipa::path(
     post, path = "/api/v1/schedules/{id}/runs/{slot}/cancel", operation_id = "cancelScheduleRun", tag = "schedules",
     params(("slot" = String, Path, format = DateTime, description = "The slot of the run, as the list writes it.")),
@@ -292,12 +316,76 @@ pub(crate) async fn cancel_run(
     Id(schedule): Id<ScheduleId>,
     Slot(slot): Slot,
 ) -> Result<HttpResponse, Problem> {
-    let run = services.schedules.cancel(caller.user(), caller.reach(), FiringId { schedule, slot }).await?;
-    let location = format!("/api/v1/schedules/{schedule}/runs/{}", Cursor(slot));
-    let mut answer = HttpResponse::Accepted();
-    Ok(answer
-        .insert_header(("Location", location))
-        .json(shown(run, &caller, caller.reach(), schedule, &services).await?))
+    let id = FiringId { schedule, slot };
+    let Cancelled { run, announced } = services.schedules.cancel(caller.user(), caller.reach(), id).await?;
+    if let Some(action) = announced {
+        tell_players(&caller, &services, id, &called_off(action)).await?;
+    }
+    followed(HttpResponse::Accepted(), run, &caller, caller.reach(), id, &services).await
+}
+
+/// Postpone a run
+///
+/// Puts off the stop or the restart that a run has ahead: the wait before it takes this much longer. Players are told, and the
+/// channel of the server's announcements.
+#[utoipa::path(
+    post, path = "/api/v1/schedules/{id}/runs/{slot}/postpone", operation_id = "postponeScheduleRun", tag = "schedules",
+    params(("slot" = String, Path, format = DateTime, description = "The slot of the run, as the list writes it.")),
+    request_body = PostponeRun,
+    responses((status = 200, description = "The run, with its longer wait.", body = RunWithStepsDto)),
+)]
+pub(crate) async fn postpone_run(
+    caller: May<WriteSchedules, Somewhere>,
+    services: Data<Services>,
+    Id(schedule): Id<ScheduleId>,
+    Slot(slot): Slot,
+    asking: Asking,
+    body: Body<PostponeRun>,
+) -> Result<HttpResponse, Problem> {
+    let by: Result<Span, InvalidSpan> = body.0.by.parse();
+    let by = by.map_err(|error| Problem::invalid_value("by", error.to_string()))?;
+    let id = FiringId { schedule, slot };
+    services.schedules.run(caller.user(), caller.reach(), id).await?;
+    asking.venture(&services.idempotency, schedule.0).await?;
+    let ahead = services.schedules.postpone(caller.user(), caller.reach(), id, by, true).await;
+    if ahead.is_err() {
+        asking.withdraw(&services.idempotency).await;
+    }
+    let ahead = ahead?;
+    tell_players(&caller, &services, id, &postponed(ahead.action, by)).await?;
+    let run = services.schedules.run(caller.user(), caller.reach(), id).await?;
+    followed(HttpResponse::Ok(), run, &caller, caller.reach(), id, &services).await
+}
+
+/// How long a run is put off.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(examples(json!({ "by": "15m" })))]
+pub(crate) struct PostponeRun {
+    /// A time in whole seconds from 1 s to 24 h, such as `90s`, `15m` or `1h`.
+    #[schema(max_length = 40)]
+    by: String,
+}
+
+/// Tells the players of a run's server something.
+async fn tell_players(caller: &Caller, services: &Services, id: FiringId, text: &str) -> Result<(), Problem> {
+    let (_, server) = services.schedules.announced(id).await?;
+    services.servers.tell_players(caller.user(), server, Origin::Rest, text).await;
+    Ok(())
+}
+
+/// Answers with a run, and its address.
+async fn followed(
+    mut answer: HttpResponseBuilder,
+    run: RunWithSteps,
+    caller: &Caller,
+    reach: &Reach,
+    id: FiringId,
+    services: &Services,
+) -> Result<HttpResponse, Problem> {
+    let location = format!("/api/v1/schedules/{}/runs/{}", id.schedule, Cursor(id.slot));
+    let run = shown(run, caller, reach, id.schedule, services).await?;
+    Ok(answer.insert_header(("Location", location)).json(run))
 }
 
 /// Leaves out of a run what the caller may not read.
@@ -308,13 +396,15 @@ async fn shown(
     schedule: ScheduleId,
     services: &Services,
 ) -> Result<RunWithStepsDto, Problem> {
+    let quotes = quotes(&run.run) || run.steps.iter().any(|step| step.state == StepState::Failed);
     let server = match run.run.server {
-        None if quotes(&run.run) => quoted(caller, reach, services, schedule).await?,
+        None if quotes => quoted(caller, reach, services, schedule).await?,
         server => server,
     };
-    if quotes(&run.run) && !reads_console(caller, services, server).await? {
+    if quotes && !reads_console(caller, services, server).await? {
         let failed = run.steps.iter_mut().filter(|step| step.state == StepState::Failed).map(|step| &mut step.reason);
-        failed.chain([&mut run.run.reason]).for_each(|reason| *reason = Some("failed".to_owned()));
+        let own = [&mut run.run].into_iter().filter(|run| self::quotes(run)).map(|run| &mut run.reason);
+        failed.chain(own).for_each(|reason| *reason = Some("failed".to_owned()));
     }
     for part in run.parts.iter_mut().filter(|part| part.state == RunState::Failed) {
         if !reads_console(caller, services, Some(part.server)).await? {
@@ -343,6 +433,9 @@ async fn quoted(
 /// shared with them.
 async fn reads_console(caller: &Caller, services: &Services, server: Option<ServerId>) -> Result<bool, Problem> {
     let Some(server) = server else { return Ok(true) };
+    if caller.needs::<ReadServers>(|reach| reach.covers(server)).is_err() {
+        return Ok(false);
+    }
     match services.servers.allowed(caller.user(), server, Permission::Read).await {
         Ok(_) => Ok(true),
         Err(ServersError::NotFound(_) | ServersError::NotAllowed) => Ok(false),
@@ -369,10 +462,11 @@ pub(crate) async fn preview(
     // RFC 3339 writes a year with four digits.
     runs.retain(|at| YEARS.contains(&at.year()));
     let PreviewSchedule { steps, finally, .. } = body;
-    let work = Parts { action: None, steps, finally, when: None, overlap: None }.work(None)?;
+    let work = Parts { action: None, steps, finally, when: None, overlap: None }.work()?;
     Ok(Json(PreviewDto::new(&timing, runs, work.as_ref())))
 }
 
+const OWN_OFFSET: &str = "is for `cron_expression`: the instant in `at` carries its own offset";
 const ONE_TRIGGER: &str = "is for a schedule that runs once; send `at` or `cron_expression`";
 
 fn target(caller: &May<WriteSchedules, Somewhere>, body: &CreateSchedule) -> Result<Target, Problem> {
@@ -400,6 +494,7 @@ fn trigger(cron: Option<&str>, zone: Option<&str>, at: Option<&str>) -> Result<T
     match (cron, at) {
         (Some(_), Some(_)) => Err(Problem::invalid_value("at", ONE_TRIGGER)),
         (Some(cron), None) => Ok(Trigger::Cron(Timing::parse(cron, zone.unwrap_or(UTC))?)),
+        (None, Some(_)) if zone.is_some() => Err(Problem::invalid_value("timezone", OWN_OFFSET)),
         (None, Some(at)) => Ok(Trigger::At(shapes::instant("at", at)?)),
         (None, None) => {
             Err(Problem::invalid_value("cron_expression", "is needed, or `at` for a schedule that runs once"))

@@ -3,16 +3,15 @@
 use std::collections::BTreeMap;
 
 use actix_web::{
-    HttpRequest, HttpResponse,
+    HttpResponse,
     web::{Data, Json, Query},
 };
 use agis_base::{ServerId, Timestamp, UserId};
 use agis_servers::{
-    Access, Action, Label, NewServer, Origin, Permission, Request, Server, ServerChange, Servers, Status,
+    Access, Label, NewServer, Permission, Server, ServerChange, Servers, Status,
     game::Protocol,
     host::{Abilities, Endpoint, OpenPort},
     label,
-    operation::Identity,
     players::{Measured, Players},
     store::{Page, ServerFilter},
 };
@@ -22,14 +21,12 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::{
-    auth::{Caller, Here, May, ReadServers, Somewhere, WriteServers},
+    auth::{Here, May, ReadServers, Somewhere, WriteServers},
     body::{Body, nullable},
-    current,
     holds::HoldDto,
     hosts::InabilityDto,
-    idempotency::{self, Asking},
+    idempotency::Asking,
     idle::{ChangeIdle, IdleDto},
-    operations::OperationDto,
     page::{self, List, list_query, text, word, yes_or_no},
     problem::Problem,
     restarts::{ChangeRestartPolicy, RestartDto, RestartPolicyDto},
@@ -399,66 +396,4 @@ pub(crate) async fn change(
     let change = ServerChange { name, description, is_public, labels, restart_choice, idle };
     let server = services.servers.change(caller.user(), caller.server(), change).await?;
     Ok(Json(changed(&services, server).await))
-}
-
-macro_rules! actions {
-    ($($(#[$doc:meta])+ $method:ident $path:literal $operation:literal $handler:ident: $action:ident)+) => {
-        $($(#[$doc])+
-        #[utoipa::path(
-            $method, path = $path, operation_id = $operation, tag = "servers",
-            responses((status = 202, description = "The operation to follow.", body = OperationDto)),
-        )]
-        pub(crate) async fn $handler(
-            caller: May<WriteServers, Here>,
-            services: Data<Services>,
-            http: HttpRequest,
-        ) -> Result<HttpResponse, Problem> {
-            act(&caller, &services, &http, caller.server(), Action::$action).await
-        })+
-    };
-}
-actions! {
-    /// Start a server
-    ///
-    /// A running server keeps running.
-    post "/api/v1/servers/{id}/start" "startServer" start: Start
-
-    /// Stop a server
-    ///
-    /// The game gets time to save its world. A start in progress is cancelled.
-    post "/api/v1/servers/{id}/stop" "stopServer" stop: Stop
-
-    /// Restart a server
-    ///
-    /// A stopped server is started.
-    post "/api/v1/servers/{id}/restart" "restartServer" restart: Restart
-
-    /// Wake a server
-    ///
-    /// Starts a server that sleeps since nobody played, or that is stopped for another reason. A running server keeps running.
-    /// Needs the permission `start`.
-    post "/api/v1/servers/{id}/wake" "wakeServer" wake: Start
-
-    /// Delete a server
-    ///
-    /// Stops the server first, and disables its schedules. Its world is kept for seven days.
-    delete "/api/v1/servers/{id}" "deleteServer" delete: Delete
-}
-
-/// Requests an operation for the caller, and answers 202 with the operation to follow.
-pub(crate) async fn act(
-    caller: &Caller,
-    services: &Services,
-    http: &HttpRequest,
-    server: ServerId,
-    action: Action,
-) -> Result<HttpResponse, Problem> {
-    let identity = idempotency::key(http, caller.user())?.map_or(Identity::None, |key| Identity::Key(key.to_string()));
-    let actor = caller.user().clone();
-    let trace = current::trace();
-    let request = Request { server, action, origin: Origin::Rest, actor, channel: None, identity, trace };
-    let operation = services.servers.request(request).await?;
-    Ok(HttpResponse::Accepted()
-        .insert_header(("Location", format!("/api/v1/operations/{}", operation.id)))
-        .json(OperationDto::from(operation)))
 }

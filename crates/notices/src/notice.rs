@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use agis_base::{ChannelId, OperationId, ServerId, Timestamp, UserId, words};
+use agis_base::{ChannelId, OperationId, ScheduleId, ServerId, Timestamp, UserId, words};
 
 /// Maximum length of a stored reason, in characters.
 pub const REASON_MAX: usize = 500;
@@ -39,6 +39,10 @@ words! {
         CreditsOut = "credits_out",
         /// A running server is stopped because nobody plays.
         ServerIdle = "server_idle",
+        /// A run is about to stop or to restart a server. It is for the server's channel, not for its owner alone.
+        PowerAnnounced = "power_announced",
+        /// A run of a schedule failed at something that was no operation.
+        RunFailed = "run_failed",
     }
 }
 
@@ -63,8 +67,23 @@ pub struct Notice {
     pub reason: String,
     /// Operation of the event; `None` if there is none.
     pub operation: Option<OperationId>,
+    /// Run that is about to act; `None` unless the kind is [`Kind::PowerAnnounced`].
+    pub announced: Option<Announced>,
     /// Number of claims, including this one.
     pub attempts: u32,
     /// Time of the event.
     pub created_at: Timestamp,
+}
+
+/// Run that is about to stop or to restart a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Announced {
+    /// Schedule of the run.
+    pub schedule: ScheduleId,
+    /// Slot of the run.
+    pub slot: Timestamp,
+    /// Time of the stop or the restart.
+    pub at: Timestamp,
+    /// Time of the schedule's next run; `None` if there is none.
+    pub next: Option<Timestamp>,
 }

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use agis_base::{OperationId, Timestamp, words};
+use agis_base::{OperationId, Span, Timestamp, words};
 use chrono::TimeDelta;
 
 use crate::{
-    firing::RunState,
+    firing::{RunState, SCHEDULE_CHANGED},
+    schedule::Action,
     store::End,
-    work::{Awaited, Deed, OnError, PlannedStep, PlayersAre, ServerIs, When},
+    work::{Awaited, Deed, OnError, PlannedStep, PlayersAre, ServerIs, WAIT_MAX, When},
 };
 
 /// Time between two looks at a state that a step, or a run, waits for.
@@ -16,6 +17,9 @@ pub const LOOK: Duration = Duration::from_secs(5);
 
 /// Reason of a run that did not begin: an earlier one of its schedule had not ended.
 pub const OVERLAP: &str = "overlap";
+
+/// Reason of a run that did not begin: its server should not run.
+pub const SERVER_STOPPED: &str = "server_stopped";
 
 words! {
     /// State of a step of a run.
@@ -46,6 +50,8 @@ words! {
         Cancel = "cancel",
         /// The next run of its schedule took its place.
         Replaced = "replaced",
+        /// Its schedule was disabled, or got other times, before it began.
+        Changed = "changed",
     }
 }
 
@@ -58,6 +64,7 @@ impl EndedBy {
             Self::Hold => "ended_by_hold",
             Self::Cancel => "cancelled",
             Self::Replaced => "replaced",
+            Self::Changed => SCHEDULE_CHANGED,
         }
     }
 }
@@ -77,6 +84,28 @@ pub struct StepRun {
     pub started_at: Option<Timestamp>,
     /// Time at which it ended.
     pub ended_at: Option<Timestamp>,
+    /// Time by which people have lengthened it, if it is a wait.
+    pub postponed: Span,
+}
+
+impl StepRun {
+    /// Creates a step that has not begun, with the id of what it will do.
+    pub fn planned(step: PlannedStep) -> Self {
+        Self {
+            step,
+            state: StepState::Waiting,
+            reason: None,
+            operation: Some(OperationId::new()),
+            started_at: None,
+            ended_at: None,
+            postponed: Span::ZERO,
+        }
+    }
+
+    /// Returns whether it has not ended.
+    fn is_open(&self) -> bool {
+        matches!(self.state, StepState::Waiting | StepState::Running)
+    }
 }
 
 /// Server as a run sees it.
@@ -121,7 +150,7 @@ pub enum Gate {
 /// Decides whether a run begins that was due at `slot`.
 pub fn gate(when: When, facts: Facts, slot: Timestamp, now: Timestamp) -> Gate {
     let is_wrong = match when.server {
-        ServerIs::Running => (!facts.should_run).then_some("server_stopped"),
+        ServerIs::Running => (!facts.should_run).then_some(SERVER_STOPPED),
         ServerIs::Stopped => facts.should_run.then_some("server_running"),
         ServerIs::Any => None,
     };
@@ -174,7 +203,9 @@ pub fn next(steps: &[StepRun], ended_by: Option<EndedBy>) -> Next {
         Some(place) => {
             let StepRun { step, reason, .. } = &steps[place];
             let why = reason.as_deref().unwrap_or("failed");
-            let reason = format!("step {} ({}): {why}", place + 1, step.deed.name());
+            let list = if step.finally { "finally " } else { "" };
+            let number = if step.number == 0 { place + 1 } else { step.number.into() };
+            let reason = format!("{list}step {number} ({}): {why}", step.deed.name());
             Next::End(End { state: RunState::Failed, reason: Some(reason) })
         }
     }
@@ -187,15 +218,16 @@ pub enum Progress {
     Goes(Duration),
     /// The step ended.
     Ended(StepState, Option<String>),
+    /// The run ends, since its server should not run: a restart would start it.
+    Spares,
 }
 
 /// Looks at a step that waits, for a time or a state; `None` if the step does something.
 pub fn wait(step: &StepRun, facts: Facts, now: Timestamp) -> Option<Progress> {
     let since = step.started_at.unwrap_or(now);
-    let left =
-        |time: agis_base::Span| (since + delta(time.duration()) - now).to_std().ok().filter(|left| !left.is_zero());
+    let left = |time: Span| (since + delta(time.duration()) - now).to_std().ok().filter(|left| !left.is_zero());
     match step.step.deed {
-        Deed::Wait(time) => Some(match left(time) {
+        Deed::Wait(time) => Some(match left(time + step.postponed) {
             Some(left) => Progress::Goes(left),
             None => Progress::Ended(StepState::Succeeded, None),
         }),
@@ -210,6 +242,57 @@ pub fn wait(step: &StepRun, facts: Facts, now: Timestamp) -> Option<Progress> {
         }),
         Deed::Say(_) | Deed::Command(_) | Deed::Power { .. } => None,
     }
+}
+
+/// Action that is ahead of a run, and the time at which it follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ahead {
+    /// The action.
+    pub action: Action,
+    /// Time at which it follows.
+    pub at: Timestamp,
+    /// Place of the wait that ends next, or now; `None` if the action follows at once.
+    pub wait: Option<usize>,
+}
+
+/// Returns the action that only waits of a known length separate from now.
+pub fn ahead(steps: &[StepRun], now: Timestamp) -> Option<Ahead> {
+    let (mut at, mut wait) = (now, None);
+    for (place, run) in steps.iter().enumerate().filter(|(_, run)| run.is_open()) {
+        match run.step.deed {
+            Deed::Power { action, .. } => {
+                return (run.state == StepState::Waiting).then_some(Ahead { action, at, wait });
+            }
+            Deed::Wait(time) => {
+                // The first open step alone may have begun.
+                at = run.started_at.unwrap_or(at) + delta((time + run.postponed).duration());
+                wait = wait.or(Some(place));
+            }
+            Deed::WaitUntil { .. } => return None,
+            Deed::Say(_) | Deed::Command(_) => {}
+        }
+    }
+    None
+}
+
+/// Returns the action that is put off if the next wait of a run takes this much longer, with its new time. `None` if no
+/// wait is ahead of an action, or if it would be longer than [`WAIT_MAX`].
+pub fn postponed(steps: &[StepRun], by: Span, now: Timestamp) -> Option<Ahead> {
+    let ahead = ahead(steps, now)?;
+    let run = &steps[ahead.wait?];
+    let Deed::Wait(time) = run.step.deed else { return None };
+    let fits = (time + run.postponed + by).duration() <= WAIT_MAX;
+    fits.then_some(Ahead { at: ahead.at + delta(by.duration()), ..ahead })
+}
+
+/// Returns the action of a run that was announced to the players and has not begun.
+pub fn announced(steps: &[StepRun]) -> Option<Action> {
+    let next = steps.iter().position(|run| matches!(run.step.deed, Deed::Power { .. }) && run.is_open())?;
+    let since = steps[..next].iter().rposition(|run| matches!(run.step.deed, Deed::Power { .. }));
+    let before = &steps[since.map_or(0, |place| place + 1)..next];
+    let was_said = |run: &StepRun| matches!(run.step.deed, Deed::Say(_)) && run.state == StepState::Succeeded;
+    let Deed::Power { action, .. } = steps[next].step.deed else { return None };
+    (steps[next].state == StepState::Waiting && before.iter().any(was_said)).then_some(action)
 }
 
 fn delta(time: Duration) -> TimeDelta {

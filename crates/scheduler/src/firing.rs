@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use agis_base::{OperationId, ScheduleId, ServerId, Timestamp, UserId, words};
+use agis_base::{OperationId, ScheduleId, ServerId, Span, Timestamp, UserId, words};
 use chrono::{NaiveDateTime, TimeDelta};
 
 use crate::{
@@ -130,6 +130,7 @@ impl Run {
             operation: self.operation,
             started_at: self.operation.map(|_| self.slot + self.lateness),
             ended_at: self.ended_at,
+            postponed: Span::ZERO,
         }
     }
 }
@@ -211,6 +212,11 @@ impl PlannedRun {
     fn due(slot: Slot, policy: MissedRunPolicy, now: Timestamp) -> Self {
         let runs = now - slot.at <= LATE || policy == MissedRunPolicy::RunOnce;
         Self::new(slot, if runs { RunState::Pending } else { RunState::Missed })
+    }
+
+    /// Plans a slot that a person, for this reason, lets pass.
+    pub fn skipped(at: Timestamp, reason: &'static str) -> Self {
+        Self { reason: Some(reason), ..Self::new(Slot { at, local: vec![] }, RunState::Skipped) }
     }
 
     fn new(slot: Slot, state: RunState) -> Self {

@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use crate::{
     cron::{CronError, CronExpression},
-    work::{Kind, Work},
+    work::{Deed, InvalidWork, Kind, Step, Warning, Work, WorkChange},
     zone::Zone,
 };
 
@@ -211,6 +211,13 @@ impl Schedule {
 
     /// Returns warnings about meanings that the author may not intend.
     pub fn warnings(&self) -> Vec<String> {
+        let acts_later = self.work.planned().iter().any(|step| step.announces).then(|| {
+            "The warnings begin at these times, and the stop or the restart follows when they are over.".to_owned()
+        });
+        acts_later.into_iter().chain(self.timing_warnings()).collect()
+    }
+
+    fn timing_warnings(&self) -> Vec<String> {
         self.trigger().ok().and_then(|trigger| Some(trigger.timing()?.warnings())).unwrap_or_default()
     }
 
@@ -226,15 +233,20 @@ impl Schedule {
         }
     }
 
+    /// Returns whether it takes one of the places of its server and its maker: not if it was to fire once, and has.
+    pub fn counts(&self) -> bool {
+        self.at.is_none() || self.enabled || self.last_run.is_none()
+    }
+
     /// Returns the schedule after a change. If the trigger changes or the schedule is enabled again, `next_run` is
     /// computed anew from `now`, so time spent disabled is not missed.
     ///
     /// # Errors
     /// Fails if the new trigger cannot be used or never fires.
-    pub fn changed(&self, change: &ScheduleChange, now: Timestamp) -> Result<Self, TimingError> {
+    pub fn changed(&self, change: &ScheduleChange, now: Timestamp) -> Result<Self, InvalidChange> {
         let mut next = self.clone();
-        if let Some(work) = &change.work {
-            next.work.clone_from(work);
+        if change.work != WorkChange::default() {
+            next.work = change.work.apply(&self.work)?;
         }
         if let Some(policy) = change.missed_run_policy {
             next.missed_run_policy = policy;
@@ -246,7 +258,8 @@ impl Schedule {
                     (next.at, next.cron_expression) = (None, Some(expression.clone()));
                 }
                 if let Some(timezone) = timezone {
-                    next.timezone.clone_from(timezone);
+                    next.timezone =
+                        Zone::named(timezone).ok_or_else(|| TimingError::Zone(timezone.clone()))?.name().to_owned();
                 }
             }
         }
@@ -270,6 +283,17 @@ impl Schedule {
     }
 }
 
+/// Reason why a schedule was not changed.
+#[derive(Debug, Error)]
+pub enum InvalidChange {
+    /// The timing cannot be used.
+    #[error(transparent)]
+    Timing(#[from] TimingError),
+    /// The work breaks a rule.
+    #[error(transparent)]
+    Work(#[from] InvalidWork),
+}
+
 /// A schedule that does not exist yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewSchedule {
@@ -288,6 +312,19 @@ pub struct NewSchedule {
 }
 
 impl NewSchedule {
+    /// Creates the schedule that warns of an action, and does it, once and from now on.
+    pub fn announced(server: ServerId, owner: UserId, action: Action, warning: Warning, now: Timestamp) -> Self {
+        let deed = Deed::Power { action, warning: Some(warning) };
+        Self {
+            target: Target::Server(server),
+            owner,
+            work: Work::steps(vec![Step::new(deed)]),
+            trigger: Trigger::At(now),
+            enabled: true,
+            missed_run_policy: MissedRunPolicy::Skip,
+        }
+    }
+
     /// See [`Schedule::kind`].
     pub fn kind(&self) -> Kind {
         kind(&self.work, &self.target, matches!(self.trigger, Trigger::At(_)))
@@ -317,7 +354,7 @@ pub struct TriggerChange {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ScheduleChange {
     /// New work.
-    pub work: Option<Work>,
+    pub work: WorkChange,
     /// New cause of its runs.
     pub trigger: TriggerChange,
     /// Whether the schedule fires from now on.

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use agis_base::{Once, Reach, ScheduleId, ServerId, StoreError, Timestamp, UserId};
+use agis_base::{Once, Reach, ScheduleId, ServerId, Span, StoreError, Timestamp, UserId};
 use thiserror::Error;
 
 use crate::{
-    chain::{self, Gate},
+    chain::{self, Ahead, Gate},
     firing::{FiringId, Run, RunWithSteps},
     schedule::{Action, NewSchedule, Schedule, ScheduleChange, Timing, TimingError},
     store::{Limits, Query, RunsQuery, ScheduleStore, WriteError},
-    work::{InvalidWork, Kind, Overlap},
+    work::{InvalidWork, Kind, Overlap, WAIT_MAX, WAIT_RULE},
 };
 
 /// Applies the rules about schedules. Transports check first whether the user may act on the server; every firing
@@ -45,6 +45,9 @@ pub enum SchedulesError {
     /// The run has ended, or is one operation, which is followed and stopped as such.
     #[error("this run has ended, or has no steps: stop its server instead")]
     NotCancellable,
+    /// The run has no wait ahead of a stop or a restart.
+    #[error("this run has no wait of less than a day ahead of a stop or a restart, so nothing can be put off")]
+    NotPostponable,
     /// The schedule has no run with this slot.
     #[error("this schedule has no run of this time; its list of runs says which there are")]
     NoRun,
@@ -68,16 +71,29 @@ pub enum RunNow {
     Run(FiringId),
 }
 
+/// Run that ends, or was skipped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cancelled {
+    /// The run.
+    pub run: RunWithSteps,
+    /// Action that its players expect, and that does not follow.
+    pub announced: Option<Action>,
+}
+
+/// Reason of a run that did not begin: somebody holds its server.
+pub const HELD: &str = "held";
+
 /// Describes the reason of a run that was turned away, for people.
 pub fn why(reason: &str) -> &str {
     match reason {
-        "server_stopped" => "its server was stopped, and it acts only on one that should run",
+        chain::SERVER_STOPPED => "its server was stopped, and it acts only on one that should run",
         "server_running" => "its server should run, and it acts only on one that is stopped",
         "players_online" => "people play",
         "players_unknown" => "nobody knows whether people play",
         chain::OVERLAP => "an earlier run has not ended",
         "no_servers" => "no server of yours carries its label",
         "too_many_servers" => "more servers carry its label than it acts on at a time; divide them by other labels",
+        HELD => "somebody holds its server",
         other => other,
     }
 }
@@ -128,12 +144,11 @@ impl Schedules {
     ) -> Result<Schedule, SchedulesError> {
         // A schedule never moves to another server, so it stays within reach.
         let schedule = self.get(caller, reach, id).await?;
-        change.work.as_ref().map_or(Ok(()), |work| work.check())?;
         let disables = ScheduleChange { enabled: Some(false), ..ScheduleChange::default() };
         if schedule.owner != *caller && *change != disables {
             return Err(SchedulesError::NotAllowed);
         }
-        let changed = self.store.change(caller, id, change).await.map_err(|error| self.refused(error))?;
+        let changed = self.store.change(caller, id, change, self.limits).await.map_err(|error| self.refused(error))?;
         changed.ok_or(SchedulesError::NotFound)
     }
 
@@ -182,21 +197,59 @@ impl Schedules {
         }
         match (schedule.kind().action(), schedule.target.server()) {
             (Some(action), Some(server)) => Ok(RunNow::Action(server, action)),
+            _ if outlook.is_held => Err(SchedulesError::Gate(HELD)),
             _ if outlook.is_busy && schedule.work.overlap == Overlap::Skip => Err(SchedulesError::Gate(chain::OVERLAP)),
             _ => self.store.fire(id).await?.map(RunNow::Run).ok_or(SchedulesError::NotFound),
         }
     }
 
-    /// Ends a run with steps. The step that it is at goes on where it cannot be undone: an operation that has begun.
+    /// Ends a run with steps. The step that it is at goes on where it cannot be undone: an operation that has begun. The next
+    /// run of a schedule is skipped, and the one behind it becomes the next.
     ///
     /// # Errors
     /// Fails if there is no such schedule, or no such run that has not ended.
-    pub async fn cancel(&self, caller: &UserId, reach: &Reach, id: FiringId) -> Result<RunWithSteps, SchedulesError> {
-        self.run(caller, reach, id).await?;
+    pub async fn cancel(&self, caller: &UserId, reach: &Reach, id: FiringId) -> Result<Cancelled, SchedulesError> {
+        let schedule = self.get(caller, reach, id.schedule).await?;
+        if schedule.next_run == Some(id.slot) && self.store.skip(id).await? {
+            return Ok(Cancelled { run: self.run(caller, reach, id).await?, announced: None });
+        }
+        let announced = chain::announced(&self.run(caller, reach, id).await?.steps);
         if !self.store.cancel(id).await? {
             return Err(SchedulesError::NotCancellable);
         }
-        self.run(caller, reach, id).await
+        Ok(Cancelled { run: self.run(caller, reach, id).await?, announced })
+    }
+
+    /// Puts off the action that a run has ahead: the wait before it takes this much longer. `tell` announces the new time in
+    /// the server's channel.
+    ///
+    /// # Errors
+    /// Fails if there is no such schedule or run, if no wait is ahead of an action, or if it would take more than a day.
+    pub async fn postpone(
+        &self,
+        caller: &UserId,
+        reach: &Reach,
+        id: FiringId,
+        by: Span,
+        tell: bool,
+    ) -> Result<Ahead, SchedulesError> {
+        self.run(caller, reach, id).await?;
+        if by == Span::ZERO || by.duration() > WAIT_MAX {
+            return Err(InvalidWork { field: "by".to_owned(), rule: WAIT_RULE.to_owned() }.into());
+        }
+        self.store.postpone(id, by, tell).await?.ok_or(SchedulesError::NotPostponable)
+    }
+
+    /// Returns the schedule of a run, whoever made it, and the server of the run, for a caller who may act on that: a check
+    /// that is the transport's.
+    ///
+    /// # Errors
+    /// Fails with [`SchedulesError::NotFound`] if there is none.
+    pub async fn announced(&self, id: FiringId) -> Result<(Schedule, ServerId), SchedulesError> {
+        let schedule = self.store.any(id.schedule).await?.ok_or(SchedulesError::NotFound)?;
+        let run = self.store.run(id).await?.ok_or(SchedulesError::NoRun)?;
+        let server = run.run.server.or(schedule.target.server()).ok_or(SchedulesError::NoRun)?;
+        Ok((schedule, server))
     }
 
     /// Returns a run with its steps. A run of one action has one step.
@@ -224,6 +277,7 @@ impl Schedules {
     fn refused(&self, error: WriteError) -> SchedulesError {
         match error {
             WriteError::Timing(error) => SchedulesError::Timing(error),
+            WriteError::Work(error) => SchedulesError::Work(error),
             WriteError::TooMany => SchedulesError::TooMany(self.limits.per_server),
             WriteError::TooManyOfUser => SchedulesError::TooManyOfUser(self.limits.per_user),
             WriteError::NoServer => SchedulesError::NoServer,

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use agis_base::{Once, OperationId, Reach, ScheduleId, ServerId, StoreError, Timestamp, UserId};
+use agis_base::{Once, OperationId, Reach, ScheduleId, ServerId, Span, StoreError, Timestamp, UserId};
 use async_trait::async_trait;
 use thiserror::Error;
 
 use crate::{
-    chain::{EndedBy, Facts, StepRun, StepState},
+    chain::{Ahead, EndedBy, Facts, StepRun, StepState},
     firing::{Firing, FiringId, Run, RunState, RunWithSteps},
     schedule::{NewSchedule, Schedule, ScheduleChange, TimingError},
-    work::{Kind, PlannedStep, Work},
+    work::{InvalidWork, Kind, PlannedStep, Work},
 };
 
 /// Selects one page of a list of schedules, by id.
@@ -66,12 +66,14 @@ pub trait ScheduleStore: Send + Sync {
     async fn list(&self, query: &Query) -> Result<Vec<Schedule>, StoreError>;
 
     /// Changes a schedule by [`Schedule::changed`] with its row locked; `None` if the user has no such schedule. Due
-    /// slots that nobody would look at any more get their rows by [`crate::firing::give_up`].
+    /// slots that nobody would look at any more get their rows by [`crate::firing::give_up`], and runs with steps that have not
+    /// begun are ended. The numbers of schedules are checked if it takes a place again.
     async fn change(
         &self,
         user: &UserId,
         id: ScheduleId,
         change: &ScheduleChange,
+        limits: Limits,
     ) -> Result<Option<Schedule>, WriteError>;
 
     /// Removes a schedule and its history; `false` if the user has no such schedule.
@@ -90,6 +92,17 @@ pub trait ScheduleStore: Send + Sync {
     /// Ends a run with steps that has not ended; `false` if there is none.
     async fn cancel(&self, id: FiringId) -> Result<bool, StoreError>;
 
+    /// Returns a schedule of anybody.
+    async fn any(&self, id: ScheduleId) -> Result<Option<Schedule>, StoreError>;
+
+    /// Skips a run that is planned and not due, with a line in the history, and plans the next. `false` if the schedule has
+    /// no such run.
+    async fn skip(&self, id: FiringId) -> Result<bool, StoreError>;
+
+    /// Lengthens the wait before a run's next action by [`crate::chain::postponed`]. `tell` announces the new time in the
+    /// server's channel. `None` if that function has no answer, or the run has ended.
+    async fn postpone(&self, id: FiringId, by: Span, tell: bool) -> Result<Option<Ahead>, StoreError>;
+
     /// Returns a run with its steps.
     async fn run(&self, id: FiringId) -> Result<Option<RunWithSteps>, StoreError>;
 }
@@ -103,6 +116,8 @@ pub struct Outlook {
     pub now: Timestamp,
     /// Whether a run of the schedule has not ended.
     pub is_busy: bool,
+    /// Whether somebody holds the server.
+    pub is_held: bool,
 }
 
 /// Reason why a schedule was not written.
@@ -111,6 +126,9 @@ pub enum WriteError {
     /// The timing cannot be used.
     #[error(transparent)]
     Timing(#[from] TimingError),
+    /// The work breaks a rule.
+    #[error(transparent)]
+    Work(#[from] InvalidWork),
     /// The server has the maximum number of schedules.
     #[error("too many schedules of a server")]
     TooMany,
@@ -205,20 +223,12 @@ pub trait ChainStore: Send + Sync {
     /// Nobody else takes them for `lease`, unless an operation ends.
     async fn take_chains(&self, limit: u32, lease: Duration) -> Result<Vec<Chain>, StoreError>;
 
-    /// Begins a run, with the rows of these steps. `false` if it has begun or ended already, or if something was asked of
-    /// its server since it was taken.
-    async fn begin_chain(&self, chain: &Chain, steps: &[PlannedStep]) -> Result<bool, StoreError>;
+    /// Begins a run, with the rows of these steps, and returns them. `None` if it has begun or ended already, or if something
+    /// was asked of its server since it was taken.
+    async fn begin_chain(&self, chain: &Chain, steps: &[PlannedStep]) -> Result<Option<Vec<StepRun>>, StoreError>;
 
-    /// Changes a step that was in the state `from`. A step that begins or ends does so by the database's clock. `false`
-    /// if it was in another state, or its run has ended.
-    async fn mark_step(
-        &self,
-        id: FiringId,
-        place: usize,
-        from: StepState,
-        to: StepState,
-        reason: Option<&str>,
-    ) -> Result<bool, StoreError>;
+    /// Changes a step. It begins or ends by the database's clock. `false` if it is not as it was, or its run has ended.
+    async fn mark_step(&self, id: FiringId, mark: &Mark<'_>) -> Result<bool, StoreError>;
 
     /// Looks at a run again after this time.
     async fn look_again(&self, id: FiringId, after: Duration) -> Result<(), StoreError>;
@@ -246,6 +256,21 @@ pub trait ManyStore: Send + Sync {
 
     /// Ends a run that cannot go on, and its runs on the servers. `None` if it had ended before.
     async fn give_up_many(&self, id: FiringId, end: &End) -> Result<Option<(Kind, RunState)>, StoreError>;
+}
+
+/// Change of a step.
+#[derive(Debug, Clone)]
+pub struct Mark<'a> {
+    /// Place of the step.
+    pub place: usize,
+    /// Step as it was.
+    pub from: &'a StepRun,
+    /// New state.
+    pub to: StepState,
+    /// Reason of its end.
+    pub reason: Option<&'a str>,
+    /// Action that the server's channel in Discord hears of, if it has one.
+    pub announced: Option<Ahead>,
 }
 
 /// Run with steps, as the loop sees it.

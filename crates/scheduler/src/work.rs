@@ -1,8 +1,8 @@
 //! Work of a run: its steps, and the condition under which they begin.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
-use agis_base::{ChannelId, Span, Timestamp};
+use agis_base::{Span, Timestamp};
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -13,12 +13,14 @@ mod line;
 mod warning;
 
 pub use line::InvalidLine;
-pub use warning::{Warning, said_in};
+pub use warning::{Warning, called_off, postponed, said_in};
 
 /// Maximum number of steps, those under `finally` included.
 pub const STEPS_MAX: usize = 10;
-/// Maximum length of a text for players, in characters.
-pub const TEXT_MAX: usize = 300;
+/// Maximum number of steps that a run carries out, those of warnings included: each has a row.
+const PLANNED_MAX: usize = 50;
+/// Maximum length of a text for players, in characters: a game's chat cuts longer ones.
+pub const TEXT_MAX: usize = 200;
 /// Maximum length of a command, in characters.
 pub const COMMAND_MAX: usize = 1000;
 /// Longest wait of one step, and longest deferral of a run.
@@ -32,7 +34,7 @@ pub struct Work {
     /// Steps that follow however the others ended, unless a person ended the run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub finally: Vec<Step>,
-    /// Condition for the run to begin; `None` is [`When::usual`].
+    /// Condition for the run to begin; `None` is [`Work::usual`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when: Option<When>,
     /// Fate of a run that is due while an earlier one has not ended.
@@ -219,18 +221,61 @@ pub struct When {
     pub defer: Option<Span>,
 }
 
-impl When {
-    /// Returns the condition of work that names none. A restart or a stop leaves a server alone that should not run;
-    /// a chain that starts the server first may begin in any state.
-    pub fn usual(steps: &[Step]) -> Self {
-        let first = steps.iter().find_map(|step| match step.deed {
-            Deed::Power { action, .. } => Some(action),
-            _ => None,
-        });
-        match first {
-            Some(Action::Stop | Action::Restart) => Self { server: ServerIs::Running, ..Self::default() },
-            Some(Action::Start) | None => Self::default(),
+/// Condition as somebody asks for it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct WhenChange {
+    /// State that the server should be in; `None` is that of [`Work::usual`].
+    pub server: Option<ServerIs>,
+    /// Players on the server.
+    pub players: PlayersAre,
+    /// See [`When::defer`].
+    pub defer: Option<Span>,
+}
+
+/// Change of work; `None` leaves a part as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct WorkChange {
+    /// New steps.
+    pub steps: Option<Vec<Step>>,
+    /// New steps that follow in any case.
+    pub finally: Option<Vec<Step>>,
+    /// New condition; the inner `None` is [`Work::usual`].
+    pub when: Option<Option<WhenChange>>,
+    /// New fate of runs that overlap.
+    pub overlap: Option<Overlap>,
+}
+
+impl WorkChange {
+    /// Returns whether one of its steps types a command of its maker's choice.
+    pub fn commands(&self) -> bool {
+        self.steps.iter().chain(&self.finally).flatten().any(|step| matches!(step.deed, Deed::Command(_)))
+    }
+
+    /// Returns the work after the change.
+    ///
+    /// # Errors
+    /// Fails if that breaks a rule.
+    pub fn apply(&self, today: &Work) -> Result<Work, InvalidWork> {
+        let mut work = today.clone();
+        if let Some(steps) = &self.steps {
+            work.steps.clone_from(steps);
         }
+        if let Some(finally) = &self.finally {
+            work.finally.clone_from(finally);
+        }
+        if let Some(when) = self.when {
+            let usual = work.usual().server;
+            work.when = when.map(|WhenChange { server, players, defer }| When {
+                server: server.unwrap_or(usual),
+                players,
+                defer,
+            });
+        }
+        if let Some(overlap) = self.overlap {
+            work.overlap = overlap;
+        }
+        work.check()?;
+        Ok(work)
     }
 }
 
@@ -286,7 +331,25 @@ impl Work {
 
     /// Returns the condition for a run to begin.
     pub fn when(&self) -> When {
-        self.when.unwrap_or_else(|| When::usual(&self.steps))
+        self.when.unwrap_or_else(|| self.usual())
+    }
+
+    /// Returns the condition of work that names none. A restart or a stop leaves a server alone that should not run;
+    /// a chain that starts the server first may begin in any state.
+    pub fn usual(&self) -> When {
+        let first = self.steps.iter().chain(&self.finally).find_map(|step| match step.deed {
+            Deed::Power { action, .. } => Some(action),
+            _ => None,
+        });
+        match first {
+            Some(Action::Stop | Action::Restart) => When { server: ServerIs::Running, ..When::default() },
+            Some(Action::Start) | None => When::default(),
+        }
+    }
+
+    /// Returns whether one of its steps types a command of its maker's choice.
+    pub fn commands(&self) -> bool {
+        self.steps.iter().chain(&self.finally).any(|step| matches!(step.deed, Deed::Command(_)))
     }
 
     /// Checks the rules that no type holds.
@@ -304,6 +367,14 @@ impl Work {
                 step.check().map_err(|(field, rule)| broken(format!("{list}[{place}].{field}"), rule))?;
             }
         }
+        if self.planned().len() > PLANNED_MAX {
+            return Err(broken(
+                "steps",
+                format!(
+                    "has at most {PLANNED_MAX} steps with the announcements of its warnings, and the waits between"
+                ),
+            ));
+        }
         match self.when {
             Some(When { defer: Some(_), players: PlayersAre::Any, .. }) => {
                 Err(broken("when.defer", "needs `\"players\": \"empty\"`: nothing else is waited for"))
@@ -314,7 +385,7 @@ impl Work {
     }
 }
 
-const WAIT_RULE: &str = "is a time from 1s to 24h, such as `30s` or `10m`";
+pub(crate) const WAIT_RULE: &str = "is a time from 1s to 24h, such as `30s` or `10m`";
 
 impl Step {
     fn check(&self) -> Result<(), (&'static str, String)> {
@@ -373,12 +444,24 @@ pub struct PlannedStep {
     pub on_error: OnError,
     /// Whether it follows however the others ended.
     pub finally: bool,
+    /// Number in its list, from 1; 0 in rows of older programs.
+    #[serde(default)]
+    pub number: u16,
+    /// Whether it is the first announcement of a stop or a restart: the server's channel in Discord is told as well.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub announces: bool,
 }
 
 impl PlannedStep {
     /// Creates the step of a run that is one action.
     pub fn power(action: Action) -> Self {
-        Self { deed: Deed::Power { action, warning: None }, on_error: OnError::Fail, finally: false }
+        Self {
+            deed: Deed::Power { action, warning: None },
+            on_error: OnError::Fail,
+            finally: false,
+            number: 1,
+            announces: false,
+        }
     }
 }
 
@@ -386,8 +469,10 @@ impl Work {
     /// Returns the steps that a run carries out: a warned action is preceded by its announcements and the waits between
     /// them.
     pub fn planned(&self) -> Vec<PlannedStep> {
-        let lists = self.steps.iter().map(|step| (step, false)).chain(self.finally.iter().map(|step| (step, true)));
-        lists.flat_map(|(step, finally)| step.planned(finally)).collect()
+        let numbered = |steps: &'_ [Step], finally| {
+            steps.iter().zip(1..).flat_map(|(step, number)| step.planned(finally, number)).collect::<Vec<_>>()
+        };
+        [numbered(&self.steps, false), numbered(&self.finally, true)].concat()
     }
 
     /// Returns the steps of a run that is due at `from`, each at the earliest moment at which it may begin.
@@ -402,25 +487,18 @@ impl Work {
         });
         on_clock.collect()
     }
-
-    /// Returns the channels of Discord that hear of its warnings.
-    pub fn channels(&self) -> BTreeSet<&ChannelId> {
-        let warnings = self.steps.iter().chain(&self.finally).filter_map(|step| match &step.deed {
-            Deed::Power { warning: Some(warning), .. } => warning.channel.as_ref(),
-            _ => None,
-        });
-        warnings.collect()
-    }
 }
 
 impl Step {
-    fn planned(&self, finally: bool) -> Vec<PlannedStep> {
-        let step = |deed, on_error| PlannedStep { deed, on_error, finally };
+    fn planned(&self, finally: bool, number: u16) -> Vec<PlannedStep> {
+        let step = |deed, on_error| PlannedStep { deed, on_error, finally, number, announces: false };
         let Deed::Power { action, warning } = &self.deed else { return vec![step(self.deed.clone(), self.on_error)] };
         let mut planned = vec![];
         for (left, until_next) in warning.iter().flat_map(Warning::moments) {
             // A game that cannot be told is restarted all the same.
-            planned.push(step(Deed::Say(said_in(warning, *action, left)), OnError::Continue));
+            let announces = planned.is_empty();
+            let said = step(Deed::Say(said_in(warning, *action, left)), OnError::Continue);
+            planned.push(PlannedStep { announces, ..said });
             planned.push(step(Deed::Wait(until_next), OnError::Continue));
         }
         planned.push(step(Deed::Power { action: *action, warning: None }, self.on_error));

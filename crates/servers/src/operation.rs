@@ -169,6 +169,8 @@ pub enum Identity {
         operation: OperationId,
         /// Time at which the step began.
         at: Timestamp,
+        /// Whether it leaves a server alone that should not run.
+        spares_stopped: bool,
     },
     /// Restart of a server that ended by itself. It is refused if anything was asked of the server since, so each end has
     /// one restart.

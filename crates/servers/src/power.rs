@@ -71,7 +71,7 @@ pub fn accept(
         return Err(Refusal::Overtaken);
     }
     // A nightly restart does not start a server that its owner has stopped.
-    if matches!(request.identity, Identity::Firing { .. })
+    if matches!(request.identity, Identity::Firing { .. } | Identity::Step { spares_stopped: true, .. })
         && matches!(request.action, Action::Restart | Action::Stop)
         && server.desired != Desired::Running
     {

@@ -20,11 +20,12 @@ use crate::{
     server::{NewServer, Server, ServerChange, Status},
     settings,
     store::{
-        BatchStore, Billing, CommandStore, GameStore, HoldStore, HostStore, OperationFilter, OperationStore, Page,
-        PlayerStore, ServerFilter, ServerStore, SettingStore, ShareStore, Terms, WriteError,
+        AnnouncementStore, BatchStore, Billing, CommandStore, GameStore, HoldStore, HostStore, OperationFilter,
+        OperationStore, Page, PlayerStore, ServerFilter, ServerStore, SettingStore, ShareStore, Terms, WriteError,
     },
 };
 
+mod announcements;
 mod batch;
 mod console;
 mod hold;
@@ -68,6 +69,7 @@ pub struct Servers {
     pub(crate) settings: Arc<dyn SettingStore>,
     games: Arc<dyn GameStore>,
     holds: Arc<dyn HoldStore>,
+    announcements: Arc<dyn AnnouncementStore>,
     hosts: Arc<dyn HostStore>,
     players: Arc<dyn PlayerStore>,
     pub(crate) catalogue: Arc<Catalogue>,
@@ -190,6 +192,7 @@ impl Servers {
             + SettingStore
             + GameStore
             + HoldStore
+            + AnnouncementStore
             + HostStore
             + PlayerStore
             + CommandStore
@@ -203,6 +206,7 @@ impl Servers {
             settings: store.clone(),
             games: store.clone(),
             holds: store.clone(),
+            announcements: store.clone(),
             hosts: store.clone(),
             players: store.clone(),
             commands: store.clone(),

@@ -1,6 +1,6 @@
 //! Promises of a database. Every method is one whole decision; no transaction crosses these traits.
 //!
-//! - `servers`, `settings`, `shares`, `operations`, `commands`, `games`, `holds`: for requests
+//! - `servers`, `settings`, `shares`, `operations`, `commands`, `games`, `holds`, `announcements`: for requests
 //! - `batches`: for requests, and for the loop that goes on with them
 //! - `leases`: for workers, which carry out operations
 //! - `observations`: for watchers, which compare a host with its rows
@@ -9,6 +9,7 @@
 //! - `counts`: for dashboards; `hosts`: for operators
 //! - `retention`: ends and forgets what is old
 
+mod announcements;
 mod batches;
 mod billing;
 mod commands;
@@ -29,6 +30,7 @@ mod settings;
 mod shares;
 
 pub use self::{
+    announcements::AnnouncementStore,
     batches::{BatchError, BatchStore, Ended},
     billing::Billing,
     commands::{CommandStore, REPLY_KEPT},

@@ -4,11 +4,11 @@ mod rows;
 
 use std::time::Duration;
 
-use agis_base::{OperationId, ScheduleId, ServerId, StoreError, Timestamp};
+use agis_base::{OperationId, ScheduleId, ServerId, Span, StoreError, Timestamp};
 use agis_scheduler::{
     FiringId, Kind, RunState,
-    chain::{EndedBy, StepState},
-    store::{Chain, ChainStore, End},
+    chain::{self, Ahead, EndedBy, StepRun, StepState},
+    store::{Chain, ChainStore, End, Mark},
     work::PlannedStep,
 };
 use agis_servers::server::Desired;
@@ -20,12 +20,13 @@ use diesel::{
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
-use self::rows::{ChainRow, taken};
+use self::rows::{ChainRow, StepRow, step_rows, taken};
 pub(crate) use self::rows::{outlook, pending, steps};
 use crate::{
     db::Db,
     error::{Fault, understood},
     json::Json,
+    notices,
     notify::{OPERATIONS, ring},
     schema::{
         after, clock_timestamp, game_servers, now, schedule_run_steps as steps_table, schedule_runs as runs,
@@ -51,17 +52,19 @@ impl ChainStore for Db {
     async fn take_chains(&self, limit: u32, lease: Duration) -> Result<Vec<Chain>, StoreError> {
         self.transaction(async |conn| {
             let ids = taken(conn, limit, lease).await?;
-            let mut steps = steps(conn, &ids).await?;
+            let mut steps = step_rows(conn, &ids).await?;
             let rows = ChainRow::of(conn, &ids).await?;
+            // The lease keeps one that only a newer program can read out of the way.
             understood(rows.into_iter().map(|row| {
                 let steps = steps.remove(&row.id()).unwrap_or_default();
+                let steps = steps.into_iter().map(StepRow::into_step).collect::<Result<_, _>>()?;
                 row.into_chain(steps)
             }))
         })
         .await
     }
 
-    async fn begin_chain(&self, chain: &Chain, steps: &[PlannedStep]) -> Result<bool, StoreError> {
+    async fn begin_chain(&self, chain: &Chain, steps: &[PlannedStep]) -> Result<Option<Vec<StepRun>>, StoreError> {
         self.transaction(async |conn| {
             // A stop by a person waits for this, and then ends the run; one that came before has changed the generation.
             let server = game_servers::table
@@ -73,42 +76,40 @@ impl ChainStore for Db {
                          where h.server_id = game_servers.id and (h.until is null or h.until > now()))",
                 ));
             if server.select(game_servers::id).for_no_key_update().first::<i32>(conn).await.optional()?.is_none() {
-                return Ok(false);
+                return Ok(None);
             }
             let begins = diesel::update(open(chain.id).filter(runs::begun_at.is_null().and(runs::ended_by.is_null())))
                 .set(runs::begun_at.eq(clock_timestamp().nullable()));
             if begins.execute(conn).await? == 0 {
-                return Ok(false);
+                return Ok(None);
             }
-            insert(conn, chain.id, steps).await?;
-            Ok(true)
+            insert(conn, chain.id, steps).await.map(Some)
         })
         .await
     }
 
-    async fn mark_step(
-        &self,
-        id: FiringId,
-        place: usize,
-        from: StepState,
-        to: StepState,
-        reason: Option<&str>,
-    ) -> Result<bool, StoreError> {
-        self.run(async |conn| {
+    async fn mark_step(&self, id: FiringId, mark: &Mark<'_>) -> Result<bool, StoreError> {
+        let Mark { place, from, to, reason, announced } = mark;
+        self.transaction(async |conn| {
             let step = steps_table::table
-                .find((id.schedule.0, id.slot, i16::try_from(place).unwrap_or(i16::MAX)))
-                .filter(steps_table::state.eq(stored(from)))
+                .find((id.schedule.0, id.slot, number(*place)))
+                .filter(
+                    steps_table::state.eq(stored(from.state)).and(steps_table::postponed_s.eq(seconds(from.postponed))),
+                )
                 .filter(exists(open(id).filter(runs::ended_by.is_null())));
-            let (begins, ends) = (to == StepState::Running, !matches!(to, StepState::Waiting | StepState::Running));
+            let (begins, ends) = (*to == StepState::Running, !matches!(to, StepState::Waiting | StepState::Running));
             let marked = diesel::update(step)
                 .set((
-                    steps_table::state.eq(stored(to)),
+                    steps_table::state.eq(stored(*to)),
                     steps_table::reason.eq(reason),
                     begins.then(|| steps_table::started_at.eq(clock_timestamp().nullable())),
                     ends.then(|| steps_table::ended_at.eq(clock_timestamp().nullable())),
                 ))
                 .execute(conn)
                 .await?;
+            if let (1, Some(ahead)) = (marked, announced) {
+                notices::announce(conn, id, ahead, None).await?;
+            }
             Ok(marked > 0)
         })
         .await
@@ -171,11 +172,15 @@ pub(crate) async fn end(
         ))
         .execute(conn)
         .await?;
-    Ok(Some((kind.known("schedule_runs.action")?, end.state)))
+    let kind = kind.known("schedule_runs.action")?;
+    if (kind, end.state) == (Kind::Steps, RunState::Failed) {
+        notices::tell_of_run(conn, id, end.reason.as_deref().unwrap_or("it failed")).await?;
+    }
+    Ok(Some((kind, end.state)))
 }
 
-/// Ends the runs with steps of these servers, whose rows are locked, for this cause. A run that has not begun asks its
-/// condition again, and needs no end.
+/// Ends the runs with steps of these servers, whose rows are locked, for this cause: also those that wait for the end of an
+/// earlier one, or for players to leave, or they would start the server again that a person has stopped.
 pub(crate) async fn interrupt_all(
     conn: &mut AsyncPgConnection,
     servers: &[ServerId],
@@ -188,11 +193,28 @@ pub(crate) async fn interrupt_all(
     let schedules = server_schedules::table
         .filter(server_schedules::server_id.eq_any(servers.clone()))
         .select(server_schedules::id);
-    let begun = runs::table
-        .filter(pending().and(runs::begun_at.is_not_null()).and(runs::ended_by.is_null()))
+    let open = runs::table
+        .filter(pending().and(runs::action.eq(stored(Kind::Steps))).and(runs::ended_by.is_null()))
         .filter(runs::schedule_id.eq_any(schedules).or(runs::server_id.assume_not_null().eq_any(servers)));
-    diesel::update(begun)
+    diesel::update(open)
         .set((runs::ended_by.eq(by.as_str()), runs::look_at.eq(now().nullable())))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Ends the runs with steps of a schedule that have not begun, since it goes on in another way.
+pub(crate) async fn interrupt_waiting<R: From<StoreError>>(
+    conn: &mut AsyncPgConnection,
+    schedule: ScheduleId,
+) -> Result<(), Fault<R>> {
+    let with_steps = runs::action.eq_any([Kind::Steps, Kind::Servers].map(stored));
+    // The parts of a run on many servers have begun with it.
+    let waiting = runs::table
+        .filter(pending().and(with_steps).and(runs::ended_by.is_null()))
+        .filter(runs::schedule_id.eq(schedule.0).and(runs::begun_at.is_null()).and(runs::server_id.is_null()));
+    diesel::update(waiting)
+        .set((runs::ended_by.eq(EndedBy::Changed.as_str()), runs::look_at.eq(now().nullable())))
         .execute(conn)
         .await?;
     Ok(())
@@ -217,6 +239,49 @@ pub(crate) async fn overtaken(
         .load(conn)
         .await?;
     Ok(operations.into_iter().filter(|id| !goes_on.contains(&id.0)).collect())
+}
+
+/// Lengthens the wait before the next action of a run.
+pub(crate) async fn postpone(
+    conn: &mut AsyncPgConnection,
+    id: FiringId,
+    by: Span,
+    tell: bool,
+) -> Result<Option<Ahead>, Fault<StoreError>> {
+    let run = open(id).filter(runs::begun_at.is_not_null().and(runs::ended_by.is_null()));
+    let Some(at): Option<Timestamp> = run.select(clock_timestamp()).for_no_key_update().first(conn).await.optional()?
+    else {
+        return Ok(None);
+    };
+    // A step that changes meanwhile has waited for this lock, or is seen as changed.
+    steps_table::table
+        .filter(steps_table::schedule_id.eq(id.schedule.0).and(steps_table::slot.eq(id.slot)))
+        .select(steps_table::place)
+        .for_no_key_update()
+        .load::<i16>(conn)
+        .await?;
+    let steps = steps(conn, id).await?;
+    let Some((ahead, place)) = chain::postponed(&steps, by, at).and_then(|ahead| Some((ahead, ahead.wait?))) else {
+        return Ok(None);
+    };
+    diesel::update(steps_table::table.find((id.schedule.0, id.slot, number(place))))
+        .set(steps_table::postponed_s.eq(steps_table::postponed_s + seconds(by)))
+        .execute(conn)
+        .await?;
+    diesel::update(open(id)).set(runs::look_at.eq(now().nullable())).execute(conn).await?;
+    if tell {
+        notices::announce(conn, id, &ahead, Some(by)).await?;
+    }
+    ring(conn, OPERATIONS).await?;
+    Ok(Some(ahead))
+}
+
+fn number(place: usize) -> i16 {
+    i16::try_from(place).unwrap_or(i16::MAX)
+}
+
+fn seconds(time: Span) -> i32 {
+    i32::try_from(time.duration().as_secs()).unwrap_or(i32::MAX)
 }
 
 /// Adds a run of this moment to a schedule of steps, or for a label.
@@ -251,20 +316,25 @@ pub(crate) fn open(id: FiringId) -> Open {
     runs::table.find((id.schedule.0, id.slot)).filter(pending())
 }
 
-async fn insert(conn: &mut AsyncPgConnection, id: FiringId, steps: &[PlannedStep]) -> Result<(), Fault<StoreError>> {
+async fn insert(
+    conn: &mut AsyncPgConnection,
+    id: FiringId,
+    steps: &[PlannedStep],
+) -> Result<Vec<StepRun>, Fault<StoreError>> {
+    let steps: Vec<_> = steps.iter().cloned().map(StepRun::planned).collect();
     let rows: Vec<_> = steps
         .iter()
         .zip(0_i16..)
-        .map(|(step, place)| {
+        .map(|(run, place)| {
             (
                 steps_table::schedule_id.eq(id.schedule.0),
                 steps_table::slot.eq(id.slot),
                 steps_table::place.eq(place),
-                steps_table::step.eq(Json(step)),
-                steps_table::operation_id.eq(OperationId::new().0),
+                steps_table::step.eq(Json(&run.step)),
+                steps_table::operation_id.eq(run.operation.unwrap_or_default().0),
             )
         })
         .collect();
     diesel::insert_into(steps_table::table).values(rows).execute(conn).await?;
-    Ok(())
+    Ok(steps)
 }

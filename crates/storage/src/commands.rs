@@ -74,18 +74,31 @@ impl CommandStore for Db {
     async fn note_command(&self, command: &NewCommand) -> Result<(), StoreError> {
         self.run(async |conn| {
             let NewCommand { id, server, actor, origin, line, wants_reply } = command;
-            diesel::insert_into(server_commands::table)
-                .values((
-                    server_commands::id.eq(id.0),
-                    server_commands::server_id.eq(server.0),
-                    server_commands::actor.eq(actor.as_str()),
-                    server_commands::origin.eq(stored(*origin)),
-                    server_commands::command.eq(line),
-                    server_commands::wants_reply.eq(*wants_reply),
+            let row = (
+                server_commands::server_id.eq(server.0),
+                server_commands::actor.eq(actor.as_str()),
+                server_commands::origin.eq(stored(*origin)),
+                server_commands::command.eq(line),
+                server_commands::wants_reply.eq(*wants_reply),
+                server_commands::outcome.eq(stored(CommandOutcome::Sent)),
+            );
+            let insert = diesel::insert_into(server_commands::table).values((server_commands::id.eq(id.0), row));
+            if insert.on_conflict(server_commands::id).do_nothing().execute(conn).await? > 0 {
+                return Ok(());
+            }
+            // The game did not get one that was refused, so it may be sent again.
+            let refused = server_commands::outcome.eq(stored(CommandOutcome::Refused));
+            let noted = diesel::update(server_commands::table.find(id.0).filter(refused))
+                .set((
                     server_commands::outcome.eq(stored(CommandOutcome::Sent)),
+                    server_commands::error.eq(None::<String>),
+                    server_commands::finished_at.eq(None::<Timestamp>),
                 ))
                 .execute(conn)
                 .await?;
+            if noted == 0 {
+                return Err(Fault::Refused(StoreError::Conflict("this command was noted before".into())));
+            }
             Ok(())
         })
         .await

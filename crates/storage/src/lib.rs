@@ -13,6 +13,7 @@
 //! of users, notices, idempotency keys, players of servers. The lock of a server's row also guards its shares. Locks are `FOR NO KEY UPDATE`:
 //! foreign keys do not wait for them. Claims wait for no lock: they pass over rows that others hold.
 
+mod announcements;
 mod batches;
 mod chains;
 mod commands;

@@ -219,7 +219,7 @@ async fn give_turns(conn: &mut AsyncPgConnection, id: FiringId, turns: usize) ->
         .set((runs::look_at.eq(clock_timestamp().nullable()), runs::claimed_at.eq(clock_timestamp())))
         .execute(conn)
         .await?;
-    Ok(ring(conn, OPERATIONS).await?)
+    ring(conn, OPERATIONS).await
 }
 
 /// Ends a run for this cause. The loop that carries it out does so at once.
@@ -228,7 +228,7 @@ async fn interrupt(conn: &mut AsyncPgConnection, id: FiringId, by: EndedBy) -> R
         .set((runs::ended_by.eq(by.as_str()), runs::look_at.eq(now().nullable())))
         .execute(conn)
         .await?;
-    Ok(ring(conn, OPERATIONS).await?)
+    ring(conn, OPERATIONS).await
 }
 
 #[derive(Queryable, Selectable)]

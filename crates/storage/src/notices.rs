@@ -2,19 +2,20 @@
 
 use std::time::Duration;
 
-use agis_base::{ChannelId, OperationId, Reason, ServerId, StoreError, Timestamp, UserId};
+use agis_base::{ChannelId, OperationId, Reason, ScheduleId, ServerId, Span, StoreError, Timestamp, UserId};
 use agis_notices::{
     Claimed, Failure, Kind, Notice, NoticeId, NoticeStore,
-    notice::{PENDING_MAX, REASON_MAX, TOO_MANY},
+    notice::{Announced, PENDING_MAX, REASON_MAX, TOO_MANY},
     retry,
     service::count_given_up,
 };
+use agis_scheduler::{FiringId, chain::Ahead};
 use agis_servers::host::Generation;
 use async_trait::async_trait;
 use chrono::TimeDelta;
 use diesel::{
     prelude::*,
-    sql_types::{Array, BigInt, Double, Integer, Nullable, Text},
+    sql_types::{Array, BigInt, Double, Integer, Nullable, Text, Timestamptz},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
@@ -45,6 +46,10 @@ struct NoticeRow {
     operation_id: Option<Uuid>,
     attempts: i32,
     created_at: Timestamp,
+    schedule_id: Option<i32>,
+    slot: Option<Timestamp>,
+    due_at: Option<Timestamp>,
+    next_at: Option<Timestamp>,
 }
 
 impl NoticeRow {
@@ -59,6 +64,12 @@ impl NoticeRow {
             action: self.action,
             reason: self.reason,
             operation: self.operation_id.map(OperationId),
+            announced: match (self.schedule_id, self.slot, self.due_at) {
+                (Some(id), Some(slot), Some(at)) => {
+                    Some(Announced { schedule: ScheduleId(id), slot, at, next: self.next_at })
+                }
+                _ => None,
+            },
             attempts: self.attempts.unsigned_abs(),
             created_at: self.created_at,
         })
@@ -82,7 +93,7 @@ impl NoticeStore for Db {
                         lease_until = clock_timestamp() + make_interval(secs => $2)
                  from due where n.id = due.id
                  returning n.id, n.recipient, n.channel_id, n.kind, n.server_id, n.server_name, n.action, n.reason,
-                           n.operation_id, n.attempts, n.created_at",
+                           n.operation_id, n.attempts, n.created_at, n.schedule_id, n.slot, n.due_at, n.next_at",
             )
             .bind::<BigInt, _>(i64::from(limit))
             .bind::<Double, _>(lease.as_secs_f64())
@@ -253,6 +264,61 @@ pub(crate) async fn tell(
         .get_results(conn)
         .await?;
     ring(conn, recipients).await
+}
+
+/// Tells the owner of a server of a run that failed, unless its operation tells of that.
+pub(crate) async fn tell_of_run(
+    conn: &mut AsyncPgConnection,
+    run: FiringId,
+    why: &str,
+) -> Result<(), Fault<StoreError>> {
+    // diesel joins no text to a column's.
+    let recipients: Vec<Recipient> = diesel::sql_query(
+        "insert into notices (recipient, kind, server_id, server_name, action, reason)
+         select g.discord_id, $1, g.id, g.name, 'schedule ' || s.id, left($2, $3)
+         from schedule_runs r join server_schedules s on s.id = r.schedule_id
+         join game_servers g on g.id = coalesce(r.server_id, s.server_id)
+         where r.schedule_id = $4 and r.slot = $5 and g.deleted_at is null and not exists
+             (select from schedule_run_steps t join operations o on o.id = t.operation_id
+              where t.schedule_id = $4 and t.slot = $5 and t.state = 'failed' and o.state in ('failed', 'expired'))
+         returning recipient",
+    )
+    .bind::<Text, _>(stored(Kind::RunFailed))
+    .bind::<Text, _>(why)
+    .bind::<Integer, _>(REASON_LENGTH)
+    .bind::<Integer, _>(run.schedule.0)
+    .bind::<Timestamptz, _>(run.slot)
+    .get_results(conn)
+    .await?;
+    ring(conn, recipients.into_iter().map(|row| row.recipient).collect()).await
+}
+
+/// Announces the action of a run in the channel of its server, if it has one; `by` is the time by which somebody put it off.
+pub(crate) async fn announce(
+    conn: &mut AsyncPgConnection,
+    run: FiringId,
+    ahead: &Ahead,
+    by: Option<Span>,
+) -> Result<(), Fault<StoreError>> {
+    // diesel joins no text to a column's.
+    let recipients: Vec<Recipient> = diesel::sql_query(
+        "insert into notices (recipient, channel_id, kind, server_id, server_name, action, reason, schedule_id, slot, due_at,
+                              next_at)
+         select g.discord_id, a.channel_id, $1, g.id, g.name, $2, $3, s.id, r.slot, $5, s.next_run
+         from schedule_runs r join server_schedules s on s.id = r.schedule_id
+         join game_servers g on g.id = coalesce(r.server_id, s.server_id)
+         join server_announcements a on a.server_id = g.id
+         where r.schedule_id = $6 and r.slot = $4 and g.deleted_at is null returning recipient",
+    )
+    .bind::<Text, _>(stored(Kind::PowerAnnounced))
+    .bind::<Text, _>(ahead.action.as_str())
+    .bind::<Text, _>(by.map(|by| format!("Somebody put it off by {by}.")).unwrap_or_default())
+    .bind::<Timestamptz, _>(run.slot)
+    .bind::<Timestamptz, _>(ahead.at)
+    .bind::<Integer, _>(run.schedule.0)
+    .get_results(conn)
+    .await?;
+    ring(conn, recipients.into_iter().map(|row| row.recipient).collect()).await
 }
 
 #[expect(clippy::cast_possible_wrap, clippy::cast_possible_truncation, reason = "a constant of a few hundred")]

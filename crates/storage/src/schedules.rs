@@ -1,14 +1,15 @@
-use agis_base::{Label, Once, OperationId, Pace, ScheduleId, ServerId, StoreError, Timestamp, UserId};
+use agis_base::{Label, Once, OperationId, Pace, ScheduleId, ServerId, Span, StoreError, Timestamp, UserId};
 use agis_scheduler::{
     FiringId, Kind, MissedRunPolicy, NewSchedule, Run, RunState, RunWithSteps, Schedule, ScheduleChange, Target,
     Trigger, Work,
-    chain::EndedBy,
-    firing,
+    chain::{Ahead, EndedBy},
+    firing::{self, PlannedRun},
+    schedule::InvalidChange,
     store::{ChainStore, Limits, Outlook, Query, RunsQuery, ScheduleStore, WriteError},
 };
 use agis_servers::server::Desired;
 use async_trait::async_trait;
-use chrono::NaiveDateTime;
+use chrono::{NaiveDateTime, TimeDelta};
 use diesel::{
     dsl::{self, exists},
     prelude::*,
@@ -26,7 +27,7 @@ use crate::{
     many,
     notify::{SCHEDULES, ring},
     once,
-    schema::{game_servers, now, operations, schedule_runs, server_schedules, users},
+    schema::{clock_timestamp, game_servers, now, operations, schedule_runs, server_schedules, users},
     word::{Stored, every, stored},
 };
 
@@ -54,11 +55,13 @@ pub(crate) struct ScheduleRow {
 }
 
 impl ScheduleRow {
+    /// Reads a schedule. The steps of a newer program are none here: its runs are left to whoever understands them, and its
+    /// owner can still see, disable and delete it.
     pub(crate) fn into_schedule<R: From<StoreError>>(self) -> Result<Schedule, Fault<R>> {
         let work = match (self.action.known("server_schedules.action")?.action(), self.work) {
             (Some(action), _) => Work::of(action),
             (None, Some(Json(IfReadable(Some(work))))) => work,
-            (None, _) => return Err(unknown("server_schedules.work", "steps")),
+            (None, _) => Work::steps(vec![]),
         };
         let target = match (self.server_id, self.label) {
             (Some(server), _) => Target::Server(ServerId(server)),
@@ -99,12 +102,7 @@ impl ScheduleStore for Db {
             // So that the schedules of one user are counted one at a time.
             let owner = users::table.find(new.owner.as_str()).select(users::discord_id).for_no_key_update();
             owner.first::<String>(conn).await.optional()?;
-            if let Some(server) = new.target.server() {
-                check_server(conn, server, limits).await?;
-            }
-            if made_by(conn, &new.owner).await? >= i64::from(limits.per_user) {
-                return Err(Fault::Refused(WriteError::TooManyOfUser));
-            }
+            check_limits(conn, &new.target, &new.owner, limits).await?;
             let at: Timestamp = diesel::select(now()).get_result(conn).await?;
             let next_run = new.trigger.next_run(at).map_err(|error| Fault::Refused(error.into()))?;
             let timing = new.trigger.timing();
@@ -192,6 +190,7 @@ impl ScheduleStore for Db {
         user: &UserId,
         id: ScheduleId,
         change: &ScheduleChange,
+        limits: Limits,
     ) -> Result<Option<Schedule>, WriteError> {
         self.transaction(async |conn| {
             let row: Option<(ScheduleRow, Planned)> = server_schedules::table
@@ -212,20 +211,31 @@ impl ScheduleStore for Db {
                 }
             }
             let schedule = row.into_schedule()?;
-            let changed = schedule.changed(change, at).map_err(|error| Fault::Refused(WriteError::from(error)))?;
+            let changed = schedule.changed(change, at).map_err(|error| {
+                Fault::Refused(match error {
+                    InvalidChange::Timing(error) => error.into(),
+                    InvalidChange::Work(error) => error.into(),
+                })
+            })?;
+            if changed.counts() && !schedule.counts() {
+                check_limits(conn, &schedule.target, &schedule.owner, limits).await?;
+            }
             let version = if changed.next_run == schedule.next_run {
                 None
             } else {
                 give_up(conn, &schedule, planned, at).await?;
+                chains::interrupt_waiting(conn, schedule.id).await?;
                 changed.trigger().ok().map(|trigger| plan::zone_version(&trigger))
             };
             let planned_at = version.as_ref().map(|_| at);
+            let rewrites = changed.work != schedule.work || changed.kind() != schedule.kind();
             let row: ScheduleRow = diesel::update(server_schedules::table.find(id.0))
                 .set((
                     version.map(|version| server_schedules::zone_version.eq(version)),
                     planned_at.map(|at| server_schedules::planned_at.eq(at)),
-                    server_schedules::action.eq(stored(changed.kind())),
-                    server_schedules::work.eq(steps(&changed.work, changed.kind())),
+                    // Steps that this program cannot read stay as they are.
+                    rewrites.then(|| server_schedules::action.eq(stored(changed.kind()))),
+                    rewrites.then(|| server_schedules::work.eq(steps(&changed.work, changed.kind()))),
                     server_schedules::at.eq(changed.at),
                     server_schedules::cron_expression.eq(&changed.cron_expression),
                     server_schedules::timezone.eq(&changed.timezone),
@@ -288,6 +298,57 @@ impl ScheduleStore for Db {
         ChainStore::interrupt(self, id, EndedBy::Cancel).await
     }
 
+    async fn any(&self, id: ScheduleId) -> Result<Option<Schedule>, StoreError> {
+        self.read(async |mut conn| {
+            let row: Option<ScheduleRow> = server_schedules::table
+                .find(id.0)
+                .select(ScheduleRow::as_select())
+                .first(&mut conn)
+                .await
+                .optional()?;
+            row.map(ScheduleRow::into_schedule).transpose()
+        })
+        .await
+    }
+
+    async fn skip(&self, id: FiringId) -> Result<bool, StoreError> {
+        self.transaction(async |conn| {
+            // One that is due has begun, for all that the loop which claims it knows.
+            let planned = server_schedules::table
+                .find(id.schedule.0)
+                .filter(server_schedules::enabled.and(server_schedules::next_run.eq(id.slot)))
+                .filter(server_schedules::next_run.gt(clock_timestamp().nullable()));
+            let row: Option<(ScheduleRow, Timestamp)> = planned
+                .select((ScheduleRow::as_select(), clock_timestamp()))
+                .for_no_key_update()
+                .first(conn)
+                .await
+                .optional()?;
+            let Some((row, at)) = row else { return Ok(false) };
+            let schedule = row.into_schedule()?;
+            let next = schedule.trigger().ok().and_then(|trigger| trigger.next_runs(id.slot, 1).pop());
+            let run = PlannedRun::skipped(id.slot, EndedBy::Cancel.reason());
+            plan::write(conn, &[(&schedule, &run, at)]).await?;
+            diesel::update(server_schedules::table.find(id.schedule.0))
+                .set((
+                    server_schedules::next_run.eq(next),
+                    server_schedules::enabled.eq(next.is_some()),
+                    server_schedules::disabled_reason.eq(next.is_none().then_some("its last run was skipped")),
+                    // Newer time zone data decides about later slots alone.
+                    server_schedules::planned_at.eq(id.slot),
+                ))
+                .execute(conn)
+                .await?;
+            ring(conn, SCHEDULES).await?;
+            Ok(true)
+        })
+        .await
+    }
+
+    async fn postpone(&self, id: FiringId, by: Span, tell: bool) -> Result<Option<Ahead>, StoreError> {
+        self.transaction(async |conn| chains::postpone(conn, id, by, tell).await).await
+    }
+
     async fn run(&self, id: FiringId) -> Result<Option<RunWithSteps>, StoreError> {
         self.run(async |conn| {
             let its_operation = schedule_runs::operation_id.eq(operations::id.nullable());
@@ -301,7 +362,7 @@ impl ScheduleStore for Db {
                 .optional()?;
             let Some((row, operation)) = row else { return Ok(None) };
             let run = row.into_run(operation.map(OperationId))?;
-            let steps = chains::steps(conn, &[id]).await?.remove(&id).unwrap_or_default();
+            let steps = chains::steps(conn, id).await?;
             let parts = if run.kind == Kind::Servers { many::part_runs(conn, id).await? } else { vec![] };
             Ok(Some(RunWithSteps { run, steps, parts }))
         })
@@ -362,7 +423,8 @@ impl RunRow {
             local_slots: self.local_slots,
             state: self.state.known("schedule_runs.state")?,
             reason: self.reason,
-            lateness: self.claimed_at - self.slot,
+            // A run that was skipped ahead of its time is not early.
+            lateness: (self.claimed_at - self.slot).max(TimeDelta::zero()),
             slots: self.slots,
             kind: self.action.known("schedule_runs.action")?,
             server: self.server_id.map(ServerId),
@@ -372,10 +434,26 @@ impl RunRow {
     }
 }
 
-/// A schedule that has fired once, and for good, takes nobody's place.
+/// See [`Schedule::counts`].
 #[diesel::dsl::auto_type(no_type_alias)]
 fn counts() -> _ {
-    server_schedules::at.is_null().or(server_schedules::enabled)
+    server_schedules::at.is_null().or(server_schedules::enabled).or(server_schedules::last_run.is_null())
+}
+
+/// Fails if a target, or a user, has as many schedules as allowed, or if the server is gone.
+async fn check_limits(
+    conn: &mut AsyncPgConnection,
+    target: &Target,
+    user: &UserId,
+    limits: Limits,
+) -> Result<(), Fault<WriteError>> {
+    if let Some(server) = target.server() {
+        check_server(conn, server, limits).await?;
+    }
+    if made_by(conn, user).await? >= i64::from(limits.per_user) {
+        return Err(Fault::Refused(WriteError::TooManyOfUser));
+    }
+    Ok(())
 }
 
 /// How many schedules somebody has made, on servers that are there.

@@ -284,6 +284,14 @@ diesel::table! {
         operation_id -> Uuid,
         started_at -> Nullable<Timestamptz>,
         ended_at -> Nullable<Timestamptz>,
+        postponed_s -> Integer,
+    }
+}
+
+diesel::table! {
+    server_announcements (server_id) {
+        server_id -> Integer,
+        channel_id -> Text,
     }
 }
 
@@ -341,6 +349,10 @@ diesel::table! {
         last_error -> Nullable<Text>,
         created_at -> Timestamptz,
         finished_at -> Nullable<Timestamptz>,
+        schedule_id -> Nullable<Integer>,
+        slot -> Nullable<Timestamptz>,
+        due_at -> Nullable<Timestamptz>,
+        next_at -> Nullable<Timestamptz>,
     }
 }
 
@@ -364,6 +376,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     server_schedules,
     schedule_runs,
     schedule_run_steps,
+    server_announcements,
     api_keys,
 );
 

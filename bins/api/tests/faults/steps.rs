@@ -6,7 +6,7 @@ use agis_test_support::wait;
 use serde_json::{Value, json};
 
 use crate::{
-    common::{Api, SOON, Stack},
+    common::{Api, OWNER, SOON, Stack},
     fleet,
 };
 
@@ -167,9 +167,10 @@ async fn run_asks_whether_it_may_begin() {
         schedule(&api, server, json!({ "action": "restart", "when": { "players": "empty", "defer": "2h" } })).await;
     let path = run(&api, &schedule).await;
     assert_eq!(api.get(&path).await.expect(200)["state"], "pending", "it waits for the players to leave");
+    assert_eq!(api.get(&schedule).await.expect(200)["when"]["server"], "running", "a condition about players keeps it");
     api.act(server, "stop").await;
-    stack.sql().await.batch_execute("update schedule_runs set look_at = now()").await.expect("a look");
-    api.ask(server, "start").await;
+    assert_eq!(ending(&ended(&api, &path).await), ("skipped", "ended_by_stop"));
+    assert_eq!(status(&api, server).await, "stopped");
 }
 
 #[tokio::test]
@@ -275,4 +276,195 @@ async fn killed_processes_do_no_step_twice() {
     let done = outcomes(&run).iter().step_by(2).filter(|outcome| **outcome == "succeeded").count();
     assert!(sent <= 4 && i64::try_from(done).expect("few") <= sent, "{sent} commands: {run}");
     doomed.kill();
+}
+
+#[tokio::test]
+async fn run_that_waits_for_another_is_ended_by_a_stop() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    let server = running(&api, "chain").await;
+    let steps = json!([{ "do": "start" }, { "do": "wait", "seconds": 3600 }]);
+    let schedule = schedule(&api, server, json!({ "steps": steps, "overlap": "queue_one" })).await;
+    let first = run(&api, &schedule).await;
+    until_step(&api, &first, 1, "running").await;
+    let second = run(&api, &schedule).await;
+    api.act(server, "stop").await;
+    for path in [first, second] {
+        assert_eq!(ending(&ended(&api, &path).await), ("skipped", "ended_by_stop"));
+    }
+    assert_eq!(status(&api, server).await, "stopped");
+}
+
+#[tokio::test]
+async fn disabled_schedule_ends_the_run_that_has_not_begun() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    let server = running(&api, "chain").await;
+    let work = json!({ "action": "restart", "enabled": true, "when": { "players": "empty", "defer": "2h" } });
+    let schedule = schedule(&api, server, work).await;
+    let path = run(&api, &schedule).await;
+    api.call("PATCH", &schedule, Some(json!({ "enabled": false }))).await.expect(200);
+    assert_eq!(ending(&ended(&api, &path).await), ("skipped", "schedule_changed"));
+}
+
+#[tokio::test]
+async fn announced_restart_spares_a_server_that_was_stopped() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    let server = running(&api, "chain").await;
+    let warned = schedule(&api, server, json!({ "steps": [{ "do": "restart", "warn": ["1h"] }] })).await;
+    let path = run(&api, &warned).await;
+    until_step(&api, &path, 1, "running").await;
+    let stops = schedule(&api, server, json!({ "steps": [{ "do": "wait", "seconds": 1 }, { "do": "stop" }] })).await;
+    assert_eq!(ending(&ended(&api, &run(&api, &stops).await).await), ("succeeded", ""));
+    stack.sql().await.batch_execute(OVER).await.expect("a wait that is over");
+    assert_eq!(ending(&ended(&api, &path).await), ("skipped", "server_stopped"));
+    assert_eq!(status(&api, server).await, "stopped");
+}
+
+/// Lets the waits be over that go on.
+const OVER: &str = "update schedule_run_steps set started_at = started_at - interval '2 h' where state = 'running';
+                    update schedule_runs set look_at = now() where state = 'pending'";
+
+#[tokio::test]
+async fn restart_by_request_warns_and_is_put_off() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    let server = api.server("chain", "demo").await;
+    let path = format!("/api/v1/servers/{server}/restart");
+    let warned = json!({ "warn": ["1h", "5m"], "text": "Back in {time}" });
+    assert_eq!(
+        api.post(&path, warned.clone()).await.expect(409)["code"],
+        "condition_not_met",
+        "nobody is there to warn"
+    );
+    api.act(server, "start").await;
+    let narrow = stack.make_key(OWNER, &["--scope", "write:servers"]);
+    let refused = api.call_as(Some(&narrow), "POST", &path, Some(warned.clone())).await.expect(403);
+    assert_eq!(refused["code"], "missing_scope");
+    for (body, field) in [
+        (json!({ "text": "soon" }), "text"),
+        (json!({ "warn": [] }), "warn"),
+        (json!({ "warn": ["1m", "5m"] }), "warn"),
+        (json!({ "warn": ["15"] }), "warn"),
+        (json!({ "warn": ["5m"], "text": "x".repeat(201) }), "text"),
+    ] {
+        let detail = api.post(&path, body).await.expect(422)["detail"].take();
+        assert!(detail.as_str().is_some_and(|detail| detail.starts_with(&format!("{field}: "))), "{detail}");
+    }
+    let made = api.post(&path, warned).await.expect(201);
+    let run = format!("{SCHEDULES}/{}/runs/{}", made["id"], made["at"].as_str().expect("a time"));
+    wait::until(SOON, "the run", async || {
+        let run = api.call_as(Some(&stack.key), "GET", &run, None).await;
+        (run.status == 200 && run.body["steps"][1]["outcome"] == "running").then_some(())
+    })
+    .await;
+    let later = api.post(&format!("{run}/postpone"), json!({ "by": "15m" })).await.expect(200);
+    assert_eq!((&later["steps"][1]["postponed"], &later["steps"][3]["postponed"]), (&json!("15m"), &Value::Null));
+    assert_eq!(api.post(&format!("{run}/postpone"), json!({ "by": "24h" })).await.expect(409)["code"], "nothing_ahead");
+    assert_eq!(api.post(&format!("{run}/postpone"), json!({ "by": "0s" })).await.expect(422)["code"], "invalid_value");
+    // The hour is over, and the quarter of an hour is not.
+    let early = OVER.replace("2 h", "60 min");
+    stack.sql().await.batch_execute(&early).await.expect("an hour");
+    let looked = "select count(*) from schedule_runs where look_at > now() + interval '5 min'";
+    wait::until(SOON, "a look", async || {
+        (stack.sql().await.query_one(looked, &[]).await.expect("a count").get::<_, i64>(0) == 1).then_some(())
+    })
+    .await;
+    assert_eq!(api.get(&run).await.expect(200)["steps"][1]["outcome"], "running", "it was put off");
+    stack.sql().await.batch_execute(OVER).await.expect("more than an hour and a quarter");
+    until_step(&api, &run, 3, "running").await;
+    stack.sql().await.batch_execute(OVER).await.expect("the last five minutes");
+    assert_eq!(ending(&ended(&api, &run).await), ("succeeded", ""));
+}
+
+#[tokio::test]
+async fn next_run_is_skipped_once() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    let server = api.server("chain", "demo").await;
+    let schedule = schedule(&api, server, json!({ "action": "start", "enabled": true })).await;
+    let before = api.get(&schedule).await.expect(200);
+    let slot = before["next_run"].as_str().expect("a time");
+    let run = format!("{schedule}/runs/{slot}");
+    let skipped = api.post(&format!("{run}/cancel"), json!({})).await.expect(202);
+    assert_eq!((ending(&skipped), &skipped["lateness_ms"]), (("skipped", "cancelled"), &json!(0)));
+    let after = api.get(&schedule).await.expect(200);
+    assert!(after["next_run"].as_str().expect("a time") > slot, "{after}");
+    assert_eq!(api.post(&format!("{run}/cancel"), json!({})).await.expect(409)["code"], "run_ended");
+    assert_eq!(api.get(&schedule).await.expect(200)["next_run"], after["next_run"], "skipped once");
+}
+
+#[tokio::test]
+async fn steps_of_a_newer_version_stop_nobody_else() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    let server = api.server("chain", "demo").await;
+    let newer = schedule(&api, server, json!({ "steps": [{ "do": "wait", "seconds": 1 }], "enabled": true })).await;
+    let both = json!([{ "do": "wait", "seconds": 1 }, { "do": "start" }]);
+    let ours = schedule(&api, server, json!({ "steps": both, "enabled": true })).await;
+    let begun = run(&api, &schedule(&api, server, json!({ "steps": [{ "do": "wait", "seconds": 3600 }] })).await).await;
+    until_step(&api, &begun, 0, "running").await;
+    let id = newer.rsplit_once('/').expect("an id").1;
+    let unreadable = format!(
+        "update server_schedules set work = '{{\"steps\": [{{\"deed\": {{\"backup\": {{}}}}}}]}}' where id = {id};
+         update schedule_run_steps set step = '{{\"deed\": {{\"backup\": {{}}}}}}';
+         update schedule_runs set look_at = now();
+         update server_schedules set cron_expression = null, at = now(), next_run = now() where enabled"
+    );
+    stack.sql().await.batch_execute(&unreadable).await.expect("rows of a newer version");
+    wait::until(SOON, "our run", async || {
+        let runs = api.get(&format!("{ours}/runs")).await.expect(200);
+        (runs["items"][0]["state"] == "succeeded").then_some(())
+    })
+    .await;
+    let list = api.get(&format!("/api/v1/servers/{server}/schedules?limit=2")).await.expect(200);
+    assert_eq!((list["items"].as_array().map(Vec::len), list["next_cursor"].is_null()), (Some(2), false), "{list}");
+    assert_eq!(api.get(&newer).await.expect(200)["steps"], json!([]));
+    api.call("PATCH", &newer, Some(json!({ "enabled": false }))).await.expect(200);
+    let kept = format!("select work::text like '%backup%' from server_schedules where id = {id}");
+    assert!(stack.sql().await.query_one(&kept, &[]).await.expect("a row").get::<_, bool>(0), "nothing is lost");
+    api.call("DELETE", &newer, None).await.expect(204);
+}
+
+#[tokio::test]
+async fn changes_at_once_are_all_kept() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    let server = api.server("chain", "demo").await;
+    let schedule =
+        schedule(&api, server, json!({ "steps": [{ "do": "start" }, { "do": "wait", "seconds": 5 }] })).await;
+    let change = async |body: Value| api.call("PATCH", &schedule, Some(body)).await.expect(200);
+    tokio::join!(
+        change(json!({ "overlap": "replace" })),
+        change(json!({ "when": { "players": "empty" } })),
+        change(json!({ "finally": [{ "do": "stop" }] })),
+    );
+    let changed = api.get(&schedule).await.expect(200);
+    assert_eq!(
+        (&changed["overlap"], &changed["when"]["players"], &changed["finally"][0]["do"]),
+        (&json!("replace"), &json!("empty"), &json!("stop")),
+    );
+    let reset = change(json!({ "when": null, "steps": [{ "do": "restart" }] })).await;
+    assert_eq!((&reset["when"]["server"], &reset["when"]["players"]), (&json!("running"), &json!("any")));
+    for body in [json!({ "timezone": "Mars/Phobos" }), json!({ "at": "2030-01-01T00:00:00Z", "timezone": "UTC" })] {
+        api.call("PATCH", &schedule, Some(body)).await.expect(422);
+    }
+}
+
+#[tokio::test]
+async fn key_for_schedules_alone_types_no_commands() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    let server = running(&api, "chain").await;
+    let narrow = stack.make_key(OWNER, &["--scope", "write:schedules"]);
+    let body = |steps: Value| json!({ "server_id": server, "cron_expression": "0 0 1 1 *", "steps": steps });
+    let command = json!([{ "do": "command", "command": "op evil" }]);
+    let refused = api.call_as(Some(&narrow), "POST", SCHEDULES, Some(body(command.clone()))).await.expect(403);
+    assert_eq!(refused["code"], "missing_scope");
+    let made = api.call_as(Some(&narrow), "POST", SCHEDULES, Some(body(json!([{ "do": "start" }])))).await.expect(201);
+    let path = format!("{SCHEDULES}/{}", made["id"]);
+    api.call_as(Some(&narrow), "PATCH", &path, Some(json!({ "steps": command }))).await.expect(403);
+    api.call("PATCH", &path, Some(json!({ "steps": command }))).await.expect(200);
+    api.call_as(Some(&narrow), "POST", &format!("{path}/run"), Some(json!({}))).await.expect(403);
 }

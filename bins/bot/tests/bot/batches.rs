@@ -71,7 +71,8 @@ async fn schedule_for_a_label_shows_each_server() {
     })
     .await;
     assert!(shown.contains("**Sea** · waits for its turn"), "{shown}");
-    scene.look(&ann, &format!("/schedule cancel schedule:{id}")).await;
+    let cancelled = scene.discord.command(&ann, &format!("/schedule cancel schedule:{id}")).await;
+    cancelled.until("its end", |message| message.text().contains("Called off")).await;
     let both = scene.refused(&ann, "/schedule create server:Sky label:friday action:start cron:0 4 * * *").await;
     assert!(both.contains("not both"), "{both}");
     scene.assert_clean();

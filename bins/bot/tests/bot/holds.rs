@@ -24,12 +24,18 @@ async fn hold_is_shown_to_those_who_run_the_server() {
     let refused = scene.refused(&ben, "/server release server:Sky").await;
     assert!(refused.contains("but not do this with it"), "{refused}");
     scene.look(&ann, "/server share server:Sky with:Ben may:schedule").await;
-    let released = scene.say(&ben, "/server release server:Sky").await.text();
+    for line in ["/server release server:Sky", "/server hold server:Sky"] {
+        let anothers = scene.refused(&ben, line).await;
+        assert!(anothers.contains("but not do this with it"), "{anothers}");
+    }
+    let released = scene.say(&ann, "/server release server:Sky").await.text();
     assert!(released.contains("Sky is released"), "{released}");
     assert!(!scene.look(&ann, "/server info server:Sky").await.contains("Held"));
 
     let open = scene.say(&ben, "/server hold server:Sky").await.text();
     assert!(open.contains("until somebody releases it, by <@102>"), "{open}");
     assert_eq!(scene.count("server_holds where held_by = '102' and until is null").await, 1);
+    let owner = scene.say(&ann, "/server release server:Sky").await.text();
+    assert!(owner.contains("Sky is released"), "{owner}");
     scene.assert_clean();
 }

@@ -1,8 +1,13 @@
 //! `/schedule`
 
+use agis_discord_stand_in::{CHANNEL, Message};
 use agis_test_support::wait;
 
-use crate::{common::SOON, scene::Scene, talk::moments};
+use crate::{
+    common::SOON,
+    scene::Scene,
+    talk::{moments, refusal},
+};
 
 const DAY: i64 = 24 * 3600;
 
@@ -136,8 +141,8 @@ async fn steps_are_made_run_followed_and_cancelled() {
     };
     let goes_on = history("⏳ 1. wait 1h").await;
     assert!(goes_on.contains("▫️ 2. start"), "{goes_on}");
-    let cancelled = scene.look(&ann, &format!("/schedule cancel schedule:{id}")).await;
-    assert!(cancelled.contains("Run cancelled"), "{cancelled}");
+    let cancelled = scene.discord.command(&ann, &format!("/schedule cancel schedule:{id}")).await;
+    cancelled.until("its end", |message| message.text().contains("Called off")).await;
     assert!(history("skipped: cancelled").await.contains("⏭️ 2. start"));
     let again = scene.refused(&ann, &format!("/schedule cancel schedule:{id}")).await;
     assert!(again.contains("No run of this schedule"), "{again}");
@@ -177,15 +182,51 @@ async fn restart_is_announced_and_called_off() {
     for part in ["The server restarts in 1 hour.", "The server restarts in 5 minutes.", "restart"] {
         assert!(text.contains(part), "{part}: {text}");
     }
-    let id = text.split_once("`#").and_then(|(_, rest)| rest.split_once('`')).expect("its number").0.to_owned();
+    let id = text.rsplit_once("Schedule ").and_then(|(_, rest)| rest.split_whitespace().next()).expect("its number");
     let list = scene.look(&ann, "/schedule list").await;
     assert!(list.contains("once, <t:"), "{list}");
     wait::until(SOON, "the run", async || {
         (scene.count("schedule_run_steps WHERE state = 'running'").await == 1).then_some(())
     })
     .await;
-    let cancelled = scene.look(&ann, &format!("/schedule cancel schedule:#{id}")).await;
-    assert!(cancelled.contains("Run cancelled"), "{cancelled}");
+    let later = scene.discord.command(&ann, &format!("/schedule postpone schedule:#{id} by:1h")).await;
+    later.until("the new time", |message| message.text().contains("put it off by 1h")).await;
+    let cancelled = scene.discord.command(&ann, &format!("/schedule cancel schedule:#{id}")).await;
+    cancelled.until("its end", |message| message.text().contains("called off the run")).await;
     assert_eq!(scene.count("operations WHERE action = 'restart'").await, 0);
+    scene.assert_clean();
+}
+
+#[tokio::test]
+async fn channel_hears_of_a_restart_and_may_change_it() {
+    let scene = Scene::open().await;
+    let (ann, ben) = (scene.ann(), scene.ben());
+    scene.server(&ann, "Sky", "demo").await;
+    let start = scene.discord.command(&ann, "/server start server:Sky").await;
+    start.until("the server to be ready", |message| message.text().contains("Sky is ready")).await;
+    let set = scene.discord.command(&ann, "/server announce server:Sky where:here").await;
+    set.until("the place", |message| message.text().contains("Sky is announced")).await;
+    let made = scene.look(&ann, "/schedule create server:Sky action:restart warn:60 5 cron:0 4 * * *").await;
+    assert!(made.contains("The warnings begin at these times"), "{made}");
+    let id = made.rsplit_once("Schedule ").expect("its number").1.to_owned();
+    scene.discord.command(&ann, &format!("/schedule run schedule:{id}")).await;
+    let ahead = |message: &Message| message.text().contains("restart ahead") && message.content.is_empty();
+    let told = scene.discord.wait_for_message(CHANNEL, "the announcement", ahead).await;
+    assert!(told.text().contains("restarts <t:") && scene.discord.dms(ann.id()).is_empty(), "{}", told.text());
+    let refused = refusal(&scene.discord.press(&ben, &told, "15 minutes later").await).await;
+    assert!(refused.contains("no such server"), "{refused}");
+    let later = scene.discord.press(&ann, &told, "15 minutes later").await;
+    later.until("the new time", |message| message.text().contains("put it off by 15m")).await;
+    assert_eq!(scene.count("schedule_run_steps WHERE postponed_s = 900").await, 1);
+    let skipped = scene.discord.press(&ann, &told, "Skip the next one").await;
+    let still =
+        skipped.until("the next run to be skipped", |message| message.text().contains("skipped the run of")).await;
+    assert!(still.text().contains("restart ahead"), "the announcement stays: {}", still.text());
+    let again = refusal(&scene.discord.press(&ann, &told, "Skip the next one").await).await;
+    assert!(again.contains("skipped already"), "{again}");
+    assert_eq!(scene.count("schedule_runs WHERE state = 'skipped' AND reason = 'cancelled'").await, 1);
+    let off = scene.discord.press(&ann, &told, "Call it off").await;
+    let end = off.until("the end", |message| message.text().contains("called off the run")).await;
+    assert!(end.components.is_empty(), "nothing is left to press");
     scene.assert_clean();
 }

@@ -13,7 +13,8 @@ const SERVERS: &str = "`/server create` makes one. `/server start`, `stop` and `
                        `/server share` lets others act on yours, and `/server leave` gives up what others shared with you.";
 const SCHEDULES: &str = "`/schedule create` starts or stops a server by the clock of your time zone. Choose a time from the \
                          list, or type a cron expression. `/schedule preview` shows when it would run. `steps:` does more \
-                         than one thing: `say Back soon; wait 1m; restart`. `/schedule history` shows how it went.";
+                         than one thing: `say Back soon; wait 1m; restart`. `warn:` tells the players ahead, and \
+                         `/server announce` a channel. `/schedule skip`, `postpone` and `history` do what they say.";
 const KEYS: &str = "`/apikey create` makes a key for programs of yours. It is shown once, to you alone.";
 
 pub(crate) fn show(context: &Context) -> Answer {

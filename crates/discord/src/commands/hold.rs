@@ -44,7 +44,7 @@ pub(crate) async fn hold(context: &Context, call: &Call, args: &Args) -> Result<
 
 pub(crate) async fn release(context: &Context, call: &Call, args: &Args) -> Result<Answer, Refusal> {
     let (server, _) = find::server(&context.services, call, &args.needed("server")?).await?;
-    let server = context.services.servers.release(&call.user, server.id).await?;
+    let server = context.services.servers.release(&call.user, server.id, Utc::now()).await?;
     let title = format!("{} is released", plain(&server.name));
     Ok(render::done(&title, "Its schedules act on it again, and it comes back after a crash.").into())
 }

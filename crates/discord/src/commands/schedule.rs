@@ -2,19 +2,21 @@
 
 use std::collections::HashMap;
 
-use agis_base::{MANY_MAX, Reach, ServerId, Span};
+use agis_base::{InvalidSpan, MANY_MAX, Reach, ServerId, Span};
 use agis_scheduler::{
     Action, FiringId, MissedRunPolicy, NewSchedule, RunState, Schedule, ScheduleChange, SchedulesError, Target, Timing,
     TimingError, Trigger, Work, Zone,
+    chain::SERVER_STOPPED,
     service::RunNow,
     store::{Query, RunsQuery},
     template,
-    work::{Deed, PlayersAre, Step, When},
+    work::{Deed, PlayersAre, Step, Warning, When},
 };
 use agis_servers::{
     Server,
     access::Permission,
     operation::Action as ServerAction,
+    server::Desired,
     store::{Page, ServerFilter},
 };
 use chrono::Utc;
@@ -24,7 +26,7 @@ use crate::{
     answer::{Answer, Message},
     call::{Args, Call},
     code::{Listed, Loss, confirm},
-    commands::{batch, label},
+    commands::{announcement, batch, label},
     context::{Context, Services},
     find,
     once::{self, once},
@@ -206,18 +208,12 @@ pub(crate) async fn announced(
     let services = &context.services;
     let action =
         Action::from_word(action.as_str()).ok_or_else(|| Refusal::refused("`warn` is for a stop or a restart."))?;
-    let mut work = Work::of(action);
-    warned(&mut work, warn)?;
-    services.servers.allowed(&call.user, server.id, Permission::Schedule).await?;
-    let (owner, trigger) = (call.user.clone(), Trigger::At(Utc::now()));
-    let new = NewSchedule {
-        target: Target::Server(server.id),
-        owner,
-        work,
-        trigger,
-        enabled: true,
-        missed_run_policy: MissedRunPolicy::Skip,
-    };
+    let warning = warning(warn)?;
+    let server = services.servers.allowed(&call.user, server.id, Permission::Schedule).await?;
+    if server.desired != Desired::Running {
+        return Err(SchedulesError::Gate(SERVER_STOPPED).into());
+    }
+    let new = NewSchedule::announced(server.id, call.user.clone(), action, warning, Utc::now());
     let schedule = once(services, call, "server announced", |once| async move {
         Ok(services.schedules.create(new, Some(&once)).await?)
     })
@@ -276,15 +272,37 @@ pub(crate) async fn history(context: &Context, call: &Call, args: &Args) -> Resu
 
 /// Ends the run of a schedule that goes on.
 pub(crate) async fn cancel(context: &Context, call: &Call, args: &Args) -> Result<Answer, Refusal> {
+    let (schedule, run) = open_run(context, call, args).await?;
+    let name = find::target(&context.services, call, &schedule.target).await;
+    announcement::call_off(&context.services, call, &schedule, run, &name).await
+}
+
+/// Skips the next run of a schedule.
+pub(crate) async fn skip(context: &Context, call: &Call, args: &Args) -> Result<Answer, Refusal> {
+    let schedule = find::schedule(&context.services, call, &args.needed("schedule")?).await?;
+    let name = find::target(&context.services, call, &schedule.target).await;
+    announcement::skip(&context.services, &schedule, &name).await
+}
+
+/// Puts off the action of the run that goes on.
+pub(crate) async fn postpone(context: &Context, call: &Call, args: &Args) -> Result<Answer, Refusal> {
+    let by = args.text("by").map(|by| by.parse()).transpose();
+    let by = by.map_err(|error: InvalidSpan| Refusal::Refused(format!("`by` {error}.")))?;
+    let (schedule, run) = open_run(context, call, args).await?;
+    let name = find::target(&context.services, call, &schedule.target).await;
+    let by = by.unwrap_or(announcement::LATER);
+    announcement::postpone(&context.services, call, &schedule, run, by, &name).await
+}
+
+/// Finds the run with steps of a schedule that goes on: the oldest one that has not ended, since others wait for it.
+async fn open_run(context: &Context, call: &Call, args: &Args) -> Result<(Schedule, FiringId), Refusal> {
     let services = &context.services;
     let schedule = find::schedule(services, call, &args.needed("schedule")?).await?;
-    let query = RunsQuery { state: Some(RunState::Pending), before: None, limit: 1 };
+    let query = RunsQuery { state: Some(RunState::Pending), before: None, limit: HISTORY };
     let open = services.schedules.runs(&call.user, &Reach::Every, schedule.id, query).await?;
-    let run = open.first().ok_or(SchedulesError::NotCancellable)?;
+    let run = open.iter().rfind(|run| run.kind.action().is_none()).ok_or(SchedulesError::NotCancellable)?;
     let id = FiringId { schedule: schedule.id, slot: run.slot };
-    let run = services.schedules.cancel(&call.user, &Reach::Every, id).await?;
-    let name = find::target(services, call, &schedule.target).await;
-    Ok(page::cancelled(&schedule, &name, &run).into())
+    Ok((schedule, id))
 }
 
 pub(crate) fn preview(context: &Context, args: &Args) -> Result<Answer, Refusal> {
@@ -334,7 +352,7 @@ fn work(args: &Args) -> Result<Work, Refusal> {
 
 /// Adds the condition about players.
 fn condition(work: &mut Work, args: &Args) {
-    let patient = |defer| When { players: PlayersAre::Empty, defer, ..When::usual(&work.steps) };
+    let patient = |defer| When { players: PlayersAre::Empty, defer, ..work.usual() };
     work.when = match args.text("players").as_deref() {
         Some("empty") => Some(patient(None)),
         Some("wait") => Some(patient(Some(PATIENCE))),
@@ -348,16 +366,23 @@ fn policy(args: &Args) -> MissedRunPolicy {
 
 /// Adds a warning to the stop or the restart among the steps.
 fn warned(work: &mut Work, times: &str) -> Result<(), Refusal> {
-    let line = format!("stop warn {times}");
-    let Ok(Step { deed: Deed::Power { warning, .. }, .. }) = line.parse::<Step>() else {
-        return Err(Refusal::refused("I cannot read `warn`. Write times, the longest first, such as `15m 5m 1m`."));
-    };
     let acts = work.steps.iter_mut().find_map(|step| match &mut step.deed {
         Deed::Power { action: Action::Stop | Action::Restart, warning } => Some(warning),
         _ => None,
     });
-    *acts.ok_or_else(|| Refusal::refused("`warn` is for a stop or a restart."))? = warning;
+    *acts.ok_or_else(|| Refusal::refused("`warn` is for a stop or a restart."))? = Some(warning(times)?);
     Ok(())
+}
+
+/// Reads times ahead; a plain number is minutes.
+fn warning(times: &str) -> Result<Warning, Refusal> {
+    let is_number = |time: &str| !time.is_empty() && time.bytes().all(|byte| byte.is_ascii_digit());
+    let times = times.split([' ', ',']).filter(|time| !time.is_empty());
+    let times: Vec<_> = times.map(|time| if is_number(time) { format!("{time}m") } else { time.to_owned() }).collect();
+    match format!("stop warn {}", times.join(" ")).parse() {
+        Ok(Step { deed: Deed::Power { warning: Some(warning), .. }, .. }) => Ok(warning),
+        _ => Err(Refusal::refused("I cannot read `warn`. Write times, the longest first, such as `15m 5m 1m`.")),
+    }
 }
 
 fn timing(args: &Args) -> Result<Timing, Refusal> {

@@ -4,6 +4,7 @@ use agis_notices::{Kind, Notice};
 use agis_servers::{Action, console::Line};
 
 use super::{
+    announcement,
     card::{Card, Colour},
     server::{start, wake},
     text::{block, cut, plain, printed, relative},
@@ -22,6 +23,9 @@ pub(crate) enum Readers {
 /// Says what happened, when, and what to do about it. The owner alone reads the last lines of the console, and gets a button
 /// to start a server that has crashed, that did not start, or that sleeps.
 pub(crate) fn notice(notice: &Notice, readers: Readers, console: &[Line]) -> Message {
+    if let Some(announced) = &notice.announced {
+        return announcement::ahead(notice, announced);
+    }
     let name = plain(&notice.server_name);
     let action = notice.action.as_deref().unwrap_or("operation");
     let begins = Action::from_word(action).is_some_and(Action::begins);
@@ -47,6 +51,12 @@ pub(crate) fn notice(notice: &Notice, readers: Readers, console: &[Line]) -> Mes
             format!("{name} sleeps: nobody plays"),
             "Wake it here, or with /server start, when somebody wants to play. /server idle changes when it is stopped.",
         ),
+        Kind::RunFailed => (
+            format!("{name}: {action} failed"),
+            "`/schedule history` shows its steps. What follows the failed step was not done.",
+        ),
+        // Such a notice names its run, so it was shown above.
+        Kind::PowerAnnounced => (format!("{name}: {action} ahead"), ""),
     };
     let text = match readers {
         Readers::Owner => format!("{}\n\n{hint}", plain(&notice.reason)),

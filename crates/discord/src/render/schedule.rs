@@ -2,7 +2,7 @@
 
 use agis_base::Timestamp;
 use agis_scheduler::{
-    PartRun, Run, RunState, RunWithSteps, Schedule, Target, Timing, Trigger, Work,
+    FiringId, PartRun, Run, RunState, RunWithSteps, Schedule, Target, Timing, Trigger, Work,
     chain::{StepRun, StepState},
     service::why,
     work::{PlayersAre, ServerIs},
@@ -10,6 +10,7 @@ use agis_scheduler::{
 use twilight_model::channel::message::component::Button;
 
 use super::{
+    announcement,
     card::{Card, Colour},
     text::{code, cut, full, plain, relative},
 };
@@ -53,9 +54,7 @@ pub(crate) fn one(title: &str, schedule: &Schedule, server: &str, runs: &[Timest
     if schedule.work.action().is_none() {
         card = card.field_of("Steps", &steps(&schedule.work)).field("Only if", &condition(&schedule.work));
     }
-    if let Ok(Trigger::Cron(timing)) = schedule.trigger() {
-        card = warned(card, &timing);
-    }
+    card = card.field_of("Is this what you meant?", &schedule.warnings());
     card = if schedule.enabled { next(card, runs) } else { card.field("Next runs", "None: it is disabled.") };
     card.footer(&format!("Schedule {}", schedule.id)).into_message()
 }
@@ -70,12 +69,9 @@ pub(crate) fn several(title: &str, schedules: &[Schedule], servers: &str) -> Mes
 /// Shows the runs of a timing that is not stored.
 pub(crate) fn preview(timing: &Timing, runs: &[Timestamp]) -> Message {
     let card = Card::new(Colour::Calm).titled("It would run").says(&said(timing));
-    let card = warned(card.fact("Cron", &code(&timing.cron.to_string())), timing);
+    let card =
+        card.fact("Cron", &code(&timing.cron.to_string())).field_of("Is this what you meant?", &timing.warnings());
     next(card, runs).footer("Nothing was stored.").into_message()
-}
-
-fn warned(card: Card, timing: &Timing) -> Card {
-    card.field_of("Is this what you meant?", &timing.warnings())
 }
 
 fn next(card: Card, runs: &[Timestamp]) -> Card {
@@ -165,19 +161,11 @@ pub(crate) fn announced(schedule: &Schedule, server: &str) -> Message {
         .filter(|(_, step)| !step.starts_with("wait "))
         .map(|(at, step)| format!("{} · {}", relative(*at), plain(step)))
         .collect();
-    let text = format!("**{}** with warnings. `/schedule cancel` with `#{}` calls it off.", plain(server), schedule.id);
-    Card::new(Colour::Moving).titled("Announced").says(&text).field_of("On the clock", &lines).into_message()
-}
-
-/// Tells that a run ends.
-pub(crate) fn cancelled(schedule: &Schedule, server: &str, run: &RunWithSteps) -> Message {
-    let text = format!(
-        "The run of schedule {} on {} that was due {} does nothing more. An operation that has begun goes on.",
-        schedule.id,
-        plain(server),
-        relative(run.run.slot)
-    );
-    Card::new(Colour::Calm).titled("Run cancelled").says(&text).into_message()
+    let text = format!("**{}** with warnings.", plain(server));
+    let card = Card::new(Colour::Moving).titled("Announced").says(&text).field_of("On the clock", &lines);
+    let run = schedule.at.map(|slot| FiringId { schedule: schedule.id, slot });
+    let buttons = run.map(|run| announcement::buttons(run, false)).unwrap_or_default();
+    card.footer(&format!("Schedule {}", schedule.id)).buttons(buttons).into_message()
 }
 
 /// Shows the last runs of a schedule, and the steps of the latest.

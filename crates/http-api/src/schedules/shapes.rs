@@ -9,7 +9,12 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::steps::{self, StepDto, WhenDto};
-use crate::{body::Number, page::list_query, problem::Problem, words};
+use crate::{
+    body::{Number, nullable},
+    page::list_query,
+    problem::Problem,
+    words,
+};
 
 const NEXT_RUNS: usize = 5;
 const PREVIEW_MAX: usize = 100;
@@ -65,7 +70,7 @@ pub(crate) struct CreateSchedule {
     /// The instant of a schedule that runs once, in place of `cron_expression`.
     #[schema(value_type = Option<String>, format = DateTime, examples("2026-12-24T20:00:00+01:00"))]
     pub(super) at: Option<String>,
-    /// The IANA name of a time zone.
+    /// The IANA name of a time zone, for `cron_expression`; `at` carries its own offset.
     #[schema(default = "UTC", max_length = 50, examples("Europe/Berlin", "America/New_York", "UTC"))]
     pub(super) timezone: Option<String>,
     /// Whether the schedule fires.
@@ -90,8 +95,10 @@ pub(crate) struct ChangeSchedule {
     /// Steps that follow however the others ended, unless a person ended the run.
     #[schema(max_items = 10)]
     pub(super) finally: Option<Vec<StepDto>>,
-    /// The condition under which a run begins.
-    pub(super) when: Option<WhenDto>,
+    /// The condition under which a run begins. Null goes back to that of a schedule that names none.
+    #[serde(default, deserialize_with = "nullable")]
+    #[schema(value_type = Option<WhenDto>)]
+    pub(super) when: Option<Option<WhenDto>>,
     /// The fate of a run that is due while an earlier one of the schedule has not ended.
     #[schema(value_type = Option<words::Overlap>)]
     pub(super) overlap: Option<String>,
@@ -266,9 +273,13 @@ impl From<Schedule> for ScheduleDto {
     fn from(schedule: Schedule) -> Self {
         // A schedule of an older version that cannot be parsed has no next runs.
         let next_runs = schedule.trigger().ok().map(|trigger| {
-            let zone = trigger.timing().map(|timing| timing.zone.clone()).or_else(|| Zone::named(&schedule.timezone));
+            let zone = trigger
+                .timing()
+                .map(|timing| timing.zone.clone())
+                .or_else(|| Zone::named(&schedule.timezone))
+                .or_else(|| Zone::named(UTC));
             let runs = schedule.next_runs(Utc::now(), NEXT_RUNS);
-            runs.into_iter().map(|at| zone.as_ref().map_or_else(|| at.to_string(), |zone| local(at, zone))).collect()
+            runs.into_iter().map(|at| zone.as_ref().map_or_else(|| at.to_rfc3339(), |zone| local(at, zone))).collect()
         });
         let warnings = schedule.warnings();
         let server_id = schedule.target.server();

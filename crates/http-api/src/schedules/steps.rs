@@ -4,13 +4,16 @@ use agis_base::{InvalidSpan, OperationId, ServerId, Span, Timestamp};
 use agis_scheduler::{
     Action, PartRun, RunWithSteps, Work,
     chain::StepRun,
-    work::{Awaited, Deed, DeedName, InvalidWork, OnError, Overlap, PlayersAre, ServerIs, Step, Warning, When},
+    work::{
+        Awaited, Deed, DeedName, InvalidWork, OnError, Overlap, PlayersAre, ServerIs, Step, Warning, When, WhenChange,
+        WorkChange,
+    },
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::shapes::RunDto;
-use crate::{problem::Problem, words};
+use crate::{body::Number, problem::Problem, words};
 
 /// A step of a schedule. `do` says which other fields there are.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
@@ -30,7 +33,7 @@ pub(crate) struct StepDto {
     deed: String,
     /// For `say`: the text, on one line. Beside `warn`: the announcement, with `{minutes}` or `{time}` for what is left.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(min_length = 1, max_length = 300)]
+    #[schema(min_length = 1, max_length = 200)]
     text: Option<String>,
     /// For `command`: the line.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -38,8 +41,8 @@ pub(crate) struct StepDto {
     command: Option<String>,
     /// For `wait`: the seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(minimum = 1, maximum = 86_400)]
-    seconds: Option<u32>,
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 86_400)]
+    seconds: Option<Number<u32>>,
     /// For `wait_until`: the state.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<words::AwaitedState>)]
@@ -48,7 +51,8 @@ pub(crate) struct StepDto {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 40)]
     at_most: Option<String>,
-    /// For `stop` and `restart`: the times ahead at which players are told, the longest first.
+    /// For `stop` and `restart`: the times ahead at which players are told, the longest first. The step begins with the first
+    /// announcement: a restart with `15m` follows 15 minutes after the slot.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(min_items = 1, max_items = 10)]
     warn: Option<Vec<String>>,
@@ -63,7 +67,7 @@ pub(crate) struct StepDto {
 #[serde(deny_unknown_fields)]
 #[schema(as = When, examples(json!({ "server": "running", "players": "empty", "defer": "2h" })))]
 pub(crate) struct WhenDto {
-    /// State that the server should be in. Absent: `any`.
+    /// State that the server should be in. Absent: `running` for work that first stops or restarts the server, else `any`.
     #[schema(value_type = Option<words::ServerIs>)]
     server: Option<String>,
     /// Players that may be there. An unknown number counts as somebody. Absent: `any`.
@@ -79,18 +83,15 @@ pub(super) struct Parts {
     pub(super) action: Option<String>,
     pub(super) steps: Option<Vec<StepDto>>,
     pub(super) finally: Option<Vec<StepDto>>,
-    pub(super) when: Option<WhenDto>,
+    pub(super) when: Option<Option<WhenDto>>,
     pub(super) overlap: Option<String>,
 }
 
 impl Parts {
-    /// Reads work; `None` if the request names nothing of it. Fields that it does not name stay as they are in `today`.
-    pub(super) fn work(self, today: Option<&Work>) -> Result<Option<Work>, Problem> {
+    /// Reads what the request names; the rest stays as it is.
+    pub(super) fn change(self) -> Result<WorkChange, Problem> {
         let Self { action, steps, finally, when, overlap } = self;
-        if action.is_none() && steps.is_none() && finally.is_none() && when.is_none() && overlap.is_none() {
-            return Ok(None);
-        }
-        let main = match (action, steps) {
+        let steps = match (action, steps) {
             (Some(_), Some(_)) => {
                 return Err(Problem::invalid_value(
                     "action",
@@ -100,22 +101,25 @@ impl Parts {
             (Some(action), None) => Some(vec![Step::power(word("action", &action, Action::ALL, Action::as_str)?)]),
             (None, steps) => steps.map(|steps| read_all("steps", steps)).transpose()?,
         };
-        let mut work = match (main, today) {
-            (Some(steps), today) => Work { steps, ..today.cloned().unwrap_or_else(|| Work::steps(vec![])) },
-            (None, Some(today)) => today.clone(),
-            (None, None) => return Err(Problem::invalid_value("steps", "is needed, or `action` for a single one")),
-        };
-        if let Some(finally) = finally {
-            work.finally = read_all("finally", finally)?;
+        let overlap = overlap.map(|overlap| word("overlap", &overlap, Overlap::ALL, Overlap::as_str));
+        Ok(WorkChange {
+            steps,
+            finally: finally.map(|steps| read_all("finally", steps)).transpose()?,
+            when: when.map(|when| when.map(WhenDto::read).transpose()).transpose()?,
+            overlap: overlap.transpose()?,
+        })
+    }
+
+    /// Reads work that is not stored yet; `None` if the request names nothing of it.
+    pub(super) fn work(self) -> Result<Option<Work>, Problem> {
+        let change = self.change()?;
+        if change == WorkChange::default() {
+            return Ok(None);
         }
-        if let Some(when) = when {
-            work.when = Some(when.read()?);
+        if change.steps.is_none() {
+            return Err(Problem::invalid_value("steps", "is needed, or `action` for a single one"));
         }
-        if let Some(overlap) = overlap {
-            work.overlap = word("overlap", &overlap, Overlap::ALL, Overlap::as_str)?;
-        }
-        work.check()?;
-        Ok(Some(work))
+        Ok(Some(change.apply(&Work::steps(vec![]))?))
     }
 }
 
@@ -157,7 +161,7 @@ impl StepDto {
         let (read, fields): (Deed, &[&str]) = match word(&format!("{at}.do"), &deed, DeedName::ALL, DeedName::as_str)? {
             DeedName::Say => (Deed::Say(text.ok_or_else(|| needed("text"))?), &["text"]),
             DeedName::Command => (Deed::Command(command.ok_or_else(|| needed("command"))?), &["command"]),
-            DeedName::Wait => (Deed::Wait(Span::of_seconds(seconds.ok_or_else(|| needed("seconds"))?)), &["seconds"]),
+            DeedName::Wait => (Deed::Wait(Span::of_seconds(seconds.ok_or_else(|| needed("seconds"))?.0)), &["seconds"]),
             DeedName::WaitUntil => {
                 let state = state.ok_or_else(|| needed("state"))?;
                 let state = word(&format!("{at}.state"), &state, Awaited::ALL, Awaited::as_str)?;
@@ -184,7 +188,7 @@ impl StepDto {
         match deed {
             Deed::Say(text) => dto.text = Some(text.clone()),
             Deed::Command(command) => dto.command = Some(command.clone()),
-            Deed::Wait(time) => dto.seconds = u32::try_from(time.duration().as_secs()).ok(),
+            Deed::Wait(time) => dto.seconds = u32::try_from(time.duration().as_secs()).ok().map(Number),
             Deed::WaitUntil { state, at_most } => {
                 (dto.state, dto.at_most) = (Some(state.to_string()), Some(at_most.to_string()));
             }
@@ -200,14 +204,14 @@ impl StepDto {
 }
 
 impl WhenDto {
-    fn read(self) -> Result<When, Problem> {
+    fn read(self) -> Result<WhenChange, Problem> {
         let Self { server, players, defer } = self;
         let server = server.map(|text| word("when.server", &text, ServerIs::ALL, ServerIs::as_str)).transpose()?;
         let players =
             players.map(|text| word("when.players", &text, PlayersAre::ALL, PlayersAre::as_str)).transpose()?;
         let defer: Option<Result<Span, InvalidSpan>> = defer.map(|text| text.parse());
         let defer = defer.transpose().map_err(|error| Problem::invalid_value("when.defer", error.to_string()))?;
-        Ok(When { server: server.unwrap_or_default(), players: players.unwrap_or_default(), defer })
+        Ok(WhenChange { server, players: players.unwrap_or_default(), defer })
     }
 }
 
@@ -302,6 +306,8 @@ struct StepRunDto {
     started_at: Option<Timestamp>,
     #[schema(value_type = Option<String>, format = DateTime)]
     ended_at: Option<Timestamp>,
+    /// The time by which a wait was lengthened, such as `15m`.
+    postponed: Option<String>,
 }
 
 impl From<RunWithSteps> for RunWithStepsDto {
@@ -316,6 +322,7 @@ impl From<RunWithSteps> for RunWithStepsDto {
             reason: run.reason,
             started_at: run.started_at,
             ended_at: run.ended_at,
+            postponed: (run.postponed != Span::ZERO).then(|| run.postponed.to_string()),
         };
         let servers = parts.into_iter().map(PartDto::from).collect();
         Self { run: run.into(), steps: steps.into_iter().map(step).collect(), servers }

@@ -10,12 +10,7 @@ fn at(seconds: i64) -> Timestamp {
 
 fn steps(lines: &str) -> Vec<StepRun> {
     let planned = Work::of_lines(lines).expect("steps").planned();
-    planned.into_iter().map(waiting).collect()
-}
-
-fn waiting(step: PlannedStep) -> StepRun {
-    let operation = Some(OperationId::new());
-    StepRun { step, state: StepState::Waiting, reason: None, operation, started_at: None, ended_at: None }
+    planned.into_iter().map(StepRun::planned).collect()
 }
 
 const IDLE: Facts = Facts { should_run: true, is_ready: true, is_stopped: false, players: Some(0) };
@@ -113,7 +108,7 @@ fn any_steps() -> impl Strategy<Value = Vec<StepRun>> {
         let (last, first): (Vec<_>, Vec<_>) = steps.into_iter().partition(|(_, finally)| *finally);
         let of = |steps: Vec<(Step, bool)>| steps.into_iter().map(|(step, _)| step).collect();
         let work = Work { finally: of(last), ..Work::steps(of(first)) };
-        work.planned().into_iter().map(waiting).collect()
+        work.planned().into_iter().map(StepRun::planned).collect()
     })
 }
 

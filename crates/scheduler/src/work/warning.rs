@@ -1,6 +1,6 @@
 //! Warnings ahead of a stop or a restart.
 
-use agis_base::{ChannelId, Span};
+use agis_base::Span;
 use serde::{Deserialize, Serialize};
 
 use super::{WAIT_RULE, is_wait};
@@ -21,15 +21,12 @@ pub struct Warning {
     /// Text with `{minutes}` or `{time}`; `None` is a text of our own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
-    /// Channel of Discord that is told as well, with buttons.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub channel: Option<ChannelId>,
 }
 
 impl Warning {
     /// Creates a warning in our own words.
     pub fn ahead(ahead: Vec<Span>) -> Self {
-        Self { ahead, text: None, channel: None }
+        Self { ahead, text: None }
     }
 
     pub(super) fn check(&self) -> Result<(), (&'static str, String)> {
@@ -50,6 +47,16 @@ impl Warning {
         let next = self.ahead.iter().skip(1).copied().chain([Span::ZERO]);
         self.ahead.iter().copied().zip(next).map(|(left, next)| (left, left - next))
     }
+}
+
+/// Returns the text that tells players of a postponement.
+pub fn postponed(action: Action, by: Span) -> String {
+    format!("The {action} of the server is put off by {}.", words(by))
+}
+
+/// Returns the text that tells players that an announced action does not follow.
+pub fn called_off(action: Action) -> String {
+    format!("The {action} of the server is called off.")
 }
 
 /// Returns the text that tells of this action while so much time is left.

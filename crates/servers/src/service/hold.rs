@@ -21,7 +21,7 @@ impl Servers {
         hold: NewHold,
         now: Timestamp,
     ) -> Result<Server, ServersError> {
-        self.allowed(caller, id, Permission::Schedule).await?;
+        self.may_change_hold(caller, id, now).await?;
         let NewHold { until, reason } = hold;
         if until.is_some_and(|until| until <= now || until > now + LONGEST) {
             let rule = "is a time to come, within a year; leave it out, and the hold lasts until somebody releases it";
@@ -36,9 +36,16 @@ impl Servers {
     ///
     /// # Errors
     /// Fails as [`Self::allowed`] does.
-    pub async fn release(&self, caller: &UserId, id: ServerId) -> Result<Server, ServersError> {
-        self.allowed(caller, id, Permission::Schedule).await?;
+    pub async fn release(&self, caller: &UserId, id: ServerId, now: Timestamp) -> Result<Server, ServersError> {
+        self.may_change_hold(caller, id, now).await?;
         self.holds.release(id).await?.ok_or(ServersError::NotFound("server"))
+    }
+
+    /// A hold that stands is its maker's, and the owner's: others would silently undo it.
+    async fn may_change_hold(&self, caller: &UserId, id: ServerId, now: Timestamp) -> Result<(), ServersError> {
+        let server = self.allowed(caller, id, Permission::Schedule).await?;
+        let is_anothers = server.held(now).is_some_and(|hold| hold.by != *caller);
+        if is_anothers && server.owner != *caller { Err(ServersError::NotAllowed) } else { Ok(()) }
     }
 }
 

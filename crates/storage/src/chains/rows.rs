@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use agis_base::{OperationId, ScheduleId, ServerId, StoreError, Timestamp, UserId};
+use agis_base::{OperationId, ScheduleId, ServerId, Span, StoreError, Timestamp, UserId};
 use agis_scheduler::{
     FiringId, Work,
     chain::{EndedBy, Facts, StepRun, StepState},
@@ -56,7 +56,8 @@ pub(super) async fn taken(
              where look_at <= now() and action = 'steps' order by look_at limit $1 for no key update skip locked
          ), ended as (
              select r.schedule_id, r.slot from schedule_runs r
-             join schedule_run_steps s on s.schedule_id = r.schedule_id and s.slot = r.slot and s.state = 'running'
+             join schedule_run_steps s
+                 on s.schedule_id = r.schedule_id and s.slot = r.slot and s.state = 'running' and s.step -> 'deed' ? 'power'
              join operations o on o.id = s.operation_id and o.state not in ('queued', 'running')
              where r.look_at is not null limit $1 for no key update of r skip locked
          )
@@ -94,6 +95,8 @@ pub(super) struct ChainRow {
     desired: Stored<Desired>,
     #[diesel(sql_type = Text)]
     status: Stored<Status>,
+    #[diesel(sql_type = Bool)]
+    comes_back: bool,
     #[diesel(sql_type = BigInt)]
     generation: i64,
     #[diesel(sql_type = Nullable<Integer>)]
@@ -112,7 +115,7 @@ impl ChainRow {
                           where e.schedule_id = r.schedule_id and e.slot < r.slot and e.state = 'pending'
                             and e.server_id is not distinct from r.server_id
                           order by e.slot) as earlier,
-                    g.desired, g.status, g.generation, p.online as players, clock_timestamp() as now
+                    g.desired, g.status, g.restart_at is not null as comes_back, g.generation, p.online as players, clock_timestamp() as now
              from unnest($1, $2) as u(schedule, slot)
              join schedule_runs r on r.schedule_id = u.schedule and r.slot = u.slot
              join server_schedules s on s.id = r.schedule_id
@@ -151,7 +154,7 @@ impl ChainRow {
             steps,
             ended_by: self.ended_by.map(|cause| cause.known("schedule_runs.ended_by")).transpose()?,
             earlier,
-            facts: facts(desired, status, self.players),
+            facts: facts(desired, status, self.comes_back, self.players),
             generation: self.generation,
             now: self.now,
         })
@@ -159,7 +162,7 @@ impl ChainRow {
 }
 
 #[derive(QueryableByName)]
-struct StepRow {
+pub(super) struct StepRow {
     #[diesel(sql_type = Integer)]
     schedule_id: i32,
     #[diesel(sql_type = Timestamptz)]
@@ -176,13 +179,32 @@ struct StepRow {
     started_at: Option<Timestamp>,
     #[diesel(sql_type = Nullable<Timestamptz>)]
     ended_at: Option<Timestamp>,
+    #[diesel(sql_type = Integer)]
+    postponed_s: i32,
 }
 
-/// Returns the steps of these runs in their order.
-pub(crate) async fn steps(
+impl StepRow {
+    pub(super) fn into_step(self) -> Result<StepRun, Fault<StoreError>> {
+        let Json(IfReadable(Some(step))) = self.step else {
+            return Err(unknown("schedule_run_steps.step", "step"));
+        };
+        Ok(StepRun {
+            step,
+            state: self.state.known("schedule_run_steps.state")?,
+            reason: self.reason,
+            operation: Some(OperationId(self.operation_id)),
+            started_at: self.started_at,
+            ended_at: self.ended_at,
+            postponed: Span::of_seconds(self.postponed_s.unsigned_abs()),
+        })
+    }
+}
+
+/// Returns the rows of the steps of these runs in their order.
+pub(super) async fn step_rows(
     conn: &mut AsyncPgConnection,
     ids: &[FiringId],
-) -> Result<HashMap<FiringId, Vec<StepRun>>, Fault<StoreError>> {
+) -> Result<HashMap<FiringId, Vec<StepRow>>, Fault<StoreError>> {
     let (schedules, slots) = columns(ids);
     let rows: Vec<StepRow> = diesel::sql_query(
         "select s.* from unnest($1, $2) as u(schedule, slot)
@@ -193,23 +215,17 @@ pub(crate) async fn steps(
     .bind::<Array<Timestamptz>, _>(slots)
     .load(conn)
     .await?;
-    let mut steps = HashMap::new();
+    let mut steps: HashMap<_, Vec<_>> = HashMap::new();
     for row in rows {
-        let id = FiringId { schedule: ScheduleId(row.schedule_id), slot: row.slot };
-        let Json(IfReadable(Some(step))) = row.step else {
-            return Err(unknown("schedule_run_steps.step", "step"));
-        };
-        let of_run: &mut Vec<_> = steps.entry(id).or_default();
-        of_run.push(StepRun {
-            step,
-            state: row.state.known("schedule_run_steps.state")?,
-            reason: row.reason,
-            operation: Some(OperationId(row.operation_id)),
-            started_at: row.started_at,
-            ended_at: row.ended_at,
-        });
+        steps.entry(FiringId { schedule: ScheduleId(row.schedule_id), slot: row.slot }).or_default().push(row);
     }
     Ok(steps)
+}
+
+/// Returns the steps of a run in their order.
+pub(crate) async fn steps(conn: &mut AsyncPgConnection, id: FiringId) -> Result<Vec<StepRun>, Fault<StoreError>> {
+    let rows = step_rows(conn, &[id]).await?.remove(&id).unwrap_or_default();
+    rows.into_iter().map(StepRow::into_step).collect()
 }
 
 #[derive(QueryableByName)]
@@ -218,10 +234,14 @@ struct OutlookRow {
     desired: Stored<Desired>,
     #[diesel(sql_type = Text)]
     status: Stored<Status>,
+    #[diesel(sql_type = Bool)]
+    comes_back: bool,
     #[diesel(sql_type = Nullable<Integer>)]
     players: Option<i32>,
     #[diesel(sql_type = Bool)]
     is_busy: bool,
+    #[diesel(sql_type = Bool)]
+    is_held: bool,
     #[diesel(sql_type = Timestamptz)]
     now: Timestamp,
 }
@@ -232,7 +252,8 @@ pub(crate) async fn outlook(
     id: ScheduleId,
 ) -> Result<Option<Outlook>, Fault<StoreError>> {
     let row: Option<OutlookRow> = diesel::sql_query(
-        "select g.desired, g.status, p.online as players, clock_timestamp() as now,
+        "select g.desired, g.status, g.restart_at is not null as comes_back, p.online as players,
+                exists(select from server_holds h where h.server_id = g.id and (h.until is null or h.until > now())) as is_held, clock_timestamp() as now,
                 exists(select from schedule_runs r where r.schedule_id = s.id and r.state = 'pending') as is_busy
          from server_schedules s join game_servers g on g.id = s.server_id
          left join server_players p on p.server_id = g.id and p.measured_at > now() - $2 and g.status = 'running'
@@ -245,16 +266,18 @@ pub(crate) async fn outlook(
     .optional()?;
     let outlook = row.map(|row| {
         let (desired, status) = (row.desired.known("game_servers.desired")?, row.status.known("game_servers.status")?);
-        Ok(Outlook { facts: facts(desired, status, row.players), now: row.now, is_busy: row.is_busy })
+        let facts = facts(desired, status, row.comes_back, row.players);
+        Ok(Outlook { facts, now: row.now, is_busy: row.is_busy, is_held: row.is_held })
     });
     outlook.transpose()
 }
 
-fn facts(desired: Desired, status: Status, players: Option<i32>) -> Facts {
+fn facts(desired: Desired, status: Status, comes_back: bool, players: Option<i32>) -> Facts {
     Facts {
         should_run: desired == Desired::Running,
         is_ready: status == Status::Running,
-        is_stopped: matches!(status, Status::Stopped | Status::Crashed | Status::Failed),
+        // The supervisor may start one that has crashed in the next moment.
+        is_stopped: matches!(status, Status::Stopped | Status::Crashed | Status::Failed) && !comes_back,
         players: players.and_then(|players| u32::try_from(players).ok()),
     }
 }

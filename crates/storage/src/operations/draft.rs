@@ -110,11 +110,19 @@ impl Draft {
         {
             return Answer::Refused(Refusal::Overtaken);
         }
-        if let Identity::Firing { operation, slot } | Identity::Step { operation, at: slot } = request.identity {
-            if power::is_overtaken(slot, self.slots.get(&server.id).copied()) {
-                return self.overtaken(operation, request, server, at);
+        let latest = self.slots.get(&server.id).copied();
+        match request.identity {
+            Identity::Firing { operation, slot } => {
+                if power::is_overtaken(slot, latest) {
+                    return self.overtaken(operation, request, server, at);
+                }
+                self.slots.insert(server.id, slot);
             }
-            self.slots.insert(server.id, slot);
+            // A step is due when the step before it ends, and undoes nothing that was due later.
+            Identity::Step { at: slot, .. } => {
+                self.slots.insert(server.id, latest.map_or(slot, |latest| latest.max(slot)));
+            }
+            Identity::None | Identity::Key(_) | Identity::Restart { .. } => {}
         }
         server.desired = decision.desired;
         server.generation = decision.generation;

@@ -92,7 +92,7 @@ async fn status_says_that_the_server_sleeps() {
     for old in [&[0xfe][..], &[0xfe, 1], &[0xfe, 1, 0xfa, 0, 11]] {
         let answer = say(port, old).await;
         let units: Vec<_> = answer[3..].chunks(2).map(|unit| u16::from_be_bytes([unit[0], unit[1]])).collect();
-        assert_eq!(String::from_utf16_lossy(&units), "§1\0127\0asleep\0Castle: asleep\00\00");
+        assert_eq!(String::from_utf16_lossy(&units), "§1\x00127\0asleep\0Castle: asleep\x000\x000");
         assert_eq!((answer[0], usize::from(u16::from_be_bytes([answer[1], answer[2]]))), (0xff, units.len()));
     }
     // AGIS' own question understands it.
