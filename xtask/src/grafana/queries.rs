@@ -14,7 +14,8 @@ use crate::http::{self, Request};
 use crate::series;
 
 /// Parts of expressions that have nothing to show here, and why. A part that stands here and does show something is a fault.
-pub(super) const NOTHING: [(&str, &str); 4] = [
+pub(super) const NOTHING: [(&str, &str); 5] = [
+    ("agis_bot_players_online", "the demo game tells nobody who plays"),
     ("agis_bot_agones_orphans_reaped_total", "there is no cluster"),
     (r#"component="cluster""#, "there is no cluster"),
     ("agis_bot_legacy_token_uses_total", "they are off"),
