@@ -26,7 +26,7 @@ pub struct Deferral {
 pub enum Followed {
     /// An operation.
     Operation(OperationId),
-    /// One action on many servers.
+    /// Action on many servers.
     Batch(BatchId),
 }
 

@@ -49,7 +49,7 @@ impl From<Message> for Answer {
 pub(crate) enum Follow {
     /// An operation on a server.
     Operation(Box<Acted>),
-    /// One action on many servers.
+    /// Action on many servers.
     Batch(Box<Batch>),
 }
 

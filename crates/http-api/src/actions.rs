@@ -81,7 +81,7 @@ pub(crate) struct ActionsDto {
     finished: bool,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
-    /// One line for each server.
+    /// A line for each server.
     servers: Vec<ItemDto>,
 }
 
@@ -156,7 +156,7 @@ pub(crate) async fn begin(
 
 /// Get an action on many servers
 ///
-/// One line for each server. A key for some servers sees only those. Kept for 30 days.
+/// A line for each server. A key for some servers sees only those. Kept for 30 days.
 #[utoipa::path(
     get, path = "/api/v1/servers/actions/{id}", operation_id = "getActions", tag = "servers",
     responses((status = 200, description = "The action as it is now.", body = ActionsDto)),

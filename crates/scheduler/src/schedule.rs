@@ -137,7 +137,7 @@ impl Trigger {
 /// Servers that a schedule acts on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
-    /// One server.
+    /// Single server.
     Server(ServerId),
     /// Every server of its maker, or shared with its maker, that carries the label when a run is due.
     Labelled {

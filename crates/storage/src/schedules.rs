@@ -313,7 +313,7 @@ impl ScheduleStore for Db {
 
     async fn skip(&self, id: FiringId) -> Result<bool, StoreError> {
         self.transaction(async |conn| {
-            // One that is due has begun, for all that the loop which claims it knows.
+            // A run that is due may have begun: the loop that claims it decides.
             let planned = server_schedules::table
                 .find(id.schedule.0)
                 .filter(server_schedules::enabled.and(server_schedules::next_run.eq(id.slot)))

@@ -1,4 +1,4 @@
-//! One action on every server with a label.
+//! Actions on every server with a label.
 
 use crate::scene::Scene;
 
