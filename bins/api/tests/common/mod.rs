@@ -1,6 +1,7 @@
 //! The real program on a real database: what both test binaries stand on.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+pub(crate) mod a2s;
 pub(crate) mod contract;
 pub(crate) mod program;
 pub(crate) mod rcon;

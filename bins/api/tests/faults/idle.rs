@@ -7,46 +7,25 @@ use std::sync::{
 
 use agis_test_support::wait;
 use serde_json::{Value, json};
-use tokio::{net::UdpSocket, task::JoinHandle};
 use tokio_postgres::Client;
 
 use crate::{
-    common::{Api, SOON, Stack},
+    common::{Api, SOON, Stack, a2s},
     fleet,
 };
 
-/// Answers as a game of Valve's protocol does, with so many players.
-async fn answer_a2s(port: u16, players: Arc<AtomicU8>) -> JoinHandle<()> {
-    let socket = UdpSocket::bind(("127.0.0.1", port)).await.expect("the port of the game");
-    tokio::spawn(async move {
-        let mut question = [0; 100];
-        while let Ok((length, from)) = socket.recv_from(&mut question).await {
-            let online = players.load(Ordering::Relaxed);
-            let answer = match &question[4..length] {
-                b"TSource Engine Query\0" => {
-                    [b"I\x11Name\0map\0folder\0Game\0\0\0".as_slice(), &[online], b"\x08\0dl\0\x01v\0"].concat()
-                }
-                _ => b"D\0".to_vec(),
-            };
-            let _ = socket.send_to(&[b"\xff\xff\xff\xff", answer.as_slice()].concat(), from).await;
-        }
-    })
-}
-
-/// Starts a server whose game says that nobody plays, with a rule.
-async fn quiet(stack: &Stack) -> (u16, Arc<AtomicU8>) {
-    let socket = UdpSocket::bind(("127.0.0.1", 0)).await.expect("a socket");
-    let port = socket.local_addr().expect("its address").port();
-    drop(socket);
-    stack.add_game(&format!(
-        "[quiet]\ntitle = 'Quiet'\ncommand = ['sleep', '100000']\ncost_per_hour = 0\nquery = 'a2s'\n\
-         ports = [{{ name = 'game', port = {port}, protocol = 'udp' }}]\nready = {{ when = {{ delay = 0 }} }}\n"
-    ));
-    (port, Arc::new(AtomicU8::new(0)))
-}
-
 async fn get(api: &Api, server: i64) -> Value {
     api.get(&format!("/api/v1/servers/{server}")).await.expect(200)
+}
+
+/// Waits until so many play, and lets the game be asked at once instead of every 15 seconds.
+async fn until_playing(api: &Api, sql: &Client, server: i64, online: i64) {
+    wait::until(SOON, "the players", async || {
+        let due = "update server_players set claimed_at = claimed_at - interval '15 s' where measured_at = claimed_at";
+        sql.execute(due, &[]).await.expect("an update");
+        (get(api, server).await["players"]["online"] == online).then_some(())
+    })
+    .await;
 }
 
 /// Lets nobody have played for an hour, and waits until this comes to a row that is so.
@@ -76,13 +55,14 @@ async fn empty_server_sleeps_once_and_wakes() {
     let stack = Stack::start().await;
     let sql = stack.sql().await;
     fleet::own_ids(&sql).await;
-    let (port, players) = quiet(&stack).await;
+    a2s::add_game(&stack, "quiet");
+    let players = Arc::new(AtomicU8::new(0));
     let (one, two) = (stack.api(&[]).await, stack.api(&[]).await);
     let server = two.server("quiet", "quiet").await;
     let path = format!("/api/v1/servers/{server}");
     two.call("PATCH", &path, Some(json!({ "idle": { "stop_after": "30m" } }))).await.expect(200);
     two.act(server, "start").await;
-    let game = answer_a2s(port, players.clone()).await;
+    let game = a2s::play(&two, server, players.clone()).await;
     hour_passes(&sql).await;
     due_in(&sql, false, 50).await;
     // Either of them may have announced it.
@@ -114,23 +94,21 @@ async fn empty_server_sleeps_once_and_wakes() {
 async fn player_who_joins_keeps_the_server() {
     let stack = Stack::start().await;
     let sql = stack.sql().await;
-    let (port, players) = quiet(&stack).await;
+    a2s::add_game(&stack, "quiet");
+    let players = Arc::new(AtomicU8::new(0));
     let api = stack.api(&[]).await;
     let server = api.server("quiet", "quiet").await;
     let path = format!("/api/v1/servers/{server}");
     api.call("PATCH", &path, Some(json!({ "idle": { "stop_after": "30m" } }))).await.expect(200);
     api.act(server, "start").await;
-    answer_a2s(port, players.clone()).await;
+    a2s::play(&api, server, players.clone()).await;
     hour_passes(&sql).await;
     due_in(&sql, false, 50).await;
     players.store(1, Ordering::Relaxed);
-    wait::until(SOON, "the player", async || (get(&api, server).await["players"]["online"] == 1).then_some(())).await;
+    until_playing(&api, &sql, server, 1).await;
     sql.batch_execute("update server_idle set stop_at = now(), is_last = true").await.expect("a stop that is due");
     players.store(0, Ordering::Relaxed);
-    wait::until(SOON, "the player to leave", async || {
-        (get(&api, server).await["players"]["online"] == 0).then_some(())
-    })
-    .await;
+    until_playing(&api, &sql, server, 0).await;
     wait::until(SOON, "the stop to be forgotten", async || {
         (fleet::one::<i64>(&sql, "select count(*) from server_idle where stop_at is null").await == 1).then_some(())
     })
