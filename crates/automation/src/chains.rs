@@ -76,10 +76,15 @@ impl Going {
     /// Returns the number of free places, once there is one, or after [`PAUSE`].
     async fn free(&mut self) -> usize {
         if self.tasks.len() >= AT_ONCE {
-            let _ = timeout(PAUSE, self.tasks.join_next()).await;
+            self.some_ends().await;
         }
         while self.tasks.try_join_next().is_some() {}
         AT_ONCE.saturating_sub(self.tasks.len())
+    }
+
+    /// Waits until the look at one of the runs has ended, or for [`PAUSE`].
+    async fn some_ends(&mut self) {
+        let _ = timeout(PAUSE, self.tasks.join_next()).await;
     }
 }
 
@@ -90,8 +95,8 @@ impl Chains {
         Self { runner: Arc::new(Runner { store, servers }), going: Mutex::new(going) }
     }
 
-    /// Begins to carry on every run that is to be looked at, and waits for none of them. Returns the time until the next one
-    /// is.
+    /// Begins to carry on every run that is to be looked at, and those that are to be by the end of this look, for a while.
+    /// Returns the time until the next one is.
     ///
     /// # Errors
     /// Fails if the store does; the next round goes on.
@@ -103,6 +108,11 @@ impl Chains {
                 continue;
             }
             let taken = self.runner.store.take_chains(u32::try_from(free).unwrap_or(u32::MAX), LEASE).await?;
+            if taken.is_empty() && !going.tasks.is_empty() {
+                // A run may have its next step at once, behind a command.
+                going.some_ends().await;
+                continue;
+            }
             if taken.is_empty() {
                 return Ok(self.runner.store.until_next_look().await?.map(|wait| wait.max(PAUSE)));
             }

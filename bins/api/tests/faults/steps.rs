@@ -1,6 +1,6 @@
 //! Runs with steps: each step once, in order, whatever dies.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use agis_test_support::wait;
 use serde_json::{Value, json};
@@ -93,6 +93,20 @@ async fn step_begins_when_the_one_before_has_ended() {
         (Some(1), &json!("schedule"))
     );
     assert_eq!(status(&api, server).await, "running");
+}
+
+/// Each of them gives the others a turn, and then goes on.
+#[tokio::test]
+async fn commands_follow_each_other_at_once() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    let server = running(&api, "chain").await;
+    let steps = vec![json!({ "do": "command", "command": "hello" }); 8];
+    let schedule = schedule(&api, server, json!({ "steps": steps })).await;
+    let began = Instant::now();
+    let path = run(&api, &schedule).await;
+    assert_eq!(ending(&ended(&api, &path).await), ("succeeded", ""));
+    assert!(began.elapsed() < Duration::from_secs(15), "a run rests between two commands: {:?}", began.elapsed());
 }
 
 #[tokio::test]
