@@ -6,7 +6,7 @@ use crate::{
     actions, console, games, holds, hosts, keys, operations, power,
     problem::Code,
     resource::Table,
-    schedules::{self, templates},
+    schedules::{self, runs, templates},
     servers, settings, shares, users,
 };
 
@@ -73,11 +73,11 @@ routes! {
     schedules::get: ;
     schedules::change: NotAllowed Conflict InvalidValue InvalidCron InvalidTimezone NeverFires;
     schedules::delete: ;
-    schedules::run_now: InsufficientCredits NotAllowed Deleting NoHost UnfitSettings Gate OutcomeUnknown Conflict;
-    schedules::runs: ;
-    schedules::run: ;
-    schedules::cancel_run: RunEnded;
-    schedules::postpone_run: NothingAhead OutcomeUnknown InvalidValue;
+    runs::run_now: InsufficientCredits NotAllowed Deleting NoHost UnfitSettings Gate OutcomeUnknown Conflict;
+    runs::list: ;
+    runs::get: ;
+    runs::cancel: RunEnded;
+    runs::postpone: NothingAhead OutcomeUnknown InvalidValue;
 
     users::me: ;
     users::stats: ;

@@ -1,44 +1,31 @@
 //! `/schedules`
 
+pub(crate) mod runs;
 mod shapes;
 mod steps;
 pub(crate) mod templates;
 
 use actix_web::{
-    HttpRequest, HttpResponse, HttpResponseBuilder,
+    HttpResponse,
     web::{Data, Json, Query},
 };
-use agis_base::{InvalidLabel, InvalidSpan, Reach, ScheduleId, ServerId, Span, Timestamp};
+use agis_base::{InvalidLabel, Reach, ScheduleId, ServerId};
 use agis_scheduler::{
-    FiringId, Kind, MissedRunPolicy, NewSchedule, Run, RunState, RunWithSteps, Schedule, ScheduleChange, Target,
-    Timing, Trigger, TriggerChange,
-    chain::StepState,
-    service::{Cancelled, RunNow},
-    store::{self, RunsQuery},
-    work::{called_off, postponed},
+    Kind, MissedRunPolicy, NewSchedule, Schedule, ScheduleChange, Target, Timing, Trigger, TriggerChange, store,
 };
-use agis_servers::{Origin, Permission, ServersError};
-use chrono::{Datelike, SecondsFormat};
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use agis_servers::Permission;
+use chrono::Datelike;
 
-use self::shapes::{
-    ChangeSchedule, CreateSchedule, PreviewDto, PreviewSchedule, RunDto, ScheduleRunsQuery, ServerSchedulesQuery, UTC,
-    YEARS,
-};
+use self::shapes::{ChangeSchedule, CreateSchedule, PreviewDto, PreviewSchedule, ServerSchedulesQuery, UTC, YEARS};
 pub(crate) use self::shapes::{ScheduleDto, SchedulesQuery};
-use self::steps::{Parts, RunWithStepsDto};
+use self::steps::Parts;
 use crate::{
     actions,
-    auth::{
-        Caller, Here, May, ReadSchedules, ReadSchedulesOfServer, ReadServers, Somewhere, WriteSchedules, WriteServers,
-    },
+    auth::{Here, May, ReadSchedules, ReadSchedulesOfServer, Somewhere, WriteSchedules, WriteServers},
     body::Body,
     idempotency::Asking,
-    operations::OperationDto,
     page::{self, List, word, yes_or_no},
-    path::{Id, Slot},
-    power::act,
+    path::Id,
     problem::Problem,
     services::Services,
 };
@@ -211,238 +198,6 @@ pub(crate) async fn delete(
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// Run a schedule now
-///
-/// Does its work now, even while it is disabled, if the condition of its runs is met. Its next run stays as it is. A single
-/// action is done in your name, and the answer is its operation. Steps are done in the name of the schedule's maker, and
-/// the answer is the run.
-#[utoipa::path(
-    post, path = "/api/v1/schedules/{id}/run", operation_id = "runSchedule", tag = "schedules",
-    responses((status = 202, description = "The operation, or the run, to follow.", body = inline(RunNowDto))),
-)]
-pub(crate) async fn run_now(
-    caller: May<WriteSchedules, Somewhere>,
-    services: Data<Services>,
-    Id(id): Id<ScheduleId>,
-    asking: Asking,
-    http: HttpRequest,
-) -> Result<HttpResponse, Problem> {
-    let schedule = services.schedules.get(caller.user(), caller.reach(), id).await?;
-    if schedule.work.commands() {
-        caller.needs::<WriteServers>(|reach| schedule.target.is_within(reach))?;
-    }
-    if schedule.kind().action().is_none() {
-        if let Some(server) = schedule.target.server() {
-            services.servers.allowed(caller.user(), server, Permission::Schedule).await?;
-        }
-        asking.venture(&services.idempotency, id.0).await?;
-    }
-    match services.schedules.run_now(caller.user(), caller.reach(), id).await? {
-        RunNow::Action(server, action) => act(&caller, &services, &http, server, action.into()).await,
-        RunNow::Run(run) => {
-            let begun = services.schedules.run(caller.user(), caller.reach(), run).await?;
-            let location = format!("/api/v1/schedules/{id}/runs/{}", Cursor(run.slot));
-            Ok(HttpResponse::Accepted().insert_header(("Location", location)).json(RunWithStepsDto::from(begun)))
-        }
-    }
-}
-
-/// The answer to a run of now.
-#[derive(Serialize, ToSchema)]
-#[serde(untagged)]
-#[expect(dead_code, reason = "the document alone needs it: each of them answers by itself")]
-enum RunNowDto {
-    Operation(OperationDto),
-    Run(RunWithStepsDto),
-}
-
-/// List the runs of a schedule
-///
-/// Newest first. Runs are deleted 90 days after their end; a schedule that runs more often than hourly keeps about
-/// 2,000.
-#[utoipa::path(
-    get, path = "/api/v1/schedules/{id}/runs", operation_id = "listScheduleRuns", tag = "schedules",
-    params(ScheduleRunsQuery),
-    responses((status = 200, description = "One page of the list.", body = List<RunDto>)),
-)]
-pub(crate) async fn runs(
-    caller: May<ReadSchedules, Somewhere>,
-    services: Data<Services>,
-    Id(id): Id<ScheduleId>,
-    query: Query<ScheduleRunsQuery>,
-) -> Result<Json<List<RunDto>>, Problem> {
-    let (before, limit) = query.piece::<Cursor>()?;
-    let state = word("state", query.state.as_ref(), RunState::ALL, RunState::as_str)?;
-    let wanted = RunsQuery { state, before: before.map(|Cursor(slot)| slot), limit };
-    let mut runs = services.schedules.runs(caller.user(), caller.reach(), id, wanted).await?;
-    let quoting = runs.iter().any(quotes);
-    if quoting && !reads_console(&caller, &services, quoted(&caller, caller.reach(), &services, id).await?).await? {
-        runs.iter_mut().filter(|run| quotes(run)).for_each(|run| run.reason = Some("failed".to_owned()));
-    }
-    let runs = runs.into_iter().map(RunDto::from).collect();
-    Ok(Json(List::new(runs, limit, |run: &RunDto| Cursor(run.slot()))))
-}
-
-/// Get a run
-///
-/// Shows each step with its times, its operation and its outcome.
-#[utoipa::path(
-    get, path = "/api/v1/schedules/{id}/runs/{slot}", operation_id = "getScheduleRun", tag = "schedules",
-    params(("slot" = String, Path, format = DateTime, description = "The slot of the run, as the list writes it.")),
-    responses((status = 200, description = "The run.", body = RunWithStepsDto)),
-)]
-pub(crate) async fn run(
-    caller: May<ReadSchedules, Somewhere>,
-    services: Data<Services>,
-    Id(schedule): Id<ScheduleId>,
-    Slot(slot): Slot,
-) -> Result<Json<RunWithStepsDto>, Problem> {
-    let run = services.schedules.run(caller.user(), caller.reach(), FiringId { schedule, slot }).await?;
-    Ok(Json(shown(run, &caller, caller.reach(), schedule, &services).await?))
-}
-
-/// Cancel a run
-///
-/// Ends a run with steps, and its announced restart with it. An operation that has begun goes on. The slot in `next_run` of a
-/// schedule skips that run: it never begins, and the one behind it becomes the next.
-#[utoipa::path(
-    post, path = "/api/v1/schedules/{id}/runs/{slot}/cancel", operation_id = "cancelScheduleRun", tag = "schedules",
-    params(("slot" = String, Path, format = DateTime, description = "The slot of the run, as the list writes it.")),
-    responses((status = 202, description = "The run, which ends.", body = RunWithStepsDto)),
-)]
-pub(crate) async fn cancel_run(
-    caller: May<WriteSchedules, Somewhere>,
-    services: Data<Services>,
-    Id(schedule): Id<ScheduleId>,
-    Slot(slot): Slot,
-) -> Result<HttpResponse, Problem> {
-    let id = FiringId { schedule, slot };
-    let Cancelled { run, announced } = services.schedules.cancel(caller.user(), caller.reach(), id).await?;
-    if let Some(action) = announced {
-        tell_players(&caller, &services, id, &called_off(action)).await?;
-    }
-    followed(HttpResponse::Accepted(), run, &caller, caller.reach(), id, &services).await
-}
-
-/// Postpone a run
-///
-/// Puts off the stop or the restart that a run has ahead: the wait before it takes this much longer. Players are told, and the
-/// channel of the server's announcements.
-#[utoipa::path(
-    post, path = "/api/v1/schedules/{id}/runs/{slot}/postpone", operation_id = "postponeScheduleRun", tag = "schedules",
-    params(("slot" = String, Path, format = DateTime, description = "The slot of the run, as the list writes it.")),
-    request_body = PostponeRun,
-    responses((status = 200, description = "The run, with its longer wait.", body = RunWithStepsDto)),
-)]
-pub(crate) async fn postpone_run(
-    caller: May<WriteSchedules, Somewhere>,
-    services: Data<Services>,
-    Id(schedule): Id<ScheduleId>,
-    Slot(slot): Slot,
-    asking: Asking,
-    body: Body<PostponeRun>,
-) -> Result<HttpResponse, Problem> {
-    let by: Result<Span, InvalidSpan> = body.0.by.parse();
-    let by = by.map_err(|error| Problem::invalid_value("by", error.to_string()))?;
-    let id = FiringId { schedule, slot };
-    services.schedules.run(caller.user(), caller.reach(), id).await?;
-    asking.venture(&services.idempotency, schedule.0).await?;
-    let ahead = services.schedules.postpone(caller.user(), caller.reach(), id, by, true).await;
-    if ahead.is_err() {
-        asking.withdraw(&services.idempotency).await;
-    }
-    let ahead = ahead?;
-    tell_players(&caller, &services, id, &postponed(ahead.action, by)).await?;
-    let run = services.schedules.run(caller.user(), caller.reach(), id).await?;
-    followed(HttpResponse::Ok(), run, &caller, caller.reach(), id, &services).await
-}
-
-/// How long a run is put off.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(examples(json!({ "by": "15m" })))]
-pub(crate) struct PostponeRun {
-    /// A time in whole seconds from 1 s to 24 h, such as `90s`, `15m` or `1h`.
-    #[schema(max_length = 40)]
-    by: String,
-}
-
-/// Tells the players of a run's server something.
-async fn tell_players(caller: &Caller, services: &Services, id: FiringId, text: &str) -> Result<(), Problem> {
-    let (_, server) = services.schedules.announced(id).await?;
-    services.servers.tell_players(caller.user(), server, Origin::Rest, text).await;
-    Ok(())
-}
-
-/// Answers with a run, and its address.
-async fn followed(
-    mut answer: HttpResponseBuilder,
-    run: RunWithSteps,
-    caller: &Caller,
-    reach: &Reach,
-    id: FiringId,
-    services: &Services,
-) -> Result<HttpResponse, Problem> {
-    let location = format!("/api/v1/schedules/{}/runs/{}", id.schedule, Cursor(id.slot));
-    let run = shown(run, caller, reach, id.schedule, services).await?;
-    Ok(answer.insert_header(("Location", location)).json(run))
-}
-
-/// Leaves out of a run what the caller may not read.
-async fn shown(
-    mut run: RunWithSteps,
-    caller: &Caller,
-    reach: &Reach,
-    schedule: ScheduleId,
-    services: &Services,
-) -> Result<RunWithStepsDto, Problem> {
-    let quotes = quotes(&run.run) || run.steps.iter().any(|step| step.state == StepState::Failed);
-    let server = match run.run.server {
-        None if quotes => quoted(caller, reach, services, schedule).await?,
-        server => server,
-    };
-    if quotes && !reads_console(caller, services, server).await? {
-        let failed = run.steps.iter_mut().filter(|step| step.state == StepState::Failed).map(|step| &mut step.reason);
-        let own = [&mut run.run].into_iter().filter(|run| self::quotes(run)).map(|run| &mut run.reason);
-        failed.chain(own).for_each(|reason| *reason = Some("failed".to_owned()));
-    }
-    for part in run.parts.iter_mut().filter(|part| part.state == RunState::Failed) {
-        if !reads_console(caller, services, Some(part.server)).await? {
-            part.reason = Some("failed".to_owned());
-        }
-    }
-    Ok(run.into())
-}
-
-/// Tells whether the run's reason is the error of its operation, which may quote the console.
-fn quotes(run: &Run) -> bool {
-    run.state == RunState::Failed && run.reason.is_some()
-}
-
-/// Returns the server whose console the runs of a schedule may quote. Runs on many servers only count those.
-async fn quoted(
-    caller: &Caller,
-    reach: &Reach,
-    services: &Services,
-    id: ScheduleId,
-) -> Result<Option<ServerId>, Problem> {
-    Ok(services.schedules.get(caller.user(), reach, id).await?.target.server())
-}
-
-/// Tells whether the caller may read the console of a server. A schedule stays its maker's after the server is no longer
-/// shared with them.
-async fn reads_console(caller: &Caller, services: &Services, server: Option<ServerId>) -> Result<bool, Problem> {
-    let Some(server) = server else { return Ok(true) };
-    if caller.needs::<ReadServers>(|reach| reach.covers(server)).is_err() {
-        return Ok(false);
-    }
-    match services.servers.allowed(caller.user(), server, Permission::Read).await {
-        Ok(_) => Ok(true),
-        Err(ServersError::NotFound(_) | ServersError::NotAllowed) => Ok(false),
-        Err(error) => Err(error.into()),
-    }
-}
-
 /// Preview a timing
 ///
 /// Stores nothing.
@@ -505,22 +260,4 @@ fn trigger(cron: Option<&str>, zone: Option<&str>, at: Option<&str>) -> Result<T
 fn policy(word: &str) -> Result<MissedRunPolicy, Problem> {
     let known = MissedRunPolicy::from_word(word);
     known.ok_or_else(|| Problem::invalid_value("missed_run_policy", "is one of: run_once, skip"))
-}
-
-/// The position in a list of runs: a slot.
-struct Cursor(Timestamp);
-
-impl std::fmt::Display for Cursor {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0.to_rfc3339_opts(SecondsFormat::Micros, true))
-    }
-}
-
-impl std::str::FromStr for Cursor {
-    type Err = Problem;
-
-    fn from_str(text: &str) -> Result<Self, Problem> {
-        let slot: Timestamp = text.parse().map_err(|_| Problem::invalid_cursor())?;
-        YEARS.contains(&slot.year()).then_some(Self(slot)).ok_or_else(Problem::invalid_cursor)
-    }
 }

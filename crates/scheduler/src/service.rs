@@ -76,8 +76,22 @@ pub enum RunNow {
 pub struct Cancelled {
     /// The run.
     pub run: RunWithSteps,
-    /// Action that its players expect, and that does not follow.
-    pub announced: Option<Action>,
+    /// Server whose players expect this action, which does not follow.
+    pub announced: Option<(ServerId, Action)>,
+}
+
+/// Run that was put off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Postponed {
+    /// Action that it has ahead.
+    pub ahead: Ahead,
+    /// Its server; `None` for a run on many.
+    pub server: Option<ServerId>,
+}
+
+/// Returns the server on which a run acts; `None` for a run on many.
+fn server(schedule: &Schedule, run: &Run) -> Option<ServerId> {
+    run.server.or(schedule.target.server())
 }
 
 /// Reason of a run that did not begin: somebody holds its server.
@@ -213,7 +227,8 @@ impl Schedules {
         if schedule.next_run == Some(id.slot) && self.store.skip(id).await? {
             return Ok(Cancelled { run: self.run(caller, reach, id).await?, announced: None });
         }
-        let announced = chain::announced(&self.run(caller, reach, id).await?.steps);
+        let run = self.run(caller, reach, id).await?;
+        let announced = server(&schedule, &run.run).zip(chain::announced(&run.steps));
         if !self.store.cancel(id).await? {
             return Err(SchedulesError::NotCancellable);
         }
@@ -232,12 +247,14 @@ impl Schedules {
         id: FiringId,
         by: Span,
         tell: bool,
-    ) -> Result<Ahead, SchedulesError> {
-        self.run(caller, reach, id).await?;
+    ) -> Result<Postponed, SchedulesError> {
+        let schedule = self.get(caller, reach, id.schedule).await?;
+        let run = self.run(caller, reach, id).await?;
         if by == Span::ZERO || by.duration() > WAIT_MAX {
             return Err(InvalidWork { field: "by".to_owned(), rule: WAIT_RULE.to_owned() }.into());
         }
-        self.store.postpone(id, by, tell).await?.ok_or(SchedulesError::NotPostponable)
+        let ahead = self.store.postpone(id, by, tell).await?.ok_or(SchedulesError::NotPostponable)?;
+        Ok(Postponed { ahead, server: server(&schedule, &run.run) })
     }
 
     /// Returns the schedule of a run, whoever made it, and the server of the run, for a caller who may act on that: a check
@@ -248,7 +265,7 @@ impl Schedules {
     pub async fn announced(&self, id: FiringId) -> Result<(Schedule, ServerId), SchedulesError> {
         let schedule = self.store.any(id.schedule).await?.ok_or(SchedulesError::NotFound)?;
         let run = self.store.run(id).await?.ok_or(SchedulesError::NoRun)?;
-        let server = run.run.server.or(schedule.target.server()).ok_or(SchedulesError::NoRun)?;
+        let server = server(&schedule, &run.run).ok_or(SchedulesError::NoRun)?;
         Ok((schedule, server))
     }
 

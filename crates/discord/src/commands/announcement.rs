@@ -3,6 +3,7 @@
 use agis_base::{Reach, Span, Timestamp};
 use agis_scheduler::{
     FiringId, Schedule, SchedulesError, chain,
+    service::Postponed,
     store::RunsQuery,
     work::{called_off, postponed},
 };
@@ -71,8 +72,11 @@ pub(crate) async fn postpone(
     by: Span,
     server: &str,
 ) -> Result<Answer, Refusal> {
-    let ahead = services.schedules.postpone(&schedule.owner, &Reach::Every, run, by, false).await?;
-    tell_players(services, call, run, &postponed(ahead.action, by)).await?;
+    let Postponed { ahead, server: told } =
+        services.schedules.postpone(&schedule.owner, &Reach::Every, run, by, false).await?;
+    if let Some(told) = told {
+        services.servers.tell_players(&call.user, told, Origin::Discord, &postponed(ahead.action, by)).await;
+    }
     Ok(page::changed(server, &ahead, run, schedule.next_run, &page::put_off(&call.user, by)).into())
 }
 
@@ -85,17 +89,10 @@ pub(crate) async fn call_off(
     server: &str,
 ) -> Result<Answer, Refusal> {
     let cancelled = services.schedules.cancel(&schedule.owner, &Reach::Every, run).await?;
-    if let Some(action) = cancelled.announced {
-        tell_players(services, call, run, &called_off(action)).await?;
+    if let Some((told, action)) = cancelled.announced {
+        services.servers.tell_players(&call.user, told, Origin::Discord, &called_off(action)).await;
     }
     Ok(page::called_off(schedule, server, run, &call.user).into())
-}
-
-/// Tells the players of a run's server something.
-async fn tell_players(services: &Services, call: &Call, run: FiringId, text: &str) -> Result<(), Refusal> {
-    let (_, server) = services.schedules.announced(run).await?;
-    services.servers.tell_players(&call.user, server, Origin::Discord, text).await;
-    Ok(())
 }
 
 /// Skips the run behind an announced one, once however often it is pressed. The announcement stays.
