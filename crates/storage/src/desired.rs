@@ -20,7 +20,7 @@ pub(crate) async fn lock(conn: &mut AsyncPgConnection, id: ServerId) -> Result<G
     Ok(locked.first(conn).await?)
 }
 
-/// Makes the published state of these servers the desired one, where nobody had begun with the operation that expired. A
+/// Makes the published state of these servers the desired one, where the operation that ended had changed nothing. A
 /// server that runs is charged again; one that is stopped has its first hour checked by the next start. No host has seen the
 /// generation that is given back. The servers' rows are locked.
 pub(crate) async fn revert(conn: &mut AsyncPgConnection, servers: &[i32]) -> Result<(), Fault<StoreError>> {

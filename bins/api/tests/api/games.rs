@@ -97,6 +97,50 @@ async fn unrunnable_game_takes_no_server_until_fixed() {
 }
 
 #[tokio::test]
+async fn restart_that_cannot_begin_stops_nothing() {
+    let stack = Stack::start().await;
+    let programs = tempfile::tempdir().expect("a directory");
+    fs::set_permissions(programs.path(), fs::Permissions::from_mode(0o755)).expect("permissions");
+    let program = programs.path().join("engine");
+    let script = "#!/bin/sh\nexec sleep \"$1\"\n";
+    file(&program, script, 0o755);
+    stack.add_game(&entry("castles", &program.display().to_string()));
+    stack.add_game(&entry("moving", "sleep"));
+    let api = stack.api(&[]).await;
+    let ids = [api.server("a", "castles").await, api.server("b", "moving").await];
+    for id in ids {
+        api.act(id, "start").await;
+    }
+    let games = ids.map(|id| stack.process_of(id).expect("a status")["shim"]["pid"].clone());
+
+    // The program vanishes, and the catalogue of the next process has one game on another kind of host.
+    fs::remove_file(&program).expect("it is removed");
+    assert!(api.stop().await.success());
+    stack.change_games(|catalogue| {
+        catalogue.replace("command = ['sleep', '100000']", "container = { image = 'docker.io/x/y:1', world = '/data' }")
+    });
+    let api = stack.api(&[("AGIS_HOST", "process,container"), ("CONTAINER_HOST", "unix:///no/engine")]).await;
+    for ((id, game), says) in
+        ids.into_iter().zip(&games).zip(["engine' was not found", "is made for another kind of host"])
+    {
+        let refused = api.ended(&api.ask(id, "restart").await).await;
+        let why = refused["error"].as_str().unwrap_or_default();
+        assert!(refused["state"] == "failed" && why.starts_with("not restarted, and the game goes on: "), "{refused}");
+        assert!(why.contains(says), "{why}");
+        let server = api.get(&format!("/api/v1/servers/{id}")).await.expect(200);
+        assert_eq!((&server["status"], &server["error"]), (&json!("running"), &Value::Null), "{server}");
+        assert_eq!(&stack.process_of(id).expect("a status")["shim"]["pid"], game, "the same run goes on");
+    }
+    file(&program, script, 0o755);
+    api.act(ids[0], "restart").await;
+    assert_ne!(stack.process_of(ids[0]).expect("a status")["shim"]["pid"], games[0]);
+    // A stop needs no program.
+    for id in ids {
+        api.act(id, "stop").await;
+    }
+}
+
+#[tokio::test]
 async fn stale_or_foreign_reports_block_no_game() {
     let stack = Stack::start().await;
     let sql = stack.sql().await;

@@ -77,8 +77,13 @@ impl Stack {
 
     /// Puts a game into the catalogue of the programs that are started from now on.
     pub(crate) fn add_game(&self, toml: &str) {
+        self.change_games(|games| format!("{games}\n{toml}"));
+    }
+
+    /// Changes the catalogue of the programs that are started from now on.
+    pub(crate) fn change_games(&self, change: impl FnOnce(String) -> String) {
         let games = std::fs::read_to_string(&self.games).expect("a catalogue");
-        std::fs::write(&self.games, format!("{games}\n{toml}")).expect("a catalogue");
+        std::fs::write(&self.games, change(games)).expect("a catalogue");
     }
 
     /// A key by the operator's command.

@@ -9,7 +9,7 @@ use std::{
 use agis_base::{Reason, StoreError};
 use agis_servers::{
     Action, RestartOn, RestartPolicy, State, Status,
-    host::{Host, HostError, Launch, Order, Progress, Reached, Slot, Target},
+    host::{Host, HostError, Launch, Observed, Order, Progress, Reached, Slot, Target},
     operation,
     restart::Plan,
     store::{Claim, Facts, Finished, Launched, Outcome},
@@ -38,6 +38,8 @@ pub(super) struct Attempt {
 
 enum End {
     Applied(Result<Reached, HostError>),
+    /// No run can begin, for this reason, and the earlier one goes on.
+    Refused(String),
     /// Interrupted, or taken over.
     Lost,
     Stopped,
@@ -64,24 +66,25 @@ impl Attempt {
         tracing::info!(attempt = self.claim.attempt, action = %self.claim.operation.action, "operation begins");
         let hold = self.shared.leases.hold(&self.claim, self.began);
         let apply = async {
-            match self.target() {
-                Ok(target) => {
-                    self.note_settings(&target).await?;
-                    self.host.apply(&self.order(target)).await
-                }
-                Err(why) => self.without_launch(why).await,
+            let target = self.target();
+            match self.why_no_run(&target).await {
+                Some(why) if self.earlier_run_goes_on().await => End::Refused(why),
+                _ => End::Applied(self.apply(target).await),
             }
         };
         let told = progress::keep(&self.shared, self.claim.held(), self.progress.heard());
         let end = tokio::select! {
             never = told => match never {},
-            applied = apply => End::Applied(applied),
+            end = apply => end,
             () = hold.lost() => End::Lost,
             () = stop.cancelled() => End::Stopped,
         };
         self.slot.leave();
         match end {
             End::Applied(applied) => self.conclude(applied).await,
+            End::Refused(why) => {
+                self.finish(Outcome::Refused(format!("not restarted, and the game goes on: {why}").into())).await;
+            }
             End::Stopped => {
                 tracing::info!("operation handed back at shutdown");
                 hold.give_back();
@@ -129,6 +132,44 @@ impl Attempt {
             Action::Stop => Target::Stopped,
             Action::Delete => Target::Deleted,
         })
+    }
+
+    /// Returns the reason why no run can begin; `None` if there is none, or the operation asks for no run.
+    async fn why_no_run(&self, target: &Result<Target, String>) -> Option<String> {
+        let launch = match target {
+            Ok(Target::Running(launch)) => launch,
+            Ok(_) => return None,
+            Err(why) => return Some(why.clone()),
+        };
+        let game = &launch.game;
+        if !game.runs_on(self.host.kind()) {
+            return Some(format!("the game '{}' is made for another kind of host than its server has", game.key));
+        }
+        match game.why_unfit(&launch.server_name, &launch.settings) {
+            Some(why) => Some(why),
+            None => self.host.unfit(game).await.map(|unfit| unfit.reason),
+        }
+    }
+
+    /// Checks whether the run that was published last goes on, and the host has seen no newer generation: this is the first
+    /// operation since, and its first attempt. Then the server can be left as it is.
+    async fn earlier_run_goes_on(&self) -> bool {
+        let Claim { operation, server, published, attempt, .. } = &self.claim;
+        if *attempt != 1 || operation.generation != published + 1 {
+            return false;
+        }
+        let observed = self.host.observe(server.id).await;
+        matches!(observed, Ok(Observed::Running { generation, .. }) if generation == *published)
+    }
+
+    async fn apply(&self, target: Result<Target, String>) -> Result<Reached, HostError> {
+        match target {
+            Ok(target) => {
+                self.note_settings(&target).await?;
+                self.host.apply(&self.order(target)).await
+            }
+            Err(why) => self.without_launch(why).await,
+        }
     }
 
     /// Notes the values that the game gets, unless an earlier attempt has begun it with those that it noted. A server that runs
@@ -222,7 +263,7 @@ impl Attempt {
             );
         }
         match outcome {
-            Outcome::Failed(why) | Outcome::Crashed(why) => {
+            Outcome::Failed(why) | Outcome::Crashed(why) | Outcome::Refused(why) => {
                 tracing::warn!(action = %operation.action, %why, "operation failed");
             }
             _ => tracing::info!(

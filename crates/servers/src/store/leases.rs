@@ -139,6 +139,9 @@ pub enum Outcome {
     Deleted,
     /// The operation could not be carried out.
     Failed(Reason),
+    /// The operation was given up before its host was asked: no run could begin, and the run that was published last goes on.
+    /// The server is as it was before the operation.
+    Refused(Reason),
     /// The run that the operation began has crashed before the operation ended; how, for people.
     Crashed(Reason),
     /// The host has seen this newer generation: a newer operation was accepted, or the database is older than the host
@@ -153,14 +156,14 @@ impl Outcome {
     pub fn state(&self) -> State {
         match self {
             Self::Running(_) | Self::Ended(_) | Self::Stopped | Self::Deleted => State::Succeeded,
-            Self::Failed(_) | Self::Crashed(_) | Self::Stale(_) => State::Failed,
+            Self::Failed(_) | Self::Refused(_) | Self::Crashed(_) | Self::Stale(_) => State::Failed,
         }
     }
 
     /// Returns the status that is published.
     pub fn status(&self) -> Status {
         match self {
-            Self::Running(_) => Status::Running,
+            Self::Running(_) | Self::Refused(_) => Status::Running,
             Self::Ended(_) | Self::Stopped | Self::Deleted => Status::Stopped,
             Self::Crashed(_) => Status::Crashed,
             Self::Failed(_) | Self::Stale(_) => Status::Failed,

@@ -48,7 +48,7 @@ pub(super) async fn finish(
     let (state, error) = match outcome {
         Outcome::Stale(_) if generation > claim.operation.generation => (State::Superseded, Some(SUPERSEDED)),
         Outcome::Stale(_) => (State::Failed, Some(BEHIND_ITS_HOST)),
-        Outcome::Failed(why) | Outcome::Crashed(why) => (State::Failed, Some(&**why)),
+        Outcome::Failed(why) | Outcome::Refused(why) | Outcome::Crashed(why) => (State::Failed, Some(&**why)),
         _ => (outcome.state(), None),
     };
     if !end(conn, claim, state, error, facts).await? {
@@ -200,6 +200,11 @@ async fn publish(
             let deleted =
                 (game_servers::stopped_at.eq(now().nullable()), game_servers::deleted_at.eq(now().nullable()));
             diesel::update(server).set((common, deleted)).execute(conn).await?;
+        }
+        Outcome::Refused(_) => {
+            let as_before = (game_servers::status.eq(stored(outcome.status())), game_servers::updated_at.eq(now()));
+            diesel::update(server).set(as_before).execute(conn).await?;
+            desired::revert(conn, &[operation.server.0]).await?;
         }
         Outcome::Failed(why) | Outcome::Crashed(why) => {
             let failed = (game_servers::stopped_at.eq(now().nullable()), game_servers::error_message.eq(&**why));
