@@ -5,8 +5,9 @@ use std::pin::pin;
 
 use agis_servers::console::{
     Begin, ConsoleError, Piece,
-    stamped::{Mark, passed, piece},
+    stamped::{Log, Mark, passed, piece},
 };
+use chrono::Utc;
 use futures_util::AsyncReadExt;
 use k8s_openapi::jiff;
 use kube::{ResourceExt, api::LogParams};
@@ -48,7 +49,10 @@ pub(crate) async fn lines(
     let fetched = async |bytes: usize, params: &mut LogParams| {
         params.limit_bytes = i64::try_from(bytes).ok();
         match ask(fetch(cluster, &gameserver.name_any(), params)).await {
-            Ok(log) => Ok(piece(&log, from, limit, log.len() >= bytes)),
+            Ok(log) => {
+                let log = Log { is_cut: log.len() >= bytes, bytes: log, ..Log::default() };
+                Ok(piece(&log, from, limit, Utc::now()))
+            }
             // The pod is gone, or its container has not started.
             Err(Trouble::Refused { code: GONE | 400, .. }) => Ok(from.nothing()),
             Err(Trouble::Refused { why, .. } | Trouble::Busy(why) | Trouble::Unknown(why)) => {

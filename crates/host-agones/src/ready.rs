@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use agis_servers::{
-    console::{Begin, Position},
+    console::{Begin, Position, stamped},
     game::{ReadyWhen, is_sign},
     host::HostError,
 };
@@ -53,7 +53,8 @@ impl<'a> Sign<'a> {
             if piece.lines.iter().any(|line| is_sign(&line.text, sign)) {
                 return Ok(true);
             }
-            self.read = Some(piece.end);
+            // The rest of an unfinished line may hold the rest of the sign.
+            self.read = stamped::behind_whole_lines(&piece).cloned().or(self.read.take());
             if !piece.more {
                 break;
             }

@@ -7,9 +7,10 @@ use std::{fs::OpenOptions, io::Write, os::unix::fs::FileTypeExt, pin::pin, time:
 use agis_base::ServerId;
 use agis_servers::console::{
     Begin, ConsoleError, Piece,
-    stamped::{Mark, passed, piece},
+    stamped::{Log, Mark, passed, piece},
 };
 use bollard::query_parameters::{AttachContainerOptionsBuilder, LogsOptionsBuilder};
+use chrono::Utc;
 use futures_util::StreamExt;
 use rustix::{fs::OFlags, io::Errno};
 use tokio::{
@@ -41,13 +42,6 @@ const TYPING: Duration = Duration::from_secs(2);
 const LAST_LINES: u32 = 3;
 const LAST_CHARS: usize = 200;
 
-/// Part of a log.
-struct Part {
-    log: Vec<u8>,
-    /// Whether the log goes on.
-    is_cut: bool,
-}
-
 pub(crate) async fn lines(setup: &Setup, server: ServerId, begin: &Begin, limit: u32) -> Result<Piece, ConsoleError> {
     let from = Mark::of(begin)?;
     let Some(seen) = setup.look(server).await?.filter(|it| it.state != State::Created) else {
@@ -57,14 +51,14 @@ pub(crate) async fn lines(setup: &Setup, server: ServerId, begin: &Begin, limit:
         return last(setup, &seen, from, *tail, limit).await;
     }
     let small = fetch(setup, &seen, from, None, BYTES).await?;
-    let found = piece(&small.log, from, limit, small.is_cut);
+    let found = piece(&small, from, limit, Utc::now());
     let is_stuck = |piece: &Piece| piece.more && piece.lines.is_empty();
     if !is_stuck(&found) {
         return Ok(found);
     }
     let _permit = LARGE.acquire().await;
     let large = fetch(setup, &seen, from, None, BYTES_OF_A_SECOND).await?;
-    let found = piece(&large.log, from, limit, large.is_cut);
+    let found = piece(&large, from, limit, Utc::now());
     Ok(if is_stuck(&found) { passed(from) } else { found })
 }
 
@@ -82,7 +76,7 @@ async fn last(setup: &Setup, seen: &Seen, from: Mark, tail: u32, limit: u32) -> 
         let _permit = LARGE.acquire().await;
         part = fetch(setup, seen, from, Some(tail), BYTES_OF_A_SECOND).await?;
     }
-    let mut found = piece(&part.log, from, u32::MAX, part.is_cut);
+    let mut found = piece(&part, from, u32::MAX, Utc::now());
     let unwanted = found.lines.len().saturating_sub(tail as usize);
     found.lines.drain(..unwanted);
     if found.lines.len() > limit as usize {
@@ -96,7 +90,7 @@ async fn last(setup: &Setup, seen: &Seen, from: Mark, tail: u32, limit: u32) -> 
 }
 
 /// Fetches the log from a place on, as bytes: a game may write any.
-async fn fetch(setup: &Setup, seen: &Seen, from: Mark, tail: Option<u32>, most: usize) -> Result<Part, Trouble> {
+async fn fetch(setup: &Setup, seen: &Seen, from: Mark, tail: Option<u32>, most: usize) -> Result<Log, Trouble> {
     // Podman leaves out the lines of the very second.
     let since = from.second().and_then(|it| i32::try_from(it - 1).ok()).unwrap_or_default();
     let tail = tail.map_or_else(|| "all".to_owned(), |lines| lines.to_string());
@@ -105,27 +99,28 @@ async fn fetch(setup: &Setup, seen: &Seen, from: Mark, tail: Option<u32>, most: 
     let docker = setup.engine.docker().await?;
     let mut frames = pin!(docker.logs(&seen.id, Some(options)));
     let until = Instant::now() + setup.engine.pace.call;
-    let mut log = vec![];
+    let is_over = matches!(seen.state, State::Ended(_));
+    let mut log = Log { is_over, ..Log::default() };
     loop {
         let late = |_| Trouble::Silent("the log of a container does not come".to_owned());
         match timeout_at(until, frames.next()).await.map_err(late)? {
-            None => return Ok(Part { log, is_cut: false }),
+            None => return Ok(log),
             Some(frame) => match frame.map_err(Trouble::from) {
                 Ok(frame) => {
-                    // A long line comes in parts, each with its time. The first one counts.
-                    let is_part = log.last().is_some_and(|byte| *byte != b'\n');
-                    let text = frame.as_ref();
-                    let time =
-                        text.iter().position(|byte| *byte == b' ').filter(|_| is_part).map_or(0, |place| place + 1);
-                    log.extend_from_slice(&text[time..]);
+                    // A line may come in parts, each with its time.
+                    if log.bytes.last().is_some_and(|byte| *byte != b'\n') {
+                        log.seams.push(log.bytes.len());
+                    }
+                    log.bytes.extend_from_slice(frame.as_ref());
                 }
                 // The container is gone.
-                Err(trouble) if trouble.is_gone() => return Ok(Part { log, is_cut: false }),
+                Err(trouble) if trouble.is_gone() => return Ok(log),
                 Err(trouble) => return Err(trouble),
             },
         }
-        if log.len() >= most {
-            return Ok(Part { log, is_cut: true });
+        if log.bytes.len() >= most {
+            log.is_cut = true;
+            return Ok(log);
         }
     }
 }

@@ -14,7 +14,7 @@ use bollard::models::{
 };
 use rustix::process::{Resource, getrlimit};
 
-use crate::{host::Setup, names, user::RunAs};
+use crate::{engine::Brand, host::Setup, names, user::RunAs};
 
 /// Address on which a game listens in its container.
 const BIND: &str = "0.0.0.0";
@@ -45,6 +45,8 @@ pub(crate) struct Site<'a> {
     pub(crate) image: String,
     /// Id of the network.
     pub(crate) network: String,
+    /// Make of the engine.
+    pub(crate) brand: Brand,
 }
 
 /// Returns the ports on which a game listens in its container: those that players use, or those of the catalogue.
@@ -113,11 +115,20 @@ fn host_config(game: &Game, container: &Container, site: &Site<'_>) -> Result<Ho
         // AGIS alone decides about starts.
         restart_policy: Some(RestartPolicy { name: Some(RestartPolicyNameEnum::NO), maximum_retry_count: None }),
         log_config: Some(HostConfigLogConfig {
-            typ: Some("json-file".to_owned()),
+            typ: Some(log_driver(site.brand).to_owned()),
             config: Some(LOG.map(|(key, value)| (key.to_owned(), value.to_owned())).into()),
         }),
         ..HostConfig::default()
     })
+}
+
+/// Returns the name of a log that keeps every byte. Docker's `json-file` replaces those that are no UTF-8, and Podman calls its
+/// own log so.
+fn log_driver(brand: Brand) -> &'static str {
+    match brand {
+        Brand::Docker => "local",
+        Brand::Podman => "json-file",
+    }
 }
 
 /// Mounts folders of the server's world, and nothing else of this machine. A link in place of a folder would mount

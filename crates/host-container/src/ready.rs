@@ -2,7 +2,7 @@
 
 use agis_machine::ready::is_open_to;
 use agis_servers::{
-    console::{Begin, Position},
+    console::{Begin, Position, stamped},
     game::{Protocol, ReadyWhen, is_sign},
     host::HostError,
 };
@@ -62,7 +62,8 @@ impl Sign {
             if piece.lines.iter().any(|line| is_sign(&line.text, sign)) {
                 return Ok(true);
             }
-            self.read = Some(piece.end);
+            // The rest of an unfinished line may hold the rest of the sign.
+            self.read = stamped::behind_whole_lines(&piece).cloned().or(self.read.take());
             if !piece.more {
                 break;
             }

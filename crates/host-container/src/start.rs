@@ -118,6 +118,7 @@ impl Start<'_> {
             inner: &prepared.inner,
             image: image.id,
             network,
+            brand: engine.0,
         };
         let id = self.created(container, &site).await?;
         self.record(Run {

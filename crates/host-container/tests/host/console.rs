@@ -79,3 +79,48 @@ async fn text_of_windows_and_nul_are_readable() {
     start(&host, ONE, 1, &game).await.expect("a start");
     assert_eq!(lines(&host, ONE).await, ["world", "abcdefghijklmn", "up"]);
 }
+
+#[tokio::test]
+async fn text_of_windows_keeps_every_letter() {
+    let bench = Bench::new();
+    let host = bench.host();
+    let text = "caf\u{e9} \u{4e0a}\u{6d77} \u{40a}\r\n";
+    let octal: String = text.encode_utf16().flat_map(u16::to_le_bytes).map(|byte| format!("\\{byte:03o}")).collect();
+    let game = script(
+        &format!("printf '{octal}'; printf 'caf\\303\\251\\n'; sleep 1; echo up; sleep 1000"),
+        "ready = { when = { log = 'up' } }",
+        "",
+    );
+    start(&host, ONE, 1, &game).await.expect("a start");
+    assert_eq!(lines(&host, ONE).await, ["caf\u{e9} \u{4e0a}\u{6d77} \u{40a}", "caf\u{e9}", "up"]);
+}
+
+#[tokio::test]
+async fn line_in_two_halves_loses_neither() {
+    let bench = Bench::new();
+    let host = bench.host();
+    // The sign itself comes in two halves.
+    let game = script(
+        "echo first; printf 'your na'; sleep 4; printf 'me?\\n'; printf 'now'; sleep 4; echo ' up'; printf 'end'; sleep 1000",
+        "ready = { when = { log = 'now up' }, within_s = 60 }",
+        "",
+    );
+    let follow = async {
+        let (mut begin, mut read) = (Begin::Recent { tail: None, since: None }, vec![]);
+        eventually(async || {
+            let Ok(piece) = host.lines(ONE, &begin, 1).await else { return false };
+            begin = Begin::Behind(piece.end);
+            read.extend(piece.lines.into_iter().map(|line| line.text));
+            read.concat().ends_with("up")
+        })
+        .await;
+        read
+    };
+    let (started, read) = tokio::join!(start(&host, ONE, 1, &game), follow);
+    started.expect("a start");
+    // Docker passes no line on before its end.
+    let halves = ["first", "your na", "me?", "now", " up"];
+    assert!(read == halves || read == ["first", "your name?", "now up"], "{read:?}");
+    let all = lines(&host, ONE).await;
+    assert_eq!(all[..3], ["first", "your name?", "now up"]);
+}

@@ -105,13 +105,40 @@ impl Terminal {
         self.begin_line();
     }
 
-    /// Returns the text of a line whose end is known. The next call continues behind that end.
-    pub fn line(&mut self, bytes: &[u8]) -> String {
-        self.write(bytes);
-        self.write(b"\n");
-        self.end();
-        let outputs: Vec<_> = std::iter::from_fn(|| self.output()).map(|output| output.line().to_owned()).collect();
-        outputs.join(" ")
+    /// Returns the text of the next line of a log that is new to a reader who has seen the text of its bytes `known`; `None` if
+    /// nothing is new.
+    pub(super) fn line(&mut self, known: &[u8], new: &[u8], is_whole: bool) -> Option<String> {
+        if !known.is_empty() {
+            self.write(known);
+            self.pause();
+            while self.output().is_some() {}
+        }
+        self.write(new);
+        if is_whole {
+            self.write(b"\n");
+            self.end();
+        } else {
+            self.pause();
+        }
+        let texts: Vec<_> = std::iter::from_fn(|| self.output()).map(|output| output.news().to_owned()).collect();
+        (!texts.is_empty()).then(|| texts.join(" "))
+    }
+
+    /// Checks whether the byte of a line feed after these bytes, with which a line begins, is half of a character. `next` is
+    /// the beginning of the bytes behind it; `None` if there are none yet.
+    pub(super) fn goes_on(&self, line: &[u8], next: Option<&[u8]>) -> bool {
+        let (line, next) = (self.without_owed(line), next.and_then(|next| next.first().copied()));
+        !Encoding::of(line, next, self.encoding).ends(line, next)
+    }
+
+    /// Checks whether a byte of a line feed ends these bytes, with which a line begins, for sure: whatever follows it.
+    pub(super) fn has_ended(&self, line: &[u8]) -> bool {
+        let line = self.without_owed(line);
+        Encoding::of(line, None, self.encoding) != Encoding::Utf16Le && !self.goes_on(line, None)
+    }
+
+    fn without_owed<'a>(&self, line: &'a [u8]) -> &'a [u8] {
+        line.strip_prefix(&[0]).filter(|_| self.owes_zero).unwrap_or(line)
     }
 
     fn rest(&self) -> &[u8] {

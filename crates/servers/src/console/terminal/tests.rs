@@ -198,7 +198,7 @@ fn line_of_a_container_is_one_text() {
         (b"".to_vec(), ""),
         (b"cut \xe2".to_vec(), "cut \u{fffd}"),
     ] {
-        assert_eq!(terminal.line(&written), line);
+        assert_eq!(terminal.line(&[], &written, true).as_deref(), Some(line));
     }
 }
 
