@@ -140,16 +140,29 @@ impl Bench {
         assert!(self.try_signal(signal).await, "a signal");
     }
 
+    /// Stops the container of this data directory as `docker stop` does.
+    pub(crate) async fn stop_by_hand(&self) {
+        let docker = self.docker().negotiate_version().await.expect("an engine");
+        let id = self.running(&docker).await.expect("a container");
+        let options = bollard::query_parameters::StopContainerOptionsBuilder::default().t(20).build();
+        docker.stop_container(&id, Some(options)).await.expect("a stop");
+    }
+
     /// Sends a signal to the container of this data directory, if one runs. Returns whether it was sent.
     pub(crate) async fn try_signal(&self, signal: &str) -> bool {
         let docker = self.docker().negotiate_version().await.expect("an engine");
+        let Some(id) = self.running(&docker).await else { return false };
+        let options = bollard::query_parameters::KillContainerOptionsBuilder::default().signal(signal).build();
+        docker.kill_container(&id, Some(options)).await.is_ok()
+    }
+
+    /// Returns the id of the container of this data directory that runs.
+    async fn running(&self, docker: &bollard::Docker) -> Option<String> {
         let is_ours =
             std::collections::HashMap::from([("label", vec![format!("agis.directory={}", self.directory())])]);
         let options = bollard::query_parameters::ListContainersOptionsBuilder::default().filters(&is_ours).build();
         let found = docker.list_containers(Some(options)).await.expect("a list");
-        let Some(id) = found.into_iter().find_map(|it| it.id) else { return false };
-        let options = bollard::query_parameters::KillContainerOptionsBuilder::default().signal(signal).build();
-        docker.kill_container(&id, Some(options)).await.is_ok()
+        found.into_iter().find_map(|it| it.id)
     }
 
     /// Names of the networks of AGIS.

@@ -23,6 +23,31 @@ async fn container_that_somebody_removes_has_crashed() {
     assert_eq!(stop(&host, ONE, 3).await, Ok(Reached::Stopped));
 }
 
+/// Podman does not tell that somebody stopped a container, so the game's own exit status counts.
+#[tokio::test]
+async fn stop_by_hand_is_told_as_far_as_the_engine_tells() {
+    let bench = Bench::new();
+    let host = Arc::new(bench.host());
+    let (listening, over) = (Arc::clone(&host), CancellationToken::new());
+    let listener = tokio::spawn({
+        let over = over.clone();
+        async move { listening.run(over).await }
+    });
+    // The demo game saves its world at SIGTERM, and ends with status 0.
+    start(&host, ONE, 1, &demo(&[], "")).await.expect("a start");
+    bench.stop_by_hand().await;
+    let expected = match bench.engine.make() {
+        Make::Docker => ended(1, "its container was stopped, and not by AGIS"),
+        Make::Podman => Observed::Ended { generation: 1, how: "exited with status 0".to_owned(), good: true },
+    };
+    eventually(async || !matches!(host.observe(ONE).await, Ok(Observed::Running { .. }))).await;
+    assert_eq!(host.observe(ONE).await, Ok(expected));
+    start(&host, ONE, 2, &demo(&[], "")).await.expect("a start");
+    assert_eq!(stop(&host, ONE, 3).await, Ok(Reached::Stopped));
+    over.cancel();
+    listener.await.expect("it ends");
+}
+
 #[tokio::test]
 async fn game_that_its_engine_told_to_end_has_crashed() {
     let bench = Bench::new();
