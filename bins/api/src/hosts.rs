@@ -10,6 +10,7 @@ use agis_servers::{
     console::{Console, Reach},
     game::Catalogue,
     host::Host,
+    platform::PlayerCount,
 };
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -33,6 +34,14 @@ enum Served {
     Process(Arc<ProcessHost>),
     Container(Arc<ContainerHost>),
     Agones(Arc<AgonesHost>),
+}
+
+/// A host, and the ways to its games.
+pub(crate) struct Parts {
+    pub(crate) host: Arc<dyn Host>,
+    pub(crate) console: Arc<dyn Console>,
+    /// Platform, if it counts players.
+    pub(crate) platform: Option<Arc<dyn PlayerCount>>,
 }
 
 /// Every host that this process serves, in the order of the setting.
@@ -70,6 +79,13 @@ impl Served {
             Self::Process(host) => host.clone(),
             Self::Container(host) => host.clone(),
             Self::Agones(host) => host.clone(),
+        }
+    }
+
+    fn platform(&self) -> Option<Arc<dyn PlayerCount>> {
+        match self {
+            Self::Process(_) | Self::Container(_) => None,
+            Self::Agones(host) => Some(host.clone()),
         }
     }
 
@@ -114,15 +130,17 @@ impl Hosts {
         Ok(Self(served))
     }
 
-    /// Returns every host, and its console.
-    pub(crate) fn all(&self) -> impl Iterator<Item = (Arc<dyn Host>, Arc<dyn Console>)> {
-        self.0.iter().map(|served| (served.host(), served.console()))
+    /// Returns every host.
+    pub(crate) fn all(&self) -> impl Iterator<Item = Parts> {
+        let parts =
+            |served: &Served| Parts { host: served.host(), console: served.console(), platform: served.platform() };
+        self.0.iter().map(parts)
     }
 
     /// Returns the ways to the games of every host.
     pub(crate) fn reach(&self) -> Reach {
         let consoles = self.0.iter().map(Served::console).collect();
-        Reach { consoles, rcon: Some(Arc::new(HostRcon(self.all().map(|(host, _)| host).collect()))) }
+        Reach { consoles, rcon: Some(Arc::new(HostRcon(self.all().map(|parts| parts.host).collect()))) }
     }
 
     /// Returns the names of the hosts.

@@ -39,7 +39,7 @@ use crate::{
     cli::Failure,
     config::{self, Config},
     games,
-    hosts::Hosts,
+    hosts::{Hosts, Parts},
 };
 
 const FLUSH: Duration = Duration::from_secs(5);
@@ -232,10 +232,20 @@ impl Loops {
         bells: Bells,
     ) {
         self.start_scheduler(db, services, health, &bells);
-        for (place, (host, console)) in hosts.all().enumerate() {
+        for (place, Parts { host, console, platform }) in hosts.all().enumerate() {
             let claim = self.start_host(config, db, &host, health, &bells, Components::of(place, host.kind()));
             self.start_console(db, services, console.clone(), &bells, &claim);
-            self.start_prober(config, db, services, &host, console, &claim);
+            let probing = Probing {
+                store: db.clone(),
+                host: host.clone(),
+                console,
+                query: Arc::new(NetworkQuery),
+                platform,
+                rcon: services.servers.dispatcher().clone(),
+                catalogue: config.rules.catalogue.clone(),
+                per_second: config.player_probes,
+            };
+            self.start_prober(probing, &claim);
             self.start_gates(db, services, host, &bells, &claim);
         }
         self.start_billing(config, db, services, health);
@@ -293,24 +303,8 @@ impl Loops {
     }
 
     /// Starts to ask the servers of a host who plays.
-    fn start_prober(
-        &mut self,
-        config: &Config,
-        db: &Arc<Db>,
-        services: &Services,
-        host: &Arc<dyn Host>,
-        console: Arc<dyn Console>,
-        claim: &Claim,
-    ) {
-        let prober = Prober::new(Probing {
-            store: db.clone(),
-            host: host.clone(),
-            console,
-            query: Arc::new(NetworkQuery),
-            rcon: services.servers.dispatcher().clone(),
-            catalogue: config.rules.catalogue.clone(),
-            per_second: config.player_probes,
-        });
+    fn start_prober(&mut self, probing: Probing, claim: &Claim) {
+        let prober = Prober::new(probing);
         let claimed = claim.clone();
         let asks = Loop::new("ask who plays", prober::PERIOD);
         self.spawn_for_host(

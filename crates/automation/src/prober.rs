@@ -13,6 +13,7 @@ use agis_servers::{
     console::{Console, Dispatcher},
     game::{Catalogue, Query, QueryProtocol, RconQuery},
     host::{Endpoint, Host},
+    platform::PlayerCount,
     players::{GameQuery, Players, Unanswered},
     store::{Counted, PlayerStore, Probe},
 };
@@ -37,6 +38,8 @@ pub struct Probing {
     pub console: Arc<dyn Console>,
     /// Protocols of the games.
     pub query: Arc<dyn GameQuery>,
+    /// Platform of its servers; `None` if it counts no players.
+    pub platform: Option<Arc<dyn PlayerCount>>,
     /// RCON of the games.
     pub rcon: Dispatcher,
     /// Games, which say how they are asked.
@@ -115,6 +118,10 @@ impl Asker {
             Some(Query::Network { protocol, port }) => self.ask_network(*protocol, port, &probe.endpoint).await,
             Some(Query::Log(query)) => self.logs.count(&*self.parts.console, query, probe).await,
             Some(Query::Rcon(query)) => self.ask_rcon(query, probe).await,
+            Some(Query::Agones) => match &self.parts.platform {
+                Some(platform) => platform.players(probe.server, probe.generation).await,
+                None => Err(Unanswered("its host is no Agones".to_owned())),
+            },
             None => Err(Unanswered("its game has no query any more".to_owned())),
         }
     }

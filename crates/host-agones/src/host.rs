@@ -11,6 +11,8 @@ use agis_servers::{
         Abilities, Ability, Boundary, Containment, Generation, Host, HostError, HostReport, Observed, Order, Reached,
         Target,
     },
+    platform::PlayerCount,
+    players::{Players, Unanswered},
 };
 use async_trait::async_trait;
 use chrono::Utc;
@@ -24,7 +26,7 @@ use crate::{
     fence::{Chosen, Fence, Wanted},
     fleet::Allocator,
     gameserver::{End, GameServer, Phase, is_going},
-    names, reaper,
+    names, players, reaper,
     sight::Sight,
     start::Start,
     stop::bring_down,
@@ -144,6 +146,23 @@ impl Console for AgonesHost {
 
     async fn tell(&self, _: ServerId, _: &str) -> Result<(), ConsoleError> {
         Err(ConsoleError::Mute)
+    }
+}
+
+#[async_trait]
+impl PlayerCount for AgonesHost {
+    /// Reads the last report of the watch: the cluster tells of each change.
+    async fn players(&self, server: ServerId, generation: Generation) -> Result<Players, Unanswered> {
+        self.view.is_fresh().map_err(|error| Unanswered(error.to_string()))?;
+        let runs = |it: &Arc<GameServer>| {
+            names::generation(&**it) == Some(generation) && matches!(self.view.phase(it), Phase::Running(_))
+        };
+        let running: Vec<_> = self.view.of(server).into_iter().filter(runs).collect();
+        match running.as_slice() {
+            [gameserver] => players::of(gameserver),
+            // Of two, one is about to be taken away, and has no players.
+            all => Err(Unanswered(format!("it has {} GameServers that run", all.len()))),
+        }
     }
 }
 

@@ -30,6 +30,7 @@ mod former;
 mod gameserver;
 mod host;
 mod names;
+mod players;
 mod ports;
 mod ready;
 mod reaper;

@@ -13,6 +13,7 @@
 //! - [`label`]: words by which an owner puts servers together (pure)
 //! - [`host`]: the trait of places that run servers
 //! - [`players`]: who plays on a server
+//! - [`platform`]: the trait of platforms that count players
 //! - [`rcon`]: commands over the network, and their answers
 //! - [`console`]: lines that a server writes, and commands that are typed
 //! - [`store`]: the promises of a database
@@ -29,6 +30,7 @@ pub mod host;
 pub mod idle;
 pub mod label;
 pub mod operation;
+pub mod platform;
 pub mod players;
 pub mod power;
 pub mod rcon;

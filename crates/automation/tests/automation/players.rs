@@ -13,7 +13,8 @@ use agis_base::{ServerId, Timestamp};
 use agis_servers::{
     console::{Begin, Console, ConsoleError, Line, Piece, Position},
     game::{Catalogue, QueryProtocol, RunsOn},
-    host::{Abilities, Host, HostError, HostReport, Observed, Order, Reached},
+    host::{Abilities, Generation, Host, HostError, HostReport, Observed, Order, Reached},
+    platform::PlayerCount,
     players::{GameQuery, Measured, Players, Unanswered},
     store::{Billing, PlayerStore},
 };
@@ -25,10 +26,16 @@ use crate::scene::{Scene, number, queue, servers};
 const SOON: Duration = Duration::from_secs(60);
 
 /// A host whose servers have a console and answer over the network.
-#[derive(Default)]
 struct There {
+    kind: RunsOn,
     lines: Mutex<Vec<Line>>,
     asked: AtomicUsize,
+}
+
+impl Default for There {
+    fn default() -> Self {
+        Self { kind: RunsOn::Process, lines: Mutex::default(), asked: AtomicUsize::default() }
+    }
 }
 
 impl There {
@@ -46,7 +53,7 @@ impl Host for There {
     }
 
     fn kind(&self) -> RunsOn {
-        RunsOn::Process
+        self.kind
     }
 
     fn abilities(&self) -> Abilities {
@@ -99,6 +106,13 @@ impl Console for There {
 }
 
 #[async_trait]
+impl PlayerCount for There {
+    async fn players(&self, _: ServerId, generation: Generation) -> Result<Players, Unanswered> {
+        Ok(Players::new(3, None, Some(vec![format!("of run {generation}")])))
+    }
+}
+
+#[async_trait]
 impl GameQuery for There {
     async fn ask(&self, _: QueryProtocol, host: &str, port: u16) -> Result<Players, Unanswered> {
         assert_eq!(host, "inside of here");
@@ -112,15 +126,17 @@ impl GameQuery for There {
 }
 
 fn prober(scene: &Scene, there: &Arc<There>, query: &str) -> Prober {
-    let game = format!(
-        "[demo]\ntitle = 'Demo'\ncommand = ['demo']\nport = 20000\ncost_per_hour = 0\nready = {{ when = {{ delay = 0 }} }}\n\
-         query = {query}"
-    );
+    let way = match query {
+        "'agones'" => "fleet = 'demo'",
+        _ => "command = ['demo']\nport = 20000\nready = { when = { delay = 0 } }",
+    };
+    let game = format!("[demo]\ntitle = 'Demo'\ncost_per_hour = 0\nquery = {query}\n{way}");
     Prober::new(Probing {
         store: scene.db.clone(),
         host: there.clone(),
         console: there.clone(),
         query: there.clone(),
+        platform: Some(there.clone()),
         rcon: servers(&scene.db, Billing::Off).dispatcher().clone(),
         catalogue: Arc::new(Catalogue::parse(&game).expect("a catalogue")),
         per_second: 100,
@@ -207,4 +223,18 @@ async fn cut_console_tells_nothing() {
     .await;
     prober.round().await.expect("nothing to store");
     assert_eq!(measured(&scene, server).await, None);
+}
+
+#[tokio::test]
+async fn platform_counts_for_its_games() {
+    let (scene, there) = (Scene::start().await, Arc::new(There { kind: RunsOn::Agones, ..There::default() }));
+    let server = running(&scene, 1).await;
+    let prober = prober(&scene, &there, "'agones'");
+    let known = wait::until(SOON, "an answer", async || {
+        prober.round().await.expect("a round");
+        measured(&scene, server).await
+    })
+    .await;
+    assert_eq!((known.players.online, known.players.names), (3, Some(vec!["of run 1".to_owned()])));
+    assert_eq!(there.asked.load(Ordering::SeqCst), 0, "nobody asks the game");
 }

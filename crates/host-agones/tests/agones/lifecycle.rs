@@ -7,6 +7,7 @@ use agis_servers::{
     console::{Begin, Console, ConsoleError},
     game::Protocol,
     host::{Host, HostError, Observed, Order, Reached, Slot, Target},
+    platform::PlayerCount,
 };
 use agis_test_support::wait;
 use kube::{
@@ -299,4 +300,24 @@ async fn a_console_is_read_and_takes_no_commands() {
     let behind = process.host.lines(scene.server, &Begin::Behind(piece.end), 1000).await.expect("later lines");
     assert!(behind.lines.iter().all(|line| !piece.lines.contains(line)), "none twice");
     assert_eq!(process.host.tell(scene.server, "say hello").await, Err(ConsoleError::Mute));
+}
+
+#[tokio::test]
+async fn game_tells_agones_who_plays() {
+    let scene = Scene::of("sdk").await;
+    let process = scene.process();
+    process.running(&scene.start(1, "sdk")).await;
+    let name = scene.the_one().await.name_any();
+    let players = async |generation| process.host.players(scene.server, generation).await;
+    let unknown = players(1).await.expect_err("nobody has told");
+    assert!(unknown.to_string().contains("no list and no counter"), "{unknown}");
+    scene.patch(&name, json!({ "status": { "counters": { "players": { "count": 2, "capacity": 16 } } } })).await;
+    let known = wait::until(SOON, "the players", async || players(1).await.ok()).await;
+    assert_eq!((known.online, known.max, known.names), (2, Some(16), None));
+    assert!(players(2).await.is_err(), "another run has told nothing");
+    scene.patch(&name, json!({ "status": { "lists": { "players": { "capacity": 8, "values": ["Ann"] } } } })).await;
+    let named = wait::until(SOON, "the names", async || players(1).await.ok()?.names).await;
+    assert_eq!(named, ["Ann"]);
+    assert_eq!(process.apply(&scene.stop(2)).await, Ok(Reached::Stopped));
+    assert!(players(1).await.is_err(), "nobody plays on a stopped server");
 }

@@ -19,6 +19,8 @@ pub enum Query {
     Log(LogQuery),
     /// The game answers a command by RCON.
     Rcon(RconQuery),
+    /// The game tells Agones, which writes it into the status of the GameServer.
+    Agones,
 }
 
 agis_base::words! {

@@ -20,6 +20,7 @@ pub(super) enum WrittenQuery {
     Network(QueryProtocol, Option<String>),
     Log(WrittenLog),
     Rcon(WrittenRconQuery),
+    Agones,
 }
 
 /// Table of a query.
@@ -41,6 +42,7 @@ enum WrittenKind {
     Bedrock,
     Quake3,
     Luanti,
+    Agones,
 }
 
 #[derive(Deserialize)]
@@ -69,6 +71,7 @@ impl WrittenQuery {
                 let (join, leave) = LogQuery::LUANTI;
                 return Self::Log(WrittenLog { join: join.to_owned(), leave: leave.to_owned() });
             }
+            WrittenKind::Agones => return Self::Agones,
         };
         Self::Network(protocol, port)
     }
@@ -84,6 +87,7 @@ impl WrittenQuery {
                 let (sign, player) = (Pattern::new(&sign).ok()?, Pattern::new(&player).ok()?);
                 Query::Rcon(RconQuery { command, sign, player })
             }
+            Self::Agones => Query::Agones,
         })
     }
 }
@@ -109,6 +113,11 @@ pub(super) fn check(rules: &mut Rules, game: &Written) {
                 rules.check(true, &["query", "rcon", "sign"], &problem);
             }
             check_name(rules, &["query", "rcon", "player"], player);
+        }
+        Some(WrittenQuery::Agones) => {
+            let problem = "must be another one: `agones` counts the players that a game tells Agones by its SDK, so it is for a \
+                           game with a `gameserver` or a `fleet`";
+            rules.check(game.is_ours(), &["query"], problem);
         }
         Some(WrittenQuery::Network(_, None)) | None => {}
     }
@@ -148,6 +157,9 @@ impl<'de> Deserialize<'de> for WrittenQuery {
                     QueryTable { rcon: Some(_), .. } => Err(A::Error::custom("`rcon` stands alone")),
                     QueryTable { kind: Some(WrittenKind::Luanti), port: Some(_), .. } => {
                         Err(A::Error::custom("`luanti` is read from the console, and needs no `port`"))
+                    }
+                    QueryTable { kind: Some(WrittenKind::Agones), port: Some(_), .. } => {
+                        Err(A::Error::custom("`agones` is read from the cluster, and needs no `port`"))
                     }
                     QueryTable { kind: Some(kind), port, .. } => Ok(WrittenQuery::new(kind, port)),
                     QueryTable { kind: None, .. } => Err(A::Error::missing_field("kind")),

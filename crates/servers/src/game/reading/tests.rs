@@ -284,6 +284,8 @@ fn each_rule_names_its_field() {
         ("files = { 'a.ini' = { set = { b = '({name})' } } }", "g.files.\"a.ini\".set.b: `{name}` must end", "quotes"),
         ("files = { 'a.json' = { set = { b = [1] } } }", "g.files.\"a.json\".set.b", "a text, a number"),
         ("query = 'gamespy'", "g.query: must be `a2s`", "gamespy"),
+        ("query = 'agones'", "g.query: must be another one: `agones` counts", "agones"),
+        ("query = { kind = 'agones', port = 'game' }", "g.query", "needs no `port`"),
         ("query = { kind = 'a2s', port = 'query' }", "g.query.port: must be the name of a port", "game"),
         ("query = { port = 'game' }", "g.query.kind: is missing", ""),
         ("query = { kind = 'a2s', ports = 1 }", "g.query.ports: unknown field", "`port`"),
