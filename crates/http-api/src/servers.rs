@@ -174,7 +174,7 @@ pub(crate) struct ServerDto {
     address: Option<String>,
     #[schema(minimum = 1)]
     port: Option<u16>,
-    /// Every port of the server, the one for players first. Empty until the host has told them.
+    /// Every port of the server that is not for AGIS alone, the one for players first. Empty until the host has told them.
     ports: Vec<PortDto>,
     /// Why it crashed or failed. Null for callers who may not read its console.
     error: Option<String>,
@@ -239,10 +239,10 @@ impl ServerDto {
         let now = Utc::now();
         let hold = server.held(now).cloned().map(HoldDto::from);
         let idle = server.idle.map(|idle| IdleDto::of(idle, server.cost_per_hour, now));
-        let (address, port, ports) = match server.endpoint {
-            Some(Endpoint { address, port, ports }) => (Some(address), Some(port), ports),
-            None => (None, None, vec![]),
-        };
+        let game = servers.catalogue().get(&server.game_type).map(|game| &**game);
+        let ports = server.endpoint.iter().flat_map(|at| at.public_ports(game));
+        let ports = ports.cloned().map(PortDto::from).collect();
+        let (address, port) = server.endpoint.map(|Endpoint { address, port, .. }| (address, port)).unzip();
         Self {
             id: server.id,
             owner_id: server.owner,
@@ -253,7 +253,7 @@ impl ServerDto {
             status: server.status.as_str(),
             address,
             port,
-            ports: ports.into_iter().map(PortDto::from).collect(),
+            ports,
             error: server.error,
             players: players.map(PlayersDto::from),
             abilities: abilities.able,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use self::relay::Relay;
-use crate::rcon::RconClient;
+use crate::rcon::{RconClient, RconPassword};
 
 mod command;
 mod dispatch;
@@ -164,11 +164,16 @@ impl ConsoleError {
     }
 }
 
+/// Text in place of the password of a server's RCON.
+const HIDDEN: &str = "(hidden)";
+
 /// Console of one server, for a caller who may act on that server.
 #[derive(Clone)]
 pub struct ServerConsole {
     server: ServerId,
     host: ConsoleHost,
+    /// Password of its RCON; `None` if it has none. A game may print it.
+    secret: Option<RconPassword>,
 }
 
 /// Host of a console.
@@ -181,15 +186,20 @@ enum ConsoleHost {
 }
 
 impl ServerConsole {
-    /// See [`Console::lines`].
+    /// See [`Console::lines`]. The lines do not show the password of the server's RCON.
     ///
     /// # Errors
     /// Fails as [`Console::lines`] does.
     pub async fn lines(&self, begin: &Begin, limit: u32) -> Result<Piece, ConsoleError> {
-        match &self.host {
+        let mut piece = match &self.host {
             ConsoleHost::Here(console) => console.lines(self.server, begin, limit).await,
             ConsoleHost::Elsewhere(host, relay) => relay.lines(host, self.server, begin, limit).await,
+        }?;
+        if let Some(secret) = self.secret.as_ref().map(RconPassword::expose).filter(|secret| !secret.is_empty()) {
+            let showing = piece.lines.iter_mut().filter(|line| line.text.contains(secret));
+            showing.for_each(|line| line.text = line.text.replace(secret, HIDDEN));
         }
+        Ok(piece)
     }
 
     /// See [`Console::pace`].

@@ -233,6 +233,11 @@ impl Endpoint {
         let named = self.ports.iter().find(|port| port.name == name).map(|port| port.port);
         named.or_else(|| self.ports.is_empty().then_some(self.port))
     }
+
+    /// Returns the ports that people may know: all but those that the game keeps private.
+    pub fn public_ports(&self, game: Option<&Game>) -> impl Iterator<Item = &OpenPort> {
+        self.ports.iter().filter(move |port| game.is_none_or(|game| !game.keeps_private(&port.name)))
+    }
 }
 
 /// Port that a server has open.

@@ -146,6 +146,15 @@ impl CommandStore for Db {
         .await
     }
 
+    async fn rcon_password(&self, server: ServerId) -> Result<Option<RconPassword>, StoreError> {
+        self.read(async |mut conn| {
+            let row = game_servers::table.find(server.0).select(game_servers::rcon_password);
+            let password: Option<Option<String>> = row.first(&mut conn).await.optional()?;
+            Ok(password.flatten().map(RconPassword::from_stored))
+        })
+        .await
+    }
+
     async fn rcon_seat(&self, server: ServerId) -> Result<Option<RconSeat>, StoreError> {
         self.read(async |mut conn| {
             let running = game_servers::table.find(server.0).filter(game_servers::status.eq(stored(Status::Running)));

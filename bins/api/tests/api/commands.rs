@@ -23,14 +23,18 @@ fn path(server: i64, rest: &str) -> String {
     format!("/api/v1/servers/{server}{rest}")
 }
 
-/// The password that the game got.
-async fn password(api: &Api, server: i64) -> String {
+/// The password of a server, once its game has printed it. Nobody who reads the console sees it.
+async fn password(stack: &Stack, api: &Api, server: i64) -> String {
+    let query = "select rcon_password from game_servers where id = $1::text::int";
+    let row = stack.sql().await.query_one(query, &[&server.to_string()]).await.expect("a server");
+    let secret: String = row.get(0);
     wait::until(SOON, "the password", async || {
         let lines = api.get(&path(server, "/logs?tail=100")).await.expect(200);
-        let lines = lines["items"].as_array()?.clone();
-        lines.iter().rev().find_map(|line| Some(line["text"].as_str()?.strip_prefix("password ")?.to_owned()))
+        assert!(!lines.to_string().contains(&secret), "{lines}");
+        lines["items"].as_array()?.iter().any(|line| line["text"] == "password (hidden)").then_some(())
     })
-    .await
+    .await;
+    secret
 }
 
 async fn ask(api: &Api, server: i64, command: &str) -> crate::common::Answer {
@@ -45,8 +49,11 @@ async fn game_with_rcon_answers_commands() {
     let server = api.server("a", "forts").await;
     assert_eq!(ask(&api, server, "status").await.expect(409)["code"], "not_running");
     api.act(server, "start").await;
-    let secret = password(&api, server).await;
+    let secret = password(&stack, &api, server).await;
     assert!(secret.len() >= 32 && secret.bytes().all(|byte| byte.is_ascii_alphanumeric()), "{secret}");
+    let shown = api.get(&path(server, "")).await.expect(200);
+    let names = shown["ports"].as_array().expect("ports").iter().map(|port| &port["name"]);
+    assert_eq!(names.collect::<Vec<_>>(), ["game"], "the port of RCON is for AGIS alone");
     // Nothing listens yet: the game did not get it, and the sender may try again.
     assert_eq!(ask(&api, server, "early").await.expect(503)["code"], "console_unavailable");
 
@@ -78,7 +85,7 @@ async fn game_with_rcon_answers_commands() {
     // The password stays with its server, is never shown, and belongs to no other.
     game.close();
     api.act(server, "restart").await;
-    assert_eq!(password(&api, server).await, secret);
+    assert_eq!(password(&stack, &api, server).await, secret);
     let shown = [path(server, ""), path(server, "/settings"), path(server, "/commands"), path(server, "/operations")];
     for path in shown {
         assert!(!api.get(&path).await.expect(200).to_string().contains(&secret), "{path}");
@@ -151,7 +158,7 @@ async fn any_process_passes_commands_to_the_one_with_the_host() {
         ["early", "refused", null]
     ]);
     assert_eq!(told(&there, server).await, expected);
-    let secret = password(&here, server).await;
+    let secret = password(&stack, &here, server).await;
     assert!(there.log().iter().all(|line| !line.to_string().contains(&secret)), "the log holds the password");
 }
 

@@ -84,6 +84,9 @@ async fn plays(stack: &Stack, api: &Api, game: &Packaged) {
             String::from_utf8_lossy(&answer).contains(game.says).then_some(())
         })
         .await;
+        // A reader of the console could act as the operator of the game.
+        let console = api.get(&format!("/api/v1/servers/{id}/logs?limit=1000")).await.expect(200).to_string();
+        assert!(!console.to_lowercase().contains("rcon password"), "{}: {console}", game.key);
         if is_first {
             sees_players(api, id, game).await;
             if let Some(join) = game.join {

@@ -102,8 +102,9 @@ pub(crate) fn info(info: &Info<'_>) -> Message {
     card = card.fact("State", server.status.as_str());
     if let Some(at) = &server.endpoint {
         card = card.fact("Address", &address(at));
-        if at.ports.len() > 1 {
-            card = card.fact("Ports", &ports(&at.ports));
+        let open: Vec<_> = at.public_ports(info.catalogue.get(&server.game_type).map(|game| &**game)).collect();
+        if open.len() > 1 {
+            card = card.fact("Ports", &ports(&open));
         }
     }
     if let Some(Measured { players, .. }) = info.players {
@@ -380,7 +381,7 @@ pub(super) fn address(at: &Endpoint) -> String {
     code(&format!("{}:{}", at.address, at.port))
 }
 
-fn ports(ports: &[OpenPort]) -> String {
+fn ports(ports: &[&OpenPort]) -> String {
     let told = ports.iter().map(|OpenPort { name, port, protocol }| {
         let protocol = protocol.map(|protocol| format!("/{}", protocol.as_str())).unwrap_or_default();
         format!("{} {}", plain(name), code(&format!("{port}{protocol}")))

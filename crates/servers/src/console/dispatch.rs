@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use super::{CommandOutcome, Console, ConsoleError, ConsoleHost, NewCommand, Reach, ServerConsole, relay::Relay};
 use crate::{
     game::Catalogue,
-    rcon::{ANSWER_WITHIN, RconCall, RconClient, RconFailure, RconSeat},
+    rcon::{ANSWER_WITHIN, RconCall, RconClient, RconFailure, RconPassword, RconSeat},
     store::CommandStore,
 };
 
@@ -74,11 +74,21 @@ impl Dispatcher {
         Self { relay: Some(relay), ..self }
     }
 
+    /// Returns the password of a server's RCON, which its console hides.
+    pub(crate) async fn secret(&self, server: ServerId) -> Result<Option<RconPassword>, StoreError> {
+        self.commands.rcon_password(server).await
+    }
+
     /// Returns the console of a server of this host.
-    pub(crate) fn console(&self, server: ServerId, host: String) -> Result<ServerConsole, ConsoleError> {
+    pub(crate) fn console(
+        &self,
+        server: ServerId,
+        host: String,
+        secret: Option<RconPassword>,
+    ) -> Result<ServerConsole, ConsoleError> {
         let here = self.console_here(&host).map(ConsoleHost::Here);
         let host = here.or_else(|| Some(ConsoleHost::Elsewhere(host, self.relay.clone()?)));
-        Ok(ServerConsole { server, host: host.ok_or(ConsoleError::Unserved)? })
+        Ok(ServerConsole { server, host: host.ok_or(ConsoleError::Unserved)?, secret })
     }
 
     fn console_here(&self, host: &str) -> Option<Arc<dyn Console>> {

@@ -21,7 +21,8 @@ impl Servers {
         let server = self.allowed(caller, id, Permission::Read).await?;
         self.check(&server, Ability::Console).await?;
         let host = server.host.ok_or(ServersError::NoHost)?;
-        Ok(self.dispatcher.console(server.id, host)?)
+        let secret = self.dispatcher.secret(server.id).await?;
+        Ok(self.dispatcher.console(server.id, host, secret)?)
     }
 
     /// Prepares a command, a line without its end, for the game of a server. The caller needs [`Permission::Console`], and

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use super::Page;
 use crate::{
     console::{CommandOutcome, CommandRecord, NewCommand},
-    rcon::RconSeat,
+    rcon::{RconPassword, RconSeat},
 };
 
 /// Maximum length of a stored answer, in characters.
@@ -30,6 +30,10 @@ pub trait CommandStore: Send + Sync {
 
     /// Returns the commands of a server, the latest first.
     async fn commands(&self, server: ServerId, page: Page<CommandId>) -> Result<Vec<CommandRecord>, StoreError>;
+
+    /// Returns the password of a server's RCON, whether it runs or not; `None` if no generation has begun since servers have
+    /// one.
+    async fn rcon_password(&self, server: ServerId) -> Result<Option<RconPassword>, StoreError>;
 
     /// Returns the facts for the RCON of a server; `None` if it does not run.
     async fn rcon_seat(&self, server: ServerId) -> Result<Option<RconSeat>, StoreError>;

@@ -104,8 +104,6 @@ pub(super) fn check(rules: &mut Rules, game: &Written) {
                        or files";
         rules.check(!gets_password, &["console", "rcon"], problem);
     }
-    let problem = "is needed, since `{rcon.password}` stands in the command, the environment or a file";
-    rules.check(rcon.is_none() && gets_password && game.is_ours(), &["console", "rcon"], problem);
     if let Some(say) = &game.say {
         let WrittenSay { command, space } = say;
         let is_line = !command.chars().any(char::is_control) && command.chars().count() <= SAY_MAX;
