@@ -8,6 +8,7 @@ use agis_local_services::{
     registry::{Mood, Registry},
 };
 use agis_test_support::{proxy::Proxy, wait};
+use serde_json::json;
 
 use crate::common::{Api, SOON, Stack};
 
@@ -92,4 +93,37 @@ async fn until_pulling(api: &Api, operation: &str) {
         operation["progress"].as_str().is_some_and(|text| text.starts_with("pulling image")).then_some(())
     })
     .await;
+}
+
+/// A game that answers as a Minecraft server does: the same bytes to everybody.
+fn asked_game(image: &str) -> String {
+    let json = r#"{"players":{"max":8,"online":1,"sample":[{"name":"Ann","id":"1"}]}}"#;
+    let (outer, inner) = (json.len() + 2, json.len());
+    format!(
+        "[asked]\ntitle = 'Asked'\nport = 31810\ncost_per_hour = 0\nquery = 'minecraft'\n\
+         ready = {{ when = {{ log = 'up' }}, within_s = 60 }}\n[asked.container]\nimage = '{image}'\nworld = '/data'\n\
+         command = ['sh', '-c', '''printf '\\{outer:03o}\\000\\{inner:03o}{json}' >/data/answer; echo 'cat /data/answer; sleep 1' >/data/serve; \
+         echo up; exec busybox nc -ll -p {{port}} -e sh /data/serve''']\n"
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn container_tells_who_plays() {
+    let ((_engine, address), registry) = (engine(), Registry::start().expect("a registry"));
+    let stack = Stack::start().await;
+    stack.add_game(&asked_game(&registry.image()));
+    let api = stack.api(&[ON_CONTAINER, ("CONTAINER_HOST", address.as_str())]).await;
+    let server = api.server("a", "asked").await;
+    api.act(server, "start").await;
+    let players = wait::until(2 * SOON, "the players", async || {
+        let players = api.get(&format!("/api/v1/servers/{server}/players")).await.expect(200);
+        (!players["online"].is_null()).then_some(players)
+    })
+    .await;
+    assert_eq!(json!([players["online"], players["max"], players["names"]]), json!([1, 8, ["Ann"]]), "{players}");
+    let listed = api.get("/api/v1/servers").await.expect(200);
+    assert_eq!(listed["items"][0]["players"]["online"], 1, "{listed}");
+    api.act(server, "stop").await;
+    let gone = api.get(&format!("/api/v1/servers/{server}/players")).await.expect(200);
+    assert!(gone["online"].is_null(), "{gone}");
 }
