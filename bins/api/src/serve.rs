@@ -337,7 +337,7 @@ impl Loops {
             component.note("lag_s", round.lag.as_secs_f64());
             Ok::<_, StoreError>(round.until_next)
         }));
-        let chains = Chains::new(db.clone(), services.servers.clone());
+        let chains = Chains::new(db.clone(), Arc::new(services.servers.clone()));
         let mut bell = bells.operations.subscribe();
         let carries = Loop::new("steps of runs", chains::PERIOD)
             .rest(chains::PAUSE, 0)

@@ -9,25 +9,20 @@ use std::{
     time::{Duration, Instant},
 };
 
-use agis_base::{CommandId, Reason, StoreError, UserId};
+use agis_base::{Reason, StoreError, UserId};
 use agis_scheduler::{
     FiringId, RunState,
     chain::{self, EndedBy, Gate, LOOK, Next, Progress, SERVER_STOPPED, StepRun, StepState},
+    firing::SCHEDULER_UNAVAILABLE,
     store::{Chain, ChainStore, End, Mark},
-    work::{Deed, Overlap, ServerIs},
-};
-use agis_servers::{
-    Operation, Origin, Permission, Request, Servers, ServersError, State,
-    console::{CommandError, ConsoleError, WantsAnswer},
-    hold,
-    operation::{Identity, Refusal},
+    work::{Deed, Overlap},
 };
 use tokio::{sync::Mutex, task::JoinSet, time::timeout};
 
-use crate::{
-    places::Places,
-    scheduler::{count, reason},
-};
+pub use self::acts::Acts;
+use crate::{places::Places, scheduler::count};
+
+mod acts;
 
 /// Longest pause between two rounds: the safety net under lost notifications.
 pub const PERIOD: Duration = Duration::from_secs(5);
@@ -39,9 +34,9 @@ const ROUND: Duration = Duration::from_secs(5);
 const AT_ONCE: usize = 16;
 /// Runs of one owner that are carried on at a time, so that one whose games do not answer leaves places to others.
 const OF_ONE_OWNER: usize = 4;
-/// Time after which somebody else looks at a run that was taken, and that is not heard of again. One look sends one command at
-/// most, which takes less.
-const LEASE: Duration = Duration::from_secs(30);
+/// Time after which somebody else looks at a run that was taken, and that is not heard of again, since a process died. If it
+/// lives, nothing is done twice all the same.
+const LEASE: Duration = Duration::from_secs(12);
 /// Pause before another look after a failure of the store.
 const RETRY: Duration = Duration::from_secs(5);
 /// Pause before another look at a run whose server, or whose earlier run, has just changed.
@@ -50,10 +45,6 @@ const SOON: Duration = Duration::from_millis(200);
 const LATER: Duration = Duration::from_millis(500);
 /// Pause between two looks at a run that waits for the players of its server to leave.
 const DEFERRED: Duration = Duration::from_secs(15);
-/// Time for which a step waits until a process serves the host of its game.
-const AWAY: Duration = Duration::from_secs(600);
-/// Reason of a step whose process died while it sent a command.
-const UNKNOWN: &str = "it may have been sent before a process died, and is not sent again";
 
 /// Carries out runs with steps, round by round.
 pub struct Chains {
@@ -63,7 +54,7 @@ pub struct Chains {
 
 struct Runner {
     store: Arc<dyn ChainStore>,
-    servers: Servers,
+    acts: Arc<dyn Acts>,
 }
 
 /// Runs that are being carried on.
@@ -90,9 +81,9 @@ impl Going {
 
 impl Chains {
     /// Creates the loop over these runs, and the servers that they act on.
-    pub fn new(store: Arc<dyn ChainStore>, servers: Servers) -> Self {
+    pub fn new(store: Arc<dyn ChainStore>, acts: Arc<dyn Acts>) -> Self {
         let going = Going { tasks: JoinSet::new(), owners: Places::new(OF_ONE_OWNER) };
-        Self { runner: Arc::new(Runner { store, servers }), going: Mutex::new(going) }
+        Self { runner: Arc::new(Runner { store, acts }), going: Mutex::new(going) }
     }
 
     /// Begins to carry on every run that is to be looked at, and those that are to be by the end of this look, for a while.
@@ -116,9 +107,10 @@ impl Chains {
             if taken.is_empty() {
                 return Ok(self.runner.store.until_next_look().await?.map(|wait| wait.max(PAUSE)));
             }
+            let (took, mut later) = (taken.len(), vec![]);
             for chain in taken {
                 match going.owners.take(&chain.owner) {
-                    None => self.runner.store.look_again(chain.id, LATER).await?,
+                    None => later.push(chain.id),
                     Some(place) => {
                         let runner = self.runner.clone();
                         going.tasks.spawn(async move {
@@ -127,6 +119,12 @@ impl Chains {
                         });
                     }
                 }
+            }
+            if !later.is_empty() {
+                self.runner.store.look_again(&later, LATER).await?;
+            }
+            if later.len() == took {
+                break;
             }
         }
         Ok(Some(PAUSE))
@@ -142,7 +140,13 @@ impl Chains {
 impl Runner {
     async fn carry_on(&self, chain: Chain) {
         let id = chain.id;
-        let done = if chain.steps.is_empty() { self.ask_gate(chain).await } else { self.step(chain).await };
+        let done = if chain.ended_by.is_none() && chain::is_missed(&chain) {
+            self.end(id, RunState::Missed, Some(SCHEDULER_UNAVAILABLE.to_owned())).await
+        } else if chain.steps.is_empty() {
+            self.ask_gate(chain).await
+        } else {
+            self.step(chain).await
+        };
         match done {
             Ok(()) => {}
             Err(StoreError::Refused(why)) => {
@@ -156,7 +160,7 @@ impl Runner {
             Err(error) => {
                 tracing::warn!(%error, schedule_id = id.schedule.0, "run waits for its next step");
                 // If this fails too, its lease ends.
-                let _ = self.store.look_again(id, RETRY).await;
+                let _ = self.store.look_again(&[id], RETRY).await;
             }
         }
     }
@@ -169,28 +173,34 @@ impl Runner {
         }
         match (chain.work.overlap, chain.earlier.as_slice()) {
             (_, []) => {}
-            (Overlap::QueueOne, [_]) => return self.store.look_again(chain.id, LOOK).await,
+            (Overlap::QueueOne, [_]) => return self.store.look_again(&[chain.id], LOOK).await,
             (Overlap::Skip | Overlap::QueueOne, _) => return skip(chain::OVERLAP).await,
             (Overlap::Replace, earlier) => {
                 for run in earlier {
                     self.store.interrupt(*run, EndedBy::Replaced).await?;
                 }
-                return self.store.look_again(chain.id, SOON).await;
+                return self.store.look_again(&[chain.id], SOON).await;
             }
         }
-        match self.servers.allowed(&chain.owner, chain.server, Permission::Schedule).await {
-            Ok(server) if hold::check(&server, Origin::Schedule, chain.now).is_err() => return skip("held").await,
-            Ok(_) => {}
-            Err(ServersError::Store(error)) => return Err(error),
-            Err(_) => return skip("not_allowed").await,
+        if let Some(why) = self.acts.refusal(&chain).await? {
+            return skip(why).await;
         }
-        match chain::gate(chain.work.when(), chain.facts, chain.id.slot, chain.now) {
+        match chain::gate(chain.work.when(), chain.facts, chain.since, chain.now) {
             Gate::Shut(why) => skip(why).await,
-            Gate::Later => self.store.look_again(chain.id, DEFERRED).await,
-            Gate::Open => match self.store.begin_chain(&chain, &chain.work.planned()).await? {
-                Some(steps) => self.step(Chain { steps, ..chain }).await,
-                None => self.store.look_again(chain.id, SOON).await,
-            },
+            Gate::Later => self.store.look_again(&[chain.id], DEFERRED).await,
+            Gate::Open => self.begin(chain).await,
+        }
+    }
+
+    /// Begins a run with its first step.
+    async fn begin(&self, mut chain: Chain) -> Result<(), StoreError> {
+        chain.steps = chain.work.planned().into_iter().map(StepRun::planned).collect();
+        let announced = chain.steps[0].step.announces.then(|| chain::ahead(&chain.steps, chain.now)).flatten();
+        (chain.steps[0].state, chain.steps[0].started_at) = (StepState::Running, Some(chain.now));
+        if self.store.begin_chain(&chain, &chain.steps, announced).await? {
+            self.step(chain).await
+        } else {
+            self.store.look_again(&[chain.id], SOON).await
         }
     }
 
@@ -206,7 +216,7 @@ impl Runner {
                     chain.steps[place].started_at = Some(chain.now);
                 }
                 Next::Watch(place) => match self.progress(&chain, &chain.steps[place]).await? {
-                    Progress::Goes(time) => return self.store.look_again(chain.id, time).await,
+                    Progress::Goes(time) => return self.store.look_again(&[chain.id], time).await,
                     Progress::Spares => {
                         return self.end(chain.id, RunState::Skipped, Some(SERVER_STOPPED.to_owned())).await;
                     }
@@ -216,7 +226,7 @@ impl Runner {
                         }
                         // Its game may have been slow: others first.
                         if matches!(chain.steps[place].step.deed, Deed::Say(_) | Deed::Command(_)) {
-                            return self.store.look_again(chain.id, Duration::ZERO).await;
+                            return self.store.look_again(&[chain.id], Duration::ZERO).await;
                         }
                     }
                 },
@@ -248,51 +258,9 @@ impl Runner {
             return Ok(progress);
         }
         match &step.step.deed {
-            Deed::Power { action, .. } => self.power(chain, step, *action).await,
-            Deed::Say(text) => {
-                let needed = Permission::Schedule;
-                let said = self.servers.say(&chain.owner, chain.server, needed, Origin::Schedule, text).await;
-                send(chain, step, said).await
-            }
-            Deed::Command(line) => {
-                let no = WantsAnswer::No;
-                let command = self.servers.command(&chain.owner, chain.server, Origin::Schedule, line, no).await;
-                send(chain, step, command).await
-            }
+            Deed::Power { action, .. } => self.acts.power(chain, step, *action).await,
+            Deed::Say(_) | Deed::Command(_) => self.acts.send(chain, step).await,
             Deed::Wait(_) | Deed::WaitUntil { .. } => Ok(Progress::Goes(LOOK)),
-        }
-    }
-
-    /// Asks for the operation of a step, or how it goes.
-    async fn power(
-        &self,
-        chain: &Chain,
-        step: &StepRun,
-        action: agis_scheduler::Action,
-    ) -> Result<Progress, StoreError> {
-        // Every step has chosen one.
-        let id = step.operation.unwrap_or_default();
-        if let Some(operation) = self.servers.operations(&[id]).await?.first() {
-            return Ok(progress_of(operation));
-        }
-        let request = Request {
-            server: chain.server,
-            action: action.into(),
-            origin: Origin::Schedule,
-            actor: chain.owner.clone(),
-            channel: None,
-            identity: Identity::Step {
-                operation: id,
-                at: step.started_at.unwrap_or(chain.now),
-                spares_stopped: spares_stopped(chain, action),
-            },
-            trace: None,
-        };
-        match self.servers.request_all(&[request]).await?.pop() {
-            Some(Ok(operation)) => Ok(progress_of(&operation)),
-            Some(Err(Refusal::ShouldNotRun)) => Ok(Progress::Spares),
-            Some(Err(refusal)) => Ok(failed(reason(refusal))),
-            None => Ok(Progress::Goes(RETRY)),
         }
     }
 
@@ -302,53 +270,5 @@ impl Runner {
             count(kind, state, 1);
         }
         Ok(())
-    }
-}
-
-/// Returns whether a step leaves a server alone that something has stopped since the run began, other than the run itself.
-fn spares_stopped(chain: &Chain, action: agis_scheduler::Action) -> bool {
-    let has_acted =
-        chain.steps.iter().any(|run| matches!(run.step.deed, Deed::Power { .. }) && run.state == StepState::Succeeded);
-    chain.work.when().server == ServerIs::Running && action != agis_scheduler::Action::Start && !has_acted
-}
-
-/// Sends the command of a step, once.
-async fn send(
-    chain: &Chain,
-    step: &StepRun,
-    command: Result<agis_servers::console::Command, ServersError>,
-) -> Result<Progress, StoreError> {
-    let command = match command {
-        Ok(command) => command.with_id(CommandId(step.operation.unwrap_or_default().0)),
-        Err(ServersError::Store(error)) => return Err(error),
-        Err(error) => return Ok(failed(error.to_string())),
-    };
-    match command.send().await {
-        Ok(_) => Ok(Progress::Ended(StepState::Succeeded, None)),
-        // A command that was noted may have been sent.
-        Err(CommandError::Store(StoreError::Conflict(_))) => Ok(failed(UNKNOWN)),
-        Err(CommandError::Store(error)) => Err(error),
-        // Nothing was sent; the process that serves the host is away, or begins anew.
-        Err(CommandError::Console(ConsoleError::Unserved))
-            if step.started_at.is_none_or(|began| (chain.now - began).to_std().unwrap_or_default() < AWAY) =>
-        {
-            Ok(Progress::Goes(LOOK))
-        }
-        Err(error) => Ok(failed(error.to_string())),
-    }
-}
-
-fn failed(why: impl Into<String>) -> Progress {
-    Progress::Ended(StepState::Failed, Some(why.into()))
-}
-
-fn progress_of(operation: &Operation) -> Progress {
-    let why = |otherwise: &str| operation.error.clone().unwrap_or_else(|| otherwise.to_owned());
-    match operation.state {
-        State::Queued | State::Running => Progress::Goes(LOOK),
-        State::Succeeded => Progress::Ended(StepState::Succeeded, None),
-        State::Failed => failed(why("failed")),
-        State::Expired => failed(why("expired")),
-        State::Superseded => failed(why("superseded")),
     }
 }

@@ -40,7 +40,7 @@ pub mod worker;
 
 pub use batches::Batches;
 pub use biller::Biller;
-pub use chains::Chains;
+pub use chains::{Acts, Chains};
 pub use consoles::Consoles;
 pub use games::Games;
 pub use gates::Gates;

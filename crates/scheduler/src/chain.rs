@@ -6,14 +6,17 @@ use agis_base::{OperationId, Span, Timestamp, words};
 use chrono::TimeDelta;
 
 use crate::{
-    firing::{RunState, SCHEDULE_CHANGED},
+    firing::{LATE, RunState, SCHEDULE_CHANGED},
     schedule::Action,
-    store::End,
-    work::{Awaited, Deed, OnError, PlannedStep, PlayersAre, ServerIs, WAIT_MAX, When},
+    store::{Chain, End},
+    work::{Awaited, Deed, OnError, Overlap, PlannedStep, PlayersAre, ServerIs, WAIT_MAX, When},
 };
 
 /// Time between two looks at a state that a step, or a run, waits for.
 pub const LOOK: Duration = Duration::from_secs(5);
+
+/// Time for which a step waits until a process serves the host of its game.
+pub const AWAY: Duration = Duration::from_secs(600);
 
 /// Reason of a run that did not begin: an earlier one of its schedule had not ended.
 pub const OVERLAP: &str = "overlap";
@@ -136,6 +139,34 @@ impl Facts {
     }
 }
 
+/// Returns whether a run is not carried on any more: no process did so when its next step was due, as with a slot that is
+/// [`LATE`]. A run that has acted on its server goes on, however late: a server that it stopped has to come up again.
+pub fn is_missed(chain: &Chain) -> bool {
+    due(chain).is_some_and(|due| chain.now - due > LATE)
+}
+
+/// Returns the time at which a run that has not acted on its server was due to go on; `None` if it has, or if nobody can tell.
+fn due(chain: &Chain) -> Option<Timestamp> {
+    if chain.steps.is_empty() {
+        let defer = chain.work.when().defer.unwrap_or(Span::ZERO);
+        // One in a queue may have waited for the run before it.
+        return (chain.work.overlap != Overlap::QueueOne).then(|| chain.since + delta(defer.duration()));
+    }
+    let acts = |run: &StepRun| matches!(run.step.deed, Deed::Power { .. } | Deed::Command(_));
+    if chain.steps.iter().any(|run| acts(run) && run.started_at.is_some()) {
+        return None;
+    }
+    let Some(run) = chain.steps.iter().find(|run| run.state == StepState::Running) else {
+        return chain.steps.iter().filter_map(|run| run.ended_at).max();
+    };
+    let longest = match run.step.deed {
+        Deed::Wait(time) => (time + run.postponed).duration(),
+        Deed::WaitUntil { at_most, .. } => at_most.duration(),
+        Deed::Say(_) | Deed::Command(_) | Deed::Power { .. } => AWAY,
+    };
+    Some(run.started_at? + delta(longest))
+}
+
 /// Decision about a run that has not begun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Gate {
@@ -147,8 +178,8 @@ pub enum Gate {
     Shut(&'static str),
 }
 
-/// Decides whether a run begins that was due at `slot`.
-pub fn gate(when: When, facts: Facts, slot: Timestamp, now: Timestamp) -> Gate {
+/// Decides whether a run begins that was claimed at `since`.
+pub fn gate(when: When, facts: Facts, since: Timestamp, now: Timestamp) -> Gate {
     let is_wrong = match when.server {
         ServerIs::Running => (!facts.should_run).then_some(SERVER_STOPPED),
         ServerIs::Stopped => facts.should_run.then_some("server_running"),
@@ -160,7 +191,7 @@ pub fn gate(when: When, facts: Facts, slot: Timestamp, now: Timestamp) -> Gate {
     if when.players == PlayersAre::Any || facts.is_empty() {
         return Gate::Open;
     }
-    let until = when.defer.map(|defer| slot + delta(defer.duration()));
+    let until = when.defer.map(|defer| since + delta(defer.duration()));
     match until {
         Some(until) if now < until => Gate::Later,
         _ if facts.players.is_none() => Gate::Shut("players_unknown"),

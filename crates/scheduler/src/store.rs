@@ -10,7 +10,7 @@ use crate::{
     chain::{Ahead, EndedBy, Facts, StepRun, StepState},
     firing::{Firing, FiringId, Run, RunState, RunWithSteps},
     schedule::{NewSchedule, Schedule, ScheduleChange, TimingError},
-    work::{InvalidWork, Kind, PlannedStep, Work},
+    work::{InvalidWork, Kind, Work},
 };
 
 /// Selects one page of a list of schedules, by id.
@@ -219,19 +219,21 @@ pub trait ChainStore: Send + Sync {
     /// Returns the time until a run is to be looked at, by the database's clock.
     async fn until_next_look(&self) -> Result<Option<Duration>, StoreError>;
 
-    /// Takes up to `limit` runs that are to be looked at: their time has come, or the operation of their step has ended.
-    /// Nobody else takes them for `lease`, unless an operation ends.
+    /// Takes up to `limit` runs that are to be looked at: their time has come, or it comes within [`crate::chain::LOOK`] and the
+    /// operation of their step has ended. Nobody else takes them for `lease`, but those of the second kind for [`crate::chain::LOOK`] less.
     async fn take_chains(&self, limit: u32, lease: Duration) -> Result<Vec<Chain>, StoreError>;
 
-    /// Begins a run, with the rows of these steps, and returns them. `None` if it has begun or ended already, or if something
-    /// was asked of its server since it was taken.
-    async fn begin_chain(&self, chain: &Chain, steps: &[PlannedStep]) -> Result<Option<Vec<StepRun>>, StoreError>;
+    /// Begins a run, with the rows of these steps, of which the first may run already; that begins by the database's clock.
+    /// `announced` is as in [`Mark`]. `false` if the run has begun or ended already, or if another one of its schedule has begun,
+    /// or something was asked of its server, since it was taken.
+    async fn begin_chain(&self, chain: &Chain, steps: &[StepRun], announced: Option<Ahead>)
+    -> Result<bool, StoreError>;
 
     /// Changes a step. It begins or ends by the database's clock. `false` if it is not as it was, or its run has ended.
     async fn mark_step(&self, id: FiringId, mark: &Mark<'_>) -> Result<bool, StoreError>;
 
-    /// Looks at a run again after this time.
-    async fn look_again(&self, id: FiringId, after: Duration) -> Result<(), StoreError>;
+    /// Looks at these runs again after this time.
+    async fn look_again(&self, ids: &[FiringId], after: Duration) -> Result<(), StoreError>;
 
     /// Ends a run that an earlier run of its schedule keeps, or that nobody may begin, for this cause; the loop carries
     /// that out at once.
@@ -288,12 +290,14 @@ pub struct Chain {
     pub steps: Vec<StepRun>,
     /// Cause that ends it.
     pub ended_by: Option<EndedBy>,
-    /// Earlier runs of its schedule that have not ended, oldest first.
+    /// Runs of its schedule that have not ended, oldest first: those of earlier slots, and those that have begun.
     pub earlier: Vec<FiringId>,
     /// Server as it is.
     pub facts: Facts,
     /// Number of changes of what was asked of the server.
     pub generation: i64,
+    /// Time at which it was claimed, or, if it is part of one on many servers, got its turn.
+    pub since: Timestamp,
     /// Present time, by the database's clock.
     pub now: Timestamp,
 }

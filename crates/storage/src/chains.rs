@@ -9,28 +9,25 @@ use agis_scheduler::{
     FiringId, Kind, RunState,
     chain::{self, Ahead, EndedBy, StepRun, StepState},
     store::{Chain, ChainStore, End, Mark},
-    work::PlannedStep,
 };
-use agis_servers::server::Desired;
 use async_trait::async_trait;
 use diesel::{
-    dsl::{exists, min, sql},
+    dsl::{exists, min},
     prelude::*,
-    sql_types::Bool,
+    sql_types::{Array, BigInt, Bool, Integer, Interval, Jsonb, Text, Timestamptz, Uuid as SqlUuid},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
-use self::rows::{ChainRow, StepRow, step_rows, taken};
+use self::rows::{ChainRow, StepRow, columns, step_rows, taken};
 pub(crate) use self::rows::{outlook, pending, steps};
 use crate::{
-    db::Db,
+    db::{Db, column},
     error::{Fault, understood},
     json::Json,
     notices,
     notify::{OPERATIONS, ring},
     schema::{
-        after, clock_timestamp, game_servers, now, schedule_run_steps as steps_table, schedule_runs as runs,
-        server_schedules,
+        clock_timestamp, interval, now, schedule_run_steps as steps_table, schedule_runs as runs, server_schedules,
     },
     word::{Stored, stored},
 };
@@ -64,28 +61,25 @@ impl ChainStore for Db {
         .await
     }
 
-    async fn begin_chain(&self, chain: &Chain, steps: &[PlannedStep]) -> Result<Option<Vec<StepRun>>, StoreError> {
-        self.transaction(async |conn| {
-            // A stop by a person waits for this, and then ends the run; one that came before has changed the generation.
-            let server = game_servers::table
-                .find(chain.server.0)
-                .filter(game_servers::generation.eq(chain.generation))
-                .filter(game_servers::desired.ne(stored(Desired::Deleted)))
-                .filter(sql::<Bool>(
-                    "not exists (select from server_holds h
-                         where h.server_id = game_servers.id and (h.until is null or h.until > now()))",
-                ));
-            if server.select(game_servers::id).for_no_key_update().first::<i32>(conn).await.optional()?.is_none() {
-                return Ok(None);
+    async fn begin_chain(
+        &self,
+        chain: &Chain,
+        steps: &[StepRun],
+        announced: Option<Ahead>,
+    ) -> Result<bool, StoreError> {
+        match announced {
+            None => self.run(async |conn| begin(conn, chain, steps).await).await,
+            Some(ahead) => {
+                self.transaction(async |conn| {
+                    let has_begun = begin(conn, chain, steps).await?;
+                    if has_begun {
+                        notices::announce(conn, chain.id, &ahead, None).await?;
+                    }
+                    Ok(has_begun)
+                })
+                .await
             }
-            let begins = diesel::update(open(chain.id).filter(runs::begun_at.is_null().and(runs::ended_by.is_null())))
-                .set(runs::begun_at.eq(clock_timestamp().nullable()));
-            if begins.execute(conn).await? == 0 {
-                return Ok(None);
-            }
-            insert(conn, chain.id, steps).await.map(Some)
-        })
-        .await
+        }
     }
 
     async fn mark_step(&self, id: FiringId, mark: &Mark<'_>) -> Result<bool, StoreError> {
@@ -115,11 +109,19 @@ impl ChainStore for Db {
         .await
     }
 
-    async fn look_again(&self, id: FiringId, time: Duration) -> Result<(), StoreError> {
+    async fn look_again(&self, ids: &[FiringId], time: Duration) -> Result<(), StoreError> {
+        let (schedules, slots) = columns(ids);
         self.run(async |conn| {
-            // A run that somebody ends meanwhile keeps its look of now.
-            let run = open(id).filter(runs::ended_by.is_null());
-            diesel::update(run).set(runs::look_at.eq(after(time))).execute(conn).await?;
+            // A run that somebody ends meanwhile keeps its look of now. diesel joins no `unnest`.
+            diesel::sql_query(
+                "update schedule_runs r set look_at = now() + $3 from unnest($1, $2) as u(schedule, slot)
+                 where r.schedule_id = u.schedule and r.slot = u.slot and r.state = 'pending' and r.ended_by is null",
+            )
+            .bind::<Array<Integer>, _>(&schedules)
+            .bind::<Array<Timestamptz>, _>(&slots)
+            .bind::<Interval, _>(interval(time))
+            .execute(conn)
+            .await?;
             Ok(())
         })
         .await
@@ -316,25 +318,52 @@ pub(crate) fn open(id: FiringId) -> Open {
     runs::table.find((id.schedule.0, id.slot)).filter(pending())
 }
 
-async fn insert(
-    conn: &mut AsyncPgConnection,
-    id: FiringId,
-    steps: &[PlannedStep],
-) -> Result<Vec<StepRun>, Fault<StoreError>> {
-    let steps: Vec<_> = steps.iter().cloned().map(StepRun::planned).collect();
-    let rows: Vec<_> = steps
-        .iter()
-        .zip(0_i16..)
-        .map(|(run, place)| {
-            (
-                steps_table::schedule_id.eq(id.schedule.0),
-                steps_table::slot.eq(id.slot),
-                steps_table::place.eq(place),
-                steps_table::step.eq(Json(&run.step)),
-                steps_table::operation_id.eq(run.operation.unwrap_or_default().0),
-            )
-        })
-        .collect();
-    diesel::insert_into(steps_table::table).values(rows).execute(conn).await?;
-    Ok(steps)
+/// Begins a run with its steps, all in one statement: thousands begin at the same minute.
+async fn begin(conn: &mut AsyncPgConnection, chain: &Chain, steps: &[StepRun]) -> Result<bool, Fault<StoreError>> {
+    // A stop by a person waits for the lock of the server, and then ends the run; one that came before has changed the
+    // generation, or the run. diesel has no `with`.
+    let rows = diesel::sql_query(
+        "with server as (
+             select id from game_servers g where id = $1 and generation = $2 and desired <> 'deleted' and not exists
+                 (select from server_holds h where h.server_id = g.id and (h.until is null or h.until > now()))
+             for no key update
+         ), begun as (
+             update schedule_runs r set begun_at = clock_timestamp() from server
+             where r.schedule_id = $3 and r.slot = $4 and r.state = 'pending' and r.begun_at is null and r.ended_by is null
+                 and not exists (select from schedule_runs e
+                     where e.schedule_id = $3 and e.slot <> $4 and e.state = 'pending' and e.begun_at is not null
+                         and e.server_id is not distinct from r.server_id)
+             returning r.schedule_id, r.slot
+         )
+         insert into schedule_run_steps (schedule_id, slot, place, step, operation_id, state, started_at)
+         select b.schedule_id, b.slot, u.place - 1, u.step, u.operation, u.state,
+                case u.state when 'running' then clock_timestamp() end
+         from begun b cross join unnest($5, $6, $7) with ordinality as u(step, operation, state, place)",
+    )
+    .bind::<Integer, _>(chain.server.0)
+    .bind::<BigInt, _>(chain.generation)
+    .bind::<Integer, _>(chain.id.schedule.0)
+    .bind::<Timestamptz, _>(chain.id.slot)
+    .bind::<Array<Jsonb>, _>(column(steps, |run| Json(&run.step)))
+    .bind::<Array<SqlUuid>, _>(column(steps, |run| run.operation.unwrap_or_default().0))
+    .bind::<Array<Text>, _>(column(steps, |run| stored(run.state)))
+    .execute(conn)
+    .await?;
+    Ok(rows > 0)
+}
+
+/// Returns whether this id is that of the act of a step that has ended, or whose run has.
+pub(crate) async fn has_ended(conn: &mut AsyncPgConnection, act: OperationId) -> Result<bool, Fault<StoreError>> {
+    let ended = steps_table::table
+        .inner_join(
+            runs::table.on(runs::schedule_id.eq(steps_table::schedule_id).and(runs::slot.eq(steps_table::slot))),
+        )
+        .filter(steps_table::operation_id.eq(act.0))
+        .filter(
+            steps_table::state
+                .ne(stored(StepState::Running))
+                .or(runs::state.ne(stored(RunState::Pending)))
+                .or(runs::ended_by.is_not_null()),
+        );
+    Ok(diesel::select(exists(ended)).get_result(conn).await?)
 }

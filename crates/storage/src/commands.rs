@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use agis_base::{CommandId, Reason, ServerId, StoreError, Timestamp, UserId};
+use agis_base::{CommandId, OperationId, Reason, ServerId, StoreError, Timestamp, UserId};
 use agis_servers::{
     Origin,
     console::{CommandOutcome, CommandRecord, NewCommand},
@@ -16,6 +16,7 @@ use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
 use crate::{
+    chains,
     db::Db,
     error::Fault,
     schema::{game_servers, now, server_commands},
@@ -74,6 +75,9 @@ impl CommandStore for Db {
     async fn note_command(&self, command: &NewCommand) -> Result<(), StoreError> {
         self.run(async |conn| {
             let NewCommand { id, server, actor, origin, line, wants_reply } = command;
+            if *origin == Origin::Schedule && chains::has_ended(conn, OperationId(id.0)).await? {
+                return Err(Fault::Refused(StoreError::Conflict("the step of this command has ended".into())));
+            }
             let row = (
                 server_commands::server_id.eq(server.0),
                 server_commands::actor.eq(actor.as_str()),
@@ -125,6 +129,14 @@ impl CommandStore for Db {
                 .execute(conn)
                 .await?;
             Ok(())
+        })
+        .await
+    }
+
+    async fn sent_command(&self, id: CommandId) -> Result<Option<CommandRecord>, StoreError> {
+        self.read(async |mut conn| {
+            let row = server_commands::table.find(id.0).select(CommandRow::as_select());
+            row.first(&mut conn).await.optional()?.map(CommandRow::into_record).transpose()
         })
         .await
     }

@@ -331,14 +331,45 @@ async fn announced_restart_spares_a_server_that_was_stopped() {
     until_step(&api, &path, 1, "running").await;
     let stops = schedule(&api, server, json!({ "steps": [{ "do": "wait", "seconds": 1 }, { "do": "stop" }] })).await;
     assert_eq!(ending(&ended(&api, &run(&api, &stops).await).await), ("succeeded", ""));
-    stack.sql().await.batch_execute(OVER).await.expect("a wait that is over");
+    pass(&stack, 61).await;
     assert_eq!(ending(&ended(&api, &path).await), ("skipped", "server_stopped"));
     assert_eq!(status(&api, server).await, "stopped");
 }
 
-/// Lets the waits be over that go on.
-const OVER: &str = "update schedule_run_steps set started_at = started_at - interval '2 h' where state = 'running';
-                    update schedule_runs set look_at = now() where state = 'pending'";
+/// Lets minutes pass for the steps that have begun.
+async fn pass(stack: &Stack, minutes: u32) {
+    let earlier = |column: &str| format!("{column} = {column} - interval '{minutes} min'");
+    let passed = format!(
+        "update schedule_run_steps set {}, {} where started_at is not null;
+         update schedule_runs set look_at = now() where state = 'pending'",
+        earlier("started_at"),
+        earlier("ended_at"),
+    );
+    stack.sql().await.batch_execute(&passed).await.expect("minutes");
+}
+
+#[tokio::test]
+async fn run_is_missed_hours_later_unless_it_has_acted() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    let (warned, backed_up) = (running(&api, "warned").await, running(&api, "backed up").await);
+    let warns = schedule(&api, warned, json!({ "steps": [{ "do": "restart", "warn": ["1h"] }] })).await;
+    let warns = run(&api, &warns).await;
+    let steps = json!([{ "do": "stop" }, { "do": "wait", "seconds": 3600 }, { "do": "start" }]);
+    let acts = run(&api, &schedule(&api, backed_up, json!({ "steps": steps })).await).await;
+    until_step(&api, &warns, 1, "running").await;
+    until_step(&api, &acts, 1, "running").await;
+    let generation = "select generation from game_servers where name = 'warned'";
+    let before: i64 = stack.sql().await.query_one(generation, &[]).await.expect("a number").get(0);
+    pass(&stack, 14 * 60).await;
+    let missed = ended(&api, &warns).await;
+    assert_eq!(ending(&missed), ("missed", "scheduler_unavailable"), "{missed}");
+    assert_eq!(outcomes(&missed)[1..], ["skipped", "skipped"], "{missed}");
+    let after: i64 = stack.sql().await.query_one(generation, &[]).await.expect("a number").get(0);
+    assert_eq!(before, after, "nobody restarted it in the evening");
+    assert_eq!(ending(&ended(&api, &acts).await), ("succeeded", ""));
+    assert_eq!(status(&api, backed_up).await, "running", "what a run has stopped comes up again");
+}
 
 #[tokio::test]
 async fn restart_by_request_warns_and_is_put_off() {
@@ -377,18 +408,17 @@ async fn restart_by_request_warns_and_is_put_off() {
     assert_eq!((&later["steps"][1]["postponed"], &later["steps"][3]["postponed"]), (&json!("15m"), &Value::Null));
     assert_eq!(api.post(&format!("{run}/postpone"), json!({ "by": "24h" })).await.expect(409)["code"], "nothing_ahead");
     assert_eq!(api.post(&format!("{run}/postpone"), json!({ "by": "0s" })).await.expect(422)["code"], "invalid_value");
-    // The hour is over, and the quarter of an hour is not.
-    let early = OVER.replace("2 h", "60 min");
-    stack.sql().await.batch_execute(&early).await.expect("an hour");
+    // The 55 minutes are over, and the quarter of an hour is not.
+    pass(&stack, 60).await;
     let looked = "select count(*) from schedule_runs where look_at > now() + interval '5 min'";
     wait::until(SOON, "a look", async || {
         (stack.sql().await.query_one(looked, &[]).await.expect("a count").get::<_, i64>(0) == 1).then_some(())
     })
     .await;
     assert_eq!(api.get(&run).await.expect(200)["steps"][1]["outcome"], "running", "it was put off");
-    stack.sql().await.batch_execute(OVER).await.expect("more than an hour and a quarter");
+    pass(&stack, 12).await;
     until_step(&api, &run, 3, "running").await;
-    stack.sql().await.batch_execute(OVER).await.expect("the last five minutes");
+    pass(&stack, 6).await;
     assert_eq!(ending(&ended(&api, &run).await), ("succeeded", ""));
 }
 

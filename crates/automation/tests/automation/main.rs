@@ -1,6 +1,7 @@
 //! The loops on a real database, with hosts of the tests' own.
 
 mod billing;
+mod chains;
 mod consoles;
 mod fairness;
 mod players;

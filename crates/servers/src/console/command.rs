@@ -110,6 +110,11 @@ impl CommandError {
 }
 
 impl Command {
+    /// Returns its id.
+    pub fn id(&self) -> CommandId {
+        self.command.id
+    }
+
     /// Gives the command an id that was chosen before, so that whoever repeats it sends nothing again: noting it fails as a
     /// conflict then.
     pub fn with_id(mut self, id: CommandId) -> Self {

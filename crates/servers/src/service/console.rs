@@ -1,6 +1,6 @@
 //! Rules about consoles and commands.
 
-use agis_base::{CommandId, ServerId, UserId};
+use agis_base::{CommandId, ServerId, StoreError, UserId};
 
 use super::{Servers, ServersError, invalid};
 use crate::{
@@ -125,5 +125,13 @@ impl Servers {
     ) -> Result<Vec<CommandRecord>, ServersError> {
         self.allowed(caller, id, Needed::Ownership).await?;
         Ok(self.commands.commands(id, page).await?)
+    }
+
+    /// Returns a command of a run, which was noted before; `None` if it was not.
+    ///
+    /// # Errors
+    /// Fails if the store does.
+    pub async fn sent_command(&self, id: CommandId) -> Result<Option<CommandRecord>, StoreError> {
+        self.commands.sent_command(id).await
     }
 }

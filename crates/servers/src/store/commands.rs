@@ -15,7 +15,8 @@ pub const REPLY_KEPT: usize = 4000;
 /// Commands as rows. Nobody sends one again.
 #[async_trait]
 pub trait CommandStore: Send + Sync {
-    /// Notes a command right before it is sent, as [`CommandOutcome::Sent`].
+    /// Notes a command right before it is sent, as [`CommandOutcome::Sent`]. Fails as a conflict if it was noted before and
+    /// not refused, or if it is that of a step that has ended.
     async fn note_command(&self, command: &NewCommand) -> Result<(), StoreError>;
 
     /// Notes the outcome of a command, and the beginning of its answer. An outcome that is known stays: only
@@ -27,6 +28,9 @@ pub trait CommandStore: Send + Sync {
         reply: Option<&str>,
         error: Option<&Reason>,
     ) -> Result<(), StoreError>;
+
+    /// Returns a command that was noted.
+    async fn sent_command(&self, id: CommandId) -> Result<Option<CommandRecord>, StoreError>;
 
     /// Returns the commands of a server, the latest first.
     async fn commands(&self, server: ServerId, page: Page<CommandId>) -> Result<Vec<CommandRecord>, StoreError>;

@@ -5,7 +5,7 @@ use std::{collections::HashMap, time::Duration};
 use agis_base::{OperationId, ScheduleId, ServerId, Span, StoreError, Timestamp, UserId};
 use agis_scheduler::{
     FiringId, Work,
-    chain::{EndedBy, Facts, StepRun, StepState},
+    chain::{EndedBy, Facts, LOOK, StepRun, StepState},
     store::{Chain, Outlook},
     work::PlannedStep,
 };
@@ -39,7 +39,7 @@ struct Key {
     slot: Timestamp,
 }
 
-fn columns(ids: &[FiringId]) -> (Vec<i32>, Vec<Timestamp>) {
+pub(super) fn columns(ids: &[FiringId]) -> (Vec<i32>, Vec<Timestamp>) {
     ids.iter().map(|id| (id.schedule.0, id.slot)).unzip()
 }
 
@@ -59,7 +59,7 @@ pub(super) async fn taken(
              join schedule_run_steps s
                  on s.schedule_id = r.schedule_id and s.slot = r.slot and s.state = 'running' and s.step -> 'deed' ? 'power'
              join operations o on o.id = s.operation_id and o.state not in ('queued', 'running')
-             where r.look_at is not null limit $1 for no key update of r skip locked
+             where r.look_at <= now() + $3 limit $1 for no key update of r skip locked
          )
          update schedule_runs r set look_at = now() + $2 from (select * from due union select * from ended) due
          where r.schedule_id = due.schedule_id and r.slot = due.slot and r.state = 'pending'
@@ -67,6 +67,8 @@ pub(super) async fn taken(
     )
     .bind::<BigInt, _>(i64::from(limit))
     .bind::<Interval, _>(interval(lease))
+    // Somebody has the others, and tells how their operations ended.
+    .bind::<Interval, _>(interval(LOOK))
     .get_results(conn)
     .await?;
     let id = |key: Key| FiringId { schedule: ScheduleId(key.schedule_id), slot: key.slot };
@@ -102,6 +104,8 @@ pub(super) struct ChainRow {
     #[diesel(sql_type = Nullable<Integer>)]
     players: Option<i32>,
     #[diesel(sql_type = Timestamptz)]
+    claimed_at: Timestamp,
+    #[diesel(sql_type = Timestamptz)]
     now: Timestamp,
 }
 
@@ -112,10 +116,11 @@ impl ChainRow {
         let rows = diesel::sql_query(
             "select r.schedule_id, r.slot, g.id as server_id, s.discord_id, s.action, s.work, r.ended_by,
                     array(select e.slot from schedule_runs e
-                          where e.schedule_id = r.schedule_id and e.slot < r.slot and e.state = 'pending'
+                          where e.schedule_id = r.schedule_id and e.slot <> r.slot and e.state = 'pending'
+                            and (e.slot < r.slot or e.begun_at is not null)
                             and e.server_id is not distinct from r.server_id
                           order by e.slot) as earlier,
-                    g.desired, g.status, g.restart_at is not null as comes_back, g.generation, p.online as players, clock_timestamp() as now
+                    g.desired, g.status, g.restart_at is not null as comes_back, g.generation, p.online as players, r.claimed_at, clock_timestamp() as now
              from unnest($1, $2) as u(schedule, slot)
              join schedule_runs r on r.schedule_id = u.schedule and r.slot = u.slot
              join server_schedules s on s.id = r.schedule_id
@@ -156,6 +161,7 @@ impl ChainRow {
             earlier,
             facts: facts(desired, status, self.comes_back, self.players),
             generation: self.generation,
+            since: self.claimed_at,
             now: self.now,
         })
     }
