@@ -72,9 +72,9 @@ impl Asking {
 }
 
 fn outcome_unknown() -> Problem {
-    let detail = "an earlier request with this Idempotency-Key was cut off while it typed the line, so nobody knows \
-                  whether the game received it, and it is not typed again; look at the console, and send the line \
-                  under another key if it is missing";
+    let detail = "an earlier request with this Idempotency-Key was cut off before its answer, so nobody knows whether it was \
+                  carried out, and it is not repeated; look at the console for a command, or at the schedule's runs for a \
+                  run, and send the request under another key if it is missing";
     Problem::new(Code::OutcomeUnknown, detail)
 }
 

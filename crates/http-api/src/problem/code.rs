@@ -104,8 +104,8 @@ codes! {
         "The first request with this `Idempotency-Key` is still running, or was lost with its process; `Retry-After` says \
          when to send it again.";
     OutcomeUnknown = "outcome_unknown", CONFLICT,
-        "An earlier request with this `Idempotency-Key` was cut off while it typed. Nobody knows whether the game received \
-         the line, and it is not typed again; look at the console.";
+        "An earlier request with this `Idempotency-Key` was cut off before its answer. Nobody knows whether it was carried \
+         out, and it is not repeated; look at the console, or at the schedule's runs.";
     KeyAlreadyShown = "key_already_shown", CONFLICT,
         "An earlier request with this `Idempotency-Key` created an API key, which is shown only once. `id` names the key; rotate or revoke it.";
 
