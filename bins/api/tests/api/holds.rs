@@ -36,6 +36,11 @@ async fn held_server_obeys_people() {
     let body = json!({ "server_id": server, "action": "start", "cron_expression": "@yearly" });
     let schedule = api.post("/api/v1/schedules", body).await.expect(201)["id"].clone();
     api.call("POST", &format!("/api/v1/schedules/{schedule}/run"), None).await.expect(202);
+    // Steps act by themselves later, and a hold keeps them away.
+    let body = json!({ "server_id": server, "steps": [{ "do": "wait", "seconds": 1 }], "cron_expression": "@yearly" });
+    let schedule = api.post("/api/v1/schedules", body).await.expect(201)["id"].clone();
+    let refused = api.call("POST", &format!("/api/v1/schedules/{schedule}/run"), None).await.expect(409);
+    assert!(refused["detail"].as_str().is_some_and(|it| it.contains("hold") || it.contains("held")), "{refused}");
 }
 
 #[tokio::test]

@@ -154,9 +154,29 @@ async fn withdrawn_share_hides_why_a_run_failed() {
         runs["items"][0]["reason"].as_str().expect("a reason").to_owned()
     };
     assert_eq!(reason(&key).await, "its last words: hunter2");
+    // Of a run that succeeded a step may have failed.
+    let steps = format!(
+        "insert into schedule_runs (schedule_id, slot, action, state, finished_at, begun_at)
+             values ({0}, '2026-01-01T00:00:00Z', 'steps', 'succeeded', now(), now());
+         insert into schedule_run_steps (schedule_id, slot, place, operation_id, state, reason, step)
+             values ({0}, '2026-01-01T00:00:00Z', 0, gen_random_uuid(), 'failed', 'its last words: hunter2',
+                     '{{\"deed\": {{\"command\": \"x\"}}, \"on_error\": \"continue\", \"finally\": false}}')",
+        schedule["id"]
+    );
+    sql.batch_execute(&steps).await.expect("a run with steps");
+    let of_step = async |key: &str| {
+        let run = api.call_as(Some(key), "GET", &format!("{path}/2026-01-01T00:00:00Z"), None).await.expect(200);
+        run["steps"][0]["reason"].clone()
+    };
+    let narrow = stack.make_key(OWNER, &["--scope", "read:schedules"]);
+    assert_eq!(of_step(&key).await, "its last words: hunter2");
     rules.unshare(&user(OWNER), id(server), &member(STRANGER)).await.expect("taken back");
     assert_eq!(reason(&key).await, "failed");
     assert_eq!(reason(&stack.key).await, "its last words: hunter2");
+    for (key, whose) in [(&key, "a former neighbour"), (&narrow, "a key that reads no consoles")] {
+        assert_ne!(of_step(key).await, "its last words: hunter2", "{whose}");
+    }
+    assert_eq!(of_step(&stack.key).await, "its last words: hunter2");
 }
 
 #[tokio::test]

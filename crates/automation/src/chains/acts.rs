@@ -121,8 +121,9 @@ async fn sent_before(servers: &Servers, chain: &Chain, id: CommandId) -> Result<
     Ok(match record.outcome {
         CommandOutcome::Typed | CommandOutcome::Answered => Progress::Ended(StepState::Succeeded, None),
         CommandOutcome::Sent if age(chain, record.created_at) < SENDS => Progress::Goes(LOOK),
+        // The game did not get it, so the next look sends it.
+        CommandOutcome::Refused => Progress::Goes(LOOK),
         CommandOutcome::Sent | CommandOutcome::Unanswered => failed(UNKNOWN),
-        CommandOutcome::Refused => failed(record.error.as_deref().unwrap_or("refused")),
     })
 }
 

@@ -8,3 +8,4 @@ mod players;
 mod progress;
 #[path = "../../../storage/tests/storage/scene.rs"]
 mod scene;
+mod steps;

@@ -125,3 +125,15 @@ fn restart_leaves_a_stopped_server_alone_by_default() {
     let always = Work { when: Some(When::default()), ..Work::of(Action::Restart) };
     assert_eq!(always.when().server, ServerIs::Any);
 }
+
+#[test]
+fn last_steps_restart_no_stopped_server() {
+    for (lines, usual) in [
+        ("say hi\nfinally restart", ServerIs::Running),
+        ("wait 1s\nfinally stop", ServerIs::Running),
+        ("start\nfinally restart", ServerIs::Any),
+        ("say hi\nfinally start", ServerIs::Any),
+    ] {
+        assert_eq!(Work::of_lines(lines).expect("steps").when().server, usual, "{lines}");
+    }
+}

@@ -12,4 +12,5 @@ mod relay;
 mod restarts;
 mod retention;
 mod scene;
+mod schedules;
 mod shares;
