@@ -51,7 +51,7 @@ pub(crate) async fn fill(sql: &Client, size: Size) -> Result {
              from generate_series({users} + 1, {users} + {POOR}) n;
          -- As planned by newer time zone data, so that nobody plans them again meanwhile.
          insert into server_schedules (server_id, discord_id, action, cron_expression, next_run, zone_version)
-             select s.id, s.discord_id, 'restart', '0 4 1 1 *',
+             select s.id, s.discord_id, 'start', '0 4 1 1 *',
                     date_trunc('year', now()) + interval '1 year 4 hours' + (n % 1000) * interval '1 year', '~'
              from generate_series(1, {schedules}) n join game_servers s on s.id = 1 + n % {servers};
          analyze;

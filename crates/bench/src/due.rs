@@ -11,43 +11,80 @@ use crate::{
 };
 
 const SWARM_S: f64 = 2.0;
+const CLAIMED_S: f64 = 1.0;
+/// The wait outlasts the measurement; until its end nothing is to do.
+const STEPS: &str = r#"'{"steps": [{"deed": {"wait": "1h"}}, {"deed": {"wait": "1h"}}]}'"#;
 const LONE_P99_MS: f64 = 50.0;
 const PATIENCE: Duration = Duration::from_secs(120);
 const ROUNDS: i32 = 3;
 
-/// Many at once: from the moment that they are due until the last of them has its operation.
+/// Many at once: from the moment that they are due until the last of them has its operation; and, in turns with that, the
+/// same with steps, until the last of them has begun.
 pub(crate) async fn swarm(sql: &Client, size: Size, report: &mut Report) -> Result {
-    let mut seconds = vec![];
+    let (mut single, mut steps) = (vec![], vec![]);
     for round in 0..ROUNDS {
-        step(&format!("{} of {} schedules are due, round {} of {ROUNDS}", size.due, size.schedules, round + 1));
-        forget(sql).await?;
-        // Neighbours in the table have different servers, and every round has rows of its own.
-        let from = round * size.servers + 1;
-        let due = format!("between {from} and {}", from + size.due - 1);
-        sql.batch_execute(&format!("begin; {}", become_due(&due))).await?;
-        let began = Instant::now();
-        sql.batch_execute("commit").await?;
-        until(Duration::from_millis(20), &began, async || {
-            let done: i64 = sql.query_one("select count(*) from operations", &[]).await?.get(0);
-            Ok(done >= i64::from(size.due))
-        })
-        .await?;
-        seconds.push(began.elapsed().as_secs_f64());
-        let own =
-            "select count(distinct r.operation_id) from schedule_runs r join operations o on o.id = r.operation_id";
-        let own: i64 = sql.query_one(own, &[]).await?.get(0);
-        if own != i64::from(size.due) {
-            return Err(Error::new(format!("{} firings became {own} operations", size.due)));
+        for (work, rounds) in [(Runs::Single, &mut single), (Runs::Steps, &mut steps)] {
+            step(&format!("{} of {} schedules are due, round {} of {ROUNDS}", size.due, size.schedules, round + 1));
+            rounds.push(at_once(sql, size, round, work).await?);
         }
     }
     forget(sql).await?;
-    report.value(
-        format!("{} due of {}: slowest round", size.due, size.schedules),
-        percentile(seconds.clone(), 100),
-        "s",
-    );
-    report.at_most(format!("{} due of {}", size.due, size.schedules), median(seconds), SWARM_S, "s");
+    let many = format!("{} due of {}", size.due, size.schedules);
+    let done = |rounds: &[Swarm]| rounds.iter().map(|round| round.done_s).collect::<Vec<_>>();
+    let claimed = |rounds: &[Swarm]| median(rounds.iter().map(|round| round.claimed_s));
+    report.value(format!("{many}: slowest round"), percentile(done(&single), 100), "s");
+    report.at_most(&many, median(done(&single)), SWARM_S, "s");
+    report.at_most(format!("{many}, with steps: claimed"), claimed(&steps), CLAIMED_S, "s");
+    report.value(format!("{many}, with steps : one action, claimed"), claimed(&steps) / claimed(&single), "");
+    report.value(format!("{many}, with steps: all have begun"), median(done(&steps)), "s");
     Ok(())
+}
+
+/// Runs of the schedules that are due.
+#[derive(Clone, Copy, PartialEq)]
+enum Runs {
+    /// One action each, which becomes an operation.
+    Single,
+    /// Steps each, of which the first waits.
+    Steps,
+}
+
+/// Seconds after which all runs of a swarm were claimed, and had their operations or had begun.
+struct Swarm {
+    claimed_s: f64,
+    done_s: f64,
+}
+
+async fn at_once(sql: &Client, size: Size, round: i32, work: Runs) -> Result<Swarm> {
+    forget(sql).await?;
+    // Neighbours in the table have different servers, and every round has rows of its own.
+    let from = round * size.servers + 1;
+    let due = format!("between {from} and {}", from + size.due - 1);
+    let (action, steps, done) = match work {
+        Runs::Single => ("start", "null", "select count(*) from operations"),
+        Runs::Steps => ("steps", STEPS, "select count(*) from schedule_run_steps where state = 'running'"),
+    };
+    let change = format!("update server_schedules set action = '{action}', work = {steps} where id {due}");
+    sql.batch_execute(&change).await?;
+    sql.batch_execute("vacuum server_schedules").await?;
+    sql.batch_execute(&format!("begin; {}", become_due(&due))).await?;
+    let began = Instant::now();
+    sql.batch_execute("commit").await?;
+    let counted = async |count: &str| {
+        until(Duration::from_millis(20), &began, async || {
+            Ok(sql.query_one(count, &[]).await?.get::<_, i64>(0) >= i64::from(size.due))
+        })
+        .await?;
+        Ok::<_, Error>(began.elapsed().as_secs_f64())
+    };
+    let claimed_s = counted("select count(*) from schedule_runs").await?;
+    let done_s = counted(done).await?;
+    let own = "select count(distinct r.operation_id) from schedule_runs r join operations o on o.id = r.operation_id";
+    let own: i64 = sql.query_one(own, &[]).await?.get(0);
+    if work == Runs::Single && own != i64::from(size.due) {
+        return Err(Error::new(format!("{} firings became {own} operations", size.due)));
+    }
+    Ok(Swarm { claimed_s, done_s })
 }
 
 /// One alone. A slot is the beginning of a minute, and nobody waits for so many minutes: so both halves of the way are
@@ -116,7 +153,9 @@ fn become_due(ids: &str) -> String {
 /// Nothing of a round is there in the next.
 async fn forget(sql: &Client) -> Result {
     // One by one: VACUUM takes no company.
-    for statement in ["truncate schedule_runs, operations", "vacuum server_schedules", "vacuum game_servers"] {
+    for statement in
+        ["truncate schedule_runs, schedule_run_steps, operations", "vacuum server_schedules", "vacuum game_servers"]
+    {
         sql.batch_execute(statement).await?;
     }
     Ok(())
