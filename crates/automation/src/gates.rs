@@ -110,7 +110,7 @@ impl Door for ServerDoor {
         self.sleeper.wake.admits(player)
     }
 
-    async fn join(&self, player: &str) -> String {
+    async fn join(&self, player: &str) -> Result<String, String> {
         let Sleeper { server, owner, .. } = &self.sleeper;
         let request = Request {
             server: *server,
@@ -121,18 +121,18 @@ impl Door for ServerDoor {
             identity: Identity::None,
             trace: None,
         };
-        let (outcome, text) = match self.servers.request(request).await {
+        let (outcome, answer) = match self.servers.request(request).await {
             Ok(operation) => {
                 let id = operation.id;
                 tracing::info!(server_id = server.0, player, operation_id = %id, "sleeping server is woken by a player");
-                ("woken", "This server was asleep and is being started. Join again in a minute.")
+                ("woken", Ok("This server was asleep and is being started. Join again in a minute."))
             }
             Err(error) => {
                 tracing::warn!(server_id = server.0, player, %error, "sleeping server could not be woken by a player");
-                ("refused", "This server is asleep, and cannot be started now. Ask its owner.")
+                ("refused", Err("This server is asleep, and cannot be started now. Ask its owner."))
             }
         };
         metrics::counter!(WAKES, "outcome" => outcome).increment(1);
-        text.to_owned()
+        answer.map(str::to_owned).map_err(str::to_owned)
     }
 }

@@ -66,7 +66,14 @@ impl Ports {
             // A game opens at least this one. A passing socket of the other protocol must not hold up a restart.
             let protocol = protocol.unwrap_or_default();
             if !self.gets_free(*port, protocol) {
-                let by = ready::listener(*port, protocol).unwrap_or_else(|| "another program".to_owned());
+                let listener = ready::listener(*port, protocol);
+                if let Some(holder) = listener.as_ref().filter(|listener| listener.is_a_sibling()) {
+                    return Err(HostError::Unavailable(format!(
+                        "the gate of this server still has port {port} ({name}): {holder} does not answer, or has lost its \
+                         database"
+                    )));
+                }
+                let by = listener.map_or_else(|| "another program".to_owned(), |listener| listener.to_string());
                 return Err(HostError::Failed(format!(
                     "port {port} ({name}) of this server is taken by {by}; end that program, and start the server again"
                 )));

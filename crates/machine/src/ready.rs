@@ -1,6 +1,6 @@
 //! Looks at the sockets of this machine's network: whether players can join, and who listens.
 
-use std::fs;
+use std::{fmt, fs, path::Path};
 
 use agis_servers::game::Protocol;
 
@@ -16,8 +16,35 @@ pub fn is_open_to(pid: i32, port: u16, protocol: Protocol) -> bool {
     socket_of(&pid.to_string(), port, protocol).is_some()
 }
 
-/// Names the program that listens on the port, for people; `None` if this process may not see it.
-pub fn listener(port: u16, protocol: Protocol) -> Option<String> {
+/// Program that listens on a port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listener {
+    /// Name that the process has chosen, without control characters.
+    pub name: String,
+    /// Number of the process.
+    pub pid: u32,
+}
+
+impl Listener {
+    /// Returns whether it is another process of our own program.
+    pub fn is_a_sibling(&self) -> bool {
+        self.pid != std::process::id() && name_of(Path::new("/proc/self")).as_deref() == Some(&self.name)
+    }
+}
+
+impl fmt::Display for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the program '{}' (process {})", self.name, self.pid)
+    }
+}
+
+/// Returns the name of a process.
+fn name_of(process: &Path) -> Option<String> {
+    Some(fs::read_to_string(process.join("comm")).ok()?.trim().replace(char::is_control, "?"))
+}
+
+/// Returns the program that listens on the port; `None` if this process may not see it.
+pub fn listener(port: u16, protocol: Protocol) -> Option<Listener> {
     let socket = format!("socket:[{}]", socket(port, protocol)?);
     let processes = fs::read_dir("/proc").ok()?.flatten();
     let has_socket = |process: &fs::DirEntry| {
@@ -26,9 +53,7 @@ pub fn listener(port: u16, protocol: Protocol) -> Option<String> {
     };
     let is_process = |entry: &fs::DirEntry| entry.file_name().as_encoded_bytes().iter().all(u8::is_ascii_digit);
     let process = processes.into_iter().filter(is_process).find(has_socket)?;
-    // A process chooses its own name.
-    let name = fs::read_to_string(process.path().join("comm")).ok()?.trim().replace(char::is_control, "?");
-    Some(format!("the program '{name}' (process {})", process.file_name().display()))
+    Some(Listener { name: name_of(&process.path())?, pid: process.file_name().to_str()?.parse().ok()? })
 }
 
 /// Returns the inode of a socket that listens on the port.

@@ -24,6 +24,6 @@ pub trait Door: Send + Sync {
     /// Returns whether this player may wake the server. Nobody has proved the name.
     fn admits(&self, player: &str) -> bool;
 
-    /// Wakes the server. Returns the text that the player reads.
-    async fn join(&self, player: &str) -> String;
+    /// Wakes the server. Returns the text that the player reads: an error if the server stays asleep.
+    async fn join(&self, player: &str) -> Result<String, String>;
 }

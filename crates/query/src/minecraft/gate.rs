@@ -4,7 +4,13 @@
 //!
 //! Everybody reaches a gate, scanners first of all. A connection gets few bytes and little time, and there are few at once.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    io,
+    net::{IpAddr, Ipv6Addr},
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use agis_servers::gate::{Door, Gatekeeper};
 use async_trait::async_trait;
@@ -12,7 +18,7 @@ use serde_json::json;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::Semaphore,
     task::JoinSet,
     time::{sleep, timeout},
 };
@@ -24,8 +30,16 @@ use crate::{QueryError, reader::Reader};
 const CONNECTIONS: usize = 16;
 /// The same of all gates together: each takes a file descriptor.
 const ALL_CONNECTIONS: usize = 256;
+/// The same of one network at one gate, so that one that says nothing leaves places to players. A list of servers needs one.
+const OF_ONE_NETWORK: usize = 4;
 /// Time for a whole connection.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Time for its first byte, which clients send at once.
+const FIRST: Duration = Duration::from_secs(2);
+/// Time for which a refusal to wake the server answers further logins: each would ask the database.
+const REFUSED: Duration = Duration::from_secs(10);
+/// Answer to a player who is not on the list.
+const NOT_ADMITTED: &str = "You may not wake this server. Ask its owner.";
 /// Maximum size of a packet from outside: an address of 255 letters is the longest part.
 const PACKET: usize = 1100;
 /// Maximum length of an address, in bytes.
@@ -51,44 +65,93 @@ impl Default for MinecraftGate {
 impl Gatekeeper for MinecraftGate {
     async fn keep(&self, address: &str, port: u16, door: &dyn Door) -> io::Result<()> {
         let listener = TcpListener::bind((address, port)).await?;
-        let (mut stream, player) = self.until_join(&listener, door).await;
-        // The game needs the port.
-        drop(listener);
-        let text = door.join(&player).await;
-        let _ = timeout(PATIENCE, refuse(&mut stream, &text)).await;
-        leave(stream).await;
-        Ok(())
-    }
-}
-
-impl MinecraftGate {
-    /// Answers connections until a player joins whom the door admits.
-    async fn until_join(&self, listener: &TcpListener, door: &dyn Door) -> (TcpStream, String) {
-        let mut visits: JoinSet<Option<(TcpStream, String)>> = JoinSet::new();
-        let sign = Sign { text: door.sign() };
+        let mut hall = Hall::new(self.places.clone(), door);
+        let mut refused: Option<(Instant, String)> = None;
         loop {
-            tokio::select! {
-                accepted = listener.accept() => match (accepted, self.places.clone().try_acquire_owned()) {
-                    (Ok((stream, _)), Ok(place)) if visits.len() < CONNECTIONS => {
-                        visits.spawn(visit(stream, sign.clone(), place));
-                    }
-                    (Ok((stream, _)), _) => abandon(&stream),
-                    (Err(_), _) => sleep(PAUSE).await,
-                },
-                Some(visited) = visits.join_next() => {
-                    let Some((mut stream, player)) = visited.ok().flatten() else { continue };
-                    if door.admits(&player) {
-                        return (stream, player);
-                    }
-                    visits.spawn(async move {
-                        let text = "You may not wake this server. Ask its owner.";
-                        let _ = timeout(PATIENCE, refuse(&mut stream, text)).await;
-                        leave(stream).await;
-                        None
-                    });
+            let (mut stream, player) = hall.until_login(&listener).await;
+            let answer = match &refused {
+                _ if !door.admits(&player) => Err(NOT_ADMITTED.to_owned()),
+                Some((at, text)) if at.elapsed() < REFUSED => Err(text.clone()),
+                _ => door.join(&player).await.inspect_err(|text| refused = Some((Instant::now(), text.clone()))),
+            };
+            match answer {
+                Err(text) => hall.refuse(stream, text),
+                Ok(text) => {
+                    // The game needs the port.
+                    drop(listener);
+                    let _ = timeout(PATIENCE, refuse(&mut stream, &text)).await;
+                    leave(stream).await;
+                    return Ok(());
                 }
             }
         }
+    }
+}
+
+/// Connections of a gate that are talked to.
+struct Hall {
+    places: Arc<Semaphore>,
+    visits: JoinSet<Option<(TcpStream, String)>>,
+    /// Networks that visit: each of their visits holds a clone.
+    networks: BTreeMap<IpAddr, Arc<()>>,
+    sign: Sign,
+}
+
+impl Hall {
+    fn new(places: Arc<Semaphore>, door: &dyn Door) -> Self {
+        let sign = Sign { text: door.sign() };
+        Self { places, visits: JoinSet::new(), networks: BTreeMap::new(), sign }
+    }
+
+    /// Answers connections until a player joins. Returns the player's name.
+    async fn until_login(&mut self, listener: &TcpListener) -> (TcpStream, String) {
+        loop {
+            tokio::select! {
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, from)) => self.receive(stream, from.ip()),
+                    Err(_) => sleep(PAUSE).await,
+                },
+                Some(visited) = self.visits.join_next() => {
+                    if let Some(login) = visited.ok().flatten() {
+                        return login;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Talks to a connection if there is a place for it.
+    fn receive(&mut self, stream: TcpStream, from: IpAddr) {
+        self.networks.retain(|_, held| Arc::strong_count(held) > 1);
+        let network = self.networks.entry(network(from)).or_default();
+        let (is_many, network) = (Arc::strong_count(network) > OF_ONE_NETWORK, network.clone());
+        match self.places.clone().try_acquire_owned() {
+            Ok(place) if !is_many && self.visits.len() < CONNECTIONS => {
+                let visit = visit(stream, self.sign.clone());
+                self.visits.spawn(async move {
+                    let login = visit.await;
+                    drop((place, network));
+                    login
+                });
+            }
+            _ => abandon(&stream),
+        }
+    }
+
+    fn refuse(&mut self, mut stream: TcpStream, text: String) {
+        self.visits.spawn(async move {
+            let _ = timeout(PATIENCE, refuse(&mut stream, &text)).await;
+            leave(stream).await;
+            None
+        });
+    }
+}
+
+/// Returns the address of a network that one person may have all of: RFC 6177 gives a site a /64 at least.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+        address => address,
     }
 }
 
@@ -98,8 +161,8 @@ struct Sign {
     text: String,
 }
 
-/// Answers one connection, which has a place. Returns it if a player joins.
-async fn visit(mut stream: TcpStream, sign: Sign, _place: OwnedSemaphorePermit) -> Option<(TcpStream, String)> {
+/// Answers one connection. Returns it if a player joins.
+async fn visit(mut stream: TcpStream, sign: Sign) -> Option<(TcpStream, String)> {
     let talked = timeout(PATIENCE, talk(&mut stream, &sign)).await;
     if let Ok(Ok(Some(player))) = talked {
         return Some((stream, player));
@@ -123,7 +186,7 @@ async fn leave(mut stream: TcpStream) {
 
 /// Answers what a client asks. Returns the name of a player who joins.
 async fn talk(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), sign: &Sign) -> Result<Option<String>, QueryError> {
-    let first = stream.read_u8().await?;
+    let first = timeout(FIRST, stream.read_u8()).await.map_err(|_| QueryError::Malformed("it says nothing"))??;
     if first == LEGACY {
         stream.write_all(&legacy(sign)).await?;
         return Ok(None);

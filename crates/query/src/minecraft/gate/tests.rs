@@ -13,6 +13,7 @@ use super::*;
 struct OneDoor {
     joined: AtomicUsize,
     asked: Mutex<Vec<String>>,
+    is_locked: bool,
 }
 
 #[async_trait]
@@ -26,18 +27,22 @@ impl Door for OneDoor {
         player == "Ann"
     }
 
-    async fn join(&self, _player: &str) -> String {
+    async fn join(&self, _player: &str) -> Result<String, String> {
         self.joined.fetch_add(1, Ordering::Relaxed);
-        "It wakes".to_owned()
+        if self.is_locked { Err("It stays asleep".to_owned()) } else { Ok("It wakes".to_owned()) }
     }
 }
 
 /// Opens a gate, and returns its port.
 async fn open() -> (u16, Arc<OneDoor>, JoinHandle<io::Result<()>>) {
+    open_to(OneDoor::default()).await
+}
+
+async fn open_to(door: OneDoor) -> (u16, Arc<OneDoor>, JoinHandle<io::Result<()>>) {
     let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port");
     let port = listener.local_addr().expect("its address").port();
     drop(listener);
-    let door = Arc::new(OneDoor::default());
+    let door = Arc::new(door);
     let kept = tokio::spawn({
         let door = door.clone();
         async move { MinecraftGate::default().keep("127.0.0.1", port, &*door).await }
@@ -160,6 +165,44 @@ async fn silent_connections_are_few_and_short() {
     }
     let answered = async { while say(port, &[0xfe, 1]).await.is_empty() {} };
     timeout(Duration::from_secs(30), answered).await.expect("there is room again");
+    kept.abort();
+}
+
+#[tokio::test]
+async fn silent_network_leaves_places_to_others() {
+    let (port, _door, kept) = open().await;
+    let mut silent = vec![];
+    for _ in 0..CONNECTIONS {
+        silent.push(connect(port).await);
+    }
+    let other = tokio::net::TcpSocket::new_v4().expect("a socket");
+    other.bind(([127, 0, 0, 2], 0).into()).expect("another address");
+    let mut other = other.connect(([127, 0, 0, 1], port).into()).await.expect("a connection");
+    other.write_all(&[0xfe, 1]).await.expect("a request");
+    let mut answer = [0];
+    other.read_exact(&mut answer).await.expect("a status");
+    assert_eq!(answer, [0xff]);
+    kept.abort();
+}
+
+#[test]
+fn site_of_ipv6_is_one_network() {
+    let of = |address: &str| network(address.parse().expect("an address"));
+    assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:ffff:ffff:ffff"));
+    assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
+    assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
+    assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
+}
+
+#[tokio::test]
+async fn refused_wake_keeps_the_gate_open() {
+    let (port, door, kept) = open_to(OneDoor { is_locked: true, ..OneDoor::default() }).await;
+    for _ in 0..5 {
+        let answer = say(port, &joins("Ann")).await;
+        assert!(String::from_utf8_lossy(&answer).contains("It stays asleep"), "{answer:?}");
+    }
+    assert_eq!(door.joined.load(Ordering::Relaxed), 1, "the store is not asked by each login");
+    assert!(!kept.is_finished());
     kept.abort();
 }
 
