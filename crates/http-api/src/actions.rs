@@ -51,7 +51,8 @@ pub(crate) struct ItemDto {
     name: String,
     /// `waiting` for its turn, `refused`, or the state of its operation.
     state: &'static str,
-    /// Why it is `refused`: `not_allowed`, `server_deleted`, `no_host`, `insufficient_credits`, `unfit_settings` or
+    /// Why it is `refused`: `not_allowed`, `server_deleted`, `no_host`, `insufficient_credits`, `unfit_settings`,
+    /// `server_stopped` (a restart would start it), `overtaken` (somebody stopped, deleted or held it before its turn) or
     /// `cancelled`; later versions may add others. Null otherwise.
     reason: Option<&'static str>,
     /// The operation, which says more. Null unless it was accepted.
@@ -134,7 +135,8 @@ pub(crate) fn pace(at_most: Option<&Number<i64>>, stagger: Option<&str>) -> Resu
 /// Act on many servers
 ///
 /// Starts, stops or restarts every server with a label: your own, and those that others share with you. Each gets an
-/// operation of its own. Servers on which you may not do this are left alone, and the answer says why.
+/// operation of its own. Servers on which you may not do this are left alone, and the answer says why. A restart leaves
+/// servers alone that are stopped, and somebody who stops, deletes or holds a server before its turn takes it out.
 #[utoipa::path(
     post, path = "/api/v1/servers/actions", operation_id = "actOnServers", tag = "servers", request_body = ActOnMany,
     responses((status = 202, description = "The action to follow.", body = ActionsDto)),

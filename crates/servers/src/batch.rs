@@ -83,6 +83,10 @@ words! {
         CannotPay = "insufficient_credits",
         /// The server cannot start with its settings.
         Unfit = "unfit_settings",
+        /// The server should not run, so a restart would start it.
+        Stopped = "server_stopped",
+        /// A person stopped, deleted or held the server before its turn.
+        Overtaken = "overtaken",
         /// The batch was cancelled before.
         Cancelled = "cancelled",
     }
@@ -91,10 +95,9 @@ words! {
 impl From<Refusal> for Untouched {
     fn from(refusal: Refusal) -> Self {
         match refusal {
-            // A person asks, so nothing overtakes the request, and neither a hold nor a schedule's rule keeps it away.
-            Refusal::NotFound | Refusal::NotAllowed | Refusal::Overtaken | Refusal::Held | Refusal::ShouldNotRun => {
-                Self::NotAllowed
-            }
+            // A person asks, so nothing overtakes the request, and no hold keeps it away.
+            Refusal::NotFound | Refusal::NotAllowed | Refusal::Overtaken | Refusal::Held => Self::NotAllowed,
+            Refusal::ShouldNotRun => Self::Stopped,
             Refusal::Deleting => Self::Deleted,
             Refusal::NoHost => Self::NoHost,
             Refusal::CannotPay { .. } => Self::CannotPay,

@@ -172,6 +172,8 @@ pub enum Identity {
         /// Whether it leaves a server alone that should not run.
         spares_stopped: bool,
     },
+    /// None, for a request that is made on many servers: a restart leaves those alone that should not run.
+    Batch,
     /// Restart of a server that ended by itself. It is refused if anything was asked of the server since, so each end has
     /// one restart.
     Restart {

@@ -70,11 +70,15 @@ pub fn accept(
     {
         return Err(Refusal::Overtaken);
     }
-    // A nightly restart does not start a server that its owner has stopped.
-    if matches!(request.identity, Identity::Firing { .. } | Identity::Step { spares_stopped: true, .. })
-        && matches!(request.action, Action::Restart | Action::Stop)
-        && server.desired != Desired::Running
-    {
+    // A nightly restart does not start a server that its owner has stopped, nor does that of all servers with a label.
+    let spares = match request.identity {
+        Identity::Firing { .. } | Identity::Step { spares_stopped: true, .. } => {
+            matches!(request.action, Action::Restart | Action::Stop)
+        }
+        Identity::Batch => request.action == Action::Restart,
+        _ => false,
+    };
+    if spares && server.desired != Desired::Running {
         return Err(Refusal::ShouldNotRun);
     }
     let at_once = server.host.is_none();

@@ -79,7 +79,7 @@ impl BatchRow {
             actor: UserId::from_stored(&self.discord_id),
             channel: self.channel_id.as_deref().map(ChannelId::from_stored),
             // The lock of the batch and the row of the server see to it that it is asked for once.
-            identity: Identity::None,
+            identity: Identity::Batch,
             trace: self.request_id.clone().map(|request_id| Trace { request_id, trace_id }),
         })
     }
@@ -271,6 +271,16 @@ async fn advance<R: From<StoreError>>(
         diesel::update(all).set(batches::next_at.eq(next)).execute(conn).await?;
     }
     Ok(accepted.ended)
+}
+
+/// Leaves servers alone that still wait for their turn, since a person has stopped, deleted or held them meanwhile.
+pub(crate) async fn overtake(conn: &mut AsyncPgConnection, servers: &[i32]) -> Result<(), Fault<StoreError>> {
+    let waits = items::operation_id.is_null().and(items::untouched.is_null());
+    diesel::update(items::table.filter(items::server_id.eq_any(servers).and(waits)))
+        .set(items::untouched.eq(stored(Untouched::Overtaken)))
+        .execute(conn)
+        .await?;
+    Ok(())
 }
 
 /// Returns a pace as it is stored.

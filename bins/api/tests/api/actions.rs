@@ -96,6 +96,26 @@ async fn pace_is_kept() {
 }
 
 #[tokio::test]
+async fn stop_by_a_person_takes_the_server_out() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    let mut servers = vec![];
+    for name in ["a", "b", "c"] {
+        servers.push(labelled(&api, &stack.key, name).await);
+    }
+    api.act(servers[0], "start").await;
+    api.act(servers[1], "start").await;
+    let body = json!({ "label": "friday", "action": "restart", "stagger": "3s" });
+    let begun = api.post(ACTIONS, body).await.expect(202);
+    api.act(servers[1], "stop").await;
+    let ended = finished(&api, &stack.key, &begun["id"]).await;
+    let expected = json!([["a", "succeeded", null], ["b", "refused", "overtaken"], ["c", "refused", "server_stopped"]]);
+    assert_eq!(states(&ended), expected);
+    let stopped = api.get(&format!("/api/v1/servers/{}", servers[1])).await.expect(200);
+    assert_eq!(stopped["status"], "stopped");
+}
+
+#[tokio::test]
 async fn another_process_goes_on_with_the_rest() {
     let stack = Stack::start().await;
     let first = stack.api(&[]).await;

@@ -57,7 +57,9 @@ fn cancel(batch: &Batch) -> Button {
 fn failed(item: &BatchItem) -> bool {
     match &item.progress {
         BatchProgress::Asked(operation) => went_wrong(operation.state),
-        BatchProgress::Untouched(why) => *why != Untouched::Cancelled,
+        BatchProgress::Untouched(why) => {
+            !matches!(why, Untouched::Stopped | Untouched::Overtaken | Untouched::Cancelled)
+        }
         BatchProgress::Waiting => false,
     }
 }
@@ -85,6 +87,8 @@ fn untouched(why: Untouched) -> &'static str {
         Untouched::NoHost => "left alone: no host runs it",
         Untouched::CannotPay => "left alone: its owner cannot pay an hour",
         Untouched::Unfit => "left alone: it cannot start with its settings",
+        Untouched::Stopped => "left alone: it is stopped",
+        Untouched::Overtaken => "left alone: somebody stopped, deleted or held it meanwhile",
         Untouched::Cancelled => "left alone: cancelled",
     }
 }

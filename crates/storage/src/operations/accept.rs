@@ -137,7 +137,7 @@ async fn known(
     let (mut keys, mut firings) = (vec![], HashMap::new());
     for request in requests {
         match &request.identity {
-            Identity::None | Identity::Restart { .. } => {}
+            Identity::None | Identity::Batch | Identity::Restart { .. } => {}
             Identity::Key(key) => keys.push(key),
             Identity::Firing { operation, .. } | Identity::Step { operation, .. } => {
                 firings.insert(*operation, &request.identity);

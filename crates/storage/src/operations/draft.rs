@@ -122,7 +122,7 @@ impl Draft {
             Identity::Step { at: slot, .. } => {
                 self.slots.insert(server.id, latest.map_or(slot, |latest| latest.max(slot)));
             }
-            Identity::None | Identity::Key(_) | Identity::Restart { .. } => {}
+            Identity::None | Identity::Batch | Identity::Key(_) | Identity::Restart { .. } => {}
         }
         server.desired = decision.desired;
         server.generation = decision.generation;
@@ -153,7 +153,7 @@ impl Draft {
             self.gone.insert(server.id);
         }
         let (id, key) = match &request.identity {
-            Identity::None | Identity::Restart { .. } => (OperationId::new(), None),
+            Identity::None | Identity::Batch | Identity::Restart { .. } => (OperationId::new(), None),
             Identity::Key(key) => (OperationId::new(), Some(key.clone())),
             Identity::Firing { operation, .. } | Identity::Step { operation, .. } => (*operation, None),
         };
