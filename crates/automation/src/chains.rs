@@ -14,7 +14,8 @@ use agis_scheduler::{
     FiringId, RunState,
     chain::{self, EndedBy, Gate, LOOK, Next, Progress, SERVER_STOPPED, StepRun, StepState},
     firing::SCHEDULER_UNAVAILABLE,
-    store::{Chain, ChainStore, End, Mark},
+    service::why,
+    store::{CalledOff, Chain, ChainStore, End, Mark},
     work::{Deed, Overlap},
 };
 use tokio::{sync::Mutex, task::JoinSet, time::timeout};
@@ -141,7 +142,7 @@ impl Runner {
     async fn carry_on(&self, chain: Chain) {
         let id = chain.id;
         let done = if chain.ended_by.is_none() && chain::is_missed(&chain) {
-            self.end(id, RunState::Missed, Some(SCHEDULER_UNAVAILABLE.to_owned())).await
+            self.conclude(&chain, RunState::Missed, Some(SCHEDULER_UNAVAILABLE.to_owned())).await
         } else if chain.steps.is_empty() {
             self.ask_gate(chain).await
         } else {
@@ -208,7 +209,7 @@ impl Runner {
     async fn step(&self, mut chain: Chain) -> Result<(), StoreError> {
         loop {
             match chain::next(&chain.steps, chain.ended_by) {
-                Next::End(End { state, reason }) => return self.end(chain.id, state, reason).await,
+                Next::End(End { state, reason }) => return self.conclude(&chain, state, reason).await,
                 Next::Begin(place) => {
                     if !self.mark(&mut chain, place, StepState::Running, None).await? {
                         return Ok(());
@@ -218,7 +219,7 @@ impl Runner {
                 Next::Watch(place) => match self.progress(&chain, &chain.steps[place]).await? {
                     Progress::Goes(time) => return self.store.look_again(&[chain.id], time).await,
                     Progress::Spares => {
-                        return self.end(chain.id, RunState::Skipped, Some(SERVER_STOPPED.to_owned())).await;
+                        return self.conclude(&chain, RunState::Skipped, Some(SERVER_STOPPED.to_owned())).await;
                     }
                     Progress::Ended(state, reason) => {
                         if !self.mark(&mut chain, place, state, reason).await? {
@@ -264,11 +265,28 @@ impl Runner {
         }
     }
 
+    /// Ends a run, and tells those who expect its action if that does not follow.
+    async fn conclude(&self, chain: &Chain, state: RunState, reason: Option<String>) -> Result<(), StoreError> {
+        let Some(action) = chain::announced(&chain.steps) else { return self.end(chain.id, state, reason).await };
+        // A failure may quote the console.
+        let quotes = state == RunState::Failed;
+        let why = reason.as_deref().filter(|_| !quotes).map_or("its run has failed", why);
+        let (end, called_off) = (end(state, reason.clone()), CalledOff { action, why });
+        if let Some((kind, state)) = self.store.end_chain(chain.id, &end, Some(called_off)).await? {
+            count(kind, state, 1);
+            self.acts.call_off(chain, action).await;
+        }
+        Ok(())
+    }
+
     async fn end(&self, id: FiringId, state: RunState, reason: Option<String>) -> Result<(), StoreError> {
-        let reason = reason.map(|reason| Reason::new(reason).to_string());
-        if let Some((kind, state)) = self.store.end_chain(id, &End { state, reason }).await? {
+        if let Some((kind, state)) = self.store.end_chain(id, &end(state, reason), None).await? {
             count(kind, state, 1);
         }
         Ok(())
     }
+}
+
+fn end(state: RunState, reason: Option<String>) -> End {
+    End { state, reason: reason.map(|reason| Reason::new(reason).to_string()) }
 }

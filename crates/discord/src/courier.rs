@@ -103,7 +103,7 @@ impl Courier {
                 .await
             {
                 // An announcement is for those who read the channel.
-                Err(Undelivered { permanent: true, .. }) if notice.announced.is_none() => {}
+                Err(Undelivered { permanent: true, .. }) if !notice.kind.is_public() => {}
                 other => return other,
             }
         }
@@ -135,7 +135,7 @@ impl Courier {
     ) -> Result<(), Undelivered> {
         // twilight has no word for `enforce_nonce`, by which Discord shows a repeated message once.
         let body = json!({
-            "content": if notice.announced.is_some() { String::new() } else { format!("<@{user}>") },
+            "content": if notice.kind.is_public() { String::new() } else { format!("<@{user}>") },
             "embeds": [message.embed],
             "components": message.rows,
             "allowed_mentions": { "parse": [], "users": [user] },

@@ -5,6 +5,7 @@ use agis_base::{InvalidSpan, ServerId, Span};
 use agis_scheduler::{
     Action as Announced, NewSchedule, SchedulesError,
     chain::SERVER_STOPPED,
+    service::HELD,
     work::{InvalidWork, Warning},
 };
 use agis_servers::{Action, Origin, Permission, Request, operation::Identity, server::Desired};
@@ -139,6 +140,9 @@ async fn announce(
     })?;
     if server.desired != Desired::Running {
         return Err(SchedulesError::Gate(SERVER_STOPPED).into());
+    }
+    if server.held(Utc::now()).is_some() {
+        return Err(SchedulesError::Gate(HELD).into());
     }
     Ok(made(services.schedules.create(new, asking.once()).await?))
 }

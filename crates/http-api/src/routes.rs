@@ -77,7 +77,7 @@ routes! {
     runs::list: ;
     runs::get: ;
     runs::cancel: RunEnded;
-    runs::postpone: NothingAhead OutcomeUnknown InvalidValue;
+    runs::postpone: NotAllowed NothingAhead OutcomeUnknown InvalidValue;
 
     users::me: ;
     users::stats: ;

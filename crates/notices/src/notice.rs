@@ -41,8 +41,17 @@ words! {
         ServerIdle = "server_idle",
         /// A run is about to stop or to restart a server. It is for the server's channel, not for its owner alone.
         PowerAnnounced = "power_announced",
+        /// An announced stop or restart does not follow. It is for the server's channel alone.
+        PowerCalledOff = "power_called_off",
         /// A run of a schedule failed at something that was no operation.
         RunFailed = "run_failed",
+    }
+}
+
+impl Kind {
+    /// Returns whether those read it who read the server's channel, and nobody else.
+    pub fn is_public(self) -> bool {
+        matches!(self, Self::PowerAnnounced | Self::PowerCalledOff)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Steps of a run: which one begins, and what its end means for the run. Pure; the loop of chains asks it.
 
-use std::time::Duration;
+use std::{ops::Range, time::Duration};
 
 use agis_base::{OperationId, Span, Timestamp, words};
 use chrono::TimeDelta;
@@ -218,11 +218,7 @@ pub fn next(steps: &[StepRun], ended_by: Option<EndedBy>) -> Next {
     if let Some(place) = steps.iter().position(|step| step.state == StepState::Running) {
         return Next::Watch(place);
     }
-    let fatal = |finally: bool| {
-        steps.iter().position(|run| {
-            run.step.finally == finally && run.state == StepState::Failed && run.step.on_error == OnError::Fail
-        })
-    };
+    let fatal = |finally| fatal(steps, finally);
     let waits =
         |finally: bool| steps.iter().position(|run| run.step.finally == finally && run.state == StepState::Waiting);
     let open = |finally: bool| if fatal(finally).is_none() { waits(finally) } else { None };
@@ -240,6 +236,20 @@ pub fn next(steps: &[StepRun], ended_by: Option<EndedBy>) -> Next {
             Next::End(End { state: RunState::Failed, reason: Some(reason) })
         }
     }
+}
+
+/// Returns the place of the step, among the last ones or the others, whose failure ends these.
+fn fatal(steps: &[StepRun], finally: bool) -> Option<usize> {
+    steps.iter().position(|run| {
+        run.step.finally == finally && run.state == StepState::Failed && run.step.on_error == OnError::Fail
+    })
+}
+
+/// Returns the steps that are open and that the run comes to, with their places: not those behind a failure.
+fn to_come(steps: &[StepRun]) -> impl Iterator<Item = (usize, &StepRun)> {
+    let failed = [false, true].map(|finally| fatal(steps, finally).is_some());
+    let comes = move |run: &StepRun| run.is_open() && !failed[usize::from(run.step.finally)];
+    steps.iter().enumerate().filter(move |(_, run)| comes(run))
 }
 
 /// Progress of a step that has begun.
@@ -289,7 +299,7 @@ pub struct Ahead {
 /// Returns the action that only waits of a known length separate from now.
 pub fn ahead(steps: &[StepRun], now: Timestamp) -> Option<Ahead> {
     let (mut at, mut wait) = (now, None);
-    for (place, run) in steps.iter().enumerate().filter(|(_, run)| run.is_open()) {
+    for (place, run) in to_come(steps) {
         match run.step.deed {
             Deed::Power { action, .. } => {
                 return (run.state == StepState::Waiting).then_some(Ahead { action, at, wait });
@@ -306,22 +316,65 @@ pub fn ahead(steps: &[StepRun], now: Timestamp) -> Option<Ahead> {
     None
 }
 
-/// Returns the action that is put off if the next wait of a run takes this much longer, with its new time. `None` if no
-/// wait is ahead of an action, or if it would be longer than [`WAIT_MAX`].
-pub fn postponed(steps: &[StepRun], by: Span, now: Timestamp) -> Option<Ahead> {
+/// Run whose action is put off.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PutOff {
+    /// The action, with its new time.
+    pub ahead: Ahead,
+    /// Time by which people have lengthened the wait before it.
+    pub postponed: Span,
+    /// Places of the steps that begin anew, so that players are warned again. The first is that wait; there is none if the
+    /// wait goes on.
+    pub anew: Range<usize>,
+}
+
+/// Returns how a run goes on if its action is put off by this much. `None` if no wait is ahead of an action, or if it would be
+/// longer than [`WAIT_MAX`].
+pub fn postponed(steps: &[StepRun], by: Span, now: Timestamp) -> Option<PutOff> {
     let ahead = ahead(steps, now)?;
-    let run = &steps[ahead.wait?];
+    let wait = ahead.wait?;
+    let run = &steps[wait];
     let Deed::Wait(time) = run.step.deed else { return None };
-    let fits = (time + run.postponed + by).duration() <= WAIT_MAX;
-    fits.then_some(Ahead { at: ahead.at + delta(by.duration()), ..ahead })
+    let whole = run.postponed + by;
+    if (time + whole).duration() > WAIT_MAX {
+        return None;
+    }
+    let ahead = Ahead { at: ahead.at + delta(by.duration()), ..ahead };
+    let (action, _) = to_come(steps).find(|(_, run)| matches!(run.step.deed, Deed::Power { .. }))?;
+    let left = (ahead.at - now).to_std().unwrap_or_default().as_secs();
+    let left = Span::of_seconds(u32::try_from(left).unwrap_or(u32::MAX));
+    Some(match warned_again(&steps[..=action], left).filter(|(place, _)| *place < wait) {
+        Some((place, postponed)) => PutOff { ahead, postponed, anew: place..action },
+        None => PutOff { ahead, postponed: whole, anew: wait..wait },
+    })
+}
+
+/// Returns the first wait between the warnings of the last step for which there is time, and the time that is left over.
+fn warned_again(steps: &[StepRun], left: Span) -> Option<(usize, Span)> {
+    let (action, before) = steps.split_last()?;
+    let (mut sum, mut first) = (Span::ZERO, None);
+    for (place, run) in before.iter().enumerate().rev().take_while(|(_, run)| run.step.number == action.step.number) {
+        if let Deed::Wait(time) = run.step.deed {
+            sum = sum + time;
+            if sum > left {
+                break;
+            }
+            first = Some((place, left - sum));
+        }
+    }
+    first
 }
 
 /// Returns the action of a run that was announced to the players and has not begun.
 pub fn announced(steps: &[StepRun]) -> Option<Action> {
-    let next = steps.iter().position(|run| matches!(run.step.deed, Deed::Power { .. }) && run.is_open())?;
+    let (next, _) = to_come(steps).find(|(_, run)| matches!(run.step.deed, Deed::Power { .. }))?;
     let since = steps[..next].iter().rposition(|run| matches!(run.step.deed, Deed::Power { .. }));
     let before = &steps[since.map_or(0, |place| place + 1)..next];
-    let was_said = |run: &StepRun| matches!(run.step.deed, Deed::Say(_)) && run.state == StepState::Succeeded;
+    let was_said = |run: &StepRun| match run.step.deed {
+        Deed::Say(_) if run.step.announces => !matches!(run.state, StepState::Waiting | StepState::Skipped),
+        Deed::Say(_) => run.state == StepState::Succeeded,
+        _ => false,
+    };
     let Deed::Power { action, .. } = steps[next].step.deed else { return None };
     (steps[next].state == StepState::Waiting && before.iter().any(was_said)).then_some(action)
 }

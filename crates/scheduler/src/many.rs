@@ -25,6 +25,13 @@ pub struct ManyRun {
     pub parts: Option<Vec<Part>>,
 }
 
+impl ManyRun {
+    /// Returns the number of servers whose turn is to come.
+    pub fn waiting(&self) -> usize {
+        self.parts.iter().flatten().filter(|part| **part == Part::Waiting).count()
+    }
+}
+
 /// Run on one of the servers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
@@ -56,7 +63,7 @@ pub enum Next {
 /// Decides what a run on many servers does next.
 pub fn next(run: &ManyRun) -> Next {
     let Some(parts) = &run.parts else { return before(run) };
-    let waiting = parts.iter().filter(|part| **part == Part::Waiting).count();
+    let waiting = run.waiting();
     let open = parts.iter().filter(|part| **part == Part::Open).count();
     match run.ended_by {
         Some(cause) if waiting + open > 0 => Next::Interrupt(cause),

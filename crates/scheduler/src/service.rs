@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use crate::{
     chain::{self, Ahead, Gate},
-    firing::{FiringId, Run, RunWithSteps},
+    firing::{FiringId, Run, RunWithSteps, SCHEDULE_CHANGED, SCHEDULER_UNAVAILABLE},
     schedule::{Action, NewSchedule, Schedule, ScheduleChange, Timing, TimingError},
     store::{Limits, Query, RunsQuery, ScheduleStore, WriteError},
     work::{InvalidWork, Kind, Overlap, WAIT_MAX, WAIT_RULE},
@@ -71,29 +71,6 @@ pub enum RunNow {
     Run(FiringId),
 }
 
-/// Run that ends, or was skipped.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cancelled {
-    /// The run.
-    pub run: RunWithSteps,
-    /// Server whose players expect this action, which does not follow.
-    pub announced: Option<(ServerId, Action)>,
-}
-
-/// Run that was put off.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Postponed {
-    /// Action that it has ahead.
-    pub ahead: Ahead,
-    /// Its server; `None` for a run on many.
-    pub server: Option<ServerId>,
-}
-
-/// Returns the server on which a run acts; `None` for a run on many.
-fn server(schedule: &Schedule, run: &Run) -> Option<ServerId> {
-    run.server.or(schedule.target.server())
-}
-
 /// Reason of a run that did not begin: somebody holds its server.
 pub const HELD: &str = "held";
 
@@ -108,6 +85,13 @@ pub fn why(reason: &str) -> &str {
         "no_servers" => "no server of yours carries its label",
         "too_many_servers" => "more servers carry its label than it acts on at a time; divide them by other labels",
         HELD => "somebody holds its server",
+        "cancelled" => "somebody cancelled it",
+        "ended_by_stop" => "somebody stopped the server",
+        "ended_by_delete" => "somebody deleted the server",
+        "ended_by_hold" => "somebody holds the server",
+        SCHEDULER_UNAVAILABLE => "nobody was there to carry it out in time",
+        "replaced" => "a later run takes its place",
+        SCHEDULE_CHANGED => "its schedule was changed",
         other => other,
     }
 }
@@ -222,17 +206,16 @@ impl Schedules {
     ///
     /// # Errors
     /// Fails if there is no such schedule, or no such run that has not ended.
-    pub async fn cancel(&self, caller: &UserId, reach: &Reach, id: FiringId) -> Result<Cancelled, SchedulesError> {
+    pub async fn cancel(&self, caller: &UserId, reach: &Reach, id: FiringId) -> Result<RunWithSteps, SchedulesError> {
         let schedule = self.get(caller, reach, id.schedule).await?;
         if schedule.next_run == Some(id.slot) && self.store.skip(id).await? {
-            return Ok(Cancelled { run: self.run(caller, reach, id).await?, announced: None });
+            return self.run(caller, reach, id).await;
         }
-        let run = self.run(caller, reach, id).await?;
-        let announced = server(&schedule, &run.run).zip(chain::announced(&run.steps));
+        self.run(caller, reach, id).await?;
         if !self.store.cancel(id).await? {
             return Err(SchedulesError::NotCancellable);
         }
-        Ok(Cancelled { run: self.run(caller, reach, id).await?, announced })
+        self.run(caller, reach, id).await
     }
 
     /// Puts off the action that a run has ahead: the wait before it takes this much longer. `tell` announces the new time in
@@ -247,25 +230,23 @@ impl Schedules {
         id: FiringId,
         by: Span,
         tell: bool,
-    ) -> Result<Postponed, SchedulesError> {
-        let schedule = self.get(caller, reach, id.schedule).await?;
-        let run = self.run(caller, reach, id).await?;
+    ) -> Result<Ahead, SchedulesError> {
+        self.run(caller, reach, id).await?;
         if by == Span::ZERO || by.duration() > WAIT_MAX {
             return Err(InvalidWork { field: "by".to_owned(), rule: WAIT_RULE.to_owned() }.into());
         }
-        let ahead = self.store.postpone(id, by, tell).await?.ok_or(SchedulesError::NotPostponable)?;
-        Ok(Postponed { ahead, server: server(&schedule, &run.run) })
+        self.store.postpone(id, by, tell).await?.ok_or(SchedulesError::NotPostponable)
     }
 
     /// Returns the schedule of a run, whoever made it, and the server of the run, for a caller who may act on that: a check
     /// that is the transport's.
     ///
     /// # Errors
-    /// Fails with [`SchedulesError::NotFound`] if there is none.
+    /// Fails if there is none, or if it acts on many servers.
     pub async fn announced(&self, id: FiringId) -> Result<(Schedule, ServerId), SchedulesError> {
         let schedule = self.store.any(id.schedule).await?.ok_or(SchedulesError::NotFound)?;
         let run = self.store.run(id).await?.ok_or(SchedulesError::NoRun)?;
-        let server = server(&schedule, &run.run).ok_or(SchedulesError::NoRun)?;
+        let server = run.run.server.or(schedule.target.server()).ok_or(SchedulesError::NotPostponable)?;
         Ok((schedule, server))
     }
 

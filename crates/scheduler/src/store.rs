@@ -9,7 +9,7 @@ use thiserror::Error;
 use crate::{
     chain::{Ahead, EndedBy, Facts, StepRun, StepState},
     firing::{Firing, FiringId, Run, RunState, RunWithSteps},
-    schedule::{NewSchedule, Schedule, ScheduleChange, TimingError},
+    schedule::{Action, NewSchedule, Schedule, ScheduleChange, TimingError},
     work::{InvalidWork, Kind, Work},
 };
 
@@ -66,8 +66,8 @@ pub trait ScheduleStore: Send + Sync {
     async fn list(&self, query: &Query) -> Result<Vec<Schedule>, StoreError>;
 
     /// Changes a schedule by [`Schedule::changed`] with its row locked; `None` if the user has no such schedule. Due
-    /// slots that nobody would look at any more get their rows by [`crate::firing::give_up`], and runs with steps that have not
-    /// begun are ended. The numbers of schedules are checked if it takes a place again.
+    /// slots that nobody would look at any more get their rows by [`crate::firing::give_up`], those that were skipped ahead are
+    /// planned again, and runs with steps that have done nothing yet are ended. The numbers of schedules are checked if it takes a place again.
     async fn change(
         &self,
         user: &UserId,
@@ -76,7 +76,8 @@ pub trait ScheduleStore: Send + Sync {
         limits: Limits,
     ) -> Result<Option<Schedule>, WriteError>;
 
-    /// Removes a schedule and its history; `false` if the user has no such schedule.
+    /// Removes a schedule and its history; `false` if the user has no such schedule. The channels of servers hear which
+    /// announced actions do not follow.
     async fn delete(&self, user: &UserId, id: ScheduleId) -> Result<bool, StoreError>;
 
     /// Returns a page of a schedule's history.
@@ -212,6 +213,15 @@ pub struct End {
     pub reason: Option<String>,
 }
 
+/// Action that was announced, and does not follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CalledOff<'a> {
+    /// The action.
+    pub action: Action,
+    /// Reason for people. It quotes no console.
+    pub why: &'a str,
+}
+
 /// Stores runs with steps, for the loop that carries them out. The loop may run in any number of processes: each change
 /// of a step names the state that it had, and a change that comes too late changes nothing.
 #[async_trait]
@@ -239,8 +249,14 @@ pub trait ChainStore: Send + Sync {
     /// that out at once.
     async fn interrupt(&self, id: FiringId, by: EndedBy) -> Result<bool, StoreError>;
 
-    /// Ends a run. Steps that have not ended are skipped. `None` if it had ended before.
-    async fn end_chain(&self, id: FiringId, end: &End) -> Result<Option<(Kind, RunState)>, StoreError>;
+    /// Ends a run. Steps that have not ended are skipped. The channel of the server hears what is called off. `None` if it had
+    /// ended before.
+    async fn end_chain(
+        &self,
+        id: FiringId,
+        end: &End,
+        called_off: Option<CalledOff<'_>>,
+    ) -> Result<Option<(Kind, RunState)>, StoreError>;
 }
 
 /// Stores runs on many servers, for the loop that carries them on in any number of processes.

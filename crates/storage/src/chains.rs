@@ -7,12 +7,13 @@ use std::time::Duration;
 use agis_base::{OperationId, ScheduleId, ServerId, Span, StoreError, Timestamp};
 use agis_scheduler::{
     FiringId, Kind, RunState,
-    chain::{self, Ahead, EndedBy, StepRun, StepState},
-    store::{Chain, ChainStore, End, Mark},
+    chain::{self, Ahead, EndedBy, PutOff, StepRun, StepState},
+    store::{CalledOff, Chain, ChainStore, End, Mark},
 };
 use async_trait::async_trait;
+use chrono::TimeDelta;
 use diesel::{
-    dsl::{exists, min},
+    dsl::{exists, max, min, sql},
     prelude::*,
     sql_types::{Array, BigInt, Bool, Integer, Interval, Jsonb, Text, Timestamptz, Uuid as SqlUuid},
 };
@@ -21,6 +22,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use self::rows::{ChainRow, StepRow, columns, step_rows, taken};
 pub(crate) use self::rows::{outlook, pending, steps};
 use crate::{
+    batches,
     db::{Db, column},
     error::{Fault, understood},
     json::Json,
@@ -112,10 +114,12 @@ impl ChainStore for Db {
     async fn look_again(&self, ids: &[FiringId], time: Duration) -> Result<(), StoreError> {
         let (schedules, slots) = columns(ids);
         self.run(async |conn| {
-            // A run that somebody ends meanwhile keeps its look of now. diesel joins no `unnest`.
+            // A run that somebody ends meanwhile keeps its look of now, and one that was ended before loses its
+            // lease. diesel joins no `unnest`.
             diesel::sql_query(
                 "update schedule_runs r set look_at = now() + $3 from unnest($1, $2) as u(schedule, slot)
-                 where r.schedule_id = u.schedule and r.slot = u.slot and r.state = 'pending' and r.ended_by is null",
+                 where r.schedule_id = u.schedule and r.slot = u.slot and r.state = 'pending' 
+                   and (r.ended_by is null or r.look_at > now() + $3)",
             )
             .bind::<Array<Integer>, _>(&schedules)
             .bind::<Array<Timestamptz>, _>(&slots)
@@ -141,8 +145,20 @@ impl ChainStore for Db {
         .await
     }
 
-    async fn end_chain(&self, id: FiringId, end: &End) -> Result<Option<(Kind, RunState)>, StoreError> {
-        self.transaction(async |conn| self::end(conn, id, end).await).await
+    async fn end_chain(
+        &self,
+        id: FiringId,
+        end: &End,
+        called_off: Option<CalledOff<'_>>,
+    ) -> Result<Option<(Kind, RunState)>, StoreError> {
+        self.transaction(async |conn| {
+            let ended = self::end(conn, id, end).await?;
+            if let (Some(_), Some(called_off)) = (ended, called_off) {
+                notices::call_off(conn, id, called_off).await?;
+            }
+            Ok(ended)
+        })
+        .await
     }
 }
 
@@ -182,7 +198,8 @@ pub(crate) async fn end(
 }
 
 /// Ends the runs with steps of these servers, whose rows are locked, for this cause: also those that wait for the end of an
-/// earlier one, or for players to leave, or they would start the server again that a person has stopped.
+/// earlier one, or for players to leave, or they would start the server again that a person has stopped. Batches leave these
+/// servers alone, too.
 pub(crate) async fn interrupt_all(
     conn: &mut AsyncPgConnection,
     servers: &[ServerId],
@@ -192,6 +209,7 @@ pub(crate) async fn interrupt_all(
         return Ok(());
     }
     let servers: Vec<_> = servers.iter().map(|server| server.0).collect();
+    batches::overtake(conn, &servers).await?;
     let schedules = server_schedules::table
         .filter(server_schedules::server_id.eq_any(servers.clone()))
         .select(server_schedules::id);
@@ -205,20 +223,43 @@ pub(crate) async fn interrupt_all(
     Ok(())
 }
 
-/// Ends the runs with steps of a schedule that have not begun, since it goes on in another way.
+/// Ends the runs with steps of a schedule that have done nothing yet, since it goes on in another way. One that has acted on
+/// its server goes on: it may have stopped it to start it again.
 pub(crate) async fn interrupt_waiting<R: From<StoreError>>(
     conn: &mut AsyncPgConnection,
     schedule: ScheduleId,
 ) -> Result<(), Fault<R>> {
     let with_steps = runs::action.eq_any([Kind::Steps, Kind::Servers].map(stored));
-    // The parts of a run on many servers have begun with it.
     let waiting = runs::table
         .filter(pending().and(with_steps).and(runs::ended_by.is_null()))
-        .filter(runs::schedule_id.eq(schedule.0).and(runs::begun_at.is_null()).and(runs::server_id.is_null()));
+        .filter(runs::schedule_id.eq(schedule.0))
+        // A run on many servers ends with its parts, once it has some.
+        .filter(runs::action.eq(stored(Kind::Steps)).or(runs::begun_at.is_null()))
+        .filter(sql::<Bool>(
+            "not exists (select from schedule_run_steps t
+                 where t.schedule_id = schedule_runs.schedule_id and t.slot = schedule_runs.slot and t.state <> 'waiting'
+                   and t.step -> 'deed' ?| array['power', 'command'])",
+        ));
     diesel::update(waiting)
         .set((runs::ended_by.eq(EndedBy::Changed.as_str()), runs::look_at.eq(now().nullable())))
         .execute(conn)
         .await?;
+    Ok(())
+}
+
+/// Tells the channels of servers which announced actions do not follow, as their schedule is deleted.
+pub(crate) async fn call_off(conn: &mut AsyncPgConnection, schedule: ScheduleId) -> Result<(), Fault<StoreError>> {
+    let begun = runs::table
+        .filter(pending().and(runs::schedule_id.eq(schedule.0)).and(runs::begun_at.is_not_null()))
+        .filter(runs::action.eq(stored(Kind::Steps)))
+        .select(runs::slot);
+    let slots: Vec<Timestamp> = begun.load(conn).await?;
+    for slot in slots {
+        let id = FiringId { schedule, slot };
+        if let Some(action) = chain::announced(&steps(conn, id).await?) {
+            notices::call_off(conn, id, CalledOff { action, why: "its schedule was deleted" }).await?;
+        }
+    }
     Ok(())
 }
 
@@ -263,11 +304,29 @@ pub(crate) async fn postpone(
         .load::<i16>(conn)
         .await?;
     let steps = steps(conn, id).await?;
-    let Some((ahead, place)) = chain::postponed(&steps, by, at).and_then(|ahead| Some((ahead, ahead.wait?))) else {
-        return Ok(None);
-    };
-    diesel::update(steps_table::table.find((id.schedule.0, id.slot, number(place))))
-        .set(steps_table::postponed_s.eq(steps_table::postponed_s + seconds(by)))
+    let Some(PutOff { ahead, postponed, anew }) = chain::postponed(&steps, by, at) else { return Ok(None) };
+    let wait = anew.start;
+    let begins_anew = !anew.is_empty();
+    for place in anew {
+        diesel::update(steps_table::table.find((id.schedule.0, id.slot, number(place))))
+            .set((
+                steps_table::state.eq(stored(StepState::Waiting)),
+                steps_table::reason.eq(None::<String>),
+                steps_table::started_at.eq(None::<Timestamp>),
+                steps_table::ended_at.eq(None::<Timestamp>),
+                steps_table::postponed_s.eq(0),
+                // A warning is another command now.
+                steps_table::operation_id.eq(OperationId::new().0),
+            ))
+            .execute(conn)
+            .await?;
+    }
+    diesel::update(steps_table::table.find((id.schedule.0, id.slot, number(wait))))
+        .set((
+            steps_table::postponed_s.eq(seconds(postponed)),
+            begins_anew.then(|| steps_table::state.eq(stored(StepState::Running))),
+            begins_anew.then(|| steps_table::started_at.eq(clock_timestamp().nullable())),
+        ))
         .execute(conn)
         .await?;
     diesel::update(open(id)).set(runs::look_at.eq(now().nullable())).execute(conn).await?;
@@ -291,10 +350,14 @@ pub(crate) async fn fire(conn: &mut AsyncPgConnection, id: ScheduleId) -> Result
     let schedule = server_schedules::table
         .filter(server_schedules::id.eq(id.0))
         .filter(server_schedules::action.eq_any([Kind::Steps, Kind::Servers].map(stored)))
-        .select((clock_timestamp(), server_schedules::action))
+        .select(server_schedules::action)
         .for_no_key_update();
-    let row: Option<(Timestamp, Stored<Kind>)> = schedule.first(conn).await.optional()?;
-    let Some((slot, kind)) = row else { return Ok(None) };
+    let Some(kind): Option<Stored<Kind>> = schedule.first(conn).await.optional()? else { return Ok(None) };
+    // The parts of a run on many servers have the microseconds behind its slot.
+    let before = runs::table.filter(runs::schedule_id.eq(id.0).and(runs::slot.le(clock_timestamp())));
+    let (latest, at): (Option<Timestamp>, Timestamp) =
+        before.select((max(runs::slot), clock_timestamp())).first(conn).await?;
+    let slot = latest.map_or(at, |latest| at.max(latest + TimeDelta::milliseconds(1)));
     diesel::insert_into(runs::table)
         .values((
             runs::schedule_id.eq(id.0),

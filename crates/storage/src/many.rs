@@ -87,7 +87,9 @@ impl ManyStore for Db {
                 Next::Wait => locked.run.pace.until_next(0),
                 Next::Turns(turns) => {
                     give_turns(conn, id, turns).await?;
-                    locked.run.pace.until_next(turns)
+                    // Behind the last turn the run ends with its parts.
+                    let others_wait = locked.run.waiting() > turns;
+                    locked.run.pace.until_next(if others_wait { turns } else { 0 })
                 }
             };
             diesel::update(open(id)).set(runs::look_at.eq(after(pause))).execute(conn).await?;
@@ -239,7 +241,7 @@ struct PartRow {
     state: Stored<RunState>,
     reason: Option<String>,
     look_at: Option<Timestamp>,
-    claimed_at: Timestamp,
+    begun_at: Option<Timestamp>,
     finished_at: Option<Timestamp>,
 }
 
@@ -273,14 +275,13 @@ pub(crate) async fn part_runs(conn: &mut AsyncPgConnection, id: FiringId) -> Res
         .load(conn)
         .await?;
     understood(rows.into_iter().map(|(row, name)| {
-        let waits = row.waits();
         Ok(PartRun {
             slot: row.slot,
             server: agis_base::ServerId(row.server_id.unwrap_or_default()),
             name: name.unwrap_or_default(),
             state: row.state.known("schedule_runs.state")?,
             reason: row.reason,
-            begun_at: (!waits).then_some(row.claimed_at),
+            begun_at: row.begun_at,
             ended_at: row.finished_at,
         })
     }))

@@ -9,7 +9,7 @@ use agis_notices::{
     retry,
     service::count_given_up,
 };
-use agis_scheduler::{FiringId, chain::Ahead};
+use agis_scheduler::{FiringId, chain::Ahead, store::CalledOff};
 use agis_servers::host::Generation;
 use async_trait::async_trait;
 use chrono::TimeDelta;
@@ -300,6 +300,7 @@ pub(crate) async fn announce(
     ahead: &Ahead,
     by: Option<Span>,
 ) -> Result<(), Fault<StoreError>> {
+    forget_announced(conn, run).await?;
     // diesel joins no text to a column's.
     let recipients: Vec<Recipient> = diesel::sql_query(
         "insert into notices (recipient, channel_id, kind, server_id, server_name, action, reason, schedule_id, slot, due_at,
@@ -321,6 +322,42 @@ pub(crate) async fn announce(
     ring(conn, recipients.into_iter().map(|row| row.recipient).collect()).await
 }
 
+/// Tells the channel of a server that an announced action does not follow.
+pub(crate) async fn call_off(
+    conn: &mut AsyncPgConnection,
+    run: FiringId,
+    called_off: CalledOff<'_>,
+) -> Result<(), Fault<StoreError>> {
+    forget_announced(conn, run).await?;
+    // diesel joins no text to a column's.
+    let recipients: Vec<Recipient> = diesel::sql_query(
+        "insert into notices (recipient, channel_id, kind, server_id, server_name, action, reason, schedule_id, slot)
+         select g.discord_id, a.channel_id, $1, g.id, g.name, $2, left($3, $4), s.id, r.slot
+         from schedule_runs r join server_schedules s on s.id = r.schedule_id
+         join game_servers g on g.id = coalesce(r.server_id, s.server_id)
+         join server_announcements a on a.server_id = g.id
+         where r.schedule_id = $5 and r.slot = $6 and g.deleted_at is null returning recipient",
+    )
+    .bind::<Text, _>(stored(Kind::PowerCalledOff))
+    .bind::<Text, _>(called_off.action.as_str())
+    .bind::<Text, _>(called_off.why)
+    .bind::<Integer, _>(REASON_LENGTH)
+    .bind::<Integer, _>(run.schedule.0)
+    .bind::<Timestamptz, _>(run.slot)
+    .get_results(conn)
+    .await?;
+    ring(conn, recipients.into_iter().map(|row| row.recipient).collect()).await
+}
+
+/// Forgets what a channel was to hear of a run, and has not: the newest news alone counts. This also bounds them.
+async fn forget_announced(conn: &mut AsyncPgConnection, run: FiringId) -> Result<(), Fault<StoreError>> {
+    let old = notices::table.filter(notices::schedule_id.eq(run.schedule.0).and(notices::slot.eq(run.slot))).filter(
+        notices::state.eq(PENDING).and(notices::lease_until.is_null().or(notices::lease_until.le(now().nullable()))),
+    );
+    diesel::delete(old).execute(conn).await?;
+    Ok(())
+}
+
 #[expect(clippy::cast_possible_wrap, clippy::cast_possible_truncation, reason = "a constant of a few hundred")]
 const REASON_LENGTH: i32 = REASON_MAX as i32;
 
@@ -330,7 +367,8 @@ struct Recipient {
     recipient: String,
 }
 
-/// Rings for those who send, and gives up the oldest where too many wait for a recipient. One that is being sent stays.
+/// Rings for those who send, and gives up the oldest where too many wait for a recipient. One that is being sent stays, and so
+/// do announcements, which neighbours can cause.
 async fn ring(conn: &mut AsyncPgConnection, recipients: Vec<String>) -> Result<(), Fault<StoreError>> {
     if recipients.is_empty() {
         return Ok(());
@@ -342,7 +380,8 @@ async fn ring(conn: &mut AsyncPgConnection, recipients: Vec<String>) -> Result<(
              select id from notices
              where id in (select id from (
                      select id, row_number() over (partition by recipient order by id desc) as place
-                     from notices where state = 'pending' and recipient = any($1)) waiting
+                     from notices where state = 'pending' and recipient = any($1)
+                       and kind not in ('power_announced', 'power_called_off')) waiting
                  where place > $3)
                and state = 'pending' and (lease_until is null or lease_until <= now())
              order by id for no key update skip locked)",

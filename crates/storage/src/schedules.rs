@@ -11,9 +11,10 @@ use agis_servers::server::Desired;
 use async_trait::async_trait;
 use chrono::{NaiveDateTime, TimeDelta};
 use diesel::{
-    dsl::{self, exists},
+    dsl::{self, exists, sql},
+    expression::SqlLiteral,
     prelude::*,
-    sql_types::Integer,
+    sql_types::{Bool, Integer},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
@@ -224,11 +225,20 @@ impl ScheduleStore for Db {
                 None
             } else {
                 give_up(conn, &schedule, planned, at).await?;
-                chains::interrupt_waiting(conn, schedule.id).await?;
+                // Slots that were skipped ahead would be planned, and found to have run.
+                let skipped = schedule_runs::table
+                    .filter(schedule_runs::schedule_id.eq(id.0).and(schedule_runs::slot.gt(at)))
+                    .filter(schedule_runs::state.eq(stored(RunState::Skipped)));
+                diesel::delete(skipped).execute(conn).await?;
                 changed.trigger().ok().map(|trigger| plan::zone_version(&trigger))
             };
             let planned_at = version.as_ref().map(|_| at);
             let rewrites = changed.work != schedule.work || changed.kind() != schedule.kind();
+            // The servers of one run do the same.
+            let mixes = rewrites && schedule.kind() == Kind::Servers;
+            if changed.next_run != schedule.next_run || change.enabled == Some(false) || mixes {
+                chains::interrupt_waiting(conn, schedule.id).await?;
+            }
             let row: ScheduleRow = diesel::update(server_schedules::table.find(id.0))
                 .set((
                     version.map(|version| server_schedules::zone_version.eq(version)),
@@ -255,9 +265,15 @@ impl ScheduleStore for Db {
     }
 
     async fn delete(&self, user: &UserId, id: ScheduleId) -> Result<bool, StoreError> {
-        self.run(async |conn| {
+        self.transaction(async |conn| {
             let schedule = server_schedules::table.filter(server_schedules::id.eq(id.0).and(theirs(user)));
-            Ok(diesel::delete(schedule).execute(conn).await? > 0)
+            let found: Option<i32> = schedule.select(server_schedules::id).for_update().first(conn).await.optional()?;
+            if found.is_none() {
+                return Ok(false);
+            }
+            chains::call_off(conn, id).await?;
+            diesel::delete(server_schedules::table.find(id.0)).execute(conn).await?;
+            Ok(true)
         })
         .await
     }
@@ -434,10 +450,10 @@ impl RunRow {
     }
 }
 
-/// See [`Schedule::counts`].
-#[diesel::dsl::auto_type(no_type_alias)]
-fn counts() -> _ {
-    server_schedules::at.is_null().or(server_schedules::enabled).or(server_schedules::last_run.is_null())
+/// See [`Schedule::counts`]. A run that goes on counts too, or announced restarts would have no bound.
+fn counts() -> SqlLiteral<Bool> {
+    sql("(server_schedules.at is null or server_schedules.enabled or server_schedules.last_run is null or exists
+             (select from schedule_runs r where r.schedule_id = server_schedules.id and r.state = 'pending'))")
 }
 
 /// Fails if a target, or a user, has as many schedules as allowed, or if the server is gone.

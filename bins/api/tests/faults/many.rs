@@ -1,6 +1,6 @@
 //! Schedules for a label: a run on each server, by the schedule's pace, whatever dies.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use agis_test_support::wait;
 use serde_json::{Value, json};
@@ -175,6 +175,57 @@ async fn cancelled_run_leaves_the_rest_alone() {
     let run = ended(&api, &stack.key, &path).await;
     assert_eq!((&run["state"], &run["reason"]), (&json!("skipped"), &json!("cancelled")));
     assert_eq!(servers(&run), json!([["a", "skipped", "cancelled"], ["b", "skipped", "cancelled"]]));
+}
+
+#[tokio::test]
+async fn change_ends_the_turns_to_come() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    let key = stack.key.clone();
+    for name in ["first", "second"] {
+        labelled(&api, &key, name, false).await;
+    }
+    for (change, at_most) in
+        [(json!({ "enabled": false }), 1), (json!({ "steps": [{ "do": "wait", "seconds": 9 }] }), 1)]
+    {
+        let steps = json!([{ "do": "start" }, { "do": "wait", "seconds": 3 }, { "do": "stop" }]);
+        let schedule = schedule(&api, &key, json!({ "steps": steps, "at_most": at_most })).await;
+        let path = run(&api, &key, &schedule).await;
+        let first = until_begun(&api, &key, &path).await["servers"][0]["slot"].take();
+        let part = format!("{schedule}/runs/{}", first.as_str().expect("a slot"));
+        wait::until(LONG, "the start", async || {
+            (api.get(&part).await.expect(200)["steps"][1]["outcome"] == "running").then_some(())
+        })
+        .await;
+        api.call("PATCH", &schedule, Some(change)).await.expect(200);
+        let run = ended(&api, &key, &path).await;
+        let expected = json!([["first", "succeeded", null], ["second", "skipped", "schedule_changed"]]);
+        assert_eq!(servers(&run), expected, "one that has acted goes on");
+        assert_eq!(run["servers"][1]["started_at"], Value::Null);
+    }
+}
+
+/// Others of their owner do not wait for a lease to end.
+#[tokio::test]
+async fn many_runs_are_called_off_at_once() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    let key = stack.key.clone();
+    for name in 0..9 {
+        labelled(&api, &key, &format!("server {name}"), false).await;
+    }
+    let schedule = schedule(&api, &key, json!({ "steps": [{ "do": "wait", "seconds": 900 }] })).await;
+    let path = run(&api, &key, &schedule).await;
+    wait::until(LONG, "all to begin", async || {
+        let run = api.get(&path).await.expect(200);
+        let servers = run["servers"].as_array().map(Vec::as_slice).unwrap_or_default();
+        (servers.len() == 9 && servers.iter().all(|part| part["started_at"].is_string())).then_some(())
+    })
+    .await;
+    let began = Instant::now();
+    api.post(&format!("{path}/cancel"), json!({})).await.expect(202);
+    ended(&api, &key, &path).await;
+    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
 }
 
 #[tokio::test]

@@ -4,9 +4,10 @@ use std::time::{Duration, Instant};
 
 use agis_test_support::wait;
 use serde_json::{Value, json};
+use tokio_postgres::Client;
 
 use crate::{
-    common::{Api, OWNER, SOON, Stack},
+    common::{Api, OWNER, SOON, STRANGER, Stack},
     fleet,
 };
 
@@ -235,7 +236,7 @@ async fn schedule_of_one_instant_fires_once() {
     .await;
     assert_eq!(run["slot"], now.as_str());
     let after = api.get(&path).await.expect(200);
-    assert_eq!((&after["enabled"], &after["disabled_reason"]), (&json!(false), &json!("it has run")), "{after}");
+    assert_eq!((&after["enabled"], &after["disabled_reason"]), (&json!(false), &json!("its run has begun")), "{after}");
     let late = json!({ "server_id": server, "at": "2020-01-01T00:00:00Z", "action": "restart" });
     api.post(SCHEDULES, late).await.expect(422);
 }
@@ -371,6 +372,104 @@ async fn run_is_missed_hours_later_unless_it_has_acted() {
     assert_eq!(status(&api, backed_up).await, "running", "what a run has stopped comes up again");
 }
 
+/// Begins an announced restart of a running server, whose channel hears of it. Returns the server, and the paths of the
+/// schedule and of its run.
+async fn announced(api: &Api, sql: &Client) -> (i64, String, String) {
+    let server = running(api, "chain").await;
+    sql.execute(
+        "insert into server_announcements (server_id, channel_id) values ($1, '5')",
+        &[&i32::try_from(server).expect("an id")],
+    )
+    .await
+    .expect("a channel");
+    let schedule = schedule(api, server, json!({ "steps": [{ "do": "restart", "warn": ["1h"] }] })).await;
+    let path = run(api, &schedule).await;
+    until_step(api, &path, 1, "running").await;
+    (server, schedule, path)
+}
+
+/// Returns the newest news of the channel, and how many wait.
+async fn news(sql: &Client) -> (String, i64) {
+    let row = "select n.kind || ': ' || n.reason, (select count(*) from notices where kind like 'power\\_%')
+               from notices n where kind like 'power\\_%' order by id desc limit 1";
+    let row = sql.query_one(row, &[]).await.expect("news");
+    (row.get(0), row.get(1))
+}
+
+#[tokio::test]
+async fn channel_hears_that_an_announced_restart_is_off() {
+    let stack = Stack::start().await;
+    let (api, sql) = (stack.api(&[]).await, stack.sql().await);
+    let (server, schedule, path) = announced(&api, &sql).await;
+    assert_eq!(news(&sql).await, ("power_announced: ".to_owned(), 1));
+    api.post(&format!("{path}/postpone"), json!({ "by": "1h" })).await.expect(200);
+    assert_eq!(news(&sql).await, ("power_announced: Somebody put it off by 1h.".to_owned(), 1), "the newest alone");
+    api.post(&format!("{path}/cancel"), json!({})).await.expect(202);
+    ended(&api, &path).await;
+    assert_eq!(news(&sql).await, ("power_called_off: somebody cancelled it".to_owned(), 1));
+
+    for (change, reason, why) in [
+        (("POST", format!("/api/v1/servers/{server}/hold"), json!({})), "ended_by_hold", "somebody holds the server"),
+        (("PATCH", schedule.clone(), json!({ "enabled": false })), "schedule_changed", "its schedule was changed"),
+    ] {
+        let path = run(&api, &schedule).await;
+        until_step(&api, &path, 1, "running").await;
+        let (method, changed, body) = change;
+        assert!(api.call(method, &changed, Some(body)).await.status.is_success(), "{changed}");
+        assert_eq!(ending(&ended(&api, &path).await), ("skipped", reason));
+        assert_eq!(news(&sql).await.0, format!("power_called_off: {why}"));
+        api.call("DELETE", &format!("/api/v1/servers/{server}/hold"), None).await;
+    }
+    let path = run(&api, &schedule).await;
+    until_step(&api, &path, 1, "running").await;
+    api.call("DELETE", &schedule, None).await;
+    assert_eq!(news(&sql).await.0, "power_called_off: its schedule was deleted");
+    assert_eq!(status(&api, server).await, "running");
+}
+
+#[tokio::test]
+async fn who_lost_the_share_puts_nothing_off() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    let server = running(&api, "chain").await;
+    let neighbour = stack.make_key(STRANGER, &[]);
+    let shares = format!("/api/v1/servers/{server}/shares");
+    let share = json!({ "kind": "member", "grantee": STRANGER, "permissions": ["schedule"] });
+    assert!(api.call("PUT", &shares, Some(share)).await.status.is_success());
+    let work = json!({ "server_id": server, "cron_expression": "0 0 1 1 *", "enabled": false,
+                       "steps": [{ "do": "restart", "warn": ["1h"] }] });
+    let made = api.call_as(Some(&neighbour), "POST", SCHEDULES, Some(work)).await.expect(201);
+    let schedule = format!("{SCHEDULES}/{}", made["id"]);
+    let begun = api.call_as(Some(&neighbour), "POST", &format!("{schedule}/run"), Some(json!({}))).await.expect(202);
+    let path = format!("{schedule}/runs/{}", begun["slot"].as_str().expect("a slot"));
+    until_step(&api, &path, 1, "running").await;
+    let put_off = async |by: &str| {
+        let path = format!("{path}/postpone");
+        api.call_as(Some(&neighbour), "POST", &path, Some(json!({ "by": by }))).await
+    };
+    put_off("1m").await.expect(200);
+    let share = format!("{shares}?kind=member&grantee={STRANGER}");
+    assert!(api.call("DELETE", &share, None).await.status.is_success());
+    put_off("1m").await.expect(404);
+}
+
+#[tokio::test]
+async fn skipped_run_comes_back_with_its_plan() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    let server = api.server("chain", "demo").await;
+    let schedule = schedule(&api, server, json!({ "action": "start", "enabled": true })).await;
+    let slot = api.get(&schedule).await.expect(200)["next_run"].take();
+    let path = format!("{schedule}/runs/{}", slot.as_str().expect("a slot"));
+    api.post(&format!("{path}/cancel"), json!({})).await.expect(202);
+    assert_ne!(api.get(&schedule).await.expect(200)["next_run"], slot);
+    for enabled in [false, true] {
+        api.call("PATCH", &schedule, Some(json!({ "enabled": enabled }))).await.expect(200);
+    }
+    assert_eq!(api.get(&schedule).await.expect(200)["next_run"], slot);
+    api.get(&path).await.expect(404);
+}
+
 #[tokio::test]
 async fn restart_by_request_warns_and_is_put_off() {
     let stack = Stack::start().await;
@@ -417,6 +516,11 @@ async fn restart_by_request_warns_and_is_put_off() {
     .await;
     assert_eq!(api.get(&run).await.expect(200)["steps"][1]["outcome"], "running", "it was put off");
     pass(&stack, 12).await;
+    until_step(&api, &run, 3, "running").await;
+    // Within the last five minutes it is put off by more than an hour: the last warning comes again.
+    let later = api.post(&format!("{run}/postpone"), json!({ "by": "90m" })).await.expect(200);
+    assert_eq!(outcomes(&later)[1..], ["running", "waiting", "waiting", "waiting"], "{later}");
+    pass(&stack, 92).await;
     until_step(&api, &run, 3, "running").await;
     pass(&stack, 6).await;
     assert_eq!(ending(&ended(&api, &run).await), ("succeeded", ""));

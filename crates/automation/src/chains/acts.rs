@@ -7,7 +7,7 @@ use agis_scheduler::{
     Action,
     chain::{AWAY, LOOK, Progress, StepRun, StepState},
     store::Chain,
-    work::{Deed, ServerIs},
+    work::{Deed, ServerIs, called_off},
 };
 use agis_servers::{
     Operation, Origin, Permission, Request, Servers, ServersError, State,
@@ -36,6 +36,9 @@ pub trait Acts: Send + Sync {
 
     /// Sends what a step that has begun says or types, once.
     async fn send(&self, chain: &Chain, step: &StepRun) -> Result<Progress, StoreError>;
+
+    /// Tells the players that an announced action does not follow: a courtesy, on which nothing depends.
+    async fn call_off(&self, chain: &Chain, action: Action);
 }
 
 #[async_trait]
@@ -89,6 +92,10 @@ impl Acts for Servers {
             Err(ServersError::Store(error)) => Err(error),
             Err(error) => Ok(failed(error.to_string())),
         }
+    }
+
+    async fn call_off(&self, chain: &Chain, action: Action) {
+        self.tell_players(&chain.owner, chain.server, Origin::Schedule, &called_off(action)).await;
     }
 }
 

@@ -1,13 +1,8 @@
 //! `/server announce`, and the buttons of announcements.
 
 use agis_base::{Reach, Span, Timestamp};
-use agis_scheduler::{
-    FiringId, Schedule, SchedulesError, chain,
-    service::Postponed,
-    store::RunsQuery,
-    work::{called_off, postponed},
-};
-use agis_servers::{Origin, access::Permission};
+use agis_scheduler::{FiringId, Schedule, SchedulesError, chain, store::RunsQuery, work::postponed};
+use agis_servers::{Origin, Server, access::Permission};
 use chrono::Utc;
 
 use crate::{
@@ -56,8 +51,11 @@ pub(crate) async fn press(context: &Context, call: &Call, press: Press, run: Fir
     let services = &context.services;
     let (schedule, server) = services.schedules.announced(run).await?;
     let server = services.servers.allowed(&call.user, server, Permission::Schedule).await?;
+    if matches!(press, Press::SkipNext) && schedule.target.server().is_none() && schedule.owner != call.user {
+        return Err(Refusal::refused("The next run is for other servers too. Ask who made the schedule."));
+    }
     match press {
-        Press::Postpone => postpone(services, call, &schedule, run, LATER, &server.name).await,
+        Press::Postpone => postpone(services, call, &schedule, run, LATER, &server).await,
         Press::CallOff => call_off(services, call, &schedule, run, &server.name).await,
         Press::SkipNext => skip_next(services, call, &schedule, run, &server.name).await,
     }
@@ -70,17 +68,14 @@ pub(crate) async fn postpone(
     schedule: &Schedule,
     run: FiringId,
     by: Span,
-    server: &str,
+    server: &Server,
 ) -> Result<Answer, Refusal> {
-    let Postponed { ahead, server: told } =
-        services.schedules.postpone(&schedule.owner, &Reach::Every, run, by, false).await?;
-    if let Some(told) = told {
-        services.servers.tell_players(&call.user, told, Origin::Discord, &postponed(ahead.action, by)).await;
-    }
-    Ok(page::changed(server, &ahead, run, schedule.next_run, &page::put_off(&call.user, by)).into())
+    let ahead = services.schedules.postpone(&schedule.owner, &Reach::Every, run, by, false).await?;
+    services.servers.tell_players(&call.user, server.id, Origin::Discord, &postponed(ahead.action, by)).await;
+    Ok(page::changed(&server.name, &ahead, run, schedule.next_run, &page::put_off(&call.user, by)).into())
 }
 
-/// Ends a run, and tells the players if they expect its action.
+/// Ends a run.
 pub(crate) async fn call_off(
     services: &Services,
     call: &Call,
@@ -88,10 +83,7 @@ pub(crate) async fn call_off(
     run: FiringId,
     server: &str,
 ) -> Result<Answer, Refusal> {
-    let cancelled = services.schedules.cancel(&schedule.owner, &Reach::Every, run).await?;
-    if let Some((told, action)) = cancelled.announced {
-        services.servers.tell_players(&call.user, told, Origin::Discord, &called_off(action)).await;
-    }
+    services.schedules.cancel(&schedule.owner, &Reach::Every, run).await?;
     Ok(page::called_off(schedule, server, run, &call.user).into())
 }
 

@@ -7,7 +7,7 @@ use agis_scheduler::{
     Action, FiringId, MissedRunPolicy, NewSchedule, RunState, Schedule, ScheduleChange, SchedulesError, Target, Timing,
     TimingError, Trigger, Work, Zone,
     chain::SERVER_STOPPED,
-    service::RunNow,
+    service::{HELD, RunNow},
     store::{Query, RunsQuery},
     template,
     work::{Deed, PlayersAre, Step, Warning, When},
@@ -213,6 +213,9 @@ pub(crate) async fn announced(
     if server.desired != Desired::Running {
         return Err(SchedulesError::Gate(SERVER_STOPPED).into());
     }
+    if server.held(Utc::now()).is_some() {
+        return Err(SchedulesError::Gate(HELD).into());
+    }
     let new = NewSchedule::announced(server.id, call.user.clone(), action, warning, Utc::now());
     let schedule = once(services, call, "server announced", |once| async move {
         Ok(services.schedules.create(new, Some(&once)).await?)
@@ -288,10 +291,11 @@ pub(crate) async fn skip(context: &Context, call: &Call, args: &Args) -> Result<
 pub(crate) async fn postpone(context: &Context, call: &Call, args: &Args) -> Result<Answer, Refusal> {
     let by = args.text("by").map(|by| by.parse()).transpose();
     let by = by.map_err(|error: InvalidSpan| Refusal::Refused(format!("`by` {error}.")))?;
-    let (schedule, run) = open_run(context, call, args).await?;
-    let name = find::target(&context.services, call, &schedule.target).await;
-    let by = by.unwrap_or(announcement::LATER);
-    announcement::postpone(&context.services, call, &schedule, run, by, &name).await
+    let services = &context.services;
+    let (_, run) = open_run(context, call, args).await?;
+    let (schedule, server) = services.schedules.announced(run).await?;
+    let server = services.servers.allowed(&call.user, server, Permission::Schedule).await?;
+    announcement::postpone(services, call, &schedule, run, by.unwrap_or(announcement::LATER), &server).await
 }
 
 /// Finds the run with steps of a schedule that goes on: the oldest one that has not ended, since others wait for it.

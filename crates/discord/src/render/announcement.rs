@@ -21,6 +21,13 @@ pub(crate) fn ahead(notice: &Notice, announced: &Announced) -> Message {
     card(&notice.server_name, action, announced.at, run, announced.next, &plain(&notice.reason)).into_message()
 }
 
+/// Tells a channel that an announced action does not follow.
+pub(crate) fn not_ahead(notice: &Notice) -> Message {
+    let (name, action) = (plain(&notice.server_name), notice.action.as_deref().unwrap_or("stop"));
+    let text = format!("**{name}** does not {action}: {}.", plain(&notice.reason));
+    Card::new(Colour::Calm).titled(&format!("{name}: {action} called off")).says(&text).into_message()
+}
+
 /// Announces an action after somebody changed what follows; `note` says who, and what.
 pub(crate) fn changed(server: &str, ahead: &Ahead, run: FiringId, next: Option<Timestamp>, note: &str) -> Message {
     card(server, ahead.action.as_str(), ahead.at, run, next, note).into_message()

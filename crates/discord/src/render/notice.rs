@@ -26,6 +26,9 @@ pub(crate) fn notice(notice: &Notice, readers: Readers, console: &[Line]) -> Mes
     if let Some(announced) = &notice.announced {
         return announcement::ahead(notice, announced);
     }
+    if notice.kind == Kind::PowerCalledOff {
+        return announcement::not_ahead(notice);
+    }
     let name = plain(&notice.server_name);
     let action = notice.action.as_deref().unwrap_or("operation");
     let begins = Action::from_word(action).is_some_and(Action::begins);
@@ -55,8 +58,8 @@ pub(crate) fn notice(notice: &Notice, readers: Readers, console: &[Line]) -> Mes
             format!("{name}: {action} failed"),
             "`/schedule history` shows its steps. What follows the failed step was not done.",
         ),
-        // Such a notice names its run, so it was shown above.
-        Kind::PowerAnnounced => (format!("{name}: {action} ahead"), ""),
+        // Such notices were shown above.
+        Kind::PowerAnnounced | Kind::PowerCalledOff => (format!("{name}: {action} ahead"), ""),
     };
     let text = match readers {
         Readers::Owner => format!("{}\n\n{hint}", plain(&notice.reason)),

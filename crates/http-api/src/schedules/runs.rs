@@ -6,11 +6,8 @@ use actix_web::{
 };
 use agis_base::{InvalidSpan, Reach, ScheduleId, ServerId, Span, Timestamp};
 use agis_scheduler::{
-    FiringId, Run, RunState, RunWithSteps, SchedulesError,
-    chain::StepState,
-    service::{Cancelled, Postponed, RunNow},
-    store::RunsQuery,
-    work::{called_off, postponed},
+    FiringId, Run, RunState, RunWithSteps, SchedulesError, chain::StepState, service::RunNow, store::RunsQuery,
+    work::postponed,
 };
 use agis_servers::{Origin, Permission, ServersError};
 use chrono::{Datelike, SecondsFormat};
@@ -139,10 +136,7 @@ pub(crate) async fn cancel(
     Slot(slot): Slot,
 ) -> Result<HttpResponse, Problem> {
     let id = FiringId { schedule, slot };
-    let Cancelled { run, announced } = services.schedules.cancel(caller.user(), caller.reach(), id).await?;
-    if let Some((server, action)) = announced {
-        services.servers.tell_players(caller.user(), server, Origin::Rest, &called_off(action)).await;
-    }
+    let run = services.schedules.cancel(caller.user(), caller.reach(), id).await?;
     followed(HttpResponse::Accepted(), run, &caller, caller.reach(), id, &services).await
 }
 
@@ -168,16 +162,17 @@ pub(crate) async fn postpone(
     let by = by.map_err(|error| Problem::invalid_value("by", error.to_string()))?;
     let id = FiringId { schedule, slot };
     services.schedules.run(caller.user(), caller.reach(), id).await?;
+    // A schedule stays its maker's after the server is no longer shared with them.
+    let (_, server) = services.schedules.announced(id).await?;
+    services.servers.allowed(caller.user(), server, Permission::Schedule).await?;
     asking.venture(&services.idempotency, schedule.0).await?;
     let put_off = services.schedules.postpone(caller.user(), caller.reach(), id, by, true).await;
     // A store that fails may have put it off before.
     if put_off.as_ref().is_err_and(|error| !matches!(error, SchedulesError::Store(_))) {
         asking.withdraw(&services.idempotency).await;
     }
-    let Postponed { ahead, server } = put_off?;
-    if let Some(server) = server {
-        services.servers.tell_players(caller.user(), server, Origin::Rest, &postponed(ahead.action, by)).await;
-    }
+    let ahead = put_off?;
+    services.servers.tell_players(caller.user(), server, Origin::Rest, &postponed(ahead.action, by)).await;
     let run = services.schedules.run(caller.user(), caller.reach(), id).await?;
     followed(HttpResponse::Ok(), run, &caller, caller.reach(), id, &services).await
 }

@@ -141,3 +141,36 @@ proptest! {
         prop_assert!(lasts.first().is_none_or(|first| first.state != StepState::Waiting), "the last ones begin in any case");
     }
 }
+
+#[test]
+fn postponement_in_the_last_minute_warns_again() {
+    let mut run = steps("restart warn 15m 5m 1m");
+    let last = run.len() - 2;
+    for step in &mut run[..last] {
+        step.state = StepState::Succeeded;
+    }
+    (run[last].state, run[last].started_at) = (StepState::Running, Some(at(0)));
+    // 30 seconds are left.
+    let put_off = |by: &str| postponed(&run, by.parse().expect("a time"), at(30)).expect("a wait");
+    let short = put_off("1m");
+    assert_eq!((short.ahead.at, short.postponed, short.anew), (at(120), Span::of_minutes(1), last..last));
+    let some = put_off("5m");
+    assert_eq!((some.ahead.at, some.postponed, some.anew), (at(360), Span::of_seconds(30), 3..last + 1));
+    let long = put_off("2h");
+    assert_eq!((long.ahead.at, long.postponed), (at(7260), Span::of_seconds(7230 - 900)));
+    assert_eq!(long.anew, 1..last + 1, "the first warning is the news of the postponement");
+    assert_eq!(postponed(&run, Span::of_minutes(24 * 60), at(30)), None);
+}
+
+#[test]
+fn steps_behind_a_failure_are_not_ahead() {
+    let mut run = steps("wait until empty 1s\nwait 1h\nrestart\nfinally restart warn 20s");
+    run[0].state = StepState::Failed;
+    let said = run.iter().position(|run| run.step.finally).expect("a last step");
+    run[said].state = StepState::Succeeded;
+    (run[said + 1].state, run[said + 1].started_at) = (StepState::Running, Some(at(0)));
+    assert_eq!(ahead(&run, at(5)).map(|ahead| (ahead.at, ahead.wait)), Some((at(20), Some(said + 1))));
+    assert_eq!(announced(&run), Some(Action::Restart));
+    let put_off = postponed(&run, Span::of_minutes(10), at(5)).expect("a wait");
+    assert_eq!((put_off.ahead.at, put_off.anew), (at(620), said + 1..said + 1));
+}

@@ -64,7 +64,7 @@ async fn move_on(conn: &mut AsyncPgConnection, due: &[Due]) -> Result<(), Fault<
         .iter()
         .map(|(schedule, planned, _)| match planned {
             Ok((plan, _)) if plan.next_run.is_some() => None,
-            Ok(_) if schedule.at.is_some() => Some("it has run"),
+            Ok(_) if schedule.at.is_some() => Some("its run has begun"),
             Ok(_) => Some("it never fires again"),
             Err(reason) => Some(reason.as_str()),
         })

@@ -44,7 +44,8 @@ async fn the_names_that_operators_know_are_there() {
 }
 
 /// Counts of the rows in `migrations/rows.sql`.
-const COUNTED: [(&str, &str); 48] = [
+const COUNTED: [(&str, &str); 49] = [
+    ("called off actions", "notices where kind = 'power_called_off'"),
     ("announced actions", "notices where due_at is not null"),
     ("channels of announcements", "server_announcements"),
     ("longer waits", "schedule_run_steps where postponed_s > 0"),
@@ -68,7 +69,7 @@ const COUNTED: [(&str, &str); 48] = [
     ("shares", "server_shares"),
     ("shared consoles", "server_shares where 'console' = any(permissions)"),
     ("roles", "member_roles"),
-    ("notices", "notices where kind <> 'power_announced'"),
+    ("notices", "notices where kind not in ('power_announced', 'power_called_off')"),
     ("lines of the ledger", "credit_ledger where kind <> 'opening'"),
     ("ids of entries", "credit_ledger where command_id is not null"),
     ("shapes of names", "game_servers where name_shape is not null"),
@@ -97,7 +98,9 @@ const COUNTED: [(&str, &str); 48] = [
 
 /// Losses of each migration that can be reverted, from the newest to the oldest. docs/operations/rollback.md tells of
 /// them.
-const LOST: [(&str, &[&str]); 56] = [
+const LOST: [(&str, &[&str]); 58] = [
+    ("called_off_checked", &[]),
+    ("called_off", &["called off actions"]),
     ("label_schedules_parts", &[]),
     ("label_schedules_checked", &[]),
     ("label_schedules", &["schedules for labels", "runs on many servers"]),

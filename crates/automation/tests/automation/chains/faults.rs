@@ -14,7 +14,7 @@ use agis_base::StoreError;
 use agis_scheduler::{
     Action, FiringId, Kind, RunState,
     chain::{Ahead, EndedBy, Progress, StepRun},
-    store::{Chain, ChainStore, End, Mark},
+    store::{CalledOff, Chain, ChainStore, End, Mark},
 };
 use async_trait::async_trait;
 use tokio::sync::Notify;
@@ -129,8 +129,13 @@ impl<T: ChainStore> ChainStore for Faulty<T> {
         self.faults.call(self.inner.interrupt(id, by)).await
     }
 
-    async fn end_chain(&self, id: FiringId, end: &End) -> Result<Option<(Kind, RunState)>, StoreError> {
-        self.faults.call(self.inner.end_chain(id, end)).await
+    async fn end_chain(
+        &self,
+        id: FiringId,
+        end: &End,
+        called_off: Option<CalledOff<'_>>,
+    ) -> Result<Option<(Kind, RunState)>, StoreError> {
+        self.faults.call(self.inner.end_chain(id, end, called_off)).await
     }
 }
 
@@ -146,5 +151,9 @@ impl<T: Acts> Acts for Faulty<T> {
 
     async fn send(&self, chain: &Chain, step: &StepRun) -> Result<Progress, StoreError> {
         self.faults.call(self.inner.send(chain, step)).await
+    }
+
+    async fn call_off(&self, chain: &Chain, action: Action) {
+        self.inner.call_off(chain, action).await;
     }
 }

@@ -11,7 +11,7 @@ use agis_base::{OperationId, ScheduleId, ServerId, StoreError, Timestamp, UserId
 use agis_scheduler::{
     Action, FiringId, Kind, RunState, Work,
     chain::{Ahead, EndedBy, Facts, LOOK, Progress, StepRun, StepState},
-    store::{Chain, ChainStore, End, Mark},
+    store::{CalledOff, Chain, ChainStore, End, Mark},
     work::{Deed, ServerIs},
 };
 use async_trait::async_trait;
@@ -199,7 +199,12 @@ impl ChainStore for Memory {
         Ok(true)
     }
 
-    async fn end_chain(&self, id: FiringId, end: &End) -> Result<Option<(Kind, RunState)>, StoreError> {
+    async fn end_chain(
+        &self,
+        id: FiringId,
+        end: &End,
+        _: Option<CalledOff<'_>>,
+    ) -> Result<Option<(Kind, RunState)>, StoreError> {
         let mut world = self.world();
         let now = world.now;
         let Some(row) = world.run(id).filter(|row| row.is_open()) else { return Ok(None) };
@@ -260,6 +265,8 @@ impl Acts for Memory {
         *row.seen.acts.entry(id).or_default() += 1;
         Ok(done)
     }
+
+    async fn call_off(&self, _: &Chain, _: Action) {}
 }
 
 impl Stage for Memory {
