@@ -195,6 +195,10 @@ impl Start<'_> {
             // A call of an overtaken order came late, and the next try removes its container.
             Some(_) => Err(HostError::Unavailable("an earlier container of this server is still there".to_owned())),
             None => Err(match trouble {
+                // Docker reserves a name before it shows the container: another program creates it at this moment.
+                Trouble::Refused { code: 409, .. } => {
+                    HostError::Unavailable("its container is just being created".to_owned())
+                }
                 Trouble::Refused { why, .. } => HostError::Failed(refusal("create", &why)),
                 trouble => trouble.into(),
             }),
