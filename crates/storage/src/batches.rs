@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use agis_base::{
-    BatchId, ChannelId, Label, Once, OperationId, Pace, PowerAction, ServerId, Span, StoreError, Timestamp, Trace,
-    TraceId, UserId,
+    BatchId, ChannelId, Label, Once, Pace, PowerAction, ServerId, Span, StoreError, Timestamp, Trace, TraceId, UserId,
 };
 use agis_servers::{
     Origin, Request, State,
@@ -14,7 +13,11 @@ use agis_servers::{
     store::{BatchError, BatchStore, Billing, Ended},
 };
 use async_trait::async_trait;
-use diesel::{dsl::min, prelude::*, sql_types::Text};
+use diesel::{
+    dsl::min,
+    prelude::*,
+    sql_types::{Array, Integer, Nullable, Text, Uuid as SqlUuid},
+};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
@@ -256,13 +259,11 @@ async fn advance<R: From<StoreError>>(
     let due = &waits[..turns.min(waits.len())];
     let requests: Vec<_> = due.iter().map(|server| batch.request(*server)).collect::<Result<Vec<_>, Fault<R>>>()?;
     let accepted = accept::accept(conn, &requests, billing, Some(catalogue)).await.map_err(Fault::widened)?;
-    for (server, answer) in due.iter().zip(accepted.answers) {
-        let (operation, untouched) = match answer {
-            Ok(operation) => (Some(operation.id), None),
-            Err(refusal) => (None, Some(Untouched::from(refusal))),
-        };
-        note(conn, id, *server, operation, untouched).await?;
-    }
+    let ends = accepted.answers.into_iter().map(|answer| match answer {
+        Ok(operation) => (Some(operation.id.0), None),
+        Err(refusal) => (None, Some(Untouched::from(refusal).as_str())),
+    });
+    note(conn, id, due, ends.unzip()).await?;
     let all = batches::table.find(id.0);
     if due.len() == waits.len() {
         diesel::update(all).set(batches::next_at.eq(None::<Timestamp>)).execute(conn).await?;
@@ -294,17 +295,24 @@ pub(crate) fn seconds(span: Span) -> i32 {
     i32::try_from(span.duration().as_secs()).unwrap_or(i32::MAX)
 }
 
+/// Notes the operations of these servers, or why they are left alone.
 async fn note<R>(
     conn: &mut AsyncPgConnection,
     batch: BatchId,
-    server: i32,
-    operation: Option<OperationId>,
-    untouched: Option<Untouched>,
+    servers: &[i32],
+    (operations, untouched): (Vec<Option<Uuid>>, Vec<Option<&'static str>>),
 ) -> Result<(), Fault<R>> {
-    diesel::update(items::table.find((batch.0, server)))
-        .set((items::operation_id.eq(operation.map(|id| id.0)), items::untouched.eq(untouched.map(stored))))
-        .execute(conn)
-        .await?;
+    // diesel joins no `unnest`.
+    diesel::sql_query(
+        "update server_batch_items i set operation_id = u.operation, untouched = u.untouched
+         from unnest($2, $3, $4) as u(server, operation, untouched) where i.batch_id = $1 and i.server_id = u.server",
+    )
+    .bind::<Integer, _>(batch.0)
+    .bind::<Array<Integer>, _>(servers)
+    .bind::<Array<Nullable<SqlUuid>>, _>(operations)
+    .bind::<Array<Nullable<Text>>, _>(untouched)
+    .execute(conn)
+    .await?;
     Ok(())
 }
 

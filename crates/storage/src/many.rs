@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use agis_base::{OperationId, ScheduleId, StoreError, Timestamp};
+use agis_base::{OperationId, ScheduleId, ServerId, StoreError, Timestamp};
 use agis_scheduler::{
     FiringId, Kind, PartRun, RunState, Work,
     chain::EndedBy,
@@ -266,19 +266,27 @@ async fn parts(conn: &mut AsyncPgConnection, id: FiringId) -> Result<Vec<PartRow
     Ok(of_whole(id).select(PartRow::as_select()).load(conn).await?)
 }
 
-/// Returns the runs on each server as people see them.
+/// Returns the runs on each server as people see them. The maker of the schedule reads no names of servers that are no longer
+/// shared with them.
 pub(crate) async fn part_runs(conn: &mut AsyncPgConnection, id: FiringId) -> Result<Vec<PartRun>, Fault<StoreError>> {
+    let maker = server_schedules::table.find(id.schedule.0).select(server_schedules::discord_id);
+    let maker: String = maker.first(conn).await?;
+    let shared = server_grants::table
+        .filter(server_grants::discord_id.eq(&maker).and(shares::counts()))
+        .select(server_grants::server_id);
+    let seen = game_servers::discord_id.eq(&maker).or(game_servers::is_public).or(game_servers::id.eq_any(shared));
     let rows: Vec<(PartRow, Option<String>)> = of_whole(id)
-        .left_join(game_servers::table.on(runs::server_id.eq(game_servers::id.nullable())))
+        .left_join(game_servers::table.on(runs::server_id.eq(game_servers::id.nullable()).and(seen)))
         .filter(runs::state.eq_any(every::<RunState>()))
         .select((PartRow::as_select(), game_servers::name.nullable()))
         .load(conn)
         .await?;
     understood(rows.into_iter().map(|(row, name)| {
+        let server = ServerId(row.server_id.unwrap_or_default());
         Ok(PartRun {
             slot: row.slot,
-            server: agis_base::ServerId(row.server_id.unwrap_or_default()),
-            name: name.unwrap_or_default(),
+            server,
+            name: name.unwrap_or_else(|| format!("server {server}")),
             state: row.state.known("schedule_runs.state")?,
             reason: row.reason,
             begun_at: row.begun_at,
