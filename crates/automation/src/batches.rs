@@ -9,6 +9,8 @@ use agis_servers::{Servers, store::BatchStore};
 pub const PERIOD: Duration = Duration::from_secs(5);
 /// Shortest pause.
 pub const PAUSE: Duration = Duration::from_secs(1);
+/// Pause before another look at one that could not be carried on.
+const RETRY: Duration = Duration::from_secs(10);
 /// Maximum number of batches that are looked at in one round.
 const BATCH: u32 = 50;
 
@@ -40,6 +42,8 @@ impl Batches {
         let Err(error) = self.servers.advance_batch(id).await else { return };
         if !matches!(error, StoreError::Refused(_)) {
             tracing::warn!(batch_id = id.0, %error, "batch could not be advanced");
+            // If this fails too, the database is away.
+            let _ = self.store.put_off_batch(id, RETRY).await;
             return;
         }
         tracing::error!(batch_id = id.0, %error, "batch was refused by the database");

@@ -14,6 +14,8 @@ use crate::scheduler::count;
 pub const PERIOD: Duration = Duration::from_secs(5);
 /// Shortest pause.
 pub const PAUSE: Duration = Duration::from_millis(250);
+/// Pause before another look at one that could not be carried on.
+const RETRY: Duration = Duration::from_secs(10);
 /// Maximum number of runs that are looked at in one round.
 const BATCH: u32 = 50;
 
@@ -49,7 +51,11 @@ impl Many {
         match ended {
             Ok(Some((kind, state))) => count(kind, state, 1),
             Ok(None) => {}
-            Err(error) => tracing::warn!(schedule_id, %error, "run on many servers waits"),
+            Err(error) => {
+                tracing::warn!(schedule_id, %error, "run on many servers waits");
+                // If this fails too, the database is away.
+                let _ = self.store.put_off_many(id, RETRY).await;
+            }
         }
     }
 }

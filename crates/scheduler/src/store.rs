@@ -272,6 +272,9 @@ pub trait ManyStore: Send + Sync {
     /// begin, or ends it. Does nothing while another process does it. Returns its end, if that has come.
     async fn advance_many(&self, id: FiringId) -> Result<Option<(Kind, RunState)>, StoreError>;
 
+    /// Looks at a run again after this time: one that this program cannot read must not stand before the others.
+    async fn put_off_many(&self, id: FiringId, after: Duration) -> Result<(), StoreError>;
+
     /// Ends a run that cannot go on, and its runs on the servers. `None` if it had ended before.
     async fn give_up_many(&self, id: FiringId, end: &End) -> Result<Option<(Kind, RunState)>, StoreError>;
 }

@@ -152,6 +152,15 @@ impl BatchStore for Db {
         self.transaction(async |conn| advance(conn, id, terms).await).await
     }
 
+    async fn put_off_batch(&self, id: BatchId, time: Duration) -> Result<(), StoreError> {
+        self.run(async |conn| {
+            let waits = batches::table.find(id.0).filter(batches::next_at.is_not_null());
+            diesel::update(waits).set(batches::next_at.eq(after(time))).execute(conn).await?;
+            Ok(())
+        })
+        .await
+    }
+
     async fn cancel_batch(&self, id: BatchId) -> Result<(), StoreError> {
         self.transaction(async |conn| {
             // An advance of this moment comes first.

@@ -191,8 +191,13 @@ pub(crate) async fn end(
         .execute(conn)
         .await?;
     let kind = kind.known("schedule_runs.action")?;
-    if (kind, end.state) == (Kind::Steps, RunState::Failed) {
-        notices::tell_of_run(conn, id, end.reason.as_deref().unwrap_or("it failed")).await?;
+    let why = end.reason.as_deref().unwrap_or("it failed");
+    match (kind, end.state) {
+        (Kind::Steps, RunState::Failed) => notices::tell_of_run(conn, id, why).await?,
+        (Kind::Servers, RunState::Failed) => {
+            notices::tell_of_whole(conn, id, agis_scheduler::service::why(why)).await?
+        }
+        _ => {}
     }
     Ok(Some((kind, end.state)))
 }

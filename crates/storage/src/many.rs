@@ -8,6 +8,7 @@ use agis_scheduler::{
     chain::EndedBy,
     many::{self, ManyRun, Next, Part},
     store::{End, ManyStore},
+    work::Overlap,
 };
 use agis_servers::server::Desired;
 use async_trait::async_trait;
@@ -98,6 +99,14 @@ impl ManyStore for Db {
         .await
     }
 
+    async fn put_off_many(&self, id: FiringId, time: Duration) -> Result<(), StoreError> {
+        self.run(async |conn| {
+            diesel::update(open(id)).set(runs::look_at.eq(after(time))).execute(conn).await?;
+            Ok(())
+        })
+        .await
+    }
+
     async fn give_up_many(&self, id: FiringId, ends: &End) -> Result<Option<(Kind, RunState)>, StoreError> {
         self.transaction(async |conn| {
             interrupt_parts(conn, id, EndedBy::Cancel).await?;
@@ -147,8 +156,11 @@ impl Locked {
             ))
             .first(conn)
             .await?;
-        let Some(Json(IfReadable(Some(work)))) = work else {
-            return Err(unknown("server_schedules.work", "steps"));
+        let overlap = match work {
+            Some(Json(IfReadable(Some(work)))) => work.overlap,
+            // Its end needs no work.
+            _ if ended_by.is_some() => Overlap::default(),
+            _ => return Err(unknown("server_schedules.work", "steps")),
         };
         let earlier: Vec<Timestamp> = runs::table
             .filter(runs::schedule_id.eq(id.schedule.0).and(runs::slot.lt(id.slot)))
@@ -163,7 +175,7 @@ impl Locked {
         };
         let run = ManyRun {
             pace: batches::pace(at_most, stagger),
-            overlap: work.overlap,
+            overlap,
             ended_by: ended_by.map(|cause| cause.known("schedule_runs.ended_by")).transpose()?,
             earlier: earlier.into_iter().map(|slot| FiringId { slot, ..id }).collect(),
             parts,

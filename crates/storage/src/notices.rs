@@ -266,7 +266,31 @@ pub(crate) async fn tell(
     ring(conn, recipients).await
 }
 
-/// Tells the owner of a server of a run that failed, unless its operation tells of that.
+/// Tells the maker of a schedule for a label of a run that failed, once, with the first of the maker's servers that carry it.
+pub(crate) async fn tell_of_whole(
+    conn: &mut AsyncPgConnection,
+    run: FiringId,
+    why: &str,
+) -> Result<(), Fault<StoreError>> {
+    // diesel joins no text to a column's.
+    let recipients: Vec<Recipient> = diesel::sql_query(
+        "insert into notices (recipient, kind, server_id, server_name, action, reason)
+         select g.discord_id, $1, g.id, g.name, 'schedule ' || s.id || ' for ' || s.label, left($2, $3)
+         from server_schedules s
+         join game_servers g on g.discord_id = s.discord_id and g.deleted_at is null
+         join server_labels l on l.server_id = g.id and l.label = s.label
+         where s.id = $4 order by g.id limit 1 returning recipient",
+    )
+    .bind::<Text, _>(stored(Kind::RunFailed))
+    .bind::<Text, _>(why)
+    .bind::<Integer, _>(REASON_LENGTH)
+    .bind::<Integer, _>(run.schedule.0)
+    .get_results(conn)
+    .await?;
+    ring(conn, recipients.into_iter().map(|row| row.recipient).collect()).await
+}
+
+/// Tells the owner of a server of a run that failed, unless its operation tells of that, or the run is a part of another.
 pub(crate) async fn tell_of_run(
     conn: &mut AsyncPgConnection,
     run: FiringId,
@@ -278,7 +302,7 @@ pub(crate) async fn tell_of_run(
          select g.discord_id, $1, g.id, g.name, 'schedule ' || s.id, left($2, $3)
          from schedule_runs r join server_schedules s on s.id = r.schedule_id
          join game_servers g on g.id = coalesce(r.server_id, s.server_id)
-         where r.schedule_id = $4 and r.slot = $5 and g.deleted_at is null and not exists
+         where r.schedule_id = $4 and r.slot = $5 and r.of_slot is null and g.deleted_at is null and not exists
              (select from schedule_run_steps t join operations o on o.id = t.operation_id
               where t.schedule_id = $4 and t.slot = $5 and t.state = 'failed' and o.state in ('failed', 'expired'))
          returning recipient",

@@ -205,6 +205,24 @@ async fn change_ends_the_turns_to_come() {
     }
 }
 
+#[tokio::test]
+async fn failed_run_is_told_once() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    let key = stack.key.clone();
+    for name in ["first", "second", "third"] {
+        labelled(&api, &key, name, false).await;
+    }
+    let steps = json!([{ "do": "command", "command": "nobody reads this" }]);
+    let schedule = schedule(&api, &key, json!({ "steps": steps })).await;
+    let run = ended(&api, &key, &run(&api, &key, &schedule).await).await;
+    assert_eq!((&run["state"], &run["reason"]), (&json!("failed"), &json!("failed on 3 of 3 servers")));
+    let told = "select string_agg(action || ': ' || reason, ', ') from notices where kind = 'run_failed'";
+    let told: String = fleet::one(&stack.sql().await, told).await;
+    let id = schedule.rsplit_once('/').expect("an id").1;
+    assert_eq!(told, format!("schedule {id} for eu: failed on 3 of 3 servers"));
+}
+
 /// Others of their owner do not wait for a lease to end.
 #[tokio::test]
 async fn many_runs_are_called_off_at_once() {

@@ -10,7 +10,7 @@ use agis_scheduler::{
     service::{HELD, RunNow},
     store::{Query, RunsQuery},
     template,
-    work::{Deed, PlayersAre, Step, Warning, When},
+    work::{Deed, InvalidWork, PlayersAre, Step, Warning, When},
 };
 use agis_servers::{
     Server,
@@ -217,6 +217,8 @@ pub(crate) async fn announced(
         return Err(SchedulesError::Gate(HELD).into());
     }
     let new = NewSchedule::announced(server.id, call.user.clone(), action, warning, Utc::now());
+    // Nobody wrote steps.
+    new.work.check().map_err(|InvalidWork { rule, .. }| Refusal::Refused(format!("`warn` {rule}.")))?;
     let schedule = once(services, call, "server announced", |once| async move {
         Ok(services.schedules.create(new, Some(&once)).await?)
     })

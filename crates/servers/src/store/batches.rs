@@ -40,6 +40,9 @@ pub trait BatchStore: Send + Sync {
     /// while another process does it.
     async fn advance_batch(&self, id: BatchId, terms: (Billing, &Catalogue)) -> Result<Ended, StoreError>;
 
+    /// Looks at a batch again after this time: one that this program cannot read must not stand before the others.
+    async fn put_off_batch(&self, id: BatchId, after: Duration) -> Result<(), StoreError>;
+
     /// Leaves the servers alone that still wait.
     async fn cancel_batch(&self, id: BatchId) -> Result<(), StoreError>;
 
