@@ -225,7 +225,7 @@ impl Runner {
                         if !self.mark(&mut chain, place, state, reason).await? {
                             return Ok(());
                         }
-                        // Its game may have been slow: others first.
+                        // The game may have been slow: other runs come first.
                         if matches!(chain.steps[place].step.deed, Deed::Say(_) | Deed::Command(_)) {
                             return self.store.look_again(&[chain.id], Duration::ZERO).await;
                         }

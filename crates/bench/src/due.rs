@@ -43,9 +43,9 @@ pub(crate) async fn swarm(sql: &Client, size: Size, report: &mut Report) -> Resu
 /// Runs of the schedules that are due.
 #[derive(Clone, Copy, PartialEq)]
 enum Runs {
-    /// One action each, which becomes an operation.
+    /// Runs of one action, which becomes an operation.
     Single,
-    /// Steps each, of which the first waits.
+    /// Runs of steps, of which the first waits.
     Steps,
 }
 

@@ -48,7 +48,7 @@ pub(crate) enum Loss {
 words! {
     /// Change of a run that was announced.
     Press {
-        /// Its stop or restart comes later.
+        /// The stop or restart of the run comes later.
         Postpone = "postpone",
         /// The run ends.
         CallOff = "call-off",

@@ -53,7 +53,7 @@ words! {
         Cancel = "cancel",
         /// The next run of its schedule took its place.
         Replaced = "replaced",
-        /// Its schedule was disabled, or got other times, before it began.
+        /// The schedule was disabled, or got other times or work, before the run did anything.
         Changed = "changed",
     }
 }
@@ -149,7 +149,7 @@ pub fn is_missed(chain: &Chain) -> bool {
 fn due(chain: &Chain) -> Option<Timestamp> {
     if chain.steps.is_empty() {
         let defer = chain.work.when().defer.unwrap_or(Span::ZERO);
-        // One in a queue may have waited for the run before it.
+        // A run in a queue may have waited for the run before it.
         return (chain.work.overlap != Overlap::QueueOne).then(|| chain.since + delta(defer.duration()));
     }
     let acts = |run: &StepRun| matches!(run.step.deed, Deed::Power { .. } | Deed::Command(_));

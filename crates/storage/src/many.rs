@@ -158,7 +158,7 @@ impl Locked {
             .await?;
         let overlap = match work {
             Some(Json(IfReadable(Some(work)))) => work.overlap,
-            // Its end needs no work.
+            // The end of a run needs no work.
             _ if ended_by.is_some() => Overlap::default(),
             _ => return Err(unknown("server_schedules.work", "steps")),
         };

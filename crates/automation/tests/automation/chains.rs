@@ -46,7 +46,7 @@ trait Stage {
 
 #[derive(Debug, Clone)]
 enum Event {
-    /// One of two processes looks for runs, and this befalls its calls of the store and of the servers.
+    /// A process of the two looks for runs, and this befalls its calls of the store and of the servers.
     Round(usize, Vec<Fault>),
     /// A process dies where it is, and another one takes its place.
     Kill(usize),
@@ -95,7 +95,7 @@ fn works() -> impl Strategy<Value = Work> {
     (vec(step(), 1..5), vec(step(), 0..3), proptest::option::weighted(0.5, when), select(Overlap::ALL)).prop_map(
         |(steps, finally, when, overlap)| {
             let work = Work { steps, finally, when, overlap };
-            // One action alone is no run of steps.
+            // A single action is no run of steps.
             let when = work.when.or_else(|| work.action().map(|_| work.usual()));
             Work { when, ..work }
         },
@@ -157,7 +157,7 @@ impl<'a, S: Stage> Play<'a, S> {
         faults.befall(befall);
         tokio::select! {
             _ = chains.round() => {}
-            // Its calls hang.
+            // The calls of this process hang.
             () = self.settle() => {}
         }
         self.settle().await;
@@ -216,7 +216,7 @@ fn plays(cases: u32, most_events: usize, mut play: impl FnMut(Work, Vec<Event>))
     }
 }
 
-/// One thread, so that a task goes on whenever the test pauses.
+/// Creates a runtime of one thread, so that a task goes on whenever the test pauses.
 fn runtime() -> Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
 }

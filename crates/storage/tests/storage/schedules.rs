@@ -34,7 +34,7 @@ async fn disabled_instants_count_until_they_have_run() {
     let third = db.create(&new, LIMITS, None).await;
     assert!(matches!(third, Err(WriteError::TooMany)), "{third:?}");
 
-    // One that has run takes no place, and takes one again when it is enabled.
+    // A schedule that has run takes no place, and takes one again when it is enabled.
     sql.batch_execute(&format!("update server_schedules set last_run = now() where id = {}", first.0))
         .await
         .expect("a run");
