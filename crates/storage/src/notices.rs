@@ -229,7 +229,7 @@ pub(crate) async fn tell_of_operations(
     .bind::<Nullable<Text>, _>(why)
     .get_results(conn)
     .await?;
-    ring(conn, recipients.into_iter().map(|row| row.recipient).collect()).await
+    ring(conn, recipients).await
 }
 
 /// Tells an owner of an event on this server, at most once of a generation, if one is given.
@@ -249,7 +249,7 @@ pub(crate) async fn tell(
         why.into_sql::<Text>(),
         generation.into_sql::<Nullable<BigInt>>(),
     ));
-    let recipients: Vec<String> = diesel::insert_into(notices::table)
+    let recipients: Vec<Recipient> = diesel::insert_into(notices::table)
         .values(notice)
         .into_columns((
             notices::recipient,
@@ -260,7 +260,7 @@ pub(crate) async fn tell(
             notices::generation,
         ))
         .on_conflict_do_nothing()
-        .returning(notices::recipient)
+        .returning((notices::recipient,))
         .get_results(conn)
         .await?;
     ring(conn, recipients).await
@@ -287,7 +287,7 @@ pub(crate) async fn tell_of_whole(
     .bind::<Integer, _>(run.schedule.0)
     .get_results(conn)
     .await?;
-    ring(conn, recipients.into_iter().map(|row| row.recipient).collect()).await
+    ring(conn, recipients).await
 }
 
 /// Tells the owner of a server of a run that failed, unless its operation tells of that, or the run is a part of another.
@@ -314,7 +314,7 @@ pub(crate) async fn tell_of_run(
     .bind::<Timestamptz, _>(run.slot)
     .get_results(conn)
     .await?;
-    ring(conn, recipients.into_iter().map(|row| row.recipient).collect()).await
+    ring(conn, recipients).await
 }
 
 /// Announces the action of a run in the channel of its server, if it has one; `by` is the time by which somebody put it off.
@@ -343,7 +343,7 @@ pub(crate) async fn announce(
     .bind::<Integer, _>(run.schedule.0)
     .get_results(conn)
     .await?;
-    ring(conn, recipients.into_iter().map(|row| row.recipient).collect()).await
+    ring(conn, recipients).await
 }
 
 /// Tells the channel of a server that an announced action does not follow.
@@ -370,7 +370,7 @@ pub(crate) async fn call_off(
     .bind::<Timestamptz, _>(run.slot)
     .get_results(conn)
     .await?;
-    ring(conn, recipients.into_iter().map(|row| row.recipient).collect()).await
+    ring(conn, recipients).await
 }
 
 /// Forgets what a channel was to hear of a run, and has not: the newest news alone counts. This also bounds them.
@@ -385,7 +385,7 @@ async fn forget_announced(conn: &mut AsyncPgConnection, run: FiringId) -> Result
 #[expect(clippy::cast_possible_wrap, clippy::cast_possible_truncation, reason = "a constant of a few hundred")]
 const REASON_LENGTH: i32 = REASON_MAX as i32;
 
-#[derive(QueryableByName)]
+#[derive(Queryable, QueryableByName)]
 struct Recipient {
     #[diesel(sql_type = Text)]
     recipient: String,
@@ -393,10 +393,11 @@ struct Recipient {
 
 /// Rings for those who send, and gives up the oldest where too many wait for a recipient. One that is being sent stays, and so
 /// do announcements, which neighbours can cause.
-async fn ring(conn: &mut AsyncPgConnection, recipients: Vec<String>) -> Result<(), Fault<StoreError>> {
+async fn ring(conn: &mut AsyncPgConnection, recipients: Vec<Recipient>) -> Result<(), Fault<StoreError>> {
     if recipients.is_empty() {
         return Ok(());
     }
+    let recipients: Vec<_> = recipients.into_iter().map(|row| row.recipient).collect();
     // diesel has no window functions over a subquery.
     let given_up = diesel::sql_query(
         "update notices set state = 'given_up', finished_at = now(), lease_until = null, last_error = $2
