@@ -332,11 +332,12 @@ async fn steps_of_a_newer_version_stop_nobody_else() {
     let begun = run(&api, &schedule(&api, server, json!({ "steps": [{ "do": "wait", "seconds": 3600 }] })).await).await;
     until_step(&api, &begun, 0, "running").await;
     let id = newer.rsplit_once('/').expect("an id").1;
+    // In the order in which the program locks them, since it runs.
     let unreadable = format!(
         "update server_schedules set work = '{{\"steps\": [{{\"deed\": {{\"backup\": {{}}}}}}]}}' where id = {id};
-         update schedule_run_steps set step = '{{\"deed\": {{\"backup\": {{}}}}}}';
+         update server_schedules set cron_expression = null, at = now(), next_run = now() where enabled;
          update schedule_runs set look_at = now();
-         update server_schedules set cron_expression = null, at = now(), next_run = now() where enabled"
+         update schedule_run_steps set step = '{{\"deed\": {{\"backup\": {{}}}}}}'"
     );
     stack.sql().await.batch_execute(&unreadable).await.expect("rows of a newer version");
     wait::until(SOON, "our run", async || {
