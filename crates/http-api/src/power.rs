@@ -9,7 +9,6 @@ use agis_scheduler::{
     work::{InvalidWork, Warning},
 };
 use agis_servers::{Action, Origin, Permission, Request, operation::Identity, server::Desired};
-use chrono::Utc;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -133,7 +132,8 @@ async fn announce(
 ) -> Result<HttpResponse, Problem> {
     caller.needs::<WriteSchedules>(|reach| reach.covers(caller.server()))?;
     let server = services.servers.allowed(caller.user(), caller.server(), Permission::Schedule).await?;
-    let new = NewSchedule::announced(server.id, caller.user().clone(), action, warning, Utc::now());
+    let now = services.schedules.now().await?;
+    let new = NewSchedule::announced(server.id, caller.user().clone(), action, warning, now);
     // The caller wrote no steps.
     new.work.check().map_err(|InvalidWork { field, rule }| {
         Problem::invalid_value(field.strip_prefix("steps[0].").unwrap_or(&field), rule)
@@ -141,7 +141,7 @@ async fn announce(
     if server.desired != Desired::Running {
         return Err(SchedulesError::Gate(SERVER_STOPPED).into());
     }
-    if server.held(Utc::now()).is_some() {
+    if server.held(now).is_some() {
         return Err(SchedulesError::Gate(HELD).into());
     }
     Ok(made(services.schedules.create(new, asking.once()).await?))

@@ -111,6 +111,14 @@ impl Schedules {
         self.store.create(&new, self.limits, once).await.map_err(|error| self.refused(error))
     }
 
+    /// Returns the present time by the clock that decides what is due.
+    ///
+    /// # Errors
+    /// Fails if the store does.
+    pub async fn now(&self) -> Result<Timestamp, SchedulesError> {
+        Ok(self.store.now().await?)
+    }
+
     /// Returns a schedule that the caller made, or anybody for a server of the caller's, on a server within reach.
     ///
     /// # Errors

@@ -59,6 +59,9 @@ pub trait ScheduleStore: Send + Sync {
     /// server are checked with both locked. Returns the existing schedule if the request has made it already.
     async fn create(&self, new: &NewSchedule, limits: Limits, once: Option<&Once>) -> Result<Schedule, WriteError>;
 
+    /// Returns the present time by the database's clock, which decides what is due.
+    async fn now(&self) -> Result<Timestamp, StoreError>;
+
     /// Returns a schedule of this user.
     async fn find(&self, user: &UserId, id: ScheduleId) -> Result<Option<Schedule>, StoreError>;
 

@@ -144,6 +144,10 @@ impl ScheduleStore for Db {
         .await
     }
 
+    async fn now(&self) -> Result<Timestamp, StoreError> {
+        self.read(async |mut conn| Ok(diesel::select(clock_timestamp()).get_result(&mut conn).await?)).await
+    }
+
     async fn find(&self, user: &UserId, id: ScheduleId) -> Result<Option<Schedule>, StoreError> {
         self.read(async |mut conn| {
             let row: Option<ScheduleRow> = server_schedules::table

@@ -210,13 +210,14 @@ pub(crate) async fn announced(
         Action::from_word(action.as_str()).ok_or_else(|| Refusal::refused("`warn` is for a stop or a restart."))?;
     let warning = warning(warn)?;
     let server = services.servers.allowed(&call.user, server.id, Permission::Schedule).await?;
+    let now = services.schedules.now().await?;
     if server.desired != Desired::Running {
         return Err(SchedulesError::Gate(SERVER_STOPPED).into());
     }
-    if server.held(Utc::now()).is_some() {
+    if server.held(now).is_some() {
         return Err(SchedulesError::Gate(HELD).into());
     }
-    let new = NewSchedule::announced(server.id, call.user.clone(), action, warning, Utc::now());
+    let new = NewSchedule::announced(server.id, call.user.clone(), action, warning, now);
     // Nobody wrote steps.
     new.work.check().map_err(|InvalidWork { rule, .. }| Refusal::Refused(format!("`warn` {rule}.")))?;
     let schedule = once(services, call, "server announced", |once| async move {
