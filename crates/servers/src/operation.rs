@@ -136,10 +136,17 @@ pub struct Request {
     pub trace: Option<Trace>,
 }
 
+impl Origin {
+    /// Returns whether a person asks.
+    pub fn is_person(self) -> bool {
+        matches!(self, Self::Rest | Self::Discord | Self::Operator)
+    }
+}
+
 impl Request {
     /// Returns whether a person asks, who has the last word on what the server does.
     pub fn is_by_person(&self) -> bool {
-        matches!(self.origin, Origin::Rest | Origin::Discord | Origin::Operator)
+        self.origin.is_person()
     }
 
     /// Creates a request of the operator, or of the program itself, which nobody follows.

@@ -10,12 +10,12 @@ use agis_scheduler::{
     store::{End, ManyStore},
     work::Overlap,
 };
-use agis_servers::server::Desired;
+use agis_servers::{Origin, server::Desired};
 use async_trait::async_trait;
 use diesel::{
     dsl::min,
     prelude::*,
-    sql_types::{Array, Integer, SmallInt, Timestamptz, Uuid as SqlUuid},
+    sql_types::{Array, Integer, SmallInt, Text, Timestamptz, Uuid as SqlUuid},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
@@ -201,25 +201,35 @@ impl Locked {
     }
 }
 
-/// Adds a run on each of these servers. Their slots follow that of the whole by microseconds: no other run has those.
+/// Adds a run on each of these servers. Their slots follow that of the whole by microseconds: no other run has those. One on a
+/// server that a person has stopped since the whole was claimed is ended by that, as it would have been if it had been there.
 async fn choose(conn: &mut AsyncPgConnection, id: FiringId, servers: &[i32]) -> Result<(), Fault<StoreError>> {
     diesel::update(open(id)).set(runs::begun_at.eq(clock_timestamp().nullable())).execute(conn).await?;
     let places: Vec<i16> = (1..).zip(servers).map(|(place, _)| place).collect();
     let operations: Vec<_> = servers.iter().map(|_| OperationId::new().0).collect();
+    let persons: Vec<_> = Origin::ALL.iter().copied().filter(|origin| origin.is_person()).map(stored).collect();
     // diesel joins no `unnest`.
     diesel::sql_query(
-        "insert into schedule_runs (schedule_id, slot, of_slot, server_id, action, state, operation_id)
-         select $1, $2 + place * interval '1 microsecond', $2, server, 'steps', 'pending', operation
-         from unnest($3, $4, $5) as u(server, place, operation)",
+        "insert into schedule_runs (schedule_id, slot, of_slot, server_id, action, state, operation_id, ended_by, look_at)
+         select w.schedule_id, w.slot + u.place * interval '1 microsecond', w.slot, u.server, 'steps', 'pending', u.operation,
+                case when stopped then $6 end, case when stopped then now() end
+         from schedule_runs w cross join unnest($3, $4, $5) as u(server, place, operation)
+         cross join lateral (select exists (select from game_servers g join operations o on o.server_id = g.id
+             where g.id = u.server and g.desired = 'stopped' and o.action = 'stop' and o.origin = any($7)
+               and o.created_at >= w.claimed_at)) s(stopped)
+         where w.schedule_id = $1 and w.slot = $2",
     )
     .bind::<Integer, _>(id.schedule.0)
     .bind::<Timestamptz, _>(id.slot)
     .bind::<Array<Integer>, _>(servers)
     .bind::<Array<SmallInt>, _>(places)
     .bind::<Array<SqlUuid>, _>(operations)
+    .bind::<Text, _>(EndedBy::Stop.as_str())
+    .bind::<Array<Text>, _>(persons)
     .execute(conn)
     .await?;
-    Ok(())
+    // The loop of chains ends those that were stopped.
+    ring(conn, OPERATIONS).await
 }
 
 /// Lets so many runs begin that wait for their turn.

@@ -266,6 +266,25 @@ async fn stop_by_a_person_ends_the_run_on_that_server() {
     assert_eq!(servers(&run), json!([["a", "skipped", "ended_by_stop"], ["b", "succeeded", null]]));
 }
 
+/// The next run has chosen no servers while the one before goes on.
+#[tokio::test]
+async fn stop_by_a_person_counts_for_the_queued_run() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    let (one, _) = (labelled(&api, &stack.key, "a", true).await, labelled(&api, &stack.key, "b", true).await);
+    let steps = json!([{ "do": "wait", "seconds": 2 }, { "do": "restart" }]);
+    let work = json!({ "steps": steps, "overlap": "queue_one", "when": { "server": "any" } });
+    let schedule = schedule(&api, &stack.key, work).await;
+    let (first, second) = (run(&api, &stack.key, &schedule).await, run(&api, &stack.key, &schedule).await);
+    until_begun(&api, &stack.key, &first).await;
+    api.act(one, "stop").await;
+    for path in [first, second] {
+        let run = ended(&api, &stack.key, &path).await;
+        assert_eq!(servers(&run), json!([["a", "skipped", "ended_by_stop"], ["b", "succeeded", null]]), "{run}");
+    }
+    assert_eq!(api.get(&format!("/api/v1/servers/{one}")).await.expect(200)["status"], "stopped");
+}
+
 #[tokio::test]
 async fn target_is_one_server_or_a_label() {
     let stack = Stack::start().await;
