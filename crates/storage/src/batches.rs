@@ -14,9 +14,9 @@ use agis_servers::{
 };
 use async_trait::async_trait;
 use diesel::{
-    dsl::min,
+    dsl::{min, sql},
     prelude::*,
-    sql_types::{Array, Integer, Nullable, Text, Uuid as SqlUuid},
+    sql_types::{Array, Bool, Integer, Nullable, Text, Uuid as SqlUuid},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
@@ -237,6 +237,14 @@ async fn insert_items(
     Ok(())
 }
 
+/// Condition: an operation of the batch waits for the host of this server. A turn would come too early, as all that waited would
+/// begin at once when the host is back.
+const HOST_LAGS: &str = "exists (select from server_batch_items q
+    join operations o on o.id = q.operation_id and o.state = 'queued'
+    join game_servers theirs on theirs.id = q.server_id
+    join game_servers its on its.id = server_batch_items.server_id and its.host = theirs.host
+    where q.batch_id = server_batch_items.batch_id)";
+
 /// Asks for the operations of the servers whose turn it is, and plans the next look.
 async fn advance<R: From<StoreError>>(
     conn: &mut AsyncPgConnection,
@@ -257,27 +265,29 @@ async fn advance<R: From<StoreError>>(
         .count()
         .get_result(conn)
         .await?;
-    let waits: Vec<i32> = items::table
+    let waits: Vec<(i32, bool)> = items::table
         .filter(items::batch_id.eq(id.0))
         .filter(items::operation_id.is_null().and(items::untouched.is_null()))
         .order(items::place)
-        .select(items::server_id)
+        .select((items::server_id, sql::<Bool>(HOST_LAGS)))
         .load(conn)
         .await?;
-    let turns = batch.pace().turns(u32::try_from(open).unwrap_or(u32::MAX)) as usize;
-    let due = &waits[..turns.min(waits.len())];
+    let pace = batch.pace();
+    let turns = pace.turns(u32::try_from(open).unwrap_or(u32::MAX)) as usize;
+    let in_turn = waits.iter().filter(|(_, host_lags)| pace.stagger.is_none() || !host_lags);
+    let due: Vec<_> = in_turn.take(turns).map(|(server, _)| *server).collect();
     let requests: Vec<_> = due.iter().map(|server| batch.request(*server)).collect::<Result<Vec<_>, Fault<R>>>()?;
     let accepted = accept::accept(conn, &requests, billing, Some(catalogue)).await.map_err(Fault::widened)?;
     let ends = accepted.answers.into_iter().map(|answer| match answer {
         Ok(operation) => (Some(operation.id.0), None),
         Err(refusal) => (None, Some(Untouched::from(refusal).as_str())),
     });
-    note(conn, id, due, ends.unzip()).await?;
+    note(conn, id, &due, ends.unzip()).await?;
     let all = batches::table.find(id.0);
     if due.len() == waits.len() {
         diesel::update(all).set(batches::next_at.eq(None::<Timestamp>)).execute(conn).await?;
     } else {
-        let next = after(batch.pace().until_next(due.len()));
+        let next = after(pace.until_next(due.len()));
         diesel::update(all).set(batches::next_at.eq(next)).execute(conn).await?;
     }
     Ok(accepted.ended)

@@ -23,7 +23,7 @@ const BOUND: Duration = Duration::from_secs(17);
 const CALLERS: usize = 4;
 
 /// A cluster that a test may treat as it likes; the other tests' server is untouched.
-fn cluster() -> Cluster {
+pub(crate) fn cluster() -> Cluster {
     let cluster = Cluster::start(Options::throwaway()).expect("a cluster");
     cluster.create_database("agis").expect("a database");
     cluster
@@ -107,7 +107,7 @@ async fn in_the_middle(sql: &Client) {
 }
 
 /// The process takes traffic all the while, and names what does not work.
-async fn until_degraded(api: &Api) {
+pub(crate) async fn until_degraded(api: &Api) {
     wait::until(SOON, "readiness to name the database", async || {
         let answer = api.ready().await;
         let report = answer.expect(200);
@@ -116,7 +116,7 @@ async fn until_degraded(api: &Api) {
     .await;
 }
 
-async fn until_healed(api: &Api) {
+pub(crate) async fn until_healed(api: &Api) {
     wait::until(SOON, "readiness to name nothing", async || {
         let report = api.ready().await.expect(200);
         (report["status"] == "ok").then_some(())

@@ -22,6 +22,7 @@ mod many;
 mod missed;
 mod notices;
 mod openarena;
+mod outages;
 mod recovery;
 mod redis;
 mod restarts;
