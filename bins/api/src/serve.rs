@@ -9,8 +9,8 @@ use std::{
 
 use agis_accounts::LedgerStore;
 use agis_automation::{
-    Batches, Biller, Chains, Consoles, Games, Gates, Housekeeping, Idler, Many, Prober, Probing, Scheduler, Settler,
-    Supervisor, Watcher, Workers, batches, biller, chains, consoles, games as offered, gates,
+    Batches, Biller, Chains, Consoles, Games, Gate, Gates, Housekeeping, Idler, Many, Prober, Probing, Scheduler,
+    Settler, Supervisor, Watcher, Workers, batches, biller, chains, consoles, games as offered, gates,
     hosts::{self as reports, Claim, Reported, Reporter},
     housekeeping, idle, many, prober, scheduler, settle, supervisor, watcher,
 };
@@ -325,7 +325,8 @@ impl Loops {
     }
 
     fn start_scheduler(&mut self, db: &Arc<Db>, services: &Services, health: &Health, bells: &Bells) {
-        let scheduler = Scheduler::new(db.clone(), services.servers.clone());
+        let gate = Gate::new(db.clone(), Arc::new(services.servers.clone()));
+        let scheduler = Scheduler::new(db.clone(), gate, services.servers.clone());
         tracing::info!("scheduler started");
         let (mut bell, component) = (bells.schedules.subscribe(), health.component("scheduler", SILENCE));
         let fires = Loop::new("scheduler", scheduler::PERIOD)

@@ -12,18 +12,19 @@ use std::{
 use agis_base::{Reason, StoreError, UserId};
 use agis_scheduler::{
     FiringId, RunState,
-    chain::{self, EndedBy, Gate, LOOK, Next, Progress, SERVER_STOPPED, StepRun, StepState},
+    chain::{self, LOOK, Next, Progress, SERVER_STOPPED, StepRun, StepState},
     firing::SCHEDULER_UNAVAILABLE,
     service::why,
     store::{CalledOff, Chain, ChainStore, End, Mark},
-    work::{Deed, Overlap},
+    work::Deed,
 };
 use tokio::{sync::Mutex, task::JoinSet, time::timeout};
 
-pub use self::acts::Acts;
+pub use self::{acts::Acts, gate::Gate};
 use crate::{places::Places, scheduler::count};
 
 mod acts;
+mod gate;
 
 /// Longest pause between two rounds: the safety net under lost notifications.
 pub const PERIOD: Duration = Duration::from_secs(5);
@@ -40,15 +41,12 @@ const OF_ONE_OWNER: usize = 4;
 const LEASE: Duration = Duration::from_secs(12);
 /// Pause before another look after a failure of the store.
 const RETRY: Duration = Duration::from_secs(5);
-/// Pause before another look at a run whose server, or whose earlier run, has just changed.
-const SOON: Duration = Duration::from_millis(200);
 /// Pause before another look at a run whose owner has no place left.
 const LATER: Duration = Duration::from_millis(500);
-/// Pause between two looks at a run that waits for the players of its server to leave.
-const DEFERRED: Duration = Duration::from_secs(15);
 
 /// Carries out runs with steps, round by round.
 pub struct Chains {
+    gate: Gate,
     runner: Arc<Runner>,
     going: Mutex<Going>,
 }
@@ -84,7 +82,8 @@ impl Chains {
     /// Creates the loop over these runs, and the servers that they act on.
     pub fn new(store: Arc<dyn ChainStore>, acts: Arc<dyn Acts>) -> Self {
         let going = Going { tasks: JoinSet::new(), owners: Places::new(OF_ONE_OWNER) };
-        Self { runner: Arc::new(Runner { store, acts }), going: Mutex::new(going) }
+        let gate = Gate::new(store.clone(), acts.clone());
+        Self { gate, runner: Arc::new(Runner { store, acts }), going: Mutex::new(going) }
     }
 
     /// Begins to carry on every run that is to be looked at, and those that are to be by the end of this look, for a while.
@@ -108,8 +107,10 @@ impl Chains {
             if taken.is_empty() {
                 return Ok(self.runner.store.until_next_look().await?.map(|wait| wait.max(PAUSE)));
             }
-            let (took, mut later) = (taken.len(), vec![]);
-            for chain in taken {
+            let (begun, at_gate): (Vec<_>, Vec<_>) = taken.into_iter().partition(|chain| !chain.steps.is_empty());
+            self.gate.decide(&at_gate).await;
+            let (took, mut later) = (begun.len(), vec![]);
+            for chain in begun {
                 match going.owners.take(&chain.owner) {
                     None => later.push(chain.id),
                     Some(place) => {
@@ -124,7 +125,7 @@ impl Chains {
             if !later.is_empty() {
                 self.runner.store.look_again(&later, LATER).await?;
             }
-            if later.len() == took {
+            if at_gate.is_empty() && later.len() == took {
                 break;
             }
         }
@@ -143,65 +144,17 @@ impl Runner {
         let id = chain.id;
         let done = if chain.ended_by.is_none() && chain::is_missed(&chain) {
             self.conclude(&chain, RunState::Missed, Some(SCHEDULER_UNAVAILABLE.to_owned())).await
-        } else if chain.steps.is_empty() {
-            self.ask_gate(chain).await
         } else {
             self.step(chain).await
         };
         match done {
             Ok(()) => {}
-            Err(StoreError::Refused(why)) => {
-                tracing::error!(schedule_id = id.schedule.0, why, "step of a run was refused by the database");
-                self.end(id, RunState::Failed, Some("what it did cannot be stored".to_owned())).await.unwrap_or_else(
-                    |error| {
-                        tracing::warn!(%error, schedule_id = id.schedule.0, "run could not be ended");
-                    },
-                );
-            }
+            Err(StoreError::Refused(why)) => gate::refused(&*self.store, id, &why).await,
             Err(error) => {
                 tracing::warn!(%error, schedule_id = id.schedule.0, "run waits for its next step");
                 // If this fails too, its lease ends.
                 let _ = self.store.look_again(&[id], RETRY).await;
             }
-        }
-    }
-
-    /// Begins a run, puts it off, or skips it.
-    async fn ask_gate(&self, chain: Chain) -> Result<(), StoreError> {
-        let skip = |why: &str| self.end(chain.id, RunState::Skipped, Some(why.to_owned()));
-        if let Some(cause) = chain.ended_by {
-            return skip(cause.reason()).await;
-        }
-        match (chain.work.overlap, chain.earlier.as_slice()) {
-            (_, []) => {}
-            (Overlap::QueueOne, [_]) => return self.store.look_again(&[chain.id], LOOK).await,
-            (Overlap::Skip | Overlap::QueueOne, _) => return skip(chain::OVERLAP).await,
-            (Overlap::Replace, earlier) => {
-                for run in earlier {
-                    self.store.interrupt(*run, EndedBy::Replaced).await?;
-                }
-                return self.store.look_again(&[chain.id], SOON).await;
-            }
-        }
-        if let Some(why) = self.acts.refusal(&chain).await? {
-            return skip(why).await;
-        }
-        match chain::gate(chain.work.when(), chain.facts, chain.since, chain.now) {
-            Gate::Shut(why) => skip(why).await,
-            Gate::Later => self.store.look_again(&[chain.id], DEFERRED).await,
-            Gate::Open => self.begin(chain).await,
-        }
-    }
-
-    /// Begins a run with its first step.
-    async fn begin(&self, mut chain: Chain) -> Result<(), StoreError> {
-        chain.steps = chain.work.planned().into_iter().map(StepRun::planned).collect();
-        let announced = chain.steps[0].step.announces.then(|| chain::ahead(&chain.steps, chain.now)).flatten();
-        (chain.steps[0].state, chain.steps[0].started_at) = (StepState::Running, Some(chain.now));
-        if self.store.begin_chain(&chain, &chain.steps, announced).await? {
-            self.step(chain).await
-        } else {
-            self.store.look_again(&[chain.id], SOON).await
         }
     }
 

@@ -30,6 +30,7 @@ pub mod hosts;
 pub mod housekeeping;
 pub mod idle;
 pub mod many;
+mod parts;
 mod places;
 pub mod prober;
 pub mod scheduler;
@@ -40,7 +41,7 @@ pub mod worker;
 
 pub use batches::Batches;
 pub use biller::Biller;
-pub use chains::{Acts, Chains};
+pub use chains::{Acts, Chains, Gate};
 pub use consoles::Consoles;
 pub use games::Games;
 pub use gates::Gates;

@@ -1,9 +1,6 @@
 //! Due schedules become firings, firings become operations.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use agis_base::StoreError;
 use agis_scheduler::{
@@ -15,6 +12,8 @@ use agis_servers::{
     operation::{Identity, Refusal},
 };
 
+use crate::{chains::Gate, parts::Parts};
+
 /// How many schedules are claimed in one transaction.
 const BATCH: u32 = 500;
 /// Longest pause between two rounds: the safety net under lost notifications.
@@ -25,12 +24,14 @@ pub const RETRY: Duration = Duration::from_secs(1);
 const ORPHANED: Duration = Duration::from_secs(5);
 /// A firing without an operation for so long is over; an operation would have expired as well.
 const EXPIRED: Duration = Duration::from_secs(3600);
-/// How long is spent on finding out which firing of a batch cannot be accepted.
-const PATIENCE: Duration = Duration::from_secs(12);
+/// How many firings of a swarm a lane claims before it submits them: what is due is claimed first, as nothing is late or
+/// missed from then on.
+const WAVE: usize = 10 * BATCH as usize;
 
 /// Fires schedules, round by round.
 pub struct Scheduler {
     firings: Arc<dyn FiringStore>,
+    gate: Gate,
     servers: Servers,
 }
 
@@ -43,10 +44,10 @@ pub struct Round {
 }
 
 impl Scheduler {
-    /// Creates the scheduler over these firings, and the servers that they act on.
-    pub fn new(firings: Arc<dyn FiringStore>, servers: Servers) -> Self {
+    /// Creates the scheduler over these firings, the gate of those with steps, and the servers that the others act on.
+    pub fn new(firings: Arc<dyn FiringStore>, gate: Gate, servers: Servers) -> Self {
         count_from_zero();
-        Self { firings, servers }
+        Self { firings, gate, servers }
     }
 
     /// Fires what is due and picks up what other processes have left.
@@ -56,30 +57,29 @@ impl Scheduler {
     pub async fn round(&self) -> Result<Round, StoreError> {
         let mut lag = Duration::ZERO;
         let mut until_next = self.firings.until_next().await?;
-        let mut firings = vec![];
         while until_next.is_some_and(|wait| wait.is_zero()) {
-            // While one batch is claimed the one before becomes operations: a swarm uses two connections.
-            let (claimed, ()) = tokio::join!(self.firings.claim_due(BATCH), self.submit_apart(&firings));
-            let claimed = claimed?;
-            tell(&claimed);
-            lag = claimed.firings.iter().map(|(_, lateness)| *lateness).fold(lag, Duration::max);
-            firings = claimed.firings.into_iter().map(|(firing, _)| firing).collect();
-            if claimed.schedules == 0 {
+            let first = self.claim().await?;
+            if first.schedules == 0 {
                 // Due, but held by another process, which fires it.
                 return Ok(Round { until_next: Some(RETRY), lag });
             }
+            lag = lag.max(if first.is_full() {
+                // A swarm uses two connections.
+                let (one, other) = tokio::join!(self.lane(first), self.lane(Batch::default()));
+                one?.max(other?)
+            } else {
+                self.submit_apart(&first.firings).await;
+                first.lag
+            });
             // If this fails, so would the submission: the last batch is found again as orphans.
             until_next = self.firings.until_next().await?;
         }
-        self.submit_apart(&firings).await;
-        let replanned = self.firings.plan_again(BATCH).await?;
-        tell(&replanned);
+        let replanned = Batch::of(self.firings.plan_again(BATCH).await?);
         if replanned.schedules > 0 {
             tracing::debug!(schedules = replanned.schedules, "schedules were planned again by newer time zone data");
             until_next = Some(Duration::ZERO);
         }
-        let firings: Vec<_> = replanned.firings.into_iter().map(|(firing, _)| firing).collect();
-        self.submit_apart(&firings).await;
+        self.submit_apart(&replanned.firings).await;
         for (kind, state) in self.firings.expire_unassigned(EXPIRED).await? {
             count(kind, state, 1);
         }
@@ -88,26 +88,46 @@ impl Scheduler {
         Ok(Round { until_next, lag })
     }
 
-    /// Submits firings together, and, where that fails, in ever smaller parts: one that cannot be accepted now (somebody
-    /// holds its server's row) must not hold up the others. What is left is an orphan, and is tried again.
+    async fn claim(&self) -> Result<Batch, StoreError> {
+        Ok(Batch::of(self.firings.claim_due(BATCH).await?))
+    }
+
+    /// Claims batches behind this one until nothing is due, or a wave has come together, and submits them. Returns the
+    /// longest lateness.
+    async fn lane(&self, first: Batch) -> Result<Duration, StoreError> {
+        let mut batches = vec![first];
+        while batches.len() * (BATCH as usize) < WAVE {
+            let batch = self.claim().await?;
+            let is_last = !batch.is_full();
+            batches.push(batch);
+            if is_last {
+                break;
+            }
+        }
+        for batch in &batches {
+            self.submit_apart(&batch.firings).await;
+        }
+        Ok(batches.iter().map(|batch| batch.lag).max().unwrap_or_default())
+    }
+
+    /// Submits firings together, and, where that fails, in parts: somebody may hold the row of one's server. What is left is
+    /// an orphan, and is tried again.
     async fn submit_apart(&self, firings: &[Firing]) {
-        let until = Instant::now() + PATIENCE;
-        let mut parts = vec![firings];
-        while let Some(part) = parts.pop() {
+        let with_steps: Vec<_> =
+            firings.iter().filter(|firing| firing.kind == Kind::Steps).map(|firing| firing.id).collect();
+        if !with_steps.is_empty() {
+            self.gate.open(&with_steps).await;
+        }
+        let mut parts = Parts::of(firings);
+        while let Some(part) = parts.next() {
             let Err(error) = self.submit(part).await else { continue };
-            if let ([firing], StoreError::Refused(why)) = (part, &error) {
-                self.give_up(firing, why).await;
-                continue;
-            }
-            if part.len() <= 1 || Instant::now() > until {
-                tracing::warn!(%error, firings = part.len(), "firings wait for their operations");
-                if Instant::now() > until {
-                    return;
+            match (part, error) {
+                ([firing], StoreError::Refused(why)) => self.give_up(firing, &why).await,
+                (_, error) if !parts.split(part) => {
+                    tracing::warn!(%error, firings = part.len(), "firings wait for their operations");
                 }
-                continue;
+                _ => {}
             }
-            let (left, right) = part.split_at(part.len() / 2);
-            parts.extend([right, left]);
         }
     }
 
@@ -124,12 +144,12 @@ impl Scheduler {
 
     /// Turns firings into operations. A second try finds the first one's.
     async fn submit(&self, firings: &[Firing]) -> Result<(), StoreError> {
-        if firings.is_empty() {
-            return Ok(());
-        }
-        // The loop of chains carries out the others.
+        // The gate, or the loop of runs on many servers, has the others.
         let (firings, requests): (Vec<_>, Vec<_>) =
             firings.iter().filter_map(|firing| Some((firing, request(firing)?))).unzip();
+        if requests.is_empty() {
+            return Ok(());
+        }
         let answers = self.servers.request_all(&requests).await?;
         let ended = |(firing, answer): (&&Firing, Result<_, _>)| Some((firing.id, skipped(answer.err()?)));
         let refused: Vec<_> = firings.iter().zip(answers).filter_map(ended).collect();
@@ -142,7 +162,29 @@ impl Scheduler {
     }
 }
 
-/// Counts and logs what was claimed.
+/// Firings that were claimed in one transaction.
+#[derive(Default)]
+struct Batch {
+    schedules: usize,
+    firings: Vec<Firing>,
+    lag: Duration,
+}
+
+impl Batch {
+    /// Counts and logs what was claimed.
+    fn of(claimed: Claimed) -> Self {
+        tell(&claimed);
+        let lag = claimed.firings.iter().map(|(_, lateness)| *lateness).max().unwrap_or_default();
+        let firings = claimed.firings.into_iter().map(|(firing, _)| firing).collect();
+        Self { schedules: claimed.schedules, firings, lag }
+    }
+
+    /// Returns whether more may be due.
+    fn is_full(&self) -> bool {
+        self.schedules >= BATCH as usize
+    }
+}
+
 fn tell(claimed: &Claimed) {
     let missed = claimed.ended.iter().filter(|(_, state, _)| *state == RunState::Missed);
     let missed: i64 = missed.map(|(.., slots)| slots).sum();

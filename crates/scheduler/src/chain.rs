@@ -15,6 +15,12 @@ use crate::{
 /// Time between two looks at a state that a step, or a run, waits for.
 pub const LOOK: Duration = Duration::from_secs(5);
 
+/// Time between two looks at a run whose server, or whose earlier run, has just changed.
+pub const SOON: Duration = Duration::from_millis(200);
+
+/// Time for which a run that was claimed is left to the process that claimed it.
+pub const CLAIMED: Duration = Duration::from_secs(10);
+
 /// Time for which a step waits until a process serves the host of its game.
 pub const AWAY: Duration = Duration::from_secs(600);
 

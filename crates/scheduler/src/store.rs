@@ -236,11 +236,14 @@ pub trait ChainStore: Send + Sync {
     /// operation of their step has ended. Nobody else takes them for `lease`, but those of the second kind for [`crate::chain::LOOK`] less.
     async fn take_chains(&self, limit: u32, lease: Duration) -> Result<Vec<Chain>, StoreError>;
 
-    /// Begins a run, with the rows of these steps, of which the first may run already; that begins by the database's clock.
-    /// `announced` is as in [`Mark`]. `false` if the run has begun or ended already, or if another one of its schedule has begun,
-    /// or something was asked of its server, since it was taken.
-    async fn begin_chain(&self, chain: &Chain, steps: &[StepRun], announced: Option<Ahead>)
-    -> Result<bool, StoreError>;
+    /// Returns those of these runs that have not ended.
+    async fn chains(&self, ids: &[FiringId]) -> Result<Vec<Chain>, StoreError>;
+
+    /// Carries out what the gate decided about these runs, none of which has begun. A run that was to begin is looked at again
+    /// after [`crate::chain::SOON`] if it has begun or ended already, if another one of its schedule has begun, or something was
+    /// asked of its server, since it was read, or if somebody holds a row of it: nobody is waited for. Returns the ends of those
+    /// that ended.
+    async fn pass_gate(&self, decided: &[(&Chain, Entry)]) -> Result<Vec<(Kind, RunState)>, StoreError>;
 
     /// Changes a step. It begins or ends by the database's clock. `false` if it is not as it was, or its run has ended.
     async fn mark_step(&self, id: FiringId, mark: &Mark<'_>) -> Result<bool, StoreError>;
@@ -280,6 +283,28 @@ pub trait ManyStore: Send + Sync {
 
     /// Ends a run that cannot go on, and its runs on the servers. `None` if it had ended before.
     async fn give_up_many(&self, id: FiringId, end: &End) -> Result<Option<(Kind, RunState)>, StoreError>;
+}
+
+/// Fate of a run at the gate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Entry {
+    /// The run begins.
+    Begins(Beginning),
+    /// The run ends without having begun.
+    Ends(End),
+    /// The gate is asked again after this time.
+    Waits(Duration),
+}
+
+/// Beginning of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Beginning {
+    /// Steps of the run. The first may run already; that begins by the database's clock.
+    pub steps: Vec<StepRun>,
+    /// Action that the server's channel in Discord hears of, if it has one.
+    pub announced: Option<Ahead>,
+    /// Time until the first step is looked at.
+    pub look: Duration,
 }
 
 /// Change of a step.

@@ -311,6 +311,24 @@ impl Servers {
         Ok(server)
     }
 
+    /// Returns each of these servers, in their order, if this user may do this with it.
+    ///
+    /// # Errors
+    /// Fails if the store does.
+    pub async fn allowed_each(
+        &self,
+        of: &[(UserId, ServerId)],
+        needed: impl Into<Needed> + Send,
+    ) -> Result<Vec<Result<Server, Refusal>>, StoreError> {
+        let needed = needed.into();
+        let checked = |found: Option<(Server, Access)>| {
+            let (server, access) = found.ok_or(Refusal::NotFound)?;
+            access.check(needed)?;
+            Ok(server)
+        };
+        Ok(self.servers.find_each(of).await?.into_iter().map(checked).collect())
+    }
+
     /// Returns the abilities of each of these servers, in their order: those of its host.
     ///
     /// # Errors

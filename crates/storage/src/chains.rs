@@ -1,5 +1,6 @@
 //! Runs with steps: taken to be looked at, begun, moved on and ended.
 
+mod gate;
 mod rows;
 
 use std::time::Duration;
@@ -7,30 +8,27 @@ use std::time::Duration;
 use agis_base::{OperationId, ScheduleId, ServerId, Span, StoreError, Timestamp};
 use agis_scheduler::{
     FiringId, Kind, RunState,
-    chain::{self, Ahead, EndedBy, PutOff, StepRun, StepState},
-    store::{CalledOff, Chain, ChainStore, End, Mark},
+    chain::{self, Ahead, EndedBy, PutOff, StepState},
+    store::{CalledOff, Chain, ChainStore, End, Entry, Mark},
 };
 use async_trait::async_trait;
 use chrono::TimeDelta;
 use diesel::{
     dsl::{exists, max, min, sql},
     prelude::*,
-    sql_types::{Array, BigInt, Bool, Integer, Interval, Jsonb, Text, Timestamptz, Uuid as SqlUuid},
+    sql_types::Bool,
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
-use self::rows::{ChainRow, StepRow, columns, step_rows, taken};
+use self::rows::{ChainRow, StepRow, step_rows, taken};
 pub(crate) use self::rows::{outlook, pending, steps};
 use crate::{
     batches,
-    db::{Db, column},
+    db::Db,
     error::{Fault, understood},
-    json::Json,
     notices,
     notify::{OPERATIONS, ring},
-    schema::{
-        clock_timestamp, interval, now, schedule_run_steps as steps_table, schedule_runs as runs, server_schedules,
-    },
+    schema::{clock_timestamp, now, schedule_run_steps as steps_table, schedule_runs as runs, server_schedules},
     word::{Stored, stored},
 };
 
@@ -51,37 +49,17 @@ impl ChainStore for Db {
     async fn take_chains(&self, limit: u32, lease: Duration) -> Result<Vec<Chain>, StoreError> {
         self.transaction(async |conn| {
             let ids = taken(conn, limit, lease).await?;
-            let mut steps = step_rows(conn, &ids).await?;
-            let rows = ChainRow::of(conn, &ids).await?;
-            // The lease keeps one that only a newer program can read out of the way.
-            understood(rows.into_iter().map(|row| {
-                let steps = steps.remove(&row.id()).unwrap_or_default();
-                let steps = steps.into_iter().map(StepRow::into_step).collect::<Result<_, _>>()?;
-                row.into_chain(steps)
-            }))
+            chains(conn, &ids).await
         })
         .await
     }
 
-    async fn begin_chain(
-        &self,
-        chain: &Chain,
-        steps: &[StepRun],
-        announced: Option<Ahead>,
-    ) -> Result<bool, StoreError> {
-        match announced {
-            None => self.run(async |conn| begin(conn, chain, steps).await).await,
-            Some(ahead) => {
-                self.transaction(async |conn| {
-                    let has_begun = begin(conn, chain, steps).await?;
-                    if has_begun {
-                        notices::announce(conn, chain.id, &ahead, None).await?;
-                    }
-                    Ok(has_begun)
-                })
-                .await
-            }
-        }
+    async fn chains(&self, ids: &[FiringId]) -> Result<Vec<Chain>, StoreError> {
+        self.run(async |conn| chains(conn, ids).await).await
+    }
+
+    async fn pass_gate(&self, decided: &[(&Chain, Entry)]) -> Result<Vec<(Kind, RunState)>, StoreError> {
+        self.transaction(async |conn| gate::pass(conn, decided).await).await
     }
 
     async fn mark_step(&self, id: FiringId, mark: &Mark<'_>) -> Result<bool, StoreError> {
@@ -112,23 +90,8 @@ impl ChainStore for Db {
     }
 
     async fn look_again(&self, ids: &[FiringId], time: Duration) -> Result<(), StoreError> {
-        let (schedules, slots) = columns(ids);
-        self.run(async |conn| {
-            // A run that somebody ends meanwhile keeps its look of now, and one that was ended before loses its
-            // lease. diesel joins no `unnest`.
-            diesel::sql_query(
-                "update schedule_runs r set look_at = now() + $3 from unnest($1, $2) as u(schedule, slot)
-                 where r.schedule_id = u.schedule and r.slot = u.slot and r.state = 'pending' 
-                   and (r.ended_by is null or r.look_at > now() + $3)",
-            )
-            .bind::<Array<Integer>, _>(&schedules)
-            .bind::<Array<Timestamptz>, _>(&slots)
-            .bind::<Interval, _>(interval(time))
-            .execute(conn)
-            .await?;
-            Ok(())
-        })
-        .await
+        let waits: Vec<_> = ids.iter().map(|id| (*id, time)).collect();
+        self.run(async |conn| gate::look_again(conn, &waits).await).await
     }
 
     async fn interrupt(&self, id: FiringId, by: EndedBy) -> Result<bool, StoreError> {
@@ -160,6 +123,17 @@ impl ChainStore for Db {
         })
         .await
     }
+}
+
+/// Returns those of these runs that have not ended. The lease keeps one that only a newer program can read out of the way.
+async fn chains(conn: &mut AsyncPgConnection, ids: &[FiringId]) -> Result<Vec<Chain>, Fault<StoreError>> {
+    let mut steps = step_rows(conn, ids).await?;
+    let rows = ChainRow::of(conn, ids).await?;
+    understood(rows.into_iter().map(|row| {
+        let steps = steps.remove(&row.id()).unwrap_or_default();
+        let steps = steps.into_iter().map(StepRow::into_step).collect::<Result<_, _>>()?;
+        row.into_chain(steps)
+    }))
 }
 
 /// Ends a run that has not ended, and skips its steps that have not.
@@ -384,40 +358,6 @@ pub(crate) type Open =
 /// Selects a run that has not ended.
 pub(crate) fn open(id: FiringId) -> Open {
     runs::table.find((id.schedule.0, id.slot)).filter(pending())
-}
-
-/// Begins a run with its steps, all in one statement: thousands begin at the same minute.
-async fn begin(conn: &mut AsyncPgConnection, chain: &Chain, steps: &[StepRun]) -> Result<bool, Fault<StoreError>> {
-    // A stop by a person waits for the lock of the server, and then ends the run; one that came before has changed the
-    // generation, or the run. diesel has no `with`.
-    let rows = diesel::sql_query(
-        "with server as (
-             select id from game_servers g where id = $1 and generation = $2 and desired <> 'deleted' and not exists
-                 (select from server_holds h where h.server_id = g.id and (h.until is null or h.until > now()))
-             for no key update
-         ), begun as (
-             update schedule_runs r set begun_at = clock_timestamp() from server
-             where r.schedule_id = $3 and r.slot = $4 and r.state = 'pending' and r.begun_at is null and r.ended_by is null
-                 and not exists (select from schedule_runs e
-                     where e.schedule_id = $3 and e.slot <> $4 and e.state = 'pending' and e.begun_at is not null
-                         and e.server_id is not distinct from r.server_id)
-             returning r.schedule_id, r.slot
-         )
-         insert into schedule_run_steps (schedule_id, slot, place, step, operation_id, state, started_at)
-         select b.schedule_id, b.slot, u.place - 1, u.step, u.operation, u.state,
-                case u.state when 'running' then clock_timestamp() end
-         from begun b cross join unnest($5, $6, $7) with ordinality as u(step, operation, state, place)",
-    )
-    .bind::<Integer, _>(chain.server.0)
-    .bind::<BigInt, _>(chain.generation)
-    .bind::<Integer, _>(chain.id.schedule.0)
-    .bind::<Timestamptz, _>(chain.id.slot)
-    .bind::<Array<Jsonb>, _>(column(steps, |run| Json(&run.step)))
-    .bind::<Array<SqlUuid>, _>(column(steps, |run| run.operation.unwrap_or_default().0))
-    .bind::<Array<Text>, _>(column(steps, |run| stored(run.state)))
-    .execute(conn)
-    .await?;
-    Ok(rows > 0)
 }
 
 /// Returns whether this id is that of the act of a step that has ended, or whose run has.

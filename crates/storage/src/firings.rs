@@ -19,13 +19,13 @@ use diesel::{
     prelude::*,
     sql_types::{Array, Bool, Integer, Nullable, Text, Timestamptz},
 };
-use diesel_async::RunQueryDsl;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
 use self::plan::planned;
 use crate::{
-    db::Db,
-    error::understood,
+    db::{Db, column},
+    error::{Fault, understood},
     schedules,
     schema::{clock_timestamp, now, schedule_runs, server_schedules},
     word::{Stored, every, stored, words},
@@ -220,37 +220,7 @@ impl FiringStore for Db {
     }
 
     async fn finish(&self, ends: &[(FiringId, End)]) -> Result<Vec<(Kind, RunState)>, StoreError> {
-        #[derive(QueryableByName)]
-        struct PlannedRow {
-            #[diesel(sql_type = Text)]
-            action: Stored<Kind>,
-            #[diesel(sql_type = Text)]
-            state: Stored<RunState>,
-        }
-        let (schedules, slots) = columns(ends.iter().map(|(id, _)| *id));
-        let states: Vec<_> = ends.iter().map(|(_, end)| stored(end.state)).collect();
-        let reasons: Vec<_> = ends.iter().map(|(_, end)| end.reason.as_deref()).collect();
-        self.run(async |conn| {
-            // diesel joins no `unnest`.
-            let rows: Vec<PlannedRow> = diesel::sql_query(
-                "update schedule_runs r set state = u.state, reason = u.reason, finished_at = now()
-                 from unnest($1, $2, $3, $4) as u(schedule, slot, state, reason)
-                 where r.schedule_id = u.schedule and r.slot = u.slot and r.state = 'pending'
-                 returning r.action, r.state",
-            )
-            .bind::<Array<Integer>, _>(schedules)
-            .bind::<Array<Timestamptz>, _>(slots)
-            .bind::<Array<Text>, _>(states)
-            .bind::<Array<Nullable<Text>>, _>(reasons)
-            .get_results(conn)
-            .await?;
-            understood(
-                rows.into_iter().map(|row| {
-                    Ok((row.action.known("schedule_runs.action")?, row.state.known("schedule_runs.state")?))
-                }),
-            )
-        })
-        .await
+        self.run(async |conn| finish(conn, ends).await).await
     }
 
     async fn not_understood(&self) -> Result<Vec<(String, i64)>, StoreError> {
@@ -272,6 +242,40 @@ impl FiringStore for Db {
     }
 }
 
+/// Ends runs that have not ended, and have no steps. Returns their ends.
+pub(crate) async fn finish(
+    conn: &mut AsyncPgConnection,
+    ends: &[(FiringId, End)],
+) -> Result<Vec<(Kind, RunState)>, Fault<StoreError>> {
+    #[derive(QueryableByName)]
+    struct Ended {
+        #[diesel(sql_type = Text)]
+        action: Stored<Kind>,
+        #[diesel(sql_type = Text)]
+        state: Stored<RunState>,
+    }
+    if ends.is_empty() {
+        return Ok(vec![]);
+    }
+    // diesel joins no `unnest`.
+    let rows: Vec<Ended> = diesel::sql_query(
+        "update schedule_runs r set state = u.state, reason = u.reason, look_at = null, finished_at = now()
+         from unnest($1, $2, $3, $4) as u(schedule, slot, state, reason)
+         where r.schedule_id = u.schedule and r.slot = u.slot and r.state = 'pending' and r.begun_at is null
+         returning r.action, r.state",
+    )
+    .bind::<Array<Integer>, _>(column(ends, |(id, _)| id.schedule.0))
+    .bind::<Array<Timestamptz>, _>(column(ends, |(id, _)| id.slot))
+    .bind::<Array<Text>, _>(column(ends, |(_, end)| stored(end.state)))
+    .bind::<Array<Nullable<Text>>, _>(column(ends, |(_, end)| end.reason.as_deref()))
+    .get_results(conn)
+    .await?;
+    understood(
+        rows.into_iter()
+            .map(|row| Ok((row.action.known("schedule_runs.action")?, row.state.known("schedule_runs.state")?))),
+    )
+}
+
 /// A literal, so that a prepared plan can use the partial index.
 fn pending() -> SqlLiteral<Bool> {
     sql("schedule_runs.state = 'pending'")
@@ -281,8 +285,4 @@ fn pending() -> SqlLiteral<Bool> {
 /// and there is one when its server has been asked.
 fn not_submitted() -> SqlLiteral<Bool> {
     sql("not exists (select from operations o where o.id = schedule_runs.operation_id)")
-}
-
-fn columns(ids: impl Iterator<Item = FiringId>) -> (Vec<i32>, Vec<Timestamp>) {
-    ids.map(|id| (id.schedule.0, id.slot)).unzip()
 }

@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use agis_base::{
     Once, Reach, ServerId, StoreError, Timestamp, UserId,
@@ -195,6 +195,29 @@ impl ServerStore for Db {
                 let access = Access::of(&server, user, shared);
                 (server, access)
             }))
+        })
+        .await
+    }
+
+    async fn find_each(&self, of: &[(UserId, ServerId)]) -> Result<Vec<Option<(Server, Access)>>, StoreError> {
+        self.read(async |mut conn| {
+            let ids: BTreeSet<_> = of.iter().map(|(_, server)| server.0).collect();
+            let rows: Vec<ServerRow> = game_servers::table
+                .filter(game_servers::id.eq_any(ids).and(game_servers::deleted_at.is_null()))
+                .select(ServerRow::as_select())
+                .load(&mut conn)
+                .await?;
+            let servers = rows.into_iter().map(|row| row.into_server().map(|server| (server.id, server)));
+            let servers = servers.collect::<Result<HashMap<_, _>, Fault<StoreError>>>()?;
+            let is_anothers = |(user, id): &&(UserId, ServerId)| servers.get(id).is_some_and(|it| it.owner != *user);
+            let (others, people) =
+                of.iter().filter(is_anothers).map(|(user, server)| (server.0, user.as_str())).unzip();
+            let granted = shares::granted(&mut conn, others, people).await?;
+            let found = of.iter().map(|(user, id)| {
+                let server = servers.get(id)?;
+                Some((server.clone(), access(server, user, &granted)))
+            });
+            Ok(found.collect())
         })
         .await
     }

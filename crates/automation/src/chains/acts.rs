@@ -10,7 +10,7 @@ use agis_scheduler::{
     work::{Deed, ServerIs, called_off},
 };
 use agis_servers::{
-    Operation, Origin, Permission, Request, Servers, ServersError, State,
+    Operation, Origin, Permission, Request, Server, Servers, ServersError, State,
     console::{Command, CommandError, CommandOutcome, ConsoleError, WantsAnswer},
     hold,
     operation::{Identity, Refusal},
@@ -28,8 +28,8 @@ const SENDS: Duration = Duration::from_secs(20);
 /// Servers, as runs with steps act on them.
 #[async_trait]
 pub trait Acts: Send + Sync {
-    /// Returns the reason why the run may not begin for its owner; `None` if it may.
-    async fn refusal(&self, chain: &Chain) -> Result<Option<&'static str>, StoreError>;
+    /// Returns the reason why each of these runs may not begin for its owner, in their order; `None` if it may.
+    async fn refusals(&self, chains: &[Chain]) -> Result<Vec<Option<&'static str>>, StoreError>;
 
     /// Asks for the operation of a step that has begun, or returns how it goes. It is asked for once.
     async fn power(&self, chain: &Chain, step: &StepRun, action: Action) -> Result<Progress, StoreError>;
@@ -43,13 +43,15 @@ pub trait Acts: Send + Sync {
 
 #[async_trait]
 impl Acts for Servers {
-    async fn refusal(&self, chain: &Chain) -> Result<Option<&'static str>, StoreError> {
-        match self.allowed(&chain.owner, chain.server, Permission::Schedule).await {
-            Ok(server) if hold::check(&server, Origin::Schedule, chain.now).is_err() => Ok(Some("held")),
-            Ok(_) => Ok(None),
-            Err(ServersError::Store(error)) => Err(error),
-            Err(_) => Ok(Some("not_allowed")),
-        }
+    async fn refusals(&self, chains: &[Chain]) -> Result<Vec<Option<&'static str>>, StoreError> {
+        let of: Vec<_> = chains.iter().map(|chain| (chain.owner.clone(), chain.server)).collect();
+        let allowed = self.allowed_each(&of, Permission::Schedule).await?;
+        let refusal = |(chain, server): (&Chain, Result<Server, Refusal>)| match server {
+            Ok(server) if hold::check(&server, Origin::Schedule, chain.now).is_err() => Some("held"),
+            Ok(_) => None,
+            Err(_) => Some("not_allowed"),
+        };
+        Ok(chains.iter().zip(allowed).map(refusal).collect())
     }
 
     async fn power(&self, chain: &Chain, step: &StepRun, action: Action) -> Result<Progress, StoreError> {

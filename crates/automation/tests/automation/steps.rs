@@ -140,3 +140,28 @@ async fn server_that_comes_back_is_not_stopped() {
     pass(scene, &chains, 1).await;
     assert_eq!(state(scene, run).await, StepState::Succeeded);
 }
+
+/// Runs begin together, and nobody is waited for.
+#[tokio::test]
+async fn busy_server_holds_up_no_other() {
+    let scene = &Scene::start().await;
+    let busy = fired(scene, OWNER, "wait 10m").await;
+    let others = [fired(scene, OWNER, "wait 10m").await, fired(scene, OWNER, "wait 10m").await];
+    let chains = chains(scene, vec![]);
+    let held = format!(
+        "begin; select id from game_servers where id = (select server_id from server_schedules where id = {}) for update",
+        busy.schedule
+    );
+    scene.sql.batch_execute(&held).await.expect("a lock");
+    chains.round().await.expect("a round");
+    for id in others {
+        assert_eq!(state(scene, id).await, StepState::Running);
+    }
+    assert!(seen(scene, busy).await.steps.is_empty(), "somebody holds its server");
+    scene.sql.batch_execute("rollback").await.expect("the end");
+    wait::until(SOON, "the last run to begin", async || {
+        chains.round().await.expect("a round");
+        (!seen(scene, busy).await.steps.is_empty()).then_some(())
+    })
+    .await;
+}

@@ -41,6 +41,9 @@ pub trait ServerStore: Send + Sync {
     /// Returns a server that is not deleted, whoever may see it, with the user's relation to it.
     async fn find(&self, user: &UserId, id: ServerId) -> Result<Option<(Server, Access)>, StoreError>;
 
+    /// Returns each of these servers with the relation of this user to it, in their order; `None` for one that is deleted.
+    async fn find_each(&self, of: &[(UserId, ServerId)]) -> Result<Vec<Option<(Server, Access)>>, StoreError>;
+
     /// Returns the user's own servers within reach, then those that are shared with the user, each by id, with the relation
     /// to each.
     async fn list(

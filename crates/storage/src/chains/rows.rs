@@ -122,7 +122,7 @@ impl ChainRow {
                           order by e.slot) as earlier,
                     g.desired, g.status, g.restart_at is not null as comes_back, g.generation, p.online as players, r.claimed_at, clock_timestamp() as now
              from unnest($1, $2) as u(schedule, slot)
-             join schedule_runs r on r.schedule_id = u.schedule and r.slot = u.slot
+             join schedule_runs r on r.schedule_id = u.schedule and r.slot = u.slot and r.state = 'pending'
              join server_schedules s on s.id = r.schedule_id
              join game_servers g on g.id = coalesce(r.server_id, s.server_id)
              left join server_players p on p.server_id = g.id and p.measured_at > now() - $3 and g.status = 'running'

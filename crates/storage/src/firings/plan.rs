@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use agis_base::{OperationId, ScheduleId, StoreError, Timestamp};
 use agis_scheduler::{
-    FiringId, RunState, Schedule, Slot, Trigger,
+    FiringId, Kind, RunState, Schedule, Slot, Trigger,
+    chain::CLAIMED,
     firing::{self, Plan, PlannedRun, Standing},
     zone,
 };
@@ -12,7 +13,7 @@ use diesel::{
     dsl::sql,
     expression::SqlLiteral,
     prelude::*,
-    sql_types::{Array, BigInt, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid},
+    sql_types::{Array, BigInt, Integer, Interval, Nullable, Text, Timestamptz, Uuid as SqlUuid},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
@@ -21,7 +22,7 @@ use crate::{
     db::column,
     error::Fault,
     notify::{OPERATIONS, ring},
-    schema::{schedule_runs, server_schedules},
+    schema::{interval, schedule_runs, server_schedules},
     word::stored,
 };
 
@@ -82,7 +83,7 @@ pub(crate) async fn write<R: From<StoreError>>(
         "insert into schedule_runs
              (schedule_id, slot, action, local_slots, state, reason, slots, finished_at, operation_id, look_at)
          select schedule, slot, action, local_slots::timestamp[], state, reason, slots, finished_at, operation,
-                case when action in ('steps', 'servers') and state = 'pending' then now() end
+                case when state = 'pending' then case action when 'servers' then now() when 'steps' then now() + $10 end end
          from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9)
              as u(schedule, slot, action, local_slots, state, reason, slots, finished_at, operation)
          on conflict do nothing
@@ -97,11 +98,13 @@ pub(crate) async fn write<R: From<StoreError>>(
     .bind::<Array<BigInt>, _>(column(runs, |(_, run, _)| run.slots))
     .bind::<Array<Nullable<Timestamptz>>, _>(column(runs, |(_, run, at)| ended(run).then_some(*at)))
     .bind::<Array<Nullable<SqlUuid>>, _>(column(runs, |(_, run, _)| (!ended(run)).then(|| OperationId::new().0)))
+    // The process that claims a run with steps begins it; another one does if that dies.
+    .bind::<Interval, _>(interval(CLAIMED))
     .get_results(conn)
     .await?;
-    let has_steps =
-        |(schedule, run, _): &(&Schedule, &PlannedRun, Timestamp)| !ended(run) && schedule.kind().action().is_none();
-    if runs.iter().any(has_steps) {
+    let is_of_many =
+        |(schedule, run, _): &(&Schedule, &PlannedRun, Timestamp)| !ended(run) && schedule.kind() == Kind::Servers;
+    if runs.iter().any(is_of_many) {
         ring(conn, OPERATIONS).await?;
     }
     let id = |key: &Key| FiringId { schedule: ScheduleId(key.schedule_id), slot: key.slot };

@@ -13,8 +13,8 @@ use agis_automation::Acts;
 use agis_base::StoreError;
 use agis_scheduler::{
     Action, FiringId, Kind, RunState,
-    chain::{Ahead, EndedBy, Progress, StepRun},
-    store::{CalledOff, Chain, ChainStore, End, Mark},
+    chain::{EndedBy, Progress, StepRun},
+    store::{CalledOff, Chain, ChainStore, End, Entry, Mark},
 };
 use async_trait::async_trait;
 use tokio::sync::Notify;
@@ -108,13 +108,12 @@ impl<T: ChainStore> ChainStore for Faulty<T> {
         self.faults.call(self.inner.take_chains(limit, lease)).await
     }
 
-    async fn begin_chain(
-        &self,
-        chain: &Chain,
-        steps: &[StepRun],
-        announced: Option<Ahead>,
-    ) -> Result<bool, StoreError> {
-        self.faults.call(self.inner.begin_chain(chain, steps, announced)).await
+    async fn chains(&self, ids: &[FiringId]) -> Result<Vec<Chain>, StoreError> {
+        self.faults.call(self.inner.chains(ids)).await
+    }
+
+    async fn pass_gate(&self, decided: &[(&Chain, Entry)]) -> Result<Vec<(Kind, RunState)>, StoreError> {
+        self.faults.call(self.inner.pass_gate(decided)).await
     }
 
     async fn mark_step(&self, id: FiringId, mark: &Mark<'_>) -> Result<bool, StoreError> {
@@ -141,8 +140,8 @@ impl<T: ChainStore> ChainStore for Faulty<T> {
 
 #[async_trait]
 impl<T: Acts> Acts for Faulty<T> {
-    async fn refusal(&self, chain: &Chain) -> Result<Option<&'static str>, StoreError> {
-        self.faults.call(self.inner.refusal(chain)).await
+    async fn refusals(&self, chains: &[Chain]) -> Result<Vec<Option<&'static str>>, StoreError> {
+        self.faults.call(self.inner.refusals(chains)).await
     }
 
     async fn power(&self, chain: &Chain, step: &StepRun, action: Action) -> Result<Progress, StoreError> {

@@ -10,8 +10,8 @@ use agis_automation::{Acts, Chains};
 use agis_base::{OperationId, ScheduleId, ServerId, StoreError, Timestamp, UserId};
 use agis_scheduler::{
     Action, FiringId, Kind, RunState, Work,
-    chain::{Ahead, EndedBy, Facts, LOOK, Progress, StepRun, StepState},
-    store::{CalledOff, Chain, ChainStore, End, Mark},
+    chain::{EndedBy, Facts, LOOK, Progress, SOON, StepRun, StepState},
+    store::{Beginning, CalledOff, Chain, ChainStore, End, Entry, Mark},
     work::{Deed, ServerIs},
 };
 use async_trait::async_trait;
@@ -121,6 +121,39 @@ impl World {
         }
     }
 
+    fn begin(&mut self, chain: &Chain, beginning: &Beginning) -> bool {
+        let goes_on = |row: &Row| row.is_open() && row.seen.has_begun && row.seen.slot != chain.id.slot;
+        let may = self.generation == chain.generation && !self.is_held && !self.runs.iter().any(goes_on);
+        let now = self.now;
+        let Some(row) = self.run(chain.id).filter(|row| may && row.goes_on() && !row.seen.has_begun) else {
+            return false;
+        };
+        (row.seen.has_begun, row.look_at) = (true, Some(now + beginning.look));
+        row.seen.steps.clone_from(&beginning.steps);
+        for step in row.seen.steps.iter_mut().filter(|step| step.state == StepState::Running) {
+            step.started_at = Some(now);
+        }
+        true
+    }
+
+    fn look_again(&mut self, id: FiringId, after: Duration) {
+        let at = self.now + after;
+        if let Some(row) = self.run(id).filter(|row| row.goes_on()) {
+            row.look_at = Some(at);
+        }
+    }
+
+    fn end(&mut self, id: FiringId, end: &End) -> Option<(Kind, RunState)> {
+        let now = self.now;
+        let row = self.run(id).filter(|row| row.is_open())?;
+        (row.seen.state, row.seen.reason, row.look_at) = (end.state, end.reason.clone(), None);
+        let open = |step: &&mut StepRun| matches!(step.state, StepState::Waiting | StepState::Running);
+        for step in row.seen.steps.iter_mut().filter(open) {
+            (step.state, step.ended_at) = (StepState::Skipped, Some(now));
+        }
+        Some((Kind::Steps, end.state))
+    }
+
     /// Returns the run in which a step acts that goes on.
     fn acting(&mut self, chain: &Chain, step: &StepRun) -> Option<&mut Row> {
         let row = self.run(chain.id).filter(|row| row.goes_on())?;
@@ -152,19 +185,27 @@ impl ChainStore for Memory {
         Ok(chains)
     }
 
-    async fn begin_chain(&self, chain: &Chain, steps: &[StepRun], _: Option<Ahead>) -> Result<bool, StoreError> {
-        let mut world = self.world();
-        let goes_on = |row: &Row| row.is_open() && row.seen.has_begun && row.seen.slot != chain.id.slot;
-        let may = world.generation == chain.generation && !world.is_held && !world.runs.iter().any(goes_on);
-        let now = world.now;
-        let Some(row) = world.run(chain.id).filter(|row| may && row.goes_on() && !row.seen.has_begun) else {
-            return Ok(false);
-        };
-        (row.seen.has_begun, row.seen.steps) = (true, steps.to_vec());
-        for step in row.seen.steps.iter_mut().filter(|step| step.state == StepState::Running) {
-            step.started_at = Some(now);
+    async fn chains(&self, ids: &[FiringId]) -> Result<Vec<Chain>, StoreError> {
+        let world = self.world();
+        let asked = |row: &&Row| row.is_open() && ids.iter().any(|id| id.slot == row.seen.slot);
+        Ok(world.runs.iter().filter(asked).map(|row| world.chain(row)).collect())
+    }
+
+    async fn pass_gate(&self, decided: &[(&Chain, Entry)]) -> Result<Vec<(Kind, RunState)>, StoreError> {
+        let (mut world, mut ended) = (self.world(), vec![]);
+        for (chain, entry) in decided {
+            let id = chain.id;
+            match entry {
+                Entry::Begins(beginning) if world.begin(chain, beginning) => {}
+                Entry::Begins(_) => world.look_again(id, SOON),
+                Entry::Waits(time) => world.look_again(id, *time),
+                Entry::Ends(end) => {
+                    let waits = world.run(id).is_some_and(|row| !row.seen.has_begun);
+                    ended.extend(if waits { world.end(id, end) } else { None });
+                }
+            }
         }
-        Ok(true)
+        Ok(ended)
     }
 
     async fn mark_step(&self, id: FiringId, mark: &Mark<'_>) -> Result<bool, StoreError> {
@@ -185,12 +226,7 @@ impl ChainStore for Memory {
 
     async fn look_again(&self, ids: &[FiringId], after: Duration) -> Result<(), StoreError> {
         let mut world = self.world();
-        let at = world.now + after;
-        for id in ids {
-            if let Some(row) = world.run(*id).filter(|row| row.goes_on()) {
-                row.look_at = Some(at);
-            }
-        }
+        ids.iter().for_each(|id| world.look_again(*id, after));
         Ok(())
     }
 
@@ -205,22 +241,15 @@ impl ChainStore for Memory {
         end: &End,
         _: Option<CalledOff<'_>>,
     ) -> Result<Option<(Kind, RunState)>, StoreError> {
-        let mut world = self.world();
-        let now = world.now;
-        let Some(row) = world.run(id).filter(|row| row.is_open()) else { return Ok(None) };
-        (row.seen.state, row.seen.reason, row.look_at) = (end.state, end.reason.clone(), None);
-        let open = |step: &&mut StepRun| matches!(step.state, StepState::Waiting | StepState::Running);
-        for step in row.seen.steps.iter_mut().filter(open) {
-            (step.state, step.ended_at) = (StepState::Skipped, Some(now));
-        }
-        Ok(Some((Kind::Steps, end.state)))
+        Ok(self.world().end(id, end))
     }
 }
 
 #[async_trait]
 impl Acts for Memory {
-    async fn refusal(&self, _: &Chain) -> Result<Option<&'static str>, StoreError> {
-        Ok(self.world().is_held.then_some("held"))
+    async fn refusals(&self, chains: &[Chain]) -> Result<Vec<Option<&'static str>>, StoreError> {
+        let is_held = self.world().is_held;
+        Ok(chains.iter().map(|_| is_held.then_some("held")).collect())
     }
 
     async fn power(&self, chain: &Chain, step: &StepRun, action: Action) -> Result<Progress, StoreError> {
