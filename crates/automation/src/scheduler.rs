@@ -26,7 +26,7 @@ const ORPHANED: Duration = Duration::from_secs(5);
 const EXPIRED: Duration = Duration::from_secs(3600);
 /// How many firings of a swarm a lane claims before it submits them: what is due is claimed first, as nothing is late or
 /// missed from then on.
-const WAVE: usize = 10 * BATCH as usize;
+const WAVE: usize = 20 * BATCH as usize;
 
 /// Fires schedules, round by round.
 pub struct Scheduler {
