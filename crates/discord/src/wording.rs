@@ -258,7 +258,10 @@ impl From<SchedulesError> for Refusal {
                 "No run of this schedule with steps goes on. `/server stop` stops the server.".to_owned()
             }
             SchedulesError::NotPostponable => {
-                "Nothing can be put off: no wait of less than a day is ahead of a stop or a restart in this run."
+                "Nothing can be put off: this run has no stop or restart ahead that follows behind a wait.".to_owned()
+            }
+            SchedulesError::TooLong => {
+                "All in all, a stop or a restart is put off until it is a day away at most. `/schedule cancel` calls it off."
                     .to_owned()
             }
             SchedulesError::TooMany(max) => {

@@ -286,7 +286,7 @@ impl From<SchedulesError> for Problem {
             SchedulesError::Work(error) => error.into(),
             SchedulesError::Gate(_) => Self::new(Code::Gate, detail),
             SchedulesError::NotCancellable => Self::new(Code::RunEnded, detail),
-            SchedulesError::NotPostponable => Self::new(Code::NothingAhead, detail),
+            SchedulesError::NotPostponable | SchedulesError::TooLong => Self::new(Code::NothingAhead, detail),
             SchedulesError::TooMany(_) | SchedulesError::TooManyOfUser(_) => Self::new(Code::TooManySchedules, detail),
             SchedulesError::Store(error) => error.into(),
         }

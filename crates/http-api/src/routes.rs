@@ -6,7 +6,7 @@ use crate::{
     actions, console, games, holds, hosts, keys, operations, power,
     problem::Code,
     resource::Table,
-    schedules::{self, runs, templates},
+    schedules::{self, on_server, runs, templates},
     servers, settings, shares, users,
 };
 
@@ -70,6 +70,7 @@ routes! {
     schedules::preview: InvalidValue InvalidCron InvalidTimezone NeverFires;
     templates::list: ;
     schedules::of_server: ;
+    on_server::list: NotAllowed;
     schedules::get: ;
     schedules::change: NotAllowed Conflict InvalidValue InvalidCron InvalidTimezone NeverFires;
     schedules::delete: ;

@@ -1,5 +1,6 @@
 //! `/schedules`
 
+pub(crate) mod on_server;
 pub(crate) mod runs;
 mod shapes;
 mod steps;

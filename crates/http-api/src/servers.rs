@@ -7,6 +7,7 @@ use actix_web::{
     web::{Data, Json, Query},
 };
 use agis_base::{ServerId, Timestamp, UserId};
+use agis_scheduler::store::ServerAhead;
 use agis_servers::{
     Access, Label, NewServer, Permission, Server, ServerChange, Servers, Status,
     game::Protocol,
@@ -30,6 +31,7 @@ use crate::{
     page::{self, List, list_query, text, word, yes_or_no},
     problem::Problem,
     restarts::{ChangeRestartPolicy, RestartDto, RestartPolicyDto},
+    schedules::on_server::AheadDto,
     services::Services,
     settings, words,
 };
@@ -152,7 +154,11 @@ impl From<Measured> for PlayersDto {
     "port": 3979, "ports": [{ "name": "game", "port": 3979, "protocol": "tcp" }], "error": null, "restart": null,
     "restart_policy": { "on": "crash", "max": 5, "within": "10m", "stable_after": "5m" },
     "players": { "online": 2, "max": 16, "names": ["Ann", "Bob"], "measured_at": "2026-11-22T19:05:00Z" }, "abilities": ["console", "past_console", "commands"],
-    "inabilities": [], "hold": null, "idle": null, "cost_per_hour": 20, "is_public": false, "labels": ["friday"],
+    "inabilities": [], "hold": null, "idle": null,
+    "ahead": {
+        "action": "restart", "at": "2026-11-22T19:20:00Z", "schedule_id": 3, "slot": "2026-11-22T19:05:00Z",
+        "actor": "123456789012345678"
+    }, "cost_per_hour": 20, "is_public": false, "labels": ["friday"],
     "description": "Whitelist; ask in #join", "created_at": "2026-11-22T19:00:00Z", "updated_at": "2026-11-22T19:05:00Z"
 })))]
 pub(crate) struct ServerDto {
@@ -199,6 +205,10 @@ pub(crate) struct ServerDto {
     /// console.
     #[schema(value_type = Option<IdleDto>)]
     idle: Option<IdleDto>,
+    /// The next stop or restart that a run of a schedule has ahead, once its countdown has begun, whoever made the schedule.
+    /// Null if there is none, and for callers who may not read the server's console.
+    #[schema(value_type = Option<AheadDto>)]
+    ahead: Option<AheadDto>,
     /// Credits per hour.
     #[schema(minimum = 0)]
     cost_per_hour: i32,
@@ -234,7 +244,8 @@ list_query! {
 }
 
 impl ServerDto {
-    fn of(servers: &Servers, server: Server, access: Access, abilities: Abilities, players: Option<Measured>) -> Self {
+    fn of(servers: &Servers, server: Server, access: Access, facts: Facts) -> Self {
+        let Facts { abilities, players, ahead } = facts;
         let restart_policy = servers.restart_policy(&server).into();
         let now = Utc::now();
         let hold = server.held(now).cloned().map(HoldDto::from);
@@ -262,6 +273,7 @@ impl ServerDto {
             restart_policy,
             hold,
             idle,
+            ahead: ahead.map(AheadDto::from),
             cost_per_hour: server.cost_per_hour,
             is_public: server.is_public,
             labels: server.labels.iter().map(Label::to_string).collect(),
@@ -272,23 +284,48 @@ impl ServerDto {
     }
 }
 
-/// Completes servers by their abilities and players.
+/// Facts about a server that other tables tell.
+#[derive(Default)]
+struct Facts {
+    abilities: Abilities,
+    players: Option<Measured>,
+    ahead: Option<ServerAhead>,
+}
+
+impl Facts {
+    /// Returns those of each of these servers, in their order.
+    async fn of(services: &Services, servers: &[(&Server, Access)]) -> Result<Vec<Self>, Problem> {
+        let all: Vec<_> = servers.iter().map(|(server, _)| *server).collect();
+        let abilities = services.servers.abilities(&all).await?;
+        let players = services.servers.players(servers).await?;
+        let readable = servers.iter().filter(|(_, access)| access.check(Permission::Read.into()).is_ok());
+        let readable: Vec<_> = readable.map(|(server, _)| server.id).collect();
+        let ahead = services.schedules.ahead(&readable).await?;
+        let mut ahead: BTreeMap<_, _> = ahead.into_iter().map(|it| (it.server, it)).collect();
+        let facts = all.into_iter().zip(abilities.into_iter().zip(players));
+        let of =
+            |(server, (abilities, players)): (&Server, _)| Self { abilities, players, ahead: ahead.remove(&server.id) };
+        Ok(facts.map(of).collect())
+    }
+
+    /// Returns those of one server.
+    async fn of_one(services: &Services, server: &Server, access: Access) -> Result<Self, Problem> {
+        Ok(Self::of(services, &[(server, access)]).await?.pop().unwrap_or_default())
+    }
+}
+
+/// Completes servers by what other tables tell.
 async fn completed(services: &Services, servers: Vec<(Server, Access)>) -> Result<Vec<ServerDto>, Problem> {
-    let of: Vec<_> = servers.iter().map(|(server, _)| server).collect();
     let seen: Vec<_> = servers.iter().map(|(server, access)| (server, *access)).collect();
-    let abilities = services.servers.abilities(&of).await?;
-    let players = services.servers.players(&seen).await?;
-    let facts = abilities.into_iter().zip(players);
-    let complete =
-        |((server, access), (abilities, players))| ServerDto::of(&services.servers, server, access, abilities, players);
+    let facts = Facts::of(services, &seen).await?;
+    let complete = |((server, access), facts)| ServerDto::of(&services.servers, server, access, facts);
     Ok(servers.into_iter().zip(facts).map(complete).collect())
 }
 
 /// Completes a server that the caller has just changed. The change is told even if the rest cannot be read.
 async fn changed(services: &Services, server: Server) -> ServerDto {
-    let abilities = services.servers.abilities(&[&server]).await.unwrap_or_default().pop().unwrap_or_default();
-    let players = services.servers.players(&[(&server, Access::Owner)]).await.unwrap_or_default().pop().flatten();
-    ServerDto::of(&services.servers, server, Access::Owner, abilities, players)
+    let facts = Facts::of_one(services, &server, Access::Owner).await.unwrap_or_default();
+    ServerDto::of(&services.servers, server, Access::Owner, facts)
 }
 
 /// Create a server
@@ -357,9 +394,8 @@ pub(crate) async fn get(caller: May<ReadServers, Here>, services: Data<Services>
 /// Returns a server as this user may see it.
 pub(crate) async fn shown(services: &Services, user: &UserId, id: ServerId) -> Result<ServerDto, Problem> {
     let (server, access) = services.servers.get(user, id).await?;
-    let abilities = services.servers.abilities(&[&server]).await?.pop().unwrap_or_default();
-    let players = services.servers.players(&[(&server, access)]).await?.pop().flatten();
-    Ok(ServerDto::of(&services.servers, server, access, abilities, players))
+    let facts = Facts::of_one(services, &server, access).await?;
+    Ok(ServerDto::of(&services.servers, server, access, facts))
 }
 
 /// Get the players on a server

@@ -334,22 +334,34 @@ pub struct PutOff {
     pub anew: Range<usize>,
 }
 
-/// Returns how a run goes on if its action is put off by this much. `None` if no wait is ahead of an action, or if it would be
-/// longer than [`WAIT_MAX`].
-pub fn postponed(steps: &[StepRun], by: Span, now: Timestamp) -> Option<PutOff> {
-    let ahead = ahead(steps, now)?;
-    let wait = ahead.wait?;
+/// Reason why the action of a run is not put off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotPutOff {
+    /// No wait of a known length is ahead of an action.
+    NothingAhead,
+    /// The wait would be longer than [`WAIT_MAX`].
+    TooLong,
+}
+
+/// Returns how a run goes on if its action is put off by this much.
+///
+/// # Errors
+/// Fails if no wait is ahead of an action, or if it would be too long.
+pub fn postponed(steps: &[StepRun], by: Span, now: Timestamp) -> Result<PutOff, NotPutOff> {
+    let ahead = ahead(steps, now).ok_or(NotPutOff::NothingAhead)?;
+    let wait = ahead.wait.ok_or(NotPutOff::NothingAhead)?;
     let run = &steps[wait];
-    let Deed::Wait(time) = run.step.deed else { return None };
+    let Deed::Wait(time) = run.step.deed else { return Err(NotPutOff::NothingAhead) };
     let whole = run.postponed + by;
     if (time + whole).duration() > WAIT_MAX {
-        return None;
+        return Err(NotPutOff::TooLong);
     }
     let ahead = Ahead { at: ahead.at + delta(by.duration()), ..ahead };
-    let (action, _) = to_come(steps).find(|(_, run)| matches!(run.step.deed, Deed::Power { .. }))?;
+    let action = to_come(steps).find(|(_, run)| matches!(run.step.deed, Deed::Power { .. }));
+    let (action, _) = action.ok_or(NotPutOff::NothingAhead)?;
     let left = (ahead.at - now).to_std().unwrap_or_default().as_secs();
     let left = Span::of_seconds(u32::try_from(left).unwrap_or(u32::MAX));
-    Some(match warned_again(&steps[..=action], left).filter(|(place, _)| *place < wait) {
+    Ok(match warned_again(&steps[..=action], left).filter(|(place, _)| *place < wait) {
         Some((place, postponed)) => PutOff { ahead, postponed, anew: place..action },
         None => PutOff { ahead, postponed: whole, anew: wait..wait },
     })

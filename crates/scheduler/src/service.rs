@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 
-use agis_base::{Once, Reach, ScheduleId, ServerId, Span, StoreError, Timestamp, UserId};
+use agis_base::{Once, Reach, ScheduleId, ServerId, StoreError, Timestamp, UserId};
 use thiserror::Error;
 
+mod on_servers;
+
+pub use self::on_servers::PutOff;
 use crate::{
-    chain::{self, Ahead, Gate},
+    chain::{self, Gate},
     firing::{FiringId, Run, RunWithSteps, SCHEDULE_CHANGED, SCHEDULER_UNAVAILABLE},
     schedule::{Action, NewSchedule, Schedule, ScheduleChange, Timing, TimingError},
-    store::{Limits, Query, RunsQuery, ScheduleStore, WriteError},
-    work::{InvalidWork, Kind, Overlap, WAIT_MAX, WAIT_RULE},
+    store::{Limits, Query, RunsQuery, ScheduleStore, ServerRunStore, WriteError},
+    work::{InvalidWork, Kind, Overlap},
 };
 
 /// Applies the rules about schedules. Transports check first whether the user may act on the server; every firing
@@ -18,6 +21,7 @@ use crate::{
 #[derive(Clone)]
 pub struct Schedules {
     store: Arc<dyn ScheduleStore>,
+    on_servers: Arc<dyn ServerRunStore>,
     limits: Limits,
 }
 
@@ -46,8 +50,11 @@ pub enum SchedulesError {
     #[error("this run has ended, or has no steps: stop its server instead")]
     NotCancellable,
     /// The run has no wait ahead of a stop or a restart.
-    #[error("this run has no wait of less than a day ahead of a stop or a restart, so nothing can be put off")]
+    #[error("this run has no stop or restart ahead that could be put off: none follows behind a wait")]
     NotPostponable,
+    /// The wait would be too long.
+    #[error("all in all, a stop or a restart is put off until it is a day away at most; cancel the run instead")]
+    TooLong,
     /// The schedule has no run with this slot.
     #[error("this schedule has no run of this time; its list of runs says which there are")]
     NoRun,
@@ -98,8 +105,8 @@ pub fn why(reason: &str) -> &str {
 
 impl Schedules {
     /// Creates the service over this store, with these maximum numbers of schedules.
-    pub fn new(store: Arc<dyn ScheduleStore>, limits: Limits) -> Self {
-        Self { store, limits }
+    pub fn new<S: ScheduleStore + ServerRunStore + 'static>(store: Arc<S>, limits: Limits) -> Self {
+        Self { store: store.clone(), on_servers: store, limits }
     }
 
     /// Adds a schedule. Returns the existing one if the request has added it already.
@@ -209,61 +216,12 @@ impl Schedules {
         }
     }
 
-    /// Ends a run with steps. The step that it is at goes on where it cannot be undone: an operation that has begun. The next
-    /// run of a schedule is skipped, and the one behind it becomes the next.
-    ///
-    /// # Errors
-    /// Fails if there is no such schedule, or no such run that has not ended.
-    pub async fn cancel(&self, caller: &UserId, reach: &Reach, id: FiringId) -> Result<RunWithSteps, SchedulesError> {
-        let schedule = self.get(caller, reach, id.schedule).await?;
-        if schedule.next_run == Some(id.slot) && self.store.skip(id).await? {
-            return self.run(caller, reach, id).await;
-        }
-        self.run(caller, reach, id).await?;
-        if !self.store.cancel(id).await? {
-            return Err(SchedulesError::NotCancellable);
-        }
-        self.run(caller, reach, id).await
-    }
-
-    /// Puts off the action that a run has ahead: the wait before it takes this much longer. `tell` announces the new time in
-    /// the server's channel.
-    ///
-    /// # Errors
-    /// Fails if there is no such schedule or run, if no wait is ahead of an action, or if it would take more than a day.
-    pub async fn postpone(
-        &self,
-        caller: &UserId,
-        reach: &Reach,
-        id: FiringId,
-        by: Span,
-        tell: bool,
-    ) -> Result<Ahead, SchedulesError> {
-        self.run(caller, reach, id).await?;
-        if by == Span::ZERO || by.duration() > WAIT_MAX {
-            return Err(InvalidWork { field: "by".to_owned(), rule: WAIT_RULE.to_owned() }.into());
-        }
-        self.store.postpone(id, by, tell).await?.ok_or(SchedulesError::NotPostponable)
-    }
-
-    /// Returns the schedule of a run, whoever made it, and the server of the run, for a caller who may act on that: a check
-    /// that is the transport's.
-    ///
-    /// # Errors
-    /// Fails if there is none, or if it acts on many servers.
-    pub async fn announced(&self, id: FiringId) -> Result<(Schedule, ServerId), SchedulesError> {
-        let schedule = self.store.any(id.schedule).await?.ok_or(SchedulesError::NotFound)?;
-        let run = self.store.run(id).await?.ok_or(SchedulesError::NoRun)?;
-        let server = run.run.server.or(schedule.target.server()).ok_or(SchedulesError::NotPostponable)?;
-        Ok((schedule, server))
-    }
-
     /// Returns a run with its steps. A run of one action has one step.
     ///
     /// # Errors
-    /// Fails if there is no such schedule or run.
+    /// Fails if there is no such schedule or run, or if it is not the caller's to see: see [`Self::of_run`].
     pub async fn run(&self, caller: &UserId, reach: &Reach, id: FiringId) -> Result<RunWithSteps, SchedulesError> {
-        self.get(caller, reach, id.schedule).await?;
+        self.of_run(caller, reach, id).await?;
         let mut run = self.store.run(id).await?.ok_or(SchedulesError::NoRun)?;
         if let (Some(action), true) = (run.run.kind.action(), run.steps.is_empty()) {
             run.steps.push(run.run.step(action));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use agis_base::{Once, OperationId, Reach, ScheduleId, ServerId, Span, StoreError, Timestamp, UserId};
+use agis_base::{Label, Once, OperationId, Reach, ScheduleId, ServerId, Span, StoreError, Timestamp, UserId};
 use async_trait::async_trait;
 use thiserror::Error;
 
@@ -103,12 +103,78 @@ pub trait ScheduleStore: Send + Sync {
     /// no such run.
     async fn skip(&self, id: FiringId) -> Result<bool, StoreError>;
 
-    /// Lengthens the wait before a run's next action by [`crate::chain::postponed`]. `tell` announces the new time in the
-    /// server's channel. `None` if that function has no answer, or the run has ended.
-    async fn postpone(&self, id: FiringId, by: Span, tell: bool) -> Result<Option<Ahead>, StoreError>;
+    /// Lengthens the waits before the next actions of runs of one schedule by [`crate::chain::postponed`]. `tell` announces
+    /// the new times in the servers' channels. Returns the runs that are put off: the others have nothing ahead.
+    async fn postpone(&self, ids: &[FiringId], by: Span, tell: bool) -> Result<Vec<(FiringId, Ahead)>, PostponeError>;
 
     /// Returns a run with its steps.
     async fn run(&self, id: FiringId) -> Result<Option<RunWithSteps>, StoreError>;
+}
+
+/// Reason why no run was put off.
+#[derive(Debug, Error)]
+pub enum PostponeError {
+    /// No run has an action ahead that could be put off, or all have ended.
+    #[error("nothing is ahead")]
+    NothingAhead,
+    /// The waits before those would be too long.
+    #[error("too long")]
+    TooLong,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Selects one page of the runs on a server, newest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ServerRunsQuery {
+    /// The server.
+    pub server: ServerId,
+    /// Only runs in this state.
+    pub state: Option<RunState>,
+    /// Last run of the previous page; `None` for the first page.
+    pub before: Option<FiringId>,
+    /// Maximum number of runs in the page.
+    pub limit: u32,
+}
+
+/// Run on a server, whoever made its schedule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerRun {
+    /// The run.
+    pub id: FiringId,
+    /// User who made the schedule.
+    pub actor: UserId,
+    /// Label of the schedule, if the run is part of one on many servers.
+    pub label: Option<Label>,
+    /// Line of the history.
+    pub run: Run,
+}
+
+/// Stop or restart that an open run has ahead on a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerAhead {
+    /// The server.
+    pub server: ServerId,
+    /// The run.
+    pub run: FiringId,
+    /// User who made the schedule.
+    pub actor: UserId,
+    /// The action.
+    pub ahead: Ahead,
+}
+
+/// Reads what schedules of anybody do on servers.
+#[async_trait]
+pub trait ServerRunStore: Send + Sync {
+    /// Returns the next stop or restart of each of these servers by [`crate::chain::ahead`], where a run has one ahead.
+    async fn ahead(&self, servers: &[ServerId]) -> Result<Vec<ServerAhead>, StoreError>;
+
+    /// Returns a page of the runs on a server.
+    async fn runs_on(&self, query: ServerRunsQuery) -> Result<Vec<ServerRun>, StoreError>;
+
+    /// Returns those of these servers for which the user may make schedules now.
+    async fn schedulable(&self, user: &UserId, servers: &[ServerId]) -> Result<Vec<ServerId>, StoreError>;
 }
 
 /// Server of a schedule as a run would find it.

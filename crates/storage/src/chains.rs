@@ -3,13 +3,13 @@
 mod gate;
 mod rows;
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use agis_base::{OperationId, ScheduleId, ServerId, Span, StoreError, Timestamp};
 use agis_scheduler::{
     FiringId, Kind, RunState,
-    chain::{self, Ahead, EndedBy, PutOff, StepState},
-    store::{CalledOff, Chain, ChainStore, End, Entry, Mark},
+    chain::{self, Ahead, EndedBy, NotPutOff, PutOff, StepState},
+    store::{CalledOff, Chain, ChainStore, End, Entry, Mark, PostponeError},
 };
 use async_trait::async_trait;
 use chrono::TimeDelta;
@@ -20,8 +20,8 @@ use diesel::{
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
-use self::rows::{ChainRow, StepRow, step_rows, taken};
-pub(crate) use self::rows::{outlook, pending, steps};
+use self::rows::{ChainRow, step_rows, taken};
+pub(crate) use self::rows::{StepRow, outlook, pending, steps};
 use crate::{
     batches,
     db::Db,
@@ -263,17 +263,36 @@ pub(crate) async fn overtaken(
     Ok(operations.into_iter().filter(|id| !goes_on.contains(&id.0)).collect())
 }
 
+/// Lengthens the waits before the next actions of runs. Returns those that are put off.
+pub(crate) async fn postpone_all(
+    conn: &mut AsyncPgConnection,
+    ids: &[FiringId],
+    by: Span,
+    tell: bool,
+) -> Result<Vec<(FiringId, Ahead)>, Fault<PostponeError>> {
+    let (mut put_off, mut refusal) = (vec![], PostponeError::NothingAhead);
+    // In one order, so that two requests do not wait for each other.
+    for id in ids.iter().copied().collect::<BTreeSet<_>>() {
+        match postpone(conn, id, by, tell).await.map_err(Fault::widened)? {
+            Ok(ahead) => put_off.push((id, ahead)),
+            Err(NotPutOff::TooLong) => refusal = PostponeError::TooLong,
+            Err(NotPutOff::NothingAhead) => {}
+        }
+    }
+    if put_off.is_empty() { Err(Fault::Refused(refusal)) } else { Ok(put_off) }
+}
+
 /// Lengthens the wait before the next action of a run.
-pub(crate) async fn postpone(
+async fn postpone(
     conn: &mut AsyncPgConnection,
     id: FiringId,
     by: Span,
     tell: bool,
-) -> Result<Option<Ahead>, Fault<StoreError>> {
+) -> Result<Result<Ahead, NotPutOff>, Fault<StoreError>> {
     let run = open(id).filter(runs::begun_at.is_not_null().and(runs::ended_by.is_null()));
     let Some(at): Option<Timestamp> = run.select(clock_timestamp()).for_no_key_update().first(conn).await.optional()?
     else {
-        return Ok(None);
+        return Ok(Err(NotPutOff::NothingAhead));
     };
     // A step that changes meanwhile has waited for this lock, or is seen as changed.
     steps_table::table
@@ -283,7 +302,10 @@ pub(crate) async fn postpone(
         .load::<i16>(conn)
         .await?;
     let steps = steps(conn, id).await?;
-    let Some(PutOff { ahead, postponed, anew }) = chain::postponed(&steps, by, at) else { return Ok(None) };
+    let PutOff { ahead, postponed, anew } = match chain::postponed(&steps, by, at) {
+        Ok(put_off) => put_off,
+        Err(why) => return Ok(Err(why)),
+    };
     let wait = anew.start;
     let begins_anew = !anew.is_empty();
     for place in anew {
@@ -313,7 +335,7 @@ pub(crate) async fn postpone(
         notices::announce(conn, id, &ahead, Some(by)).await?;
     }
     ring(conn, OPERATIONS).await?;
-    Ok(Some(ahead))
+    Ok(Ok(ahead))
 }
 
 fn number(place: usize) -> i16 {

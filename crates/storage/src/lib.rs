@@ -50,6 +50,7 @@ mod restarts;
 mod retention;
 mod schedules;
 mod schema;
+mod server_runs;
 mod servers;
 mod settings;
 mod shares;

@@ -5,7 +5,7 @@ use agis_scheduler::{
     chain::{Ahead, EndedBy},
     firing::{self, PlannedRun},
     schedule::InvalidChange,
-    store::{ChainStore, Limits, Outlook, Query, RunsQuery, ScheduleStore, WriteError},
+    store::{ChainStore, Limits, Outlook, PostponeError, Query, RunsQuery, ScheduleStore, WriteError},
 };
 use agis_servers::server::Desired;
 use async_trait::async_trait;
@@ -365,8 +365,8 @@ impl ScheduleStore for Db {
         .await
     }
 
-    async fn postpone(&self, id: FiringId, by: Span, tell: bool) -> Result<Option<Ahead>, StoreError> {
-        self.transaction(async |conn| chains::postpone(conn, id, by, tell).await).await
+    async fn postpone(&self, ids: &[FiringId], by: Span, tell: bool) -> Result<Vec<(FiringId, Ahead)>, PostponeError> {
+        self.transaction(async |conn| chains::postpone_all(conn, ids, by, tell).await).await
     }
 
     async fn run(&self, id: FiringId) -> Result<Option<RunWithSteps>, StoreError> {

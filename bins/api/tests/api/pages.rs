@@ -84,6 +84,46 @@ async fn runs_are_paged_from_the_newest_back() {
     assert_eq!(slots, days);
 }
 
+#[tokio::test]
+async fn runs_on_a_server_are_paged() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    let server = api.server("busy", "demo").await;
+    let body = json!({ "server_id": server, "action": "stop", "cron_expression": "@yearly" });
+    let sql = stack.sql().await;
+    let mut schedules = vec![];
+    for _ in 0..2 {
+        schedules.push(api.post("/api/v1/schedules", body.clone()).await.expect(201)["id"].as_i64().expect("an id"));
+    }
+    // At the same slots.
+    sql.execute(
+        "insert into schedule_runs (schedule_id, slot, action, state, reason, finished_at)
+         select s.id, '2026-01-01T00:00Z'::timestamptz + n * interval '1 day', 'stop', 'missed', 'by hand', now()
+         from generate_series(1, 3) n, server_schedules s",
+        &[],
+    )
+    .await
+    .expect("six runs");
+    let (mut seen, mut query) = (vec![], "limit=4".to_owned());
+    for size in [4, 2] {
+        let page = api.get(&format!("/api/v1/servers/{server}/runs?{query}")).await.expect(200);
+        let items = page["items"].as_array().expect("items");
+        assert_eq!(items.len(), size, "{page}");
+        let run = |run: &Value| (run["slot"].as_str().map(str::to_owned), run["schedule_id"].as_i64());
+        seen.extend(items.iter().map(run));
+        query = format!("limit=4&cursor={}", page["next_cursor"].as_str().unwrap_or_default());
+    }
+    let days = (2..=4).rev().map(|day| format!("2026-01-{day:02}T00:00:00Z"));
+    let newest = |day: String| schedules.iter().rev().map(move |id| (Some(day.clone()), Some(*id)));
+    assert_eq!(seen, days.flat_map(newest).collect::<Vec<_>>());
+    let none = api.get(&format!("/api/v1/servers/{server}/runs?state=pending")).await.expect(200);
+    assert_eq!(none["items"], json!([]));
+    assert_eq!(
+        api.get(&format!("/api/v1/servers/{server}/runs?cursor=MTI")).await.expect(400)["code"],
+        "invalid_cursor"
+    );
+}
+
 /// The names, or ids, of the items of a list.
 async fn listed(api: &Api, path: &str, field: &str) -> Vec<Value> {
     let list = api.get(path).await.expect(200);

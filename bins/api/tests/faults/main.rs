@@ -1,6 +1,7 @@
 //! Promises that hold while processes are killed and the database goes away.
 
 mod agones;
+mod ahead;
 mod announcements;
 mod authority;
 mod billing;

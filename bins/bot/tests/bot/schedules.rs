@@ -189,6 +189,8 @@ async fn restart_is_announced_and_called_off() {
         (scene.count("schedule_run_steps WHERE state = 'running'").await == 1).then_some(())
     })
     .await;
+    let info = scene.look(&ann, "/server info server:Sky").await;
+    assert!(info.contains("restarts <t:") && info.contains(&format!("`/schedule cancel schedule:{id}`")), "{info}");
     let later = scene.discord.command(&ann, &format!("/schedule postpone schedule:#{id} by:1h")).await;
     later.until("the new time", |message| message.text().contains("put it off by 1h")).await;
     let cancelled = scene.discord.command(&ann, &format!("/schedule cancel schedule:#{id}")).await;

@@ -1,9 +1,10 @@
 //! `/server announce`, and the buttons of announcements.
 
 use agis_base::{Reach, Span, Timestamp};
-use agis_scheduler::{FiringId, Schedule, SchedulesError, chain, store::RunsQuery, work::postponed};
-use agis_servers::{Origin, Server, access::Permission};
+use agis_scheduler::{FiringId, Schedule, SchedulesError, chain, service::PutOff, store::RunsQuery, work::postponed};
+use agis_servers::{Origin, access::Permission};
 use chrono::Utc;
+use futures_util::future::join_all;
 
 use crate::{
     answer::Answer,
@@ -55,24 +56,36 @@ pub(crate) async fn press(context: &Context, call: &Call, press: Press, run: Fir
         return Err(Refusal::refused("The next run is for other servers too. Ask who made the schedule."));
     }
     match press {
-        Press::Postpone => postpone(services, call, &schedule, run, LATER, &server).await,
+        // The announcement itself tells the channel.
+        Press::Postpone => postpone(services, call, &schedule, run, LATER, false).await,
         Press::CallOff => call_off(services, call, &schedule, run, &server.name).await,
         Press::SkipNext => skip_next(services, call, &schedule, run, &server.name).await,
     }
 }
 
-/// Puts off the action of a run, and tells the players.
+/// Puts off the action of a run, or of its parts, and tells the players. `tell` announces it in the channels of the servers.
 pub(crate) async fn postpone(
     services: &Services,
     call: &Call,
     schedule: &Schedule,
     run: FiringId,
     by: Span,
-    server: &Server,
+    tell: bool,
 ) -> Result<Answer, Refusal> {
-    let ahead = services.schedules.postpone(&schedule.owner, &Reach::Every, run, by, false).await?;
-    services.servers.tell_players(&call.user, server.id, Origin::Discord, &postponed(ahead.action, by)).await;
-    Ok(page::changed(&server.name, &ahead, run, schedule.next_run, &page::put_off(&call.user, by)).into())
+    let PutOff { servers, others } = services.schedules.postpone(&call.user, &Reach::Every, run, by, tell).await?;
+    let told = servers.iter().map(async |(server, ahead)| {
+        let text = postponed(ahead.action, by);
+        services.servers.tell_players(&call.user, *server, Origin::Discord, &text).await;
+    });
+    join_all(told).await;
+    let note = page::put_off(&call.user, by);
+    match servers.as_slice() {
+        [(server, ahead)] if others == 0 => {
+            let name = find::name(services, call, *server).await;
+            Ok(page::changed(&name, ahead, run, schedule.next_run, &note).into())
+        }
+        servers => Ok(page::put_off_on(schedule, servers.len(), others, &note).into()),
+    }
 }
 
 /// Ends a run.
@@ -83,7 +96,7 @@ pub(crate) async fn call_off(
     run: FiringId,
     server: &str,
 ) -> Result<Answer, Refusal> {
-    services.schedules.cancel(&schedule.owner, &Reach::Every, run).await?;
+    services.schedules.cancel(&call.user, &Reach::Every, run).await?;
     Ok(page::called_off(schedule, server, run, &call.user).into())
 }
 
@@ -100,7 +113,7 @@ async fn skip_next(
     if newest.first().is_some_and(|newest| newest.slot > run.slot) {
         return Err(Refusal::refused("The run behind this one is skipped already, or has begun."));
     }
-    let (schedule, slot) = skip_one(services, schedule).await?;
+    let (schedule, slot) = skip_one(services, call, schedule).await?;
     let steps = services.schedules.run(&schedule.owner, &Reach::Every, run).await?.steps;
     let message = match chain::ahead(&steps, Utc::now()) {
         Some(ahead) => page::changed(server, &ahead, run, schedule.next_run, &page::skipped_by(&call.user, slot)),
@@ -110,18 +123,23 @@ async fn skip_next(
 }
 
 /// Skips the next run of a schedule.
-pub(crate) async fn skip(services: &Services, schedule: &Schedule, server: &str) -> Result<Answer, Refusal> {
-    let (schedule, slot) = skip_one(services, schedule).await?;
+pub(crate) async fn skip(
+    services: &Services,
+    call: &Call,
+    schedule: &Schedule,
+    server: &str,
+) -> Result<Answer, Refusal> {
+    let (schedule, slot) = skip_one(services, call, schedule).await?;
     Ok(page::skipped(&schedule, server, slot).into())
 }
 
 /// Skips the next run. Returns the schedule after that, and the slot.
-async fn skip_one(services: &Services, schedule: &Schedule) -> Result<(Schedule, Timestamp), Refusal> {
+async fn skip_one(services: &Services, call: &Call, schedule: &Schedule) -> Result<(Schedule, Timestamp), Refusal> {
     let Some(slot) = schedule.next_run else {
         return Err(Refusal::refused("This schedule has no further run that could be skipped."));
     };
     let next = FiringId { schedule: schedule.id, slot };
-    services.schedules.cancel(&schedule.owner, &Reach::Every, next).await.map_err(|error| match error {
+    services.schedules.cancel(&call.user, &Reach::Every, next).await.map_err(|error| match error {
         SchedulesError::NoRun | SchedulesError::NotCancellable => {
             Refusal::refused("The next run is beginning at this moment. `/schedule cancel` ends it.")
         }

@@ -287,7 +287,7 @@ pub(crate) async fn cancel(context: &Context, call: &Call, args: &Args) -> Resul
 pub(crate) async fn skip(context: &Context, call: &Call, args: &Args) -> Result<Answer, Refusal> {
     let schedule = find::schedule(&context.services, call, &args.needed("schedule")?).await?;
     let name = find::target(&context.services, call, &schedule.target).await;
-    announcement::skip(&context.services, &schedule, &name).await
+    announcement::skip(&context.services, call, &schedule, &name).await
 }
 
 /// Puts off the action of the run that goes on.
@@ -295,10 +295,8 @@ pub(crate) async fn postpone(context: &Context, call: &Call, args: &Args) -> Res
     let by = args.text("by").map(|by| by.parse()).transpose();
     let by = by.map_err(|error: InvalidSpan| Refusal::Refused(format!("`by` {error}.")))?;
     let services = &context.services;
-    let (_, run) = open_run(context, call, args).await?;
-    let (schedule, server) = services.schedules.announced(run).await?;
-    let server = services.servers.allowed(&call.user, server, Permission::Schedule).await?;
-    announcement::postpone(services, call, &schedule, run, by.unwrap_or(announcement::LATER), &server).await
+    let (schedule, run) = open_run(context, call, args).await?;
+    announcement::postpone(services, call, &schedule, run, by.unwrap_or(announcement::LATER), true).await
 }
 
 /// Finds the run with steps of a schedule that goes on: the oldest one that has not ended, since others wait for it.

@@ -84,7 +84,7 @@ fn game(context: &Context, typed: &str) -> Result<String, Refusal> {
 pub(crate) async fn info(context: &Context, call: &Call, args: &Args) -> Result<Answer, Refusal> {
     let services = &context.services;
     let (server, access) = find::server(services, call, &args.needed("server")?).await?;
-    let (mut history, mut shares, mut schedules) = (vec![], vec![], 0);
+    let (mut history, mut shares, mut schedules, mut ahead) = (vec![], vec![], 0, None);
     if access.check(Permission::Read.into()).is_ok() && access != Access::Public {
         let page = Page { after: None, limit: HISTORY };
         history = services.servers.history(&call.user, server.id, OperationFilter::default(), page).await?;
@@ -98,6 +98,7 @@ pub(crate) async fn info(context: &Context, call: &Call, args: &Args) -> Result<
             limit: COUNTED,
         };
         schedules = services.schedules.list(&query).await?.len();
+        ahead = services.schedules.ahead(&[server.id]).await?.pop();
     }
     if access.check(Needed::Ownership).is_ok() {
         shares = services.servers.shares(&call.user, server.id).await?;
@@ -111,6 +112,7 @@ pub(crate) async fn info(context: &Context, call: &Call, args: &Args) -> Result<
         players: players.as_ref(),
         abilities: &abilities(context, &server).await?,
         why_no_start: services.servers.why_no_start(&server).await?,
+        ahead: ahead.as_ref(),
         history: &history,
         schedules,
         shares: &shares,

@@ -7,7 +7,7 @@ use twilight_model::channel::message::component::{Button, ButtonStyle};
 
 use super::{
     card::{Card, Colour, button},
-    text::{full, person, plain, relative},
+    text::{full, many, person, plain, relative},
 };
 use crate::{
     answer::Message,
@@ -36,6 +36,19 @@ pub(crate) fn changed(server: &str, ahead: &Ahead, run: FiringId, next: Option<T
 /// Says who put an action off.
 pub(crate) fn put_off(who: &UserId, by: Span) -> String {
     format!("{} put it off by {by}.", person(who))
+}
+
+/// Tells on how many servers a run was put off.
+pub(crate) fn put_off_on(schedule: &Schedule, servers: usize, others: usize, note: &str) -> Message {
+    let of = |count: usize| many(i64::try_from(count).unwrap_or(i64::MAX), "server");
+    let text = match others {
+        0 => format!("On {}: {note}", of(servers)),
+        others => {
+            format!("On {}: {note} {} of this run had nothing ahead that could be put off.", of(servers), of(others))
+        }
+    };
+    let card = Card::new(Colour::Moving).titled("Put off").says(&text);
+    card.footer(&format!("Schedule {}", schedule.id)).into_message()
 }
 
 /// Says who skipped the next run.

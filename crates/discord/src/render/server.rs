@@ -1,6 +1,7 @@
 //! Messages about servers.
 
 use agis_base::ServerId;
+use agis_scheduler::store::ServerAhead;
 use agis_servers::{
     Action, Hold, Idle, IdleRule, Label, Operation, Origin, Restart, RestartOn, RestartPolicy, Server, State, Status,
     access::{Access, Grantee, Permission, Permissions, Share},
@@ -14,6 +15,7 @@ use chrono::Utc;
 use twilight_model::channel::message::component::{Button, ButtonStyle};
 
 use super::{
+    announcement,
     card::{Card, Colour, button},
     operation::{REASON_MAX, went_wrong},
     text::{block, code, cut, full, many, person, plain, printed, relative},
@@ -83,6 +85,8 @@ pub(crate) struct Info<'a> {
     pub(crate) abilities: &'a Abilities,
     /// Reason why a start fails for now; `None` if there is none.
     pub(crate) why_no_start: Option<String>,
+    /// Stop or restart that a run of a schedule has ahead; `None` for readers who may not see it.
+    pub(crate) ahead: Option<&'a ServerAhead>,
     /// Latest operations; empty for readers who may not see them.
     pub(crate) history: &'a [Operation],
     /// Number of schedules that the reader sees, and whether there are more.
@@ -121,6 +125,9 @@ pub(crate) fn info(info: &Info<'_>) -> Message {
     if let Some(restart) = &server.restart {
         card = card.field("Comes back", &comes_back(restart, held));
     }
+    if let Some(ahead) = info.ahead {
+        card = card.field("Ahead", &self::ahead(ahead));
+    }
     if let Some(hold) = held {
         card = card.field("Held", &self::held(hold));
     }
@@ -137,8 +144,22 @@ pub(crate) fn info(info: &Info<'_>) -> Message {
     let shares: Vec<_> = info.shares.iter().map(shared).collect();
     card = card.field_of("Who did what", &history).field_of("Shared with", &shares);
     let footer = format!("Number {} · {} an hour", server.id, many(server.cost_per_hour, "credit"));
-    let buttons = offered(server, info.access, info.why_no_start.is_none());
+    let mut buttons = offered(server, info.access, info.why_no_start.is_none());
+    let changeable = info.ahead.filter(|_| info.access.permissions().contains(Permission::Schedule));
+    buttons.extend(changeable.into_iter().flat_map(|ahead| announcement::buttons(ahead.run, false)));
     card.footer(&footer).buttons(buttons).into_message()
+}
+
+/// Describes a stop or a restart that a run has ahead.
+fn ahead(it: &ServerAhead) -> String {
+    let ServerAhead { run, actor, ahead, .. } = it;
+    format!(
+        "{}s {}, announced by {}: `/schedule cancel schedule:{}` calls it off.",
+        ahead.action,
+        relative(ahead.at),
+        person(actor),
+        run.schedule
+    )
 }
 
 /// Describes the number of players.

@@ -87,7 +87,7 @@ codes! {
     Gate = "condition_not_met", CONFLICT, "The condition of the schedule's runs is not met: the server is stopped, say, or people play.";
     RunEnded = "run_ended", CONFLICT, "The run has ended, or has no steps that could be cancelled.";
     NothingAhead = "nothing_ahead", CONFLICT,
-        "The run has no wait of less than a day ahead of a stop or a restart, so nothing can be put off.";
+        "The run has no stop or restart ahead behind a wait, or it would be put off until it is more than a day away.";
     NoHost = "no_host", CONFLICT, "The server was created by an earlier version, and no host runs it.";
     UnfitSettings = "unfit_settings", CONFLICT,
         "The server was not restarted, since it cannot start with its settings; `detail` says why.";

@@ -6,11 +6,15 @@ use actix_web::{
 };
 use agis_base::{InvalidSpan, Reach, ScheduleId, ServerId, Span, Timestamp};
 use agis_scheduler::{
-    FiringId, Run, RunState, RunWithSteps, SchedulesError, chain::StepState, service::RunNow, store::RunsQuery,
+    FiringId, Run, RunState, RunWithSteps, SchedulesError,
+    chain::StepState,
+    service::{PutOff, RunNow},
+    store::RunsQuery,
     work::postponed,
 };
 use agis_servers::{Origin, Permission, ServersError};
 use chrono::{Datelike, SecondsFormat};
+use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -60,8 +64,7 @@ pub(crate) async fn run_now(
         RunNow::Action(server, action) => act(&caller, &services, &http, server, action.into()).await,
         RunNow::Run(run) => {
             let begun = services.schedules.run(caller.user(), caller.reach(), run).await?;
-            let location = format!("/api/v1/schedules/{id}/runs/{}", Cursor(run.slot));
-            Ok(HttpResponse::Accepted().insert_header(("Location", location)).json(RunWithStepsDto::from(begun)))
+            Ok(HttpResponse::Accepted().insert_header(("Location", location(run))).json(RunWithStepsDto::from(begun)))
         }
     }
 }
@@ -94,9 +97,14 @@ pub(crate) async fn list(
     let state = word("state", query.state.as_ref(), RunState::ALL, RunState::as_str)?;
     let wanted = RunsQuery { state, before: before.map(|Cursor(slot)| slot), limit };
     let mut runs = services.schedules.runs(caller.user(), caller.reach(), id, wanted).await?;
-    let quoting = runs.iter().any(quotes);
-    if quoting && !reads_console(&caller, &services, quoted(&caller, caller.reach(), &services, id).await?).await? {
-        runs.iter_mut().filter(|run| quotes(run)).for_each(|run| run.reason = Some("failed".to_owned()));
+    if runs.iter().any(quotes) {
+        // Runs on many servers only count those whose consoles they would quote.
+        let server = services.schedules.get(caller.user(), caller.reach(), id).await?.target.server();
+        let reads = reads_console(&caller, &services, server).await?;
+        runs.iter_mut()
+            .filter(|_| !reads)
+            .filter(|run| quotes(run))
+            .for_each(|run| run.reason = Some("failed".to_owned()));
     }
     let runs = runs.into_iter().map(RunDto::from).collect();
     Ok(Json(List::new(runs, limit, |run: &RunDto| Cursor(run.slot()))))
@@ -104,7 +112,8 @@ pub(crate) async fn list(
 
 /// Get a run
 ///
-/// Shows each step with its times, its operation and its outcome.
+/// Shows each step with its times, its operation and its outcome. Whoever has the permission `schedule` on the server of the
+/// run may see it, whoever made its schedule.
 #[utoipa::path(
     get, path = "/api/v1/schedules/{id}/runs/{slot}", operation_id = "getScheduleRun", tag = "schedules",
     params(("slot" = String, Path, format = DateTime, description = "The slot of the run, as the list writes it.")),
@@ -116,14 +125,16 @@ pub(crate) async fn get(
     Id(schedule): Id<ScheduleId>,
     Slot(slot): Slot,
 ) -> Result<Json<RunWithStepsDto>, Problem> {
-    let run = services.schedules.run(caller.user(), caller.reach(), FiringId { schedule, slot }).await?;
-    Ok(Json(shown(run, &caller, caller.reach(), schedule, &services).await?))
+    let id = FiringId { schedule, slot };
+    let run = services.schedules.run(caller.user(), caller.reach(), id).await?;
+    Ok(Json(shown(run, &caller, caller.reach(), id, &services).await?))
 }
 
 /// Cancel a run
 ///
 /// Ends a run with steps, and its announced restart with it. An operation that has begun goes on. The slot in `next_run` of a
-/// schedule skips that run: it never begins, and the one behind it becomes the next.
+/// schedule skips that run: it never begins, and the one behind it becomes the next. Whoever has the permission `schedule` on
+/// the server of the run may do this, whoever made its schedule: with the `slot` of the run on that server, if it is one on many.
 #[utoipa::path(
     post, path = "/api/v1/schedules/{id}/runs/{slot}/cancel", operation_id = "cancelScheduleRun", tag = "schedules",
     params(("slot" = String, Path, format = DateTime, description = "The slot of the run, as the list writes it.")),
@@ -143,12 +154,13 @@ pub(crate) async fn cancel(
 /// Postpone a run
 ///
 /// Puts off the stop or the restart that a run has ahead: the wait before it takes this much longer. Players are told, and the
-/// channel of the server's announcements.
+/// channel of the server's announcements. A run on many servers is put off on those of them where it has one ahead. Whoever
+/// has the permission `schedule` on the server of the run may do this, whoever made its schedule.
 #[utoipa::path(
     post, path = "/api/v1/schedules/{id}/runs/{slot}/postpone", operation_id = "postponeScheduleRun", tag = "schedules",
     params(("slot" = String, Path, format = DateTime, description = "The slot of the run, as the list writes it.")),
     request_body = PostponeRun,
-    responses((status = 200, description = "The run, with its longer wait.", body = RunWithStepsDto)),
+    responses((status = 200, description = "The run, with its longer wait.", body = PostponedDto)),
 )]
 pub(crate) async fn postpone(
     caller: May<WriteSchedules, Somewhere>,
@@ -162,19 +174,35 @@ pub(crate) async fn postpone(
     let by = by.map_err(|error| Problem::invalid_value("by", error.to_string()))?;
     let id = FiringId { schedule, slot };
     services.schedules.run(caller.user(), caller.reach(), id).await?;
-    // A schedule stays its maker's after the server is no longer shared with them.
-    let (_, server) = services.schedules.announced(id).await?;
-    services.servers.allowed(caller.user(), server, Permission::Schedule).await?;
     asking.venture(&services.idempotency, schedule.0).await?;
     let put_off = services.schedules.postpone(caller.user(), caller.reach(), id, by, true).await;
     // A store that fails may have put it off before.
     if put_off.as_ref().is_err_and(|error| !matches!(error, SchedulesError::Store(_))) {
         asking.withdraw(&services.idempotency).await;
     }
-    let ahead = put_off?;
-    services.servers.tell_players(caller.user(), server, Origin::Rest, &postponed(ahead.action, by)).await;
+    let PutOff { servers, others } = put_off?;
+    let tell = servers.iter().map(async |(server, ahead)| {
+        services.servers.tell_players(caller.user(), *server, Origin::Rest, &postponed(ahead.action, by)).await;
+    });
+    join_all(tell).await;
     let run = services.schedules.run(caller.user(), caller.reach(), id).await?;
-    followed(HttpResponse::Ok(), run, &caller, caller.reach(), id, &services).await
+    let run = shown(run, &caller, caller.reach(), id, &services).await?;
+    let answer = PostponedDto { run, put_off: servers.len(), not_put_off: others };
+    Ok(HttpResponse::Ok().insert_header(("Location", location(id))).json(answer))
+}
+
+/// A run that was put off.
+#[derive(Serialize, ToSchema)]
+#[schema(as = PostponedRun)]
+pub(crate) struct PostponedDto {
+    #[serde(flatten)]
+    run: RunWithStepsDto,
+    /// The number of servers whose stop or restart was put off: one, or more of a run on many.
+    #[schema(value_type = i32, minimum = 1)]
+    put_off: usize,
+    /// The number of its other servers.
+    #[schema(value_type = i32, minimum = 0)]
+    not_put_off: usize,
 }
 
 /// How long a run is put off.
@@ -196,9 +224,13 @@ async fn followed(
     id: FiringId,
     services: &Services,
 ) -> Result<HttpResponse, Problem> {
-    let location = format!("/api/v1/schedules/{}/runs/{}", id.schedule, Cursor(id.slot));
-    let run = shown(run, caller, reach, id.schedule, services).await?;
-    Ok(answer.insert_header(("Location", location)).json(run))
+    let run = shown(run, caller, reach, id, services).await?;
+    Ok(answer.insert_header(("Location", location(id))).json(run))
+}
+
+/// Returns the address of a run.
+fn location(id: FiringId) -> String {
+    format!("/api/v1/schedules/{}/runs/{}", id.schedule, Cursor(id.slot))
 }
 
 /// Leaves out of a run what the caller may not read.
@@ -206,12 +238,12 @@ async fn shown(
     mut run: RunWithSteps,
     caller: &Caller,
     reach: &Reach,
-    schedule: ScheduleId,
+    id: FiringId,
     services: &Services,
 ) -> Result<RunWithStepsDto, Problem> {
     let quotes = quotes(&run.run) || run.steps.iter().any(|step| step.state == StepState::Failed);
     let server = match run.run.server {
-        None if quotes => quoted(caller, reach, services, schedule).await?,
+        None if quotes => services.schedules.of_run(caller.user(), reach, id).await?.target.server(),
         server => server,
     };
     if quotes && !reads_console(caller, services, server).await? {
@@ -228,23 +260,17 @@ async fn shown(
 }
 
 /// Tells whether the run's reason is the error of its operation, which may quote the console.
-fn quotes(run: &Run) -> bool {
+pub(super) fn quotes(run: &Run) -> bool {
     run.state == RunState::Failed && run.reason.is_some()
-}
-
-/// Returns the server whose console the runs of a schedule may quote. Runs on many servers only count those.
-async fn quoted(
-    caller: &Caller,
-    reach: &Reach,
-    services: &Services,
-    id: ScheduleId,
-) -> Result<Option<ServerId>, Problem> {
-    Ok(services.schedules.get(caller.user(), reach, id).await?.target.server())
 }
 
 /// Tells whether the caller may read the console of a server. A schedule stays its maker's after the server is no longer
 /// shared with them.
-async fn reads_console(caller: &Caller, services: &Services, server: Option<ServerId>) -> Result<bool, Problem> {
+pub(super) async fn reads_console(
+    caller: &Caller,
+    services: &Services,
+    server: Option<ServerId>,
+) -> Result<bool, Problem> {
     let Some(server) = server else { return Ok(true) };
     if caller.needs::<ReadServers>(|reach| reach.covers(server)).is_err() {
         return Ok(false);
@@ -257,7 +283,7 @@ async fn reads_console(caller: &Caller, services: &Services, server: Option<Serv
 }
 
 /// The position in a list of runs: a slot.
-struct Cursor(Timestamp);
+pub(super) struct Cursor(pub(super) Timestamp);
 
 impl std::fmt::Display for Cursor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -159,7 +159,8 @@ fn postponement_in_the_last_minute_warns_again() {
     let long = put_off("2h");
     assert_eq!((long.ahead.at, long.postponed), (at(7260), Span::of_seconds(7230 - 900)));
     assert_eq!(long.anew, 1..last + 1, "the first warning is the news of the postponement");
-    assert_eq!(postponed(&run, Span::of_minutes(24 * 60), at(30)), None);
+    assert_eq!(postponed(&run, Span::of_minutes(24 * 60), at(30)), Err(NotPutOff::TooLong));
+    assert_eq!(postponed(&[], Span::of_minutes(1), at(30)), Err(NotPutOff::NothingAhead));
 }
 
 #[test]

@@ -168,7 +168,7 @@ impl ChainRow {
 }
 
 #[derive(QueryableByName)]
-pub(super) struct StepRow {
+pub(crate) struct StepRow {
     #[diesel(sql_type = Integer)]
     schedule_id: i32,
     #[diesel(sql_type = Timestamptz)]
@@ -190,7 +190,12 @@ pub(super) struct StepRow {
 }
 
 impl StepRow {
-    pub(super) fn into_step(self) -> Result<StepRun, Fault<StoreError>> {
+    /// Returns the run of the step.
+    pub(crate) fn run(&self) -> FiringId {
+        FiringId { schedule: ScheduleId(self.schedule_id), slot: self.slot }
+    }
+
+    pub(crate) fn into_step(self) -> Result<StepRun, Fault<StoreError>> {
         let Json(IfReadable(Some(step))) = self.step else {
             return Err(unknown("schedule_run_steps.step", "step"));
         };
@@ -223,7 +228,7 @@ pub(super) async fn step_rows(
     .await?;
     let mut steps: HashMap<_, Vec<_>> = HashMap::new();
     for row in rows {
-        steps.entry(FiringId { schedule: ScheduleId(row.schedule_id), slot: row.slot }).or_default().push(row);
+        steps.entry(row.run()).or_default().push(row);
     }
     Ok(steps)
 }

@@ -1,0 +1,1 @@
+drop index concurrently if exists idx_schedule_runs_open_parts;
