@@ -29,10 +29,16 @@ impl Pace {
         if self.at_most.is_some_and(|at_most| !(1..=MANY_MAX).contains(&at_most)) {
             return Err(("at_most", format!("is a number from 1 to {MANY_MAX}")));
         }
-        if self.stagger.is_some_and(|stagger| stagger.duration() > STAGGER_MAX) {
-            return Err(("stagger", "is at most 1h".to_owned()));
+        let staggers = |stagger: Span| stagger != Span::ZERO && stagger.duration() <= STAGGER_MAX;
+        if !self.stagger.is_none_or(staggers) {
+            return Err(("stagger", "is from 1s to 1h; leave it out to begin all at once".to_owned()));
         }
         Ok(())
+    }
+
+    /// Returns the time from the turn of the first of so many servers to that of the last, if no work has to be waited for.
+    pub fn whole(self, servers: u32) -> Duration {
+        self.stagger.map_or(Duration::ZERO, |stagger| stagger.duration() * servers.saturating_sub(1))
     }
 
     /// Returns the number of servers whose turn it is while work goes on on `open` others.

@@ -135,6 +135,11 @@ impl Args {
         self.text(name).ok_or_else(|| missing(name))
     }
 
+    /// Returns whether the option was given at all.
+    pub(crate) fn is_given(&self, name: &str) -> bool {
+        self.value(name).is_some()
+    }
+
     pub(crate) fn number(&self, name: &str) -> Option<u32> {
         match self.value(name)? {
             CommandOptionValue::Integer(number) => u32::try_from(*number).ok(),

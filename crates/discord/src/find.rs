@@ -85,8 +85,12 @@ fn meant(
 
 /// Returns the schedule of this id.
 pub(crate) async fn schedule(services: &Services, call: &Call, typed: &str) -> Result<Schedule, Refusal> {
-    let id = number(typed).ok_or_else(|| unknown("schedule", typed, "/schedule list"))?;
-    Ok(services.schedules.get(&call.user, &Reach::Every, ScheduleId(id)).await?)
+    Ok(services.schedules.get(&call.user, &Reach::Every, schedule_id(typed)?).await?)
+}
+
+/// Reads the id of a schedule.
+pub(crate) fn schedule_id(typed: &str) -> Result<ScheduleId, Refusal> {
+    number(typed).map(ScheduleId).ok_or_else(|| unknown("schedule", typed, "/schedule list"))
 }
 
 /// Reads the id of a key.

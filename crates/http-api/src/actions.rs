@@ -1,27 +1,32 @@
 //! `/servers/actions`: one action on every server with a label.
 
 use actix_web::{
-    HttpResponse,
-    web::{Data, Json},
+    HttpRequest, HttpResponse,
+    web::{Data, Json, Query},
 };
 use agis_base::{BatchId, Label, OperationId, Pace, PowerAction, ServerId, Span, Timestamp};
 use agis_servers::{
     Origin,
-    batch::{Batch, BatchItem, BatchProgress, NewBatch},
+    batch::{Batch, BatchItem, BatchProgress, BatchSummary, NewBatch},
+    store::BatchesQuery,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    auth::{May, ReadServers, Somewhere, WriteServers},
+    auth::{May, ReadServers, Somewhere, WriteServers, charge},
     body::{Body, Number},
     current,
     idempotency::Asking,
+    page::{List, list_query, yes_or_no},
     path::Id,
     problem::Problem,
     services::Services,
     words,
 };
+
+/// Number of servers for which an action costs one token of the caller's limit.
+const SERVERS_PER_TOKEN: u32 = 10;
 
 /// An action on many servers.
 #[derive(Deserialize, ToSchema)]
@@ -36,7 +41,8 @@ pub(crate) struct ActOnMany {
     /// The most operations that are open at a time. Absent: all of them.
     #[schema(value_type = Option<i32>, minimum = 1, maximum = 100)]
     at_most: Option<Number<i64>>,
-    /// The time between the beginnings of two servers, such as `2m`, up to `1h`. Absent: none.
+    /// The time between the beginnings of two servers, such as `2m`, up to `1h`, and a day from the first to the last. Absent:
+    /// none.
     #[schema(max_length = 40)]
     stagger: Option<String>,
 }
@@ -52,8 +58,8 @@ pub(crate) struct ItemDto {
     /// `waiting` for its turn, `refused`, or the state of its operation.
     state: &'static str,
     /// Why it is `refused`: `not_allowed`, `server_deleted`, `no_host`, `insufficient_credits`, `unfit_settings`,
-    /// `server_stopped` (a restart would start it), `overtaken` (somebody stopped, deleted or held it before its turn) or
-    /// `cancelled`; later versions may add others. Null otherwise.
+    /// `server_stopped` (a restart would start it), `overtaken` (somebody stopped or held it before its turn), `cancelled` or
+    /// `expired` (its turn had not come within a day); later versions may add others. Null otherwise.
     reason: Option<&'static str>,
     /// The operation, which says more. Null unless it was accepted.
     #[schema(value_type = Option<String>, format = "uuid")]
@@ -73,8 +79,9 @@ pub(crate) struct ActionsDto {
     #[schema(value_type = i32, minimum = 1)]
     id: BatchId,
     label: String,
-    #[schema(value_type = words::ScheduleAction)]
-    action: &'static str,
+    /// Null if a later version of AGIS was asked for it, which alone knows it.
+    #[schema(value_type = Option<words::ScheduleAction>)]
+    action: Option<&'static str>,
     #[schema(minimum = 1)]
     at_most: Option<u32>,
     stagger: Option<String>,
@@ -103,12 +110,62 @@ impl From<Batch> for ActionsDto {
             id: batch.id,
             finished: batch.is_over(),
             label: batch.label.to_string(),
-            action: batch.action.as_str(),
+            action: batch.action.map(PowerAction::as_str),
             at_most: batch.pace.at_most,
             stagger: batch.pace.stagger.map(|stagger| stagger.to_string()),
             created_at: batch.created_at,
             servers: batch.items.into_iter().map(ItemDto::from).collect(),
         }
+    }
+}
+
+/// A line in the list of actions on many servers.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ActionsSummary, examples(json!({
+    "id": 3, "label": "friday", "action": "restart", "at_most": 3, "stagger": "2m", "finished": false, "servers": 12, "left": 4,
+    "created_at": "2026-11-29T20:00:00Z"
+})))]
+pub(crate) struct SummaryDto {
+    #[schema(value_type = i32, minimum = 1)]
+    id: BatchId,
+    label: String,
+    /// Null if a later version of AGIS was asked for it, which alone knows it.
+    #[schema(value_type = Option<words::ScheduleAction>)]
+    action: Option<&'static str>,
+    #[schema(minimum = 1)]
+    at_most: Option<u32>,
+    stagger: Option<String>,
+    /// Whether every server is done with.
+    finished: bool,
+    /// The number of its servers.
+    servers: u32,
+    /// The number of servers that are not done with.
+    left: u32,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+}
+
+impl From<BatchSummary> for SummaryDto {
+    fn from(batch: BatchSummary) -> Self {
+        Self {
+            id: batch.id,
+            label: batch.label.to_string(),
+            action: batch.action.map(PowerAction::as_str),
+            at_most: batch.pace.at_most,
+            stagger: batch.pace.stagger.map(|stagger| stagger.to_string()),
+            finished: batch.left == 0,
+            servers: batch.servers,
+            left: batch.left,
+            created_at: batch.created_at,
+        }
+    }
+}
+
+list_query! {
+    ActionsQuery {
+        /// True: actions whose servers are all done with. False: actions that go on.
+        #[param(value_type = Option<bool>)]
+        finished,
     }
 }
 
@@ -136,7 +193,9 @@ pub(crate) fn pace(at_most: Option<&Number<i64>>, stagger: Option<&str>) -> Resu
 ///
 /// Starts, stops or restarts every server with a label: your own, and those that others share with you. Each gets an
 /// operation of its own. Servers on which you may not do this are left alone, and the answer says why. A restart leaves
-/// servers alone that are stopped, and somebody who stops, deletes or holds a server before its turn takes it out.
+/// servers alone that are stopped, and somebody who stops, deletes or holds a server before its turn takes it out. Servers
+/// whose turn has not come within a day are left alone. For every ten servers, or a part of ten, the request counts as one of
+/// your key's requests per hour. You may have ten actions at a time whose operations have not all ended.
 #[utoipa::path(
     post, path = "/api/v1/servers/actions", operation_id = "actOnServers", tag = "servers", request_body = ActOnMany,
     responses((status = 202, description = "The action to follow.", body = ActionsDto)),
@@ -145,15 +204,48 @@ pub(crate) async fn begin(
     caller: May<WriteServers, Somewhere>,
     services: Data<Services>,
     asking: Asking,
+    http: HttpRequest,
     body: Body<ActOnMany>,
 ) -> Result<HttpResponse, Problem> {
     let (label, action, pace) = body.0.read()?;
     let (origin, actor, trace) = (Origin::Rest, caller.user().clone(), current::trace());
     let new = NewBatch { label, action, pace, origin, actor, channel: None, trace };
-    let batch = services.servers.begin_batch(caller.reach(), new, asking.once()).await?;
+    let batch = match services.servers.begun_batch(asking.once()).await? {
+        Some(begun) => begun,
+        None => {
+            let planned = services.servers.plan_batch(caller.reach(), new).await?;
+            charge(&caller, &services, &http, planned.servers().div_ceil(SERVERS_PER_TOKEN)).await?;
+            services.servers.begin_batch(planned, asking.once()).await?
+        }
+    };
     Ok(HttpResponse::Accepted()
         .insert_header(("Location", format!("/api/v1/servers/actions/{}", batch.id)))
         .json(ActionsDto::from(batch)))
+}
+
+/// List your actions on many servers
+///
+/// Newest first. A key for some servers sees the actions on those. Kept for 30 days.
+#[utoipa::path(
+    get, path = "/api/v1/servers/actions", operation_id = "listActions", tag = "servers", params(ActionsQuery),
+    responses((status = 200, description = "One page of the list.", body = List<SummaryDto>)),
+)]
+pub(crate) async fn list(
+    caller: May<ReadServers, Somewhere>,
+    services: Data<Services>,
+    query: Query<ActionsQuery>,
+) -> Result<Json<List<SummaryDto>>, Problem> {
+    let (before, limit) = query.piece()?;
+    let wanted = BatchesQuery {
+        user: caller.user().clone(),
+        reach: caller.reach().clone(),
+        finished: yes_or_no("finished", query.finished.as_ref())?,
+        before,
+        limit,
+    };
+    let batches = services.servers.batches(&wanted).await?;
+    let batches = batches.into_iter().map(SummaryDto::from).collect();
+    Ok(Json(List::new(batches, limit, |batch: &SummaryDto| batch.id)))
 }
 
 /// Get an action on many servers

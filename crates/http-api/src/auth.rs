@@ -261,6 +261,32 @@ arguments! { B C D }
 arguments! { B C D E }
 arguments! { B C D E F }
 
+/// Latest decision about a request that takes more than one token.
+#[derive(Clone, Copy)]
+struct Charged(Decision, Whose);
+
+/// Takes further tokens for a request that costs `tokens` in all: all of them, or none.
+///
+/// # Errors
+/// Fails if one of the caller's buckets has not so many left.
+pub(crate) async fn charge(
+    caller: &Caller,
+    services: &Services,
+    http: &HttpRequest,
+    tokens: u32,
+) -> Result<(), Problem> {
+    // The smallest bucket, when it is full, is enough for everything.
+    let smallest = match &*caller.0 {
+        Known::Legacy(caller) => caller.quota.limit(),
+        Known::Key(key) => key.worth().rate_limit,
+    };
+    let tokens = tokens.min(smallest);
+    let Some(further) = tokens.checked_sub(1).filter(|further| *further > 0) else { return Ok(()) };
+    let (decision, whose) = decide(services, &caller.0, further).await;
+    http.extensions_mut().insert(Charged(decision, whose));
+    if decision.allowed { Ok(()) } else { Err(limit::exceeded(&decision, whose, tokens)) }
+}
+
 /// Identifies the caller, takes a token, and adds the headers of the limit to every answer.
 pub(crate) async fn authenticate(
     request: ServiceRequest,
@@ -274,13 +300,15 @@ pub(crate) async fn authenticate(
         Err(problem) => return Ok(refused(request, &problem)),
     };
     let legacy = matches!(known, Known::Legacy(_));
-    let (decision, whose) = decide(&services, &known).await;
+    let (decision, whose) = decide(&services, &known, 1).await;
     let mut response = if decision.allowed {
         request.extensions_mut().insert(Caller(Rc::new(known)));
         next.call(request).instrument(current::span()).await?.map_into_boxed_body()
     } else {
-        refused(request, &limit::exceeded(&decision, whose))
+        refused(request, &limit::exceeded(&decision, whose, 1))
     };
+    let charged = response.request().extensions().get::<Charged>().copied();
+    let Charged(decision, whose) = charged.unwrap_or(Charged(decision, whose));
     limit::add_headers(response.headers_mut(), &decision, whose);
     if let Some(policy) = services.edge.legacy.as_ref().filter(|_| legacy) {
         policy.add_headers(response.headers_mut());
@@ -288,11 +316,11 @@ pub(crate) async fn authenticate(
     Ok(response)
 }
 
-/// Takes a token from each bucket that the caller draws on; usually there is one.
-async fn decide(services: &Services, known: &Known) -> (Decision, Whose) {
-    let of_key = |bucket: i32, limit| (Bucket { kind: "key", id: bucket.into() }, Quota::per_hour(limit));
+/// Takes so many tokens from each bucket that the caller draws on; usually there is one.
+async fn decide(services: &Services, known: &Known, tokens: u32) -> (Decision, Whose) {
+    let of_key = |bucket: i32, limit| (Bucket { kind: "key", id: bucket.into() }, Quota::per_hour(limit).times(tokens));
     let (bucket, quota) = match known {
-        Known::Legacy(caller) => (caller.bucket(), caller.quota),
+        Known::Legacy(caller) => (caller.bucket(), caller.quota.times(tokens)),
         Known::Key(key) if key.makers.is_empty() => of_key(key.bucket, key.grant.rate_limit),
         Known::Key(key) => {
             let draws: Vec<_> = key.draws().map(|it| of_key(it.bucket, it.limit)).collect();

@@ -78,7 +78,7 @@ impl ChangeIdle {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Idle, examples(json!({
     "stop_after": "30m", "keep": [{ "from": "18:00", "to": "23:00", "timezone": "Europe/Berlin" }],
-    "wake_on_join": { "players": ["Ann", "Bob"] }, "asleep_since": "2026-11-29T23:30:00Z", "saved_credits": 120
+    "wake_on_join": { "players": ["Ann", "Bob"] }, "asleep_since": "2026-11-29T23:30:00Z", "without_gate": false, "saved_credits": 120
 })))]
 pub(crate) struct IdleDto {
     /// The time without players after which the server is stopped.
@@ -91,6 +91,9 @@ pub(crate) struct IdleDto {
     /// The time at which the rule stopped the server. Null unless it is stopped by the rule.
     #[schema(value_type = Option<String>, format = DateTime)]
     asleep_since: Option<Timestamp>,
+    /// Whether players cannot wake the sleeping server, whatever `wake_on_join` says: its host has gates for the 500 servers that
+    /// fell asleep last.
+    without_gate: bool,
     /// The credits that whole hours of sleep would have cost since the server has a rule.
     #[schema(minimum = 0)]
     saved_credits: i64,
@@ -98,7 +101,7 @@ pub(crate) struct IdleDto {
 
 impl IdleDto {
     /// Shows the rule of a server with this price of an hour.
-    pub(crate) fn of(idle: Idle, price: i32, now: Timestamp) -> Self {
+    pub(crate) fn of(idle: Idle, without_gate: bool, price: i32, now: Timestamp) -> Self {
         let saved_credits = idle.saved_credits(price, now);
         let Idle { rule: IdleRule { stop_after, keep, wake_on_join }, asleep, .. } = idle;
         let window = |window: &KeepWindow| KeepWindowDto {
@@ -111,6 +114,7 @@ impl IdleDto {
             keep: keep.iter().map(window).collect(),
             wake_on_join: wake_on_join.map(|WakeOnJoin { players }| WakeOnJoinDto { players }),
             asleep_since: asleep.map(|Asleep { since, .. }| since),
+            without_gate,
             saved_credits,
         }
     }

@@ -36,9 +36,17 @@ impl Whose {
     }
 }
 
-/// Refuses a request over the limit, and says whose limit that is.
-pub(crate) fn exceeded(decision: &Decision, whose: Whose) -> Problem {
+/// Refuses a request over the limit that costs so many tokens, and says whose limit that is.
+pub(crate) fn exceeded(decision: &Decision, whose: Whose, tokens: u32) -> Problem {
     let (limit, retry_after) = (decision.limit, seconds_up(decision.retry_in));
+    if tokens > 1 {
+        let remaining = decision.remaining;
+        let detail = format!(
+            "this request counts as {tokens} of the {limit} requests per hour, and {remaining} are left; enough are free in \
+             {retry_after} s"
+        );
+        return Problem::new(Code::RateLimited, detail).after(retry_after);
+    }
     let used = match whose {
         Whose::Key => format!("this API key has used its {limit} requests per hour"),
         Whose::Maker => format!(

@@ -144,7 +144,8 @@ async fn announce(
     if server.held(now).is_some() {
         return Err(SchedulesError::Gate(HELD).into());
     }
-    Ok(made(services.schedules.create(new, asking.once()).await?))
+    let schedule = services.schedules.create(new, asking.once()).await?;
+    Ok(made(services, schedule).await)
 }
 
 /// Requests an operation for the caller, and answers 202 with the operation to follow.

@@ -48,6 +48,7 @@ routes! {
         InvalidValue;
     power::wake: InsufficientCredits NotAllowed Deleting NoHost Conflict;
     actions::begin: NotFound TooManyActions Conflict InvalidValue;
+    actions::list: ;
     actions::get: ;
     actions::cancel: NotAllowed;
     holds::hold: NotAllowed InvalidValue;

@@ -65,14 +65,21 @@ pub(crate) async fn create(
     if let Some(server) = server {
         services.servers.allowed(caller.user(), server, Permission::Schedule).await?;
     }
-    Ok(made(services.schedules.create(new, asking.once()).await?))
+    let schedule = services.schedules.create(new, asking.once()).await?;
+    Ok(made(&services, schedule).await)
 }
 
 /// Answers with a schedule that was made.
-pub(crate) fn made(schedule: Schedule) -> HttpResponse {
+pub(crate) async fn made(services: &Services, schedule: Schedule) -> HttpResponse {
     HttpResponse::Created()
         .insert_header(("Location", format!("/api/v1/schedules/{}", schedule.id)))
-        .json(ScheduleDto::from(schedule))
+        .json(warned(services, schedule).await)
+}
+
+/// Adds the warnings that are for the author of a schedule.
+async fn warned(services: &Services, schedule: Schedule) -> ScheduleDto {
+    let warnings = services.schedules.warnings(&schedule).await;
+    ScheduleDto::from(schedule).warned(warnings)
 }
 
 /// List your schedules
@@ -180,7 +187,8 @@ pub(crate) async fn change(
         enabled: body.enabled,
         missed_run_policy: body.missed_run_policy.as_deref().map(policy).transpose()?,
     };
-    Ok(Json(services.schedules.change(caller.user(), caller.reach(), id, &change).await?.into()))
+    let schedule = services.schedules.change(caller.user(), caller.reach(), id, &change).await?;
+    Ok(Json(warned(&services, schedule).await))
 }
 
 /// Delete a schedule

@@ -245,11 +245,11 @@ list_query! {
 
 impl ServerDto {
     fn of(servers: &Servers, server: Server, access: Access, facts: Facts) -> Self {
-        let Facts { abilities, players, ahead } = facts;
+        let Facts { abilities, players, ahead, without_gate } = facts;
         let restart_policy = servers.restart_policy(&server).into();
         let now = Utc::now();
         let hold = server.held(now).cloned().map(HoldDto::from);
-        let idle = server.idle.map(|idle| IdleDto::of(idle, server.cost_per_hour, now));
+        let idle = server.idle.map(|idle| IdleDto::of(idle, without_gate, server.cost_per_hour, now));
         let game = servers.catalogue().get(&server.game_type).map(|game| &**game);
         let ports = server.endpoint.iter().flat_map(|at| at.public_ports(game));
         let ports = ports.cloned().map(PortDto::from).collect();
@@ -290,6 +290,7 @@ struct Facts {
     abilities: Abilities,
     players: Option<Measured>,
     ahead: Option<ServerAhead>,
+    without_gate: bool,
 }
 
 impl Facts {
@@ -301,10 +302,15 @@ impl Facts {
         let readable = servers.iter().filter(|(_, access)| access.check(Permission::Read.into()).is_ok());
         let readable: Vec<_> = readable.map(|(server, _)| server.id).collect();
         let ahead = services.schedules.ahead(&readable).await?;
+        let without_gate = services.servers.without_gate(&all).await?;
         let mut ahead: BTreeMap<_, _> = ahead.into_iter().map(|it| (it.server, it)).collect();
         let facts = all.into_iter().zip(abilities.into_iter().zip(players));
-        let of =
-            |(server, (abilities, players)): (&Server, _)| Self { abilities, players, ahead: ahead.remove(&server.id) };
+        let of = |(server, (abilities, players)): (&Server, _)| Self {
+            abilities,
+            players,
+            ahead: ahead.remove(&server.id),
+            without_gate: without_gate.contains(&server.id),
+        };
         Ok(facts.map(of).collect())
     }
 

@@ -32,7 +32,7 @@ impl Ask {
 pub(crate) async fn ask(connection: &mut impl ConnectionLike, ask: Ask, draws: &[Draw]) -> RedisResult<Verdict> {
     let mut call = SCRIPT.arg(ask.word());
     for (bucket, quota) in draws {
-        call.key(key(*bucket)).arg(quota.interval()).arg(quota.capacity());
+        call.key(key(*bucket)).arg(quota.cost()).arg(quota.capacity());
     }
     let debts: Vec<u64> = call.invoke_async(connection).await?;
     Ok(verdict(draws, debts))
@@ -95,10 +95,12 @@ mod tests {
             for (wait, asked, take) in steps {
                 now = now.saturating_add_signed(wait);
                 let bucket = |id: usize| Bucket { kind: "key", id: i64::try_from(id).expect("a small number") };
-                let draws: Vec<Draw> = asked.iter().map(|(id, limit)| (bucket(*id), Quota::per_hour(*limit))).collect();
+                // Some requests take several tokens.
+                let quota = |limit: u32| Quota::per_hour(limit).times(limit % 4);
+                let draws: Vec<Draw> = asked.iter().map(|(id, limit)| (bucket(*id), quota(*limit))).collect();
                 let mut call = script.arg(if take { "take" } else { "peek" });
                 for (bucket, quota) in &draws {
-                    call.key(key(*bucket)).arg(quota.interval()).arg(quota.capacity());
+                    call.key(key(*bucket)).arg(quota.cost()).arg(quota.capacity());
                 }
                 call.arg(now / 1_000_000).arg(now % 1_000_000);
                 let debts: Vec<u64> = call.invoke(&mut connection).expect("a decision");

@@ -1,7 +1,7 @@
--- Token buckets by GCRA, as in agis-ratelimit's quota.rs and joint.rs, on Redis' own clock. One token of each, or none of any.
+-- Token buckets by GCRA, as in agis-ratelimit's quota.rs and joint.rs, on Redis' own clock. So many tokens of each, or none of any.
 --
 -- KEYS: the buckets.
--- ARGV: 'take' or 'peek', then for each bucket: nanoseconds between two tokens, nanoseconds until it is full when empty.
+-- ARGV: 'take' or 'peek', then for each bucket: nanoseconds of the tokens to take, nanoseconds until it is full when empty.
 -- Answers with the nanoseconds until each bucket was full before this call; the caller knows all else from that.
 --
 -- What is kept is the instant at which the bucket is full, as microseconds and the nanoseconds beyond: a number is a
@@ -11,12 +11,12 @@ local now = time[1] * 1000000 + time[2]
 
 local kept, debts, allowed = {}, {}, true
 for i, bucket in ipairs(KEYS) do
-  local interval, capacity = tonumber(ARGV[2 * i]), tonumber(ARGV[2 * i + 1])
+  local cost, capacity = tonumber(ARGV[2 * i]), tonumber(ARGV[2 * i + 1])
   local us, ns = string.match(redis.call('GET', bucket) or '', '^(%d+) (%d+)$')
   kept[i] = us and (us - now) * 1000 + ns or 0
   -- Also after the clock was set back nobody waits for longer than one whole bucket.
   debts[i] = math.min(math.max(kept[i], 0), capacity)
-  allowed = allowed and debts[i] + interval <= capacity
+  allowed = allowed and debts[i] + cost <= capacity
 end
 
 for i, bucket in ipairs(KEYS) do

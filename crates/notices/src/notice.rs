@@ -45,6 +45,8 @@ words! {
         PowerCalledOff = "power_called_off",
         /// A run of a schedule failed at something that was no operation.
         RunFailed = "run_failed",
+        /// An action on many servers is through, which its message does not follow any more.
+        ActionsEnded = "actions_ended",
     }
 }
 
@@ -60,13 +62,13 @@ impl Kind {
 pub struct Notice {
     /// Id of the notice.
     pub id: NoticeId,
-    /// Recipient: the server's owner at the time of the event.
+    /// Recipient: the server's owner at the time of the event, or the user who asked for an action on many servers.
     pub recipient: UserId,
     /// Channel in which the operation was requested; `None` if it was requested in none.
     pub channel: Option<ChannelId>,
     /// Kind of event.
     pub kind: Kind,
-    /// Server of the event.
+    /// Server of the event; the first of many.
     pub server: ServerId,
     /// Name of the server at the time of the event.
     pub server_name: String,

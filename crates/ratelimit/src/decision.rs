@@ -13,7 +13,7 @@ pub struct Decision {
     pub remaining: u32,
     /// Time until the bucket is full.
     pub full_in: Duration,
-    /// Time until the next token comes; zero if one is left.
+    /// Time until the tokens of the request are there; zero if there are so many left.
     pub retry_in: Duration,
 }
 

@@ -12,13 +12,27 @@ pub struct Quota {
     limit: u32,
     /// Nanoseconds between two tokens.
     interval: u64,
+    /// Tokens that one request takes.
+    tokens: u32,
 }
 
 impl Quota {
     /// Creates a quota per hour. Zero counts as one, so that arithmetic never divides by it.
     pub const fn per_hour(limit: u32) -> Self {
         let limit = if limit == 0 { 1 } else { limit };
-        Self { limit, interval: HOUR_NS / limit as u64 }
+        Self { limit, interval: HOUR_NS / limit as u64, tokens: 1 }
+    }
+
+    /// Returns the quota as a request draws on it that takes so many tokens at once: one at least, and at most all that the
+    /// bucket holds.
+    #[must_use]
+    pub fn times(self, tokens: u32) -> Self {
+        Self { tokens: tokens.clamp(1, self.limit), ..self }
+    }
+
+    /// Returns the nanoseconds in which the tokens of one request come.
+    pub fn cost(self) -> u64 {
+        self.interval * u64::from(self.tokens)
     }
 
     /// Returns the size of the bucket.
@@ -36,16 +50,16 @@ impl Quota {
         self.interval * u64::from(self.limit)
     }
 
-    /// Takes a token at `now`. Times are nanoseconds since a fixed start. `full_at`, the only stored value, is the time
+    /// Takes the tokens of one request at `now`, or none of them. Times are nanoseconds since a fixed start. `full_at`, the only stored value, is the time
     /// at which the bucket is full again; a value up to `now` means full. Returns the decision and the value to store.
     ///
     /// This is GCRA (ATM Forum, Traffic Management 4.0, section 4.4.2): no fraction of a token is ever lost.
     pub fn take(self, full_at: u64, now: u64) -> (Decision, u64) {
-        let (interval, capacity) = (self.interval, self.capacity());
+        let (interval, cost, capacity) = (self.interval, self.cost(), self.capacity());
         // A smaller quota than before, or a clock that was set back, must not lock its owner out for longer than one
         // whole bucket.
         let full_at = full_at.clamp(now, now + capacity);
-        let taken = full_at + interval;
+        let taken = full_at + cost;
         let allowed = taken <= now + capacity;
         let full_at = if allowed { taken } else { full_at };
         let free = now + capacity - full_at;
@@ -55,7 +69,7 @@ impl Quota {
             // At most `limit`, which is a u32.
             remaining: u32::try_from(free / interval).unwrap_or(self.limit),
             full_in: Duration::from_nanos(full_at - now),
-            retry_in: Duration::from_nanos(interval.saturating_sub(free)),
+            retry_in: Duration::from_nanos(cost.saturating_sub(free)),
         };
         (decision, full_at)
     }
@@ -91,6 +105,18 @@ mod tests {
         );
         assert!(quota.take(full_at, 5 + 36_000_000_000).0.allowed);
         assert!(!quota.take(full_at, 4 + 36_000_000_000).0.allowed);
+    }
+
+    #[test]
+    fn request_takes_all_its_tokens_or_none() {
+        let quota = Quota::per_hour(10);
+        let (decision, full_at) = quota.times(7).take(0, 0);
+        assert_eq!((decision.allowed, decision.remaining), (true, 3));
+        let (decision, kept) = quota.times(4).take(full_at, 0);
+        assert_eq!((decision.allowed, decision.remaining, kept), (false, 3, full_at));
+        assert_eq!(decision.retry_in, Duration::from_secs(360), "when the fourth token is there");
+        assert!(quota.times(3).take(full_at, 0).0.allowed);
+        assert!(quota.times(1000).take(0, 0).0.allowed, "a full bucket is enough for everything");
     }
 
     #[test]

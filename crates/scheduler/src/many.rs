@@ -88,15 +88,26 @@ fn before(run: &ManyRun) -> Next {
     }
 }
 
-/// Returns the end of a run that found no server, or more than are acted on at a time.
-pub fn unfit(servers: usize) -> Option<End> {
+/// Reason of a run that found no server with the label.
+pub const NO_SERVERS: &str = "no_servers";
+
+/// Reason of a run that found more servers than it acts on.
+pub const TOO_MANY_SERVERS: &str = "too_many_servers";
+
+/// Returns the reason why no run acts on so many servers.
+pub fn why_unfit(servers: usize) -> Option<&'static str> {
     match servers {
-        0 => Some(End { state: RunState::Skipped, reason: Some("no_servers".to_owned()) }),
-        some if some > MANY_MAX as usize => {
-            Some(End { state: RunState::Failed, reason: Some("too_many_servers".to_owned()) })
-        }
+        0 => Some(NO_SERVERS),
+        some if some > MANY_MAX as usize => Some(TOO_MANY_SERVERS),
         _ => None,
     }
+}
+
+/// Returns the end of a run that found no server, or more than are acted on at a time.
+pub fn unfit(servers: usize) -> Option<End> {
+    let reason = why_unfit(servers)?;
+    let state = if reason == NO_SERVERS { RunState::Skipped } else { RunState::Failed };
+    Some(End { state, reason: Some(reason.to_owned()) })
 }
 
 fn end(parts: &[Part]) -> End {

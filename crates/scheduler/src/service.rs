@@ -11,6 +11,7 @@ pub use self::on_servers::PutOff;
 use crate::{
     chain::{self, Gate},
     firing::{FiringId, Run, RunWithSteps, SCHEDULE_CHANGED, SCHEDULER_UNAVAILABLE},
+    many,
     schedule::{Action, NewSchedule, Schedule, ScheduleChange, Timing, TimingError},
     store::{Limits, Query, RunsQuery, ScheduleStore, ServerRunStore, WriteError},
     work::{InvalidWork, Kind, Overlap},
@@ -89,8 +90,8 @@ pub fn why(reason: &str) -> &str {
         "players_online" => "people play",
         "players_unknown" => "nobody knows whether people play",
         chain::OVERLAP => "an earlier run has not ended",
-        "no_servers" => "no server of yours carries its label",
-        "too_many_servers" => "more servers carry its label than it acts on at a time; divide them by other labels",
+        many::NO_SERVERS => "no server of yours carries its label",
+        many::TOO_MANY_SERVERS => "more servers carry its label than it acts on at a time; divide them by other labels",
         HELD => "somebody holds its server",
         "cancelled" => "somebody cancelled it",
         "ended_by_stop" => "somebody stopped the server",
@@ -124,6 +125,16 @@ impl Schedules {
     /// Fails if the store does.
     pub async fn now(&self) -> Result<Timestamp, SchedulesError> {
         Ok(self.store.now().await?)
+    }
+
+    /// Returns warnings about meanings that the author of a schedule may not intend: also about a label that no server carries.
+    pub async fn warnings(&self, schedule: &Schedule) -> Vec<String> {
+        // The schedule is there, whatever else is known of it.
+        let breadth = self.store.breadth(schedule.id).await.ok().flatten();
+        let unfit = breadth
+            .and_then(|breadth| many::why_unfit(breadth.servers))
+            .map(|reason| format!("As things are, its runs do nothing: {}.", why(reason)));
+        unfit.into_iter().chain(schedule.warnings()).collect()
     }
 
     /// Returns a schedule that the caller made, or anybody for a server of the caller's, on a server within reach.
@@ -200,6 +211,13 @@ impl Schedules {
             return Err(SchedulesError::NotAllowed);
         }
         if schedule.kind() == Kind::Servers {
+            let breadth = self.store.breadth(id).await?.ok_or(SchedulesError::NotFound)?;
+            if let Some(reason) = many::why_unfit(breadth.servers) {
+                return Err(SchedulesError::Gate(reason));
+            }
+            if breadth.is_busy && schedule.work.overlap == Overlap::Skip {
+                return Err(SchedulesError::Gate(chain::OVERLAP));
+            }
             // Each of its servers has a condition of its own.
             return self.store.fire(id).await?.map(RunNow::Run).ok_or(SchedulesError::NotFound);
         }

@@ -90,6 +90,10 @@ pub trait ScheduleStore: Send + Sync {
     /// no such schedule.
     async fn outlook(&self, id: ScheduleId) -> Result<Option<Outlook>, StoreError>;
 
+    /// Returns the number of servers that carry the label of a schedule now, and whether a run goes on. `None` if there is no
+    /// such schedule, or it acts on one server.
+    async fn breadth(&self, id: ScheduleId) -> Result<Option<Breadth>, StoreError>;
+
     /// Fires a schedule of steps, or for a label, now, beside its plan. Returns the slot of the run; `None` if there is no such schedule.
     async fn fire(&self, id: ScheduleId) -> Result<Option<FiringId>, StoreError>;
 
@@ -173,6 +177,9 @@ pub trait ServerRunStore: Send + Sync {
     /// Returns a page of the runs on a server.
     async fn runs_on(&self, query: ServerRunsQuery) -> Result<Vec<ServerRun>, StoreError>;
 
+    /// Returns the runs of these schedules that have not ended, the oldest of each.
+    async fn open_runs(&self, schedules: &[ScheduleId]) -> Result<Vec<FiringId>, StoreError>;
+
     /// Returns those of these servers for which the user may make schedules now.
     async fn schedulable(&self, user: &UserId, servers: &[ServerId]) -> Result<Vec<ServerId>, StoreError>;
 }
@@ -188,6 +195,15 @@ pub struct Outlook {
     pub is_busy: bool,
     /// Whether somebody holds the server.
     pub is_held: bool,
+}
+
+/// Servers of a schedule for a label, as a run would find them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Breadth {
+    /// Number of servers, up to one more than a run may act on.
+    pub servers: usize,
+    /// Whether a run of the schedule has not ended.
+    pub is_busy: bool,
 }
 
 /// Reason why a schedule was not written.

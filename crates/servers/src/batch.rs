@@ -3,12 +3,20 @@
 //! Each server gets an operation of its own, by the same rules as if its user had asked for it alone. A server on which the
 //! user may not act is left alone, and the batch says so.
 
+use std::time::Duration;
+
 use agis_base::{BatchId, ChannelId, Label, Pace, PowerAction, ServerId, Timestamp, Trace, UserId, words};
 
-use crate::operation::{Operation, Origin, Refusal};
+use crate::operation::{Operation, Origin, Refusal, State};
 
-/// Maximum number of batches of a user that have servers left to act on.
+/// Maximum number of batches of a user that go on: servers wait for their turn, or operations have not ended.
 pub const OPEN_MAX: u32 = 10;
+
+/// Number of servers that are named of each kind where people are told how a batch went.
+const TOLD_NAMES: usize = 5;
+
+/// Age at which a batch leaves the servers alone that still wait: nobody wants them so late.
+pub const AGE_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// Batch that does not exist yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,8 +44,8 @@ pub struct Batch {
     pub id: BatchId,
     /// Label of the servers.
     pub label: Label,
-    /// Action on each of them.
-    pub action: PowerAction,
+    /// Action on each of them; `None` if only a newer version of this program knows it.
+    pub action: Option<PowerAction>,
     /// Pace.
     pub pace: Pace,
     /// User who asked.
@@ -46,6 +54,25 @@ pub struct Batch {
     pub created_at: Timestamp,
     /// Servers, in their order.
     pub items: Vec<BatchItem>,
+}
+
+/// Line in a list of batches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BatchSummary {
+    /// Id of the batch.
+    pub id: BatchId,
+    /// Label of the servers.
+    pub label: Label,
+    /// Action on each of them; `None` if only a newer version of this program knows it.
+    pub action: Option<PowerAction>,
+    /// Pace.
+    pub pace: Pace,
+    /// Time of the request.
+    pub created_at: Timestamp,
+    /// Number of its servers, of those within the caller's reach.
+    pub servers: u32,
+    /// Number of those that are not done with.
+    pub left: u32,
 }
 
 /// Server of a batch.
@@ -75,7 +102,7 @@ words! {
     Untouched {
         /// Its user may not do this with it.
         NotAllowed = "not_allowed",
-        /// The server is being deleted.
+        /// A person deleted the server.
         Deleted = "server_deleted",
         /// No host runs it.
         NoHost = "no_host",
@@ -85,10 +112,12 @@ words! {
         Unfit = "unfit_settings",
         /// The server should not run, so a restart would start it.
         Stopped = "server_stopped",
-        /// A person stopped, deleted or held the server before its turn.
+        /// A person stopped or held the server before its turn.
         Overtaken = "overtaken",
         /// The batch was cancelled before.
         Cancelled = "cancelled",
+        /// The batch was [`AGE_MAX`] old before its turn.
+        Expired = "expired",
     }
 }
 
@@ -118,6 +147,28 @@ impl BatchProgress {
 }
 
 impl Batch {
+    /// Tells people how it went, in a sentence or two with names of servers. It quotes no console.
+    pub fn told(&self) -> String {
+        let (mut failed, mut alone, mut done) = (vec![], vec![], 0);
+        for item in &self.items {
+            match &item.progress {
+                BatchProgress::Asked(operation) if operation.state == State::Succeeded => done += 1,
+                BatchProgress::Asked(_) => failed.push(item.name.as_str()),
+                BatchProgress::Untouched(_) | BatchProgress::Waiting => alone.push(item.name.as_str()),
+            }
+        }
+        let named = |what: &str, names: &[&str]| match names {
+            [] => String::new(),
+            names => {
+                let (first, more) = names.split_at(names.len().min(TOLD_NAMES));
+                let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
+                format!(" {what}: {}{more}.", first.join(", "))
+            }
+        };
+        let (failed, alone) = (named("Not done", &failed), named("Left alone", &alone));
+        format!("Done on {done} of {} servers.{failed}{alone}", self.items.len())
+    }
+
     /// Returns whether nothing more happens.
     pub fn is_over(&self) -> bool {
         self.items.iter().all(|item| item.progress.is_over())

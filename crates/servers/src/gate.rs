@@ -4,6 +4,9 @@ use std::io;
 
 use async_trait::async_trait;
 
+/// Maximum number of gates of a host: those of the servers that fell asleep last.
+pub const GATES_MAX: u32 = 500;
+
 /// Speaks the protocol of a game in its place.
 #[async_trait]
 pub trait Gatekeeper: Send + Sync {
@@ -18,7 +21,7 @@ pub trait Gatekeeper: Send + Sync {
 /// Door of one server.
 #[async_trait]
 pub trait Door: Send + Sync {
-    /// Returns the line in the players' list of servers.
+    /// Returns the line in the players' list of servers, which may change while the gate is open.
     fn sign(&self) -> String;
 
     /// Returns whether this player may wake the server. Nobody has proved the name.

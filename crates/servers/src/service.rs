@@ -12,6 +12,7 @@ use crate::{
     access::{Access, CommandList, Needed, Permission},
     console::{CommandError, ConsoleError, Dispatcher, Reach as Reached, relay::Relay},
     game::{Catalogue, Game, RunsOn, SettingBy, SettingProblem, SettingValues},
+    gate::GATES_MAX,
     host::{Abilities, Ability},
     idle::{IdleRule, InvalidIdle},
     operation::{self, Operation, Refusal, Request},
@@ -29,6 +30,8 @@ mod announcements;
 mod batch;
 mod console;
 mod hold;
+
+pub use self::batch::PlannedBatch;
 
 const DESCRIPTION_MAX: usize = 1000;
 
@@ -327,6 +330,19 @@ impl Servers {
             Ok(server)
         };
         Ok(self.servers.find_each(of).await?.into_iter().map(checked).collect())
+    }
+
+    /// Returns those of these servers that sleep, and that players cannot wake though their rule says so: their host has too many.
+    ///
+    /// # Errors
+    /// Fails if the store does.
+    pub async fn without_gate(&self, servers: &[&Server]) -> Result<Vec<ServerId>, StoreError> {
+        let waits = |server: &&&Server| {
+            let idle = server.idle.as_ref();
+            idle.is_some_and(|idle| idle.asleep.is_some() && idle.rule.wake_on_join.is_some())
+        };
+        let asleep: Vec<_> = servers.iter().filter(waits).map(|server| server.id).collect();
+        if asleep.is_empty() { Ok(vec![]) } else { self.servers.without_gate(&asleep, GATES_MAX).await }
     }
 
     /// Returns the abilities of each of these servers, in their order: those of its host.

@@ -31,14 +31,14 @@ mod shares;
 
 pub use self::{
     announcements::AnnouncementStore,
-    batches::{BatchError, BatchStore, Ended},
+    batches::{BatchError, BatchStore, BatchesQuery, Ended},
     billing::Billing,
     commands::{CommandStore, REPLY_KEPT},
     counts::CountStore,
     games::{GameStore, UNAVAILABLE_FOR},
     holds::HoldStore,
     hosts::{HostState, HostStore, LetGo, SERVED_FOR},
-    idle::{Announced, IdleRound, IdleStore, Sleeper},
+    idle::{Announced, IdleRound, IdleStore, Sleeper, Sleepers},
     leases::{Claim, Due, Facts, Finished, Held, LeaseStore, Outcome},
     observations::{ObservationStore, Published},
     operations::{Accepted, OperationFilter, OperationStore},

@@ -1,5 +1,7 @@
 //! Batches: rows of their own, and an operation for each server.
 
+mod list;
+
 use std::time::Duration;
 
 use agis_base::{
@@ -7,14 +9,14 @@ use agis_base::{
 };
 use agis_servers::{
     Origin, Request, State,
-    batch::{Batch, BatchItem, BatchProgress, NewBatch, OPEN_MAX, Untouched},
+    batch::{AGE_MAX, Batch, BatchItem, BatchProgress, BatchSummary, NewBatch, OPEN_MAX, Untouched},
     game::Catalogue,
     operation::Identity,
-    store::{BatchError, BatchStore, Billing, Ended},
+    store::{BatchError, BatchStore, BatchesQuery, Billing, Ended},
 };
 use async_trait::async_trait;
 use diesel::{
-    dsl::{min, sql},
+    dsl::{exists, min, sql},
     prelude::*,
     sql_types::{Array, Bool, Integer, Nullable, Text, Uuid as SqlUuid},
 };
@@ -24,11 +26,18 @@ use uuid::Uuid;
 use crate::{
     db::Db,
     error::{Fault, understood},
-    once,
+    notices, once,
     operations::{OperationRow, accept},
     schema::{after, clock_timestamp, operations, server_batch_items as items, server_batches as batches},
     word::{Stored, stored},
 };
+
+/// Time for which a message in Discord follows a batch for sure: its token lives for a quarter of an hour, less what was needed
+/// to ask for the batch.
+const FOLLOWED: Duration = Duration::from_secs(13 * 60);
+
+/// Time between two looks at a batch whose operations have to end.
+const LOOK: Duration = Duration::from_secs(5);
 
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = batches)]
@@ -61,7 +70,7 @@ impl BatchRow {
         Ok(Batch {
             id: BatchId(self.id),
             label: Label::from_stored(self.label),
-            action: self.action.known("server_batches.action")?,
+            action: known(self.action),
             pace,
             actor: UserId::from_stored(&self.discord_id),
             created_at: self.created_at,
@@ -85,6 +94,14 @@ impl BatchRow {
             identity: Identity::Batch,
             trace: self.request_id.clone().map(|request_id| Trace { request_id, trace_id }),
         })
+    }
+}
+
+/// Returns an action that this program knows; `None` for one of a newer version, whose batch can be seen and cancelled.
+fn known(action: Stored<PowerAction>) -> Option<PowerAction> {
+    match action {
+        Stored::Known(action) => Some(action),
+        Stored::Newer(_) => None,
     }
 }
 
@@ -120,6 +137,18 @@ impl BatchStore for Db {
             Ok((begun(conn, id).await?, ended))
         })
         .await
+    }
+
+    async fn begun_batch(&self, once: &Once) -> Result<Option<Batch>, StoreError> {
+        self.run(async |conn| match once::made(conn, Some(once)).await? {
+            Some(id) => find(conn, id).await,
+            None => Ok(None),
+        })
+        .await
+    }
+
+    async fn batches(&self, query: &BatchesQuery) -> Result<Vec<BatchSummary>, StoreError> {
+        self.run(async |conn| list::page(conn, query).await).await
     }
 
     async fn batch(&self, id: BatchId) -> Result<Option<Batch>, StoreError> {
@@ -164,14 +193,7 @@ impl BatchStore for Db {
     async fn cancel_batch(&self, id: BatchId) -> Result<(), StoreError> {
         self.transaction(async |conn| {
             // An advance of this moment comes first.
-            let ends = diesel::update(batches::table.find(id.0)).set(batches::next_at.eq(None::<Timestamp>));
-            ends.execute(conn).await?;
-            let waits = items::operation_id.is_null().and(items::untouched.is_null());
-            diesel::update(items::table.filter(items::batch_id.eq(id.0).and(waits)))
-                .set(items::untouched.eq(stored(Untouched::Cancelled)))
-                .execute(conn)
-                .await?;
-            Ok(())
+            leave_rest(conn, id, Untouched::Cancelled).await
         })
         .await
     }
@@ -194,9 +216,31 @@ async fn check_room(conn: &mut AsyncPgConnection, actor: &UserId) -> Result<(), 
         .bind::<Text, _>(actor.as_str())
         .execute(conn)
         .await?;
-    let open = batches::table.filter(batches::discord_id.eq(actor.as_str()).and(batches::next_at.is_not_null()));
-    let open: i64 = open.count().get_result(conn).await?;
+    // A batch that is over is so at once, not when the loop sees it.
+    let waits = items::operation_id.is_null().and(items::untouched.is_null());
+    let goes_on = operations::table
+        .filter(operations::id.nullable().eq(items::operation_id))
+        .filter(operations::state.eq_any([State::Queued, State::Running].map(stored)));
+    let left = items::table.filter(items::batch_id.eq(batches::id)).filter(waits.or(exists(goes_on)));
+    let open: i64 = batches::table
+        .filter(batches::discord_id.eq(actor.as_str()).and(batches::next_at.is_not_null()))
+        .filter(exists(left))
+        .count()
+        .get_result(conn)
+        .await?;
     if open >= i64::from(OPEN_MAX) { Err(Fault::Refused(BatchError::TooMany)) } else { Ok(()) }
+}
+
+/// Leaves the servers of a batch alone that still wait.
+async fn leave_rest<R>(conn: &mut AsyncPgConnection, id: BatchId, why: Untouched) -> Result<(), Fault<R>> {
+    let ends = diesel::update(batches::table.find(id.0)).set(batches::next_at.eq(None::<Timestamp>));
+    ends.execute(conn).await?;
+    let waits = items::operation_id.is_null().and(items::untouched.is_null());
+    diesel::update(items::table.filter(items::batch_id.eq(id.0).and(waits)))
+        .set(items::untouched.eq(stored(why)))
+        .execute(conn)
+        .await?;
+    Ok(())
 }
 
 async fn insert(conn: &mut AsyncPgConnection, new: &NewBatch) -> Result<i32, Fault<BatchError>> {
@@ -254,10 +298,16 @@ async fn advance<R: From<StoreError>>(
     let row = batches::table
         .find(id.0)
         .filter(batches::next_at.le(clock_timestamp().nullable()))
-        .select(BatchRow::as_select())
+        .select((BatchRow::as_select(), clock_timestamp()))
         .for_no_key_update()
         .skip_locked();
-    let Some(batch): Option<BatchRow> = row.first(conn).await.optional()? else { return Ok(vec![]) };
+    let row: Option<(BatchRow, Timestamp)> = row.first(conn).await.optional()?;
+    let Some((batch, at)) = row else { return Ok(vec![]) };
+    if (at - batch.created_at).to_std().is_ok_and(|age| age >= AGE_MAX) {
+        leave_rest(conn, id, Untouched::Expired).await?;
+        tell(conn, &batch, at).await.map_err(Fault::widened)?;
+        return Ok(vec![]);
+    }
     let open: i64 = items::table
         .inner_join(operations::table.on(items::operation_id.eq(operations::id.nullable())))
         .filter(items::batch_id.eq(id.0))
@@ -278,26 +328,47 @@ async fn advance<R: From<StoreError>>(
     let due: Vec<_> = in_turn.take(turns).map(|(server, _)| *server).collect();
     let requests: Vec<_> = due.iter().map(|server| batch.request(*server)).collect::<Result<Vec<_>, Fault<R>>>()?;
     let accepted = accept::accept(conn, &requests, billing, Some(catalogue)).await.map_err(Fault::widened)?;
+    let going = accepted.answers.iter().flatten().filter(|operation| !operation.state.is_final()).count();
     let ends = accepted.answers.into_iter().map(|answer| match answer {
         Ok(operation) => (Some(operation.id.0), None),
         Err(refusal) => (None, Some(Untouched::from(refusal).as_str())),
     });
     note(conn, id, &due, ends.unzip()).await?;
     let all = batches::table.find(id.0);
-    if due.len() == waits.len() {
-        diesel::update(all).set(batches::next_at.eq(None::<Timestamp>)).execute(conn).await?;
-    } else {
-        let next = after(pace.until_next(due.len()));
-        diesel::update(all).set(batches::next_at.eq(next)).execute(conn).await?;
-    }
+    let pause = match (waits.len() - due.len(), due.len()) {
+        (0, _) if open == 0 && going == 0 => {
+            tell(conn, &batch, at).await.map_err(Fault::widened)?;
+            diesel::update(all).set(batches::next_at.eq(None::<Timestamp>)).execute(conn).await?;
+            return Ok(accepted.ended);
+        }
+        // Its operations have to end.
+        (0, _) => LOOK,
+        (_, turns) => pace.until_next(turns),
+    };
+    diesel::update(all).set(batches::next_at.eq(after(pause))).execute(conn).await?;
     Ok(accepted.ended)
 }
 
+/// Tells who asked in Discord that a batch is through, if its message does not follow it any more.
+async fn tell(conn: &mut AsyncPgConnection, batch: &BatchRow, at: Timestamp) -> Result<(), Fault<StoreError>> {
+    let is_old = (at - batch.created_at).to_std().is_ok_and(|age| age >= FOLLOWED);
+    if batch.origin != stored(Origin::Discord) || !is_old {
+        return Ok(());
+    }
+    let Some(seen) = find(conn, batch.id).await? else { return Ok(()) };
+    notices::tell_of_batch(conn, &seen, batch.channel_id.as_deref()).await
+}
+
 /// Leaves servers alone that still wait for their turn, since a person has stopped, deleted or held them meanwhile.
-pub(crate) async fn overtake(conn: &mut AsyncPgConnection, servers: &[i32]) -> Result<(), Fault<StoreError>> {
+pub(crate) async fn overtake(
+    conn: &mut AsyncPgConnection,
+    servers: &[i32],
+    is_deleted: bool,
+) -> Result<(), Fault<StoreError>> {
+    let why = if is_deleted { Untouched::Deleted } else { Untouched::Overtaken };
     let waits = items::operation_id.is_null().and(items::untouched.is_null());
     diesel::update(items::table.filter(items::server_id.eq_any(servers).and(waits)))
-        .set(items::untouched.eq(stored(Untouched::Overtaken)))
+        .set(items::untouched.eq(stored(why)))
         .execute(conn)
         .await?;
     Ok(())

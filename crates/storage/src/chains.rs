@@ -21,7 +21,7 @@ use diesel::{
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use self::rows::{ChainRow, step_rows, taken};
-pub(crate) use self::rows::{StepRow, outlook, pending, steps};
+pub(crate) use self::rows::{StepRow, known_steps, outlook, pending, steps};
 use crate::{
     batches,
     db::Db,
@@ -188,7 +188,7 @@ pub(crate) async fn interrupt_all(
         return Ok(());
     }
     let servers: Vec<_> = servers.iter().map(|server| server.0).collect();
-    batches::overtake(conn, &servers).await?;
+    batches::overtake(conn, &servers, by == EndedBy::Delete).await?;
     let schedules = server_schedules::table
         .filter(server_schedules::server_id.eq_any(servers.clone()))
         .select(server_schedules::id);

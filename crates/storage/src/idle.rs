@@ -8,7 +8,7 @@ use agis_servers::{
     Action, Idle, IdleRule, Operation, Origin, Request, Server,
     idle::{self, Asleep, Emptiness, FRESH, IdleStep, PlannedStop},
     operation::Identity,
-    store::{Announced, Billing, IdleRound, IdleStore, Sleeper},
+    store::{Announced, Billing, IdleRound, IdleStore, Sleeper, Sleepers},
 };
 use async_trait::async_trait;
 use diesel::{
@@ -232,37 +232,71 @@ struct SleeperRow {
     ports: Option<PortsColumn>,
     #[diesel(sql_type = Jsonb)]
     rule: Json<IfReadable<IdleRule>>,
+    #[diesel(sql_type = BigInt)]
+    sleepers: i64,
 }
 
 impl SleeperRow {
     /// Returns the server; `None` if its rule has no gate, or nobody knows its address.
     fn sleeper(self) -> Option<Sleeper> {
-        let Self { id, discord_id, name, game_type, address, port, ports, rule: Json(IfReadable(rule)) } = self;
+        let Self { id, discord_id, name, game_type, address, port, ports, rule: Json(IfReadable(rule)), .. } = self;
         let owner = UserId::from_stored(&discord_id);
         let (endpoint, wake) = (endpoint(address, port, ports)?, rule?.wake_on_join?);
         Some(Sleeper { server: ServerId(id), owner, name, game_type, endpoint, wake })
     }
 }
 
+/// Condition of servers that sleep, are not held and wake for players who join.
+const SLEEPS: &str = "i.asleep_generation = s.generation and s.status = 'stopped' and s.desired = 'stopped'
+    and s.deleted_at is null and i.rule -> 'wake_on_join' is not null
+    and not exists(select from server_holds h where h.server_id = s.id and (h.until is null or h.until > now()))";
+
+/// Order in which the servers of a host get gates.
+const GATES_FIRST: &str = "i.asleep_since desc, s.id";
+
+#[derive(QueryableByName)]
+struct IdRow {
+    #[diesel(sql_type = Integer)]
+    id: i32,
+}
+
+/// Returns those of these servers that sleep and are not among the first so many of their host.
+pub(crate) async fn without_gate(
+    conn: &mut AsyncPgConnection,
+    servers: Vec<i32>,
+    gates: u32,
+) -> Result<Vec<ServerId>, Fault<StoreError>> {
+    // diesel has no window functions over a subquery.
+    let rows: Vec<IdRow> = diesel::sql_query(format!(
+        "select id from (
+             select s.id, row_number() over (partition by s.host order by {GATES_FIRST}) as place
+             from server_idle i join game_servers s on s.id = i.server_id
+             where s.host in (select host from game_servers where id = any($1)) and {SLEEPS}) sleepers
+         where id = any($1) and place > $2"
+    ))
+    .bind::<Array<Integer>, _>(servers)
+    .bind::<BigInt, _>(i64::from(gates))
+    .load(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| ServerId(row.id)).collect())
+}
+
 #[async_trait]
 impl IdleStore for Db {
-    async fn asleep(&self, host: &str, limit: u32) -> Result<Vec<Sleeper>, StoreError> {
+    async fn asleep(&self, host: &str, limit: u32) -> Result<Sleepers, StoreError> {
         self.run(async |conn| {
             // diesel has no operators of JSON here.
-            let rows: Vec<SleeperRow> = diesel::sql_query(
-                "select s.id, s.discord_id, s.name, s.game_type, s.address, s.port, s.ports, i.rule
+            let rows: Vec<SleeperRow> = diesel::sql_query(format!(
+                "select s.id, s.discord_id, s.name, s.game_type, s.address, s.port, s.ports, i.rule, count(*) over () as sleepers
                  from server_idle i join game_servers s on s.id = i.server_id
-                 where s.host = $1 and i.asleep_generation = s.generation and s.status = 'stopped' and s.desired = 'stopped'
-                   and s.deleted_at is null and i.rule -> 'wake_on_join' is not null
-                   and not exists(select from server_holds h
-                                  where h.server_id = s.id and (h.until is null or h.until > now()))
-                 order by i.asleep_since desc, s.id limit $2",
-            )
+                 where s.host = $1 and {SLEEPS} order by {GATES_FIRST} limit $2"
+            ))
             .bind::<Text, _>(host)
             .bind::<BigInt, _>(i64::from(limit))
             .load(conn)
             .await?;
-            Ok(rows.into_iter().filter_map(SleeperRow::sleeper).collect())
+            let all = rows.iter().map(|row| row.sleepers).max().and_then(|all| u64::try_from(all).ok()).unwrap_or_default();
+            Ok(Sleepers { latest: rows.into_iter().filter_map(SleeperRow::sleeper).collect(), all })
         })
         .await
     }

@@ -7,13 +7,13 @@ use agis_scheduler::{
     FiringId, Kind, PartRun, RunState, Work,
     chain::EndedBy,
     many::{self, ManyRun, Next, Part},
-    store::{End, ManyStore},
+    store::{Breadth, End, ManyStore},
     work::Overlap,
 };
 use agis_servers::{Origin, server::Desired};
 use async_trait::async_trait;
 use diesel::{
-    dsl::min,
+    dsl::{exists, min},
     prelude::*,
     sql_types::{Array, Integer, SmallInt, Text, Timestamptz, Uuid as SqlUuid},
 };
@@ -78,7 +78,7 @@ impl ManyStore for Db {
                     locked.run.pace.until_next(0)
                 }
                 Next::Choose => {
-                    let servers = locked.servers(conn).await?;
+                    let servers = servers(conn, &locked.owner, &locked.label).await?;
                     if let Some(unfit) = many::unfit(servers.len()) {
                         return end(conn, id, &unfit).await;
                     }
@@ -182,23 +182,38 @@ impl Locked {
         };
         Ok(Some(Self { run, owner, label: label.unwrap_or_default() }))
     }
+}
 
-    /// Returns the servers that carry the label now, the owner's before those that others share with the owner; one more
-    /// than a run may have, if there are so many.
-    async fn servers(&self, conn: &mut AsyncPgConnection) -> Result<Vec<i32>, Fault<StoreError>> {
-        let labelled = server_labels::table.filter(server_labels::label.eq(&self.label));
-        let shared = server_grants::table
-            .filter(server_grants::discord_id.eq(&self.owner).and(shares::counts()))
-            .select(server_grants::server_id);
-        let servers = game_servers::table
-            .filter(game_servers::deleted_at.is_null().and(game_servers::desired.ne(stored(Desired::Deleted))))
-            .filter(game_servers::id.eq_any(labelled.select(server_labels::server_id)))
-            .filter(game_servers::discord_id.eq(&self.owner).or(game_servers::id.eq_any(shared)))
-            .order((game_servers::discord_id.ne(&self.owner), game_servers::id))
-            .select(game_servers::id)
-            .limit(i64::from(agis_base::MANY_MAX) + 1);
-        Ok(servers.load(conn).await?)
-    }
+/// Returns the servers that carry a label now, the owner's before those that others share with the owner; one more than a
+/// run may have, if there are so many.
+async fn servers(conn: &mut AsyncPgConnection, owner: &str, label: &str) -> Result<Vec<i32>, Fault<StoreError>> {
+    let labelled = server_labels::table.filter(server_labels::label.eq(label));
+    let shared = server_grants::table
+        .filter(server_grants::discord_id.eq(owner).and(shares::counts()))
+        .select(server_grants::server_id);
+    let servers = game_servers::table
+        .filter(game_servers::deleted_at.is_null().and(game_servers::desired.ne(stored(Desired::Deleted))))
+        .filter(game_servers::id.eq_any(labelled.select(server_labels::server_id)))
+        .filter(game_servers::discord_id.eq(owner).or(game_servers::id.eq_any(shared)))
+        .order((game_servers::discord_id.ne(owner), game_servers::id))
+        .select(game_servers::id)
+        .limit(i64::from(agis_base::MANY_MAX) + 1);
+    Ok(servers.load(conn).await?)
+}
+
+/// Returns the servers of a schedule for a label as a run would find them now.
+pub(crate) async fn breadth(
+    conn: &mut AsyncPgConnection,
+    id: ScheduleId,
+) -> Result<Option<Breadth>, Fault<StoreError>> {
+    let schedule = server_schedules::table.find(id.0).filter(server_schedules::label.is_not_null());
+    let of_label = schedule.select((server_schedules::discord_id, server_schedules::label.assume_not_null()));
+    let Some((owner, label)): Option<(String, String)> = of_label.first(conn).await.optional()? else {
+        return Ok(None);
+    };
+    let open = runs::table.filter(runs::schedule_id.eq(id.0).and(pending()));
+    let is_busy = diesel::select(exists(open)).get_result(conn).await?;
+    Ok(Some(Breadth { servers: servers(conn, &owner, &label).await?.len(), is_busy }))
 }
 
 /// Adds a run on each of these servers. Their slots follow that of the whole by microseconds: no other run has those. One on a

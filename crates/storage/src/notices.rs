@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use agis_base::{ChannelId, OperationId, Reason, ScheduleId, ServerId, Span, StoreError, Timestamp, UserId};
+use agis_base::{
+    ChannelId, OperationId, PowerAction, Reason, ScheduleId, ServerId, Span, StoreError, Timestamp, UserId,
+};
 use agis_notices::{
     Claimed, Failure, Kind, Notice, NoticeId, NoticeStore,
     notice::{Announced, PENDING_MAX, REASON_MAX, TOO_MANY},
@@ -10,7 +12,7 @@ use agis_notices::{
     service::count_given_up,
 };
 use agis_scheduler::{FiringId, chain::Ahead, store::CalledOff};
-use agis_servers::host::Generation;
+use agis_servers::{batch::Batch, host::Generation};
 use async_trait::async_trait;
 use chrono::TimeDelta;
 use diesel::{
@@ -287,6 +289,30 @@ pub(crate) async fn tell_of_whole(
     .bind::<Integer, _>(run.schedule.0)
     .get_results(conn)
     .await?;
+    ring(conn, recipients).await
+}
+
+/// Tells who asked for a batch how it went: in the channel of the request, if it has one.
+pub(crate) async fn tell_of_batch(
+    conn: &mut AsyncPgConnection,
+    batch: &Batch,
+    channel: Option<&str>,
+) -> Result<(), Fault<StoreError>> {
+    let [first, ..] = batch.items.as_slice() else { return Ok(()) };
+    let action = batch.action.map_or("action", PowerAction::as_str);
+    let recipients: Vec<Recipient> = diesel::insert_into(notices::table)
+        .values((
+            notices::recipient.eq(batch.actor.as_str()),
+            notices::channel_id.eq(channel),
+            notices::kind.eq(stored(Kind::ActionsEnded)),
+            notices::server_id.eq(first.server.0),
+            notices::server_name.eq(&first.name),
+            notices::action.eq(format!("{action} of the servers with the label {}", batch.label)),
+            notices::reason.eq(batch.told().chars().take(REASON_MAX).collect::<String>()),
+        ))
+        .returning((notices::recipient,))
+        .get_results(conn)
+        .await?;
     ring(conn, recipients).await
 }
 

@@ -5,7 +5,7 @@ use agis_scheduler::{
     chain::{Ahead, EndedBy},
     firing::{self, PlannedRun},
     schedule::InvalidChange,
-    store::{ChainStore, Limits, Outlook, PostponeError, Query, RunsQuery, ScheduleStore, WriteError},
+    store::{Breadth, ChainStore, Limits, Outlook, PostponeError, Query, RunsQuery, ScheduleStore, WriteError},
 };
 use agis_servers::server::Desired;
 use async_trait::async_trait;
@@ -301,13 +301,17 @@ impl ScheduleStore for Db {
                 rows = rows.filter(schedule_runs::state.eq(stored(state)));
             }
             let rows: Vec<(RunRow, Option<Uuid>)> = rows.load(&mut conn).await?;
-            rows.into_iter().map(|(row, operation)| row.into_run(operation.map(OperationId))).collect()
+            understood(rows.into_iter().map(|(row, operation)| row.into_run(operation.map(OperationId))))
         })
         .await
     }
 
     async fn outlook(&self, id: ScheduleId) -> Result<Option<Outlook>, StoreError> {
         self.run(async |conn| chains::outlook(conn, id).await).await
+    }
+
+    async fn breadth(&self, id: ScheduleId) -> Result<Option<Breadth>, StoreError> {
+        self.run(async |conn| many::breadth(conn, id).await).await
     }
 
     async fn fire(&self, id: ScheduleId) -> Result<Option<FiringId>, StoreError> {
@@ -382,7 +386,7 @@ impl ScheduleStore for Db {
                 .optional()?;
             let Some((row, operation)) = row else { return Ok(None) };
             let run = row.into_run(operation.map(OperationId))?;
-            let steps = chains::steps(conn, id).await?;
+            let steps = chains::known_steps(conn, id).await?;
             let parts = if run.kind == Kind::Servers { many::part_runs(conn, id).await? } else { vec![] };
             Ok(Some(RunWithSteps { run, steps, parts }))
         })

@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use chrono::{NaiveDateTime, TimeDelta};
 use diesel::{
     QueryableByName,
+    dsl::min,
     prelude::*,
     sql_types::{Array, BigInt, Integer, Nullable, Text, Timestamp as SqlTimestamp, Timestamptz, Uuid as SqlUuid},
 };
@@ -18,10 +19,10 @@ use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
 use crate::{
-    chains::StepRow,
+    chains::{StepRow, pending},
     db::Db,
     error::{Fault, understood},
-    schema::game_servers,
+    schema::{game_servers, schedule_runs},
     servers::{ServerRow, access},
     shares,
     word::{Stored, every, words},
@@ -91,6 +92,22 @@ impl ServerRunStore for Db {
             .load(&mut conn)
             .await?;
             rows.into_iter().map(ServerRunRow::into_run).collect()
+        })
+        .await
+    }
+
+    async fn open_runs(&self, schedules: &[ScheduleId]) -> Result<Vec<FiringId>, StoreError> {
+        let schedules: Vec<_> = schedules.iter().map(|id| id.0).collect();
+        self.read(async |mut conn| {
+            let rows: Vec<(i32, Option<Timestamp>)> = schedule_runs::table
+                .filter(schedule_runs::schedule_id.eq_any(schedules).and(pending()))
+                .filter(schedule_runs::of_slot.is_null())
+                .group_by(schedule_runs::schedule_id)
+                .select((schedule_runs::schedule_id, min(schedule_runs::slot)))
+                .load(&mut conn)
+                .await?;
+            let run = |(id, slot): (i32, Option<Timestamp>)| Some(FiringId { schedule: ScheduleId(id), slot: slot? });
+            Ok(rows.into_iter().filter_map(run).collect())
         })
         .await
     }

@@ -290,6 +290,11 @@ impl ServerStore for Db {
         .await
     }
 
+    async fn without_gate(&self, servers: &[ServerId], gates: u32) -> Result<Vec<ServerId>, StoreError> {
+        let ids: Vec<_> = servers.iter().map(|server| server.0).collect();
+        self.run(async |conn| idle::without_gate(conn, ids, gates).await).await
+    }
+
     async fn change(
         &self,
         owner: &UserId,

@@ -188,6 +188,7 @@ async fn senseless_actions_are_refused() {
         ("at_most", json!(101)),
         ("stagger", json!("soon")),
         ("stagger", json!("61m")),
+        ("stagger", json!("0s")),
     ] {
         let mut body = json!({ "label": "friday", "action": "start" });
         body[field] = value;
@@ -206,4 +207,122 @@ async fn senseless_actions_are_refused() {
     }
     let many = api.post(ACTIONS, json!({ "label": "friday", "action": "stop" })).await.expect(409);
     assert_eq!(many["code"], "too_many_actions");
+}
+
+#[tokio::test]
+async fn own_actions_are_listed() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    let (one, _) = (labelled(&api, &stack.key, "a").await, labelled(&api, &stack.key, "b").await);
+    let quick = api.post(ACTIONS, json!({ "label": "friday", "action": "stop" })).await.expect(202)["id"].take();
+    finished(&api, &stack.key, &quick).await;
+    let slow = json!({ "label": "friday", "action": "stop", "stagger": "1h" });
+    let slow = api.post(ACTIONS, slow).await.expect(202)["id"].take();
+    let listed = async |key: &str, query: &str| -> (Vec<Value>, Value) {
+        let list = api.call_as(Some(key), "GET", &format!("{ACTIONS}{query}"), None).await.expect(200);
+        let ids = list["items"].as_array().expect("items").iter().map(|item| item["id"].clone()).collect();
+        (ids, list)
+    };
+    let (ids, all) = listed(&stack.key, "").await;
+    assert_eq!(ids, [slow.clone(), quick.clone()], "newest first");
+    assert_eq!((&all["items"][1]["servers"], &all["items"][1]["left"]), (&json!(2), &json!(0)));
+    assert_eq!(listed(&stack.key, "?finished=true").await.0, [quick.clone()]);
+    assert_eq!(listed(&stack.key, "?finished=false").await.0, [slow.clone()]);
+    let (first, page) = listed(&stack.key, "?limit=1").await;
+    let cursor = page["next_cursor"].as_str().expect("a cursor");
+    let (second, _) = listed(&stack.key, &format!("?limit=1&cursor={cursor}")).await;
+    assert_eq!((first, second), (vec![slow.clone()], vec![quick]));
+    let narrow = stack.make_key(OWNER, &["--scope", &format!("read:servers:{one}")]);
+    assert_eq!(listed(&narrow, "").await.1["items"][0]["servers"], 1, "a key for one server sees that one");
+    assert_eq!(listed(&stack.make_key(STRANGER, &[]), "").await.0, Vec::<Value>::new());
+
+    let newer = "update server_batches set action = 'polish', next_at = now()";
+    stack.sql().await.batch_execute(newer).await.expect("an action of a newer version");
+    let path = format!("{ACTIONS}/{slow}");
+    assert_eq!(api.get(&path).await.expect(200)["action"], Value::Null);
+    assert_eq!(listed(&stack.key, "").await.0.len(), 2);
+    let cancelled = api.call("DELETE", &path, None).await.expect(200);
+    assert_eq!(states(&cancelled)[1], json!(["b", "refused", "cancelled"]), "{cancelled}");
+}
+
+#[tokio::test]
+async fn ten_servers_cost_a_token() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    for number in 0..11 {
+        labelled(&api, &stack.key, &format!("server {number}")).await;
+    }
+    let body = json!({ "label": "friday", "action": "stop" });
+    let key = stack.make_key(OWNER, &["--rate-limit", "3"]);
+    let begun = api.call_as(Some(&key), "POST", ACTIONS, Some(body.clone())).await;
+    assert_eq!((begun.status.as_u16(), begun.header("x-ratelimit-remaining")), (202, "1"), "{}", begun.body);
+    let refused = api.call_as(Some(&key), "POST", ACTIONS, Some(body.clone())).await;
+    assert_eq!((refused.status.as_u16(), refused.header("retry-after")), (429, "1200"), "{}", refused.body);
+    assert!(refused.body["detail"].as_str().is_some_and(|it| it.contains("counts as 2")), "{}", refused.body);
+    let small = stack.make_key(OWNER, &["--rate-limit", "1"]);
+    api.call_as(Some(&small), "POST", ACTIONS, Some(body)).await.expect(202);
+}
+
+#[tokio::test]
+async fn rest_expires_after_a_day() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    let (_, second) = (labelled(&api, &stack.key, "a").await, labelled(&api, &stack.key, "b").await);
+    let body = json!({ "label": "friday", "action": "stop", "stagger": "1h" });
+    let begun = api.post(ACTIONS, body.clone()).await.expect(202);
+    let old = "update server_batches set created_at = now() - interval '25 h', next_at = now()";
+    stack.sql().await.batch_execute(old).await.expect("a day");
+    let ended = finished(&api, &stack.key, &begun["id"]).await;
+    assert_eq!(states(&ended)[1], json!(["b", "refused", "expired"]));
+
+    let begun = api.post(ACTIONS, body).await.expect(202);
+    api.act(second, "stop").await;
+    assert_eq!(states(&finished(&api, &stack.key, &begun["id"]).await)[1], json!(["b", "refused", "overtaken"]));
+    let body = json!({ "label": "friday", "action": "stop", "stagger": "1h" });
+    let begun = api.post(ACTIONS, body).await.expect(202);
+    api.call("DELETE", &format!("/api/v1/servers/{second}"), None).await.expect(202);
+    assert_eq!(states(&finished(&api, &stack.key, &begun["id"]).await)[1], json!(["b", "refused", "server_deleted"]));
+}
+
+#[tokio::test]
+async fn actions_count_until_their_operations_end() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    labelled(&api, &stack.key, "a").await;
+    let body = json!({ "label": "friday", "action": "stop" });
+    for _ in 0..10 {
+        let begun = api.post(ACTIONS, body.clone()).await.expect(202);
+        finished(&api, &stack.key, &begun["id"]).await;
+    }
+    // All of them are said to have asked for one operation, which waits.
+    let open = "with one as (select id from operations limit 1), waits as (
+                    update operations set state = 'queued', finished_at = null, available_at = now() + interval '1 h'
+                    where id = (select id from one))
+                update server_batch_items set operation_id = (select id from one);
+                update server_batches set next_at = now() + interval '1 h'";
+    let sql = stack.sql().await;
+    sql.batch_execute(open).await.expect("an open operation");
+    assert_eq!(api.post(ACTIONS, body.clone()).await.expect(409)["code"], "too_many_actions");
+    sql.batch_execute("delete from server_batch_items where batch_id = 1").await.expect("one less");
+    api.post(ACTIONS, body).await.expect(202);
+}
+
+#[tokio::test]
+async fn retry_finds_its_action_without_the_label() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    let server = labelled(&api, &stack.key, "a").await;
+    let ask = async || {
+        let body = json!({ "label": "friday", "action": "stop" });
+        let request = stack.client.post(format!("{}{ACTIONS}", api.base)).bearer_auth(&stack.key);
+        api.send(request.header("Idempotency-Key", "once").json(&body)).await.expect("an answer").expect(202)
+    };
+    let first = ask().await;
+    // As if the process had died before it answered.
+    let died = "update idempotency_keys set status = null, body = null, content_type = null, location = null,
+                       lease_until = now()";
+    stack.sql().await.batch_execute(died).await.expect("no answer");
+    let unlabelled = json!({ "labels": [] });
+    api.call("PATCH", &format!("/api/v1/servers/{server}"), Some(unlabelled)).await.expect(200);
+    assert_eq!(ask().await["id"], first["id"]);
 }

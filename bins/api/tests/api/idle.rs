@@ -22,7 +22,8 @@ async fn rule_takes_the_place_of_an_earlier_one() {
     let path = format!("/api/v1/servers/{server}");
     assert_eq!(api.get(&path).await.expect(200)["idle"], Value::Null);
     let window = json!({ "from": "18:00", "to": "23:00", "timezone": "Europe/Berlin" });
-    let shown = json!({ "stop_after": "30m", "keep": [window], "wake_on_join": null, "asleep_since": null, "saved_credits": 0 });
+    let shown = json!({ "stop_after": "30m", "keep": [window], "wake_on_join": null, "asleep_since": null, "saved_credits": 0,
+                        "without_gate": false });
     let keep = json!([{ "from": "18:00", "to": "23:00", "timezone": "europe/berlin" }]);
     assert_eq!(set(&api, server, json!({ "stop_after": "PT30M", "keep": keep })).await, shown);
     assert_eq!(api.get(&path).await.expect(200)["idle"], shown);

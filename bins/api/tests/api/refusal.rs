@@ -14,7 +14,7 @@ const SCOPES: [&str; 7] =
     ["read:servers", "write:servers", "read:schedules", "write:schedules", "read:keys", "write:keys", "read:hosts"];
 
 /// Returns everything that REST can change, as one text. Keys are compared without the times of their use, which are
-/// written later.
+/// written later, and batches without the time of the loop's next look.
 async fn stored(sql: &tokio_postgres::Client) -> String {
     let mut all = String::new();
     for table in [
@@ -22,13 +22,14 @@ async fn stored(sql: &tokio_postgres::Client) -> String {
         "server_holds",
         "server_labels",
         "server_batches",
+        "server_batch_items",
         "server_schedules",
         "api_keys",
         "operations",
         "schedule_runs",
         "users",
     ] {
-        let rows = format!("select (to_jsonb(t) - 'last_used')::text as r from {table} t");
+        let rows = format!("select (to_jsonb(t) - 'last_used' - 'next_at')::text as r from {table} t");
         let query = format!("select count(*), coalesce(md5(string_agg(r, ',' order by r)), '') from ({rows}) x");
         let row = sql.query_one(&query, &[]).await.expect("a digest");
         all += &format!("{table}: {} {}\n", row.get::<_, i64>(0), row.get::<_, String>(1));

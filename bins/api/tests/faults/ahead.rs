@@ -48,8 +48,11 @@ async fn server_shows_the_restart_ahead() {
     let path = format!("/api/v1/servers/{server}");
     assert_eq!(api.get(&path).await.expect(200)["ahead"], Value::Null);
     let made = api.post(&format!("{path}/restart"), json!({ "warn": ["1h"] })).await.expect(201);
+    let slot = ahead(&api, server).await["slot"].as_str().expect("a slot").to_owned();
+    let run = format!("{SCHEDULES}/{}/runs/{slot}", made["id"]);
+    // Until then the time of the announcement itself is guessed.
+    until_step(&api, &run, 1, "running").await;
     let seen = ahead(&api, server).await;
-    let slot = seen["slot"].as_str().expect("a slot").to_owned();
     assert_eq!(
         (&seen["action"], &seen["schedule_id"], &seen["actor"]),
         (&json!("restart"), &made["id"], &made["actor"])
@@ -65,7 +68,6 @@ async fn server_shows_the_restart_ahead() {
     let shared = api.call_as(Some(&neighbour), "GET", &path, None).await.expect(200);
     assert_eq!(shared["ahead"], seen);
 
-    let run = format!("{SCHEDULES}/{}/runs/{slot}", made["id"]);
     let at = seen["at"].as_str().expect("a time").to_owned();
     api.post(&format!("{run}/postpone"), json!({ "by": "1h" })).await.expect(200);
     assert!(ahead(&api, server).await["at"].as_str().expect("a time") > at.as_str());

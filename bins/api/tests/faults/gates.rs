@@ -158,3 +158,24 @@ async fn only_minecraft_has_a_gate() {
         set(mine, json!({ "players": players }), 422).await;
     }
 }
+
+#[tokio::test]
+async fn renamed_server_keeps_its_gate() {
+    let stack = Stack::start().await;
+    stack.add_game(&mine());
+    let sql = stack.sql().await;
+    let api = stack.api(&[]).await;
+    let (server, port) = asleep(&api, &sql, json!({ "players": ["Ann"] })).await;
+    until_gate(port).await;
+    let change = json!({ "name": "Keep", "idle": { "stop_after": "30m", "wake_on_join": { "players": ["Bob"] } } });
+    api.call("PATCH", &format!("/api/v1/servers/{server}"), Some(change)).await.expect(200);
+    wait::until(SOON, "the new name", async || {
+        let shown = say(port, &[shake(1), framed(&[0])].concat()).await.expect("the gate stays open");
+        shown.contains("Keep: asleep").then_some(())
+    })
+    .await;
+    assert!(say(port, &joins("Ann")).await.expect("a gate").contains("You may not wake"));
+    let woken = say(port, &joins("Bob")).await.expect("a gate");
+    assert!(woken.contains("is being started"), "{woken}");
+    api.until_status(server, "running").await;
+}

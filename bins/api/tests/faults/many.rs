@@ -168,9 +168,9 @@ async fn cancelled_run_leaves_the_rest_alone() {
     let path = run(&api, &stack.key, &waits).await;
     let begun = until_begun(&api, &stack.key, &path).await;
     assert_eq!((&begun["servers"][1]["state"], &begun["servers"][1]["started_at"]), (&json!("pending"), &Value::Null));
-    let overlapping = run(&api, &stack.key, &waits).await;
-    let overlapping = ended(&api, &stack.key, &overlapping).await;
-    assert_eq!((&overlapping["state"], &overlapping["reason"]), (&json!("skipped"), &json!("overlap")));
+    let overlapping = api.post(&format!("{waits}/run"), json!({})).await.expect(409);
+    assert_eq!(overlapping["code"], "condition_not_met", "{overlapping}");
+    assert!(overlapping["detail"].as_str().is_some_and(|it| it.contains("an earlier run has not ended")));
     api.post(&format!("{path}/cancel"), json!({})).await.expect(202);
     let run = ended(&api, &stack.key, &path).await;
     assert_eq!((&run["state"], &run["reason"]), (&json!("skipped"), &json!("cancelled")));
@@ -316,9 +316,16 @@ async fn target_is_one_server_or_a_label() {
     let none = run(&api, &stack.key, &path).await;
     assert_eq!(servers(&ended(&api, &stack.key, &none).await), json!([["a", "succeeded", null]]));
     let body = json!({ "label": "nobody", "action": "start", "cron_expression": "0 0 1 1 *" });
-    let lonely = format!("{SCHEDULES}/{}", api.post(SCHEDULES, body).await.expect(201)["id"]);
-    let lonely = run(&api, &stack.key, &lonely).await;
-    assert_eq!(ended(&api, &stack.key, &lonely).await["reason"], "no_servers");
+    let lonely = api.post(SCHEDULES, body).await.expect(201);
+    let path = format!("{SCHEDULES}/{}", lonely["id"]);
+    let changed = api.call("PATCH", &path, Some(json!({ "enabled": true }))).await.expect(200);
+    for schedule in [lonely, changed] {
+        let warning =
+            schedule["warnings"][0].as_str().is_some_and(|it| it.contains("no server of yours carries its label"));
+        assert!(warning, "{schedule}");
+    }
+    let refused = api.post(&format!("{path}/run"), json!({})).await.expect(409);
+    assert!(refused["detail"].as_str().is_some_and(|it| it.contains("no server of yours")), "{refused}");
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! Actions on every server with a label.
 
+use agis_discord_stand_in::{CHANNEL, Message};
+
 use crate::scene::Scene;
 
 #[tokio::test]
@@ -25,6 +27,10 @@ async fn one_message_follows_all_servers() {
     assert!(neither.contains("Say which `server`"), "{neither}");
     let warned = scene.refused(&ann, "/server stop label:friday warn:5m").await;
     assert!(warned.contains("`warn` is for one `server`"), "{warned}");
+    let typo = scene.refused(&ann, "/server stop label:fryday").await;
+    assert!(typo.contains("No server of yours carries this label"), "{typo}");
+    let paced = scene.refused(&ann, "/server stop server:Sky at_most:2").await;
+    assert!(paced.contains("`at_most` is for a `label`"), "{paced}");
     let both = scene.refused(&ann, "/server stop server:Sky label:friday").await;
     assert!(both.contains("not both"), "{both}");
     scene.assert_clean();
@@ -46,6 +52,28 @@ async fn rest_is_left_alone_by_a_button() {
     let text = reply.until("the end", |message| message.text().contains("2 of 2 servers")).await.text();
     assert!(text.contains("left alone: cancelled"), "{text}");
     assert_eq!(scene.count("operations").await, 1);
+    scene.assert_clean();
+}
+
+#[tokio::test]
+async fn long_action_tells_its_end_in_the_channel() {
+    let scene = Scene::open().await;
+    let ann = scene.ann();
+    for name in ["Sky", "Sea"] {
+        scene.look(&ann, &format!("/server create name:{name} game:demo labels:friday")).await;
+    }
+    let reply = scene.discord.command(&ann, "/server start label:friday stagger:10m").await;
+    reply.until("a turn that is to come", |message| message.text().contains("waits for its turn")).await;
+    let old = "update server_batches set created_at = now() - interval '20 min', next_at = now()";
+    scene.stack.sql().await.batch_execute(old).await.expect("twenty minutes");
+    let through = |message: &Message| message.text().contains("is through");
+    let told = scene.discord.wait_for_message(CHANNEL, "the summary", through).await;
+    let text = told.text();
+    assert!(
+        text.contains("start of the servers with the label friday") && text.contains("Done on 2 of 2 servers"),
+        "{text}"
+    );
+    assert_eq!(scene.count("notices WHERE kind = 'actions_ended'").await, 1);
     scene.assert_clean();
 }
 

@@ -157,6 +157,8 @@ async fn steps_are_made_run_followed_and_cancelled() {
     assert!(stopped.contains("its server was stopped"), "{stopped}");
     for (line, part) in [
         ("/schedule create server:Sky steps:dance cron:0 4 * * *", "'dance' is no step"),
+        ("/schedule create server:Sky action:restart warn:5m 15m cron:0 4 * * *", "`warn` names the longest"),
+        ("/schedule create server:Sky action:start at_most:2 cron:0 4 * * *", "`at_most` is for a `label`"),
         ("/schedule create server:Sky steps:start warn:5m cron:0 4 * * *", "for a stop or a restart"),
         ("/schedule create server:Sky steps:start action:start cron:0 4 * * *", "either"),
         ("/schedule create server:Sky action:start", "`cron`, or `at`"),
@@ -224,6 +226,11 @@ async fn channel_hears_of_a_restart_and_may_change_it() {
     let still =
         skipped.until("the next run to be skipped", |message| message.text().contains("skipped the run of")).await;
     assert!(still.text().contains("restart ahead"), "the announcement stays: {}", still.text());
+    // The skipped run of next year is the newest, and another goes on.
+    let history = scene.look(&ann, &format!("/schedule history schedule:{id}")).await;
+    assert!(history.contains("⏳ 2. wait") && !history.contains("It has not begun"), "{history}");
+    let list = scene.look(&ann, "/schedule list").await;
+    assert!(list.contains("⏳") && list.contains("a run goes on since"), "{list}");
     let again = refusal(&scene.discord.press(&ann, &told, "Skip the next one").await).await;
     assert!(again.contains("skipped already"), "{again}");
     assert_eq!(scene.count("schedule_runs WHERE state = 'skipped' AND reason = 'cancelled'").await, 1);

@@ -40,7 +40,17 @@ pub(crate) async fn begin(
         trace: Some(Trace::ours(call.id)),
     };
     let batch = once(&context.services, call, "server actions", |once| async move {
-        Ok(servers.begin_batch(&Reach::Every, new, Some(&once)).await?)
+        if let Some(begun) = servers.begun_batch(Some(&once)).await? {
+            return Ok(begun);
+        }
+        let planned = servers.plan_batch(&Reach::Every, new).await.map_err(|error| match error {
+            ServersError::NotFound(_) => Refusal::refused(
+                "No server of yours carries this label. `/server list` with `label` shows those that carry one, and `/server \
+                 settings` gives it.",
+            ),
+            other => other.into(),
+        })?;
+        Ok(servers.begin_batch(planned, Some(&once)).await?)
     })
     .await?;
     Ok(Follow::Batch(Box::new(batch)).begin())
@@ -54,6 +64,16 @@ pub(crate) async fn cancel(context: &Context, call: &Call, id: BatchId) -> Resul
         other => other.into(),
     })?;
     Ok(Follow::Batch(Box::new(batch)).begin())
+}
+
+/// Refuses a pace that is given for one server.
+pub(crate) fn check_no_pace(args: &Args) -> Result<(), Refusal> {
+    match ["at_most", "stagger"].into_iter().find(|option| args.is_given(option)) {
+        Some(option) => {
+            Err(Refusal::Refused(format!("`{option}` is for a `label`, not for one `server`. Leave it out.")))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Reads the pace of work on many servers.

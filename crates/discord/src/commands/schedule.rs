@@ -124,6 +124,7 @@ async fn of_template(context: &Context, call: &Call, args: &Args, name: &str) ->
 async fn target(services: &Services, call: &Call, args: &Args) -> Result<Target, Refusal> {
     match (args.text("server"), label::typed(args)?) {
         (Some(typed), None) => {
+            batch::check_no_pace(args)?;
             let (server, _) = find::server(services, call, &typed).await?;
             services.servers.allowed(&call.user, server.id, Permission::Schedule).await?;
             Ok(Target::Server(server.id))
@@ -161,8 +162,10 @@ pub(crate) async fn list_page(
         limit: read_for(number),
     };
     let schedules = services.schedules.list(&query).await?;
+    let ids: Vec<_> = schedules.iter().map(|schedule| schedule.id).collect();
+    let open = services.schedules.open_runs(&ids).await?;
     let named = named(services, call, schedules).await?;
-    Ok(page::list(Piece::of(Listed::Schedules(server), number, &named)).into())
+    Ok(page::list(Piece::of(Listed::Schedules(server), number, &named), &open).into())
 }
 
 /// Adds the names of their servers, as far as the caller may know them.
@@ -251,7 +254,12 @@ pub(crate) async fn history(context: &Context, call: &Call, args: &Args) -> Resu
     let schedule = find::schedule(services, call, &args.needed("schedule")?).await?;
     let query = RunsQuery { state: None, before: None, limit: HISTORY };
     let mut runs = services.schedules.runs(&call.user, &Reach::Every, schedule.id, query).await?;
-    let latest = match runs.first() {
+    // Runs of the future may be skipped already, and another may wait for the one that goes on.
+    let open = RunsQuery { state: Some(RunState::Pending), before: None, limit: HISTORY };
+    let open = services.schedules.runs(&call.user, &Reach::Every, schedule.id, open).await?;
+    let now = Utc::now();
+    let begun = open.last().or_else(|| runs.iter().find(|run| run.slot <= now)).or(runs.first());
+    let latest = match begun {
         Some(run) => {
             let id = FiringId { schedule: schedule.id, slot: run.slot };
             Some(services.schedules.run(&call.user, &Reach::Every, id).await?)
@@ -299,15 +307,17 @@ pub(crate) async fn postpone(context: &Context, call: &Call, args: &Args) -> Res
     announcement::postpone(services, call, &schedule, run, by.unwrap_or(announcement::LATER), true).await
 }
 
-/// Finds the run with steps of a schedule that goes on: the oldest one that has not ended, since others wait for it.
+/// Finds the run of a schedule that goes on, for whoever may end it: the oldest one that has not ended, since others wait for it.
 async fn open_run(context: &Context, call: &Call, args: &Args) -> Result<(Schedule, FiringId), Refusal> {
-    let services = &context.services;
-    let schedule = find::schedule(services, call, &args.needed("schedule")?).await?;
-    let query = RunsQuery { state: Some(RunState::Pending), before: None, limit: HISTORY };
-    let open = services.schedules.runs(&call.user, &Reach::Every, schedule.id, query).await?;
-    let run = open.iter().rfind(|run| run.kind.action().is_none()).ok_or(SchedulesError::NotCancellable)?;
-    let id = FiringId { schedule: schedule.id, slot: run.slot };
-    Ok((schedule, id))
+    let schedules = &context.services.schedules;
+    let id = find::schedule_id(&args.needed("schedule")?)?;
+    match schedules.open_runs(&[id]).await?.pop() {
+        Some(run) => Ok((schedules.of_run(&call.user, &Reach::Every, run).await?, run)),
+        None => {
+            schedules.get(&call.user, &Reach::Every, id).await?;
+            Err(SchedulesError::NotCancellable.into())
+        }
+    }
 }
 
 pub(crate) fn preview(context: &Context, args: &Args) -> Result<Answer, Refusal> {
@@ -351,7 +361,11 @@ fn work(args: &Args) -> Result<Work, Refusal> {
         warned(&mut work, &warn)?;
     }
     condition(&mut work, args);
-    work.check().map_err(SchedulesError::from)?;
+    let wrote_steps = args.text("steps").is_some();
+    work.check().map_err(|error| match error.field.strip_prefix("steps[0].") {
+        Some(option) if !wrote_steps => Refusal::Refused(format!("`{option}` {}.", error.rule)),
+        _ => SchedulesError::from(error).into(),
+    })?;
     Ok(work)
 }
 

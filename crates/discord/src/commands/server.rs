@@ -112,6 +112,7 @@ pub(crate) async fn info(context: &Context, call: &Call, args: &Args) -> Result<
         players: players.as_ref(),
         abilities: &abilities(context, &server).await?,
         why_no_start: services.servers.why_no_start(&server).await?,
+        without_gate: !services.servers.without_gate(&[&server]).await?.is_empty(),
         ahead: ahead.as_ref(),
         history: &history,
         schedules,
@@ -143,6 +144,7 @@ pub(crate) async fn act(context: &Context, call: &Call, args: &Args, action: Pow
         (None, None) => return Err(Refusal::refused("Say which `server` you mean, or the `label` of several.")),
         (Some(_), Some(_)) => return Err(Refusal::refused("Say a `server` or a `label`, not both.")),
     };
+    batch::check_no_pace(args)?;
     let (server, _) = find::server(&context.services, call, &typed).await?;
     if let Some(warn) = args.text("warn") {
         return schedule::announced(context, call, &server, action.into(), &warn).await;

@@ -23,7 +23,9 @@ pub(crate) fn shown(batch: &Batch) -> Message {
 pub(crate) fn unfollowed(batch: &Batch, why: Unfollowed) -> Message {
     let why = match why {
         Unfollowed::Full => "Very many servers are on their way just now, so this message does not follow them.",
-        Unfollowed::TooLong => "It takes long, and this message cannot follow it any further.",
+        Unfollowed::TooLong => {
+            "It takes long, and this message cannot follow it any further. A message will tell when it is through."
+        }
         Unfollowed::Ending => "The bot is being restarted, so this message does not follow it any further.",
     };
     card(batch, &format!("{why} `/server list` shows how it went."))
@@ -88,23 +90,26 @@ fn untouched(why: Untouched) -> &'static str {
         Untouched::CannotPay => "left alone: its owner cannot pay an hour",
         Untouched::Unfit => "left alone: it cannot start with its settings",
         Untouched::Stopped => "left alone: it is stopped",
-        Untouched::Overtaken => "left alone: somebody stopped, deleted or held it meanwhile",
+        Untouched::Overtaken => "left alone: somebody stopped or held it meanwhile",
+        Untouched::Expired => "left alone: its turn did not come within a day",
         Untouched::Cancelled => "left alone: cancelled",
     }
 }
 
-fn doing(action: PowerAction) -> &'static str {
+fn doing(action: Option<PowerAction>) -> &'static str {
     match action {
-        PowerAction::Start => "Starting",
-        PowerAction::Stop => "Stopping",
-        PowerAction::Restart => "Restarting",
+        Some(PowerAction::Start) => "Starting",
+        Some(PowerAction::Stop) => "Stopping",
+        Some(PowerAction::Restart) => "Restarting",
+        None => "Acting on",
     }
 }
 
-fn done(action: PowerAction) -> &'static str {
+fn done(action: Option<PowerAction>) -> &'static str {
     match action {
-        PowerAction::Start => "Started",
-        PowerAction::Stop => "Stopped",
-        PowerAction::Restart => "Restarted",
+        Some(PowerAction::Start) => "Started",
+        Some(PowerAction::Stop) => "Stopped",
+        Some(PowerAction::Restart) => "Restarted",
+        None => "Acted on",
     }
 }

@@ -58,14 +58,22 @@ pub(crate) fn notice(notice: &Notice, readers: Readers, console: &[Line]) -> Mes
             format!("{name}: {action} failed"),
             "`/schedule history` shows its steps. What follows the failed step was not done.",
         ),
+        Kind::ActionsEnded => {
+            (format!("The {} is through", plain(action)), "`/server list` and `/server info` show how the servers are.")
+        }
         // Such notices were shown above.
         Kind::PowerAnnounced | Kind::PowerCalledOff => (format!("{name}: {action} ahead"), ""),
     };
     let text = match readers {
         Readers::Owner => format!("{}\n\n{hint}", plain(&notice.reason)),
+        // The message that followed the servers has named them, too.
+        Readers::Channel if notice.kind == Kind::ActionsEnded => format!("{}\n\n{hint}", plain(&notice.reason)),
         Readers::Channel => format!("`/server info` shows why to those who may read its console.\n\n{hint}"),
     };
-    let colour = if notice.kind == Kind::ServerIdle { Colour::Calm } else { Colour::Bad };
+    let colour = match notice.kind {
+        Kind::ServerIdle | Kind::ActionsEnded => Colour::Calm,
+        _ => Colour::Bad,
+    };
     let mut card = Card::new(colour).titled(&title).says(&text).field("When", &relative(notice.created_at));
     if readers == Readers::Owner {
         if !console.is_empty() {

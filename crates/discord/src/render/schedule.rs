@@ -61,7 +61,7 @@ pub(crate) fn one(title: &str, schedule: &Schedule, server: &str, runs: &[Timest
 
 /// Shows schedules of the same servers.
 pub(crate) fn several(title: &str, schedules: &[Schedule], servers: &str) -> Message {
-    let lines: Vec<_> = schedules.iter().map(|schedule| line(schedule, servers)).collect();
+    let lines: Vec<_> = schedules.iter().map(|schedule| line(schedule, servers, None)).collect();
     let steps: Vec<_> = schedules.iter().flat_map(|schedule| steps(&schedule.work)).collect();
     Card::new(Colour::Calm).titled(title).lists(&lines).field_of("Steps", &steps).into_message()
 }
@@ -79,23 +79,35 @@ fn next(card: Card, runs: &[Timestamp]) -> Card {
     card.field_of("Next runs, by your clock", &lines)
 }
 
-/// Lists schedules, with their servers' names.
-pub(crate) fn list(page: Piece<'_, (Schedule, String)>) -> Message {
+/// Lists schedules, with their servers' names and the slots of their runs that go on.
+pub(crate) fn list(page: Piece<'_, (Schedule, String)>, open: &[FiringId]) -> Message {
     let card = Card::new(Colour::Calm).titled("Your schedules");
     if page.items.is_empty() {
         return card.says("There are none. `/schedule create` makes one.").into_message();
     }
-    let lines: Vec<_> = page.items.iter().map(|(schedule, server)| line(schedule, server)).collect();
+    let runs = |schedule: &Schedule| open.iter().find(|run| run.schedule == schedule.id).map(|run| run.slot);
+    let line = |(schedule, server): &(Schedule, String)| line(schedule, server, runs(schedule));
+    let lines: Vec<_> = page.items.iter().map(line).collect();
     card.lists(&lines).buttons(page.buttons).into_message()
 }
 
-fn line(schedule: &Schedule, server: &str) -> String {
+fn line(schedule: &Schedule, server: &str, open: Option<Timestamp>) -> String {
     let next = match (schedule.next_run, &schedule.disabled_reason) {
         (Some(at), _) => format!("next {}", relative(at)),
+        // The only run of the schedule is not over.
+        (None, _) if open.is_some() => "no further run".to_owned(),
         (None, Some(why)) => format!("disabled: {}", cut(&plain(why), 50)),
         (None, None) => "disabled".to_owned(),
     };
-    let mark = if schedule.enabled { "⏰" } else { "⏸️" };
+    let mark = match (open, schedule.enabled) {
+        (Some(_), _) => "⏳",
+        (None, true) => "⏰",
+        (None, false) => "⏸️",
+    };
+    let next = match open {
+        Some(slot) => format!("a run goes on since {} · {next}", relative(slot)),
+        None => next,
+    };
     let (doing, server, words) = (doing(&schedule.work), plain(server), cut(&told(schedule), 100));
     format!("{mark} **{}** · {doing} {server} · {words} · {next}", schedule.id)
 }

@@ -85,6 +85,8 @@ pub(crate) struct Info<'a> {
     pub(crate) abilities: &'a Abilities,
     /// Reason why a start fails for now; `None` if there is none.
     pub(crate) why_no_start: Option<String>,
+    /// Whether it sleeps, and its host has no gate for it.
+    pub(crate) without_gate: bool,
     /// Stop or restart that a run of a schedule has ahead; `None` for readers who may not see it.
     pub(crate) ahead: Option<&'a ServerAhead>,
     /// Latest operations; empty for readers who may not see them.
@@ -132,7 +134,7 @@ pub(crate) fn info(info: &Info<'_>) -> Message {
         card = card.field("Held", &self::held(hold));
     }
     if let Some(idle) = &server.idle {
-        card = card.field("When nobody plays", &when_nobody_plays(idle, server.cost_per_hour));
+        card = card.field("When nobody plays", &when_nobody_plays(idle, info.without_gate, server.cost_per_hour));
     }
     let no_start = info.why_no_start.as_ref().map(|why| format!("no start at the moment: {}", plain(why)));
     let lacking: Vec<_> = info.abilities.unable.iter().map(lacks).chain(no_start).collect();
@@ -249,15 +251,18 @@ pub(crate) fn restarts(server: &Server, RestartPolicy { on, max, within, .. }: &
 /// Shows the rule by which a server is stopped when nobody plays.
 pub(crate) fn idle(server: &Server) -> Message {
     let text = match &server.idle {
-        Some(idle) => when_nobody_plays(idle, server.cost_per_hour),
+        Some(idle) => when_nobody_plays(idle, false, server.cost_per_hour),
         None => "It runs on when nobody plays. `/server idle` with `after` lets it stop then.".to_owned(),
     };
     Card::new(Colour::Calm).titled(&format!("{} without players", plain(&server.name))).says(&text).into_message()
 }
 
-fn when_nobody_plays(idle: &Idle, price: i32) -> String {
+fn when_nobody_plays(idle: &Idle, without_gate: bool, price: i32) -> String {
     let IdleRule { stop_after, keep, wake_on_join } = &idle.rule;
     let gate = match wake_on_join {
+        Some(_) if without_gate => {
+            " Nobody wakes it by joining at the moment: too many servers of its machine sleep.".to_owned()
+        }
         None => String::new(),
         Some(WakeOnJoin { players: None }) => " Everybody who joins wakes it.".to_owned(),
         Some(WakeOnJoin { players: Some(players) }) => {

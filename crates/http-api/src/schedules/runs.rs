@@ -36,7 +36,8 @@ use crate::{
 
 /// Run a schedule now
 ///
-/// Does its work now, even while it is disabled, if the condition of its runs is met. Its next run stays as it is. A single
+/// Does its work now, even while it is disabled, if the condition of its runs is met; a schedule for a label needs servers that
+/// carry it, each of which has its own condition. Its next run stays as it is. A single
 /// action is done in your name, and the answer is its operation. Steps are done in the name of the schedule's maker, and
 /// the answer is the run.
 #[utoipa::path(

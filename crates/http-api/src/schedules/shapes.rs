@@ -255,7 +255,8 @@ pub(crate) struct ScheduleDto {
     /// The next five runs, with the offset of the schedule's time zone; empty while it is disabled.
     #[schema(max_items = 5)]
     next_runs: Vec<String>,
-    /// Reasons why the timing may not be what you meant.
+    /// Reasons why the schedule may not do what you meant. In the answers that make and change it, also that no server carries its
+    /// label, or too many.
     warnings: Vec<String>,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
@@ -266,6 +267,11 @@ pub(crate) struct ScheduleDto {
 impl ScheduleDto {
     pub(super) fn id(&self) -> ScheduleId {
         self.id
+    }
+
+    /// Replaces the warnings.
+    pub(super) fn warned(self, warnings: Vec<String>) -> Self {
+        Self { warnings, ..self }
     }
 }
 

@@ -65,10 +65,10 @@ impl Default for MinecraftGate {
 impl Gatekeeper for MinecraftGate {
     async fn keep(&self, address: &str, port: u16, door: &dyn Door) -> io::Result<()> {
         let listener = TcpListener::bind((address, port)).await?;
-        let mut hall = Hall::new(self.places.clone(), door);
+        let mut hall = Hall::new(self.places.clone());
         let mut refused: Option<(Instant, String)> = None;
         loop {
-            let (mut stream, player) = hall.until_login(&listener).await;
+            let (mut stream, player) = hall.until_login(&listener, door).await;
             let answer = match &refused {
                 _ if !door.admits(&player) => Err(NOT_ADMITTED.to_owned()),
                 Some((at, text)) if at.elapsed() < REFUSED => Err(text.clone()),
@@ -94,21 +94,20 @@ struct Hall {
     visits: JoinSet<Option<(TcpStream, String)>>,
     /// Networks that visit: each of their visits holds a clone.
     networks: BTreeMap<IpAddr, Arc<()>>,
-    sign: Sign,
 }
 
 impl Hall {
-    fn new(places: Arc<Semaphore>, door: &dyn Door) -> Self {
-        let sign = Sign { text: door.sign() };
-        Self { places, visits: JoinSet::new(), networks: BTreeMap::new(), sign }
+    fn new(places: Arc<Semaphore>) -> Self {
+        Self { places, visits: JoinSet::new(), networks: BTreeMap::new() }
     }
 
     /// Answers connections until a player joins. Returns the player's name.
-    async fn until_login(&mut self, listener: &TcpListener) -> (TcpStream, String) {
+    async fn until_login(&mut self, listener: &TcpListener, door: &dyn Door) -> (TcpStream, String) {
         loop {
             tokio::select! {
                 accepted = listener.accept() => match accepted {
-                    Ok((stream, from)) => self.receive(stream, from.ip()),
+                    // The name of the server may have changed.
+                    Ok((stream, from)) => self.receive(stream, from.ip(), Sign { text: door.sign() }),
                     Err(_) => sleep(PAUSE).await,
                 },
                 Some(visited) = self.visits.join_next() => {
@@ -121,13 +120,13 @@ impl Hall {
     }
 
     /// Talks to a connection if there is a place for it.
-    fn receive(&mut self, stream: TcpStream, from: IpAddr) {
+    fn receive(&mut self, stream: TcpStream, from: IpAddr, sign: Sign) {
         self.networks.retain(|_, held| Arc::strong_count(held) > 1);
         let network = self.networks.entry(network(from)).or_default();
         let (is_many, network) = (Arc::strong_count(network) > OF_ONE_NETWORK, network.clone());
         match self.places.clone().try_acquire_owned() {
             Ok(place) if !is_many && self.visits.len() < CONNECTIONS => {
-                let visit = visit(stream, self.sign.clone());
+                let visit = visit(stream, sign);
                 self.visits.spawn(async move {
                     let login = visit.await;
                     drop((place, network));
@@ -156,7 +155,7 @@ fn network(address: IpAddr) -> IpAddr {
 }
 
 /// Text in the list of servers.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Sign {
     text: String,
 }

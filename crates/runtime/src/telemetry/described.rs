@@ -79,6 +79,7 @@ pub const ALL: &[Described] = &[
         "Restarts of servers that ended by themselves, by outcome: ordered, refused or given up",
     ),
     of("agis_bot_idle_stops_total", Counter, Count, &[], "Servers that were stopped since nobody played"),
+    of("agis_bot_gates_missing", Gauge, Count, &[], "Sleeping servers of this host whose players cannot wake them, since it has 500 gates already"),
     of("agis_bot_gate_wakes_total", Counter, Count, &["outcome"], "Players who joined sleeping servers, by outcome: woken or refused"),
     of("agis_bot_server_crashes_corrected_total", Counter, Count, &[], "Crashes taken back, since the server runs"),
     of("agis_bot_agones_orphans_reaped_total", Counter, Count, &[], "Orphaned GameServers that the reaper deleted"),

@@ -1,6 +1,6 @@
 //! Rules about runs, which are for whoever may make schedules for their servers.
 
-use agis_base::{Reach, ServerId, Span, UserId};
+use agis_base::{Reach, ScheduleId, ServerId, Span, UserId};
 
 use super::{Schedules, SchedulesError};
 use crate::{
@@ -40,6 +40,15 @@ impl Schedules {
     /// Fails if the store does.
     pub async fn runs_on(&self, query: ServerRunsQuery) -> Result<Vec<ServerRun>, SchedulesError> {
         Ok(self.on_servers.runs_on(query).await?)
+    }
+
+    /// Returns the runs of these schedules that go on, the oldest of each. The caller may see the schedules: a check that is the
+    /// transport's.
+    ///
+    /// # Errors
+    /// Fails if the store does.
+    pub async fn open_runs(&self, schedules: &[ScheduleId]) -> Result<Vec<FiringId>, SchedulesError> {
+        Ok(self.on_servers.open_runs(schedules).await?)
     }
 
     /// Returns the schedule of a run, whoever made it, and the server of the run, for a caller who may act on that: a check

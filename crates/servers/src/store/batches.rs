@@ -1,18 +1,33 @@
 use std::time::Duration;
 
-use agis_base::{BatchId, Once, ServerId, StoreError};
+use agis_base::{BatchId, Once, Reach, ServerId, StoreError, UserId};
 use async_trait::async_trait;
 use thiserror::Error;
 
 use super::billing::Billing;
 use crate::{
-    batch::{Batch, NewBatch},
+    batch::{Batch, BatchSummary, NewBatch},
     game::Catalogue,
     operation::{Action, State},
 };
 
 /// Operations that have ended by being accepted, or superseded.
 pub type Ended = Vec<(Action, State)>;
+
+/// Selects one page of a user's batches, newest first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BatchesQuery {
+    /// User who asked for them.
+    pub user: UserId,
+    /// Only batches with servers within this reach, and only those servers of them.
+    pub reach: Reach,
+    /// Only batches that are over (`true`) or go on (`false`).
+    pub finished: Option<bool>,
+    /// Last batch of the previous page; `None` for the first page.
+    pub before: Option<BatchId>,
+    /// Maximum number of batches in the page.
+    pub limit: u32,
+}
 
 /// Batches as rows.
 #[async_trait]
@@ -27,6 +42,12 @@ pub trait BatchStore: Send + Sync {
         once: Option<&Once>,
     ) -> Result<(Batch, Ended), BatchError>;
 
+    /// Returns the batch that the request has begun already, if any.
+    async fn begun_batch(&self, once: &Once) -> Result<Option<Batch>, StoreError>;
+
+    /// Returns a page of a user's batches.
+    async fn batches(&self, query: &BatchesQuery) -> Result<Vec<BatchSummary>, StoreError>;
+
     /// Returns a batch.
     async fn batch(&self, id: BatchId) -> Result<Option<Batch>, StoreError>;
 
@@ -37,7 +58,7 @@ pub trait BatchStore: Send + Sync {
     async fn until_next_batch(&self) -> Result<Option<Duration>, StoreError>;
 
     /// Asks for the operations whose time has come, as many as the pace allows, each by [`crate::power::accept`]. Does nothing
-    /// while another process does it.
+    /// while another process does it. Servers that still wait at [`crate::batch::AGE_MAX`] are left alone.
     async fn advance_batch(&self, id: BatchId, terms: (Billing, &Catalogue)) -> Result<Ended, StoreError>;
 
     /// Looks at a batch again after this time: one that this program cannot read must not stand before the others.

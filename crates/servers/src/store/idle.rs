@@ -14,7 +14,7 @@ pub trait IdleStore: Send + Sync {
 
     /// Returns the servers of this host that sleep, are not held and wake for players who join, the last to fall asleep
     /// first, `limit` at most.
-    async fn asleep(&self, host: &str, limit: u32) -> Result<Vec<Sleeper>, StoreError>;
+    async fn asleep(&self, host: &str, limit: u32) -> Result<Sleepers, StoreError>;
 }
 
 /// Server that sleeps, and wakes for players who join.
@@ -32,6 +32,15 @@ pub struct Sleeper {
     pub endpoint: Endpoint,
     /// Players who wake it.
     pub wake: WakeOnJoin,
+}
+
+/// Servers of a host that sleep, and wake for players who join.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sleepers {
+    /// The last to fall asleep, up to the limit.
+    pub latest: Vec<Sleeper>,
+    /// Number of all of them.
+    pub all: u64,
 }
 
 /// Result of a round over servers on which nobody plays.

@@ -54,6 +54,9 @@ pub trait ServerStore: Send + Sync {
         page: Page<ServerId>,
     ) -> Result<Vec<(Server, Access)>, StoreError>;
 
+    /// Returns those of these servers that sleep without a gate, since their host has `gates` of servers that fell asleep later.
+    async fn without_gate(&self, servers: &[ServerId], gates: u32) -> Result<Vec<ServerId>, StoreError>;
+
     /// Changes what an owner may change; `None` where the owner has no such server. `on` is the ends that are followed from
     /// now on: with [`RestartOn::Never`], a restart that waits is given up.
     async fn change(

@@ -20,7 +20,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
 use crate::{
-    error::{Fault, unknown},
+    error::{Fault, understood, unknown},
     json::{IfReadable, Json},
     schema::interval,
     word::Stored,
@@ -231,6 +231,12 @@ pub(super) async fn step_rows(
         steps.entry(row.run()).or_default().push(row);
     }
     Ok(steps)
+}
+
+/// Returns the steps of a run in their order, for people: those that this program knows.
+pub(crate) async fn known_steps(conn: &mut AsyncPgConnection, id: FiringId) -> Result<Vec<StepRun>, Fault<StoreError>> {
+    let rows = step_rows(conn, &[id]).await?.remove(&id).unwrap_or_default();
+    understood(rows.into_iter().map(StepRow::into_step))
 }
 
 /// Returns the steps of a run in their order.

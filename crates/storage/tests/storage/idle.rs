@@ -262,3 +262,23 @@ async fn sleep_ends_with_the_next_request() {
     pass(sql, 10 * 3600).await;
     assert_eq!(idle().await.saved_credits(30, now), 60);
 }
+
+#[tokio::test]
+async fn last_to_fall_asleep_have_the_gates() {
+    let Scene { sql, db, .. } = &Scene::start().await;
+    running(sql, 3).await;
+    let ids = rules(db, sql, &[]).await;
+    run(
+        sql,
+        "update game_servers set status = 'stopped', desired = 'stopped';
+         update server_idle i set rule = rule || '{\"wake_on_join\": {\"players\": null}}', asleep_generation = s.generation,
+                asleep_since = now() - s.id * interval '1 min'
+         from game_servers s where s.id = i.server_id",
+    )
+    .await;
+    let sleepers = db.asleep("there", 2).await.expect("sleepers");
+    let open: Vec<_> = sleepers.latest.iter().map(|sleeper| sleeper.server).collect();
+    assert_eq!((open.as_slice(), sleepers.all), (&ids[..2], 3));
+    assert_eq!(db.without_gate(&ids, 2).await.expect("the others"), &ids[2..]);
+    assert_eq!(db.without_gate(&ids[..2], 2).await.expect("none"), []);
+}

@@ -44,7 +44,8 @@ async fn the_names_that_operators_know_are_there() {
 }
 
 /// Counts of the rows in `migrations/rows.sql`.
-const COUNTED: [(&str, &str); 49] = [
+const COUNTED: [(&str, &str); 50] = [
+    ("ended actions", "notices where kind = 'actions_ended'"),
     ("called off actions", "notices where kind = 'power_called_off'"),
     ("announced actions", "notices where due_at is not null"),
     ("channels of announcements", "server_announcements"),
@@ -69,7 +70,7 @@ const COUNTED: [(&str, &str); 49] = [
     ("shares", "server_shares"),
     ("shared consoles", "server_shares where 'console' = any(permissions)"),
     ("roles", "member_roles"),
-    ("notices", "notices where kind not in ('power_announced', 'power_called_off')"),
+    ("notices", "notices where kind not in ('power_announced', 'power_called_off', 'actions_ended')"),
     ("lines of the ledger", "credit_ledger where kind <> 'opening'"),
     ("ids of entries", "credit_ledger where command_id is not null"),
     ("shapes of names", "game_servers where name_shape is not null"),
@@ -98,7 +99,10 @@ const COUNTED: [(&str, &str); 49] = [
 
 /// Losses of each migration that can be reverted, from the newest to the oldest. docs/operations/rollback.md tells of
 /// them.
-const LOST: [(&str, &[&str]); 58] = [
+const LOST: [(&str, &[&str]); 61] = [
+    ("actions_ended_checked", &[]),
+    ("actions_ended", &["ended actions"]),
+    ("open_parts", &[]),
     ("called_off_checked", &[]),
     ("called_off", &["called off actions"]),
     ("label_schedules_parts", &[]),

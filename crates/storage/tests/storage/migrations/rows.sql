@@ -71,7 +71,8 @@ insert into schedule_run_steps (schedule_id, slot, place, step, operation_id, po
 insert into server_announcements (server_id, channel_id) values (7, '5');
 insert into notices (recipient, channel_id, kind, server_id, server_name, action, reason, schedule_id, slot, due_at) values
     ('1', '5', 'power_announced', 7, 'sky', 'restart', '', 17, '2026-11-01', now()),
-    ('1', '5', 'power_called_off', 7, 'sky', 'restart', '', 17, '2026-11-01', null);
+    ('1', '5', 'power_called_off', 7, 'sky', 'restart', '', 17, '2026-11-01', null),
+    ('1', '5', 'actions_ended', 7, 'sky', 'restart of the servers with the label friday', 'Done on 1 of 1 servers.', null, null, null);
 insert into server_schedules (id, label, discord_id, action, work, cron_expression, enabled) values
     (18, 'friday', '1', 'servers', '{"steps": []}', '0 4 * * *', false);
 insert into schedule_runs (schedule_id, slot, of_slot, server_id, action, state, operation_id) values
