@@ -11,8 +11,8 @@ use std::{
 
 use agis_base::{Reason, StoreError, UserId};
 use agis_scheduler::{
-    FiringId, RunState,
-    chain::{self, LOOK, Next, Progress, SERVER_STOPPED, StepRun, StepState},
+    Action, FiringId, Kind, RunState,
+    chain::{self, EndedBy, LOOK, Next, Progress, SERVER_STOPPED, StepRun, StepState},
     firing::SCHEDULER_UNAVAILABLE,
     service::why,
     store::{CalledOff, Chain, ChainStore, End, Mark},
@@ -220,23 +220,40 @@ impl Runner {
 
     /// Ends a run, and tells those who expect its action if that does not follow.
     async fn conclude(&self, chain: &Chain, state: RunState, reason: Option<String>) -> Result<(), StoreError> {
-        let Some(action) = chain::announced(&chain.steps) else { return self.end(chain.id, state, reason).await };
+        // A person who stops the server has done what was announced.
+        let is_done = |action| action == Action::Stop && chain.ended_by == Some(EndedBy::Stop);
+        let announced = chain::announced(&chain.steps).or_else(|| chain::announced_in_vain(&chain.steps));
+        let Some(action) = announced.filter(|action| state != RunState::Succeeded && !is_done(*action)) else {
+            return self.end(chain.id, state, reason).await;
+        };
         // A failure may quote the console.
         let quotes = state == RunState::Failed;
         let why = reason.as_deref().filter(|_| !quotes).map_or("its run has failed", why);
         let (end, called_off) = (end(state, reason.clone()), CalledOff { action, why });
-        if let Some((kind, state)) = self.store.end_chain(chain.id, &end, Some(called_off)).await? {
-            count(kind, state, 1);
+        if let Some(ended) = self.store.end_chain(chain.id, &end, Some(called_off)).await? {
+            note(chain.id, ended, end.reason.as_deref());
             self.acts.call_off(chain, action).await;
         }
         Ok(())
     }
 
     async fn end(&self, id: FiringId, state: RunState, reason: Option<String>) -> Result<(), StoreError> {
-        if let Some((kind, state)) = self.store.end_chain(id, &end(state, reason), None).await? {
-            count(kind, state, 1);
+        let end = end(state, reason);
+        if let Some(ended) = self.store.end_chain(id, &end, None).await? {
+            note(id, ended, end.reason.as_deref());
         }
         Ok(())
+    }
+}
+
+/// Counts the end of a run, and logs it.
+fn note(id: FiringId, (kind, state): (Kind, RunState), reason: Option<&str>) {
+    count(kind, state, 1);
+    let (schedule_id, slot) = (id.schedule.0, id.slot.to_rfc3339());
+    if state == RunState::Missed {
+        tracing::warn!(slots = 1, schedule_id, slot, "scheduled runs were missed");
+    } else {
+        tracing::info!(schedule_id, slot, %state, reason, "run of a schedule ended");
     }
 }
 

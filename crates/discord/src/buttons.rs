@@ -1,7 +1,7 @@
 //! Carries out presses of buttons, and takes modals.
 
 use agis_base::{Reach, ServerId};
-use agis_servers::Action;
+use agis_servers::{Action, Origin};
 use twilight_model::id::{Id, marker::MessageMarker};
 
 use crate::{
@@ -94,7 +94,8 @@ async fn lose(context: &Context, call: &Call, loss: Loss, message: Id<MessageMar
             Ok(Follow::operation(server, operation).begin())
         }
         Loss::Schedule(id) => {
-            services.schedules.delete(&call.user, &Reach::Every, id).await?;
+            let off = services.schedules.delete(&call.user, &Reach::Every, id).await?;
+            services.servers.tell_players_meanwhile(&call.user, Origin::Discord, off);
             Ok(render::done("Schedule deleted", &format!("Schedule {id} is gone, and its history with it.")).into())
         }
         Loss::Key(id) => {

@@ -185,6 +185,7 @@ impl From<ServersError> for Refusal {
                     plain(&why)
                 )
             }
+            ServersError::NobodyToWarn(why) => format!("Nobody is warned: {why}."),
             ServersError::Unable { ability, why } => {
                 format!("This is not possible here, since {}: {}.", ability.refusal(), plain(&why))
             }
@@ -253,6 +254,11 @@ impl From<SchedulesError> for Refusal {
             SchedulesError::Gate(reason) => format!("It does not run now: {}.", agis_scheduler::service::why(reason)),
             SchedulesError::NoRun => {
                 "This schedule has no run of that time. `/schedule history` shows its runs.".to_owned()
+            }
+            SchedulesError::Acting => {
+                "A run of this schedule has stopped its server, and starts it again. Delete the schedule when \
+                                       the run has ended, or `/schedule cancel` it first."
+                    .to_owned()
             }
             SchedulesError::NotCancellable => {
                 "No run of this schedule with steps goes on. `/server stop` stops the server.".to_owned()

@@ -27,7 +27,7 @@ use crate::{
     record::Run,
     report,
     seen::{Seen, State},
-    start::Start,
+    start::{self, Start},
     stop::{Ending, remove},
     user, watch,
 };
@@ -257,6 +257,13 @@ impl Host for ContainerHost {
             }
         };
         Some(Unfit { reason, detail })
+    }
+
+    async fn why_no_room(&self) -> Option<String> {
+        match start::check_room(&self.setup).await {
+            Err(HostError::Failed(why)) => Some(why),
+            _ => None,
+        }
     }
 
     fn reached_at(&self, _: &str) -> String {

@@ -91,10 +91,8 @@ impl Start<'_> {
         let container = game
             .container()
             .ok_or_else(|| HostError::Failed(format!("the game '{}' does not run as a container", game.key)))?;
-        let (machine, info) = (&self.setup.machine, self.setup.engine.info().await?);
-        disk::check_reserve(&machine.root, machine.disk_reserve)?;
-        let engine_root = info.docker_root_dir.clone().unwrap_or_default();
-        disk::check_other(engine_root.as_ref(), "the container engine", machine.disk_reserve)?;
+        let machine = &self.setup.machine;
+        check_room(self.setup).await?;
         let engine = (self.setup.engine.brand().await?, self.setup.engine.is_rootless().await?);
         let run_as = user::of(machine, self.server, container, engine)?;
         // A pull may take an hour, and only waits.
@@ -360,4 +358,12 @@ fn ended(run: &Run, end: &End) -> Result<Reached, HostError> {
 
 fn refusal(verb: &str, why: &str) -> String {
     Reason::new(format!("the container engine cannot {verb} its container: {why}")).to_string()
+}
+
+/// Refuses a start on a disk without its reserve: that of the data directory, and that of the engine.
+pub(crate) async fn check_room(setup: &Setup) -> Result<(), HostError> {
+    let (machine, info) = (&setup.machine, setup.engine.info().await?);
+    disk::check_reserve(&machine.root, machine.disk_reserve)?;
+    let engine_root = info.docker_root_dir.clone().unwrap_or_default();
+    disk::check_other(engine_root.as_ref(), "the container engine", machine.disk_reserve)
 }

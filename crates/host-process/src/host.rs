@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use agis_base::{OperationId, ServerId};
-use agis_machine::{dir::blocking, room};
+use agis_machine::{dir::blocking, disk, room};
 use agis_servers::{
     console::{Begin, Console, ConsoleError, Piece},
     game::{Game, RunsOn},
@@ -135,6 +135,15 @@ impl Host for ProcessHost {
             Ok(named.and_then(|it| program::find(it, account).err().map(|why| why.unfit(it))))
         });
         found.await.ok().flatten()
+    }
+
+    async fn why_no_room(&self) -> Option<String> {
+        let setup = self.setup.clone();
+        let room = blocking(move || disk::check_reserve(&setup.machine.root, setup.machine.disk_reserve)).await;
+        match room {
+            Err(HostError::Failed(why)) => Some(why),
+            _ => None,
+        }
     }
 
     fn reached_at(&self, _: &str) -> String {

@@ -84,6 +84,7 @@ pub(crate) fn document() -> Value {
     let components = &mut document["components"];
     components["responses"] = shared;
     answer_every_field(&mut components["schemas"]);
+    write_out(&mut components["schemas"]);
     components["schemas"]["Problem"] = problems::schema();
     components["headers"] = headers::components();
     components["securitySchemes"] = json!({ SCHEME: {
@@ -154,6 +155,27 @@ fn security(any_of: &[Permission]) -> Value {
     match any_of {
         [] => json!([{ SCHEME: [] }]),
         any_of => any_of.iter().map(|permission| json!({ SCHEME: [permission.as_str()] })).collect(),
+    }
+}
+
+/// Writes out the fields of a request where an answer has them among others. The schema of a request takes no other fields, so
+/// that no answer fits `allOf` it and more.
+fn write_out(schemas: &mut Value) {
+    let requests: Map<String, Value> = members(schemas)
+        .filter(|(_, schema)| schema["additionalProperties"] == json!(false))
+        .map(|(name, schema)| (format!("{SCHEMAS}{name}"), schema.clone()))
+        .collect();
+    for (_, schema) in members(schemas) {
+        let parts = schema["allOf"].as_array().cloned().unwrap_or_default();
+        let Some(request) = parts.iter().find_map(|part| requests.get(part["$ref"].as_str()?)) else { continue };
+        let (mut properties, mut required) = (Map::new(), vec![]);
+        for part in parts.iter().chain([request]) {
+            properties.extend(part["properties"].as_object().cloned().unwrap_or_default());
+            required.extend(part["required"].as_array().cloned().unwrap_or_default());
+        }
+        let description = schema["description"].clone();
+        *schema =
+            json!({ "type": "object", "description": description, "properties": properties, "required": required });
     }
 }
 

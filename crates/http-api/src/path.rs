@@ -32,7 +32,8 @@ pub(crate) fn id<T: FromStr>(request: &HttpRequest) -> Result<T, Problem> {
     id.ok_or_else(|| Problem::not_found("no such resource; write an id in a path as answers write it, see /api/docs"))
 }
 
-/// The slot of a run in a path. Clients encode its colons or not.
+/// The slot of a run in a path. Clients encode its colons or not, and write UTC as `Z` or as an offset, whose encoded plus the
+/// router leaves as it is.
 pub(crate) struct Slot(pub(crate) Timestamp);
 
 impl FromRequest for Slot {
@@ -40,7 +41,8 @@ impl FromRequest for Slot {
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let slot = request.match_info().get("slot").and_then(|text| text.parse().ok());
+        let plus = |text: &str| text.replace("%2B", "+").replace("%2b", "+");
+        let slot = request.match_info().get("slot").and_then(|text| plus(text).parse().ok());
         let known = slot.filter(|slot: &Timestamp| (1970..10_000).contains(&slot.year())).map(Self);
         ready(
             known.ok_or_else(|| {

@@ -3,12 +3,10 @@
 use actix_web::{HttpRequest, HttpResponse, web::Data};
 use agis_base::{InvalidSpan, ServerId, Span};
 use agis_scheduler::{
-    Action as Announced, NewSchedule, SchedulesError,
-    chain::SERVER_STOPPED,
-    service::HELD,
+    Action as Announced, NewSchedule,
     work::{InvalidWork, Warning},
 };
-use agis_servers::{Action, Origin, Permission, Request, operation::Identity, server::Desired};
+use agis_servers::{Action, Origin, Permission, Request, operation::Identity};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -76,7 +74,10 @@ macro_rules! announced {
         ) -> Result<HttpResponse, Problem> {
             match body.0.warning()? {
                 None => act(&caller, &services, &http, caller.server(), Action::$action).await,
-                Some(warning) => announce(&caller, &services, &asking, Announced::$action, warning).await,
+                Some(warning) => {
+                    let actions = (Action::$action, Announced::$action);
+                    announce(&caller, &services, &asking, actions, warning).await
+                },
             }
         })+
     };
@@ -127,23 +128,18 @@ async fn announce(
     caller: &May<WriteServers, Here>,
     services: &Services,
     asking: &Asking,
-    action: Announced,
+    (action, announced): (Action, Announced),
     warning: Warning,
 ) -> Result<HttpResponse, Problem> {
     caller.needs::<WriteSchedules>(|reach| reach.covers(caller.server()))?;
     let server = services.servers.allowed(caller.user(), caller.server(), Permission::Schedule).await?;
     let now = services.schedules.now().await?;
-    let new = NewSchedule::announced(server.id, caller.user().clone(), action, warning, now);
+    let new = NewSchedule::announced(server.id, caller.user().clone(), announced, warning, now);
     // The caller wrote no steps.
     new.work.check().map_err(|InvalidWork { field, rule }| {
         Problem::invalid_value(field.strip_prefix("steps[0].").unwrap_or(&field), rule)
     })?;
-    if server.desired != Desired::Running {
-        return Err(SchedulesError::Gate(SERVER_STOPPED).into());
-    }
-    if server.held(now).is_some() {
-        return Err(SchedulesError::Gate(HELD).into());
-    }
+    services.servers.check_warned(caller.user(), server.id, action).await?;
     let schedule = services.schedules.create(new, asking.once()).await?;
     Ok(made(services, schedule).await)
 }

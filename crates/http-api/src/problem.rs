@@ -231,6 +231,7 @@ impl From<ServersError> for Problem {
             ServersError::NoHost => Self::new(Code::NoHost, detail),
             ServersError::CannotPay(_) => Self::new(Code::InsufficientCredits, detail),
             ServersError::Unfit(_) => Self::new(Code::UnfitSettings, detail),
+            ServersError::NobodyToWarn(_) => Self::new(Code::Gate, detail),
             // The only abilities that requests need are those of consoles.
             ServersError::Unable { .. } => Self::new(Code::NoConsole, detail),
             ServersError::NoReply => Self::new(Code::NoReply, detail),
@@ -285,6 +286,7 @@ impl From<SchedulesError> for Problem {
             SchedulesError::Timing(error) => error.into(),
             SchedulesError::Work(error) => error.into(),
             SchedulesError::Gate(_) => Self::new(Code::Gate, detail),
+            SchedulesError::Acting => Self::new(Code::RunGoesOn, detail),
             SchedulesError::NotCancellable => Self::new(Code::RunEnded, detail),
             SchedulesError::NotPostponable | SchedulesError::TooLong => Self::new(Code::NothingAhead, detail),
             SchedulesError::TooMany(_) | SchedulesError::TooManyOfUser(_) => Self::new(Code::TooManySchedules, detail),

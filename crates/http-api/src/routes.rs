@@ -74,7 +74,7 @@ routes! {
     on_server::list: NotAllowed;
     schedules::get: ;
     schedules::change: NotAllowed Conflict InvalidValue InvalidCron InvalidTimezone NeverFires;
-    schedules::delete: ;
+    schedules::delete: RunGoesOn;
     runs::run_now: InsufficientCredits NotAllowed Deleting NoHost UnfitSettings Gate OutcomeUnknown Conflict;
     runs::list: ;
     runs::get: ;

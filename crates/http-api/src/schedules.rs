@@ -14,7 +14,7 @@ use agis_base::{InvalidLabel, Reach, ScheduleId, ServerId};
 use agis_scheduler::{
     Kind, MissedRunPolicy, NewSchedule, Schedule, ScheduleChange, Target, Timing, Trigger, TriggerChange, store,
 };
-use agis_servers::Permission;
+use agis_servers::{Origin, Permission};
 use chrono::Datelike;
 
 use self::shapes::{ChangeSchedule, CreateSchedule, PreviewDto, PreviewSchedule, ServerSchedulesQuery, UTC, YEARS};
@@ -177,16 +177,17 @@ pub(crate) async fn change(
     }
     let ChangeSchedule { action, steps, finally, when, overlap, .. } = body;
     let work = Parts { action, steps, finally, when, overlap }.change()?;
-    if work.commands() {
-        let schedule = services.schedules.get(caller.user(), caller.reach(), id).await?;
-        caller.needs::<WriteServers>(|reach| schedule.target.is_within(reach))?;
-    }
     let change = ScheduleChange {
         work,
         trigger: TriggerChange { cron_expression: body.cron_expression, timezone: body.timezone, at },
         enabled: body.enabled,
         missed_run_policy: body.missed_run_policy.as_deref().map(policy).transpose()?,
     };
+    let schedule = services.schedules.get(caller.user(), caller.reach(), id).await?;
+    // A new time types the commands that are there already.
+    if change.work.commands() || (schedule.work.commands() && !change.only_disables()) {
+        caller.needs::<WriteServers>(|reach| schedule.target.is_within(reach))?;
+    }
     let schedule = services.schedules.change(caller.user(), caller.reach(), id, &change).await?;
     Ok(Json(warned(&services, schedule).await))
 }
@@ -203,7 +204,8 @@ pub(crate) async fn delete(
     services: Data<Services>,
     Id(id): Id<ScheduleId>,
 ) -> Result<HttpResponse, Problem> {
-    services.schedules.delete(caller.user(), caller.reach(), id).await?;
+    let off = services.schedules.delete(caller.user(), caller.reach(), id).await?;
+    services.servers.tell_players_meanwhile(caller.user(), Origin::Rest, off);
     Ok(HttpResponse::NoContent().finish())
 }
 

@@ -6,7 +6,7 @@ use agis_base::{OperationId, Span, Timestamp, words};
 use chrono::TimeDelta;
 
 use crate::{
-    firing::{LATE, RunState, SCHEDULE_CHANGED},
+    firing::{LATE, RunState, SCHEDULE_CHANGED, SCHEDULER_UNAVAILABLE},
     schedule::Action,
     store::{Chain, End},
     work::{Awaited, Deed, OnError, Overlap, PlannedStep, PlayersAre, ServerIs, WAIT_MAX, When},
@@ -55,10 +55,14 @@ words! {
         Delete = "delete",
         /// A person holds the server.
         Hold = "hold",
+        /// A person restarted the server, which the run was about to do.
+        Restart = "restart",
         /// A person cancelled the run.
         Cancel = "cancel",
         /// The next run of its schedule took its place.
         Replaced = "replaced",
+        /// Nobody was there to carry it out in time.
+        Missed = "missed",
         /// The schedule was disabled, or got other times or work, before the run did anything.
         Changed = "changed",
     }
@@ -71,10 +75,18 @@ impl EndedBy {
             Self::Stop => "ended_by_stop",
             Self::Delete => "ended_by_delete",
             Self::Hold => "ended_by_hold",
+            Self::Restart => "ended_by_restart",
             Self::Cancel => "cancelled",
             Self::Replaced => "replaced",
+            Self::Missed => SCHEDULER_UNAVAILABLE,
             Self::Changed => SCHEDULE_CHANGED,
         }
+    }
+
+    /// Returns the end of a run that this ended.
+    pub fn end(self) -> End {
+        let state = if self == Self::Missed { RunState::Missed } else { RunState::Skipped };
+        End { state, reason: Some(self.reason().to_owned()) }
     }
 }
 
@@ -219,7 +231,7 @@ pub enum Next {
 /// Decides what a run does next.
 pub fn next(steps: &[StepRun], ended_by: Option<EndedBy>) -> Next {
     if let Some(cause) = ended_by {
-        return Next::End(End { state: RunState::Skipped, reason: Some(cause.reason().to_owned()) });
+        return Next::End(cause.end());
     }
     if let Some(place) = steps.iter().position(|step| step.state == StepState::Running) {
         return Next::Watch(place);
@@ -383,18 +395,52 @@ fn warned_again(steps: &[StepRun], left: Span) -> Option<(usize, Span)> {
     first
 }
 
+/// Returns whether nothing but a restart, and waits and words before and behind it, is ahead of a run. It is done once a
+/// person restarts the server.
+pub fn only_restarts(steps: &[StepRun]) -> bool {
+    let acts = to_come(steps)
+        .filter(|(_, run)| !matches!(run.step.deed, Deed::Say(_) | Deed::Wait(_) | Deed::WaitUntil { .. }));
+    let acts: Vec<_> = acts.map(|(_, run)| (&run.step.deed, run.state)).collect();
+    matches!(acts[..], [(Deed::Power { action: Action::Restart, .. }, StepState::Waiting)])
+}
+
+/// Returns whether a run has stopped its server, and starts it again.
+pub fn brings_up(steps: &[StepRun]) -> bool {
+    let power = |run: &StepRun| match run.step.deed {
+        Deed::Power { action, .. } => Some(action),
+        _ => None,
+    };
+    let has_acted = |run: &StepRun| matches!(run.state, StepState::Running | StepState::Succeeded);
+    let stopped = steps.iter().any(|run| power(run) == Some(Action::Stop) && has_acted(run));
+    let starts = |(_, run): (usize, &StepRun)| {
+        run.state == StepState::Waiting && matches!(power(run), Some(Action::Start | Action::Restart))
+    };
+    stopped && to_come(steps).any(starts)
+}
+
 /// Returns the action of a run that was announced to the players and has not begun.
 pub fn announced(steps: &[StepRun]) -> Option<Action> {
     let (next, _) = to_come(steps).find(|(_, run)| matches!(run.step.deed, Deed::Power { .. }))?;
-    let since = steps[..next].iter().rposition(|run| matches!(run.step.deed, Deed::Power { .. }));
-    let before = &steps[since.map_or(0, |place| place + 1)..next];
+    said_of(steps, next).filter(|_| steps[next].state == StepState::Waiting)
+}
+
+/// Returns the action of a run that was announced to the players, and begun last, and has not succeeded.
+pub fn announced_in_vain(steps: &[StepRun]) -> Option<Action> {
+    let has_begun = |run: &StepRun| !matches!(run.state, StepState::Waiting | StepState::Skipped);
+    let last = steps.iter().rposition(|run| matches!(run.step.deed, Deed::Power { .. }) && has_begun(run))?;
+    said_of(steps, last).filter(|_| steps[last].state != StepState::Succeeded)
+}
+
+/// Returns the action of the step at this place, if a step since the action before it has told the players.
+fn said_of(steps: &[StepRun], place: usize) -> Option<Action> {
+    let Deed::Power { action, .. } = steps[place].step.deed else { return None };
+    let since = steps[..place].iter().rposition(|run| matches!(run.step.deed, Deed::Power { .. }));
     let was_said = |run: &StepRun| match run.step.deed {
         Deed::Say(_) if run.step.announces => !matches!(run.state, StepState::Waiting | StepState::Skipped),
         Deed::Say(_) => run.state == StepState::Succeeded,
         _ => false,
     };
-    let Deed::Power { action, .. } = steps[next].step.deed else { return None };
-    (steps[next].state == StepState::Waiting && before.iter().any(was_said)).then_some(action)
+    steps[since.map_or(0, |place| place + 1)..place].iter().any(was_said).then_some(action)
 }
 
 fn delta(time: Duration) -> TimeDelta {

@@ -19,6 +19,8 @@ pub struct ManyRun {
     pub overlap: Overlap,
     /// Cause that ends it.
     pub ended_by: Option<EndedBy>,
+    /// Whether nobody looked at it for [`crate::firing::LATE`] after its time.
+    pub is_late: bool,
     /// Earlier runs of its schedule that have not ended, oldest first.
     pub earlier: Vec<FiringId>,
     /// Its runs on the servers, in their order; `None` before they are chosen.
@@ -56,6 +58,8 @@ pub enum Next {
     Turns(usize),
     /// The runs on the servers are ended.
     Interrupt(EndedBy),
+    /// The runs whose turn is to come are missed: what was due in the night restarts no server in the evening.
+    Miss,
     /// The whole ends.
     End(End),
 }
@@ -67,7 +71,8 @@ pub fn next(run: &ManyRun) -> Next {
     let open = parts.iter().filter(|part| **part == Part::Open).count();
     match run.ended_by {
         Some(cause) if waiting + open > 0 => Next::Interrupt(cause),
-        Some(cause) => skipped(cause.reason()),
+        Some(cause) => Next::End(cause.end()),
+        None if run.is_late && waiting > 0 => Next::Miss,
         None if waiting + open > 0 => {
             let turns = run.pace.turns(u32::try_from(open).unwrap_or(u32::MAX)) as usize;
             Next::Turns(turns.min(waiting))
@@ -77,8 +82,8 @@ pub fn next(run: &ManyRun) -> Next {
 }
 
 fn before(run: &ManyRun) -> Next {
-    if let Some(cause) = run.ended_by {
-        return skipped(cause.reason());
+    if let Some(cause) = run.ended_by.or(run.is_late.then_some(EndedBy::Missed)) {
+        return Next::End(cause.end());
     }
     match (run.overlap, run.earlier.as_slice()) {
         (_, []) => Next::Choose,
@@ -113,7 +118,9 @@ pub fn unfit(servers: usize) -> Option<End> {
 fn end(parts: &[Part]) -> End {
     let count = |state| parts.iter().filter(|part| **part == Part::Ended(state)).count();
     let (all, failed, done) = (parts.len(), count(RunState::Failed), count(RunState::Succeeded));
+    let missed = count(RunState::Missed);
     let (state, reason) = match (failed, done) {
+        (0, _) if missed > 0 => (RunState::Missed, Some(format!("missed on {missed} of {all} servers"))),
         (0, 0) => (RunState::Skipped, Some(format!("skipped on all servers ({all})"))),
         (0, done) if done == all => (RunState::Succeeded, None),
         (0, done) => (RunState::Succeeded, Some(format!("skipped on {} of {all} servers", all - done))),
@@ -131,9 +138,17 @@ mod tests {
     use agis_base::{ScheduleId, Span};
 
     use super::*;
+    use crate::firing::SCHEDULER_UNAVAILABLE;
 
     fn run(parts: Option<Vec<Part>>) -> ManyRun {
-        ManyRun { pace: Pace::default(), overlap: Overlap::Skip, ended_by: None, earlier: vec![], parts }
+        ManyRun {
+            pace: Pace::default(),
+            overlap: Overlap::Skip,
+            ended_by: None,
+            is_late: false,
+            earlier: vec![],
+            parts,
+        }
     }
 
     fn ended(next: Next) -> (RunState, Option<String>) {
@@ -162,6 +177,9 @@ mod tests {
         assert_eq!(of(&[done, done]), (done, None));
         assert_eq!(of(&[done, skipped]), (done, Some("skipped on 1 of 2 servers".to_owned())));
         assert_eq!(of(&[failed, skipped, done]), (failed, Some("failed on 1 of 3 servers".to_owned())));
+        let missed = RunState::Missed;
+        assert_eq!(of(&[done, missed, skipped]), (missed, Some("missed on 1 of 3 servers".to_owned())));
+        assert_eq!(of(&[failed, missed]), (failed, Some("failed on 1 of 2 servers".to_owned())));
         assert_eq!(of(&[skipped]), (skipped, Some("skipped on all servers (1)".to_owned())));
     }
 
@@ -173,6 +191,14 @@ mod tests {
         for parts in [None, Some(vec![Part::Ended(RunState::Succeeded)])] {
             assert_eq!(ended(next(&cancelled(parts))), (RunState::Skipped, Some("cancelled".to_owned())));
         }
+    }
+
+    #[test]
+    fn late_run_gives_no_further_turns() {
+        let late = |parts| ManyRun { is_late: true, ..run(parts) };
+        assert_eq!(ended(next(&late(None))), (RunState::Missed, Some(SCHEDULER_UNAVAILABLE.to_owned())));
+        assert_eq!(next(&late(Some(vec![Part::Open, Part::Waiting]))), Next::Miss);
+        assert_eq!(next(&late(Some(vec![Part::Open]))), Next::Turns(0));
     }
 
     #[test]

@@ -206,7 +206,9 @@ impl Schedule {
     /// Returns the next `count` slots after `now`: none while it is disabled, or if the stored text cannot be used.
     pub fn next_runs(&self, now: Timestamp, count: usize) -> Vec<Timestamp> {
         let trigger = self.trigger().ok().filter(|_| self.enabled);
-        trigger.map(|trigger| trigger.next_runs(now, count)).unwrap_or_default()
+        // A run that is skipped lies between.
+        let behind = self.next_run.map_or(now, |next| now.max(next - TimeDelta::microseconds(1)));
+        trigger.map(|trigger| trigger.next_runs(behind, count)).unwrap_or_default()
     }
 
     /// Returns warnings about meanings that the author may not intend.
@@ -263,10 +265,14 @@ impl Schedule {
                 }
             }
         }
-        next.enabled = change.enabled.unwrap_or(self.enabled);
-
         let times = |schedule: &Self| (schedule.cron_expression.clone(), schedule.timezone.clone(), schedule.at);
         let retimed = times(&next) != times(self);
+        // A schedule that has fired once, and gets another time, is meant to fire then.
+        let is_spent = !self.enabled && self.at.is_some() && self.disabled_reason.is_some();
+        next.enabled = change.enabled.unwrap_or(self.enabled || (retimed && is_spent));
+        if next.enabled && !retimed && is_spent && self.at <= Some(now) {
+            return Err(TimingError::Instant.into());
+        }
         if retimed || (next.enabled && !self.enabled) {
             let trigger = next.trigger()?;
             next.next_run = Some(trigger.next_run(now)?);
@@ -361,6 +367,13 @@ pub struct ScheduleChange {
     pub enabled: Option<bool>,
     /// New policy for slots that passed while no scheduler ran.
     pub missed_run_policy: Option<MissedRunPolicy>,
+}
+
+impl ScheduleChange {
+    /// Returns whether it disables the schedule, and changes nothing else.
+    pub fn only_disables(&self) -> bool {
+        *self == Self { enabled: Some(false), ..Self::default() }
+    }
 }
 
 #[cfg(test)]

@@ -13,8 +13,8 @@ use crate::{
     firing::{FiringId, Run, RunWithSteps, SCHEDULE_CHANGED, SCHEDULER_UNAVAILABLE},
     many,
     schedule::{Action, NewSchedule, Schedule, ScheduleChange, Timing, TimingError},
-    store::{Limits, Query, RunsQuery, ScheduleStore, ServerRunStore, WriteError},
-    work::{InvalidWork, Kind, Overlap},
+    store::{Deleted, Limits, Query, RunsQuery, ScheduleStore, ServerRunStore, WriteError},
+    work::{InvalidWork, Kind, Overlap, called_off},
 };
 
 /// Applies the rules about schedules. Transports check first whether the user may act on the server; every firing
@@ -48,8 +48,14 @@ pub enum SchedulesError {
     #[error("the schedule does not run now: {}", why(.0))]
     Gate(&'static str),
     /// The run has ended, or is one operation, which is followed and stopped as such.
-    #[error("this run has ended, or has no steps: stop its server instead")]
+    #[error("this run has ended or is skipped already, or it is a single operation: to end that, stop its server")]
     NotCancellable,
+    /// A run of the schedule has stopped its server, and starts it again.
+    #[error(
+        "a run of this schedule has stopped its server, and starts it again: delete the schedule when the run has ended, or \
+         cancel the run first"
+    )]
+    Acting,
     /// The run has no wait ahead of a stop or a restart.
     #[error("this run has no stop or restart ahead that could be put off: none follows behind a wait")]
     NotPostponable,
@@ -96,6 +102,7 @@ pub fn why(reason: &str) -> &str {
         "cancelled" => "somebody cancelled it",
         "ended_by_stop" => "somebody stopped the server",
         "ended_by_delete" => "somebody deleted the server",
+        "ended_by_restart" => "somebody restarted the server already",
         "ended_by_hold" => "somebody holds the server",
         SCHEDULER_UNAVAILABLE => "nobody was there to carry it out in time",
         "replaced" => "a later run takes its place",
@@ -168,21 +175,29 @@ impl Schedules {
     ) -> Result<Schedule, SchedulesError> {
         // A schedule never moves to another server, so it stays within reach.
         let schedule = self.get(caller, reach, id).await?;
-        let disables = ScheduleChange { enabled: Some(false), ..ScheduleChange::default() };
-        if schedule.owner != *caller && *change != disables {
+        if schedule.owner != *caller && !change.only_disables() {
             return Err(SchedulesError::NotAllowed);
         }
         let changed = self.store.change(caller, id, change, self.limits).await.map_err(|error| self.refused(error))?;
         changed.ok_or(SchedulesError::NotFound)
     }
 
-    /// Removes a schedule and its history.
+    /// Removes a schedule and its history. Returns the announced actions that do not follow, with words for the players.
     ///
     /// # Errors
-    /// Fails with [`SchedulesError::NotFound`] if there is none.
-    pub async fn delete(&self, caller: &UserId, reach: &Reach, id: ScheduleId) -> Result<(), SchedulesError> {
+    /// Fails with [`SchedulesError::NotFound`] if there is none, and if a run of it is about to start its server again.
+    pub async fn delete(
+        &self,
+        caller: &UserId,
+        reach: &Reach,
+        id: ScheduleId,
+    ) -> Result<Vec<(ServerId, String)>, SchedulesError> {
         self.get(caller, reach, id).await?;
-        self.store.delete(caller, id).await?.then_some(()).ok_or(SchedulesError::NotFound)
+        match self.store.delete(caller, id).await? {
+            Deleted::Gone(off) => Ok(off.into_iter().map(|(server, action)| (server, called_off(action))).collect()),
+            Deleted::Unknown => Err(SchedulesError::NotFound),
+            Deleted::Acting => Err(SchedulesError::Acting),
+        }
     }
 
     /// Returns a schedule's history, newest first.

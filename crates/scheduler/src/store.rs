@@ -32,6 +32,17 @@ pub struct Query {
     pub limit: u32,
 }
 
+/// End of a request to delete a schedule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Deleted {
+    /// The schedule is gone. These actions were announced to players, and do not follow.
+    Gone(Vec<(ServerId, Action)>),
+    /// The user has no such schedule.
+    Unknown,
+    /// A run of it has stopped its server, and starts it again.
+    Acting,
+}
+
 /// Selects one page of a schedule's runs, newest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RunsQuery {
@@ -79,9 +90,9 @@ pub trait ScheduleStore: Send + Sync {
         limits: Limits,
     ) -> Result<Option<Schedule>, WriteError>;
 
-    /// Removes a schedule and its history; `false` if the user has no such schedule. The channels of servers hear which
-    /// announced actions do not follow.
-    async fn delete(&self, user: &UserId, id: ScheduleId) -> Result<bool, StoreError>;
+    /// Removes a schedule and its history, unless one of its runs [`brings its server up`](crate::chain::brings_up). The
+    /// channels of servers hear which announced actions do not follow.
+    async fn delete(&self, user: &UserId, id: ScheduleId) -> Result<Deleted, StoreError>;
 
     /// Returns a page of a schedule's history.
     async fn runs(&self, id: ScheduleId, query: RunsQuery) -> Result<Vec<Run>, StoreError>;

@@ -164,9 +164,6 @@ impl ConsoleError {
     }
 }
 
-/// Text in place of the password of a server's RCON.
-const HIDDEN: &str = "(hidden)";
-
 /// Console of one server, for a caller who may act on that server.
 #[derive(Clone)]
 pub struct ServerConsole {
@@ -195,9 +192,8 @@ impl ServerConsole {
             ConsoleHost::Here(console) => console.lines(self.server, begin, limit).await,
             ConsoleHost::Elsewhere(host, relay) => relay.lines(host, self.server, begin, limit).await,
         }?;
-        if let Some(secret) = self.secret.as_ref().map(RconPassword::expose).filter(|secret| !secret.is_empty()) {
-            let showing = piece.lines.iter_mut().filter(|line| line.text.contains(secret));
-            showing.for_each(|line| line.text = line.text.replace(secret, HIDDEN));
+        if let Some(secret) = &self.secret {
+            piece.lines.iter_mut().for_each(|line| line.text = secret.hidden_in(std::mem::take(&mut line.text)));
         }
         Ok(piece)
     }

@@ -68,6 +68,11 @@ pub trait Host: Send + Sync {
         None
     }
 
+    /// Returns the reason why nothing begins here for now: its disk has no room; `None` if there is none.
+    async fn why_no_room(&self) -> Option<String> {
+        None
+    }
+
     /// Returns the address at which AGIS itself reaches a game that players reach at `public`.
     fn reached_at(&self, public: &str) -> String {
         public.to_owned()

@@ -10,6 +10,9 @@ use crate::{game::RconProtocol, host::Endpoint};
 /// Time for a command and its answer.
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
+/// Text in place of the password.
+const HIDDEN: &str = "(hidden)";
+
 /// Password of a server's RCON. AGIS makes it for each server, and tells it to the game alone. It cannot be printed.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct RconPassword(String);
@@ -23,6 +26,11 @@ impl RconPassword {
     /// Returns the text, for the game.
     pub fn expose(&self) -> &str {
         &self.0
+    }
+
+    /// Returns what a game says without the password. Games print it when they are asked for all their variables.
+    pub fn hidden_in(&self, text: String) -> String {
+        if self.0.is_empty() || !text.contains(&self.0) { text } else { text.replace(&self.0, HIDDEN) }
     }
 }
 
@@ -93,6 +101,9 @@ mod tests {
 
     #[test]
     fn password_is_never_printed() {
-        assert!(!format!("{:?}", RconPassword::from_stored("hunter2")).contains("hunter2"));
+        let password = RconPassword::from_stored("hunter2");
+        assert!(!format!("{password:?}").contains("hunter2"));
+        assert_eq!(password.hidden_in("rcon hunter2 \"hunter2\"".to_owned()), "rcon (hidden) \"(hidden)\"");
+        assert_eq!(RconPassword::default().hidden_in("none".to_owned()), "none");
     }
 }

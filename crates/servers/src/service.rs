@@ -136,6 +136,9 @@ pub enum ServersError {
     /// The server cannot start with its settings, so it is not restarted.
     #[error("the server was not restarted, since it could not start again: {0}")]
     Unfit(String),
+    /// Players are not warned of an action that would not come.
+    #[error("nobody is warned: {0}")]
+    NobodyToWarn(&'static str),
     /// The server lacks an ability.
     #[error("{}: {why}", .ability.refusal())]
     Unable {

@@ -359,14 +359,16 @@ async fn tell(conn: &mut AsyncPgConnection, batch: &BatchRow, at: Timestamp) -> 
     notices::tell_of_batch(conn, &seen, batch.channel_id.as_deref()).await
 }
 
-/// Leaves servers alone that still wait for their turn, since a person has stopped, deleted or held them meanwhile.
+/// Leaves servers alone that still wait for one of these actions, since a person has asked something else of them meanwhile.
 pub(crate) async fn overtake(
     conn: &mut AsyncPgConnection,
     servers: &[i32],
-    is_deleted: bool,
+    actions: &[PowerAction],
+    why: Untouched,
 ) -> Result<(), Fault<StoreError>> {
-    let why = if is_deleted { Untouched::Deleted } else { Untouched::Overtaken };
     let waits = items::operation_id.is_null().and(items::untouched.is_null());
+    let such = batches::table.filter(batches::action.eq_any(actions.iter().copied().map(stored)));
+    let waits = waits.and(items::batch_id.eq_any(such.select(batches::id)));
     diesel::update(items::table.filter(items::server_id.eq_any(servers).and(waits)))
         .set(items::untouched.eq(stored(why)))
         .execute(conn)

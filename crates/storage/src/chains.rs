@@ -5,12 +5,13 @@ mod rows;
 
 use std::{collections::BTreeSet, time::Duration};
 
-use agis_base::{OperationId, ScheduleId, ServerId, Span, StoreError, Timestamp};
+use agis_base::{OperationId, PowerAction, ScheduleId, ServerId, Span, StoreError, Timestamp};
 use agis_scheduler::{
-    FiringId, Kind, RunState,
+    Action, FiringId, Kind, RunState,
     chain::{self, Ahead, EndedBy, NotPutOff, PutOff, StepState},
     store::{CalledOff, Chain, ChainStore, End, Entry, Mark, PostponeError},
 };
+use agis_servers::batch::Untouched;
 use async_trait::async_trait;
 use chrono::TimeDelta;
 use diesel::{
@@ -168,12 +169,24 @@ pub(crate) async fn end(
     let why = end.reason.as_deref().unwrap_or("it failed");
     match (kind, end.state) {
         (Kind::Steps, RunState::Failed) => notices::tell_of_run(conn, id, why).await?,
-        (Kind::Servers, RunState::Failed) => {
+        (Kind::Servers, RunState::Failed | RunState::Missed) => {
             notices::tell_of_whole(conn, id, agis_scheduler::service::why(why)).await?
         }
         _ => {}
     }
     Ok(Some((kind, end.state)))
+}
+
+/// Runs with steps of these servers that nothing has ended.
+macro_rules! open_on {
+    ($servers:expr) => {{
+        let schedules = server_schedules::table
+            .filter(server_schedules::server_id.eq_any($servers.clone()))
+            .select(server_schedules::id);
+        runs::table
+            .filter(pending().and(runs::action.eq(stored(Kind::Steps))).and(runs::ended_by.is_null()))
+            .filter(runs::schedule_id.eq_any(schedules).or(runs::server_id.assume_not_null().eq_any($servers)))
+    }};
 }
 
 /// Ends the runs with steps of these servers, whose rows are locked, for this cause: also those that wait for the end of an
@@ -188,17 +201,31 @@ pub(crate) async fn interrupt_all(
         return Ok(());
     }
     let servers: Vec<_> = servers.iter().map(|server| server.0).collect();
-    batches::overtake(conn, &servers, by == EndedBy::Delete).await?;
-    let schedules = server_schedules::table
-        .filter(server_schedules::server_id.eq_any(servers.clone()))
-        .select(server_schedules::id);
-    let open = runs::table
-        .filter(pending().and(runs::action.eq(stored(Kind::Steps))).and(runs::ended_by.is_null()))
-        .filter(runs::schedule_id.eq_any(schedules).or(runs::server_id.assume_not_null().eq_any(servers)));
-    diesel::update(open)
+    let why = if by == EndedBy::Delete { Untouched::Deleted } else { Untouched::Overtaken };
+    batches::overtake(conn, &servers, &PowerAction::ALL, why).await?;
+    diesel::update(open_on!(servers))
         .set((runs::ended_by.eq(by.as_str()), runs::look_at.eq(now().nullable())))
         .execute(conn)
         .await?;
+    Ok(())
+}
+
+/// Ends the runs of these servers, whose rows are locked, that have nothing but a restart ahead, since a person has restarted
+/// them.
+pub(crate) async fn forestall(conn: &mut AsyncPgConnection, servers: &[ServerId]) -> Result<(), Fault<StoreError>> {
+    let servers: Vec<_> = servers.iter().map(|server| server.0).collect();
+    batches::overtake(conn, &servers, &[PowerAction::Stop, PowerAction::Restart], Untouched::Overtaken).await?;
+    let begun = open_on!(servers).filter(runs::begun_at.is_not_null());
+    let begun: Vec<(i32, Timestamp)> = begun.select((runs::schedule_id, runs::slot)).load(conn).await?;
+    for (schedule, slot) in begun {
+        let id = FiringId { schedule: ScheduleId(schedule), slot };
+        if chain::only_restarts(&steps(conn, id).await?) {
+            diesel::update(open(id).filter(runs::ended_by.is_null()))
+                .set((runs::ended_by.eq(EndedBy::Restart.as_str()), runs::look_at.eq(now().nullable())))
+                .execute(conn)
+                .await?;
+        }
+    }
     Ok(())
 }
 
@@ -208,6 +235,10 @@ pub(crate) async fn interrupt_waiting<R: From<StoreError>>(
     conn: &mut AsyncPgConnection,
     schedule: ScheduleId,
 ) -> Result<(), Fault<R>> {
+    // A run on many servers may choose them at this moment. Behind its lock, its parts are seen.
+    let wholes = runs::table.filter(runs::schedule_id.eq(schedule.0).and(runs::action.eq(stored(Kind::Servers))));
+    let wholes = wholes.filter(pending()).select(runs::slot).for_no_key_update();
+    wholes.load::<Timestamp>(conn).await?;
     let with_steps = runs::action.eq_any([Kind::Steps, Kind::Servers].map(stored));
     let waiting = runs::table
         .filter(pending().and(with_steps).and(runs::ended_by.is_null()))
@@ -223,23 +254,36 @@ pub(crate) async fn interrupt_waiting<R: From<StoreError>>(
         .set((runs::ended_by.eq(EndedBy::Changed.as_str()), runs::look_at.eq(now().nullable())))
         .execute(conn)
         .await?;
-    Ok(())
+    ring(conn, OPERATIONS).await
 }
 
-/// Tells the channels of servers which announced actions do not follow, as their schedule is deleted.
-pub(crate) async fn call_off(conn: &mut AsyncPgConnection, schedule: ScheduleId) -> Result<(), Fault<StoreError>> {
+/// Tells the channels of servers which announced actions do not follow, as their schedule is deleted. Returns these;
+/// `None` if a run is about to start its server again.
+pub(crate) async fn call_off(
+    conn: &mut AsyncPgConnection,
+    schedule: ScheduleId,
+) -> Result<Option<Vec<(ServerId, Action)>>, Fault<StoreError>> {
     let begun = runs::table
         .filter(pending().and(runs::schedule_id.eq(schedule.0)).and(runs::begun_at.is_not_null()))
         .filter(runs::action.eq(stored(Kind::Steps)))
-        .select(runs::slot);
-    let slots: Vec<Timestamp> = begun.load(conn).await?;
-    for slot in slots {
+        .inner_join(server_schedules::table)
+        .select((runs::slot, runs::server_id, server_schedules::server_id));
+    let begun: Vec<(Timestamp, Option<i32>, Option<i32>)> = begun.load(conn).await?;
+    let mut announced = vec![];
+    for (slot, part, server) in begun {
         let id = FiringId { schedule, slot };
-        if let Some(action) = chain::announced(&steps(conn, id).await?) {
-            notices::call_off(conn, id, CalledOff { action, why: "its schedule was deleted" }).await?;
+        let steps = steps(conn, id).await?;
+        if chain::brings_up(&steps) {
+            return Ok(None);
         }
+        announced.extend(chain::announced(&steps).zip(part.or(server)).map(|(action, server)| (id, action, server)));
     }
-    Ok(())
+    let mut off = vec![];
+    for (id, action, server) in announced {
+        notices::call_off(conn, id, CalledOff { action, why: "its schedule was deleted" }).await?;
+        off.push((ServerId(server), action));
+    }
+    Ok(Some(off))
 }
 
 /// Returns those of these operations whose steps no longer run, since their run has ended or was ended.

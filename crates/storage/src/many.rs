@@ -6,6 +6,7 @@ use agis_base::{OperationId, ScheduleId, ServerId, StoreError, Timestamp};
 use agis_scheduler::{
     FiringId, Kind, PartRun, RunState, Work,
     chain::EndedBy,
+    firing::LATE,
     many::{self, ManyRun, Next, Part},
     store::{Breadth, End, ManyStore},
     work::Overlap,
@@ -77,6 +78,13 @@ impl ManyStore for Db {
                     interrupt_parts(conn, id, cause).await?;
                     locked.run.pace.until_next(0)
                 }
+                Next::Miss => {
+                    let waiting = parts(conn, id).await?.into_iter().filter(PartRow::waits);
+                    for part in waiting {
+                        interrupt(conn, FiringId { slot: part.slot, ..id }, EndedBy::Missed).await?;
+                    }
+                    Duration::ZERO
+                }
                 Next::Choose => {
                     let servers = servers(conn, &locked.owner, &locked.label).await?;
                     if let Some(unfit) = many::unfit(servers.len()) {
@@ -134,16 +142,16 @@ struct Locked {
 impl Locked {
     /// Locks a run whose time has come; `None` while another process does.
     async fn of(conn: &mut AsyncPgConnection, id: FiringId) -> Result<Option<Self>, Fault<StoreError>> {
-        type Row = (Option<Timestamp>, Option<Stored<EndedBy>>);
+        type Row = (Option<Timestamp>, Option<Stored<EndedBy>>, Option<Timestamp>, Timestamp);
         let row: Option<Row> = open(id)
             .filter(runs::look_at.le(now().nullable()))
-            .select((runs::begun_at, runs::ended_by))
+            .select((runs::begun_at, runs::ended_by, runs::look_at, clock_timestamp()))
             .for_no_key_update()
             .skip_locked()
             .first(conn)
             .await
             .optional()?;
-        let Some((begun_at, ended_by)) = row else { return Ok(None) };
+        let Some((begun_at, ended_by, look_at, at)) = row else { return Ok(None) };
         type Schedule = (String, Option<String>, Option<i32>, Option<i32>, Option<Json<IfReadable<Work>>>);
         let (owner, label, at_most, stagger, work): Schedule = server_schedules::table
             .find(id.schedule.0)
@@ -177,6 +185,7 @@ impl Locked {
             pace: batches::pace(at_most, stagger),
             overlap,
             ended_by: ended_by.map(|cause| cause.known("schedule_runs.ended_by")).transpose()?,
+            is_late: look_at.is_some_and(|look_at| at - look_at > LATE),
             earlier: earlier.into_iter().map(|slot| FiringId { slot, ..id }).collect(),
             parts,
         };

@@ -208,7 +208,7 @@ async fn give_up_old(conn: &mut AsyncPgConnection) -> Result<u64, Fault<StoreErr
 }
 
 /// Writes what the owners of these operations' servers have to hear of those that ended badly: `why`, or else the error of
-/// each. What somebody else asked for is told alone: where they asked, others would read of it, and the owner might not.
+/// each. Of parts of a run, the run tells. What somebody else asked for is told alone: where they asked, others would read of it, and the owner might not.
 pub(crate) async fn tell_of_operations(
     conn: &mut AsyncPgConnection,
     ids: &[Uuid],
@@ -223,7 +223,10 @@ pub(crate) async fn tell_of_operations(
          select s.discord_id, case when o.actor = s.discord_id then o.channel_id end, 'operation_' || o.state, s.id, s.name, o.action,
                 left(coalesce($3, o.error, 'nobody could carry it out in time'), $2), o.id
          from operations o join game_servers s on s.id = o.server_id
-         where o.id = any($1) and o.state in ('failed', 'expired') order by o.id
+         where o.id = any($1) and o.state in ('failed', 'expired') and not exists
+             (select from schedule_run_steps t join schedule_runs r on r.schedule_id = t.schedule_id and r.slot = t.slot
+              where t.operation_id = o.id and r.of_slot is not null)
+         order by o.id
          on conflict do nothing returning recipient",
     )
     .bind::<Array<diesel::sql_types::Uuid>, _>(ids)
@@ -268,7 +271,8 @@ pub(crate) async fn tell(
     ring(conn, recipients).await
 }
 
-/// Tells the maker of a schedule for a label of a run that failed, once, with the first of the maker's servers that carry it.
+/// Tells the maker of a schedule for a label of a run that failed, and the owners of the servers on which it did: each once,
+/// with the first server.
 pub(crate) async fn tell_of_whole(
     conn: &mut AsyncPgConnection,
     run: FiringId,
@@ -278,15 +282,22 @@ pub(crate) async fn tell_of_whole(
     let recipients: Vec<Recipient> = diesel::sql_query(
         "insert into notices (recipient, kind, server_id, server_name, action, reason)
          select g.discord_id, $1, g.id, g.name, 'schedule ' || s.id || ' for ' || s.label, left($2, $3)
-         from server_schedules s
-         join game_servers g on g.discord_id = s.discord_id and g.deleted_at is null
-         join server_labels l on l.server_id = g.id and l.label = s.label
-         where s.id = $4 order by g.id limit 1 returning recipient",
+         from server_schedules s cross join lateral
+             (select distinct on (owner) owner, id, name from
+                 (select g.discord_id as owner, g.id, g.name from schedule_runs r join game_servers g on g.id = r.server_id
+                  where r.schedule_id = s.id and r.slot > $5 and r.of_slot = $5 and r.state in ('failed', 'missed') and g.deleted_at is null
+                  union all
+                  select s.discord_id, g.id, g.name from server_labels l join game_servers g on g.id = l.server_id
+                  where l.label = s.label and g.deleted_at is null and (g.discord_id = s.discord_id or exists
+                      (select from server_grants a where a.server_id = g.id and a.discord_id = s.discord_id))) told
+              order by owner, id) g (discord_id, id, name)
+         where s.id = $4 returning recipient",
     )
     .bind::<Text, _>(stored(Kind::RunFailed))
     .bind::<Text, _>(why)
     .bind::<Integer, _>(REASON_LENGTH)
     .bind::<Integer, _>(run.schedule.0)
+    .bind::<Timestamptz, _>(run.slot)
     .get_results(conn)
     .await?;
     ring(conn, recipients).await

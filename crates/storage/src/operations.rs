@@ -4,10 +4,13 @@ pub(crate) mod accept;
 mod draft;
 mod write;
 
+use std::convert::Infallible;
+
 use agis_base::{OperationId, ServerId, StoreError, Timestamp, Trace, TraceId, UserId};
 use agis_servers::{
     Action, Operation, Origin, Request, State,
     game::Catalogue,
+    operation::Refusal,
     store::{Accepted, Billing, OperationFilter, OperationStore, Page},
 };
 use async_trait::async_trait;
@@ -67,6 +70,18 @@ impl OperationRow {
     }
 }
 
+/// End of a transaction that only tries whether a request is accepted.
+enum Tried {
+    Answered(Option<Refusal>),
+    Failed(StoreError),
+}
+
+impl From<StoreError> for Tried {
+    fn from(error: StoreError) -> Self {
+        Self::Failed(error)
+    }
+}
+
 #[async_trait]
 impl OperationStore for Db {
     async fn accept(
@@ -76,6 +91,28 @@ impl OperationStore for Db {
         catalogue: &Catalogue,
     ) -> Result<Accepted, StoreError> {
         self.transaction(async |conn| accept::accept(conn, requests, billing, Some(catalogue)).await).await
+    }
+
+    async fn refusal(
+        &self,
+        request: &Request,
+        billing: Billing,
+        catalogue: &Catalogue,
+    ) -> Result<Option<Refusal>, StoreError> {
+        // Its error takes back whatever acceptance wrote.
+        let tried = self
+            .transaction(async |conn| -> Result<Infallible, Fault<Tried>> {
+                let requests = std::slice::from_ref(request);
+                let mut accepted =
+                    accept::accept(conn, requests, billing, Some(catalogue)).await.map_err(Fault::widened)?;
+                Err(Fault::Refused(Tried::Answered(accepted.answers.pop().and_then(Result::err))))
+            })
+            .await;
+        match tried {
+            Ok(never) => match never {},
+            Err(Tried::Answered(refusal)) => Ok(refusal),
+            Err(Tried::Failed(error)) => Err(error),
+        }
     }
 
     async fn operation(&self, id: OperationId) -> Result<Option<(Operation, UserId)>, StoreError> {

@@ -5,7 +5,9 @@ use agis_scheduler::{
     chain::{Ahead, EndedBy},
     firing::{self, PlannedRun},
     schedule::InvalidChange,
-    store::{Breadth, ChainStore, Limits, Outlook, PostponeError, Query, RunsQuery, ScheduleStore, WriteError},
+    store::{
+        Breadth, ChainStore, Deleted, Limits, Outlook, PostponeError, Query, RunsQuery, ScheduleStore, WriteError,
+    },
 };
 use agis_servers::server::Desired;
 use async_trait::async_trait;
@@ -207,14 +209,6 @@ impl ScheduleStore for Db {
                 .optional()?;
             let Some((row, planned)) = row else { return Ok(None) };
             let at: Timestamp = diesel::select(now()).get_result(conn).await?;
-            if let (Some(true), Some(server)) = (change.enabled, row.server_id) {
-                // Without a lock: a deletion at this moment waits for our schedule and disables it afterwards.
-                let server =
-                    game_servers::table.find(server).filter(game_servers::desired.ne(stored(Desired::Deleted)));
-                if !diesel::select(exists(server)).get_result::<bool>(conn).await? {
-                    return Err(Fault::Refused(WriteError::NoServer));
-                }
-            }
             let schedule = row.into_schedule()?;
             let changed = schedule.changed(change, at).map_err(|error| {
                 Fault::Refused(match error {
@@ -222,6 +216,14 @@ impl ScheduleStore for Db {
                     InvalidChange::Work(error) => error.into(),
                 })
             })?;
+            if let (true, Some(server)) = (changed.enabled && !schedule.enabled, changed.target.server()) {
+                // Without a lock: a deletion at this moment waits for our schedule and disables it afterwards.
+                let server =
+                    game_servers::table.find(server.0).filter(game_servers::desired.ne(stored(Desired::Deleted)));
+                if !diesel::select(exists(server)).get_result::<bool>(conn).await? {
+                    return Err(Fault::Refused(WriteError::NoServer));
+                }
+            }
             if changed.counts() && !schedule.counts() {
                 check_limits(conn, &schedule.target, &schedule.owner, limits).await?;
             }
@@ -268,16 +270,16 @@ impl ScheduleStore for Db {
         .await
     }
 
-    async fn delete(&self, user: &UserId, id: ScheduleId) -> Result<bool, StoreError> {
+    async fn delete(&self, user: &UserId, id: ScheduleId) -> Result<Deleted, StoreError> {
         self.transaction(async |conn| {
             let schedule = server_schedules::table.filter(server_schedules::id.eq(id.0).and(theirs(user)));
             let found: Option<i32> = schedule.select(server_schedules::id).for_update().first(conn).await.optional()?;
             if found.is_none() {
-                return Ok(false);
+                return Ok(Deleted::Unknown);
             }
-            chains::call_off(conn, id).await?;
+            let Some(off) = chains::call_off(conn, id).await? else { return Ok(Deleted::Acting) };
             diesel::delete(server_schedules::table.find(id.0)).execute(conn).await?;
-            Ok(true)
+            Ok(Deleted::Gone(off))
         })
         .await
     }

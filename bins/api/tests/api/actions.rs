@@ -16,7 +16,8 @@ async fn labelled(api: &Api, key: &str, name: &str) -> i64 {
 }
 
 async fn finished(api: &Api, key: &str, id: &Value) -> Value {
-    wait::until(SOON, "the actions to end", async || {
+    // An operation of a process that was killed goes on when its lease has ended.
+    wait::until(SOON * 3, "the actions to end", async || {
         let actions = api.call_as(Some(key), "GET", &format!("{ACTIONS}/{id}"), None).await.expect(200);
         (actions["finished"] == true).then_some(actions)
     })

@@ -170,6 +170,22 @@ async fn running_server_of_a_lost_game_runs_on() {
 }
 
 #[tokio::test]
+async fn full_disk_stops_no_game_that_runs() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    let id = api.server("full", "demo").await;
+    api.act(id, "start").await;
+    let pid = game_pid(&stack, id).await;
+    api.kill();
+    let api = stack.api(&[("DISK_RESERVE", "900TiB")]).await;
+    let restart = api.ended(&api.ask(id, "restart").await).await;
+    let why = restart["error"].as_str().unwrap_or_default();
+    assert!(restart["state"] == "failed" && why.starts_with("not restarted, and the game goes on: "), "{restart}");
+    assert!(why.contains("(DISK_RESERVE)"), "{why}");
+    assert_eq!((&server(&api, id).await["status"], is_alive(pid)), (&json!("running"), true));
+}
+
+#[tokio::test]
 async fn deleted_server_keeps_world_and_history() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;

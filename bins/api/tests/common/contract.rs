@@ -1,8 +1,12 @@
 //! docs/openapi.json: what the tests hold the program to. Another test holds it to the code.
 
-use std::sync::LazyLock;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, LazyLock, Mutex},
+};
 
-use serde_json::Value;
+use jsonschema::{Draft, Validator};
+use serde_json::{Value, json};
 
 use super::Answer;
 
@@ -37,7 +41,19 @@ fn operation(method: &str, path: &str) -> Option<&'static Value> {
     item.get(method.to_lowercase())
 }
 
-/// Fails where an answer is not among those that the document promises: its status, its code, its headers.
+/// The validator of a schema, made when it is first needed.
+fn validator(schema: &'static Value) -> Arc<Validator> {
+    static MADE: Mutex<BTreeMap<String, Arc<Validator>>> = Mutex::new(BTreeMap::new());
+    let mut made = MADE.lock().expect("no panic");
+    let make = || {
+        // References lead from the root, so the root has to hold what they lead to.
+        let root = json!({ "components": DOCUMENT["components"], "allOf": [schema] });
+        Arc::new(jsonschema::options().with_draft(Draft::Draft202012).build(&root).expect("a schema"))
+    };
+    made.entry(schema.to_string()).or_insert_with(make).clone()
+}
+
+/// Fails where an answer is not among those that the document promises: its status, its code, its headers, its body.
 pub(crate) fn check(method: &str, path: &str, answer: &Answer) {
     let Some(operation) = operation(method, path) else { return };
     let status = answer.status.as_u16();
@@ -46,6 +62,14 @@ pub(crate) fn check(method: &str, path: &str, answer: &Answer) {
     if let Some(codes) = told.pointer("/content/application~1problem+json/schema/properties/code/enum") {
         let codes = codes.as_array().expect("codes");
         assert!(codes.contains(&answer.body["code"]), "{method} {path} is {codes:?}, not {}", answer.body);
+    }
+    if let Some(schema) = told.pointer("/content/application~1json/schema") {
+        let wrong: Vec<_> = validator(schema).iter_errors(&answer.body).map(|error| error.to_string()).collect();
+        assert!(
+            wrong.is_empty(),
+            "{method} {path} does not answer as docs/openapi.json tells: {wrong:?}: {}",
+            answer.body
+        );
     }
     for (name, header) in told["headers"].as_object().into_iter().flatten() {
         let needed = resolved(header)["required"] == true;

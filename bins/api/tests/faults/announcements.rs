@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use tokio_postgres::Client;
 
 use crate::{
+    billing::ON,
     common::{Api, OWNER, SOON, STRANGER, Stack},
     steps::{SCHEDULES, ended, ending, outcomes, run, running, schedule, status, until_step},
 };
@@ -111,6 +112,11 @@ async fn channel_hears_that_an_announced_restart_is_off() {
     until_step(&api, &path, 1, "running").await;
     api.call("DELETE", &schedule, None).await;
     assert_eq!(news(&sql).await.0, "power_called_off: its schedule was deleted");
+    wait::until(SOON, "the players to hear of each", async || {
+        let console = api.get(&format!("/api/v1/servers/{server}/logs?tail=1000")).await.expect(200);
+        (console.to_string().matches("is called off").count() == 4).then_some(())
+    })
+    .await;
     assert_eq!(status(&api, server).await, "running");
 }
 
@@ -138,6 +144,13 @@ async fn who_lost_the_share_puts_nothing_off() {
     let share = format!("{shares}?kind=member&grantee={STRANGER}");
     assert!(api.call("DELETE", &share, None).await.status.is_success());
     put_off("1m").await.expect(404);
+    // The neighbour's restart does not come any more, and the players read that.
+    pass(&stack, 64).await;
+    wait::until(SOON, "the players to hear", async || {
+        let console = api.get(&format!("/api/v1/servers/{server}/logs?tail=1000")).await.expect(200);
+        console.to_string().contains("The restart of the server is called off").then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -183,6 +196,10 @@ async fn restart_by_request_warns_and_is_put_off() {
         let detail = api.post(&path, body).await.expect(422)["detail"].take();
         assert!(detail.as_str().is_some_and(|detail| detail.starts_with(&format!("{field}: "))), "{detail}");
     }
+    api.post(&format!("/api/v1/servers/{server}/hold"), json!({})).await.expect(200);
+    let held = api.post(&path, warned.clone()).await.expect(409);
+    assert!(held["code"] == "condition_not_met" && held["detail"].as_str().expect("words").contains("holds"), "{held}");
+    api.call("DELETE", &format!("/api/v1/servers/{server}/hold"), None).await.expect(200);
     let made = api.post(&path, warned).await.expect(201);
     let run = format!("{SCHEDULES}/{}/runs/{}", made["id"], made["at"].as_str().expect("a time"));
     wait::until(SOON, "the run", async || {
@@ -226,6 +243,75 @@ async fn next_run_is_skipped_once() {
     assert_eq!((ending(&skipped), &skipped["lateness_ms"]), (("skipped", "cancelled"), &json!(0)));
     let after = api.get(&schedule).await.expect(200);
     assert!(after["next_run"].as_str().expect("a time") > slot, "{after}");
+    let time = |value: &Value| value.as_str().and_then(|text| text.parse::<chrono::DateTime<chrono::Utc>>().ok());
+    assert_eq!(time(&after["next_runs"][0]), time(&after["next_run"]), "{after}");
     assert_eq!(api.post(&format!("{run}/cancel"), json!({})).await.expect(409)["code"], "run_ended");
     assert_eq!(api.get(&schedule).await.expect(200)["next_run"], after["next_run"], "skipped once");
+}
+
+#[tokio::test]
+async fn announced_restart_ends_as_a_person_restarts() {
+    let stack = Stack::start().await;
+    let (api, sql) = (stack.api(&[]).await, stack.sql().await);
+    let (server, _, announced) = announced(&api, &sql).await;
+    let more = json!({ "steps": [{ "do": "wait", "seconds": 900 }, { "do": "restart" }, { "do": "command", "command": "x" }] });
+    let more = run(&api, &schedule(&api, server, more).await).await;
+    until_step(&api, &more, 0, "running").await;
+    api.act(server, "restart").await;
+    assert_eq!(ending(&ended(&api, &announced).await), ("skipped", "ended_by_restart"));
+    assert_eq!(news(&sql).await.0, "power_called_off: somebody restarted the server already");
+    assert_eq!(api.get(&more).await.expect(200)["state"], "pending", "more than a restart is ahead of it");
+}
+
+#[tokio::test]
+async fn nobody_is_warned_of_a_restart_that_nobody_can_pay() {
+    let stack = Stack::start().await;
+    let (api, sql) = (stack.api(&ON).await, stack.sql().await);
+    let server = running(&api, "demo").await;
+    sql.batch_execute("update game_servers set cost_per_hour = 1000000").await.expect("a price");
+    let path = format!("/api/v1/servers/{server}");
+    let refused = api.post(&format!("{path}/restart"), json!({ "warn": ["1h"] })).await.expect(402);
+    assert_eq!(refused["code"], "insufficient_credits");
+    api.post(&format!("{path}/stop"), json!({ "warn": ["1h"] })).await.expect(201);
+    let operations = api.get(&format!("{path}/operations")).await.expect(200);
+    assert_eq!(operations["items"].as_array().map(Vec::len), Some(1), "the refusal left none: {operations}");
+}
+
+#[tokio::test]
+async fn moved_restart_comes_at_its_new_time_alone() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    let server = running(&api, "chain").await;
+    let made = api.post(&format!("/api/v1/servers/{server}/restart"), json!({ "warn": ["1h"] })).await.expect(201);
+    let schedule = format!("{SCHEDULES}/{}", made["id"]);
+    let run = format!("{schedule}/runs/{}", made["at"].as_str().expect("a time").replace('Z', "%2B00:00"));
+    wait::until(SOON, "the run", async || {
+        let run = api.call_as(Some(&stack.key), "GET", &run, None).await;
+        (run.status == 200 && run.body["steps"][1]["outcome"] == "running").then_some(())
+    })
+    .await;
+    let on = api.call("PATCH", &schedule, Some(json!({ "enabled": true }))).await.expect(422);
+    assert_eq!(on["code"], "invalid_value", "{on}");
+    assert_eq!(api.get(&run).await.expect(200)["state"], "pending", "it has begun, and is on");
+    let now: chrono::DateTime<chrono::Utc> = std::time::SystemTime::now().into();
+    let tomorrow = (now + chrono::TimeDelta::days(1)).to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+    let moved = api.call("PATCH", &schedule, Some(json!({ "at": tomorrow }))).await.expect(200);
+    assert_eq!((&moved["enabled"], &moved["next_run"]), (&json!(true), &json!(tomorrow)), "{moved}");
+    assert_eq!(ending(&ended(&api, &run).await), ("skipped", "schedule_changed"));
+}
+
+#[tokio::test]
+async fn schedule_that_starts_its_server_again_stays() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    let server = running(&api, "chain").await;
+    let steps = json!([{ "do": "stop" }, { "do": "wait", "seconds": 900 }, { "do": "start" }]);
+    let schedule = schedule(&api, server, json!({ "steps": steps })).await;
+    let path = run(&api, &schedule).await;
+    until_step(&api, &path, 1, "running").await;
+    assert_eq!(api.call("DELETE", &schedule, None).await.expect(409)["code"], "run_goes_on");
+    pass(&stack, 16).await;
+    assert_eq!(ending(&ended(&api, &path).await), ("succeeded", ""));
+    assert_eq!(status(&api, server).await, "running");
+    api.call("DELETE", &schedule, None).await.expect(204);
 }

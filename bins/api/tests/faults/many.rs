@@ -206,6 +206,28 @@ async fn change_ends_the_turns_to_come() {
 }
 
 #[tokio::test]
+async fn turns_of_the_night_are_missed_in_the_evening() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    let key = stack.key.clone();
+    for name in ["first", "second", "third"] {
+        labelled(&api, &key, name, false).await;
+    }
+    let work = json!({ "steps": [{ "do": "start" }], "stagger": "1h" });
+    let path = run(&api, &key, &schedule(&api, &key, work).await).await;
+    wait::until(SOON, "the first server", async || {
+        let run = api.get(&path).await.expect(200);
+        (run["servers"][0]["state"] == "succeeded").then_some(())
+    })
+    .await;
+    let passed = "update schedule_runs set look_at = look_at - interval '6 hours' where action = 'servers'";
+    stack.sql().await.batch_execute(passed).await.expect("hours");
+    let run = ended(&api, &key, &path).await;
+    let missed = |name: &str| json!([name, "missed", "scheduler_unavailable"]);
+    assert_eq!(servers(&run), json!([["first", "succeeded", null], missed("second"), missed("third")]));
+}
+
+#[tokio::test]
 async fn failed_run_is_told_once() {
     let stack = Stack::start().await;
     let api = stack.api(&[]).await;
@@ -213,14 +235,24 @@ async fn failed_run_is_told_once() {
     for name in ["first", "second", "third"] {
         labelled(&api, &key, name, false).await;
     }
+    // The owner of another server that carries the label hears of it, too.
+    let theirs = stack.make_key(STRANGER, &[]);
+    for name in ["theirs", "theirs too"] {
+        let shares = format!("/api/v1/servers/{}/shares", labelled(&api, &theirs, name, false).await);
+        let share = json!({ "kind": "member", "grantee": OWNER, "permissions": ["schedule", "console"] });
+        assert!(api.call_as(Some(&theirs), "PUT", &shares, Some(share)).await.status.is_success());
+    }
     let steps = json!([{ "do": "command", "command": "nobody reads this" }]);
     let schedule = schedule(&api, &key, json!({ "steps": steps })).await;
     let run = ended(&api, &key, &run(&api, &key, &schedule).await).await;
-    assert_eq!((&run["state"], &run["reason"]), (&json!("failed"), &json!("failed on 3 of 3 servers")));
-    let told = "select string_agg(action || ': ' || reason, ', ') from notices where kind = 'run_failed'";
+    assert_eq!((&run["state"], &run["reason"]), (&json!("failed"), &json!("failed on 5 of 5 servers")));
+    let told =
+        "select string_agg(recipient || ' ' || server_name || ' ' || action || ': ' || reason, ', ' order by server_id)
+                from notices where kind = 'run_failed'";
     let told: String = fleet::one(&stack.sql().await, told).await;
     let id = schedule.rsplit_once('/').expect("an id").1;
-    assert_eq!(told, format!("schedule {id} for eu: failed on 3 of 3 servers"));
+    let line = |of: &str, server: &str| format!("{of} {server} schedule {id} for eu: failed on 5 of 5 servers");
+    assert_eq!(told, [line(OWNER, "first"), line(STRANGER, "theirs")].join(", "));
 }
 
 /// Others of their owner do not wait for a lease to end.

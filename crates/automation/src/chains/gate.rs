@@ -95,7 +95,7 @@ fn replaced(chain: &Chain) -> &[FiringId] {
 fn entry(chain: &Chain, refusal: Option<&str>) -> Entry {
     let skipped = |why: &str| Entry::Ends(end(RunState::Skipped, Some(why.to_owned())));
     if let Some(cause) = chain.ended_by {
-        return skipped(cause.reason());
+        return Entry::Ends(cause.end());
     }
     if chain::is_missed(chain) {
         return Entry::Ends(end(RunState::Missed, Some(SCHEDULER_UNAVAILABLE.to_owned())));

@@ -147,7 +147,10 @@ impl Attempt {
         }
         match game.why_unfit(&launch.server_name, &launch.settings) {
             Some(why) => Some(why),
-            None => self.host.unfit(game).await.map(|unfit| unfit.reason),
+            None => match self.host.unfit(game).await {
+                Some(unfit) => Some(unfit.reason),
+                None => self.host.why_no_room().await,
+            },
         }
     }
 

@@ -6,8 +6,7 @@ use agis_base::{InvalidSpan, MANY_MAX, Reach, ServerId, Span};
 use agis_scheduler::{
     Action, FiringId, MissedRunPolicy, NewSchedule, RunState, Schedule, ScheduleChange, SchedulesError, Target, Timing,
     TimingError, Trigger, Work, Zone,
-    chain::SERVER_STOPPED,
-    service::{HELD, RunNow},
+    service::RunNow,
     store::{Query, RunsQuery},
     template,
     work::{Deed, InvalidWork, PlayersAre, Step, Warning, When},
@@ -16,7 +15,6 @@ use agis_servers::{
     Server,
     access::Permission,
     operation::Action as ServerAction,
-    server::Desired,
     store::{Page, ServerFilter},
 };
 use chrono::Utc;
@@ -205,24 +203,19 @@ pub(crate) async fn announced(
     context: &Context,
     call: &Call,
     server: &Server,
-    action: ServerAction,
+    power: ServerAction,
     warn: &str,
 ) -> Result<Answer, Refusal> {
     let services = &context.services;
     let action =
-        Action::from_word(action.as_str()).ok_or_else(|| Refusal::refused("`warn` is for a stop or a restart."))?;
+        Action::from_word(power.as_str()).ok_or_else(|| Refusal::refused("`warn` is for a stop or a restart."))?;
     let warning = warning(warn)?;
     let server = services.servers.allowed(&call.user, server.id, Permission::Schedule).await?;
     let now = services.schedules.now().await?;
-    if server.desired != Desired::Running {
-        return Err(SchedulesError::Gate(SERVER_STOPPED).into());
-    }
-    if server.held(now).is_some() {
-        return Err(SchedulesError::Gate(HELD).into());
-    }
     let new = NewSchedule::announced(server.id, call.user.clone(), action, warning, now);
     // Nobody wrote steps.
     new.work.check().map_err(|InvalidWork { rule, .. }| Refusal::Refused(format!("`warn` {rule}.")))?;
+    services.servers.check_warned(&call.user, server.id, power).await?;
     let schedule = once(services, call, "server announced", |once| async move {
         Ok(services.schedules.create(new, Some(&once)).await?)
     })

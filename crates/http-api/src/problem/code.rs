@@ -86,6 +86,8 @@ codes! {
     Deleting = "deleting", CONFLICT, "The server is being deleted and takes no other operation.";
     Gate = "condition_not_met", CONFLICT, "The condition of the schedule's runs is not met: the server is stopped, say, or people play.";
     RunEnded = "run_ended", CONFLICT, "The run has ended, or has no steps that could be cancelled.";
+    RunGoesOn = "run_goes_on", CONFLICT,
+        "A run of the schedule has stopped its server, and starts it again; delete the schedule when it has ended, or cancel it first.";
     NothingAhead = "nothing_ahead", CONFLICT,
         "The run has no stop or restart ahead behind a wait, or it would be put off until it is more than a day away.";
     NoHost = "no_host", CONFLICT, "The server was created by an earlier version, and no host runs it.";

@@ -18,7 +18,7 @@ use serde_json::json;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
     time::{sleep, timeout},
 };
@@ -68,14 +68,14 @@ impl Gatekeeper for MinecraftGate {
         let mut hall = Hall::new(self.places.clone());
         let mut refused: Option<(Instant, String)> = None;
         loop {
-            let (mut stream, player) = hall.until_login(&listener, door).await;
+            let Login { mut stream, player, held } = hall.until_login(&listener, door).await;
             let answer = match &refused {
                 _ if !door.admits(&player) => Err(NOT_ADMITTED.to_owned()),
                 Some((at, text)) if at.elapsed() < REFUSED => Err(text.clone()),
                 _ => door.join(&player).await.inspect_err(|text| refused = Some((Instant::now(), text.clone()))),
             };
             match answer {
-                Err(text) => hall.refuse(stream, text),
+                Err(text) => hall.refuse(stream, text, held),
                 Ok(text) => {
                     // The game needs the port.
                     drop(listener);
@@ -88,10 +88,20 @@ impl Gatekeeper for MinecraftGate {
     }
 }
 
+/// Place of a connection among all, and among those of its network. It is held until the connection is closed.
+type Held = (OwnedSemaphorePermit, Arc<()>);
+
+/// Connection of a player who joins.
+struct Login {
+    stream: TcpStream,
+    player: String,
+    held: Held,
+}
+
 /// Connections of a gate that are talked to.
 struct Hall {
     places: Arc<Semaphore>,
-    visits: JoinSet<Option<(TcpStream, String)>>,
+    visits: JoinSet<Option<Login>>,
     /// Networks that visit: each of their visits holds a clone.
     networks: BTreeMap<IpAddr, Arc<()>>,
 }
@@ -101,8 +111,8 @@ impl Hall {
         Self { places, visits: JoinSet::new(), networks: BTreeMap::new() }
     }
 
-    /// Answers connections until a player joins. Returns the player's name.
-    async fn until_login(&mut self, listener: &TcpListener, door: &dyn Door) -> (TcpStream, String) {
+    /// Answers connections until a player joins.
+    async fn until_login(&mut self, listener: &TcpListener, door: &dyn Door) -> Login {
         loop {
             tokio::select! {
                 accepted = listener.accept() => match accepted {
@@ -128,19 +138,19 @@ impl Hall {
             Ok(place) if !is_many && self.visits.len() < CONNECTIONS => {
                 let visit = visit(stream, sign);
                 self.visits.spawn(async move {
-                    let login = visit.await;
-                    drop((place, network));
-                    login
+                    let (stream, player) = visit.await?;
+                    Some(Login { stream, player, held: (place, network) })
                 });
             }
             _ => abandon(&stream),
         }
     }
 
-    fn refuse(&mut self, mut stream: TcpStream, text: String) {
+    fn refuse(&mut self, mut stream: TcpStream, text: String, held: Held) {
         self.visits.spawn(async move {
             let _ = timeout(PATIENCE, refuse(&mut stream, &text)).await;
             leave(stream).await;
+            drop(held);
             None
         });
     }

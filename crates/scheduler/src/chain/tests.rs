@@ -175,3 +175,36 @@ fn steps_behind_a_failure_are_not_ahead() {
     let put_off = postponed(&run, Span::of_minutes(10), at(5)).expect("a wait");
     assert_eq!((put_off.ahead.at, put_off.anew), (at(620), said + 1..said + 1));
 }
+
+#[test]
+fn announced_step_that_fails_is_in_vain() {
+    let mut run = steps("wait 1s\nrestart warn 20s");
+    let last = run.len() - 1;
+    run[..last].iter_mut().for_each(|step| step.state = StepState::Succeeded);
+    for (state, expected) in [
+        (StepState::Waiting, None),
+        (StepState::Failed, Some(Action::Restart)),
+        (StepState::Running, Some(Action::Restart)),
+        (StepState::Succeeded, None),
+    ] {
+        run[last].state = state;
+        assert_eq!(announced_in_vain(&run), expected, "{state}");
+    }
+    let mut silent = steps("restart");
+    silent[0].state = StepState::Failed;
+    assert_eq!(announced_in_vain(&silent), None);
+}
+
+#[test]
+fn restart_by_a_person_makes_up_for_a_restart_alone() {
+    for (work, only) in [
+        ("say Soon\nwait 5m\nrestart warn 1m\nsay Welcome back", true),
+        ("try wait until empty 2h\nrestart", true),
+        ("wait 5m\nrestart\ncommand save", false),
+        ("wait 5m\nstop\nrestart", false),
+        ("wait 5m\nstop", false),
+        ("wait 5m", false),
+    ] {
+        assert_eq!(only_restarts(&steps(work)), only, "{work}");
+    }
+}

@@ -180,7 +180,7 @@ impl Dispatcher {
 
 async fn ask(client: &dyn RconClient, call: &RconCall) -> Result<Sent, ConsoleError> {
     match client.ask(call).await {
-        Ok(reply) => Ok(Sent::Answered(reply)),
+        Ok(reply) => Ok(Sent::Answered(call.password.hidden_in(reply))),
         Err(RconFailure::Unanswered(_)) => Ok(Sent::Unanswered),
         Err(RconFailure::Password) => Err(ConsoleError::NoWay),
         Err(RconFailure::Unsendable(rule)) => Err(ConsoleError::Unsendable(rule)),

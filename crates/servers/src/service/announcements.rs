@@ -1,11 +1,11 @@
 //! Rules about announcements.
 
-use agis_base::{ChannelId, ServerId, UserId};
+use agis_base::{ChannelId, OperationId, ServerId, Timestamp, UserId};
 
 use super::{Servers, ServersError};
 use crate::{
     access::{Needed, Permission},
-    operation::Origin,
+    operation::{Action, Identity, Origin, Refusal, Request},
     server::Server,
 };
 
@@ -32,6 +32,37 @@ impl Servers {
     /// Fails if the store does.
     pub async fn announced_in(&self, id: ServerId) -> Result<Option<ChannelId>, ServersError> {
         Ok(self.announcements.announced_in(id).await?)
+    }
+
+    /// Checks whether players may be warned of an action that a schedule takes afterwards. A refusal that would come then comes
+    /// now, before anybody is told.
+    ///
+    /// # Errors
+    /// Fails as the action itself would, and if the server should not run or is held.
+    pub async fn check_warned(&self, caller: &UserId, server: ServerId, action: Action) -> Result<(), ServersError> {
+        let identity = Identity::Firing { operation: OperationId::new(), slot: Timestamp::UNIX_EPOCH };
+        let (origin, actor) = (Origin::Schedule, caller.clone());
+        let request = Request { server, action, origin, actor, channel: None, identity, trace: None };
+        match self.operations.refusal(&request, self.policy.billing, &self.catalogue).await? {
+            None => Ok(()),
+            Some(Refusal::ShouldNotRun) => {
+                Err(ServersError::NobodyToWarn("the server is stopped; leave out `warn` to act on it all the same"))
+            }
+            Some(Refusal::Held) => {
+                Err(ServersError::NobodyToWarn("somebody holds the server; leave out `warn`, or end the hold"))
+            }
+            Some(refusal) => Err(refusal.into()),
+        }
+    }
+
+    /// Tells the players of servers something by [`Self::tell_players`], while the caller goes on: games may answer late.
+    pub fn tell_players_meanwhile(&self, caller: &UserId, origin: Origin, texts: Vec<(ServerId, String)>) {
+        let (servers, caller) = (self.clone(), caller.clone());
+        tokio::spawn(async move {
+            for (id, text) in texts {
+                servers.tell_players(&caller, id, origin, &text).await;
+            }
+        });
     }
 
     /// Tells the players something, if the game can say it: a courtesy, on which nothing depends.

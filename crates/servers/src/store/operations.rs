@@ -28,6 +28,15 @@ pub trait OperationStore: Send + Sync {
         catalogue: &Catalogue,
     ) -> Result<Accepted, StoreError>;
 
+    /// Returns the reason for which [`Self::accept`] would refuse a request now; `None` if it would accept it. Nothing comes of
+    /// the request.
+    async fn refusal(
+        &self,
+        request: &Request,
+        billing: Billing,
+        catalogue: &Catalogue,
+    ) -> Result<Option<Refusal>, StoreError>;
+
     /// Returns an operation and the owner of its server, who sees it also if the server is gone.
     async fn operation(&self, id: OperationId) -> Result<Option<(Operation, UserId)>, StoreError>;
 

@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use agis_base::{ServerId, StoreError, Timestamp};
+use agis_base::{PowerAction, ServerId, StoreError, Timestamp};
+use agis_scheduler::chain::EndedBy;
 use agis_servers::{
     Action, Origin, Request, Server, State,
+    batch::Untouched,
     game::{Catalogue, SettingValues},
     operation::{Identity, SUPERSEDED},
     store::{Accepted, Billing},
@@ -18,7 +20,7 @@ use super::{
     write::{insert, update_servers},
 };
 use crate::{
-    chains,
+    batches, chains,
     error::{Fault, understood},
     idle,
     json::Json,
@@ -60,8 +62,12 @@ pub(crate) async fn accept(
     idle::wake(conn, saved.into_iter().filter(|(id, _)| draft.changed.contains_key(id))).await?;
     stats::add_commands(conn, &draft.commands()).await?;
     for (by, servers) in &draft.ended_chains {
-        chains::interrupt_all(conn, servers, *by).await?;
+        match by {
+            EndedBy::Restart => chains::forestall(conn, servers).await?,
+            by => chains::interrupt_all(conn, servers, *by).await?,
+        }
     }
+    batches::overtake(conn, &draft.started, &[PowerAction::Stop], Untouched::Overtaken).await?;
     if !draft.new.is_empty() {
         ring(conn, OPERATIONS).await?;
     }

@@ -45,6 +45,8 @@ pub(super) struct Draft {
     pub(super) gone: BTreeSet<ServerId>,
     /// Servers whose runs with steps end, by the cause.
     pub(super) ended_chains: BTreeMap<EndedBy, Vec<ServerId>>,
+    /// Servers that a person starts.
+    pub(super) started: Vec<i32>,
     /// The latest slot of a schedule that was accepted for each server.
     pub(super) slots: BTreeMap<ServerId, Timestamp>,
 }
@@ -72,6 +74,7 @@ impl Draft {
             interrupted: BTreeSet::new(),
             gone: BTreeSet::new(),
             ended_chains: BTreeMap::new(),
+            started: vec![],
             slots,
         };
         for request in requests {
@@ -124,6 +127,7 @@ impl Draft {
             }
             Identity::None | Identity::Batch | Identity::Key(_) | Identity::Restart { .. } => {}
         }
+        let is_news = server.generation != decision.generation;
         server.desired = decision.desired;
         server.generation = decision.generation;
         standing.purses.follow(server);
@@ -134,7 +138,10 @@ impl Draft {
             match request.action {
                 Action::Stop => self.ended_chains.entry(EndedBy::Stop).or_default().push(server.id),
                 Action::Delete => self.ended_chains.entry(EndedBy::Delete).or_default().push(server.id),
-                Action::Start | Action::Restart => {}
+                Action::Restart => self.ended_chains.entry(EndedBy::Restart).or_default().push(server.id),
+                // A start of a server that runs asks for nothing new.
+                Action::Start if is_news => self.started.push(server.id.0),
+                Action::Start => {}
             }
         }
         self.changed.insert(server.id, server.clone());

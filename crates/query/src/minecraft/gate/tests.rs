@@ -175,6 +175,31 @@ async fn silent_network_leaves_places_to_others() {
     for _ in 0..CONNECTIONS {
         silent.push(connect(port).await);
     }
+    other_is_answered(port).await;
+    kept.abort();
+}
+
+#[tokio::test]
+async fn refused_network_leaves_places_to_others() {
+    let (port, door, kept) = open().await;
+    let mut refused = vec![];
+    for _ in 0..CONNECTIONS {
+        let mut stream = connect(port).await;
+        let _ = stream.write_all(&joins("Mallory")).await;
+        refused.push(stream);
+    }
+    let asked = async {
+        while door.asked.lock().expect("no panic").len() < OF_ONE_NETWORK {
+            sleep(Duration::from_millis(5)).await
+        }
+    };
+    timeout(Duration::from_secs(30), asked).await.expect("the first are refused, and stay");
+    other_is_answered(port).await;
+    kept.abort();
+}
+
+/// Asks for a status from another network.
+async fn other_is_answered(port: u16) {
     let other = tokio::net::TcpSocket::new_v4().expect("a socket");
     other.bind(([127, 0, 0, 2], 0).into()).expect("another address");
     let mut other = other.connect(([127, 0, 0, 1], port).into()).await.expect("a connection");
@@ -182,7 +207,6 @@ async fn silent_network_leaves_places_to_others() {
     let mut answer = [0];
     other.read_exact(&mut answer).await.expect("a status");
     assert_eq!(answer, [0xff]);
-    kept.abort();
 }
 
 #[test]
