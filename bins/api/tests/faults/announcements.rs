@@ -84,10 +84,17 @@ async fn news(sql: &Client) -> (String, i64) {
     (row.get(0), row.get(1))
 }
 
+/// Starts a process whose demo game can say something to players.
+async fn talkative(stack: &Stack) -> (Api, tempfile::NamedTempFile) {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(&file, "extend = \"built-in\"\n[demo]\nsay = 'say {text}'\n").expect("a catalogue");
+    (stack.api(&[("GAMES_FILE", file.path().to_str().expect("a path"))]).await, file)
+}
+
 #[tokio::test]
 async fn channel_hears_that_an_announced_restart_is_off() {
     let stack = Stack::start().await;
-    let (api, sql) = (stack.api(&[]).await, stack.sql().await);
+    let ((api, _games), sql) = (talkative(&stack).await, stack.sql().await);
     let (server, schedule, path) = announced(&api, &sql).await;
     assert_eq!(news(&sql).await, ("power_announced: ".to_owned(), 1));
     api.post(&format!("{path}/postpone"), json!({ "by": "1h" })).await.expect(200);
@@ -114,7 +121,7 @@ async fn channel_hears_that_an_announced_restart_is_off() {
     assert_eq!(news(&sql).await.0, "power_called_off: its schedule was deleted");
     wait::until(SOON, "the players to hear of each", async || {
         let console = api.get(&format!("/api/v1/servers/{server}/logs?tail=1000")).await.expect(200);
-        (console.to_string().matches("is called off").count() == 4).then_some(())
+        (console.to_string().matches("> say The restart of the server is called off.").count() == 4).then_some(())
     })
     .await;
     assert_eq!(status(&api, server).await, "running");
@@ -123,7 +130,7 @@ async fn channel_hears_that_an_announced_restart_is_off() {
 #[tokio::test]
 async fn who_lost_the_share_puts_nothing_off() {
     let stack = Stack::start().await;
-    let api = stack.api(&[]).await;
+    let (api, _games) = talkative(&stack).await;
     let server = running(&api, "chain").await;
     let neighbour = stack.make_key(STRANGER, &[]);
     let shares = format!("/api/v1/servers/{server}/shares");

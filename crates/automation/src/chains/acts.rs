@@ -97,7 +97,7 @@ impl Acts for Servers {
     }
 
     async fn call_off(&self, chain: &Chain, action: Action) {
-        self.tell_players(&chain.owner, chain.server, Origin::Schedule, &called_off(action)).await;
+        self.take_back(&chain.owner, chain.server, &called_off(action)).await;
     }
 }
 

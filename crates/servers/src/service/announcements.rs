@@ -5,6 +5,7 @@ use agis_base::{ChannelId, OperationId, ServerId, Timestamp, UserId};
 use super::{Servers, ServersError};
 use crate::{
     access::{Needed, Permission},
+    console::Command,
     operation::{Action, Identity, Origin, Refusal, Request},
     server::Server,
 };
@@ -67,12 +68,28 @@ impl Servers {
 
     /// Tells the players something, if the game can say it: a courtesy, on which nothing depends.
     pub async fn tell_players(&self, caller: &UserId, id: ServerId, origin: Origin, text: &str) {
-        let said = match self.say(caller, id, Permission::Schedule, origin, text).await {
-            Ok(command) => command.send().await.map(drop).map_err(ServersError::from),
-            Err(error) => Err(error),
+        told(self.say(caller, id, Permission::Schedule, origin, text).await, id).await;
+    }
+
+    /// Tells the players that what was announced in this user's name does not follow, by [`Self::tell_players`]. The user may
+    /// have lost the right to announce anything, and it may not follow for that reason.
+    pub async fn take_back(&self, user: &UserId, id: ServerId, text: &str) {
+        let said = match self.servers.find(user, id).await {
+            Ok(Some((server, _))) => self.saying(user, server, Origin::Schedule, text).await,
+            Ok(None) => return,
+            Err(error) => Err(error.into()),
         };
-        if let Err(error) = said {
-            tracing::debug!(%error, server_id = id.0, "players were not told");
-        }
+        told(said, id).await;
+    }
+}
+
+/// Sends a command of which nobody waits for the outcome.
+async fn told(command: Result<Command, ServersError>, server: ServerId) {
+    let said = match command {
+        Ok(command) => command.send().await.map(drop).map_err(ServersError::from),
+        Err(error) => Err(error),
+    };
+    if let Err(error) = said {
+        tracing::debug!(%error, server_id = server.0, "players were not told");
     }
 }

@@ -73,6 +73,17 @@ impl Servers {
         text: &str,
     ) -> Result<Command, ServersError> {
         let server = self.allowed(actor, id, needed).await?;
+        self.saying(actor, server, origin, text).await
+    }
+
+    /// Prepares the announcement of a text by [`Self::say`], whatever the actor may do.
+    pub(super) async fn saying(
+        &self,
+        actor: &UserId,
+        server: Server,
+        origin: Origin,
+        text: &str,
+    ) -> Result<Command, ServersError> {
         let game = self.catalogue.get(&server.game_type);
         let say = game.and_then(|game| game.say.as_ref());
         let say = say.ok_or_else(|| {
