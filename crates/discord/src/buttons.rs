@@ -30,7 +30,7 @@ pub(crate) async fn press(
         Code::Act(action, server) => act(context, call, server, action).await,
         Code::Cancel(id) => batch::cancel(context, call, id).await,
         Code::Settings(server, page) => settings::open(context, call, server, page).await,
-        Code::Run(press, run) => announcement::press(context, call, press, run).await,
+        Code::Run(press, run, due) => announcement::press(context, call, (press, due), run).await,
         Code::Turn(list, page) => turn(context, call, list, page).await,
         Code::Keep(who) => {
             check(call, &who)?;

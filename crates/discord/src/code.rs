@@ -1,7 +1,8 @@
 //! Codes of buttons.
 //!
 //! A code is `v1:<verb>:<id>`, or `v1:<list>:<page>` (with a server or a label behind it if the list is about one), or
-//! `v1:settings:<server>:<page>`, also of a modal, or `v1:<verb>:<schedule>:<microseconds>` for a run, or
+//! `v1:settings:<server>:<page>`, also of a modal, or `v1:<verb>:<schedule>:<microseconds>` for a run (with the
+//! second behind it at which its action is due), or
 //! `v1:<verb>:<id>:<user>:<deadline>` for a confirmation. It says what was offered. Whether the user may do it is decided
 //! at the press.
 
@@ -30,7 +31,8 @@ pub(crate) enum Code {
     /// Shows another page of a list. Only the user who asked for the list sees it.
     Turn(Listed, u32),
     /// Changes a run that was announced. Everybody who may make schedules for its server can press.
-    Run(Press, FiringId),
+    /// The time is that at which the action is due, where the message shows it.
+    Run(Press, FiringId, Option<Timestamp>),
     /// Leaves the servers of a batch alone that still wait. Only the user who asked for it can press.
     Cancel(BatchId),
     /// Opens a page of the settings of a server; of a modal, the page that was filled in.
@@ -78,7 +80,10 @@ impl Code {
             Self::Keep(who) => confirmed("keep", 0, who),
             Self::Cancel(batch) => format!("v1:cancel:{batch}"),
             Self::Settings(server, page) => format!("v1:settings:{server}:{page}"),
-            Self::Run(press, run) => format!("v1:{press}:{}:{}", run.schedule, run.slot.timestamp_micros()),
+            Self::Run(press, run, due) => {
+                let due = due.map(|due| format!(":{}", due.timestamp())).unwrap_or_default();
+                format!("v1:{press}:{}:{}{due}", run.schedule, run.slot.timestamp_micros())
+            }
             Self::Turn(Listed::Servers(None), page) => format!("v1:servers:{page}"),
             Self::Turn(Listed::Servers(Some(label)), page) => format!("v1:servers:{page}:{label}"),
             Self::Turn(Listed::Keys, page) => format!("v1:keys:{page}"),
@@ -107,11 +112,15 @@ impl Code {
                 let server = ServerId(i32::try_from(number(server)?).ok()?);
                 return Some(Self::Settings(server, u32::try_from(number(page)?).ok()?));
             }
-            ["v1", press, schedule, slot] => {
-                let press = Press::from_word(press)?;
+            ["v1", press, schedule, slot, due @ ..] if Press::from_word(press).is_some() => {
+                let due = match due {
+                    [] => None,
+                    [due] => Some(DateTime::from_timestamp(number(due)?, 0)?),
+                    _ => return None,
+                };
                 let schedule = ScheduleId(i32::try_from(number(schedule)?).ok()?);
                 let slot = DateTime::from_timestamp_micros(number(slot)?)?;
-                return Some(Self::Run(press, FiringId { schedule, slot }));
+                return Some(Self::Run(Press::from_word(press)?, FiringId { schedule, slot }, due));
             }
             ["v1", verb, id] => (*verb, number(id)?, None),
             ["v1", verb, id, user, until] => {
@@ -198,7 +207,12 @@ mod tests {
             Code::Confirm(Loss::Schedule(ScheduleId(i32::MAX)), who()),
             Code::Confirm(Loss::Key(KeyId(7)), who()),
             Code::Keep(who()),
-            Code::Run(Press::Postpone, FiringId { schedule: ScheduleId(i32::MAX), slot: who().until }),
+            Code::Run(
+                Press::Postpone,
+                FiringId { schedule: ScheduleId(i32::MAX), slot: who().until },
+                Some(who().until),
+            ),
+            Code::Run(Press::CallOff, FiringId { schedule: ScheduleId(1), slot: who().until }, None),
             Code::Settings(ServerId(i32::MAX), 7),
             Code::Cancel(BatchId(i32::MAX)),
             Code::Turn(Listed::Servers(None), 0),

@@ -266,6 +266,10 @@ impl From<SchedulesError> for Refusal {
             SchedulesError::NotPostponable => {
                 "Nothing can be put off: this run has no stop or restart ahead that follows behind a wait.".to_owned()
             }
+            SchedulesError::PutOffAlready => {
+                "Somebody has put it off already: the announcement shows the new time, and its button puts it off again."
+                    .to_owned()
+            }
             SchedulesError::TooLong => {
                 "All in all, a stop or a restart is put off until it is a day away at most. `/schedule cancel` calls it off."
                     .to_owned()

@@ -288,7 +288,9 @@ impl From<SchedulesError> for Problem {
             SchedulesError::Gate(_) => Self::new(Code::Gate, detail),
             SchedulesError::Acting => Self::new(Code::RunGoesOn, detail),
             SchedulesError::NotCancellable => Self::new(Code::RunEnded, detail),
-            SchedulesError::NotPostponable | SchedulesError::TooLong => Self::new(Code::NothingAhead, detail),
+            SchedulesError::NotPostponable | SchedulesError::TooLong | SchedulesError::PutOffAlready => {
+                Self::new(Code::NothingAhead, detail)
+            }
             SchedulesError::TooMany(_) | SchedulesError::TooManyOfUser(_) => Self::new(Code::TooManySchedules, detail),
             SchedulesError::Store(error) => error.into(),
         }

@@ -346,6 +346,17 @@ pub struct PutOff {
     pub anew: Range<usize>,
 }
 
+/// Wish to put an action off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Postponement {
+    /// Time by which it comes later.
+    pub by: Span,
+    /// Time at which it is due in the eyes of the caller, where that is shown: two presses of one button are one.
+    pub seen: Option<Timestamp>,
+    /// Whether the channels of the servers hear of it.
+    pub tell: bool,
+}
+
 /// Reason why the action of a run is not put off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotPutOff {
@@ -353,14 +364,21 @@ pub enum NotPutOff {
     NothingAhead,
     /// The wait would be longer than [`WAIT_MAX`].
     TooLong,
+    /// Somebody has put it off since the caller saw when it is due.
+    Already,
 }
 
-/// Returns how a run goes on if its action is put off by this much.
+/// Returns how a run goes on if its action is put off.
 ///
 /// # Errors
-/// Fails if no wait is ahead of an action, or if it would be too long.
-pub fn postponed(steps: &[StepRun], by: Span, now: Timestamp) -> Result<PutOff, NotPutOff> {
+/// Fails if no wait is ahead of an action, if it would be too long, or if somebody has put it off already.
+pub fn postponed(steps: &[StepRun], wish: &Postponement, now: Timestamp) -> Result<PutOff, NotPutOff> {
     let ahead = ahead(steps, now).ok_or(NotPutOff::NothingAhead)?;
+    let by = wish.by;
+    // Games that are slow to say something move it a little, too.
+    if wish.seen.is_some_and(|seen| ahead.at - seen >= delta(by.duration() / 2)) {
+        return Err(NotPutOff::Already);
+    }
     let wait = ahead.wait.ok_or(NotPutOff::NothingAhead)?;
     let run = &steps[wait];
     let Deed::Wait(time) = run.step.deed else { return Err(NotPutOff::NothingAhead) };

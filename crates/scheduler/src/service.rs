@@ -62,6 +62,9 @@ pub enum SchedulesError {
     /// The wait would be too long.
     #[error("all in all, a stop or a restart is put off until it is a day away at most; cancel the run instead")]
     TooLong,
+    /// Somebody has put it off since the caller saw when it is due.
+    #[error("it was put off already")]
+    PutOffAlready,
     /// The schedule has no run with this slot.
     #[error("this schedule has no run of this time; its list of runs says which there are")]
     NoRun,

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use agis_base::{Label, Once, OperationId, Reach, ScheduleId, ServerId, Span, StoreError, Timestamp, UserId};
+use agis_base::{Label, Once, OperationId, Reach, ScheduleId, ServerId, StoreError, Timestamp, UserId};
 use async_trait::async_trait;
 use thiserror::Error;
 
 use crate::{
-    chain::{Ahead, EndedBy, Facts, StepRun, StepState},
+    chain::{Ahead, EndedBy, Facts, Postponement, StepRun, StepState},
     firing::{Firing, FiringId, Run, RunState, RunWithSteps},
     schedule::{Action, NewSchedule, Schedule, ScheduleChange, TimingError},
     work::{InvalidWork, Kind, Work},
@@ -118,9 +118,9 @@ pub trait ScheduleStore: Send + Sync {
     /// no such run.
     async fn skip(&self, id: FiringId) -> Result<bool, StoreError>;
 
-    /// Lengthens the waits before the next actions of runs of one schedule by [`crate::chain::postponed`]. `tell` announces
-    /// the new times in the servers' channels. Returns the runs that are put off: the others have nothing ahead.
-    async fn postpone(&self, ids: &[FiringId], by: Span, tell: bool) -> Result<Vec<(FiringId, Ahead)>, PostponeError>;
+    /// Lengthens the waits before the next actions of runs of one schedule by [`crate::chain::postponed`]. Returns the
+    /// runs that are put off: the others have nothing ahead.
+    async fn postpone(&self, ids: &[FiringId], wish: &Postponement) -> Result<Vec<(FiringId, Ahead)>, PostponeError>;
 
     /// Returns a run with its steps.
     async fn run(&self, id: FiringId) -> Result<Option<RunWithSteps>, StoreError>;
@@ -135,6 +135,9 @@ pub enum PostponeError {
     /// The waits before those would be too long.
     #[error("too long")]
     TooLong,
+    /// Somebody has put it off since the caller saw when it is due.
+    #[error("put off already")]
+    Already,
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),

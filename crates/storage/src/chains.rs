@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, time::Duration};
 use agis_base::{OperationId, PowerAction, ScheduleId, ServerId, Span, StoreError, Timestamp};
 use agis_scheduler::{
     Action, FiringId, Kind, RunState,
-    chain::{self, Ahead, EndedBy, NotPutOff, PutOff, StepState},
+    chain::{self, Ahead, EndedBy, NotPutOff, Postponement, PutOff, StepState},
     store::{CalledOff, Chain, ChainStore, End, Entry, Mark, PostponeError},
 };
 use agis_servers::batch::Untouched;
@@ -202,7 +202,7 @@ pub(crate) async fn interrupt_all(
     }
     let servers: Vec<_> = servers.iter().map(|server| server.0).collect();
     let why = if by == EndedBy::Delete { Untouched::Deleted } else { Untouched::Overtaken };
-    batches::overtake(conn, &servers, &PowerAction::ALL, why).await?;
+    batches::overtake(conn, &servers, PowerAction::ALL, why).await?;
     diesel::update(open_on!(servers))
         .set((runs::ended_by.eq(by.as_str()), runs::look_at.eq(now().nullable())))
         .execute(conn)
@@ -311,15 +311,15 @@ pub(crate) async fn overtaken(
 pub(crate) async fn postpone_all(
     conn: &mut AsyncPgConnection,
     ids: &[FiringId],
-    by: Span,
-    tell: bool,
+    wish: &Postponement,
 ) -> Result<Vec<(FiringId, Ahead)>, Fault<PostponeError>> {
     let (mut put_off, mut refusal) = (vec![], PostponeError::NothingAhead);
     // In one order, so that two requests do not wait for each other.
     for id in ids.iter().copied().collect::<BTreeSet<_>>() {
-        match postpone(conn, id, by, tell).await.map_err(Fault::widened)? {
+        match postpone(conn, id, wish).await.map_err(Fault::widened)? {
             Ok(ahead) => put_off.push((id, ahead)),
             Err(NotPutOff::TooLong) => refusal = PostponeError::TooLong,
+            Err(NotPutOff::Already) => refusal = PostponeError::Already,
             Err(NotPutOff::NothingAhead) => {}
         }
     }
@@ -330,8 +330,7 @@ pub(crate) async fn postpone_all(
 async fn postpone(
     conn: &mut AsyncPgConnection,
     id: FiringId,
-    by: Span,
-    tell: bool,
+    wish: &Postponement,
 ) -> Result<Result<Ahead, NotPutOff>, Fault<StoreError>> {
     let run = open(id).filter(runs::begun_at.is_not_null().and(runs::ended_by.is_null()));
     let Some(at): Option<Timestamp> = run.select(clock_timestamp()).for_no_key_update().first(conn).await.optional()?
@@ -346,7 +345,7 @@ async fn postpone(
         .load::<i16>(conn)
         .await?;
     let steps = steps(conn, id).await?;
-    let PutOff { ahead, postponed, anew } = match chain::postponed(&steps, by, at) {
+    let PutOff { ahead, postponed, anew } = match chain::postponed(&steps, wish, at) {
         Ok(put_off) => put_off,
         Err(why) => return Ok(Err(why)),
     };
@@ -375,8 +374,8 @@ async fn postpone(
         .execute(conn)
         .await?;
     diesel::update(open(id)).set(runs::look_at.eq(now().nullable())).execute(conn).await?;
-    if tell {
-        notices::announce(conn, id, &ahead, Some(by)).await?;
+    if wish.tell {
+        notices::announce(conn, id, &ahead, Some(wish.by)).await?;
     }
     ring(conn, OPERATIONS).await?;
     Ok(Ok(ahead))

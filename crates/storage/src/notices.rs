@@ -327,7 +327,9 @@ pub(crate) async fn tell_of_batch(
     ring(conn, recipients).await
 }
 
-/// Tells the owner of a server of a run that failed, unless its operation tells of that, or the run is a part of another.
+/// Tells the maker of a schedule of a run that failed, unless its operation tells the server's owner, or the run is a part of
+/// another; the owner, if the maker has lost the server. The news of an earlier run that nobody was told yet goes, so that a
+/// schedule fills no place of other notices.
 pub(crate) async fn tell_of_run(
     conn: &mut AsyncPgConnection,
     run: FiringId,
@@ -335,8 +337,13 @@ pub(crate) async fn tell_of_run(
 ) -> Result<(), Fault<StoreError>> {
     // diesel joins no text to a column's.
     let recipients: Vec<Recipient> = diesel::sql_query(
-        "insert into notices (recipient, kind, server_id, server_name, action, reason)
-         select g.discord_id, $1, g.id, g.name, 'schedule ' || s.id, left($2, $3)
+        "with earlier as (
+             delete from notices where kind = $1 and action = 'schedule ' || $4 and state = 'pending'
+                 and (lease_until is null or lease_until <= now()))
+         insert into notices (recipient, kind, server_id, server_name, action, reason)
+         select case when exists (select from server_grants a where a.server_id = g.id and a.discord_id = s.discord_id)
+                     then s.discord_id else g.discord_id end,
+                $1, g.id, g.name, 'schedule ' || s.id, left($2, $3)
          from schedule_runs r join server_schedules s on s.id = r.schedule_id
          join game_servers g on g.id = coalesce(r.server_id, s.server_id)
          where r.schedule_id = $4 and r.slot = $5 and r.of_slot is null and g.deleted_at is null and not exists

@@ -1,8 +1,8 @@
-use agis_base::{Label, Once, OperationId, Pace, ScheduleId, ServerId, Span, StoreError, Timestamp, UserId};
+use agis_base::{Label, Once, OperationId, Pace, ScheduleId, ServerId, StoreError, Timestamp, UserId};
 use agis_scheduler::{
     FiringId, Kind, MissedRunPolicy, NewSchedule, Run, RunState, RunWithSteps, Schedule, ScheduleChange, Target,
     Trigger, Work,
-    chain::{Ahead, EndedBy},
+    chain::{Ahead, EndedBy, Postponement},
     firing::{self, PlannedRun},
     schedule::InvalidChange,
     store::{
@@ -371,8 +371,8 @@ impl ScheduleStore for Db {
         .await
     }
 
-    async fn postpone(&self, ids: &[FiringId], by: Span, tell: bool) -> Result<Vec<(FiringId, Ahead)>, PostponeError> {
-        self.transaction(async |conn| chains::postpone_all(conn, ids, by, tell).await).await
+    async fn postpone(&self, ids: &[FiringId], wish: &Postponement) -> Result<Vec<(FiringId, Ahead)>, PostponeError> {
+        self.transaction(async |conn| chains::postpone_all(conn, ids, wish).await).await
     }
 
     async fn run(&self, id: FiringId) -> Result<Option<RunWithSteps>, StoreError> {

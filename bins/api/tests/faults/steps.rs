@@ -6,7 +6,7 @@ use agis_test_support::wait;
 use serde_json::{Value, json};
 
 use crate::{
-    common::{Api, OWNER, SOON, Stack},
+    common::{Api, OWNER, SOON, STRANGER, Stack},
     fleet,
 };
 
@@ -394,4 +394,32 @@ async fn key_for_schedules_alone_types_no_commands() {
     api.call_as(Some(&narrow), "PATCH", &path, Some(json!({ "steps": command }))).await.expect(403);
     api.call("PATCH", &path, Some(json!({ "steps": command }))).await.expect(200);
     api.call_as(Some(&narrow), "POST", &format!("{path}/run"), Some(json!({}))).await.expect(403);
+}
+
+#[tokio::test]
+async fn failing_schedule_is_told_to_its_maker_once() {
+    let stack = Stack::start().await;
+    let api = stack.api(&[]).await;
+    let server = api.server("chain", "demo").await;
+    let neighbour = stack.make_key(STRANGER, &[]);
+    let share = json!({ "kind": "member", "grantee": STRANGER, "permissions": ["schedule", "console"] });
+    let shares = format!("/api/v1/servers/{server}/shares");
+    assert!(api.call("PUT", &shares, Some(share)).await.status.is_success());
+    let work = json!({ "server_id": server, "cron_expression": "0 0 1 1 *", "enabled": false,
+                       "steps": [{ "do": "command", "command": "nobody reads this" }] });
+    let made = api.call_as(Some(&neighbour), "POST", SCHEDULES, Some(work)).await.expect(201);
+    let schedule = format!("{SCHEDULES}/{}", made["id"]);
+    for _ in 0..3 {
+        let begun =
+            api.call_as(Some(&neighbour), "POST", &format!("{schedule}/run"), Some(json!({}))).await.expect(202);
+        let path = format!("{schedule}/runs/{}", begun["slot"].as_str().expect("a slot"));
+        wait::until(SOON, "the run to fail", async || {
+            let run = api.call_as(Some(&neighbour), "GET", &path, None).await.expect(200);
+            (run["state"] == "failed").then_some(())
+        })
+        .await;
+    }
+    let told = "select string_agg(recipient, ', ') from notices where kind = 'run_failed'";
+    let told: String = stack.sql().await.query_one(told, &[]).await.expect("a line").get(0);
+    assert_eq!(told, STRANGER, "and the owner's notices keep their places");
 }

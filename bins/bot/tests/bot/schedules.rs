@@ -222,6 +222,10 @@ async fn channel_hears_of_a_restart_and_may_change_it() {
     let later = scene.discord.press(&ann, &told, "15 minutes later").await;
     later.until("the new time", |message| message.text().contains("put it off by 15m")).await;
     assert_eq!(scene.count("schedule_run_steps WHERE postponed_s = 900").await, 1);
+    // A phone sends a press twice, or two people press at once.
+    let again = refusal(&scene.discord.press(&ann, &told, "15 minutes later").await).await;
+    assert!(again.contains("put it off already"), "{again}");
+    assert_eq!(scene.count("schedule_run_steps WHERE postponed_s = 900").await, 1);
     let skipped = scene.discord.press(&ann, &told, "Skip the next one").await;
     let still =
         skipped.until("the next run to be skipped", |message| message.text().contains("skipped the run of")).await;

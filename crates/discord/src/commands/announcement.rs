@@ -1,7 +1,13 @@
 //! `/server announce`, and the buttons of announcements.
 
 use agis_base::{Reach, Span, Timestamp};
-use agis_scheduler::{FiringId, Schedule, SchedulesError, chain, service::PutOff, store::RunsQuery, work::postponed};
+use agis_scheduler::{
+    FiringId, Schedule, SchedulesError,
+    chain::{self, Postponement},
+    service::PutOff,
+    store::RunsQuery,
+    work::postponed,
+};
 use agis_servers::{Origin, access::Permission};
 use chrono::Utc;
 use futures_util::future::join_all;
@@ -48,7 +54,12 @@ pub(crate) async fn announce(context: &Context, call: &Call, args: &Args) -> Res
 
 /// Carries out the press of a button under an announcement. Everybody may press who may make schedules for the server,
 /// whoever made this one.
-pub(crate) async fn press(context: &Context, call: &Call, press: Press, run: FiringId) -> Result<Answer, Refusal> {
+pub(crate) async fn press(
+    context: &Context,
+    call: &Call,
+    (press, due): (Press, Option<Timestamp>),
+    run: FiringId,
+) -> Result<Answer, Refusal> {
     let services = &context.services;
     let (schedule, server) = services.schedules.announced(run).await?;
     let server = services.servers.allowed(&call.user, server, Permission::Schedule).await?;
@@ -57,28 +68,30 @@ pub(crate) async fn press(context: &Context, call: &Call, press: Press, run: Fir
     }
     match press {
         // The announcement itself tells the channel.
-        Press::Postpone => postpone(services, call, &schedule, run, LATER, false).await,
+        Press::Postpone => {
+            let wish = Postponement { by: LATER, seen: due, tell: false };
+            postpone(services, call, &schedule, run, wish).await
+        }
         Press::CallOff => call_off(services, call, &schedule, run, &server.name).await,
         Press::SkipNext => skip_next(services, call, &schedule, run, &server.name).await,
     }
 }
 
-/// Puts off the action of a run, or of its parts, and tells the players. `tell` announces it in the channels of the servers.
+/// Puts off the action of a run, or of its parts, and tells the players.
 pub(crate) async fn postpone(
     services: &Services,
     call: &Call,
     schedule: &Schedule,
     run: FiringId,
-    by: Span,
-    tell: bool,
+    wish: Postponement,
 ) -> Result<Answer, Refusal> {
-    let PutOff { servers, others } = services.schedules.postpone(&call.user, &Reach::Every, run, by, tell).await?;
+    let PutOff { servers, others } = services.schedules.postpone(&call.user, &Reach::Every, run, &wish).await?;
     let told = servers.iter().map(async |(server, ahead)| {
-        let text = postponed(ahead.action, by);
+        let text = postponed(ahead.action, wish.by);
         services.servers.tell_players(&call.user, *server, Origin::Discord, &text).await;
     });
     join_all(told).await;
-    let note = page::put_off(&call.user, by);
+    let note = page::put_off(&call.user, wish.by);
     match servers.as_slice() {
         [(server, ahead)] if others == 0 => {
             let name = find::name(services, call, *server).await;

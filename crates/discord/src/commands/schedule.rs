@@ -6,6 +6,7 @@ use agis_base::{InvalidSpan, MANY_MAX, Reach, ServerId, Span};
 use agis_scheduler::{
     Action, FiringId, MissedRunPolicy, NewSchedule, RunState, Schedule, ScheduleChange, SchedulesError, Target, Timing,
     TimingError, Trigger, Work, Zone,
+    chain::Postponement,
     service::RunNow,
     store::{Query, RunsQuery},
     template,
@@ -297,7 +298,8 @@ pub(crate) async fn postpone(context: &Context, call: &Call, args: &Args) -> Res
     let by = by.map_err(|error: InvalidSpan| Refusal::Refused(format!("`by` {error}.")))?;
     let services = &context.services;
     let (schedule, run) = open_run(context, call, args).await?;
-    announcement::postpone(services, call, &schedule, run, by.unwrap_or(announcement::LATER), true).await
+    let wish = Postponement { by: by.unwrap_or(announcement::LATER), seen: None, tell: true };
+    announcement::postpone(services, call, &schedule, run, wish).await
 }
 
 /// Finds the run of a schedule that goes on, for whoever may end it: the oldest one that has not ended, since others wait for it.

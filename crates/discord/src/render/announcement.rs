@@ -63,18 +63,18 @@ fn card(server: &str, action: &str, at: Timestamp, run: FiringId, next: Option<T
         Some(next) => card.fact("And then", &full(next)),
         None => card,
     };
-    card.footer(&format!("Schedule {}", run.schedule)).buttons(buttons(run, next.is_some()))
+    card.footer(&format!("Schedule {}", run.schedule)).buttons(buttons(run, Some(at), next.is_some()))
 }
 
-/// Returns the buttons under an announcement.
-pub(crate) fn buttons(run: FiringId, recurs: bool) -> Vec<Button> {
-    let button = |style, label: &str, press| button(style, label, Code::Run(press, run).text());
+/// Returns the buttons under an announcement of an action that is due then.
+pub(crate) fn buttons(run: FiringId, due: Option<Timestamp>, recurs: bool) -> Vec<Button> {
+    let button = |style, label: &str, press, due| button(style, label, Code::Run(press, run, due).text());
     let mut buttons = vec![
-        button(ButtonStyle::Primary, "15 minutes later", Press::Postpone),
-        button(ButtonStyle::Danger, "Call it off", Press::CallOff),
+        button(ButtonStyle::Primary, "15 minutes later", Press::Postpone, due),
+        button(ButtonStyle::Danger, "Call it off", Press::CallOff, None),
     ];
     if recurs {
-        buttons.push(button(ButtonStyle::Secondary, "Skip the next one", Press::SkipNext));
+        buttons.push(button(ButtonStyle::Secondary, "Skip the next one", Press::SkipNext, None));
     }
     buttons
 }

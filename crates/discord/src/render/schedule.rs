@@ -168,6 +168,7 @@ pub(crate) fn begun(schedule: &Schedule, server: &str, run: &RunWithSteps) -> Me
 /// Tells that a server stops or restarts after warnings.
 pub(crate) fn announced(schedule: &Schedule, server: &str) -> Message {
     let lines: Vec<_> = schedule.at.map(|at| schedule.work.clock(at)).unwrap_or_default();
+    let due = lines.last().map(|(at, _)| *at);
     let lines: Vec<_> = lines
         .iter()
         .filter(|(_, step)| !step.starts_with("wait "))
@@ -176,7 +177,7 @@ pub(crate) fn announced(schedule: &Schedule, server: &str) -> Message {
     let text = format!("**{}** with warnings.", plain(server));
     let card = Card::new(Colour::Moving).titled("Announced").says(&text).field_of("On the clock", &lines);
     let run = schedule.at.map(|slot| FiringId { schedule: schedule.id, slot });
-    let buttons = run.map(|run| announcement::buttons(run, false)).unwrap_or_default();
+    let buttons = run.map(|run| announcement::buttons(run, due, false)).unwrap_or_default();
     card.footer(&format!("Schedule {}", schedule.id)).buttons(buttons).into_message()
 }
 

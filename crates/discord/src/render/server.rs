@@ -148,7 +148,8 @@ pub(crate) fn info(info: &Info<'_>) -> Message {
     let footer = format!("Number {} · {} an hour", server.id, many(server.cost_per_hour, "credit"));
     let mut buttons = offered(server, info.access, info.why_no_start.is_none());
     let changeable = info.ahead.filter(|_| info.access.permissions().contains(Permission::Schedule));
-    buttons.extend(changeable.into_iter().flat_map(|ahead| announcement::buttons(ahead.run, false)));
+    buttons
+        .extend(changeable.into_iter().flat_map(|ahead| announcement::buttons(ahead.run, Some(ahead.ahead.at), false)));
     card.footer(&footer).buttons(buttons).into_message()
 }
 

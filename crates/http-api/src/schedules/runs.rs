@@ -7,7 +7,7 @@ use actix_web::{
 use agis_base::{InvalidSpan, Reach, ScheduleId, ServerId, Span, Timestamp};
 use agis_scheduler::{
     FiringId, Run, RunState, RunWithSteps, SchedulesError,
-    chain::StepState,
+    chain::{Postponement, StepState},
     service::{PutOff, RunNow},
     store::RunsQuery,
     work::postponed,
@@ -176,7 +176,10 @@ pub(crate) async fn postpone(
     let id = FiringId { schedule, slot };
     services.schedules.run(caller.user(), caller.reach(), id).await?;
     asking.venture(&services.idempotency, schedule.0).await?;
-    let put_off = services.schedules.postpone(caller.user(), caller.reach(), id, by, true).await;
+    let put_off = services
+        .schedules
+        .postpone(caller.user(), caller.reach(), id, &Postponement { by, seen: None, tell: true })
+        .await;
     // A store that fails may have put it off before.
     if put_off.as_ref().is_err_and(|error| !matches!(error, SchedulesError::Store(_))) {
         asking.withdraw(&services.idempotency).await;

@@ -142,6 +142,10 @@ proptest! {
     }
 }
 
+fn later(by: &str) -> Postponement {
+    Postponement { by: by.parse().expect("a time"), seen: None, tell: false }
+}
+
 #[test]
 fn postponement_in_the_last_minute_warns_again() {
     let mut run = steps("restart warn 15m 5m 1m");
@@ -151,7 +155,7 @@ fn postponement_in_the_last_minute_warns_again() {
     }
     (run[last].state, run[last].started_at) = (StepState::Running, Some(at(0)));
     // 30 seconds are left.
-    let put_off = |by: &str| postponed(&run, by.parse().expect("a time"), at(30)).expect("a wait");
+    let put_off = |by: &str| postponed(&run, &later(by), at(30)).expect("a wait");
     let short = put_off("1m");
     assert_eq!((short.ahead.at, short.postponed, short.anew), (at(120), Span::of_minutes(1), last..last));
     let some = put_off("5m");
@@ -159,8 +163,11 @@ fn postponement_in_the_last_minute_warns_again() {
     let long = put_off("2h");
     assert_eq!((long.ahead.at, long.postponed), (at(7260), Span::of_seconds(7230 - 900)));
     assert_eq!(long.anew, 1..last + 1, "the first warning is the news of the postponement");
-    assert_eq!(postponed(&run, Span::of_minutes(24 * 60), at(30)), Err(NotPutOff::TooLong));
-    assert_eq!(postponed(&[], Span::of_minutes(1), at(30)), Err(NotPutOff::NothingAhead));
+    assert_eq!(postponed(&run, &later("24h"), at(30)), Err(NotPutOff::TooLong));
+    let seen = |seconds| Postponement { seen: Some(at(seconds)), ..later("5m") };
+    assert!(postponed(&run, &seen(60), at(30)).is_ok(), "it is due as it was seen");
+    assert_eq!(postponed(&run, &seen(60 - 150), at(30)), Err(NotPutOff::Already));
+    assert_eq!(postponed(&[], &later("1m"), at(30)), Err(NotPutOff::NothingAhead));
 }
 
 #[test]
@@ -172,7 +179,7 @@ fn steps_behind_a_failure_are_not_ahead() {
     (run[said + 1].state, run[said + 1].started_at) = (StepState::Running, Some(at(0)));
     assert_eq!(ahead(&run, at(5)).map(|ahead| (ahead.at, ahead.wait)), Some((at(20), Some(said + 1))));
     assert_eq!(announced(&run), Some(Action::Restart));
-    let put_off = postponed(&run, Span::of_minutes(10), at(5)).expect("a wait");
+    let put_off = postponed(&run, &later("10m"), at(5)).expect("a wait");
     assert_eq!((put_off.ahead.at, put_off.anew), (at(620), said + 1..said + 1));
 }
 

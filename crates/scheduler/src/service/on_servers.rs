@@ -4,7 +4,7 @@ use agis_base::{Reach, ScheduleId, ServerId, Span, UserId};
 
 use super::{Schedules, SchedulesError};
 use crate::{
-    chain::Ahead,
+    chain::{Ahead, Postponement},
     firing::{FiringId, RunState, RunWithSteps},
     schedule::Schedule,
     store::{PostponeError, ServerAhead, ServerRun, ServerRunsQuery},
@@ -101,7 +101,7 @@ impl Schedules {
     }
 
     /// Puts off the action that a run has ahead: the wait before it takes this much longer. Of a run on many servers, those
-    /// are put off that have one ahead. `tell` announces the new time in the channels of the servers.
+    /// are put off that have one ahead.
     ///
     /// # Errors
     /// Fails as [`Self::of_run`] does, if the caller may not make schedules for the server any more, if nothing is ahead, or if
@@ -111,12 +111,11 @@ impl Schedules {
         caller: &UserId,
         reach: &Reach,
         id: FiringId,
-        by: Span,
-        tell: bool,
+        wish: &Postponement,
     ) -> Result<PutOff, SchedulesError> {
         let schedule = self.of_run(caller, reach, id).await?;
         let run = self.store.run(id).await?.ok_or(SchedulesError::NoRun)?;
-        if by == Span::ZERO || by.duration() > WAIT_MAX {
+        if wish.by == Span::ZERO || wish.by.duration() > WAIT_MAX {
             return Err(InvalidWork { field: "by".to_owned(), rule: WAIT_RULE.to_owned() }.into());
         }
         let runs: Vec<(FiringId, ServerId)> = if run.run.kind == Kind::Servers {
@@ -132,9 +131,10 @@ impl Schedules {
             return Err(SchedulesError::NoServer);
         }
         let mine: Vec<_> = runs.iter().filter(|(_, server)| may.contains(server)).map(|(run, _)| *run).collect();
-        let put_off = self.store.postpone(&mine, by, tell).await.map_err(|error| match error {
+        let put_off = self.store.postpone(&mine, wish).await.map_err(|error| match error {
             PostponeError::NothingAhead => SchedulesError::NotPostponable,
             PostponeError::TooLong => SchedulesError::TooLong,
+            PostponeError::Already => SchedulesError::PutOffAlready,
             PostponeError::Store(error) => error.into(),
         })?;
         let server = |id: FiringId| runs.iter().find(|(run, _)| *run == id).map(|(_, server)| *server);
