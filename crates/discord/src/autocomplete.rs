@@ -170,6 +170,7 @@ async fn schedules(services: &Services, call: &Call, command: &str, typed: &str)
         server: None,
         kind: None,
         enabled,
+        alive: false,
         after: None,
         limit: SEARCHED,
     };

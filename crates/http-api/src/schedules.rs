@@ -101,6 +101,7 @@ pub(crate) async fn list(
         server: page::server("server_id", query.server_id.as_ref())?,
         kind: word("action", query.action.as_ref(), Kind::ALL, Kind::as_str)?,
         enabled: yes_or_no("enabled", query.enabled.as_ref())?,
+        alive: false,
         after,
         limit,
     };
@@ -127,6 +128,7 @@ pub(crate) async fn of_server(
         server: Some(caller.server()),
         kind: word("action", query.action.as_ref(), Kind::ALL, Kind::as_str)?,
         enabled: yes_or_no("enabled", query.enabled.as_ref())?,
+        alive: false,
         after,
         limit,
     };

@@ -26,6 +26,8 @@ pub struct Query {
     pub kind: Option<Kind>,
     /// Only schedules that are enabled (`true`) or disabled (`false`).
     pub enabled: Option<bool>,
+    /// Whether those are left out that do nothing more: their server is gone, or their only run has ended.
+    pub alive: bool,
     /// Last schedule of the previous page; `None` for the first page.
     pub after: Option<ScheduleId>,
     /// Maximum number of schedules in the page.

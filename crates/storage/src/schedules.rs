@@ -34,6 +34,12 @@ use crate::{
     word::{Stored, every, stored},
 };
 
+/// Condition: a schedule may still do something.
+const ALIVE: &str =
+    "not exists (select from game_servers g where g.id = server_schedules.server_id and g.deleted_at is not null)
+    and (at is null or enabled or disabled_reason is null or exists
+        (select from schedule_runs r where r.schedule_id = server_schedules.id and r.state = 'pending'))";
+
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = server_schedules)]
 pub(crate) struct ScheduleRow {
@@ -185,6 +191,9 @@ impl ScheduleStore for Db {
             }
             if let Some(enabled) = query.enabled {
                 rows = rows.filter(server_schedules::enabled.eq(enabled));
+            }
+            if query.alive {
+                rows = rows.filter(sql::<Bool>(ALIVE));
             }
             let rows: Vec<ScheduleRow> = rows.load(&mut conn).await?;
             understood(rows.into_iter().map(ScheduleRow::into_schedule))

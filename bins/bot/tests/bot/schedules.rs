@@ -198,6 +198,13 @@ async fn restart_is_announced_and_called_off() {
     let cancelled = scene.discord.command(&ann, &format!("/schedule cancel schedule:#{id}")).await;
     cancelled.until("its end", |message| message.text().contains("called off the run")).await;
     assert_eq!(scene.count("operations WHERE action = 'restart'").await, 0);
+    // It does nothing more, and takes no place on a phone.
+    wait::until(SOON, "the end of the run", async || {
+        (scene.count("schedule_runs WHERE state = 'pending'").await == 0).then_some(())
+    })
+    .await;
+    let list = scene.look(&ann, "/schedule list").await;
+    assert!(!list.contains("once, <t:"), "{list}");
     scene.assert_clean();
 }
 

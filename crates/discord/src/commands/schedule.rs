@@ -157,6 +157,7 @@ pub(crate) async fn list_page(
         server,
         kind: None,
         enabled: None,
+        alive: true,
         after: None,
         limit: read_for(number),
     };

@@ -94,6 +94,7 @@ pub(crate) async fn info(context: &Context, call: &Call, args: &Args) -> Result<
             server: Some(server.id),
             kind: None,
             enabled: None,
+            alive: true,
             after: None,
             limit: COUNTED,
         };
