@@ -227,8 +227,8 @@ async fn own_actions_are_listed() {
     let (ids, all) = listed(&stack.key, "").await;
     assert_eq!(ids, [slow.clone(), quick.clone()], "newest first");
     assert_eq!((&all["items"][1]["servers"], &all["items"][1]["left"]), (&json!(2), &json!(0)));
-    assert_eq!(listed(&stack.key, "?finished=true").await.0, [quick.clone()]);
-    assert_eq!(listed(&stack.key, "?finished=false").await.0, [slow.clone()]);
+    assert_eq!(listed(&stack.key, "?finished=true").await.0, std::slice::from_ref(&quick));
+    assert_eq!(listed(&stack.key, "?finished=false").await.0, std::slice::from_ref(&slow));
     let (first, page) = listed(&stack.key, "?limit=1").await;
     let cursor = page["next_cursor"].as_str().expect("a cursor");
     let (second, _) = listed(&stack.key, &format!("?limit=1&cursor={cursor}")).await;
