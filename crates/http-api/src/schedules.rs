@@ -157,7 +157,9 @@ pub(crate) async fn get(
 
 /// Change a schedule
 ///
-/// A new timing, or enabling, counts from now: earlier times are not missed runs. You can only disable a schedule that
+/// A new timing, or enabling, counts from now: earlier times are not missed runs. A schedule that has fired once fires again at a
+/// new `at`; enabling it without one is refused. A schedule with commands needs the scope `write:servers` too, unless it is
+/// only disabled. You can only disable a schedule that
 /// somebody else made for your server. Its server, or its label and pace, stay.
 #[utoipa::path(
     patch, path = "/api/v1/schedules/{id}", operation_id = "changeSchedule", tag = "schedules", request_body = ChangeSchedule,
@@ -196,7 +198,7 @@ pub(crate) async fn change(
 
 /// Delete a schedule
 ///
-/// Deletes its history too.
+/// Deletes its history too. While a run of it has stopped its server, and is to start it again, the answer is 409.
 #[utoipa::path(
     delete, path = "/api/v1/schedules/{id}", operation_id = "deleteSchedule", tag = "schedules",
     responses((status = 204, description = "Deleted.")),

@@ -341,7 +341,7 @@ async fn advance<R: From<StoreError>>(
             diesel::update(all).set(batches::next_at.eq(None::<Timestamp>)).execute(conn).await?;
             return Ok(accepted.ended);
         }
-        // Its operations have to end.
+        // The batch ends with its operations.
         (0, _) => LOOK,
         (_, turns) => pace.until_next(turns),
     };

@@ -99,7 +99,7 @@ impl OperationStore for Db {
         billing: Billing,
         catalogue: &Catalogue,
     ) -> Result<Option<Refusal>, StoreError> {
-        // Its error takes back whatever acceptance wrote.
+        // The transaction ends with an error in any case, which takes back whatever acceptance wrote.
         let tried = self
             .transaction(async |conn| -> Result<Infallible, Fault<Tried>> {
                 let requests = std::slice::from_ref(request);

@@ -78,7 +78,7 @@ pub(crate) async fn write<R: From<StoreError>>(
         operation_id: Option<Uuid>,
     }
     let ended = |run: &PlannedRun| run.state != RunState::Pending;
-    // Column by column, so that it is one prepared statement however many there are: diesel's has one more for each row.
+    // Column by column: diesel's statement would have parameters for each row, of which there may be 65,535.
     let keys: Vec<Key> = diesel::sql_query(
         "insert into schedule_runs
              (schedule_id, slot, action, local_slots, state, reason, slots, finished_at, operation_id, look_at)
