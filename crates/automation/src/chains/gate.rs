@@ -68,9 +68,12 @@ impl Gate {
             }
             decided.push((chain, entry(chain, refusal)));
         }
-        for (kind, state) in self.store.pass_gate(&decided).await? {
-            count(kind, state, 1);
+        let ended = self.store.pass_gate(&decided).await?;
+        let missed = ended.iter().filter(|(_, state)| *state == RunState::Missed).count();
+        if missed > 0 {
+            tracing::warn!(slots = missed, "scheduled runs were missed");
         }
+        ended.into_iter().for_each(|(kind, state)| count(kind, state, 1));
         Ok(())
     }
 }
