@@ -6,7 +6,6 @@ use agis_base::StoreError;
 use agis_scheduler::{
     FiringId, RunState,
     chain::{self, EndedBy, LOOK, Progress, SOON, StepRun, StepState},
-    firing::SCHEDULER_UNAVAILABLE,
     store::{Beginning, Chain, ChainStore, Entry},
     work::Overlap,
 };
@@ -101,7 +100,7 @@ fn entry(chain: &Chain, refusal: Option<&str>) -> Entry {
         return Entry::Ends(cause.end());
     }
     if chain::is_missed(chain) {
-        return Entry::Ends(end(RunState::Missed, Some(SCHEDULER_UNAVAILABLE.to_owned())));
+        return Entry::Ends(EndedBy::Missed.end());
     }
     match (chain.work.overlap, chain.earlier.as_slice()) {
         (_, []) => {}
